@@ -1,0 +1,29 @@
+# Every target sets up what it needs first; repeating the set-up takes about a second.
+BIN := .venv/bin
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help setup demo test chaos check format bench
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+
+setup: ## system packages, .venv and Python packages
+	@./setup.sh
+
+demo: setup ## train a small web agent on this machine's CPU, from services to learning curve
+	@$(BIN)/rl-loop demo
+
+test: setup check ## all tests: real Chromium, real vLLM, crash and resume
+	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+
+chaos: setup ## the whole stack with its parts killed
+	@$(BIN)/python -m pytest tests/integration
+
+check: setup ## formatting, lint and types
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check --quiet . && $(BIN)/ty check --quiet
+
+format: setup ## put the code into its form
+	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .
+
+bench: setup ## the published numbers: learning over 3 seeds (about 40 minutes)
+	@$(BIN)/python -m benchmarks.learning
