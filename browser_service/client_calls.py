@@ -1,0 +1,252 @@
+"""How the client reaches the service: by which address, what is asked again, and for how long.
+
+    connection lost or refused  -> again after a growing pause, for `patience_s` seconds
+    refused for now (429, 503)  -> again when Retry-After says so, as long as the call may wait
+    direct address out of reach -> the same call through the front
+    all else                    -> the typed error of `errors.py`
+
+Whatever goes through here may be sent twice: a lease is asked for with an idempotency key, a step carries its number, the
+rest reads or says the same again. A retry library would hide that each repetition has another address and less time left.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+from anyio import Path as AsyncPath
+from pydantic import BaseModel, ValidationError
+
+from browser_service.errors import BrowserServiceError, RateLimited, Unreachable, error_of
+from browser_service.settings import is_loopback
+
+M = TypeVar("M", bound=BaseModel)
+
+CONNECT_S = 3.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
+JITTER = 0.25
+"""Part of a Retry-After that is added by chance, so that those who were refused together don't come back together."""
+AVOID_S = 10.0
+"""How long a direct address that could not be reached is left alone."""
+KEEP_CONNECTION_S = 60.0
+"""Idle connections are closed before the service does it, after 75 s."""
+SILENCE_S = 30.0
+"""A stream says something at least every 10 s, or its service is gone."""
+PROBLEM_TYPE = "application/problem+json"
+BAD_GATEWAYS = frozenset({502, 503, 504})
+WRONG_HOST = 421
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One thing to ask of the service. Example: `Call(method="GET", path="/info", deadline_s=5)`."""
+
+    method: str
+    path: str
+    deadline_s: float
+    """Of the whole call, with its repetitions."""
+    body: Callable[[float], BaseModel] | None = None
+    """Makes what is sent, given the seconds since the call began."""
+    params: dict[str, str] | None = None
+    wait_s: float | None = None
+    """How long a refusal for now is waited for; None: as long as for a service that is away."""
+    patience_s: float | None = None
+    """How long a service that is away is asked again; None: as the client was told."""
+    direct_url: str | None = None
+    """Address to try first."""
+    to: AsyncPath | None = None
+    """File for what comes; the answer is empty then."""
+
+
+class NotOurs(Unreachable):
+    """Nothing of the service answers at this address."""
+
+
+class Caller:
+    """Sends calls to the service at one address, and past it to the instances that hold the leases."""
+
+    def __init__(self, url: str, api_key: str | None, *, patience_s: float, direct: bool) -> None:
+        self.url = url.rstrip("/")
+        self._patience_s = patience_s
+        self._direct = direct
+        self._avoided: dict[str, float] = {}
+        """Direct addresses that could not be reached, and until when they are left alone."""
+        self._http = httpx.AsyncClient(
+            headers={"content-type": "application/json"} | ({"x-api-key": api_key} if api_key else {}),
+            timeout=httpx.Timeout(None, connect=CONNECT_S),  # the rest is under the call's own deadline
+            limits=httpx.Limits(
+                max_connections=None, max_keepalive_connections=256, keepalive_expiry=KEEP_CONNECTION_S
+            ),
+            trust_env=False,
+        )
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether no call can be made any more."""
+        return self._http.is_closed
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._http.aclose()
+
+    def usable(self, direct_url: str | None) -> str | None:
+        """The direct address, if calls may go there: not from https to plain http with the key, and not to another
+        machine's loopback address, behind which this machine has something else.
+        """
+        if direct_url is None or not self._direct:
+            return None
+        front, direct = urlsplit(self.url), urlsplit(direct_url)
+        is_downgrade = front.scheme == "https" and direct.scheme != "https"
+        is_elsewhere = is_loopback(direct.hostname or "") and not is_loopback(front.hostname or "")
+        return None if is_downgrade or is_elsewhere else direct_url.rstrip("/")
+
+    async def ask(self, call: Call, answer: type[M]) -> M:
+        """The answer of a call that succeeded in the end. Raises the errors of `errors.py`."""
+        response = await self.send(call)
+        try:
+            return answer.model_validate_json(response.content)
+        except ValidationError as error:
+            found = response.text[:200]
+            raise BrowserServiceError(
+                f"expected a {answer.__name__} from the browser service at {self.url}, found {found!r}"
+            ) from error
+
+    async def send(self, call: Call) -> httpx.Response:
+        """As `ask`, for answers that are no JSON."""
+        try:
+            async with asyncio.timeout(call.deadline_s):
+                return await self._repeated(call)
+        except TimeoutError:
+            raise Unreachable(
+                f"no answer from the browser service at {self.url} to {call.path} within {call.deadline_s:g} s"
+            ) from None
+
+    async def save(self, call: Call, to: Path) -> None:
+        """As `send`, into a file that is there only once it is whole."""
+        partial = AsyncPath(to.with_name(f"{to.name}.partial"))
+        try:
+            await self.send(replace(call, to=partial))
+            await partial.replace(to)
+        finally:
+            await partial.unlink(missing_ok=True)
+
+    async def lines(self, path: str, params: dict[str, str]) -> AsyncGenerator[str, None]:
+        """The lines of an answer that goes on for ever. Raises `Unreachable` when the service falls silent or goes away."""
+        timeout = httpx.Timeout(None, connect=CONNECT_S, read=SILENCE_S)
+        try:
+            async with self._http.stream("GET", self.url + path, params=params, timeout=timeout) as response:
+                if not response.is_success:
+                    await response.aread()
+                    raise _refusal(response, is_front=True)
+                async for line in response.aiter_lines():
+                    yield line
+        except httpx.HTTPError as error:
+            raise Unreachable(_no_answer(self.url, error)) from error
+        raise Unreachable(f"the browser service at {self.url} has ended its answer")
+
+    async def _repeated(self, call: Call) -> httpx.Response:
+        clock = asyncio.get_running_loop().time
+        began, away_since, attempt = clock(), None, 0
+        patience_s = self._patience_s if call.patience_s is None else call.patience_s
+        while True:
+            url = self._way(call, clock())
+            try:
+                return await self._once(url, call, clock() - began)
+            except BrowserServiceError as error:
+                now = clock()
+                if isinstance(error, NotOurs) and url != self.url:
+                    self._avoided[url] = now + AVOID_S
+                    continue
+                if not error.retryable or error.session_state == "lost":
+                    raise
+                if isinstance(error, Unreachable):
+                    away_since = away_since or now
+                    until = away_since + patience_s
+                else:
+                    away_since = None
+                    until = began + (patience_s if call.wait_s is None else call.wait_s)
+                pause_s = _pause(error.retry_after_s, attempt)
+                if now + pause_s > until:
+                    raise
+            attempt += 1
+            await asyncio.sleep(pause_s)
+
+    def _way(self, call: Call, now: float) -> str:
+        direct = call.direct_url
+        return self.url if direct is None or self._avoided.get(direct, 0.0) > now else direct
+
+    async def _once(self, url: str, call: Call, elapsed_s: float) -> httpx.Response:
+        content = call.body(elapsed_s).model_dump_json() if call.body else None
+        request = self._http.build_request(call.method, url + call.path, params=call.params, content=content)
+        try:
+            response = await self._http.send(request, stream=call.to is not None)
+            if call.to is not None:
+                await _receive(response, call.to)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise NotOurs(_no_answer(url, error)) from error
+        except httpx.HTTPError as error:
+            raise Unreachable(_no_answer(url, error)) from error
+        if response.is_success:
+            return response
+        raise _refusal(response, is_front=url == self.url)
+
+
+async def _receive(response: httpx.Response, to: AsyncPath) -> None:
+    """Writes what comes to the file; a refusal is read instead."""
+    try:
+        if not response.is_success:
+            await response.aread()
+            return
+        async with await to.open("wb") as file:
+            async for chunk in response.aiter_bytes():
+                await file.write(chunk)
+    finally:
+        await response.aclose()
+
+
+def _no_answer(url: str, error: httpx.HTTPError) -> str:
+    return f"no answer from the browser service at {url}: {str(error) or type(error).__name__}"
+
+
+def _refusal(response: httpx.Response, *, is_front: bool) -> BrowserServiceError:
+    """The service's own refusal, or that of something between it and us."""
+    retry_after_s = _retry_after(response.headers.get("retry-after"))
+    is_ours = response.headers.get("content-type", "").startswith(PROBLEM_TYPE)
+    where = response.url.copy_with(path="", query=None)
+    if not is_front and (not is_ours or response.status_code == WRONG_HOST):
+        return NotOurs(f"no answer from the browser service at {where}: HTTP {response.status_code}")
+    if not is_ours and response.status_code == RateLimited.status:
+        return RateLimited(f"too many calls for what stands before {where}", retry_after_s=retry_after_s)
+    if not is_ours and response.status_code in BAD_GATEWAYS:
+        detail = f"no answer from the browser service behind {where}: HTTP {response.status_code}"
+        return Unreachable(detail, retry_after_s=retry_after_s)
+    error = error_of(response.status_code, response.content)
+    if error.retry_after_s is None:
+        error.retry_after_s = retry_after_s
+    return error
+
+
+def _pause(retry_after_s: float | None, attempt: int) -> float:
+    """Seconds until the next attempt: never before the service asked for it."""
+    if retry_after_s is not None:
+        return retry_after_s * random.uniform(1, 1 + JITTER)
+    return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt) * random.uniform(0.5, 1)
+
+
+def _retry_after(header: str | None) -> float | None:
+    """Seconds, from either form of the header: a number or a date."""
+    if header is None:
+        return None
+    if header.strip().isdecimal():
+        return float(header)
+    try:
+        date = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

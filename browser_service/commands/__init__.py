@@ -1,0 +1,73 @@
+"""The command table: the kind of an action -> the small function that carries it out on the active tab.
+
+A handler returns when the input is delivered; waiting for the page's reaction is `settle.py`'s. An action that can't
+have an effect raises `ActionFailed`, which becomes the `error` of an ordinary reply.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from browser_service import models
+from browser_service.commands import files, keyboard, navigation, pointer
+from browser_service.commands.files import folder_of
+from browser_service.commands.hand import ActionFailed, Hand
+from browser_service.commands.navigation import check_address
+
+__all__ = ["TABLE", "ActionFailed", "Hand", "check_address", "folder_of", "own_seconds", "perform"]
+NAVIGATIONS = frozenset({"visit_page", "open_tab", "back", "forward", "reload"})
+
+
+async def perform(action: models.Action, hand: Hand) -> None:
+    """Carries out one action. Raises `ActionFailed`, or Playwright's error when the page is gone."""
+    await TABLE[action.kind](hand, action)
+
+
+def own_seconds(action: models.Action, navigation_deadline_s: float) -> float:
+    """Time that an action takes by itself, on top of the deadline of a call."""
+    if action.kind == "sleep":
+        return action.duration
+    return navigation_deadline_s if action.kind in NAVIGATIONS else 0.0
+
+
+async def sleep(hand: Hand, action: models.Sleep) -> None:
+    await asyncio.sleep(action.duration)
+
+
+async def observe(hand: Hand, action: models.Observe) -> None:
+    return
+
+
+TABLE: dict[str, Callable[[Hand, Any], Awaitable[None]]] = {
+    handler.__name__: handler
+    for handler in (
+        navigation.visit_page,
+        navigation.back,
+        navigation.forward,
+        navigation.reload,
+        navigation.open_tab,
+        navigation.switch_tab,
+        navigation.close_tab,
+        pointer.click_coords,
+        pointer.click_id,
+        pointer.drag,
+        pointer.mouse_down,
+        pointer.mouse_up,
+        pointer.hover_coords,
+        pointer.hover_id,
+        pointer.hover_and_scroll_coords,
+        pointer.scroll_id,
+        pointer.scroll_coords,
+        pointer.page_down,
+        pointer.page_up,
+        pointer.select_option,
+        keyboard.fill_coords,
+        keyboard.fill_id,
+        keyboard.keypress,
+        keyboard.type_text,
+        keyboard.tab_and_enter,
+        files.upload,
+        sleep,
+        observe,
+    )
+}

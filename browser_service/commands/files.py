@@ -1,0 +1,78 @@
+"""Giving files of the lease's folder to a page."""
+
+import asyncio
+import shutil
+import tempfile
+from pathlib import Path
+
+from playwright.async_api import TimeoutError as PlaywrightTimeout
+
+from browser_service import models
+from browser_service.commands.hand import ActionFailed, Hand
+from browser_service.world import PageMoved
+
+CHOOSER_S = 3.0
+"""How long a click may take to ask for files."""
+
+
+def folder_of(root: Path | None, name: str | None) -> Path | None:
+    """The folder of this name below the service's folder of files, if there is one."""
+    if root is None or name is None:
+        return None
+    try:
+        folder = (root / name).resolve()
+        return folder if folder.is_relative_to(root.resolve()) and folder.is_dir() else None
+    except (OSError, ValueError):
+        return None
+
+
+async def upload(hand: Hand, action: models.Upload) -> None:
+    files = await asyncio.to_thread(_staged, [_allowed(hand, name) for name in action.files], hand.staging)
+    try:
+        realm, number = await hand.tab.realm(action.id)
+        node = await realm.world.object("fileInput", number)
+    except PageMoved:
+        raise ActionFailed("STALE_MARK", "the page changed before the action reached it; look again") from None
+    if node:
+        await realm.world.send("DOM.setFileInputFiles", {"files": files, "objectId": node})
+        return
+    spot = await hand.aim(action.id)
+    try:
+        async with hand.tab.page.expect_file_chooser(timeout=CHOOSER_S * 1000) as chooser:
+            await hand.tab.page.mouse.click(spot["x"], spot["y"])
+        await (await chooser.value).set_files(files)
+    except PlaywrightTimeout:
+        raise ActionFailed(
+            "NO_FILE_CHOOSER", f"mark {action.id} takes no files, and a click on it asks for none"
+        ) from None
+
+
+def _allowed(hand: Hand, name: str) -> Path:
+    """The file of this name in the lease's folder, and nothing outside it whatever the name or its links say."""
+    if hand.files is None or hand.staging is None:
+        raise ActionFailed(
+            "NO_FILES", "this lease has no folder of files to upload; ask for one with LeaseRequest.files"
+        )
+    folder = hand.files.resolve()
+    try:
+        path = (folder / name).resolve()
+        is_there = path.is_relative_to(folder) and path.is_file()
+    except (OSError, ValueError):  # a NUL, a name that is too long
+        is_there = False
+    if not is_there:
+        raise ActionFailed("NO_SUCH_FILE", f"there is no file {name[:100]!r} in the lease's folder")
+    return path
+
+
+def _staged(paths: list[Path], staging: Path | None) -> list[str]:
+    """Copies that Chromium, another user than ours, can read."""
+    assert staging is not None
+    copies = []
+    for path in paths:
+        folder = Path(tempfile.mkdtemp(dir=staging))
+        folder.chmod(0o711)
+        copy = folder / path.name
+        shutil.copyfile(path, copy)
+        copy.chmod(0o644)
+        copies.append(str(copy))
+    return copies

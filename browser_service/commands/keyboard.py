@@ -1,0 +1,77 @@
+"""What the keyboard does: chords, text, filling fields."""
+
+from playwright.async_api import Error as PlaywrightError
+
+from browser_service import models
+from browser_service.commands.hand import ActionFailed, Hand
+
+TYPED_LIMIT = 300  # characters sent as single key presses; the rest is inserted at once
+KEYS = {
+    "alt": "Alt", "option": "Alt", "arrowdown": "ArrowDown", "down": "ArrowDown", "arrowleft": "ArrowLeft",
+    "left": "ArrowLeft", "arrowright": "ArrowRight", "right": "ArrowRight", "arrowup": "ArrowUp", "up": "ArrowUp",
+    "backspace": "Backspace", "capslock": "CapsLock", "cmd": "Meta", "command": "Meta", "meta": "Meta", "super": "Meta",
+    "win": "Meta", "ctrl": "Control", "control": "Control", "del": "Delete", "delete": "Delete", "end": "End",
+    "enter": "Enter", "return": "Enter", "esc": "Escape", "escape": "Escape", "home": "Home", "insert": "Insert",
+    "pagedown": "PageDown", "page_down": "PageDown", "pageup": "PageUp", "page_up": "PageUp", "shift": "Shift",
+    "space": "Space", "tab": "Tab",
+}  # fmt: skip
+SET_NOT_TYPED = frozenset({"date", "time", "month", "week", "datetime-local", "color", "range"})
+
+
+async def fill_coords(hand: Hand, action: models.FillCoords) -> None:
+    hand.check_point(action.x, action.y)
+    await hand.tab.page.mouse.click(action.x, action.y)
+    await _fill(hand, action)
+
+
+async def fill_id(hand: Hand, action: models.FillId) -> None:
+    spot = await hand.aim(action.id)
+    if spot["type"] in SET_NOT_TYPED:
+        await hand.ask_mark(action.id, "setValue", action.value)
+        return
+    await hand.tab.page.mouse.click(spot["x"], spot["y"])
+    await _fill(hand, action)
+
+
+async def keypress(hand: Hand, action: models.Keypress) -> None:
+    chord = "+".join(_key(name) for name in action.keys)
+    try:
+        await hand.tab.page.keyboard.press(chord)
+    except PlaywrightError as error:
+        if "Unknown key" not in error.message:
+            raise
+        raise ActionFailed("UNKNOWN_KEY", f"{chord!r} is no key of the keyboard") from None
+
+
+async def type_text(hand: Hand, action: models.TypeText) -> None:
+    await _type(hand, action.value, press_enter=action.press_enter)
+
+
+async def tab_and_enter(hand: Hand, action: models.TabAndEnter) -> None:
+    await hand.tab.page.keyboard.press("Tab")
+    await hand.tab.page.keyboard.press("Enter")
+
+
+async def _fill(hand: Hand, action: models.FillCoords | models.FillId) -> None:
+    if action.delete_existing:
+        await hand.tab.page.keyboard.press("Control+a")
+        await hand.tab.page.keyboard.press("Backspace")
+    await _type(hand, action.value, press_enter=action.press_enter)
+
+
+async def _type(hand: Hand, value: str, *, press_enter: bool) -> None:
+    keyboard = hand.tab.page.keyboard
+    await keyboard.type(value[:TYPED_LIMIT])
+    if rest := value[TYPED_LIMIT:]:
+        await keyboard.insert_text(rest)
+    if press_enter:
+        await keyboard.press("Enter")
+
+
+def _key(name: str) -> str:
+    lowered = name.strip().lower()
+    if lowered in KEYS:
+        return KEYS[lowered]
+    if lowered.startswith("f") and lowered[1:].isdigit():
+        return lowered.upper()
+    return name

@@ -1,0 +1,106 @@
+"""The secret that goes with a lease, and the key by which the tiers of the service know one another.
+
+A token is signed, so every process that has the tier key can tell what it is worth without asking anyone: the front finds
+the instance that a call belongs to, a restarted instance knows a lease of its earlier life from an invented one.
+
+    <place, base64>.<slot>.<generation>.<HMAC-SHA256 of lease id, place, slot and generation>
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+import secrets
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+KEY_FILE = "tier-key"
+LONGEST_TOKEN = 1_000
+
+
+@dataclass(frozen=True)
+class LeasePlace:
+    """What a token says: where the lease runs. Example: `LeasePlace("http://127.0.0.1:9000", 2, 17)`."""
+
+    place: str
+    slot: int
+    generation: int
+
+
+class TierKey:
+    """The key that all processes of one service share."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret.encode()
+
+    @classmethod
+    def random(cls) -> "TierKey":
+        """A key of a process that is the whole service."""
+        return cls(secrets.token_urlsafe(32))
+
+    @property
+    def value(self) -> str:
+        """The key itself, for the environment of a child process and the header `x-tier-key`."""
+        return self._secret.decode()
+
+    def matches(self, given: bytes | None) -> bool:
+        """Whether somebody who says to belong to the service does, in constant time."""
+        return given is not None and hmac.compare_digest(given, self._secret)
+
+    def sign(self, lease_id: str, where: LeasePlace) -> str:
+        """The token of a lease."""
+        place = base64.urlsafe_b64encode(where.place.encode()).decode().rstrip("=")
+        return f"{place}.{where.slot}.{where.generation}.{self._mac(lease_id, where)}"
+
+    def read(self, lease_id: str, token: str | None) -> LeasePlace | None:
+        """Where the lease runs, if this is its token; None if it is not."""
+        where = _claimed(token) if token and len(token) <= LONGEST_TOKEN else None
+        if where is None or token is None:
+            return None
+        given = token.rpartition(".")[2]
+        return where if hmac.compare_digest(given.encode(), self._mac(lease_id, where).encode()) else None
+
+    def _mac(self, lease_id: str, where: LeasePlace) -> str:
+        text = f"{lease_id}|{where.place}|{where.slot}|{where.generation}"
+        return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()
+
+
+def same_secret(given: str | None, expected: str) -> bool:
+    """Whether two secrets are the same, in constant time."""
+    return given is not None and hmac.compare_digest(given.encode(), expected.encode())
+
+
+def shared_key(folder: Path) -> TierKey:
+    """The key of the processes that were started by hand on this machine, from a file that only this user can read.
+
+    Raises OSError when the file can't be written, or when others could read it.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+    path = folder / KEY_FILE
+    fresh = path.with_name(f"{KEY_FILE}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(descriptor, secrets.token_urlsafe(32).encode())
+        os.link(fresh, path)  # whole from its first moment, and only one of several starters succeeds
+    except FileExistsError:
+        pass
+    finally:
+        os.close(descriptor)
+        fresh.unlink()
+    found = path.stat()
+    if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise OSError(f"{path} can be read by others: remove it, and the next start writes a new one")
+    return TierKey(path.read_text(encoding="ascii"))
+
+
+def _claimed(token: str) -> LeasePlace | None:
+    parts = token.split(".")
+    if len(parts) != 4 or not (parts[1].isdecimal() and parts[2].isdecimal()):
+        return None
+    try:
+        place = base64.urlsafe_b64decode(parts[0] + "=" * (-len(parts[0]) % 4)).decode()
+    except (binascii.Error, ValueError):
+        return None
+    return LeasePlace(place, int(parts[1]), int(parts[2]))

@@ -1,0 +1,6 @@
+-- Answers how many tickets are in line.
+
+if changed then
+  match()
+end
+return redis.call('ZCARD', name('tickets'))

@@ -1,0 +1,262 @@
+"""What an agent can do: one class per kind, in the union `Action`, told apart by `kind`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from browser_service.models.wire import Button, Coordinate, Direction, MarkId, Text, Wire
+
+
+class VisitPage(Wire):
+    """Navigate the tab. Example: `{"kind": "visit_page", "url": "http://127.0.0.1:9000/shop"}`."""
+
+    kind: Literal["visit_page"] = "visit_page"
+    url: Annotated[str, Field(min_length=1, max_length=8_192)]
+
+
+class Back(Wire):
+    """Go back in the tab's history."""
+
+    kind: Literal["back"] = "back"
+
+
+class Forward(Wire):
+    """Go forward in the tab's history."""
+
+    kind: Literal["forward"] = "forward"
+
+
+class Reload(Wire):
+    """Load the current page again."""
+
+    kind: Literal["reload"] = "reload"
+
+
+class ClickCoords(Wire):
+    """Click a point of the viewport. A double click: `{"kind": "click_coords", "x": 5, "y": 5, "clicks": 2}`."""
+
+    kind: Literal["click_coords"] = "click_coords"
+    x: Coordinate
+    y: Coordinate
+    button: Button = "left"
+    clicks: Annotated[int, Field(ge=1, le=3)] = 1
+
+
+class ClickId(Wire):
+    """Click a marked element. Example: `{"kind": "click_id", "id": 3}`."""
+
+    kind: Literal["click_id"] = "click_id"
+    id: MarkId
+    button: Button = "left"
+    clicks: Annotated[int, Field(ge=1, le=3)] = 1
+
+
+class Drag(Wire):
+    """Press the left button at one point, move, and let go at another."""
+
+    kind: Literal["drag"] = "drag"
+    x: Coordinate
+    y: Coordinate
+    to_x: Coordinate
+    to_y: Coordinate
+
+
+class MouseDown(Wire):
+    """Press a mouse button at a point and hold it."""
+
+    kind: Literal["mouse_down"] = "mouse_down"
+    x: Coordinate
+    y: Coordinate
+    button: Button = "left"
+
+
+class MouseUp(Wire):
+    """Let a held mouse button go at a point."""
+
+    kind: Literal["mouse_up"] = "mouse_up"
+    x: Coordinate
+    y: Coordinate
+    button: Button = "left"
+
+
+class FillCoords(Wire):
+    """Click a point, then type `value` there."""
+
+    kind: Literal["fill_coords"] = "fill_coords"
+    x: Coordinate
+    y: Coordinate
+    value: Text
+    press_enter: bool = True
+    delete_existing: bool = False
+
+
+class FillId(Wire):
+    """Click a marked element, then type `value` into it."""
+
+    kind: Literal["fill_id"] = "fill_id"
+    id: MarkId
+    value: Text
+    press_enter: bool = True
+    delete_existing: bool = False
+
+
+class SelectOption(Wire):
+    """Choose a marked `<option>` (OmniBoxes: the option's own mark), or the option labelled `label` of a marked `<select>`."""
+
+    kind: Literal["select_option"] = "select_option"
+    id: MarkId
+    label: Text | None = None
+
+
+class HoverCoords(Wire):
+    """Move the mouse to a point."""
+
+    kind: Literal["hover_coords"] = "hover_coords"
+    x: Coordinate
+    y: Coordinate
+
+
+class HoverId(Wire):
+    """Move the mouse to the centre of a marked element."""
+
+    kind: Literal["hover_id"] = "hover_id"
+    id: MarkId
+
+
+class HoverAndScrollCoords(Wire):
+    """Move the mouse to a point and turn the wheel there."""
+
+    kind: Literal["hover_and_scroll_coords"] = "hover_and_scroll_coords"
+    x: Coordinate
+    y: Coordinate
+    direction: Direction = "down"
+
+
+class ScrollId(Wire):
+    """Scroll a marked scrollable element by its own visible size."""
+
+    kind: Literal["scroll_id"] = "scroll_id"
+    id: MarkId
+    direction: Direction = "down"
+
+
+class ScrollCoords(Wire):
+    """Turn the wheel at a point by CSS pixels: positive values go right and down."""
+
+    kind: Literal["scroll_coords"] = "scroll_coords"
+    x: Coordinate
+    y: Coordinate
+    dx: Annotated[float, Field(ge=-100_000, le=100_000, allow_inf_nan=False)] = 0.0
+    dy: Annotated[float, Field(ge=-100_000, le=100_000, allow_inf_nan=False)] = 0.0
+
+
+class OpenTab(Wire):
+    """Open a tab, make it the active one, and visit `url` in it."""
+
+    kind: Literal["open_tab"] = "open_tab"
+    url: Annotated[str, Field(min_length=1, max_length=8_192)] = "about:blank"
+
+
+class SwitchTab(Wire):
+    """Make another tab the active one. `index` counts from 0 in the order of `Observation.tabs`."""
+
+    kind: Literal["switch_tab"] = "switch_tab"
+    index: Annotated[int, Field(ge=0, le=100)]
+
+
+class CloseTab(Wire):
+    """Close a tab: the active one, or the one at `index`. The last tab can't be closed."""
+
+    kind: Literal["close_tab"] = "close_tab"
+    index: Annotated[int, Field(ge=0, le=100)] | None = None
+
+
+class Upload(Wire):
+    """Give files of the lease's folder (`LeaseRequest.files`) to a marked file input, or to whatever opens a chooser."""
+
+    kind: Literal["upload"] = "upload"
+    id: MarkId
+    files: Annotated[list[Annotated[str, Field(min_length=1, max_length=255)]], Field(min_length=1, max_length=20)]
+
+
+class PageDown(Wire):
+    """Scroll the page down by `amount` CSS pixels, or by a viewport less 50 pixels."""
+
+    kind: Literal["page_down"] = "page_down"
+    amount: Annotated[int, Field(ge=1, le=100_000)] = 200
+    full_page: bool = False
+
+
+class PageUp(Wire):
+    """Scroll the page up by `amount` CSS pixels, or by a viewport less 50 pixels."""
+
+    kind: Literal["page_up"] = "page_up"
+    amount: Annotated[int, Field(ge=1, le=100_000)] = 200
+    full_page: bool = False
+
+
+class Keypress(Wire):
+    """Press one chord. Example: `{"kind": "keypress", "keys": ["Control", "a"]}`."""
+
+    kind: Literal["keypress"] = "keypress"
+    keys: Annotated[list[Annotated[str, Field(min_length=1, max_length=32)]], Field(min_length=1, max_length=6)]
+
+
+class TypeText(Wire):
+    """Type into whatever has the focus."""
+
+    kind: Literal["type_text"] = "type_text"
+    value: Text
+    press_enter: bool = False
+
+
+class TabAndEnter(Wire):
+    """Press Tab, then Enter."""
+
+    kind: Literal["tab_and_enter"] = "tab_and_enter"
+
+
+class Sleep(Wire):
+    """Wait for `duration` seconds (at most 30)."""
+
+    kind: Literal["sleep"] = "sleep"
+    duration: Annotated[float, Field(ge=0, le=30, allow_inf_nan=False)] = 1.0
+
+
+class Observe(Wire):
+    """Do nothing: only look."""
+
+    kind: Literal["observe"] = "observe"
+
+
+Action = Annotated[
+    VisitPage
+    | Back
+    | Forward
+    | Reload
+    | ClickCoords
+    | ClickId
+    | Drag
+    | MouseDown
+    | MouseUp
+    | FillCoords
+    | FillId
+    | SelectOption
+    | HoverCoords
+    | HoverId
+    | HoverAndScrollCoords
+    | ScrollId
+    | ScrollCoords
+    | OpenTab
+    | SwitchTab
+    | CloseTab
+    | Upload
+    | PageDown
+    | PageUp
+    | Keypress
+    | TypeText
+    | TabAndEnter
+    | Sleep
+    | Observe,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,119 @@
+"""The right to drive a browser: what is asked for, what is granted, and the steps that it is used for."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from browser_service.models.actions import Action
+from browser_service.models.observation import Observation, ObserveRequest, Viewport
+from browser_service.models.wire import Isolation, Name, Wire
+
+Host = Annotated[str, Field(min_length=1, max_length=260, pattern=r"^[A-Za-z0-9.*:\[\]_-]+$")]
+
+
+class Recording(Wire):
+    """What is kept of a session, to be fetched from `/sessions/{id}/artifacts` after it has ended."""
+
+    video: bool = False
+    """WebM of the whole session."""
+    trace: bool = False
+    """Playwright trace (zip), for `playwright show-trace`."""
+
+
+class LeaseRequest(Wire):
+    """What a client asks for when it wants a browser."""
+
+    owner: Name = "anonymous"
+    """Who holds the lease, for people who look at /info and for whoever joins logs: a trajectory id, a user name."""
+    ttl_s: Annotated[float, Field(gt=0, le=3_600)] = 60.0
+    """Seconds without any call after which the lease expires; every call renews it."""
+    max_lifetime_s: Annotated[float, Field(gt=0, le=86_400)] = 3_600.0
+    """Seconds after which the lease ends however busy it is."""
+    wait_s: Annotated[float, Field(ge=0, le=600)] = 30.0
+    """Seconds to wait in the queue for a free slot."""
+    idempotency_key: Name | None = None
+    """A repeated request with the same key gets the same lease."""
+    reuse: Name | None = None
+    """Leases that name the same word trust one another and visit the same trusted sites: one may get the cleaned context
+    of an earlier one, for a third of the work of a fresh context. None: always a fresh one."""
+    viewport: Viewport = Viewport()
+    share: Annotated[str, Field(max_length=200)] = ""
+    """Whose queue it stands in: free slots go to the share that holds the fewest leases. A user, a run."""
+    isolation: Isolation | None = None
+    """`context`: a context in a shared Chromium, for sites of one's own. `browser`: a Chromium of its own, for the open web.
+    None: what the service was started with."""
+    sites: Annotated[list[Host], Field(max_length=64)] = []
+    """Private addresses (`127.0.0.1:8000`, `10.0.0.7:80`, `shop.test:80`) that the task's own sites are served from."""
+    only_sites: bool = False
+    """Nothing but `sites` can be reached: an offline task."""
+    blocked_hosts: Annotated[list[Host], Field(max_length=1_000)] = []
+    """Hosts, with their subdomains, that can't be reached in this lease."""
+    files: Name | None = None
+    """Folder below the service's `files_dir` that `upload` takes its files from."""
+    downloads: bool = False
+    """Keep what pages download, within the service's quota; otherwise downloads are refused."""
+    dialogs: Literal["accept", "dismiss"] = "dismiss"
+    """Answer to confirm and prompt; alerts are always accepted."""
+    record: Recording = Recording()
+    locale: Annotated[str, Field(max_length=35)] | None = None
+    timezone: Annotated[str, Field(max_length=64)] | None = None
+
+
+class BatchRequest(Wire):
+    """All or nothing: `count` leases for one group, each as `lease` says."""
+
+    count: Annotated[int, Field(ge=1, le=256)]
+    lease: LeaseRequest = LeaseRequest()
+
+
+class Batch(Wire):
+    """The leases of a group."""
+
+    leases: list["Lease"]
+
+
+class Lease(Wire):
+    """The right to drive one browser session until it expires or is released."""
+
+    instance_id: str
+    """`<uuid>:<port>`, as OmniBoxes writes it."""
+    node: str
+    generation: int
+    """Fencing number of the slot: grows with each lease, so that a stale holder is told apart."""
+    token: str
+    """Secret that every call with this lease carries."""
+    expires_in_s: float
+    viewport: Viewport
+    direct_url: str | None = None
+    """Where `/step`, `/renew`, `/release` and `/blob` of this lease go without a detour; None: the same address as `/get`."""
+
+
+class StepRequest(Wire):
+    """Act, settle and observe in one round trip."""
+
+    instance_id: str
+    token: str
+    step_id: Annotated[int, Field(ge=0)]
+    """Counts up from 0 for each call of the lease. Repeating the last one returns its reply and never acts twice."""
+    action: Action
+    observe: ObserveRequest = ObserveRequest()
+    deadline_s: Annotated[float, Field(gt=0, le=120)] = 30.0
+
+
+class ActionError(Wire):
+    """Why an action had no effect: the element is gone, the navigation failed. The session goes on."""
+
+    code: str
+    message: str
+    fault: Literal["policy", "site"]
+
+
+class StepReply(Wire):
+    """The outcome of one step."""
+
+    step_id: int
+    observation: Observation
+    error: ActionError | None = None
+    """None when the action was carried out."""
+    timings_ms: dict[str, float]
+    """Milliseconds per phase: act, settle, marks, screenshot, total."""

@@ -1,0 +1,116 @@
+"""What a page looks like, and which parts of that are wanted."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from browser_service.models.wire import ImageFormat, Wire
+
+
+class Viewport(Wire):
+    """Size of the page in CSS pixels (device pixel ratio 1)."""
+
+    width: Annotated[int, Field(ge=32, le=4_096)] = 1280
+    height: Annotated[int, Field(ge=32, le=4_096)] = 768
+
+
+class Box(Wire):
+    """A rectangle in CSS pixels, relative to the viewport's top left corner."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+class Mark(Wire):
+    """One interactive element in view. Example: `Mark(id=3, role="button", name="ok", box=Box(...))`."""
+
+    id: int
+    """Displayed number, 1..n from top to bottom in document order; valid until the next observation."""
+    role: str
+    """ARIA role, or the nearest one for the tag: button, link, textbox, checkbox, radio, combobox, option, tab, generic."""
+    name: str
+    """Accessible name, at most 200 characters."""
+    box: Box
+    value: str | None = None
+    """Current value of a text field or select; None for other roles and for password fields."""
+    checked: bool | None = None
+    """State of checkboxes, radio buttons and options; None for other roles."""
+    scrollable: bool = False
+    options: list[str] = []
+    """Labels of a select's options, at most 100; empty for other roles."""
+
+
+class Screenshot(Wire):
+    """A picture of the viewport, named by its content."""
+
+    sha256: str
+    """Hex digest of the encoded bytes."""
+    media_type: str
+    """`image/png`, `image/jpeg` or `image/webp`."""
+    width: int
+    height: int
+    data: str | None = None
+    """Base64 of the bytes; None when the client has this hash already, or asked for a reference (`GET /blob/{sha256}`)."""
+
+
+class Tab(Wire):
+    """One open tab of the session."""
+
+    url: str
+    title: str
+    active: bool
+
+
+class Download(Wire):
+    """A file that the page gave to the session."""
+
+    name: str
+    """Cleaned base name, unique in the session."""
+    size: int
+    """Bytes."""
+    sha256: str
+    error: str | None = None
+    """Why there is no such file: too large, refused, broken off."""
+
+
+class Observation(Wire):
+    """What the session's active tab looks like once it has settled."""
+
+    url: str
+    title: str
+    viewport: Viewport
+    screenshot: Screenshot | None = None
+    marks: list[Mark] = []
+    text: str | None = None
+    """Visible text of the page, when it was asked for."""
+    ax_tree: str | None = None
+    """Accessibility tree as indented text, when it was asked for."""
+    tabs: list[Tab] = []
+    downloads: list[Download] = []
+    """Downloads that ended since the last observation."""
+    dialogs: list[str] = []
+    """Messages of the dialogs that the page opened since the last observation; they were answered by policy."""
+    settled: bool = True
+    """False when the hard cap ended the wait and the page was still busy."""
+
+
+class ObserveRequest(Wire):
+    """Which parts of an `Observation` are wanted, and how the picture is made."""
+
+    screenshot: bool = True
+    marks: bool = True
+    draw_marks: bool = False
+    """Draw the marks' boxes and numbers into the picture (set-of-marks)."""
+    text: bool = False
+    ax_tree: bool = False
+    image_format: ImageFormat = "png"
+    quality: Annotated[int, Field(ge=1, le=100)] = 80
+    """Of JPEG and WebP."""
+    scale: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Size of the picture against the viewport."""
+    by_reference: bool = False
+    """Leave the bytes out: they are fetched from `/blob/{sha256}` where they are used."""
+    have_sha256: str | None = None
+    """The newest picture that the client holds: an unchanged screen is not sent again."""

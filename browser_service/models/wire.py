@@ -1,0 +1,22 @@
+"""The base of every wire noun, and the scalars that several of them share."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Direction = Literal["up", "down", "left", "right"]
+Button = Literal["left", "right", "middle"]
+InteractionMode = Literal["set_of_marks", "coordinates"]
+ImageFormat = Literal["png", "jpeg", "webp"]
+Fault = Literal["infra", "site", "policy", "client"]
+Isolation = Literal["context", "browser"]
+Coordinate = Annotated[float, Field(ge=0, le=16_384, allow_inf_nan=False, description="CSS pixels in the viewport")]
+MarkId = Annotated[int, Field(ge=1, le=100_000, description="displayed number of a marked element")]
+Text = Annotated[str, Field(max_length=10_000)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Wire(BaseModel):
+    """Base of everything that crosses a process: frozen, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")

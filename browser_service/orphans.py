@@ -1,0 +1,49 @@
+"""Processes that lost their parent: a killed Chromium's children come to us, and the dead among them are buried.
+
+Without this they would go to process 1, which in a container is often one that never looks at them: zombies pile up until
+no process can be started any more.
+"""
+
+import ctypes
+import os
+from contextlib import suppress
+
+import psutil
+
+PR_SET_CHILD_SUBREAPER = 36
+# What a Chromium calls its processes, as far as the kernel keeps it (15 characters).
+NAMES = ("chrom", "headless_shell", "google-chrome", "chrome_crashpad", "nacl_helper")
+
+
+def adopt() -> bool:
+    """Makes this process the parent of every orphan below it. False where the system can't (not Linux)."""
+    try:
+        return ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    except AttributeError:
+        return False
+
+
+def bury() -> int:
+    """Collects dead children that were a Chromium's; returns how many. Others are left to whoever started them."""
+    return sum(_collect(child.pid) for child in _dead_children() if child.name().startswith(NAMES))
+
+
+def zombies() -> int:
+    """Dead children that nobody has collected."""
+    return len(_dead_children())
+
+
+def _dead_children() -> list[psutil.Process]:
+    dead = []
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            if child.status() == psutil.STATUS_ZOMBIE:
+                dead.append(child)
+    return dead
+
+
+def _collect(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:  # collected meanwhile
+        return False

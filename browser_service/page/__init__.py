@@ -1,0 +1,31 @@
+"""The scripts that run in every document.
+
+`LISTENERS` runs in the page's own world and only remembers which elements listen to clicks. Everything else runs in a
+world of its own on the same document (CDP's isolated world): the page can neither see it, nor call it, nor answer for it.
+"""
+
+import secrets
+from pathlib import Path
+
+_HERE = Path(__file__).parent
+_PARTS = ("watch.js", "find.js", "name.js", "look.js", "act.js")
+_OFFERED = (
+    "quiet, look, survey, aim, adopt, frameBox, showFrame, bare, setValue, choose, fileInput, scrollMark, scrollAt, "
+)
+_OFFERED += "scrollPage, metadata, forget, heard, catchUp"
+
+WORLD = "rl-loop"
+"""Name of the isolated world."""
+NAME = f"__rlLoop{secrets.token_hex(8)}"
+"""Global that the script answers under, in the isolated world. Nobody can guess it, so an answer can only be ours."""
+LISTENERS = (_HERE / "listeners.js").read_text(encoding="utf-8")
+
+
+def _assemble() -> str:
+    parts = "\n".join((_HERE / part).read_text(encoding="utf-8") for part in _PARTS)
+    begin = f"(() => {{\n'use strict';\nconst NAME = '{NAME}';\nif (globalThis[NAME]) return;\n"
+    end = f"globalThis[NAME] = Object.freeze({{ {_OFFERED} }});\n}})();\n"
+    return begin + parts + end
+
+
+PAGE_SCRIPT = _assemble()

@@ -1,0 +1,45 @@
+// Runs in every document before the page's own scripts, in the page's own world: only there can be seen which elements
+// the page listens to. It knows nothing else, and tells only that, so a page that tampers with it deceives nobody but
+// those who would click on it. The answer goes through `performance`, the one object that both worlds have for the life of
+// a document, as the targets of touches that never were: these are the same nodes in either world, in shadow trees too.
+(() => {
+  'use strict';
+  const CLICKS = new Set(['click', 'mousedown', 'mouseup', 'pointerdown', 'pointerup', 'dblclick', 'touchstart']);
+  const { apply, getOwnPropertyDescriptor, defineProperty } = Reflect;
+  const listen = EventTarget.prototype.addEventListener;
+  const tell = EventTarget.prototype.dispatchEvent;
+  const { Element, Touch, TouchEvent, WeakRef } = globalThis;
+  const listening = new WeakSet();
+  const handling = new WeakSet();
+  let news = [];
+
+  EventTarget.prototype.addEventListener = function addEventListener(type, listener, options) {
+    if (CLICKS.has(type) && listener && this instanceof Element && !listening.has(this)) {
+      listening.add(this);
+      news.push(new WeakRef(this));
+    }
+    return apply(listen, this, [type, listener, options]);
+  };
+  for (const prototype of [HTMLElement.prototype, SVGElement.prototype]) {
+    const property = getOwnPropertyDescriptor(prototype, 'onclick');
+    const set = function onclick(handler) {
+      apply(property.set, this, [handler]);
+      if (typeof handler === 'function') handling.add(this);
+      else handling.delete(this);
+      news.push(new WeakRef(this));
+    };
+    defineProperty(prototype, 'onclick', { ...property, set });
+  }
+
+  apply(listen, performance, ['__rl-loop-ask', () => {
+    const elements = news.map((ref) => ref.deref()).filter(Boolean);
+    news = [];
+    const isHeard = (el) => listening.has(el) || handling.has(el);
+    send('__rl-loop-heard', elements.filter(isHeard));
+    send('__rl-loop-not', elements.filter((el) => !isHeard(el)));
+  }]);
+  function send(name, elements) {
+    const touches = elements.map((target, identifier) => new Touch({ identifier, target }));
+    if (touches.length) apply(tell, performance, [new TouchEvent(name, { touches })]);
+  }
+})();

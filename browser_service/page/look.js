@@ -1,0 +1,94 @@
+// ---- marks: numbers that stay with their elements until the next look -----------------------------------------------
+const TEXT_LIMIT = 50000;
+// Elements out of view have numbers too, for old clients; far above those that are drawn, so that none means two things.
+const FIRST_UNSEEN = 1001;
+let marked = new Map();
+let unseen = new Map();
+let frames = [];
+
+function look(wantMarks, wantText, seenFrom) {
+  const seen = { url: location.href, title: document.title, marks: [], text: null, frames: [] };
+  if (wantMarks) {
+    clip = seenFrom;
+    const all = targets();
+    marked = new Map(all.found.map(([el], index) => [index + 1, el]));
+    unseen = new Map();
+    seen.marks = all.found.map(([el, spot], index) => describe(el, spot, index + 1));
+    frames = all.frames;
+    seen.frames = frames.map((el) => ({ before: all.found.filter(([other]) => order(other, el) < 0).length }));
+  }
+  if (wantText) seen.text = (document.body ? document.body.innerText || '' : '').slice(0, TEXT_LIMIT);
+  return seen;
+}
+
+// Every element that can be acted on, out of view too: with the number of its mark, or one of its own.
+function survey() {
+  clip = null;
+  catchUp();
+  const numbers = new Map([...marked, ...unseen].map(([id, el]) => [el, id]));
+  const seen = new Map(targets().found);
+  const everything = [...elementsIn(document, [])].filter((el) => seen.has(el) || isOutOfView(el));
+  return everything.map((el) => {
+    let id = numbers.get(el);
+    if (!id) unseen.set(id = FIRST_UNSEEN + unseen.size, el);
+    const { dx, dy } = viewOf(homeOf(el));
+    const { x, y, width, height } = el.getBoundingClientRect();
+    const where = seen.has(el) ? 'in view' : y + dy + height / 2 < 0 ? 'above' : 'below';
+    return { where, ...describe(el, { rect: { x: x + dx, y: y + dy, width, height } }, id) };
+  });
+}
+function isOutOfView(el) {
+  if (inView(el) || interest(el) !== 2 || !isVisible(el) || !isEnabled(el)) return false;
+  const { width, height } = el.getBoundingClientRect();
+  return width >= 1 && height >= 1;
+}
+
+// The frame of another origin whose marks come next: the service knows it by number, and asks it by itself.
+const adopt = (el) => frames.indexOf(el);
+function frameBox(index) {
+  const el = frames[index];
+  if (!el || !el.isConnected) return null;
+  const view = viewOf(homeOf(el));
+  const box = contentBox(el);
+  const x = box.x + view.dx, y = box.y + view.dy;
+  return {
+    x, y, clip: {
+      left: Math.max(view.left - x, 0), top: Math.max(view.top - y, 0),
+      right: Math.min(view.right - x, box.width), bottom: Math.min(view.bottom - y, box.height),
+    },
+  };
+}
+// Which points inside a frame nothing of ours covers.
+const bare = (index, points) => points.map(([x, y]) => hitAt(x, y) === frames[index]);
+function showFrame(index) {
+  frames[index]?.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
+  return frameBox(index);
+}
+
+function elementOf(id) {
+  const el = marked.get(id) || unseen.get(id);
+  return el && el.isConnected && homeOf(el) ? el : null;
+}
+function missing(id) {
+  if (!marked.has(id) && !unseen.has(id)) return { error: 'UNKNOWN_MARK', message: `there is no mark ${id} on this page; look again` };
+  return { error: 'STALE_MARK', message: `the element of mark ${id} is gone; look again` };
+}
+
+// Where to point at a mark now: it may have moved since the look.
+function aim(id, seenFrom) {
+  clip = seenFrom;
+  const el = elementOf(id);
+  if (!el) return missing(id);
+  if (!isEnabled(el)) return { error: 'DISABLED', message: `the element of mark ${id} is disabled` };
+  let spot = clickable(el);
+  if (!spot) {
+    el.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
+    spot = clickable(el);
+  }
+  if (spot) return { x: spot.x, y: spot.y, type: el.tagName === 'INPUT' ? el.type : el.tagName.toLowerCase() };
+  const rect = el.getBoundingClientRect();
+  const { dx, dy } = viewOf(homeOf(el));
+  const over = hitAt(rect.x + dx + rect.width / 2, rect.y + dy + rect.height / 2);
+  const what = over && !belongsTo(over, el) ? `covered by <${over.tagName.toLowerCase()}>` : 'not visible';
+  return { error: 'NOT_REACHABLE', message: `the element of mark ${id} is ${what}` };
+}

@@ -1,0 +1,35 @@
+// ---- what the page does to itself -----------------------------------------------------------------------------------
+let lastChange = -Infinity;
+new MutationObserver(() => { lastChange = performance.now(); })
+  .observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
+
+// Elements that the page listens to, as listeners.js tells.
+const heard = new WeakSet();
+performance.addEventListener('__rl-loop-heard', (event) => { for (const { target } of event.touches) heard.add(target); });
+performance.addEventListener('__rl-loop-not', (event) => { for (const { target } of event.touches) heard.delete(target); });
+const catchUp = () => { performance.dispatchEvent(new Event('__rl-loop-ask')); };
+
+const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+// A background tab draws no frames, hence the timer beside it.
+const frame = () => new Promise((resolve) => { requestAnimationFrame(() => resolve()); setTimeout(resolve, 40); });
+
+async function quiet(quietMs, capMs) {
+  const end = performance.now() + capMs;
+  if (document.readyState === 'loading') {
+    await Promise.race([new Promise((done) => document.addEventListener('DOMContentLoaded', done, { once: true })), wait(capMs)]);
+  }
+  await frame();
+  await frame();
+  for (;;) {
+    const now = performance.now();
+    const left = lastChange + quietMs - now;
+    if (left <= 0) return document.readyState !== 'loading';
+    if (now >= end) return false;
+    await wait(Math.min(left + 1, end - now));
+  }
+}
+
+function forget() {
+  try { sessionStorage.clear(); } catch { /* documents without an origin have none */ }
+  window.name = '';
+}

@@ -1,0 +1,145 @@
+"""Child processes that are kept running: started, started again when they end, stopped together, never left behind.
+
+A child that ends is started again after a pause that doubles each time, up to `LONGEST_PAUSE_S`; one that ran for `STABLE_S`
+begins with the shortest pause again. There is no number of starts after which a child is given up.
+"""
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+log = logging.getLogger(__name__)
+
+SHORTEST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 30.0
+STABLE_S = 30.0
+STOP_DEADLINE_S = 15.0
+"""Seconds between SIGTERM and SIGKILL, where whoever stops says nothing else."""
+KILL_DEADLINE_S = 5.0
+PR_SET_PDEATHSIG = 1
+SUPERVISOR = "BROWSER_SERVICE_SUPERVISOR"
+"""Environment variable of a child: the process id of its supervisor."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What to run: `browser-service <arguments>` with some more environment. Example: `Program("instance 9000", ["instance"], {})`."""
+
+    name: str
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+
+
+@dataclass
+class Child:
+    """One program and the process that runs it at the moment."""
+
+    program: Program
+    process: asyncio.subprocess.Process | None = None
+    starts: int = 0
+    pause_s: float = SHORTEST_PAUSE_S
+    keeper: asyncio.Task[None] | None = field(default=None, repr=False)
+
+    @property
+    def pid(self) -> int | None:
+        """Process id, while it runs."""
+        return self.process.pid if self.process and self.process.returncode is None else None
+
+
+class Supervisor:
+    """Runs programs. Use as `async with Supervisor(programs) as supervisor`: it stops them all at the end."""
+
+    def __init__(
+        self,
+        programs: Sequence[Program],
+        *,
+        on_exit: Callable[[Program], None] = lambda program: None,
+        stop_deadline_s: float = STOP_DEADLINE_S,
+    ) -> None:
+        """`on_exit` is called each time a child has ended by itself."""
+        self.children = [Child(program) for program in programs]
+        self._on_exit = on_exit
+        self._stop_deadline_s = stop_deadline_s
+        self._told_to_stop = asyncio.Event()
+
+    async def __aenter__(self) -> "Supervisor":
+        for child in self.children:
+            child.keeper = asyncio.get_running_loop().create_task(self._keep(child))
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
+        """SIGTERM for all, SIGKILL for those that don't end in time. Again is fine."""
+        self._told_to_stop.set()
+        keepers = [child.keeper for child in self.children if child.keeper]
+        for number, deadline_s in ((signal.SIGTERM, self._stop_deadline_s), (signal.SIGKILL, KILL_DEADLINE_S)):
+            self.signal(number)
+            if keepers:
+                await asyncio.wait(keepers, timeout=deadline_s)
+        for keeper in keepers:
+            keeper.cancel()
+        await asyncio.gather(*keepers, return_exceptions=True)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Sends a signal to every child that runs."""
+        for child in self.children:
+            if child.process and child.pid:
+                with suppress(ProcessLookupError):
+                    child.process.send_signal(number)
+
+    def kill(self, name: str) -> None:
+        """Kills a child that does not answer any more; it is started again like one that died."""
+        for child in self.children:
+            if child.program.name == name and child.process and child.pid:
+                child.process.kill()
+
+    async def _keep(self, child: Child) -> None:
+        while not self._told_to_stop.is_set():
+            began = time.monotonic()
+            child.process = await _start(child.program)
+            child.starts += 1
+            if self._told_to_stop.is_set():  # told to stop while it started
+                child.process.terminate()
+            code = await child.process.wait()
+            if self._told_to_stop.is_set():
+                return
+            self._on_exit(child.program)
+            if time.monotonic() - began >= STABLE_S:
+                child.pause_s = SHORTEST_PAUSE_S
+            log.error("%s ended with %d, starting it again in %g s", child.program.name, code, child.pause_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(child.pause_s):
+                    await self._told_to_stop.wait()
+            child.pause_s = min(2 * child.pause_s, LONGEST_PAUSE_S)
+
+
+async def _start(program: Program) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "browser_service.cli",
+        *program.arguments,
+        env={**os.environ, **program.environment, SUPERVISOR: str(os.getpid())},
+        stdin=asyncio.subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl+C in a terminal reaches the supervisor alone, which stops its children in order
+    )
+
+
+def end_with_supervisor() -> None:
+    """In a child: asks the kernel for SIGINT when its supervisor dies, however that happens. Elsewhere: nothing."""
+    supervisor = os.environ.pop(SUPERVISOR, None)
+    if supervisor is None:
+        return
+    with suppress(AttributeError):  # not Linux: such a child outlives a killed supervisor
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
+    if os.getppid() != int(supervisor):
+        raise SystemExit("browser-service: the supervisor ended before this process had begun")
