@@ -1,0 +1,125 @@
+"""What there is to choose from, in a drawn order: families that make tasks from seeds, or the tasks of a file."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from agent.types import Split, Task
+from environments.base import SeededEnvironment
+from environments.history import TaskHistory
+from environments.samplers import Candidate
+from environments.sampling import draw, seed_block
+from environments.taskfiles.huggingface import PREFIX
+from environments.taskfiles.reading import Reading, TaskFileError, open_source
+from environments.taskfiles.table import TaskTable
+
+
+class Draw(NamedTuple):
+    """For what tasks are drawn. Example: `Draw("train", iteration=3, seed=0)`."""
+
+    split: Split
+    iteration: int
+    seed: int
+    planned: frozenset[str] = frozenset()
+    """Ids of tasks that this iteration has already: these are not drawn again."""
+
+    @property
+    def key(self) -> str:
+        """What the order hashes from. Held-out tasks are the same at each evaluation."""
+        more = f"/after {len(self.planned)}" if self.planned else ""
+        return f"{self.seed}/{self.split}/{self.iteration if self.split == 'train' else 'always'}{more}"
+
+
+class Catalog(Protocol):
+    """Something that tasks can be chosen from."""
+
+    by_family: bool
+    """Whether history is kept by family, because each task comes once."""
+
+    def candidates(self, wanted: Draw, history: TaskHistory, is_blocked: Callable[[str], bool]) -> list[Candidate]:
+        """All that may be chosen, in the order in which it should be. `is_blocked` tells hosts to be left alone."""
+        ...
+
+    def tasks(self, chosen: Sequence[Candidate], wanted: Draw) -> list[Task]:
+        """The tasks of the chosen ones."""
+        ...
+
+
+class Families:
+    """Families of an environment that makes tasks from seeds: each training iteration has its own block of seeds."""
+
+    by_family = True
+
+    def __init__(self, environment: SeededEnvironment, domains: Sequence[str]) -> None:
+        self._environment, self._domains = environment, list(domains)
+
+    def candidates(self, wanted: Draw, history: TaskHistory, is_blocked: Callable[[str], bool]) -> list[Candidate]:
+        """The families, shuffled. They are ours, so none is blocked."""
+        order = random.Random(wanted.key).sample(self._domains, len(self._domains))
+        block = seed_block(wanted.split, wanted.iteration)
+        planned = Counter(task_id.rpartition(".")[0] for task_id in wanted.planned)
+        found = []
+        for place, domain in enumerate(order):
+            example = self._environment.task(domain, block[0], wanted.split)
+            room = len(block) - planned[domain]
+            found.append(Candidate(domain, domain, example.difficulty, host="", room=room, place=place))
+        return found
+
+    def tasks(self, chosen: Sequence[Candidate], wanted: Draw) -> list[Task]:
+        """A task with a new seed for each."""
+        made = {domain: self._made(domain, wanted) for domain in {one.key for one in chosen}}
+        return [next(made[one.key]) for one in chosen]
+
+    def _made(self, domain: str, wanted: Draw) -> Iterator[Task]:
+        block = seed_block(wanted.split, wanted.iteration)
+        for seed in draw(block, f"{wanted.key}/{domain}"):
+            if (task := self._environment.task(domain, seed, wanted.split)).id not in wanted.planned:
+                yield task
+
+
+class FileTasks:
+    """The tasks of a file or dataset that are of one split."""
+
+    by_family = False
+
+    def __init__(self, table: TaskTable) -> None:
+        self._table = table
+
+    def candidates(self, wanted: Draw, history: TaskHistory, is_blocked: Callable[[str], bool]) -> list[Candidate]:
+        """In training those that were submitted least often first; among them, and in evaluation, by chance."""
+        entries = self._table.entries
+        order = random.Random(wanted.key).sample(range(len(entries)), len(entries))
+        if wanted.split == "train":
+            order.sort(key=lambda place: history.submissions.get(entries[place].id, 0))
+            shut = {host for host in {entry.host for entry in entries} if is_blocked(host)}
+            order = [place for place in order if entries[place].host not in shut]
+        return [
+            Candidate(entry.id, entry.group, entry.difficulty, entry.host, room=1, place=place)
+            for place in order
+            if (entry := entries[place]).id not in wanted.planned
+        ]
+
+    def tasks(self, chosen: Sequence[Candidate], wanted: Draw) -> list[Task]:
+        """Read from the file again."""
+        return self._table.tasks([self._table.entries[one.place] for one in chosen])
+
+
+def file_tasks(source: str, reading: Reading, *, group_by: str) -> FileTasks:
+    """The tasks of a file, read once per process and content of the file. Raises `TaskFileError`."""
+    if source.startswith(PREFIX):
+        stamp = (0, 0)
+    else:
+        try:
+            status = Path(source).stat()
+        except OSError as error:
+            raise TaskFileError(f"there is no task file {source} ({error.strerror})") from None
+        stamp = (status.st_mtime_ns, status.st_size)
+    return _cached(source, reading, group_by, stamp)
+
+
+@lru_cache(maxsize=4)
+def _cached(source: str, reading: Reading, group_by: str, stamp: tuple[int, int]) -> FileTasks:
+    return FileTasks(TaskTable(open_source(source), reading, group_by=group_by))

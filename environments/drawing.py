@@ -1,0 +1,33 @@
+"""Which tasks an iteration plays: catalogue, sampler, history, blocked hosts and horizon put together."""
+
+from datetime import datetime
+
+from agent.types import Task
+from environments.catalogs import Draw
+from environments.config import EnvironmentConfig
+from environments.history import TaskHistory
+from environments.horizons import with_horizon
+from environments.hosts import breaker_from
+from environments.registry import make_catalog
+from environments.samplers import Pools, Uniform, choose
+
+
+def draw_tasks(
+    config: EnvironmentConfig, wanted: Draw, count: int, *, history: TaskHistory, now: datetime
+) -> list[Task]:
+    """`count` different tasks. The same arguments always give the same ones.
+
+    `now` decides which circuit breakers have expired, so whoever resumes replays what was drawn instead of drawing again.
+
+    Raises:
+        ValueError: if there are not so many tasks, a family does not exist (`UnknownTask`), or a file of tasks cannot be
+            used (`TaskFileError`).
+    """
+    catalog = make_catalog(config, wanted.split)
+    sampler = config.sampler if wanted.split == "train" else Uniform()
+    half_life = sampler.half_life if isinstance(sampler, Pools) else None
+    success = history.success_rates(iteration=wanted.iteration, half_life=half_life, by_family=catalog.by_family)
+    breaker = breaker_from(history.outcomes, config.blocking)
+    candidates = catalog.candidates(wanted, history, lambda host: breaker.is_open(host, now=now))
+    chosen = choose(candidates, count, sampler, success)
+    return [with_horizon(task, config.horizon, iteration=wanted.iteration) for task in catalog.tasks(chosen, wanted)]

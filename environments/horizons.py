@@ -1,0 +1,44 @@
+"""How many steps a task gets: its own budget, one by difficulty, and a limit that grows over the iterations.
+
+WebGym's is `by_difficulty: {1-3: 10, 4-6: 20, 7-: 30}` with `heldout_by_difficulty: {1-3: 30, 4-6: 50, 7-: 70}`. Short
+horizons first made training both cheaper and better there.
+"""
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from agent.types import Task
+from environments.bands import Name, band_of, check_apart
+
+Steps = Annotated[int, Field(ge=1, le=1_000)]
+
+
+class HorizonConfig(BaseModel):
+    """Section `environment.horizon`. Without anything in it each task keeps its own `max_steps`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by_difficulty: dict[Name, Steps] = {}
+    """Steps of a training task, by band of difficulty. A difficulty in no band keeps the task's own."""
+    heldout_by_difficulty: dict[Name, Steps] = {}
+    """The same for evaluation."""
+    curriculum: dict[Annotated[int, Field(ge=0)], Steps] = {}
+    """From an iteration on, at most so many steps in training. Example: `{1: 10, 20: 20, 40: 30}`."""
+
+    @model_validator(mode="after")
+    def _bands_are_apart(self) -> Self:
+        check_apart(self.by_difficulty)
+        check_apart(self.heldout_by_difficulty)
+        return self
+
+
+def with_horizon(task: Task, config: HorizonConfig, *, iteration: int) -> Task:
+    """The task with the step budget that it has in an iteration; held-out tasks know no curriculum."""
+    bands = config.by_difficulty if task.split == "train" else config.heldout_by_difficulty
+    band = band_of(task.difficulty, bands)
+    steps = task.max_steps if band is None else bands[band]
+    begun = [start for start in config.curriculum if start <= iteration]
+    if task.split == "train" and begun:
+        steps = min(steps, config.curriculum[max(begun)])
+    return task if steps == task.max_steps else task.model_copy(update={"max_steps": steps})

@@ -1,0 +1,63 @@
+"""Which sites training leaves alone: those on a list, and those whose circuit breaker is open. Evaluation plays them all."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from environments.history import Outcome
+
+Host = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
+
+
+class BlockingConfig(BaseModel):
+    """Section `environment.blocking`. Example: `BlockingConfig(hosts=("example.com",), open_after=3)`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hosts: tuple[Host, ...] = ()
+    """Hosts that training never visits, their subdomains included."""
+    open_after: Annotated[int, Field(ge=0)] = 3
+    """Episodes in a row that a host blocked or broke before training leaves it alone; 0: never."""
+    expires_h: Annotated[float, Field(gt=0)] = 12.0
+    """Hours after which a host is tried again. One more bad episode then closes it for as long again."""
+
+
+class HostBreaker:
+    """A circuit breaker per host.
+
+    closed ── `open_after` bad episodes in a row ──► open ── `expires_h` ──► half open ── a bad episode ──► open
+                                                                                       └─ a good one ──► closed
+    """
+
+    def __init__(self, config: BlockingConfig) -> None:
+        self._config = config
+        self._bad: dict[str, int] = {}
+        self._last: dict[str, datetime] = {}
+
+    def record(self, host: str, *, good: int, bad: int, at: datetime) -> None:
+        """Episodes on a host. Of those that ended together, one that went well shows that the site can be used."""
+        if good:
+            self._bad.pop(host, None)
+        elif bad:
+            self._bad[host] = self._bad.get(host, 0) + bad
+            self._last[host] = at
+
+    def is_open(self, host: str, *, now: datetime) -> bool:
+        """Whether training should leave the host alone now."""
+        if any(host == listed or host.endswith(f".{listed}") for listed in self._config.hosts):
+            return True
+        if not self._config.open_after or self._bad.get(host, 0) < self._config.open_after:
+            return False
+        return now - self._last[host] < timedelta(hours=self._config.expires_h)
+
+
+def breaker_from(outcomes: Iterable[Outcome], config: BlockingConfig) -> HostBreaker:
+    """The breaker as the outcomes of earlier iterations, in their order, left it."""
+    breaker = HostBreaker(config)
+    for outcome in outcomes:
+        if outcome.host and outcome.at:
+            bad = outcome.blocked + outcome.site_failures
+            breaker.record(outcome.host, good=outcome.attempts - bad, bad=bad, at=datetime.fromisoformat(outcome.at))
+    return breaker

@@ -1,0 +1,99 @@
+"""The web application of the MiniWoB++ pages: one unguessable address per episode.
+
+GET  /episode/<token>/miniwob/click-button.html   the task page, with our bootstrap script
+GET  /episode/<token>/core/core.js ...            what it loads
+POST /episode/<token>/started, /ended             what the bootstrap script reports
+"""
+
+import logging
+import secrets
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import TypeVar
+
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
+from pydantic import ValidationError
+
+from agent.types import Task
+from environments.miniwob.episode import Ended, Episode, Report, Started
+from environments.miniwob.pages import Page, with_bootstrap
+
+log = logging.getLogger(__name__)
+ReportT = TypeVar("ReportT", bound=Report)
+
+MAX_REPORT_BYTES = 16_384
+
+
+class Episodes:
+    """The live episodes by token, and the pages that they may load."""
+
+    def __init__(self, pages: Mapping[str, Page], *, goal_deadline_s: float) -> None:
+        self._pages = pages
+        self._goal_deadline_s = goal_deadline_s
+        self._by_token: dict[str, Episode] = {}
+
+    @contextmanager
+    def add(self, task: Task, site_url: str) -> Generator[Episode]:
+        """A fresh address below `site_url` for one episode of the task; leaving the context forgets it."""
+        token = secrets.token_urlsafe(24)
+        url = f"{site_url}/episode/{token}/miniwob/{task.domain}.html"
+        self._by_token[token] = Episode(task, url, goal_deadline_s=self._goal_deadline_s)
+        try:
+            yield self._by_token[token]
+        finally:
+            del self._by_token[token]
+
+    def find(self, token: str) -> Episode:
+        """The live episode of a token. Raises a 404 otherwise."""
+        if (episode := self._by_token.get(token)) is None:
+            raise HTTPException(404, "There is no such episode, or it is over.")
+        return episode
+
+    def find_page(self, token: str, path: str) -> Page:
+        """A file for this episode; of the task pages only its own. Raises a 404 otherwise."""
+        task = self.find(token).task
+        page = self._pages.get(path)
+        if page is not None and not path.startswith("miniwob/"):
+            return page
+        if page is None or path != f"miniwob/{task.domain}.html":
+            raise HTTPException(404, "This episode has no such page.")
+        return Page(with_bootstrap(page.body, task.seed), page.media_type)
+
+
+def build_app(episodes: Episodes, *, host: str) -> FastAPI:
+    """The routes. Requests to another host than the one that is served on (a rebound DNS name) are refused."""
+    app = FastAPI(title="MiniWoB++ pages", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[host, "localhost"], www_redirect=False)
+
+    @app.get("/episode/{token}/{path:path}")
+    async def page(token: str, path: str) -> Response:
+        found = episodes.find_page(token, path)
+        return Response(found.body, media_type=found.media_type, headers={"Cache-Control": "private, max-age=3600"})
+
+    @app.post("/episode/{token}/started", status_code=204)
+    async def started(token: str, request: Request) -> None:
+        episode = episodes.find(token)
+        episode.start(await read_report(request, Started))
+
+    @app.post("/episode/{token}/ended", status_code=204)
+    async def ended(token: str, request: Request) -> None:
+        episode = episodes.find(token)
+        if not episode.end(await read_report(request, Ended)):
+            raise HTTPException(409, "The episode has not started, or has ended before.")
+
+    return app
+
+
+async def read_report(request: Request, kind: type[ReportT]) -> ReportT:
+    """The validated body. Raises 413 for a long one, 422 for anything that is not such a report."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_REPORT_BYTES:
+            raise HTTPException(413, f"A report has at most {MAX_REPORT_BYTES} bytes.")
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        log.warning("refused a %s report: %s", kind.__name__, error.errors(include_url=False, include_input=False))
+        raise HTTPException(422, f"The body is not a {kind.__name__} report.") from error

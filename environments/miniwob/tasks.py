@@ -1,0 +1,45 @@
+"""Task ids and tasks: `click-button.1000007` is the family's page drawn from seed 1000007, which is a held-out one."""
+
+import re
+
+from agent.types import Split, Task
+from environments.base import SEEDS, UnknownTask
+from environments.miniwob.families import find_family
+
+TASK_ID = re.compile(r"(?P<domain>[a-z0-9-]+)\.(?P<seed>0|[1-9][0-9]{0,6})")
+
+
+def make_task(domain: str, seed: int, split: Split) -> Task:
+    """The task of a family with a seed; its goal is empty, because the page states it once it runs.
+
+    Raises:
+        UnknownTask: if there is no such family.
+        ValueError: if the seed belongs to the other split or to none.
+    """
+    family = find_family(domain)
+    if seed not in SEEDS[split]:
+        seeds = SEEDS[split]
+        raise ValueError(
+            f"Seeds of the {split} split are {seeds.start} to {seeds.stop - 1}, found {seed} for {domain}."
+        )
+    return Task(
+        id=f"{domain}.{seed}",
+        environment="miniwob",
+        domain=domain,
+        seed=seed,
+        max_steps=family.max_steps,
+        split=split,
+        difficulty=family.difficulty,
+    )
+
+
+def task_from_id(task_id: str) -> Task:
+    """The task that an id names. Raises `UnknownTask` for anything that `make_task` would not have made."""
+    match = TASK_ID.fullmatch(task_id)
+    if match is None:
+        raise UnknownTask(f"Expected a MiniWoB++ task id such as click-button.1000007, found {task_id!r}.")
+    domain, seed = match["domain"], int(match["seed"])
+    split = next((split for split, seeds in SEEDS.items() if seed in seeds), None)
+    if split is None:
+        raise UnknownTask(f"Expected a seed below {SEEDS['heldout'].stop} in the task id {task_id!r}, found {seed}.")
+    return make_task(domain, seed, split)
