@@ -1,0 +1,77 @@
+"""Keeps a prompt below a number of tokens by leaving out whole things: a picture is there or not, never half of one."""
+
+import math
+import re
+from typing import NamedTuple
+
+PER_MESSAGE = 8
+"""Tokens around a message: role, begin, end."""
+_DIGIT = re.compile(r"[0-9]")
+
+
+class PromptTooLong(ValueError):
+    """The page and the instruction alone exceed the budget. The message says by how much."""
+
+
+def text_tokens(text: str) -> int:
+    """An upper estimate without the model's tokenizer: a token per digit, and one per three bytes of everything else.
+
+    English takes about one per four bytes; digits are single tokens in Qwen's and Llama's vocabularies.
+    """
+    digits = len(_DIGIT.findall(text))
+    return digits + math.ceil((len(text.encode("utf-8", "replace")) - digits) / 3)
+
+
+class Costs(NamedTuple):
+    """Tokens of everything that may be left out, oldest first, and of what may not."""
+
+    fixed: int
+    rounds: list[int]
+    """Earlier rounds told with their picture."""
+    lines: list[int]
+    """Every earlier step as a line, those of the rounds too: a round that loses its picture becomes its line."""
+    elements: list[int]
+
+
+class Kept(NamedTuple):
+    """How much stays: the newest rounds, the newest lines of the steps before them, the first elements."""
+
+    rounds: int
+    lines: int
+    elements: int
+
+
+def fit(costs: Costs, budget: int | None, *, most_lines: int) -> Kept:
+    """What a prompt can hold: the oldest pictures go first, then the oldest history lines, then the last elements.
+
+    Raises `PromptTooLong` when what must stay does not fit.
+    """
+    rounds, elements = len(costs.rounds), len(costs.elements)
+    lines = min(most_lines, len(costs.lines) - rounds)
+    if budget is None:
+        return Kept(rounds, lines, elements)
+    while rounds and _total(costs, rounds, lines, elements) > budget:
+        rounds -= 1
+        lines = min(most_lines, len(costs.lines) - rounds)
+    while lines and _total(costs, rounds, lines, elements) > budget:
+        lines -= 1
+    spare = budget - _total(costs, rounds, lines, 0)
+    kept = 0
+    while kept < elements and costs.elements[kept] <= spare:
+        spare -= costs.elements[kept]
+        kept += 1
+    if spare < 0:
+        raise PromptTooLong(
+            f"the page and the instruction take about {budget - spare} tokens, but agent.prompt_tokens is {budget}"
+        )
+    return Kept(rounds, lines, kept)
+
+
+def _total(costs: Costs, rounds: int, lines: int, elements: int) -> int:
+    told = len(costs.lines) - rounds
+    return (
+        costs.fixed
+        + sum(costs.rounds[len(costs.rounds) - rounds :])
+        + sum(costs.lines[told - lines : told])
+        + sum(costs.elements[:elements])
+    )

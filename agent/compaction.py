@@ -1,0 +1,65 @@
+"""Compaction: the folders and pictures of a finished stage become one pack; what no trajectory needs goes away.
+
+Safe to kill at any moment: the pack is complete before the first file is deleted, and a second run goes on.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from agent.packs import PACK, Member, write_pack
+from agent.store import IMAGES, STEPS, TRAJECTORY, TrajectoryStore, pictures_of, suffix_of
+
+
+class Compacted(NamedTuple):
+    """What a compaction did to one stage folder."""
+
+    trajectories: int
+    files_before: int
+    files_after: int
+    bytes_before: int
+    bytes_after: int
+
+
+def compact(root: Path) -> Compacted:
+    """Packs a stage folder that nobody writes any more.
+
+    Raises `agent.store.CorruptTrajectory` or FileNotFoundError if something cannot be read, and OSError when the disk is
+    full: then nothing is deleted.
+    """
+    store = TrajectoryStore(root)
+    files_before, bytes_before = _extent(root)
+    ids = store.ids()
+    if any((root / name / TRAJECTORY).is_file() for name in ids):
+        write_pack(root / PACK, _members(store, ids))
+    _remove_loose(root)
+    files_after, bytes_after = _extent(root)
+    return Compacted(len(ids), files_before, files_after, bytes_before, bytes_after)
+
+
+def _members(store: TrajectoryStore, ids: list[str]) -> Iterator[Member]:
+    pictures: set[str] = set()
+    for name in ids:
+        trajectory = store.read(name)
+        pictures |= pictures_of(trajectory)
+        yield Member(f"{name}/{TRAJECTORY}", trajectory.model_dump_json().encode(), compress=True)
+    for sha256 in sorted(pictures):
+        data = store.image(sha256)
+        yield Member(f"{IMAGES}/{sha256[:2]}/{sha256}{suffix_of(data)}", data, compress=False)
+
+
+def _remove_loose(root: Path) -> None:
+    """Everything that is in the pack now, half-played episodes, and what interrupted writes left."""
+    packed = set(TrajectoryStore(root).ids())
+    for folder in [path for path in root.iterdir() if path.is_dir()]:
+        left = {path.name for path in folder.iterdir()} - {STEPS}
+        if folder.name in packed or folder.name == IMAGES or all(name.endswith(".partial") for name in left):
+            shutil.rmtree(folder)
+    for partial in root.glob(".*.partial"):
+        partial.unlink()
+
+
+def _extent(root: Path) -> tuple[int, int]:
+    sizes = [path.stat().st_size for path in root.rglob("*") if path.is_file()]
+    return len(sizes), sum(sizes)

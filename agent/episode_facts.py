@@ -1,0 +1,108 @@
+"""What is counted about one episode: small, so that a stage of thousands of trajectories reads each once and keeps these."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from agent.types import Answer, Side, Step, StopReason, Trajectory
+from browser_service.models import Back
+
+SHORT = 10
+"""WebGym's rule: an episode with fewer steps that has come to no end of its own has crashed."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeFacts:
+    """Counts of one trajectory. Example: `facts_of(trajectory).steps == 7`."""
+
+    id: str
+    task: str
+    domain: str
+    difficulty: int
+    start_url: str
+    stop: StopReason
+    failed_on: Side | None
+    attempt: int
+    seconds: float
+    steps: int
+    actions: int
+    """Steps with an action."""
+    answers: int
+    go_backs: int
+    format_errors: int
+    without_effect: int
+    responses: int
+    characters: int
+    """Of all responses."""
+    sampled: int
+    """Responses whose tokens are known."""
+    tokens: int
+    prompt_tokens: int
+    truncated: int
+    versions: dict[int, int]
+    """Responses by the policy version that gave them."""
+    phases: dict[str, float]
+    """Seconds: serve, allocate, navigate, model, act, settle, observe, transport."""
+
+    def has_crashed(self, *, blocked: bool) -> bool:
+        """WebGym's rule: nothing was done, an output was no action, or it broke off early without an answer or a block.
+
+        WebGym cannot see why an episode ended; an end that the environment or the step budget gave is none of these here.
+        """
+        if self.steps == 0 or self.actions < self.steps:
+            return True
+        ended = self.stop in (StopReason.ANSWERED, StopReason.DONE, StopReason.MAX_STEPS)
+        return self.steps < SHORT and not ended and not blocked
+
+
+def facts_of(trajectory: Trajectory) -> EpisodeFacts:
+    """The counts of a trajectory."""
+    steps = trajectory.steps
+    said = [step.completion for step in steps if step.completion is not None]
+    sampled = [completion for completion in said if completion.token_ids]
+    return EpisodeFacts(
+        id=trajectory.id,
+        task=trajectory.task.id,
+        domain=trajectory.task.domain,
+        difficulty=trajectory.task.difficulty,
+        start_url=trajectory.task.start_url,
+        stop=trajectory.stop,
+        failed_on=trajectory.failure.side if trajectory.failure else None,
+        attempt=trajectory.attempt,
+        seconds=trajectory.seconds,
+        steps=len(steps),
+        actions=sum(step.action is not None for step in steps),
+        answers=sum(isinstance(step.action, Answer) for step in steps),
+        go_backs=sum(isinstance(step.action, Back) for step in steps),
+        format_errors=sum(step.action is None and step.safety is None for step in steps),
+        without_effect=sum(step.action is not None and bool(step.feedback) for step in steps),
+        responses=len(said),
+        characters=sum(len(completion.text) for completion in said),
+        sampled=len(sampled),
+        tokens=sum(len(completion.token_ids) for completion in sampled),
+        prompt_tokens=sum(len(completion.prompt_token_ids) for completion in sampled),
+        truncated=sum(completion.finish_reason == "length" for completion in sampled),
+        versions=dict(Counter(one.policy_version for one in said if one.policy_version is not None)),
+        phases=_phases(trajectory),
+    )
+
+
+def _phases(trajectory: Trajectory) -> dict[str, float]:
+    phases = Counter[str]()
+    phases.update(trajectory.phases)
+    for step in trajectory.steps:
+        phases.update(_phases_of(step))
+    return dict(phases)
+
+
+def _phases_of(step: Step) -> dict[str, float]:
+    """Where a step's time went. What the service does beside acting and settling is looking at the page."""
+    seconds = step.seconds
+    act, settle = seconds.get("act", 0.0), seconds.get("settle", 0.0)
+    total = seconds.get("total", act + settle)
+    return {
+        "model": seconds.get("think", 0.0),
+        "act": act,
+        "settle": settle,
+        "observe": max(0.0, total - act - settle),
+        "transport": max(0.0, seconds.get("step", total) - total),
+    }

@@ -1,0 +1,1 @@
+"""Judges: evidence in, verdict out. A judge that can't decide says so with `reward=None`."""

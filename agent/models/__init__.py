@@ -1,0 +1,1 @@
+"""Models that act: each turns goal, history and page into a turn."""

@@ -1,0 +1,244 @@
+"""Anthropic's computer tool in both generations: `computer_toolset_20260801`, and `computer_20251124` with its beta header.
+
+In the toolset every action is a tool of its own, and results must echo `toolset_name`; before it, one tool `computer` takes
+`input.action`. Both name pixels of the screenshot. Neither can navigate, so two tools are added. The protocol itself has no
+safety requests: the SDK's `confirm` belongs to its own tool runner, which is not used here.
+"""
+
+from typing import Any
+
+from agent.models.computer import INSTRUCTIONS, Asked, Json, Move, Outcome, Round, Said, Scene, mappings
+from agent.models.given import WHEEL_CLICK, BadCall, Given, View, address, scrolled
+from agent.models.moves import followed, moves
+from agent.models.zoom import enlarged
+from agent.types import AgentAction, Answer
+from browser_service import models as wire
+from browser_service.models import Observation
+
+TOOLSET = "computer_toolset_20260801"
+BETA = {"computer_20251124": "computer-use-2025-11-24"}
+MOST_REPEATS = 20
+LEFT_OUT = "(an earlier screenshot is left out)"
+NAVIGATION: list[Json] = [
+    {
+        "name": "navigate",
+        "description": "Open an address in the browser.",
+        "input_schema": {"type": "object", "properties": {"url": {"type": "string"}}, "required": ["url"]},
+    },
+    {
+        "name": "go_back",
+        "description": "Go back to the page before.",
+        "input_schema": {"type": "object", "properties": {}},
+    },
+]
+
+
+class AnthropicComputerTranslator:
+    """See the module. Pure."""
+
+    def __init__(self, model: str, tool: str = TOOLSET) -> None:
+        self._model, self._tool = model, tool
+
+    def request(self, scene: Scene) -> Asked:
+        """The conversation so far, with the pictures of the newest rounds."""
+        images: list[str] = []
+        opening: list[Json] = [_text(scene.opening())]
+        if scene.shows_first():
+            opening.append(_image(scene, scene.first, images))
+        messages: list[Json] = [{"role": "user", "content": opening}]
+        for each, shown in scene.told():
+            if each.taken_back:
+                messages[-1]["content"].append(_text(each.taken_back))
+                continue
+            messages.append({"role": "assistant", "content": _blocks(each.raw)})
+            results = _results(each, scene, images if shown else None)
+            messages.append({"role": "user", "content": results})
+        body: Json = {
+            "model": self._model,
+            "max_tokens": scene.max_tokens,
+            "system": INSTRUCTIONS,
+            "messages": messages,
+            "tools": [self._computer(scene.observation), *NAVIGATION],
+        }
+        if beta := BETA.get(self._tool):
+            body["betas"] = [beta]
+        return Asked(body, tuple(images))
+
+    def read(self, raw: Json, view: View) -> Said:
+        """Tool uses, thinking and text of a message."""
+        found: list[Move] = []
+        texts: list[str] = []
+        thoughts: list[str] = []
+        for block in _blocks(raw):
+            match block.get("type"):
+                case "tool_use":
+                    made = _tool_use(block, view)
+                    found += made
+                    view = followed(view, made)
+                case "text":
+                    texts.append(str(block.get("text") or ""))
+                case "thinking":
+                    thoughts.append(str(block.get("thinking") or ""))
+        text, reason = "\n".join(filter(None, texts)), str(raw.get("stop_reason") or "")
+        if not found and reason == "refusal":
+            text = f"(the model refused) {text}".strip()
+        cut_off = reason in ("max_tokens", "model_context_window_exceeded")
+        if not found and text and not cut_off:
+            found = [Move("", Answer(text=text[:10_000]))]
+        error = f"no tool use could be read ({reason or 'empty reply'}); use a tool, or answer in plain text"
+        return Said(moves=found, text=text, thoughts="\n".join(thoughts), error="" if found else error, cut_off=cut_off)
+
+    def _computer(self, observation: Observation) -> Json:
+        if self._tool == TOOLSET:
+            return {"type": TOOLSET}
+        shot = observation.screenshot
+        viewport = observation.viewport
+        return {
+            "type": self._tool,
+            "name": "computer",
+            "display_width_px": shot.width if shot else viewport.width,
+            "display_height_px": shot.height if shot else viewport.height,
+            "enable_zoom": True,
+        }
+
+
+def _results(last: Round, scene: Scene, images: list[str] | None) -> list[Json]:
+    """A result per tool use. `images` collects the pictures' hashes; None: without pictures."""
+    calls = last.calls()
+    results: list[Json] = []
+    for block in _blocks(last.raw):
+        if block.get("type") != "tool_use":
+            continue
+        outcomes = calls.get(str(block.get("id")), [])
+        failures = [outcome.failure for outcome in outcomes if outcome.failure]
+        content = [_text(failures[0] if failures else _told(outcomes))]
+        if images is None:
+            content.append(_text(LEFT_OUT))
+        else:
+            content.append(_seen(outcomes, scene, images))
+        result: Json = {"type": "tool_result", "tool_use_id": block.get("id"), "content": content}
+        if failures:
+            result["is_error"] = True
+        if block.get("toolset_name"):
+            result["toolset_name"] = block["toolset_name"]
+        results.append(result)
+    return results
+
+
+def _told(outcomes: list[Outcome]) -> str:
+    said = [outcome.move.answer or outcome.effect for outcome in outcomes]
+    return "; ".join(filter(None, said)) or "done"
+
+
+def _seen(outcomes: list[Outcome], scene: Scene, images: list[str]) -> Json:
+    """The page after a tool use, or the part of it that the model asked for."""
+    after = outcomes[-1].after if outcomes else scene.observation
+    region = outcomes[-1].move.region if outcomes else None
+    if region is None:
+        return _image(scene, after, images)
+    _, data, sha256 = scene.picture(after)
+    images.append(sha256)
+    return _picture("image/png", enlarged(data, region))
+
+
+def _image(scene: Scene, observation: Observation, images: list[str]) -> Json:
+    media_type, data, sha256 = scene.picture(observation)
+    images.append(sha256)
+    return _picture(media_type, data)
+
+
+def _picture(media_type: str, data: str) -> Json:
+    return {"type": "image", "source": {"type": "base64", "media_type": media_type, "data": data}}
+
+
+def _text(text: str) -> Json:
+    return {"type": "text", "text": text}
+
+
+def _blocks(raw: Json) -> list[Json]:
+    return mappings(raw.get("content"))
+
+
+def _tool_use(block: Json, view: View) -> list[Move]:
+    """The moves of one tool use of either generation."""
+    values: Any = block.get("input")
+    name = str(block.get("name"))
+    if name == "computer" and isinstance(values, dict):
+        name = str(values.get("action"))
+    given = Given(name, values, view)
+    made = moves(str(block.get("id")), given, _action)
+    if name == "cursor_position":
+        x, y = view.pointer
+        across, down = view.width / view.viewport.width, view.height / view.viewport.height
+        return [move._replace(answer=f"X={round(x * across)},Y={round(y * down)}") for move in made]
+    if name == "zoom" and made[0].action is not None:
+        x0, y0, x1, y1 = given.numbers("region", 4)
+        return [made[0]._replace(region=(x0, y0, x1, y1))]
+    return made
+
+
+def _action(given: Given) -> AgentAction | list[AgentAction]:
+    match given.name:
+        case "left_click" | "right_click" | "middle_click" | "double_click" | "triple_click":
+            given.plain("text")
+            return _click(given)
+        case "mouse_move":
+            x, y = given.pair("coordinate")
+            return wire.HoverCoords(x=x, y=y)
+        case "left_mouse_down":
+            x, y = given.pair("coordinate", or_pointer=True)
+            return wire.MouseDown(x=x, y=y)
+        case "left_mouse_up":
+            x, y = given.pair("coordinate", or_pointer=True)
+            return wire.MouseUp(x=x, y=y)
+        case "left_click_drag":
+            given.plain("text")
+            (x, y), (to_x, to_y) = given.pair("start_coordinate", or_pointer=True), given.pair("coordinate")
+            return wire.Drag(x=x, y=y, to_x=to_x, to_y=to_y)
+        case "scroll":
+            given.plain("text")
+            x, y = given.pair("coordinate", or_pointer=True)
+            clicks = given.number("scroll_amount", default=3.0)
+            dx, dy = scrolled(given.text("scroll_direction"), clicks * WHEEL_CLICK)
+            return wire.ScrollCoords(x=x, y=y, dx=dx, dy=dy)
+        case _:
+            return _without_point(given)
+
+
+def _click(given: Given) -> AgentAction:
+    x, y = given.pair("coordinate", or_pointer=True)
+    match given.name:
+        case "right_click":
+            return wire.ClickCoords(x=x, y=y, button="right")
+        case "middle_click":
+            return wire.ClickCoords(x=x, y=y, button="middle")
+        case "double_click":
+            return wire.ClickCoords(x=x, y=y, clicks=2)
+        case "triple_click":
+            return wire.ClickCoords(x=x, y=y, clicks=3)
+    return wire.ClickCoords(x=x, y=y)
+
+
+def _without_point(given: Given) -> AgentAction | list[AgentAction]:
+    match given.name:
+        case "key":
+            repeat = int(given.number("repeat", default=1.0))
+            if not 1 <= repeat <= MOST_REPEATS:
+                raise BadCall(f"key: repeat must be 1 to {MOST_REPEATS}, found {repeat}")
+            return [given.chord("text")] * repeat
+        case "type":
+            return wire.TypeText(value=given.text("text"))
+        case "wait":
+            return wire.Sleep(duration=given.seconds("duration", default=1.0))
+        case "screenshot" | "cursor_position":
+            return wire.Observe()
+        case "zoom":
+            given.numbers("region", 4)
+            return wire.Observe()
+        case "navigate":
+            return wire.VisitPage(url=address(given.text("url")))
+        case "go_back":
+            return wire.Back()
+        case "hold_key":
+            raise BadCall("hold_key: a key can't be held here; press it with key, and repeat it")
+    raise BadCall(f"there is no tool {given.name[:40]!r} here")

@@ -1,0 +1,177 @@
+"""The arguments of a vendor's call, checked as they are asked for, and points brought from its space into the page."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from agent.models.keys import chord
+from agent.types import AgentAction
+from browser_service import models as wire
+from browser_service.models import Keypress, Observation, Viewport
+
+MAX_KEYS = 6
+LONGEST_WAIT_S = 30.0
+WHEEL_CLICK = 120
+"""CSS pixels that Chromium scrolls for one click of the wheel."""
+FAR = 100_000
+Point = tuple[float, float]
+
+
+class BadCall(ValueError):
+    """A call that can't be carried out. The message is a sentence for the model."""
+
+
+class View(NamedTuple):
+    """What the model saw when it chose: the page's size, the picture's size, and where the mouse was, in CSS pixels."""
+
+    viewport: Viewport
+    width: int
+    height: int
+    pointer: Point = (0.0, 0.0)
+
+    @classmethod
+    def of(cls, observation: Observation, pointer: Point) -> "View":
+        """The view of an observation."""
+        shot = observation.screenshot
+        size = (shot.width, shot.height) if shot else (observation.viewport.width, observation.viewport.height)
+        return cls(observation.viewport, *size, pointer)
+
+
+class Given:
+    """Arguments of one call. Every method raises `BadCall` for a value that is missing or of another kind."""
+
+    def __init__(self, name: str, values: Any, view: View, *, grid: int | None = None) -> None:
+        """`grid` is the side of the vendor's coordinate grid; None when it names pixels of the picture."""
+        self.name, self.view, self._grid = name, view, grid
+        self._values: Mapping[str, Any] = values if isinstance(values, Mapping) else {}
+        self.note = ""
+
+    def has(self, name: str) -> bool:
+        """Whether the model gave this argument."""
+        return self._values.get(name) is not None
+
+    def number(self, *names: str, default: float | None = None) -> float:
+        """The first of the names that is there."""
+        value = self._first(names, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise BadCall(f"{self.name}: {names[0]} must be a number, found {value!r:.40}")
+        return float(value)
+
+    def text(self, *names: str, default: str | None = None) -> str:
+        """The first of the names that is there, as text."""
+        value = self._first(names, default)
+        if not isinstance(value, str):
+            raise BadCall(f"{self.name}: {names[0]} must be text, found {value!r:.40}")
+        return value
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """A truth value."""
+        value = self._values.get(name)
+        return value if isinstance(value, bool) else default
+
+    def point(self, x: str = "x", y: str = "y", *, or_x: str = "", or_y: str = "") -> Point:
+        """A point from two arguments, in CSS pixels, brought into the page if it lies outside."""
+        return self._inside(self.number(x, or_x), self.number(y, or_y))
+
+    def pair(self, name: str, *, or_pointer: bool = False) -> Point:
+        """A point from a list of two, or where the mouse is."""
+        value = self._values.get(name)
+        if value is None and or_pointer:
+            return self.view.pointer
+        return self._inside(*self.numbers(name, 2))
+
+    def numbers(self, name: str, count: int) -> list[float]:
+        """A list of so many numbers, as the vendor wrote them."""
+        value = self._values.get(name)
+        if not isinstance(value, list) or len(value) != count:
+            raise BadCall(f"{self.name}: {name} must be a list of {count} numbers, found {value!r:.60}")
+        return [Given(self.name, {name: each}, self.view).number(name) for each in value]
+
+    def path(self, name: str) -> list[Point]:
+        """A list of points `{"x": .., "y": ..}`, at least two."""
+        value = self._values.get(name)
+        if not isinstance(value, list) or len(value) < 2:
+            raise BadCall(f"{self.name}: {name} must be a list of at least two points, found {value!r:.60}")
+        points = [Given(self.name, each, self.view, grid=self._grid) for each in value]
+        found = [point.point() for point in points]
+        self.note = next((point.note for point in points if point.note), self.note)
+        return found
+
+    def chord(self, *names: str) -> Keypress:
+        """A chord, written `ctrl+a` or as a list."""
+        value = self._first(names, None)
+        if isinstance(value, list) and all(isinstance(each, str) for each in value):
+            keys = [one for each in value for one in chord(each)]
+        else:
+            keys = chord(self.text(*names))
+        if not 1 <= len(keys) <= MAX_KEYS or any(len(each) > 32 for each in keys):
+            raise BadCall(f"{self.name}: expected a key or a chord of at most {MAX_KEYS}, found {value!r:.60}")
+        return Keypress(keys=keys)
+
+    def plain(self, *names: str) -> None:
+        """Refuses arguments that ask for something we don't have: keys that are held during a click."""
+        for name in names:
+            if self._values.get(name):
+                raise BadCall(f"{self.name}: holding keys meanwhile ({name}) is not possible here")
+
+    def seconds(self, *names: str, default: float) -> float:
+        """A time to wait, at most `LONGEST_WAIT_S`."""
+        return min(max(self.number(*names, default=default), 0.0), LONGEST_WAIT_S)
+
+    def _first(self, names: tuple[str, ...], default: Any) -> Any:
+        for name in names:
+            if self._values.get(name) is not None:
+                return self._values[name]
+        if default is None:
+            raise BadCall(f"{self.name}: {names[0]} is missing")
+        return default
+
+    def _inside(self, x: float, y: float) -> Point:
+        across, down = (self._grid, self._grid) if self._grid else (self.view.width, self.view.height)
+        width, height = self.view.viewport.width, self.view.viewport.height
+        there = (x / across * width, y / down * height)
+        here = (min(max(there[0], 0.0), width - 1.0), min(max(there[1], 0.0), height - 1.0))
+        if not (0 <= x <= across and 0 <= y <= down):
+            self.note = f"the point {x:g}, {y:g} lies outside the page and was moved to its edge"
+        return here
+
+
+def scrolled(direction: str, distance: float) -> Point:
+    """A scroll as dx and dy in CSS pixels. Raises `BadCall` for another word than up, down, left, right."""
+    distance = min(abs(distance), FAR)
+    match direction.lower():
+        case "down":
+            return 0.0, distance
+        case "up":
+            return 0.0, -distance
+        case "right":
+            return distance, 0.0
+        case "left":
+            return -distance, 0.0
+    raise BadCall(f"scroll: the direction must be up, down, left or right, found {direction[:20]!r}")
+
+
+def address(url: str) -> str:
+    """An address with its scheme. Raises `BadCall` when there is nothing or far too much."""
+    url = url.strip()
+    if not url or len(url) > 8_000:
+        raise BadCall(f"navigate: expected an address, found {url[:60]!r}")
+    return url if "://" in url or url.startswith("about:") else f"https://{url}"
+
+
+def where(action: AgentAction) -> Point | None:
+    """Where an action leaves the mouse, None when it does not move it to a point that is known."""
+    match action:
+        case wire.Drag(to_x=x, to_y=y):
+            return x, y
+        case (
+            wire.ClickCoords(x=x, y=y)
+            | wire.FillCoords(x=x, y=y)
+            | wire.HoverCoords(x=x, y=y)
+            | wire.MouseDown(x=x, y=y)
+            | wire.MouseUp(x=x, y=y)
+            | wire.ScrollCoords(x=x, y=y)
+            | wire.HoverAndScrollCoords(x=x, y=y)
+        ):
+            return x, y
+    return None

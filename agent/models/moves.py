@@ -1,0 +1,32 @@
+"""One call of a vendor's model -> moves: whatever goes wrong becomes an error that the model sees."""
+
+from collections.abc import Callable
+
+from pydantic import ValidationError
+
+from agent.models.computer import Move
+from agent.models.given import BadCall, Given, View, where
+from agent.types import AgentAction
+
+Build = Callable[[Given], AgentAction | list[AgentAction]]
+
+
+def moves(call: str, given: Given, build: Build) -> list[Move]:
+    """The moves of a call: its actions in order, or one without an action that says why."""
+    try:
+        built = build(given)
+    except BadCall as error:
+        return [Move(call, None, error=str(error))]
+    except ValidationError as error:
+        first = error.errors()[0]
+        return [Move(call, None, error=f"{given.name}: {'.'.join(map(str, first['loc']))}: {first['msg']}")]
+    actions = built if isinstance(built, list) else [built]
+    return [Move(call, action, note=given.note if place == 0 else "") for place, action in enumerate(actions)]
+
+
+def followed(view: View, made: list[Move]) -> View:
+    """The view with the mouse where the moves leave it."""
+    for move in made:
+        if move.action is not None and (point := where(move.action)) is not None:
+            view = view._replace(pointer=point)
+    return view

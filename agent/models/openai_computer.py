@@ -1,0 +1,243 @@
+"""OpenAI's computer tool over the Responses API: a `computer_call` holds a batch of actions in pixels of the screenshot.
+
+The vendor keeps the conversation (`previous_response_id`), so a request carries only what came of the last reply. A
+screenshot is the only channel of a call's output: what went wrong is told in a message beside it. The tool can't
+navigate, so two functions are added for it.
+"""
+
+import json
+from typing import Any
+
+from agent.models.computer import INSTRUCTIONS, Asked, Json, Move, Round, Said, Scene, mapping, mappings
+from agent.models.given import FAR, BadCall, Given, Point, View, address
+from agent.models.moves import followed, moves
+from agent.types import AgentAction, Answer
+from browser_service import models as wire
+
+STROKES = 8
+"""Most points of a drawn path that are kept; each one is a step of the episode."""
+FUNCTIONS: list[Json] = [
+    {
+        "type": "function",
+        "name": "goto",
+        "description": "Open an address in the browser.",
+        "parameters": {
+            "type": "object",
+            "properties": {"url": {"type": "string"}},
+            "required": ["url"],
+            "additionalProperties": False,
+        },
+        "strict": True,
+    },
+    {
+        "type": "function",
+        "name": "back",
+        "description": "Go back to the page before.",
+        "parameters": {"type": "object", "properties": {}, "required": [], "additionalProperties": False},
+        "strict": True,
+    },
+]
+
+
+class OpenAIComputerTranslator:
+    """See the module. Pure."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+
+    def request(self, scene: Scene) -> Asked:
+        """The whole opening, or the outputs of the last reply with the page as it is now."""
+        media_type, data, sha256 = scene.picture(scene.observation)
+        url = f"data:{media_type};base64,{data}"
+        kept = [each for each in scene.rounds if not each.taken_back]
+        since = scene.rounds[len(scene.rounds) - _trailing(scene.rounds) :]
+        notes = [each.taken_back for each in since]
+        body: Json = {
+            "model": self._model,
+            "instructions": INSTRUCTIONS,
+            "tools": [{"type": "computer"}, *FUNCTIONS],
+            "truncation": "auto",
+            "max_output_tokens": scene.max_tokens,
+        }
+        if kept:
+            body |= {"previous_response_id": kept[-1].raw.get("id"), "input": _outputs(kept[-1], url, notes)}
+        else:
+            body["input"] = [_message("\n".join([scene.opening(), *notes]), url)]
+        return Asked(body, (sha256,))
+
+    def read(self, raw: Json, view: View) -> Said:
+        """Calls, reasoning summaries, safety checks and text of a response."""
+        found: list[Move] = []
+        texts: list[str] = []
+        thoughts: list[str] = []
+        confirm: list[str] = []
+        for item in _items(raw):
+            made: list[Move] = []
+            match item.get("type"):
+                case "computer_call":
+                    confirm += [_check(check) for check in mappings(item.get("pending_safety_checks"))]
+                    made = _batch(item, view)
+                case "function_call":
+                    given = Given(str(item.get("name")), _decoded(item.get("arguments")), view)
+                    made = moves(str(item.get("call_id")), given, _function)
+                case "message":
+                    texts += [str(part.get("text") or part.get("refusal") or "") for part in _parts(item, "content")]
+                case "reasoning":
+                    thoughts += [str(part.get("text") or "") for part in _parts(item, "summary")]
+            found += made
+            view = followed(view, made)
+        text, cut_off = "\n".join(filter(None, texts)), raw.get("status") == "incomplete"
+        if not found and text and not cut_off:
+            found = [Move("", Answer(text=text[:10_000]))]
+        error = "the reply was cut off" if cut_off else "the reply holds neither a call nor an answer"
+        return Said(
+            moves=found,
+            text=text,
+            thoughts="\n".join(filter(None, thoughts)),
+            confirm="; ".join(confirm) if found else "",
+            error="" if found else f"{error}; act with a tool, or answer in plain text",
+            cut_off=cut_off,
+        )
+
+
+def _trailing(rounds: list[Round]) -> int:
+    """How many of the last rounds were taken back."""
+    count = 0
+    while count < len(rounds) and rounds[-1 - count].taken_back:
+        count += 1
+    return count
+
+
+def _outputs(last: Round, url: str, notes: list[str]) -> list[Json]:
+    """What came of each call of a reply; a message where there is more to say, or no call that takes a picture."""
+    items: list[Json] = []
+    calls, told = last.calls(), list(notes)
+    pictured = False
+    for item in _items(last.raw):
+        outcomes = calls.get(str(item.get("call_id")), [])
+        failures = [outcome.failure for outcome in outcomes if outcome.failure]
+        remarks = [outcome.move.note for outcome in outcomes if outcome.move.note]
+        if item.get("type") == "computer_call":
+            output: Json = {
+                "type": "computer_call_output",
+                "call_id": item.get("call_id"),
+                "output": {"type": "computer_screenshot", "image_url": url},
+            }
+            if (checks := item.get("pending_safety_checks")) and last.confirmed:
+                output["acknowledged_safety_checks"] = checks
+            items.append(output)
+            told = [*failures, *remarks, *told]
+            pictured = True
+        elif item.get("type") == "function_call":
+            result = "; ".join(failures) or "; ".join(outcome.effect for outcome in outcomes) or "done"
+            items.append({"type": "function_call_output", "call_id": item.get("call_id"), "output": result})
+    if told or not pictured:
+        items.append(_message("\n".join(told) or "The page now:", None if pictured else url))
+    return items
+
+
+def _message(text: str, url: str | None) -> Json:
+    content: list[Json] = [{"type": "input_text", "text": text}]
+    if url is not None:
+        content.append({"type": "input_image", "image_url": url, "detail": "original"})
+    return {"role": "user", "content": content}
+
+
+def _batch(item: Json, view: View) -> list[Move]:
+    """The actions of a computer call; older models send a single `action`."""
+    actions = item.get("actions") or [item.get("action")]
+    made: list[Move] = []
+    for action in actions if isinstance(actions, list) else []:
+        values = mapping(action)
+        given = Given(str(values.get("type")), values, view)
+        made += moves(str(item.get("call_id")), given, _action)
+        view = followed(view, made)
+    return made
+
+
+def _action(given: Given) -> AgentAction | list[AgentAction]:
+    match given.name:
+        case "click":
+            given.plain("keys")
+            return _click(given)
+        case "double_click":
+            given.plain("keys")
+            x, y = given.point()
+            return wire.ClickCoords(x=x, y=y, clicks=2)
+        case "drag":
+            given.plain("keys")
+            return _drag(given.path("path"))
+        case "keypress":
+            return given.chord("keys")
+        case "move":
+            given.plain("keys")
+            x, y = given.point()
+            return wire.HoverCoords(x=x, y=y)
+        case "screenshot":
+            return wire.Observe()
+        case "scroll":
+            given.plain("keys")
+            x, y = given.point()
+            dx, dy = (max(-FAR, min(FAR, given.number(name, default=0.0))) for name in ("scroll_x", "scroll_y"))
+            return wire.ScrollCoords(x=x, y=y, dx=dx, dy=dy)
+        case "type":
+            return wire.TypeText(value=given.text("text"))
+        case "wait":
+            return wire.Sleep(duration=given.seconds("seconds", default=1.0))
+    raise BadCall(f"there is no action {given.name[:30]!r} here")
+
+
+def _click(given: Given) -> AgentAction:
+    match given.text("button", default="left"):
+        case "left" | "right" as button:
+            x, y = given.point()
+            return wire.ClickCoords(x=x, y=y, button=button)
+        case "wheel" | "middle":
+            x, y = given.point()
+            return wire.ClickCoords(x=x, y=y, button="middle")
+        case "back":
+            return wire.Back()
+        case "forward":
+            return wire.Forward()
+        case other:
+            raise BadCall(f"click: there is no button {other[:20]!r}")
+
+
+def _drag(path: list[Point]) -> list[AgentAction]:
+    (x, y), (to_x, to_y) = path[0], path[-1]
+    if len(path) == 2:
+        return [wire.Drag(x=x, y=y, to_x=to_x, to_y=to_y)]
+    between = path[1:-1][:: max(1, -(-(len(path) - 2) // STROKES))]
+    return [
+        wire.MouseDown(x=x, y=y),
+        *(wire.HoverCoords(x=at[0], y=at[1]) for at in between),
+        wire.MouseUp(x=to_x, y=to_y),
+    ]
+
+
+def _function(given: Given) -> AgentAction:
+    match given.name:
+        case "goto":
+            return wire.VisitPage(url=address(given.text("url")))
+        case "back":
+            return wire.Back()
+    raise BadCall(f"there is no function {given.name[:30]!r} here")
+
+
+def _check(check: Json) -> str:
+    return str(check.get("message") or check.get("code") or check.get("id"))
+
+
+def _decoded(arguments: Any) -> Any:
+    try:
+        return json.loads(arguments)
+    except (TypeError, ValueError, RecursionError):
+        return {}
+
+
+def _items(raw: Json) -> list[Json]:
+    return mappings(raw.get("output"))
+
+
+def _parts(item: Json, name: str) -> list[Json]:
+    return mappings(item.get(name))

@@ -1,0 +1,106 @@
+"""Opens the model that a configuration names. Keys come from the environment and go nowhere else."""
+
+import os
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from agent.config import AgentConfig
+from agent.models.anthropic_computer import AnthropicComputerTranslator
+from agent.models.computer import ComputerModel, Translator, Vendor
+from agent.models.config import (
+    AnthropicComputer,
+    ChatModel,
+    GeminiComputer,
+    ModelConfig,
+    OpenAIComputer,
+    RandomClicks,
+    RemoteModel,
+    ScriptedSolution,
+    TrainedPolicy,
+)
+from agent.models.gemini_computer import GeminiComputerTranslator
+from agent.models.openai_chat import OpenAIChat, Served
+from agent.models.openai_computer import OpenAIComputerTranslator
+from agent.models.random import Random
+from agent.models.scripted import Scripted, Solution
+from agent.models.vendors import ModelUnavailable, open_anthropic, open_gemini, open_openai
+from agent.types import Policy
+
+SDKS: dict[str, tuple[str, str]] = {
+    "openai_computer": ("openai", "openai"),
+    "gemini_computer": ("google.genai", "gemini"),
+    "anthropic_computer": ("anthropic", "anthropic"),
+}
+"""Module and extra of this project for each vendor."""
+
+
+@asynccontextmanager
+async def open_model(
+    config: AgentConfig, *, served: Served, uds: Path | None, solve: Solution | None
+) -> AsyncGenerator[Policy]:
+    """The policy of `config.model`. `served` and `uds` are the trained policy's, `solve` is the environment's solution.
+
+    Raises `ModelUnavailable` when its SDK or its key is missing, or the environment has no solution to play.
+    """
+    match config.model:
+        case TrainedPolicy():
+            async with OpenAIChat(config, served, uds=uds) as chat:
+                yield chat
+        case ChatModel(model=name, base_url=base_url, tokens=tokens) as remote:
+            other = Served(model=name, tag=None, version=None)
+            async with OpenAIChat(config, other, base_url=base_url, api_key=key_of(remote), tokens=tokens) as chat:
+                yield chat
+        case ScriptedSolution():
+            if solve is None:
+                raise ModelUnavailable("agent.model scripted: this environment has no scripted solutions")
+            yield Scripted(solve)
+        case RandomClicks(seed=seed):
+            yield Random(seed)
+        case OpenAIComputer() | GeminiComputer() | AnthropicComputer() as remote:
+            translator, vendor = _vendor(remote, config)
+            async with ComputerModel(
+                translator, vendor, rounds_with_pictures=config.image_rounds, max_tokens=config.max_tokens
+            ) as computer:
+                yield computer
+
+
+def check_model(model: ModelConfig, environment: Mapping[str, str] = os.environ) -> str:
+    """That the model can be opened, in words, without opening it. Raises `ModelUnavailable`."""
+    if sdk := SDKS.get(model.kind):
+        module, extra = sdk
+        try:
+            found = find_spec(module)
+        except ModuleNotFoundError:  # a parent package is missing
+            found = None
+        if found is None:
+            raise ModelUnavailable(
+                f"{model.kind} needs the package {module}; run pip install -e '.[{extra}]' -c constraints.txt"
+            )
+    if not isinstance(model, RemoteModel):
+        return model.kind
+    key_of(model, environment)
+    return f"{model.kind} {model.model}"
+
+
+def key_of(model: RemoteModel, environment: Mapping[str, str] = os.environ) -> str | None:
+    """The model's key, None when it names no variable. Raises `ModelUnavailable` when the variable is not set."""
+    if (name := model.api_key_env) is None:
+        return None
+    if not (key := environment.get(name)):
+        raise ModelUnavailable(f"{model.model} needs a key in the environment variable {name}, which is not set")
+    return key
+
+
+def _vendor(
+    remote: OpenAIComputer | GeminiComputer | AnthropicComputer, config: AgentConfig
+) -> tuple[Translator, Vendor]:
+    key, base_url, deadline_s = key_of(remote) or "", remote.base_url, config.completion_deadline_s
+    match remote:
+        case OpenAIComputer(model=model):
+            return OpenAIComputerTranslator(model), open_openai(key, base_url, deadline_s)
+        case GeminiComputer(model=model):
+            return GeminiComputerTranslator(model), open_gemini(key, base_url, deadline_s)
+        case AnthropicComputer(model=model, tool=tool):
+            return AnthropicComputerTranslator(model, tool), open_anthropic(key, base_url, deadline_s)

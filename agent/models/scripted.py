@@ -1,0 +1,24 @@
+"""A policy that plays an environment's own solution: the proof that a task can be solved, and a fast stand-in in tests."""
+
+from collections.abc import Callable, Sequence
+
+from agent.types import AgentAction, Completion, Pictures, Step, Task, Turn
+from agent.wording import render
+from browser_service.models import Observation
+
+Solution = Callable[..., AgentAction]
+"""Called as `solve(task, goal, observation, step=n)`; `environments.base.Environment.solve` fits."""
+
+
+class Scripted:
+    """Acts by a scripted solution. Its completions have text but no tokens, so nothing can be trained on them."""
+
+    def __init__(self, solve: Solution) -> None:
+        self._solve = solve
+
+    async def act(
+        self, task: Task, goal: str, history: Sequence[Step], observation: Observation, pictures: Pictures
+    ) -> Turn:
+        """The solution's next action."""
+        action = self._solve(task, goal, observation, step=len(history))
+        return Turn(completion=Completion(text=render(action)), action=action)

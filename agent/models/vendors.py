@@ -1,0 +1,129 @@
+"""The vendors' own SDKs, each behind `ask`: JSON in, JSON out, every way to fail as an `EpisodeFailure` without the key.
+
+The SDKs are extras of this project and are imported only where one is opened. They retry what may be retried
+(429, 5xx, lost connections) themselves, within the deadline of one completion.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+
+from agent.failures import EpisodeFailure, failed
+from agent.models.computer import Json, Vendor
+
+RETRIES = 2
+
+
+class ModelUnavailable(ValueError):
+    """A model that can't even be opened: its SDK or its key is missing. The message says what to do."""
+
+
+def open_openai(key: str, base_url: str | None, deadline_s: float) -> Vendor:
+    """OpenAI's Responses API. Raises `ModelUnavailable` without the SDK."""
+    try:
+        import openai
+    except ImportError:
+        raise _no_sdk("openai", "openai") from None
+    client = openai.AsyncOpenAI(api_key=key, base_url=base_url, timeout=deadline_s, max_retries=RETRIES)
+
+    async def ask(body: Json) -> Json:
+        return _object((await client.responses.with_raw_response.create(**body)).http_response.content)
+
+    return _Guarded(ask, client.close, key, deadline_s)
+
+
+def open_anthropic(key: str, base_url: str | None, deadline_s: float) -> Vendor:
+    """Anthropic's Messages API, the beta one where the request names betas. Raises `ModelUnavailable` without the SDK."""
+    try:
+        import anthropic
+    except ImportError:
+        raise _no_sdk("anthropic", "anthropic") from None
+    client = anthropic.AsyncAnthropic(api_key=key, base_url=base_url, timeout=deadline_s, max_retries=RETRIES)
+
+    async def ask(body: Json) -> Json:
+        messages: Any = client.beta.messages if "betas" in body else client.messages
+        return _object((await messages.with_raw_response.create(**body)).http_response.content)
+
+    return _Guarded(ask, client.close, key, deadline_s)
+
+
+def open_gemini(key: str, base_url: str | None, deadline_s: float) -> Vendor:
+    """Google's generate_content. Raises `ModelUnavailable` without the SDK."""
+    try:
+        from google import genai
+        from google.genai import types
+    except ImportError:
+        raise _no_sdk("google-genai", "gemini") from None
+    http = httpx.AsyncClient(
+        timeout=deadline_s
+    )  # else the SDK takes aiohttp where that is installed, and warns about it
+    options = types.HttpOptions(
+        httpx_async_client=http,
+        base_url=base_url,
+        timeout=int(deadline_s * 1_000),
+        retry_options=types.HttpRetryOptions(attempts=RETRIES + 1, initial_delay=0.5),
+    )
+    client = genai.Client(api_key=key, http_options=options)
+
+    async def ask(body: Json) -> Json:
+        contents = [types.Content.model_validate(content) for content in body["contents"]]
+        config = types.GenerateContentConfig.model_validate(body["config"])
+        reply = await client.aio.models.generate_content(model=body["model"], contents=contents, config=config)
+        if reply.candidates is None and reply.prompt_feedback is None:  # the SDK reads anything as an empty answer
+            raise ValueError("the answer has neither candidates nor a reason why there are none")
+        return _object(reply.model_dump_json(exclude_none=True, exclude={"sdk_http_response", "parsed"}).encode())
+
+    return _Guarded(ask, http.aclose, key, deadline_s)
+
+
+class _Guarded:
+    """A vendor whose errors are told as failures of an episode."""
+
+    def __init__(
+        self,
+        ask: Callable[[Json], Awaitable[Json]],
+        close: Callable[[], Awaitable[None]],
+        key: str,
+        deadline_s: float,
+    ) -> None:
+        self._ask, self._close, self._key, self._deadline_s = ask, close, key, deadline_s
+
+    async def ask(self, body: Json) -> Json:
+        """The vendor's answer. Raises `EpisodeFailure`."""
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                return await self._ask(body)
+        except TimeoutError:
+            message = f"the vendor did not answer within {self._deadline_s:g} s (agent.completion_deadline_s)"
+            raise failed("infra", "MODEL_TIMEOUT", message, retryable=True) from None
+        except Exception as error:
+            # What an SDK raises for an answer that is not its protocol is documented by none of the three.
+            raise self._failure(error) from None  # its exception holds the request, and with it the key
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._close()
+
+    def _failure(self, error: Exception) -> EpisodeFailure:
+        status = getattr(error, "status_code", None) or getattr(error, "code", None)  # OpenAI and Anthropic; Google
+        told = f"the vendor answered {status}: {error}" if status else f"no answer that can be read: {error!r}"
+        message = told.replace(self._key, "***") if self._key else told
+        if status in (401, 403):
+            return failed("infra", "MODEL_KEY", message, retryable=False)
+        if status in (400, 404, 413, 422):
+            return failed("policy", "PROMPT_REFUSED", message, retryable=False)
+        return failed("infra", "MODEL_ERROR", message, retryable=True)
+
+
+def _object(content: bytes) -> Json:
+    answer = json.loads(content)
+    if not isinstance(answer, dict):
+        raise ValueError(f"expected an object, found {type(answer).__name__}")
+    return answer
+
+
+def _no_sdk(package: str, extra: str) -> ModelUnavailable:
+    return ModelUnavailable(f"the package {package} is missing; run pip install -e '.[{extra}]' -c constraints.txt")

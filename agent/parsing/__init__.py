@@ -1,0 +1,6 @@
+"""Model text -> action. Text that is no action gives a `FormatError` whose message the model gets to see."""
+
+from agent.parsing.errors import FormatError
+from agent.parsing.grammar import GRID, grammar, parse_brief, parse_full
+
+__all__ = ["GRID", "FormatError", "grammar", "parse_brief", "parse_full"]

@@ -1,0 +1,57 @@
+"""Task, history and page -> chat messages. The page comes first and the instruction last.
+
+The order matters for learning: a model that has read the elements before the instruction can match the two directly.
+Messages are the OpenAI chat form; pictures are `data:` URLs, so that no server has to fetch anything.
+"""
+
+from collections.abc import Sequence
+from types import MappingProxyType
+
+from agent.config import AgentConfig
+from agent.conversation import Message, Prompt, conversation, picture_part
+from agent.parsing import GRID
+from agent.types import Pictures, Step
+from agent.wording import Grid, describe, is_named, render
+from browser_service.models import Observation
+
+NO_PICTURES: Pictures = MappingProxyType({})
+
+
+def compose(
+    goal: str,
+    history: Sequence[Step],
+    observation: Observation,
+    config: AgentConfig,
+    pictures: Pictures = NO_PICTURES,
+) -> Prompt:
+    """The prompt for the next action, in the form that `config.prompt` names.
+
+    Raises ValueError if a screenshot is wanted and the observation has no picture data, `PromptTooLong` if the page and
+    the instruction alone exceed `config.prompt_tokens`.
+    """
+    if config.prompt == "full":
+        return conversation(goal, history, observation, config, pictures)
+    return _compact(goal, history, observation, config)
+
+
+def _compact(goal: str, history: Sequence[Step], observation: Observation, config: AgentConfig) -> Prompt:
+    """Only page, history and task. Example of its text: `[1] "ok" button\\nTask: Click on ok.`"""
+    marks = config.interaction_mode == "set_of_marks"
+    grid = None if marks else Grid(GRID, observation.viewport)
+    content: list[Message] = []
+    images: tuple[str, ...] = ()
+    if config.screenshot:
+        part, sha256 = picture_part(observation, NO_PICTURES)
+        content.append(part)
+        images = (sha256,)
+    lines = [describe(mark, star=config.star_named and is_named(mark, goal)) for mark in observation.marks if marks]
+    recent = list(history)[len(history) - min(len(history), config.history_steps) :]
+    lines += [f"Done: {_told(step, grid)}" for step in recent]
+    lines.append(f"Task: {goal}")
+    content.append({"type": "text", "text": "\n".join(lines)})
+    return Prompt([{"role": "user", "content": content}], images)
+
+
+def _told(step: Step, grid: Grid | None) -> str:
+    said = render(step.action, grid) if step.action else "nothing"
+    return f"{said} ({step.feedback})" if step.feedback else said

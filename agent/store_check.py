@@ -1,0 +1,87 @@
+"""Looks through a stage folder for what a crash, a full disk or a careless hand left, and says what to do about it."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from agent.packs import CorruptPack
+from agent.store import IMAGES, STEPS, TRAJECTORY, CorruptTrajectory, TrajectoryStore, pictures_of
+
+Kind = Literal["torn", "missing_picture", "damaged_picture", "duplicate", "half_played", "orphan", "leftover"]
+HARMLESS: dict[Kind, str] = {
+    "half_played": "half-played episodes",
+    "orphan": "pictures of no trajectory",
+    "leftover": "traces of interrupted writes",
+}
+"""What only takes room, in words: an episode that broke off is played again, and nothing refers to the others."""
+
+
+class Problem(NamedTuple):
+    """Something that is not as it should be, and what to do. Example: `Problem("torn", "...; delete this folder ..")`."""
+
+    kind: Kind
+    text: str
+
+
+class Checked(NamedTuple):
+    """What a check found."""
+
+    trajectories: int
+    pictures: int
+    problems: list[Problem]
+
+
+def check_store(root: Path) -> Checked:
+    """Reads every trajectory and every picture of a stage folder, one at a time."""
+    store = TrajectoryStore(root)
+    problems: list[Problem] = []
+    try:
+        ids = store.ids()
+    except CorruptPack as error:
+        return Checked(0, 0, [Problem("torn", str(error))])
+    pictures: set[str] = set()
+    named: Counter[str] = Counter()
+    for name in ids:
+        try:
+            trajectory = store.read(name)
+        except CorruptTrajectory as error:
+            problems.append(Problem("torn", str(error)))
+            continue
+        named[trajectory.id] += 1
+        pictures |= pictures_of(trajectory)
+        if trajectory.id != name:
+            problems.append(
+                Problem("duplicate", f"{root / name} says that it is {trajectory.id}; delete this copy of the folder")
+            )
+    for sha256 in sorted(pictures):
+        problems += _picture(store, sha256)
+    problems += _needless(root, pictures)
+    return Checked(len(ids), len(pictures), problems)
+
+
+def _picture(store: TrajectoryStore, sha256: str) -> list[Problem]:
+    try:
+        store.image(sha256)
+    except FileNotFoundError:
+        where = store.image_path(sha256)
+        text = f"{where} is missing; delete the folders of the trajectories that show it to play them again"
+        return [Problem("missing_picture", text)]
+    except CorruptTrajectory as error:
+        return [Problem("damaged_picture", str(error))]
+    return []
+
+
+def _needless(root: Path, pictures: set[str]) -> Iterator[Problem]:
+    """What only takes room."""
+    for steps in sorted(root.glob(f"*/{STEPS}")):
+        if not (steps.parent / TRAJECTORY).exists():
+            yield Problem("half_played", f"{steps.parent} broke off; a resume plays it again")
+    for path in sorted((root / IMAGES).glob("*/*")):
+        if path.stem not in pictures and not path.name.startswith("."):
+            yield Problem("orphan", f"no trajectory shows {path}; `rl-loop compact` removes it")
+    for path in sorted(root.rglob(".*.partial")):
+        yield Problem("leftover", f"{path} is from a write that was interrupted; `rl-loop compact` removes it")
+    for folder in sorted(path for path in root.glob("*/") if path.name != IMAGES):
+        if not any(folder.iterdir()):
+            yield Problem("leftover", f"{folder} is empty; `rl-loop compact` removes it")

@@ -1,0 +1,231 @@
+"""The nouns that every room shares, and the three protocols that meet in an episode.
+
+A `Trajectory` carries no reward and a `Verdict` no steps, so judging can be repeated without touching the evidence.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from browser_service.models import Action, Observation, Wire
+
+Split = Literal["train", "heldout"]
+Side = Literal["policy", "site", "infra", "judge"]
+
+
+class Noun(BaseModel):
+    """Base of what is written to disk: frozen, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Task(Noun):
+    """One thing to do. Example: `Task(id="click-button.1000007", environment="miniwob", domain="click-button", seed=1000007)`."""
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+    environment: str
+    """Name of the environment that serves and checks the task."""
+    goal: str = ""
+    """Instruction for the agent; empty when the page itself states it once it runs (MiniWoB++)."""
+    start_url: str = ""
+    """Where the episode starts; empty when the environment makes the address for each episode."""
+    domain: str = ""
+    """Task family or site, for metrics by group."""
+    seed: int = 0
+    max_steps: Annotated[int, Field(ge=1, le=1_000)] = 10
+    split: Split = "train"
+    difficulty: Annotated[int, Field(ge=1)] = 1
+    reference_answer: str | None = None
+    rubric: tuple[str, ...] = ()
+    labels: dict[str, str] = {}
+    """Further facts about the task, for sampling and for export. Example: `{"subdomain": "flights"}`."""
+
+
+class Answer(Wire):
+    """The agent says that it is done. Example: `{"kind": "answer", "text": "42 EUR"}`."""
+
+    kind: Literal["answer"] = "answer"
+    text: Annotated[str, Field(max_length=10_000)] = ""
+
+
+AgentAction = Annotated[Action | Answer, Field(discriminator="kind")]
+
+
+class Completion(Noun):
+    """What the model sampled, exactly: these tokens are what the update trains on.
+
+    Example: `Completion(text="click(3)", prompt_token_ids=(...), token_ids=(311, 9, 18, 10, 2), logprobs=(-0.1, ...),
+    finish_reason="stop", policy_version=3, images=("9f8c...",))`
+    """
+
+    text: str
+    prompt_token_ids: tuple[int, ...] = ()
+    """Prompt as the server saw it, image placeholders expanded. Empty for policies that have no tokens."""
+    token_ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+    """Natural-log probability of each of `token_ids` under the sampling policy, at the sampling temperature."""
+    finish_reason: Literal["stop", "length"] = "stop"
+    policy_version: int | None = None
+    images: tuple[str, ...] = ()
+    """sha256 of the pictures in the prompt, in their order."""
+    temperature: float = 1.0
+    thoughts: str = ""
+    """What the model thought, where the server or the vendor tells it apart from the reply."""
+    raw: dict[str, Any] = {}
+    """A vendor's answer as it came, so that the conversation can be told again word for word. Never holds a key."""
+
+
+class SafetyDecision(Noun):
+    """A vendor's model asked for a person's confirmation. Example: `SafetyDecision(asked="accept the cookies?", decision="denied")`."""
+
+    asked: str
+    """What is to be confirmed, in the model's or the vendor's words."""
+    decision: Literal["allowed", "denied", "unanswered"]
+    by: Literal["configuration", "person"]
+
+
+class Step(Noun):
+    """One turn: what was seen, what was said, what was done, what the page said back."""
+
+    index: int
+    observation: Observation
+    """What the policy saw before it acted; the picture is a reference, its bytes are in the store."""
+    completion: Completion | None
+    """None for the second and later actions of one reply: the model was asked once for all of them."""
+    action: AgentAction | None
+    """None when the text could not be parsed; `feedback` says why."""
+    feedback: str = ""
+    """Why the action failed, in words for the agent: a parse error, an action without effect."""
+    effect: str = ""
+    """What the action changed on the page, in words for the agent."""
+    safety: SafetyDecision | None = None
+    """The confirmation that was asked for before the action, and what became of it."""
+    seconds: dict[str, float] = {}
+    """Seconds per phase: think, step (the whole call to the browser), and the service's part of it: act, settle, .., total."""
+
+
+class StopReason(StrEnum):
+    """Why an episode ended."""
+
+    ANSWERED = "answered"
+    """The agent gave an answer."""
+    DONE = "done"
+    """The environment says that the episode is over."""
+    MAX_STEPS = "max_steps"
+    """The task's step budget is used up."""
+    FORMAT = "format"
+    """Too many outputs in a row could not be parsed."""
+    SAFETY = "safety"
+    """The model asked for a person's confirmation and there was nobody to give it (`agent.safety: ask`)."""
+    FAILED = "failed"
+    """Something broke; `Trajectory.failure` names the side."""
+
+
+class Failure(Noun):
+    """What broke an episode and on which side. Example: `Failure(side="infra", code="BROWSER_CRASHED", message="...", retryable=True)`."""
+
+    side: Side
+    code: str
+    message: str
+    retryable: bool
+    """Whether the same episode may be tried again with hope."""
+
+
+class Trajectory(Noun):
+    """One finished episode: the evidence, without any reward."""
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")]
+    """Made from content (iteration, task, member), never from time: the same slot has the same id on a resume."""
+    task: Task
+    goal: str
+    """The instruction the agent was given."""
+    group: str
+    """Trajectories of one group share the task and are compared with one another."""
+    member: int
+    iteration: int
+    steps: tuple[Step, ...]
+    stop: StopReason
+    final_observation: Observation | None = None
+    """The page after the last action; None when the episode broke before it could be seen."""
+    answer: str | None = None
+    final_state: dict[str, Any] = {}
+    """What the environment recorded about the end, for its verifier. MiniWoB++: `{"done": true, "raw_reward": 1.0}`."""
+    failure: Failure | None = None
+    policy_version: int | None = None
+    attempt: int = 1
+    seconds: float = 0.0
+    phases: dict[str, float] = {}
+    """Seconds before the first step: serve (the environment), allocate (a free browser), navigate (the start page).
+    What comes later is in the steps."""
+
+
+class Verdict(Noun):
+    """What a judge says about one trajectory."""
+
+    trajectory_id: str
+    reward: float | None
+    """In [0, 1]; None when it could not be judged, which is never the same as 0."""
+    criteria: dict[str, bool] = {}
+    evidence: str = ""
+    judge: str
+    blocked: bool = False
+
+
+class Turn(Noun):
+    """What a policy returns: the raw completion, the parsed action or why there is none."""
+
+    completion: Completion | None
+    """None when this is a further action of the reply before."""
+    action: AgentAction | None
+    format_error: str | None = None
+    confirm: str | None = None
+    """What a person has to confirm before the action may be carried out; None when nothing."""
+    note: str = ""
+    """What the agent is told besides the effect: a point that had to be moved into the page."""
+
+
+Pictures = Mapping[str, bytes]
+"""The pictures that an episode has seen so far, encoded, by sha256: earlier steps only name theirs."""
+
+
+class Policy(Protocol):
+    """Chooses the next action. `task` is there for scripted policies and for logs; a model sees only goal, history and page."""
+
+    async def act(
+        self, task: Task, goal: str, history: Sequence[Step], observation: Observation, pictures: Pictures
+    ) -> Turn:
+        """The next turn. Raises `agent.failures.EpisodeFailure` when the model's side broke."""
+        ...
+
+
+class Site(Protocol):
+    """One episode's own copy of a task's site, as the environment serves it."""
+
+    start_url: str
+    sites: Sequence[str]
+    """Private addresses that the environment serves the site from, such as `127.0.0.1:8000`; empty on the open web.
+    They come from the environment, never from a task: a browser reaches no other private address."""
+
+    async def goal(self) -> str:
+        """The instruction, once the start page is open. Raises `agent.failures.EpisodeFailure` if the page never states it."""
+        ...
+
+    def is_over(self) -> bool:
+        """Whether the environment has ended the episode."""
+        ...
+
+    def final_state(self) -> dict[str, Any]:
+        """What the environment recorded, for the verifier."""
+        ...
+
+
+class Judge(Protocol):
+    """Turns evidence into a verdict."""
+
+    name: str
+
+    async def judge(self, trajectory: Trajectory) -> Verdict:
+        """The verdict; `reward=None` when it can't be decided."""
+        ...
