@@ -1,0 +1,1 @@
+"""Trajectories in, a better and verified policy out: samples, update, checkpoints, serving."""

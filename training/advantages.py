@@ -1,0 +1,59 @@
+"""Rewards of a group -> advantages of its members: pure numbers, no tensors.
+
+The advantage of a trajectory is broadcast to every token that it sampled. With a mean over all tokens of an optimiser
+step (`loss_type="dapo"`) that equals AsyncWebRL's "advantage / constant k" per step, up to a constant.
+"""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.types import Trajectory
+
+
+def group_advantages(
+    rewards: NDArray[np.float64], *, scale: Literal["std", "none"], epsilon: float
+) -> NDArray[np.float64]:
+    """Advantages (G,) of the G trajectories of one task from their rewards (G,): `A_i = R_i - mean(R)`.
+
+    `std` divides by the sample standard deviation plus epsilon (GRPO, DeepSeekMath 2402.03300), `none` does not
+    (Dr. GRPO 2503.20783). With one success in four, `[1, 0, 0, 0]`: mean 0.25, standard deviation 0.5, so
+
+        std:  [ 1.5, -0.5, -0.5, -0.5]   (divided by 0.5 + epsilon)
+        none: [ 0.75, -0.25, -0.25, -0.25]
+
+    and `[1, 0]` gives `[0.707, -0.707]`. A group without spread gives zeros. Raises ValueError for fewer than two.
+    """
+    if rewards.ndim != 1 or len(rewards) < 2:
+        raise ValueError(f"expected the rewards of at least two trajectories, found shape {rewards.shape}")
+    centred = rewards - rewards.mean()
+    if scale == "none":
+        return centred
+    return centred / (rewards.std(ddof=1) + epsilon)
+
+
+def shaped_reward(
+    reward: float, *, format_errors: int, repeats: int, format_penalty: float, repetition_penalty: float
+) -> float:
+    """The judge's reward less the penalties, in [-1, 1].
+
+    A success (1.0) with one unparsed output at 0.05 and two repeats at 0.05 each: 1 - 0.05 - 0.10 = 0.85.
+    """
+    shaped = reward - format_penalty * format_errors - repetition_penalty * repeats
+    return max(-1.0, min(1.0, shaped))
+
+
+def format_errors(trajectory: Trajectory) -> int:
+    """Outputs of the model that could not be parsed into an action."""
+    return sum(step.completion is not None and step.action is None for step in trajectory.steps)
+
+
+def repeats(trajectory: Trajectory) -> int:
+    """Steps that did the same as the step before on the same picture: the page had not reacted, the agent insisted."""
+    count = 0
+    for before, now in zip(trajectory.steps, trajectory.steps[1:], strict=False):
+        then, here = before.observation.screenshot, now.observation.screenshot
+        unchanged = then is not None and here is not None and then.sha256 == here.sha256
+        count += unchanged and now.action is not None and now.action == before.action
+    return count

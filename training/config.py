@@ -1,0 +1,87 @@
+"""What a policy update may be told. Defaults suit a real 2-8B model; configs/ override them for smaller ones."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class UpdateConfig(BaseModel):
+    """Settings of one update. Unknown keys are refused. Example: `UpdateConfig(learning_rate=2e-4, minibatches=2)`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    advantage_scale: Literal["std", "none"] = "std"
+    """`std` divides a group's centred rewards by their standard deviation (GRPO), `none` leaves them (Dr. GRPO)."""
+    advantage_epsilon: Positive = 1e-4
+    """Added to the standard deviation, so that a nearly constant group does not explode."""
+    format_penalty: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Taken from a trajectory's reward for each output that could not be parsed."""
+    repetition_penalty: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Taken from a trajectory's reward for each action repeated on an unchanged screen."""
+
+    loss_type: Literal["dapo", "cispo"] = "dapo"
+    """`dapo`: clipped ratio, mean over all tokens of an optimiser step. `cispo`: capped, detached ratio times log-probability."""
+    clip_low: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """The ratio is clipped below 1 - clip_low (dapo)."""
+    clip_high: Positive = 0.28
+    """The ratio is clipped above 1 + clip_high (dapo)."""
+    max_ratio: Annotated[float, Field(gt=1, allow_inf_nan=False)] = 5.0
+    """Tokens whose ratio to the sampling policy leaves [1 / max_ratio, max_ratio] are masked; also the cap of `cispo`."""
+    max_gap_fraction: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """At most this share of tokens may differ from their stored log-probability by more than 1 before the first step.
+
+    More means that trainer and server do not hold the same policy or the same inputs: the update stops.
+    """
+    max_staleness: Annotated[int, Field(ge=0)] = 0
+    """Versions that a sample may be older than the policy it trains; older samples are an error."""
+
+    learning_rate: Positive = 1e-6
+    """After the warm-up; see `decay_versions`."""
+    decay_versions: Annotated[int, Field(ge=0)] = 0
+    """Versions over which the learning rate falls linearly towards zero, to a tenth at the lowest. 0: it stays. In a short
+    loop the last update must not undo what the others learned on tasks that it had no signal for."""
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    """Optimiser steps of linear warm-up, counted over all iterations."""
+    weight_decay: NotNegative = 0.0
+    """AdamW weight decay, on matrices only."""
+    max_grad_norm: Positive = 1.0
+    """Gradients are scaled down to this norm."""
+    minibatches: Annotated[int, Field(ge=1)] = 4
+    """Optimiser steps per epoch, at most; independent of how many steps the episodes took."""
+    smallest_minibatch: Annotated[int, Field(ge=1)] = 1
+    """Samples that an optimiser step has at least. Adam moves as far for a handful of samples as for many, so that an
+    iteration in which few groups had a signal would otherwise be led by chance."""
+    epochs: Annotated[int, Field(ge=1)] = 1
+    """Passes over the samples."""
+    micro_batch_size: Annotated[int, Field(ge=1)] = 4
+    """Samples in one forward pass; changes memory and speed, never the result."""
+    carry_optimizer: bool = True
+    """Keep Adam's moments in the checkpoint and continue from them in the next iteration."""
+
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the weights, in training and in the checkpoint. bfloat16 rounds small updates away; the server may cast."""
+    bf16_autocast: bool = True
+    """Compute in bfloat16 over float32 weights on a GPU. Not used on a CPU, where it is ten times slower."""
+    gradient_checkpointing: bool = True
+    """Recompute activations in the backward pass: less memory, about a third slower."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes the GPU if there is one."""
+    seed: int = 0
+    """Order of the samples; the version is added, so that iterations differ."""
+    canaries: Annotated[int, Field(ge=1, le=16)] = 2
+    """Stored completions re-scored with the new weights, for the publisher to compare with what the server says."""
+    keep_last: Annotated[int, Field(ge=2)] = 3
+    """Checkpoints kept when old ones are pruned."""
+
+    def for_version(self, version: int) -> "UpdateConfig":
+        """The configuration with the learning rate of the update that makes `version` (1 is the first).
+
+        Example: `learning_rate=3e-4, decay_versions=6` gives 3e-4, 2.5e-4, 2e-4, 1.5e-4, 1e-4, 5e-5, and then 3e-5.
+        """
+        if not self.decay_versions:
+            return self
+        left = max(0.1, 1 - (version - 1) / self.decay_versions)
+        return self.model_copy(update={"learning_rate": self.learning_rate * left})

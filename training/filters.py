@@ -1,0 +1,106 @@
+"""Which trajectories and steps may teach: judged ones, in groups that disagree.
+
+A failure or an unjudged trajectory is never a reward of 0: it takes part in neither the group's mean nor the loss.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from agent.types import Completion, Step, Trajectory, Verdict
+from training.advantages import format_errors, group_advantages, repeats, shaped_reward
+from training.config import UpdateConfig
+
+SAME_REWARD = 1e-6
+"""A group whose rewards differ by no more than this says nothing about what to do better."""
+
+
+class Member(NamedTuple):
+    """A trajectory with what it earned and, once its group is complete, how much better than its siblings it was."""
+
+    trajectory: Trajectory
+    reward: float
+    advantage: float
+
+
+class Selection(NamedTuple):
+    """The trajectories that teach, and what became of the others."""
+
+    members: list[Member]
+    """Of the groups with signal, in the order of trajectory ids."""
+    excluded: dict[str, int]
+    """Trajectories left out, by reason: unjudged, blocked, failed_infra, failed_site, ..."""
+    counts: dict[str, int]
+    """trajectories, judged, groups, groups_zero_signal, groups_too_small, groups_used."""
+    rewards: list[float]
+    """Shaped rewards of all judged trajectories."""
+
+
+def select(trajectories: Iterable[Trajectory], verdicts: Mapping[str, Verdict], config: UpdateConfig) -> Selection:
+    """Sorts trajectories into groups and keeps the groups that have a signal."""
+    groups: dict[str, list[tuple[Trajectory, float]]] = {}
+    excluded: Counter[str] = Counter()
+    total = 0
+    for trajectory in trajectories:
+        total += 1
+        verdict = verdicts.get(trajectory.id)
+        members = groups.setdefault(trajectory.group, [])
+        if (reason := why_excluded(trajectory, verdict)) or verdict is None or verdict.reward is None:
+            excluded[reason or "unjudged"] += 1
+        else:
+            members.append((trajectory, _shaped(trajectory, verdict.reward, config)))
+    counts: Counter[str] = Counter(trajectories=total, judged=total - excluded.total(), groups=len(groups))
+    counts.update(groups_zero_signal=0, groups_too_small=0, groups_used=0)
+    kept: list[Member] = []
+    for members in groups.values():
+        rewards = np.array([reward for _, reward in members])
+        kind = _kind(rewards)
+        counts[kind] += 1
+        if kind == "groups_used":
+            advantages = group_advantages(rewards, scale=config.advantage_scale, epsilon=config.advantage_epsilon)
+            kept += [Member(t, r, float(a)) for (t, r), a in zip(members, advantages, strict=True)]
+    kept.sort(key=lambda member: member.trajectory.id)
+    rewards = [reward for members in groups.values() for _, reward in members]
+    return Selection(kept, dict(excluded), dict(counts), rewards)
+
+
+def why_excluded(trajectory: Trajectory, verdict: Verdict | None) -> str | None:
+    """The reason to leave a trajectory out, or None when it may teach."""
+    if trajectory.failure is not None:
+        return f"failed_{trajectory.failure.side}"
+    if verdict is not None and verdict.blocked:
+        return "blocked"
+    if verdict is None or verdict.reward is None:
+        return "unjudged"
+    return None
+
+
+def trainable(step: Step) -> tuple[Completion | None, str]:
+    """The completion to train on, or None and why not.
+
+    An answer cut off by the token limit is masked: its end was not the model's choice (DAPO's overlong filter).
+    """
+    completion = step.completion
+    if completion is None or not completion.token_ids:
+        return None, "no_tokens"
+    if completion.finish_reason == "length":
+        return None, "truncated"
+    return completion, ""
+
+
+def _kind(rewards: np.ndarray) -> str:
+    if len(rewards) < 2:
+        return "groups_too_small"
+    return "groups_used" if np.ptp(rewards) > SAME_REWARD else "groups_zero_signal"
+
+
+def _shaped(trajectory: Trajectory, reward: float, config: UpdateConfig) -> float:
+    return shaped_reward(
+        reward,
+        format_errors=format_errors(trajectory),
+        repeats=repeats(trajectory),
+        format_penalty=config.format_penalty,
+        repetition_penalty=config.repetition_penalty,
+    )

@@ -1,0 +1,50 @@
+"""Makes transformers and TRL importable, and in the update process quickly.
+
+TRL imports vLLM to generate, transformers imports scikit-learn and SciPy for assisted decoding and detection losses, TRL's
+profiling imports MLflow: seconds and hundreds of megabytes in every update, for nothing. A name that maps to None in
+`sys.modules` counts as "not installed" for `importlib.util.find_spec`, which is what they ask.
+"""
+
+import functools
+import gc
+import importlib.metadata
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from training.torchvision_on_cpu import declare_missing_operators
+
+UNUSED = ("sklearn", "scipy", "mlflow", "wandb", "numba", "tensorboard", "torchcodec")
+
+
+def prepare() -> None:
+    """Call before transformers or TRL is imported: hides vLLM and makes torchvision importable beside a CPU torch."""
+    _hide("vllm")
+    declare_missing_operators()
+
+
+def hide_unused_packages() -> None:
+    """Hides what an update never uses. Only for a process that does nothing else: nobody in it can import these later.
+
+    Example: `python -m training.update` calls it first; a test that calls `training.update.main` does not.
+    """
+    for name in UNUSED:
+        _hide(name)
+    # transformers and TRL both read the metadata of every installed package, half a second each time.
+    read_once = functools.cache(importlib.metadata.packages_distributions)
+    importlib.metadata.packages_distributions = read_once  # ty: ignore[invalid-assignment]
+
+
+@contextmanager
+def without_collection() -> Generator[None]:
+    """No search for garbage in the block: imports make a million objects that stay."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _hide(name: str) -> None:
+    if name not in sys.modules:
+        sys.modules[name] = None  # ty: ignore[invalid-assignment]  # that is how the import system spells "hidden"

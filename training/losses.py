@@ -1,0 +1,66 @@
+"""The parts of the token loss that TRL does not have, and what is measured about it: pure functions of tensors.
+
+B samples, T sampled tokens (right-padded). TRL computes, with rho = pi / mu of each token (mu: the sampling policy),
+
+    dapo:  -(1/N) sum min(rho A, clip(rho, 1 - low, 1 + high) A)        (DAPO 2503.14476)
+    cispo: -(1/N) sum stop_gradient(min(rho, cap)) A log pi             (MiniMax-M1 2506.13585)
+
+over the N tokens of an optimiser step. Both are linear in A for a fixed sign, so masking a token is multiplying its
+advantage by zero: that is how the guard gets in.
+"""
+
+import torch
+from torch import Tensor
+
+
+def ratio_guard(logprobs: Tensor, sampled: Tensor, *, max_ratio: float) -> Tensor:
+    """(B, T) 1 where pi / mu lies within [1 / max_ratio, max_ratio], else 0.
+
+    Tokens outside come from a stale policy or from numerical differences between server and trainer; with a negative
+    advantage their gradient would not be clipped by anything (IcePop; AsyncWebRL's cap of 5).
+    """
+    return ((logprobs - sampled).abs() <= torch.log(torch.tensor(max_ratio))).to(logprobs.dtype)
+
+
+def token_sums(
+    logprobs: Tensor,
+    sampled: Tensor,
+    entropies: Tensor,
+    advantages: Tensor,
+    mask: Tensor,
+    guard: Tensor,
+    *,
+    low: float,
+    high: float,
+) -> dict[str, float]:
+    """Sums over the masked-in tokens of a micro batch, all tensors (B, T); `means` makes averages of several.
+
+    `low` and `high` are the widths of the clip range. Names: docs of `training.report`.
+    """
+    log_ratio = ((logprobs - sampled) * mask).float()
+    ratio = log_ratio.exp()
+    clipped_low = (ratio < 1 - low) & (advantages < 0)
+    clipped_high = (ratio > 1 + high) & (advantages > 0)
+    columns = {
+        "tokens": mask,
+        "ratio": ratio * mask,
+        # k3, an unbiased and never negative estimate of KL(mu || pi): http://joschu.net/blog/kl-approx.html
+        "kl": (ratio - 1 - log_ratio) * mask,
+        "entropy": entropies * mask,
+        "clip_low": clipped_low * mask,
+        "clip_high": clipped_high * mask,
+        "guarded": (1 - guard) * mask,
+        "gap": log_ratio.abs(),
+        "gap_large": (log_ratio.abs() > 1).float(),
+    }
+    totals = torch.stack([column.float().sum() for column in columns.values()])
+    return dict(zip(columns, totals.tolist(), strict=True))
+
+
+def means(sums: list[dict[str, float]]) -> dict[str, float]:
+    """Averages per token over micro batches; `{}` when there is none. `tokens` stays a sum."""
+    if not sums:
+        return {}
+    tokens = sum(one["tokens"] for one in sums)
+    averages = {name: sum(one[name] for one in sums) / max(tokens, 1) for name in sums[0] if name != "tokens"}
+    return {"tokens": tokens, **averages}

@@ -1,0 +1,76 @@
+"""What an update reports: one JSON file, written atomically, read by the flow.
+
+Metrics, each an average over the sampled tokens of all passes unless said otherwise:
+
+    loss, grad_norm, learning_rate   means over optimiser steps; the learning rate of the last
+    ratio                            pi / mu: the trained policy against the one that sampled
+    kl                               estimate (k3) of KL(mu || pi)
+    entropy                          of the policy at the sampled positions, in nats
+    clip_low, clip_high              share of tokens whose ratio left the clip range, so that they taught nothing
+    guarded                          share of tokens masked, because the ratio left [1 / max_ratio, max_ratio]
+    gap_mean, gap_large              before the first step: mean |log pi - log mu|, and the share above 1. Both are 0 but
+                                     for numerics when trainer and server hold the same policy
+    reward_mean                      shaped reward over judged trajectories
+    advantage_abs_mean, advantage_max, advantage_min   over samples
+    tokens_mean                      sampled tokens per sample
+"""
+
+import os
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+FILE = "update.json"
+"""Name of the copy inside the checkpoint, from which a repeated update writes its report again."""
+
+
+class UpdateReport(BaseModel):
+    """Outcome of one update. `checkpoint` is None when there was nothing to learn from; then `skipped` says why."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int
+    """The version that was asked for."""
+    parent: int
+    """The version that was trained."""
+    skipped: str | None = None
+    reused: bool = False
+    """The checkpoint was there already, made from the same samples: nothing was trained now."""
+    checkpoint: str | None = None
+    """Its directory."""
+    checkpoint_written_at: float | None = None
+    """Seconds since 1970 when it was complete."""
+    steps: int = 0
+    """Optimiser steps of this update."""
+    counts: dict[str, int] = {}
+    """trajectories, judged, groups, groups_zero_signal, groups_too_small, groups_used, samples, tokens."""
+    excluded: dict[str, int] = {}
+    """Trajectories left out, by reason."""
+    masked_steps: dict[str, int] = {}
+    """Steps of used groups left out, by reason."""
+    metrics: dict[str, float] = {}
+    seconds: dict[str, float] = {}
+    """By phase: read, imports, load, train, score, write; and total."""
+    peak_memory_bytes: int = 0
+    """Largest resident size of the update process."""
+
+
+def write_report(report: UpdateReport, path: Path) -> None:
+    """Replaces the file in one step, flushed to disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with temporary.open("w") as file:
+        file.write(report.model_dump_json(indent=1))
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def read_report(path: Path) -> UpdateReport:
+    """Raises ValueError with one sentence when there is none or it can't be read."""
+    try:
+        return UpdateReport.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise ValueError(f"{path} does not exist; the update wrote no report") from None
+    except ValidationError as error:
+        raise ValueError(f"{path} is no update report: {error.errors()[0]['msg']}") from error

@@ -1,0 +1,44 @@
+"""How the policy is served: what vLLM is told, and how long we wait for it."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Seconds = Annotated[float, Field(gt=0, le=7_200)]
+
+
+class ServingConfig(BaseModel):
+    """Section `serving` of a loop's configuration."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dtype: Literal["float32", "bfloat16", "auto"] = "auto"
+    """Of the served weights; `auto` takes the checkpoint's own. float32 on a CPU."""
+    max_model_len: Annotated[int, Field(ge=64)] = 16_384
+    """Longest prompt and completion together, in tokens."""
+    max_num_seqs: Annotated[int, Field(ge=1)] = 128
+    """Requests that are computed at once."""
+    images_per_prompt: Annotated[int, Field(ge=0, le=64)] = 1
+    """Most pictures in one prompt."""
+    enforce_eager: bool = False
+    """Skip compilation and graph capture: slower tokens, a much faster start."""
+    kv_cache_gb: Annotated[int, Field(ge=1)] = 4
+    """Memory for the cache of keys and values when served on a CPU, in GiB. A GPU takes `gpu_memory_utilization`."""
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Share of a GPU's memory that the server may take."""
+    tensor_parallel_size: Annotated[int, Field(ge=1)] = 1
+    """GPUs that share one copy of the weights."""
+    cpu_threads: Annotated[int, Field(ge=1)] | None = None
+    """Threads when served on a CPU; None leaves the choice to vLLM. Few cores shared with browsers want 1."""
+    extra_args: tuple[str, ...] = ()
+    """Further arguments of vLLM's server, as they are. Example: `["--max-num-batched-tokens", "8192"]`."""
+
+    weight_check: Literal["exact", "changed"] = "exact"
+    """After a reload every tensor on the server must be the checkpoint's (`exact`), or at least another one than before
+    (`changed`): for quantised or sharded weights, whose bytes can't be compared."""
+    canary_tolerance: Annotated[float, Field(gt=0)] = 0.1
+    """Largest mean difference between the server's and the trainer's log-probabilities of the canaries, in nats."""
+    start_deadline_s: Seconds = 600.0
+    """Seconds for vLLM to start."""
+    publish_deadline_s: Seconds = 300.0
+    """Seconds for each call of a publish; draining running requests is the longest."""

@@ -1,0 +1,214 @@
+"""One policy update as a process: trajectories, verdicts and a checkpoint in, the next checkpoint and a report out.
+
+    python -m training.update --trajectories DIR --verdicts FILE --policy DIR --policies DIR --version N
+                              --config FILE --report FILE
+
+A process of its own gives its memory back and turns a crash into an exit code. All input is checked before anything
+heavy is imported. Exit codes: 0 done (also when there was nothing to learn), 2 bad input, with one sentence on stderr.
+Repeating a finished update trains nothing and writes its report again.
+"""
+
+import argparse
+import json
+import logging
+import os
+import resource
+import sys
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from agent.store import CorruptTrajectory
+from training import failpoints
+from training.canary import FILE as CANARY_FILE
+from training.canary import choose, make_canary
+from training.checkpoints import (
+    Checkpoint,
+    checkpoint_path,
+    is_disk_full,
+    read_checkpoint,
+    write_checkpoint,
+)
+from training.errors import BadInput, UpdateError
+from training.lean_imports import hide_unused_packages, without_collection
+from training.report import FILE as REPORT_FILE
+from training.report import UpdateReport, write_report
+from training.samples import digest
+from training.settings import let_idle_threads_sleep
+from training.update_inputs import Batch, Request, read_batch
+
+log = logging.getLogger("training.update")
+
+
+class Stopwatch:
+    """Seconds by phase."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def phase(self, name: str) -> Generator[None]:
+        """Adds the time in the block to a phase."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - started, 3)
+
+
+def update(request: Request) -> UpdateReport:
+    """Makes the checkpoint, unless it exists or there is nothing to learn, and writes the report."""
+    watch = Stopwatch()
+    with watch.phase("total"):
+        with watch.phase("read"):
+            batch = read_batch(request)
+        report = _describe(request, batch)
+        target = checkpoint_path(request.policies, request.version)
+        if not batch.samples:
+            report = report.model_copy(update={"skipped": _why_skipped(batch)})
+        elif target.exists():
+            report = _finished_before(target, batch)
+        else:
+            report = train(request, batch, report, watch)
+    failpoints.reach("update.before_report")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    report = report.model_copy(update={"seconds": report.seconds | watch.seconds, "peak_memory_bytes": peak})
+    write_report(report, request.report)
+    return report
+
+
+def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch) -> UpdateReport:
+    """Trains the parent policy on the samples and writes the checkpoint, with its canary and optimiser state."""
+    config, parent, samples = batch.config, batch.parent, batch.samples
+    log.info("version %d: training on %d samples of %s", request.version, len(samples), parent.path)
+    # torch and TRL take seconds to import: not before the input is known to be good.
+    with watch.phase("imports"), without_collection():
+        from training.learner import learn
+        from training.models import load_policy, pick_device, score
+        from training.writing import write_policy
+    with watch.phase("load"):
+        policy = load_policy(parent.path, dtype=config.dtype, device=pick_device(config.device))
+    failpoints.reach("update.before_train")
+    with watch.phase("train"):
+        learned = learn(
+            policy,
+            samples,
+            batch.store.image,
+            config.for_version(request.version),
+            seed=config.seed + request.version,
+            global_step=parent.step,
+            resume_optimizer=parent.path if config.carry_optimizer else None,
+        )
+    _check_gap(learned.metrics["gap_large"], batch)
+    with watch.phase("score"):
+        chosen = choose(samples, config.canaries)
+        canary = make_canary(request.version, chosen, score(policy, chosen, batch.store.image))
+    failpoints.reach("update.before_write")
+    report = report.model_copy(update={"steps": learned.steps, "metrics": report.metrics | learned.metrics})
+    with (
+        watch.phase("write"),
+        write_checkpoint(
+            request.policies,
+            request.version,
+            parent=parent.version,
+            step=parent.step + learned.steps,
+            samples=digest(samples),
+        ) as folder,
+    ):
+        write_policy(policy.model, parent.path, folder, optimizer=learned.optimizer if config.carry_optimizer else None)
+        (folder / CANARY_FILE).write_text(canary.model_dump_json())
+        (folder / REPORT_FILE).write_text(report.model_copy(update={"seconds": watch.seconds}).model_dump_json())
+    return _with_checkpoint(report, read_checkpoint(checkpoint_path(request.policies, request.version), verify=False))
+
+
+def _finished_before(target: Path, batch: Batch) -> UpdateReport:
+    """The report of the update that made `target`, provided that it is the same update."""
+    checkpoint = read_checkpoint(target)
+    if (checkpoint.parent, checkpoint.samples) != (batch.parent.version, digest(batch.samples)):
+        raise BadInput(
+            f"{target} exists already and was made from version {checkpoint.parent} and other samples; "
+            "delete it to make it again"
+        )
+    log.info("version %d exists and was made from these samples: nothing to train", checkpoint.version)
+    stored = UpdateReport.model_validate_json((target / REPORT_FILE).read_bytes())
+    return _with_checkpoint(stored.model_copy(update={"reused": True}), checkpoint)
+
+
+def _with_checkpoint(report: UpdateReport, checkpoint: Checkpoint) -> UpdateReport:
+    where = {"checkpoint": str(checkpoint.path), "checkpoint_written_at": checkpoint.created}
+    return report.model_copy(update=where)
+
+
+def _describe(request: Request, batch: Batch) -> UpdateReport:
+    """The part of the report that is known before training."""
+    selection, samples = batch.selection, batch.samples
+    tokens = [len(sample.token_ids) for sample in samples]
+    metrics: dict[str, float] = {}
+    if selection.rewards:
+        metrics["reward_mean"] = float(np.mean(selection.rewards))
+    if samples:
+        advantages = np.array([sample.advantage for sample in samples])
+        metrics["advantage_abs_mean"] = float(np.abs(advantages).mean())
+        metrics["advantage_min"], metrics["advantage_max"] = float(advantages.min()), float(advantages.max())
+        metrics["tokens_mean"] = float(np.mean(tokens))
+    return UpdateReport(
+        version=request.version,
+        parent=batch.parent.version,
+        counts={**selection.counts, "samples": len(samples), "tokens": sum(tokens)},
+        excluded=selection.excluded,
+        masked_steps=batch.masked_steps,
+        metrics=metrics,
+    )
+
+
+def _why_skipped(batch: Batch) -> str:
+    return "no trainable steps" if batch.selection.members else "no signal"
+
+
+def _check_gap(gap: float, batch: Batch) -> None:
+    """Stops when trainer and server disagree about the sampled tokens, which they must not while they hold the same policy."""
+    stale = any(sample.policy_version != batch.parent.version for sample in batch.samples)
+    if gap > batch.config.max_gap_fraction and not stale:
+        raise BadInput(
+            f"{gap:.0%} of the stored log-probabilities differ by more than 1 from what {batch.parent.path} gives "
+            f"(at most {batch.config.max_gap_fraction:.0%} may): the server held other weights or saw other inputs"
+        )
+
+
+def _parse(arguments: Sequence[str]) -> Request:
+    parser = argparse.ArgumentParser(prog="python -m training.update", description=__doc__.partition("\n")[0])
+    for name in Request._fields:
+        kind = int if name == "version" else Path
+        parser.add_argument(f"--{name}", type=kind, required=True, metavar=kind.__name__.upper())
+    return Request(**vars(parser.parse_args(arguments)))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs one update; returns the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    request = _parse(arguments)
+    try:
+        report = update(request)
+    except (UpdateError, CorruptTrajectory) as error:
+        log.error("%s", error)
+        return 2
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        log.error("no space left to write %s; free some and resume", error.filename or request.report)
+        return 2
+    outcome = report.skipped or f"{report.checkpoint} in {report.steps} steps"
+    log.info("version %d: %s (%s)", report.version, outcome, json.dumps(report.seconds))
+    return 0
+
+
+if __name__ == "__main__":
+    let_idle_threads_sleep()
+    hide_unused_packages()
+    code = main(sys.argv[1:])
+    logging.shutdown()
+    # Everything is on disk; taking torch apart would only make the server wait for its next policy.
+    os._exit(code)
