@@ -1,0 +1,139 @@
+"""`rl-loop doctor RUN`: is a run folder whole, what is finished, what comes next, who writes it."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import dropwhile
+from pathlib import Path
+
+from agent.store import TrajectoryStore
+from agent.store_check import HARMLESS, Problem, check_store
+from flows.errors import LoopError
+from flows.judge import VERDICTS, read_verdicts
+from flows.plan import read_plan
+from flows.preflight import Finding
+from flows.run_folder import RunFolder, Stage, StageKey
+from training.checkpoints import CheckpointError, checkpoint_path, read_checkpoint, versions
+
+SHOWN = 10
+"""Problems that one check tells; the number of the others is told too."""
+JUDGE_AGAIN = "delete it and the done.json beside it, and resume: the stage judges again"
+
+
+def findings(root: Path) -> list[Finding]:
+    """What every check found. Raises `RunFolderError` when there is no such run or its configuration cannot be read."""
+    folder = RunFolder.open(root)
+    return [_find(name, check, folder) for name, check in CHECKS.items()]
+
+
+def progress(folder: RunFolder) -> str:
+    """What is finished and what comes next."""
+    total = list(folder.schedule())
+    done = sum(folder.is_done(*key) for key in total)
+    following = folder.next_stage()
+    return f"{done} of {len(total)} stages finished; " + (f"next: {following}" if following else "nothing left to do")
+
+
+def order(folder: RunFolder) -> str:
+    """No stage is finished before the one that it depends on."""
+    following = folder.next_stage()
+    after = list(dropwhile(lambda key: key != following, folder.schedule()))
+    late = [key for key in after if folder.is_done(*key)]
+    if late:
+        raise LoopError(f"{late[0]} is finished although {following} is not; was a done.json deleted?")
+    return "stages are finished in their order"
+
+
+def writer(folder: RunFolder) -> str:
+    """Who writes the folder now."""
+    pid = folder.writer()
+    return f"process {pid} is writing it" if pid is not None else "nobody is writing it"
+
+
+def policies(folder: RunFolder) -> str:
+    """Every checkpoint that is there is whole."""
+    known = versions(folder.policies)
+    for version in known:
+        try:
+            read_checkpoint(checkpoint_path(folder.policies, version))
+        except CheckpointError as error:
+            raise LoopError(str(error)) from error
+    return f"versions {', '.join(map(str, known)) or 'none'}: all files match their digests"
+
+
+def trajectories(folder: RunFolder) -> str:
+    """Every stored trajectory and picture can be read, is there once, and a finished stage has all that it planned."""
+    checked = [check_store(directory) for directory in _stores(folder)]
+    found = [problem for each in checked for problem in each.problems]
+    problems = [problem.text for problem in found if problem.kind not in HARMLESS]
+    problems += [problem for key in folder.schedule() for problem in _against_plan(folder, key)]
+    if problems:
+        more = f" (and {len(problems) - SHOWN} more problems)" if len(problems) > SHOWN else ""
+        raise LoopError("\n".join(problems[:SHOWN]) + more)
+    count, pictures = sum(each.trajectories for each in checked), sum(each.pictures for each in checked)
+    return f"{count} trajectories and their {pictures} pictures can be read{_leftovers(folder, found)}"
+
+
+def _leftovers(folder: RunFolder, found: list[Problem]) -> str:
+    """The end of the sentence about what crashes left behind and nobody needs."""
+    counts = Counter(problem.kind for problem in found)
+    what = ", ".join(f"{counts[kind]} {words}" for kind, words in HARMLESS.items() if counts[kind])
+    return f"; left over: {what}; `rl-loop compact {folder.name}` removes those of finished stages" if what else ""
+
+
+def verdicts(folder: RunFolder) -> str:
+    """Every trajectory of a finished stage has one verdict."""
+    count = 0
+    for key in folder.schedule():
+        episodes = Stage.EVALUATE if key.stage is Stage.EVALUATE else Stage.ROLLOUT
+        if key.stage not in (Stage.JUDGE, Stage.EVALUATE) or not folder.is_done(*key):
+            continue
+        directory = folder.stage_dir(*key)
+        try:
+            named = Counter(verdict.trajectory_id for verdict in read_verdicts(directory))
+            there = TrajectoryStore(folder.stage_dir(key.iteration, episodes)).ids()
+        except (OSError, ValueError) as error:
+            raise LoopError(f"{directory}: {' '.join(str(error).split())}; {JUDGE_AGAIN}") from error
+        if named != Counter(there):
+            raise LoopError(
+                f"{directory / VERDICTS} has verdicts on {sorted(named)[:2]}.. ({named.total()}), not one on each of the "
+                f"{len(there)} trajectories; {JUDGE_AGAIN}"
+            )
+        count += named.total()
+    return f"{count} verdicts, one per trajectory of each judged stage"
+
+
+def _stores(folder: RunFolder) -> list[Path]:
+    return [path for path in sorted(folder.root.glob("iterations/*/*")) if path.name in (Stage.ROLLOUT, Stage.EVALUATE)]
+
+
+def _against_plan(folder: RunFolder, key: StageKey) -> Iterator[str]:
+    """What a finished stage lacks of its plan, or has beside it."""
+    if key.stage not in (Stage.ROLLOUT, Stage.EVALUATE) or not folder.is_done(*key):
+        return
+    groups = read_plan(folder, *key)
+    if groups is None:
+        return
+    directory = folder.stage_dir(*key)
+    wanted = {slot.trajectory_id for group in groups for slot in group.slots(key.iteration)}
+    there = set(TrajectoryStore(directory).ids())
+    for name in sorted(wanted - there):
+        yield f"{directory / name} is missing although the stage is finished; delete its done.json and those after it, and resume"
+    for name in sorted(there - wanted):
+        yield f"{directory / name} was never planned; delete this folder"
+
+
+CHECKS: dict[str, Callable[[RunFolder], str]] = {
+    "progress": progress,
+    "order": order,
+    "writer": writer,
+    "policies": policies,
+    "trajectories": trajectories,
+    "verdicts": verdicts,
+}
+
+
+def _find(name: str, check: Callable[[RunFolder], str], folder: RunFolder) -> Finding:
+    try:
+        return Finding(name, True, check(folder))
+    except LoopError as error:
+        return Finding(name, False, str(error))

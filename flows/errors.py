@@ -1,0 +1,17 @@
+"""What `rl-loop` tells its user: every expected mistake is one sentence and a non-zero exit, never a traceback."""
+
+
+class LoopError(Exception):
+    """Root of the errors that a person can act on. `str(error)` says what was expected, what was found and what to do.
+
+    LoopError
+    ├── ConfigError      flows/config.py       the configuration cannot be used
+    ├── PreflightError   flows/preflight.py    this machine lacks something that the run needs
+    ├── ServicesError    flows/errors.py       a service cannot be started, found or stopped
+    ├── RunFolderError   flows/run_folder.py   the run folder cannot be used as asked
+    └── StageError       flows/stages.py       a stage could not be finished
+    """
+
+
+class ServicesError(LoopError):
+    """The services cannot be started, found or stopped. The message is one sentence."""

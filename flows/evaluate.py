@@ -1,0 +1,35 @@
+"""Evaluation: the same machinery as rollout and judging, on held-out tasks, always the same ones."""
+
+import time
+
+from agent.store import TrajectoryStore
+from flows.judge import judge_all, unjudged
+from flows.publishing import policy_version
+from flows.rollout import PlayShards, collect, gather_shards
+from flows.run_folder import RunFolder, Stage, StageReport
+from flows.stage_costs import wasted, written
+
+
+async def evaluate_stage(folder: RunFolder, iteration: int, play_shards: PlayShards = gather_shards) -> StageReport:
+    """Measure the policy after an iteration (0 = the first policy)."""
+    began = time.monotonic()
+    directory = folder.stage_dir(iteration, Stage.EVALUATE)
+    rounds = await collect(
+        folder, iteration, Stage.EVALUATE, version=policy_version(folder, iteration), play_shards=play_shards
+    )
+    judged = await judge_all(folder, TrajectoryStore(directory), directory)
+    steps = sum(one.steps for one in judged.episodes)
+    return folder.finish(
+        StageReport(
+            stage=Stage.EVALUATE,
+            iteration=iteration,
+            counts={
+                "trajectories": len(judged.episodes),
+                "failed": sum(one.failed_on is not None for one in judged.episodes),
+                "unjudged": unjudged(judged.verdicts),
+                "rounds": rounds,
+            },
+            metrics=judged.metrics() | wasted(directory, judged.episodes) | written(directory, steps=steps),
+            seconds=time.monotonic() - began,
+        )
+    )

@@ -1,0 +1,50 @@
+"""What broke attempts at episodes: a line per broken attempt, whether or not it was tried again.
+
+iterations/0003/rollout/failures.jsonl
+"""
+
+import os
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from agent.types import Failure
+
+FAILURES = "failures.jsonl"
+
+
+class FailedAttempt(BaseModel):
+    """A line of failures.jsonl."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    trajectory_id: str
+    attempt: int
+    at: str
+    failure: Failure
+    steps: int = 0
+    """Steps that were played for nothing."""
+    seconds: float = 0.0
+    """Seconds that the attempt took."""
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one line in one write; the shards of one process share the file."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        os.write(handle, line.encode() + b"\n")
+    finally:
+        os.close(handle)
+
+
+def read_failures(path: Path) -> list[FailedAttempt]:
+    """The lines of a failures.jsonl; a last line that a crash cut off is left out."""
+    if not path.exists():
+        return []
+    found: list[FailedAttempt] = []
+    for line in path.read_text().splitlines():
+        try:
+            found.append(FailedAttempt.model_validate_json(line))
+        except ValidationError:
+            continue
+    return found

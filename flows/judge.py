@@ -1,0 +1,106 @@
+"""Judging: the trajectories of a stage folder in, verdicts.jsonl and metrics out. It touches no evidence."""
+
+import random
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from agent.episode_facts import EpisodeFacts, facts_of
+from agent.judging.verifier import Verifier
+from agent.metrics import summarize
+from agent.store import TrajectoryStore, write_atomically
+from agent.types import Trajectory, Verdict
+from environments.registry import make_environment
+from flows.progress import Progress, ProgressFile
+from flows.run_folder import RunFolder, Stage, StageReport
+from flows.task_history import write_outcomes
+from training import failpoints
+
+VERDICTS = "verdicts.jsonl"
+
+
+class Judged(NamedTuple):
+    """The verdicts of a stage folder in the order of its trajectories, with what was counted about each."""
+
+    verdicts: list[Verdict]
+    episodes: list[EpisodeFacts]
+    seconds: float
+    """Of judging alone."""
+
+    def by_id(self) -> dict[str, Verdict]:
+        """Verdicts by trajectory id."""
+        return {verdict.trajectory_id: verdict for verdict in self.verdicts}
+
+    def metrics(self) -> dict[str, float]:
+        """`agent.metrics.summarize`, and the seconds of judging per episode."""
+        each = {"phase_s_mean/judge": self.seconds / len(self.episodes)} if self.episodes else {}
+        return summarize(self.episodes, self.by_id()) | each
+
+
+async def judge_stage(folder: RunFolder, iteration: int) -> StageReport:
+    """Judge the training trajectories of an iteration. Its metrics are those of the rollout, success included."""
+    began = time.monotonic()
+    trajectories = TrajectoryStore(folder.stage_dir(iteration, Stage.ROLLOUT))
+    directory = folder.stage_dir(iteration, Stage.JUDGE)
+    progress = ProgressFile(directory)
+    progress.add(Progress(total=len(trajectories.ids())))
+    judged = await judge_all(folder, trajectories, directory, shuffled_by=shuffle_seed(folder, iteration))
+    write_outcomes(directory, judged.episodes, judged.by_id(), iteration=iteration)
+    failpoints.reach("judge.before_done")
+    return folder.finish(
+        StageReport(
+            stage=Stage.JUDGE,
+            iteration=iteration,
+            counts={"verdicts": len(judged.verdicts), "unjudged": unjudged(judged.verdicts)},
+            metrics=judged.metrics(),
+            seconds=time.monotonic() - began,
+        )
+    )
+
+
+async def judge_all(
+    folder: RunFolder, trajectories: Iterable[Trajectory], directory: Path, *, shuffled_by: str | None = None
+) -> Judged:
+    """One verdict per trajectory, in their order, written to `directory`/verdicts.jsonl at once. One trajectory is in memory.
+
+    `shuffled_by` is the seed of the control experiment `judge.shuffle_rewards`.
+    """
+    judge = Verifier(make_environment(folder.config.environment).check)
+    verdicts: list[Verdict] = []
+    episodes: list[EpisodeFacts] = []
+    seconds = 0.0
+    for trajectory in trajectories:
+        began = time.monotonic()
+        verdicts.append(await judge.judge(trajectory))
+        seconds += time.monotonic() - began
+        episodes.append(facts_of(trajectory))
+    if shuffled_by is not None:
+        verdicts = shuffled(verdicts, shuffled_by)
+    write_atomically(directory / VERDICTS, "".join(f"{verdict.model_dump_json()}\n" for verdict in verdicts).encode())
+    return Judged(verdicts, episodes, seconds)
+
+
+def unjudged(verdicts: Iterable[Verdict]) -> int:
+    """How many could not be judged."""
+    return sum(verdict.reward is None for verdict in verdicts)
+
+
+def shuffle_seed(folder: RunFolder, iteration: int) -> str | None:
+    """The seed of an iteration's shuffle, None when rewards stay where they were earned."""
+    return f"{folder.config.seed}/{iteration}" if folder.config.judge.shuffle_rewards else None
+
+
+def shuffled(verdicts: list[Verdict], seed: str) -> list[Verdict]:
+    """The same verdicts with the rewards of the judged ones dealt out at random; the unjudged stay unjudged."""
+    rewards = [verdict.reward for verdict in verdicts if verdict.reward is not None]
+    random.Random(seed).shuffle(rewards)
+    dealt = iter(rewards)
+    return [
+        v if v.reward is None else v.model_copy(update={"reward": next(dealt), "judge": "shuffled"}) for v in verdicts
+    ]
+
+
+def read_verdicts(directory: Path) -> list[Verdict]:
+    """The verdicts of a judge or evaluate folder."""
+    return [Verdict.model_validate_json(line) for line in (directory / VERDICTS).read_text().splitlines()]

@@ -1,0 +1,129 @@
+"""What the commands do, without printing: bring services up, start a loop, resume one."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows import preflight, services
+from flows.config import LoopConfig
+from flows.errors import ServicesError
+from flows.evaluate import evaluate_stage
+from flows.prefect_api import FlowRun, PrefectServer
+from flows.publishing import policy_version
+from flows.run_folder import RunFolder, RunFolderError, Stage, StageReport, free_name
+from flows.service_specs import PREFECT, WORKER, prefect_environment
+from flows.stages import import_first_policy
+from flows.summary import CURVE
+from flows.supervisor import SupervisorStatus
+
+PROJECT = Path(__file__).resolve().parents[1]
+"""The checkout: prefect.yaml lies there, and flows run there."""
+DEPLOY_S = 120.0
+"""Seconds that `prefect deploy` may take."""
+
+Watch = Callable[[SupervisorStatus], None]
+
+
+def bring_up(config: LoopConfig, watch: Watch | None = None) -> SupervisorStatus:
+    """Start the services, or find them running, deploy the flow, and wait until all are ready.
+
+    Raises a `LoopError` before anything starts when the machine lacks something; what was started is stopped again when one
+    of the services does not get ready.
+    """
+    preflight.refuse_early(config)
+    state = config.services.state_dir
+    was_running = services.is_running(state)
+    services.start(config, PROJECT)
+    try:
+        services.wait_ready(state, (PREFECT, WORKER), deadline_s=config.services.ready_s, watch=watch)
+        if not was_running or not is_deployed(config):
+            deploy(state)
+        return services.wait_ready(state, (), deadline_s=config.serving.start_deadline_s, watch=watch)
+    except BaseException:
+        if not was_running:
+            services.shut_down(state)
+        raise
+
+
+def is_deployed(config: LoopConfig) -> bool:
+    """Whether the server knows the deployment."""
+    with prefect_server(config) as server:
+        return server.has_deployment()
+
+
+def deploy(state_dir: Path) -> None:
+    """Make the deployment of prefect.yaml known to the server. Raises `ServicesError` with Prefect's last words."""
+    url = services.address_of(state_dir, PREFECT)
+    environment = os.environ | prefect_environment(state_dir, int(url.rpartition(":")[2]))
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    try:
+        done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=DEPLOY_S)
+    except subprocess.TimeoutExpired:
+        raise ServicesError(f"`prefect deploy --all` did not end within {DEPLOY_S:.0f} s") from None
+    if done.returncode != 0:
+        words = " ".join((done.stdout + done.stderr).split())
+        raise ServicesError(f"`prefect deploy --all` failed: {words[-400:]}")
+
+
+@dataclass(frozen=True)
+class Started:
+    """A flow run that was asked for."""
+
+    run: str
+    root: Path
+    flow_run: FlowRun
+
+
+def start_run(config_file: Path, overrides: list[str], config: LoopConfig, name: str | None) -> Started:
+    """Ask Prefect for a new run. Raises `RunFolderError` if the name is taken."""
+    if name and (config.runs_dir / name / "run.json").exists():
+        raise RunFolderError(f"run {name} exists already in {config.runs_dir}; `rl-loop resume {name}` continues it")
+    chosen = name or free_name(config.runs_dir, config.name)
+    parameters = {"config": str(config_file.absolute()), "overrides": overrides, "run": chosen}
+    with prefect_server(config) as server:
+        return Started(chosen, config.runs_dir / chosen, server.start(name=chosen, parameters=parameters))
+
+
+def resume_run(folder: RunFolder) -> Started:
+    """Clear what a crash left in Prefect and ask for a run that goes on. Raises `RunFolderError` while somebody writes the folder."""
+    with folder.lock():
+        pass
+    with prefect_server(folder.config) as server:
+        for dead in server.unfinished(folder.record().prefect_flow_runs):
+            server.mark_crashed(dead.id)
+        parameters = {"config": str(folder.root / "config.yaml"), "overrides": [], "run": folder.name}
+        return Started(folder.name, folder.root, server.start(name=folder.name, parameters=parameters))
+
+
+def prefect_server(config: LoopConfig) -> PrefectServer:
+    """The Prefect server that runs from the configuration's state directory."""
+    return PrefectServer(services.address_of(config.services.state_dir, PREFECT))
+
+
+def evaluate_now(folder: RunFolder) -> StageReport:
+    """Measure the newest policy on the held-out tasks, in this process; what was measured before is only looked up.
+
+    Raises `RunFolderError` while the run is being written, `StageError` when services are lost.
+    """
+    with folder.lock():
+        import_first_policy(folder)
+        newest = policy_version(folder, folder.config.iterations)
+        return folder.report(newest, Stage.EVALUATE) or asyncio.run(evaluate_stage(folder, newest))
+
+
+def links(folder: RunFolder, flow_run_id: str | None) -> dict[str, str]:
+    """Where to look further: name -> address or path."""
+    state, record = folder.config.services.state_dir, folder.record()
+    found: dict[str, str] = {}
+    if flow_run_id:
+        found["Prefect"] = PrefectServer(services.address_of(state, PREFECT)).page(flow_run_id)
+    if record.mlflow_run_id and record.mlflow_uri:
+        found["MLflow"] = f"{record.mlflow_uri}/#/runs/{record.mlflow_run_id}"
+    found["run folder"] = str(folder.root)
+    if (folder.root / CURVE).exists():
+        found["learning curve"] = str(folder.root / CURVE)
+    return found

@@ -1,0 +1,110 @@
+"""The few questions that the command line asks the Prefect server, over plain HTTP: importing Prefect takes seconds."""
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from flows.errors import LoopError
+
+DEPLOYMENT = "rl-loop/rl-loop"
+ANSWER_S = 30.0
+"""Seconds that the server may take for one answer; SQLite makes it wait under load."""
+TERMINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
+
+
+class PrefectError(LoopError):
+    """The Prefect server did not do what it was asked. The message is one sentence."""
+
+
+@dataclass(frozen=True)
+class FlowRun:
+    """A flow run as the server knows it."""
+
+    id: str
+    name: str
+    state: str
+    """Type of the state: SCHEDULED, PENDING, RUNNING, COMPLETED, FAILED, CRASHED, CANCELLED, CANCELLING, PAUSED."""
+    message: str
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in TERMINAL
+
+
+class PrefectServer:
+    """A client of one server. Use as `with PrefectServer(url) as server`; `url` is the UI's address."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._http = httpx.Client(base_url=f"{url}/api", timeout=ANSWER_S, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def has_deployment(self) -> bool:
+        """Whether the flow was deployed to this server."""
+        asked = {"deployments": {"name": {"any_": [DEPLOYMENT.partition("/")[2]]}}}
+        return self._ask("POST", "/deployments/count", asked) > 0
+
+    def start(self, *, name: str, parameters: dict[str, Any]) -> FlowRun:
+        """A new run of the deployment. Raises `PrefectError` when nothing is deployed or a parameter is refused."""
+        deployment = self._ask("GET", f"/deployments/name/{DEPLOYMENT}")
+        body = {"name": name, "parameters": parameters, "tags": [f"run:{name}"]}
+        return _flow_run(self._ask("POST", f"/deployments/{deployment['id']}/create_flow_run", body))
+
+    def read(self, flow_run_id: str) -> FlowRun:
+        """The state of a flow run now."""
+        return _flow_run(self._ask("GET", f"/flow_runs/{flow_run_id}"))
+
+    def unfinished(self, flow_run_ids: list[str]) -> list[FlowRun]:
+        """Those of these flow runs that the server believes to be going on or waiting."""
+        if not flow_run_ids:
+            return []
+        found = self._ask("POST", "/flow_runs/filter", {"flow_runs": {"id": {"any_": flow_run_ids}}})
+        return [run for run in map(_flow_run, found) if not run.is_over]
+
+    def mark_crashed(self, flow_run_id: str) -> None:
+        """Say that a flow run's process is gone, which the server cannot know after the loss of worker and flow."""
+        state = {"type": "CRASHED", "message": "rl-loop resume found that its process no longer exists."}
+        self._ask("POST", f"/flow_runs/{flow_run_id}/set_state", {"state": state, "force": True})
+
+    def cancel(self, flow_run_id: str) -> None:
+        """Ask for the end of a flow run; its worker stops it within seconds."""
+        state = {"type": "CANCELLING", "message": "rl-loop run was interrupted."}
+        self._ask("POST", f"/flow_runs/{flow_run_id}/set_state", {"state": state, "force": False})
+
+    def page(self, flow_run_id: str) -> str:
+        """Where the UI shows a flow run."""
+        return f"{self.url}/runs/flow-run/{flow_run_id}"
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        try:
+            response = self._http.request(method, path, json=body)
+        except httpx.HTTPError as error:
+            raise PrefectError(
+                f"the Prefect server at {self.url} does not answer ({error!r}); run `rl-loop up`"
+            ) from error
+        if response.status_code == 404 and path.startswith("/deployments"):
+            raise PrefectError(
+                f"the Prefect server at {self.url} has no deployment {DEPLOYMENT}; run `rl-loop up` to deploy it"
+            )
+        if response.is_error:
+            raise PrefectError(
+                f"the Prefect server refused {method} {path}: {response.status_code} {response.text[:300]}"
+            )
+        return response.json()
+
+
+def _flow_run(data: dict[str, Any]) -> FlowRun:
+    state = data.get("state") or {}
+    return FlowRun(
+        id=data["id"], name=data["name"], state=data["state_type"] or "PENDING", message=state.get("message") or ""
+    )

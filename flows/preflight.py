@@ -1,0 +1,176 @@
+"""Everything that can be refused before anything is started: packages, browser, disk, model, task families.
+
+Each check returns a line about what was found, or raises `PreflightError` with a sentence that says what to do.
+"""
+
+import os
+from collections.abc import Callable
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import NamedTuple
+
+from agent.models.opening import check_model
+from agent.models.vendors import ModelUnavailable
+from flows.config import LoopConfig
+from flows.errors import LoopError
+from flows.run_folder import Stage
+from flows.service_specs import PORT_KEYS, choose_ports
+from flows.services import disk_free_gb
+from flows.supervisor import read_status
+
+PACKAGES = {
+    "prefect": "flows",
+    "mlflow": "flows",
+    "matplotlib": "flows",
+    "playwright": "browser",
+    "fastapi": "browser",
+    "miniwob": "environments",
+    "torch": "train",
+    "transformers": "train",
+    "trl": "train",
+    "vllm": "cpu",
+}
+"""What must be importable, and the extra of this project that brings it."""
+
+
+class PreflightError(LoopError):
+    """This machine lacks something that the run needs. The message is one sentence."""
+
+
+class Finding(NamedTuple):
+    """One line of `rl-loop doctor`."""
+
+    check: str
+    ok: bool
+    text: str
+
+
+def refuse_early(config: LoopConfig) -> None:
+    """All checks but the ports. Raises `PreflightError` for the first that fails."""
+    for check in (packages, chromium, disk, model, models, tasks):
+        check(config)
+
+
+def findings(config: LoopConfig) -> list[Finding]:
+    """What every check found, the failures included."""
+    return [_find(name, check, config) for name, check in CHECKS.items()]
+
+
+def packages(_: LoopConfig) -> str:
+    """All Python packages are installed."""
+    # Not importlib.util.find_spec: it believes sys.modules, from which an update hides vLLM on purpose.
+    missing = [name for name in PACKAGES if PathFinder.find_spec(name) is None]
+    if missing:
+        extras = ",".join(sorted({PACKAGES[name] for name in missing}))
+        raise PreflightError(
+            f"Python packages are missing: {', '.join(missing)}; run pip install -e '.[{extras}]' -c constraints.txt"
+        )
+    return f"{len(PACKAGES)} packages found"
+
+
+def chromium(_: LoopConfig) -> str:
+    """A Chromium can be started."""
+    from browser_service.launcher import LaunchError, find_executable
+    from browser_service.settings import SettingsError, read_settings
+
+    try:
+        return str(find_executable(read_settings(os.environ), _playwrights_own()))
+    except (LaunchError, SettingsError) as error:
+        raise PreflightError(str(error)) from None
+
+
+def disk(config: LoopConfig) -> str:
+    """There is room for checkpoints, screenshots and logs."""
+    least = config.services.min_free_gb
+    for place in (config.runs_dir, config.services.state_dir):
+        free = disk_free_gb(place)
+        if free < least:
+            raise PreflightError(
+                f"{free:.1f} GB are free for {place} but {least:g} GB are needed (services.min_free_gb); make room or choose another disk"
+            )
+    return f"{disk_free_gb(config.runs_dir):.0f} GB free"
+
+
+def model(config: LoopConfig) -> str:
+    """The first policy is a model directory."""
+    path = config.policy.model
+    if not path.is_dir():
+        raise PreflightError(f"policy.model: there is no model directory {path}; make or download the model first")
+    if not (path / "config.json").is_file():
+        raise PreflightError(f"policy.model: {path} is no model directory, it has no config.json")
+    if not any(path.glob("*.safetensors")):
+        raise PreflightError(f"policy.model: {path} has no weights (*.safetensors)")
+    return str(path)
+
+
+def models(config: LoopConfig) -> str:
+    """Whoever acts can be opened: SDKs are installed and keys are in the environment."""
+    acting = {config.agent.model, config.evaluate.model or config.agent.model}
+    try:
+        return ", ".join(sorted(check_model(model) for model in acting))
+    except ModelUnavailable as error:
+        raise PreflightError(str(error)) from None
+
+
+def tasks(config: LoopConfig) -> str:
+    """The task families or files exist and have enough tasks for what is asked."""
+    from flows.plan import draw_groups
+
+    try:
+        first, held_out = draw_groups(config, 1, Stage.ROLLOUT), draw_groups(config, 0, Stage.EVALUATE)
+    except ValueError as error:  # UnknownTask, TaskFileError, or too few tasks
+        raise PreflightError(f"environment: {error}") from None
+    return (
+        f"{len(first) * config.rollout.group_size} training episodes per iteration, "
+        f"{len(held_out) * config.evaluate.samples} held-out ones"
+    )
+
+
+def ports(config: LoopConfig) -> str:
+    """The services' ports are free, or the services themselves have them."""
+    status = read_status(config.services.state_dir)
+    if status is not None and status.supervisor.is_alive():
+        return "held by the running services"
+    chosen = choose_ports(config.services)
+    return ", ".join(f"{name} {chosen[name]}" for name in PORT_KEYS)
+
+
+def state_dir(config: LoopConfig) -> str:
+    """The state directory can be written."""
+    place = config.services.state_dir
+    existing = next(parent for parent in (place, *place.parents) if parent.exists())
+    if not os.access(existing, os.W_OK):
+        raise PreflightError(f"services.state_dir: {existing} cannot be written by this user")
+    return str(place)
+
+
+CHECKS: dict[str, Callable[[LoopConfig], str]] = {
+    "packages": packages,
+    "browser": chromium,
+    "disk": disk,
+    "model": model,
+    "agent": models,
+    "tasks": tasks,
+    "ports": ports,
+    "state": state_dir,
+}
+
+
+def _find(name: str, check: Callable[[LoopConfig], str], config: LoopConfig) -> Finding:
+    try:
+        return Finding(name, True, check(config))
+    except LoopError as error:
+        return Finding(name, False, str(error))
+
+
+def _playwrights_own() -> str:
+    """The Chromium that `playwright install` put where Playwright looks for it, an empty string if there is none."""
+    places = (os.environ.get("PLAYWRIGHT_BROWSERS_PATH"), "~/.cache/ms-playwright", "~/Library/Caches/ms-playwright")
+    for place in filter(None, places):
+        for marker in sorted(Path(place).expanduser().glob("chromium*/INSTALLATION_COMPLETE")):
+            names = ("chrome", "headless_shell", "chrome-headless-shell", "Chromium")
+            for name in names:
+                for executable in marker.parent.glob(f"**/{name}"):
+                    if executable.is_file():
+                        return str(executable)
+    return ""

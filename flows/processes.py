@@ -1,0 +1,120 @@
+"""Processes that can be named for certain: a pid alone may be reused, a pid with its start time may not.
+
+Everything that the supervisor starts leads its own process group and inherits an environment variable with the state
+directory, so that grandchildren (vLLM's engine, Chromium, a flow run) are found again after any crash.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+MARKER = "RL_LOOP_STATE_DIR"
+"""Environment variable that every service and its descendants carry; the value is the absolute state directory."""
+
+TETHER = Path(__file__).with_name("tether.py")
+
+
+class ProcessId(BaseModel):
+    """A process for certain. Example: `ProcessId(pid=4711, started=88213456)`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pid: int
+    started: int
+    """Start time in clock ticks since boot, field 22 of /proc/PID/stat."""
+
+    def is_alive(self) -> bool:
+        """Whether this very process still runs (a zombie does not)."""
+        return process_id(self.pid) == self
+
+
+def process_id(pid: int) -> ProcessId | None:
+    """The identity of a running process, None if there is none with this pid."""
+    stat = _stat(pid)
+    return ProcessId(pid=pid, started=int(stat[19])) if stat and stat[0] not in ("Z", "X") else None
+
+
+def tethered(command: list[str]) -> list[str]:
+    """The command that runs `command` and dies with this process. Start it from the main thread."""
+    return [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), *command]
+
+
+def group_members(leader: int) -> list[int]:
+    """Pids of the running members of the process group that `leader` began."""
+    return [pid for pid in _pids() if (stat := _stat(pid)) and int(stat[2]) == leader and stat[0] not in ("Z", "X")]
+
+
+def marked(state_dir: Path) -> list[ProcessId]:
+    """Running processes that descend from a service of this state directory, this process excepted."""
+    wanted = f"{MARKER}={state_dir}".encode()
+    found: list[ProcessId] = []
+    for pid in _pids():
+        if pid == os.getpid():
+            continue
+        try:
+            environ = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        except OSError:  # it ended meanwhile, or it belongs to someone else and so is not ours
+            continue
+        if wanted in environ and (identity := process_id(pid)):
+            found.append(identity)
+    return found
+
+
+async def stop_group(leader: int, *, term_s: float) -> None:
+    """SIGTERM to a process group, SIGKILL to what is left of it after `term_s` seconds."""
+    if not group_members(leader):
+        return
+    signal_group(leader, signal.SIGTERM)
+    deadline = time.monotonic() + term_s
+    while time.monotonic() < deadline:
+        if not group_members(leader):
+            return
+        await asyncio.sleep(0.05)
+    signal_group(leader, signal.SIGKILL)
+
+
+def signal_group(leader: int, number: signal.Signals) -> None:
+    """Send a signal to a process group; a group that is gone is no error."""
+    try:
+        os.killpg(leader, number)
+    except ProcessLookupError:
+        return
+
+
+def stop(processes: Iterable[ProcessId], *, term_s: float) -> list[ProcessId]:
+    """SIGTERM, then SIGKILL after `term_s` seconds, to exactly these processes. Returns those that were running."""
+    running = [identity for identity in processes if identity.is_alive()]
+    _send(running, signal.SIGTERM)
+    deadline = time.monotonic() + term_s
+    while time.monotonic() < deadline and any(identity.is_alive() for identity in running):
+        time.sleep(0.05)
+    _send(running, signal.SIGKILL)
+    return running
+
+
+def _send(processes: Iterable[ProcessId], number: signal.Signals) -> None:
+    for identity in processes:
+        if identity.is_alive():
+            try:
+                os.kill(identity.pid, number)
+            except ProcessLookupError:
+                continue
+
+
+def _pids() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def _stat(pid: int) -> list[str] | None:
+    """Fields 3.. of /proc/PID/stat (state first); the command name before them may hold blanks and brackets."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    return text.rpartition(")")[2].split()

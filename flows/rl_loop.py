@@ -1,0 +1,138 @@
+"""The flow: for each iteration rollout -> judge -> policy update and publish (-> evaluate), as Prefect sees it.
+
+    rl-loop ── task "stage" ── subflow "rollout" ── task "shard" ── subflow "play-shard"
+            ── task "stage" ── subflow "judge"         (each shard starts a quarter of a second after the one before)
+            ── ..
+
+A subflow is always called from inside a task: Prefect matches direct subflow calls to those of an earlier attempt by their
+order alone, so that a retry which skips finished work would get another iteration's result. The run folder decides what is
+finished; such a stage is shown as `Skipped`. No result is cached, no transaction opened, and no task made per episode.
+
+Prefect reads the signatures below while the flow runs, so annotations must stay real objects here (no `__future__`).
+"""
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, task
+from prefect.runtime import flow_run
+from prefect.states import Completed, State
+
+from agent.models.openai_chat import Served
+from flows.rollout import ShardKey, play_shard
+from flows.run_folder import RunFolder, Stage, StageKey
+from flows.stages import run_loop, run_stage
+from flows.starting import folder_for
+
+STAGGER_S = 0.25
+"""Seconds between the starts of two shards: SQLite answers 503 to a crowd, and Prefect's client then waits for seconds."""
+
+
+@flow(name="rl-loop")
+async def rl_loop(config: str = "configs/demo.yaml", overrides: list[str] = [], run: str | None = None) -> str:  # noqa: B006
+    """Train by `config` with `overrides` (key=value), or go on with the run named `run` where it stopped.
+
+    Returns the run folder. Fails with one sentence when the configuration, the run folder or a service is at fault.
+    """
+    logging.getLogger("flows").setLevel(logging.INFO)  # Prefect shows our log too (PREFECT_LOGGING_EXTRA_LOGGERS)
+    identity = str(flow_run.id) if flow_run.id else None
+    folder = folder_for(Path(config), overrides, run, flow_run_id=identity)
+    with folder.lock():
+        await run_loop(folder, stage_in_prefect, flow_run_id=identity)
+    return str(folder.root)
+
+
+async def stage_in_prefect(folder: RunFolder, key: StageKey) -> None:
+    """One stage as a task."""
+    named = stage.with_options(task_run_name=f"{key.iteration:04d} {key.stage}")
+    await named(str(folder.root), key.iteration, key.stage.value)
+
+
+@task(name="stage")
+async def stage(root: str, iteration: int, name: str) -> State[Any] | None:
+    """Run one stage as a subflow, unless the run folder says that it is finished."""
+    folder = RunFolder.open(Path(root))
+    if folder.is_done(iteration, Stage(name)):
+        return Completed(name="Skipped", message="finished before, says the run folder")
+    await SUBFLOWS[Stage(name)](root, iteration)
+    return None
+
+
+@flow(name="rollout", flow_run_name="{iteration:04d} rollout")
+async def rollout(root: str, iteration: int) -> dict[str, Any]:
+    """Collect the training trajectories of an iteration."""
+    return await _report(root, iteration, Stage.ROLLOUT)
+
+
+@flow(name="judge", flow_run_name="{iteration:04d} judge")
+async def judge(root: str, iteration: int) -> dict[str, Any]:
+    """Judge them."""
+    return await _report(root, iteration, Stage.JUDGE)
+
+
+@flow(name="policy-update", flow_run_name="{iteration:04d} policy update")
+async def policy_update(root: str, iteration: int) -> dict[str, Any]:
+    """Train the next policy on them, publish it and prove that it is served."""
+    return await _report(root, iteration, Stage.POLICY_UPDATE)
+
+
+@flow(name="evaluate", flow_run_name="{iteration:04d} evaluate")
+async def evaluate(root: str, iteration: int) -> dict[str, Any]:
+    """Measure the policy on held-out tasks."""
+    return await _report(root, iteration, Stage.EVALUATE)
+
+
+SUBFLOWS = {Stage.ROLLOUT: rollout, Stage.JUDGE: judge, Stage.POLICY_UPDATE: policy_update, Stage.EVALUATE: evaluate}
+
+
+async def _report(root: str, iteration: int, stage: Stage) -> dict[str, Any]:
+    """Run a stage in the current subflow; Prefect gets its small report, never a trajectory."""
+    report = await run_stage(RunFolder.open(Path(root)), StageKey(iteration, stage), shards_in_prefect)
+    return report.model_dump(mode="json")
+
+
+async def shards_in_prefect(folder: RunFolder, keys: list[ShardKey], served: Served, browsers: str) -> list[str | None]:
+    """The shards of one round as tasks, started one after the other."""
+
+    async def one(number: int, key: ShardKey) -> str | None:
+        await asyncio.sleep(number * STAGGER_S)
+        named = shard.with_options(task_run_name=f"shard {key.shard}, round {key.round}")
+        where = (str(folder.root), key.iteration, key.stage.value, key.shard, key.round)
+        return await named(*where, served.model, served.tag, served.version, browsers)
+
+    return await asyncio.gather(*(one(number, key) for number, key in enumerate(keys)))
+
+
+@task(name="shard")
+async def shard(
+    root: str,
+    iteration: int,
+    stage: str,
+    shard: int,
+    round: int,
+    model: str,
+    tag: str | None,
+    version: int | None,
+    browsers: str,
+) -> str | None:
+    """Play one shard as a subflow; returns which service was lost, if any."""
+    return await play_shard_flow(root, iteration, stage, shard, round, model, tag, version, browsers)
+
+
+@flow(name="play-shard", flow_run_name="{iteration:04d} {stage}, shard {shard}, round {round}")
+async def play_shard_flow(
+    root: str,
+    iteration: int,
+    stage: str,
+    shard: int,
+    round: int,
+    model: str,
+    tag: str | None,
+    version: int | None,
+    browsers: str,
+) -> str | None:
+    """Play the missing episodes of one shard."""
+    key = ShardKey(iteration, Stage(stage), shard, round)
+    return await play_shard(RunFolder.open(Path(root)), key, Served(model, tag, version), browsers)

@@ -1,0 +1,155 @@
+"""What the command line shows: tables, and a live view that becomes plain lines where there is no terminal."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from flows.preflight import Finding
+from flows.run_folder import RunFolder, Stage, StageReport
+from flows.summary import rows
+from flows.supervisor import SupervisorStatus
+from flows.watching import View
+
+STATE_STYLE = {"ready": "green", "starting": "yellow", "waiting": "dim", "restarting": "red", "stopped": "dim"}
+
+
+def console() -> Console:
+    """Standard output; 120 columns where it is not a terminal, so that logs are not folded at 80."""
+    out = Console()
+    return out if out.is_terminal else Console(width=140)
+
+
+def services_table(status: SupervisorStatus) -> Table:
+    """Service, address, pid, state, seconds to ready."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("service", "address", "pid", "state", "ready after"):
+        table.add_column(column, justify="right" if column in ("pid", "ready after") else "left", overflow="fold")
+    for service in status.services:
+        state = service.state + (f" ({service.restarts} restarts: {service.message})" if service.restarts else "")
+        table.add_row(
+            service.name,
+            service.address,
+            str(service.process.pid) if service.process else "",
+            f"[{STATE_STYLE[service.state]}]{state}",
+            f"{service.ready_after_s:.1f} s" if service.ready_after_s is not None else "",
+        )
+    return table
+
+
+def print_services(status: SupervisorStatus) -> None:
+    """The table of services, once."""
+    console().print(services_table(status))
+
+
+@contextmanager
+def services_screen() -> Generator[Callable[[SupervisorStatus], None]]:
+    """A function that shows the newest status: a live table, or one line per service that becomes ready."""
+    out = console()
+    if not out.is_terminal:
+        told: set[str] = set()
+
+        def tell(status: SupervisorStatus) -> None:
+            for service in status.services:
+                if service.state == "ready" and service.name not in told:
+                    told.add(service.name)
+                    out.print(f"{service.name} is ready after {service.ready_after_s:.1f} s: {service.address}")
+
+        yield tell
+        return
+    with Live(console=out, transient=True, refresh_per_second=4) as live:
+        yield lambda status: live.update(services_table(status))
+
+
+def print_findings(findings: list[Finding]) -> None:
+    """The table of `rl-loop doctor`."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for finding in findings:
+        table.add_row("[green]ok" if finding.ok else "[red]wrong", finding.check, finding.text)
+    console().print(table)
+
+
+@contextmanager
+def run_screen() -> Generator[Callable[[View], None]]:
+    """A function that shows how far a run is: live, or one line per finished stage where there is no terminal."""
+    out = console()
+    if not out.is_terminal:
+        told = 0
+
+        def tell(view: View) -> None:
+            nonlocal told
+            # Stages that were finished before this watching began are told too: they are what a resume builds on.
+            for report in view.finished[told:]:
+                out.print(f"{view.seconds:7.1f} s  {stage_line(report)}")
+            told = len(view.finished)
+
+        yield tell
+        return
+    with Live(console=out, transient=True, refresh_per_second=4) as live:
+        yield lambda view: live.update(run_panel(view))
+
+
+def run_panel(view: View) -> Group:
+    """The live view: where the run is, a bar for the stage, the last finished stages."""
+    recent = [f"  {stage_line(report)}" for report in view.finished[-8:]]
+    if view.current is None:
+        return Group(*recent, f"[bold]{view.run}[/]  all stages finished, {view.state.lower()}  {view.seconds:.0f} s")
+    progress = view.progress
+    head = Table.grid(padding=(0, 2))
+    success = f"success {progress.successes / progress.judged:.0%}" if progress.judged else progress.note
+    broken = f"{progress.failures} broken attempts" if progress.failures else ""
+    head.add_row(
+        f"[bold]{view.run}[/]",
+        f"iteration {view.current.iteration}/{view.iterations}",
+        f"[cyan]{view.current.stage.replace('_', ' ')}[/]",
+        ProgressBar(total=progress.total or 1, completed=progress.done, width=30),
+        f"{progress.done}/{progress.total}" if progress.total else "",
+        success,
+        broken,
+        f"{view.seconds:.0f} s",
+    )
+    return Group(*recent, head)
+
+
+def stage_line(report: StageReport) -> str:
+    """One line about a finished stage."""
+    facts = [f"iteration {report.iteration:3d}", f"{report.stage.replace('_', ' '):14}", f"{report.seconds:6.1f} s"]
+    if "success_rate" in report.metrics:
+        facts.append(f"success {report.metrics['success_rate']:6.1%} of {report.metrics['judged']:.0f}")
+    if report.stage is Stage.POLICY_UPDATE:
+        facts.append(f"policy v{report.counts['version']:04d}, {report.counts['steps']} optimiser steps")
+    return "  ".join(facts)
+
+
+def print_summary(folder: RunFolder, links: dict[str, str]) -> None:
+    """The table by iteration, and where to look further."""
+    table = Table(box=None, pad_edge=False, title=f"run {folder.name}", title_justify="left")
+    table.add_column("iteration", justify="right")
+    for column in (
+        "train success",
+        "held-out success",
+        "mean steps",
+        *(f"{stage.replace('_', ' ')} s" for stage in Stage),
+    ):
+        table.add_column(column, justify="right")
+    table.add_column("overhead", justify="right")
+    for row in rows(folder):
+        table.add_row(
+            str(row.iteration),
+            _shown(row.train_success, ".1%"),
+            _shown(row.heldout_success, ".1%"),
+            _shown(row.steps_mean, ".2f"),
+            *(_shown(row.seconds.get(stage), ".1f") for stage in Stage),
+            _shown(row.overhead_share, ".1%"),
+        )
+    out = console()
+    out.print(table)
+    for name, place in links.items():
+        out.print(f"{name + ':':16}{place}", soft_wrap=True, highlight=False)
+
+
+def _shown(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)

@@ -1,0 +1,87 @@
+"""The loop without Prefect: what runs next, one stage after the other, until the run folder says that all is done.
+
+`rl_loop.py` puts the same stages under Prefect's eyes; take its decorators away and this is what is left.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from agent.store import write_atomically
+from flows.errors import LoopError
+from flows.evaluate import evaluate_stage
+from flows.judge import judge_stage
+from flows.policy_update import policy_update_stage
+from flows.rollout import PlayShards, gather_shards, rollout_stage
+from flows.run_folder import RunFolder, Stage, StageKey, StageReport
+from flows.tracking import Tracker
+from training.checkpoints import CheckpointError, import_policy
+
+logger = logging.getLogger(__name__)
+
+RunStage = Callable[[RunFolder, StageKey], Awaitable[None]]
+
+
+async def run_stage(folder: RunFolder, key: StageKey, play_shards: PlayShards = gather_shards) -> StageReport:
+    """Run one stage that is not finished."""
+    logger.info("%s: %s begins", folder.name, key)
+    match key.stage:
+        case Stage.ROLLOUT:
+            report = await rollout_stage(folder, key.iteration, play_shards)
+        case Stage.JUDGE:
+            report = await judge_stage(folder, key.iteration)
+        case Stage.POLICY_UPDATE:
+            report = await policy_update_stage(folder, key.iteration)
+        case Stage.EVALUATE:
+            report = await evaluate_stage(folder, key.iteration, play_shards)
+    logger.info("%s: %s took %.1f s", folder.name, key, report.seconds)
+    return report
+
+
+async def run_loop(folder: RunFolder, stage: RunStage, *, flow_run_id: str | None = None) -> None:
+    """Every stage of the schedule in its order; `stage` runs one, or finds it finished. The caller holds the lock."""
+    import_first_policy(folder)
+    tracker = Tracker(folder, flow_run_id=flow_run_id)
+    tracker.start()
+    try:
+        for iteration in range(folder.config.iterations + 1):
+            keys = [key for key in folder.schedule() if key.iteration == iteration]
+            fresh = not any(folder.is_done(*key) for key in keys)
+            began = time.monotonic()
+            for key in keys:
+                await stage(folder, key)
+                tracker.wake()
+            if fresh:
+                write_iteration(folder, iteration, seconds=time.monotonic() - began)
+    except BaseException:
+        await tracker.close("FAILED")
+        raise
+    await tracker.close("FINISHED")
+
+
+async def run_alone(folder: RunFolder) -> None:
+    """The whole loop in this process, without Prefect."""
+
+    async def stage(folder: RunFolder, key: StageKey) -> None:
+        if not folder.is_done(*key):
+            await run_stage(folder, key)
+
+    with folder.lock():
+        await run_loop(folder, stage)
+
+
+def import_first_policy(folder: RunFolder) -> None:
+    """Make version 0 from `policy.model`, unless the run has it. Raises `LoopError` when it is no model directory."""
+    try:
+        import_policy(folder.config.policy.model, folder.policies)
+    except CheckpointError as error:
+        raise LoopError(str(error)) from error
+
+
+def write_iteration(folder: RunFolder, iteration: int, *, seconds: float) -> None:
+    """Note how long an iteration took that ran in one go, and how much of that was no stage's own work."""
+    reports = [report for report in folder.reports() if report.iteration == iteration]
+    work = sum(report.seconds for report in reports)
+    metrics = {"iteration_s": seconds, "overhead_share": max(0.0, 1 - work / seconds)}
+    write_atomically(folder.iteration_file(iteration), json.dumps(metrics).encode())

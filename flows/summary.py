@@ -1,0 +1,71 @@
+"""A finished or unfinished run in one table and one picture: success by iteration, seconds by stage."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from flows.run_folder import RunFolder, Stage
+
+CURVE = "learning_curve.png"
+
+
+class Row(NamedTuple):
+    """One iteration. Values are None where the stage has not finished or was not due."""
+
+    iteration: int
+    train_success: float | None
+    heldout_success: float | None
+    steps_mean: float | None
+    seconds: dict[Stage, float]
+    overhead_share: float | None
+
+
+def rows(folder: RunFolder) -> list[Row]:
+    """One row per iteration that has a finished stage."""
+    table: list[Row] = []
+    for iteration in range(folder.config.iterations + 1):
+        reports = {stage: report for stage in Stage if (report := folder.report(iteration, stage))}
+        if not reports:
+            continue
+        judged, evaluated = reports.get(Stage.JUDGE), reports.get(Stage.EVALUATE)
+        counted = judged or evaluated
+        whole = folder.iteration_file(iteration)
+        table.append(
+            Row(
+                iteration=iteration,
+                train_success=judged.metrics.get("success_rate") if judged else None,
+                heldout_success=evaluated.metrics.get("success_rate") if evaluated else None,
+                steps_mean=counted.metrics.get("steps_mean") if counted else None,
+                seconds={stage: report.seconds for stage, report in reports.items()},
+                overhead_share=json.loads(whole.read_text())["overhead_share"] if whole.exists() else None,
+            )
+        )
+    return table
+
+
+def draw_learning_curve(folder: RunFolder) -> Path | None:
+    """Train and held-out success by iteration as learning_curve.png in the run folder. Returns None while there is nothing to draw."""
+    table = rows(folder)
+    train = [(row.iteration, row.train_success) for row in table if row.train_success is not None]
+    heldout = [(row.iteration, row.heldout_success) for row in table if row.heldout_success is not None]
+    if not train and not heldout:
+        return None
+    # Without pyplot: no global state, so that it may be drawn in a thread, and no window system is looked for.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    for label, points, style in (("training tasks (sampled)", train, "o-"), ("held-out tasks", heldout, "s--")):
+        if points:
+            axes.plot([iteration for iteration, _ in points], [rate for _, rate in points], style, label=label)
+    axes.set(xlabel="iteration", ylabel="success rate", ylim=(-0.02, 1.02), title=folder.name)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    path = folder.root / CURVE
+    temporary = path.with_name(f".{CURVE}.partial.png")
+    FigureCanvasAgg(figure).print_png(temporary)
+    return temporary.replace(path)

@@ -1,0 +1,222 @@
+"""MLflow: one run per loop, metrics by iteration, configuration, sample trajectories and the learning curve.
+
+The run folder is the truth and MLflow a copy of it: only committed stages are logged, each once (a `logged.json` beside
+done.json, and the metric's own history for a crash between the two), in the background, and a server that is away costs
+nothing but a warning: what is not logged now is logged at the next chance.
+
+    rollout/*    what the policy did in training (success_rate needs the verdicts, so it comes with the judge stage)
+    evaluate/*   the same on held-out tasks      train/*   the update      time/*   seconds per stage and iteration
+"""
+
+import asyncio
+import json
+import logging
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+
+from agent.store import TrajectoryStore, write_atomically
+from flows.config import flatten
+from flows.errors import ServicesError
+from flows.judge import read_verdicts
+from flows.run_folder import RunFolder, Stage, StageReport
+from flows.sample_page import choose_samples, render
+from flows.service_specs import MLFLOW
+from flows.services import address_of
+from flows.summary import CURVE, draw_learning_curve
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+logger = logging.getLogger(__name__)
+
+EXPERIMENT = "rl-loop"
+HEALTH_S = 2.0
+"""Seconds that MLflow may take to say that it is there."""
+CLOSE_S = 60.0
+"""Seconds that the last logging may take when a loop ends."""
+SAMPLES = 3
+"""Trajectories per stage that are shown in MLflow; all of them are in the run folder."""
+PREFIX = {Stage.ROLLOUT: "rollout", Stage.JUDGE: "rollout", Stage.POLICY_UPDATE: "train", Stage.EVALUATE: "evaluate"}
+
+
+class Tracker:
+    """Copies a run folder to MLflow, in the background of the loop. The holder of the folder's lock has one."""
+
+    def __init__(self, folder: RunFolder, *, flow_run_id: str | None = None) -> None:
+        self._folder = folder
+        self._flow_run_id = flow_run_id
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._client: MlflowClient | None = None
+        self._warned = False
+
+    def start(self) -> None:
+        """Begin to watch for `wake`."""
+        self._task = asyncio.create_task(self._work(), name="mlflow")
+
+    def wake(self) -> None:
+        """Something was committed. Returns at once."""
+        self._woken.set()
+
+    async def close(self, status: str) -> None:
+        """Log what is left and set the MLflow run's status (FINISHED or FAILED), if MLflow is there."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await asyncio.to_thread(self._log, status)
+        except TimeoutError:
+            logger.warning("MLflow took more than %.0f s; the rest is logged when the run is resumed", CLOSE_S)
+
+    async def _work(self) -> None:
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            # A thread that has begun to log is let finish: half a stage logged would be logged again.
+            await asyncio.shield(asyncio.to_thread(self._log, None))
+
+    def _log(self, status: str | None) -> None:
+        """Everything that is committed and not logged yet. MLflow being away is a warning."""
+        from mlflow.exceptions import MlflowException
+
+        draw_learning_curve(self._folder)
+        try:
+            url = address_of(self._folder.config.services.state_dir, MLFLOW)
+            httpx.get(f"{url}/health", timeout=HEALTH_S, trust_env=False).raise_for_status()
+            client, run_id = self._open(url)
+            for report in self._folder.reports():
+                log_stage(client, run_id, self._folder, report)
+            log_iterations(client, run_id, self._folder)
+            if status:
+                log_curve(client, run_id, self._folder)
+                client.set_terminated(run_id, status)
+        except (httpx.HTTPError, ServicesError, MlflowException) as error:
+            if not self._warned or status:
+                logger.warning("MLflow could not be written (%s); what is missing is logged at the next chance", error)
+            self._warned = True
+
+    def _open(self, url: str) -> "tuple[MlflowClient, str]":
+        """The client and the loop's one MLflow run: the recorded one, else one found by its tag, else a new one."""
+        record = self._folder.record()
+        if self._client and record.mlflow_run_id:
+            return self._client, record.mlflow_run_id
+        client = connect(url)
+        run_id = record.mlflow_run_id or find_run(client, self._folder) or create_run(client, self._folder)
+        if record.mlflow_run_id != run_id or record.mlflow_uri != url:
+            self._folder.save_record(record.model_copy(update={"mlflow_run_id": run_id, "mlflow_uri": url}))
+        client.update_run(run_id, status="RUNNING")
+        if self._flow_run_id:
+            client.set_tag(run_id, "prefect.flow_run_id", self._flow_run_id)
+        self._client = client
+        return client, run_id
+
+
+def connect(url: str) -> "MlflowClient":
+    """A client that gives up after one repeated request instead of four minutes."""
+    from mlflow import MlflowClient
+    from mlflow.environment_variables import (
+        MLFLOW_HTTP_REQUEST_MAX_RETRIES,
+        MLFLOW_HTTP_REQUEST_TIMEOUT,
+        MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT,
+    )
+
+    MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)
+    MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(1)
+    MLFLOW_HTTP_REQUEST_TIMEOUT.set(30)
+    return MlflowClient(tracking_uri=url)
+
+
+def loop_tag(folder: RunFolder) -> str:
+    """What tells this loop from another of the same name. Example: `demo@2026-03-01T12:00:00+00:00`."""
+    return f"{folder.name}@{folder.record().created}"
+
+
+def find_run(client: "MlflowClient", folder: RunFolder) -> str | None:
+    """The loop's run from before a crash that came between its creation and run.json."""
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    if experiment is None:
+        return None
+    found = client.search_runs([experiment.experiment_id], f"tags.loop = '{loop_tag(folder)}'", max_results=1)
+    return found[0].info.run_id if found else None
+
+
+def create_run(client: "MlflowClient", folder: RunFolder) -> str:
+    """A new run with the configuration as parameters and as a file."""
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    experiment_id = experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT)
+    tags = {"loop": loop_tag(folder), "config_sha256": folder.record().config_sha256, "run_folder": str(folder.root)}
+    run_id = client.create_run(experiment_id, run_name=folder.name, tags=tags).info.run_id
+    for key, value in flatten(folder.config.model_dump(mode="json", exclude={"services"})).items():
+        client.log_param(run_id, key, value)
+    client.log_artifact(run_id, str(folder.root / "config.yaml"))
+    return run_id
+
+
+def metrics_of(report: StageReport) -> dict[str, float]:
+    """A stage's metrics by the names that MLflow shows."""
+    prefix = PREFIX[report.stage]
+    named = {f"{prefix}/{key}": value for key, value in report.metrics.items()}
+    named |= {f"{prefix}/{key}": float(value) for key, value in report.counts.items() if f"{prefix}/{key}" not in named}
+    return named | {marker_metric(report.stage): report.seconds}
+
+
+def marker_metric(stage: Stage) -> str:
+    """The metric that every log of a stage has, so that its history tells whether the stage was logged."""
+    return f"time/{stage}_s"
+
+
+def log_stage(client: "MlflowClient", run_id: str, folder: RunFolder, report: StageReport) -> None:
+    """Log a committed stage, unless it was logged before."""
+    directory = folder.stage_dir(report.iteration, report.stage)
+    if (directory / "logged.json").exists():
+        return
+    log_once(client, run_id, metrics_of(report), marker=marker_metric(report.stage), step=report.iteration)
+    if report.stage in (Stage.JUDGE, Stage.EVALUATE):
+        log_samples(client, run_id, folder, report)
+    if report.stage is Stage.EVALUATE:
+        log_curve(client, run_id, folder)
+    write_atomically(directory / "logged.json", json.dumps({"mlflow_run_id": run_id}).encode())
+
+
+def log_iterations(client: "MlflowClient", run_id: str, folder: RunFolder) -> None:
+    """Log the seconds of whole iterations, each once."""
+    for iteration in range(folder.config.iterations + 1):
+        path = folder.iteration_file(iteration)
+        if path.exists() and not path.with_name("logged.json").exists():
+            metrics = {f"time/{key}": value for key, value in json.loads(path.read_text()).items()}
+            log_once(client, run_id, metrics, marker="time/iteration_s", step=iteration)
+            write_atomically(path.with_name("logged.json"), json.dumps({"mlflow_run_id": run_id}).encode())
+
+
+def log_once(client: "MlflowClient", run_id: str, metrics: dict[str, float], *, marker: str, step: int) -> None:
+    """Log metrics in one request, unless `marker` has a value at this step: MLflow would keep both for ever."""
+    from mlflow.entities import Metric
+
+    if any(point.step == step for point in client.get_metric_history(run_id, marker)):
+        return
+    now = int(time.time() * 1000)
+    client.log_batch(run_id, metrics=[Metric(key, value, now, step) for key, value in sorted(metrics.items())])
+
+
+def log_samples(client: "MlflowClient", run_id: str, folder: RunFolder, report: StageReport) -> None:
+    """A few trajectories with their verdicts: a page to look at and the JSON behind it."""
+    episodes = folder.stage_dir(report.iteration, Stage.EVALUATE if report.stage is Stage.EVALUATE else Stage.ROLLOUT)
+    verdicts = {
+        verdict.trajectory_id: verdict for verdict in read_verdicts(folder.stage_dir(report.iteration, report.stage))
+    }
+    store = TrajectoryStore(episodes)
+    place = f"samples/{PREFIX[report.stage]}/{report.iteration:04d}"
+    for trajectory in choose_samples(store, verdicts, SAMPLES):
+        page = render(trajectory, verdicts.get(trajectory.id), store.image)
+        client.log_text(run_id, page, f"{place}/{trajectory.id}.html")
+        client.log_text(run_id, trajectory.model_dump_json(), f"{place}/{trajectory.id}/trajectory.json")
+
+
+def log_curve(client: "MlflowClient", run_id: str, folder: RunFolder) -> None:
+    """The newest learning curve."""
+    curve = folder.root / CURVE
+    if curve.exists():
+        client.log_artifact(run_id, str(curve))

@@ -1,0 +1,33 @@
+"""Looking after a run's trajectories: make them smaller, once their stage is finished."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from agent.compaction import Compacted, compact
+from agent.store import CorruptTrajectory
+from flows.errors import LoopError
+from flows.run_folder import RunFolder, Stage
+
+
+def compact_run(folder: RunFolder) -> Iterator[tuple[Path, Compacted]]:
+    """Packs the trajectories of every finished stage; gives each stage folder with what was done to it.
+
+    Raises `RunFolderError` while the run is being written, and `LoopError` for what cannot be read: then nothing of that
+    stage is deleted.
+    """
+    with folder.lock():
+        for directory in finished_stores(folder):
+            try:
+                yield directory, compact(directory)
+            except (CorruptTrajectory, FileNotFoundError) as error:
+                raise LoopError(f"{error}; `rl-loop doctor {folder.name}` looks at all of them") from error
+
+
+def finished_stores(folder: RunFolder) -> list[Path]:
+    """The folders with trajectories of finished stages, in their order."""
+    stages = ((iteration, stage) for iteration in range(folder.config.iterations + 1) for stage in Stage)
+    return [
+        folder.stage_dir(iteration, stage)
+        for iteration, stage in stages
+        if stage in (Stage.ROLLOUT, Stage.EVALUATE) and folder.is_done(iteration, stage)
+    ]
