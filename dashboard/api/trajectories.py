@@ -1,0 +1,49 @@
+"""Routes about trajectories: the list of a stage, one replay, its pictures."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+
+from agent.types import StopReason
+from dashboard.store import Damaged, RunsDir
+from dashboard.trajectories import Filter, list_trajectories, replay
+from dashboard.views import Outcome, Replay, TrajectoryList
+
+MAGIC = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
+"""Pictures are told by their first bytes; the store names all of them .png."""
+FOREVER = "private, max-age=31536000, immutable"
+"""A picture is named by its content, so the browser never needs to ask again."""
+
+
+def trajectories_router(runs: RunsDir) -> APIRouter:
+    """The routes below one stage of one iteration of a run."""
+    router = APIRouter(prefix="/api/runs/{run}/iterations/{iteration}/{stage}", tags=["trajectories"])
+
+    @router.get("/trajectories")
+    def show_list(
+        run: str,
+        iteration: str,
+        stage: str,
+        outcome: Outcome | None = None,
+        stop: StopReason | None = None,
+        domain: Annotated[str | None, Query(max_length=200)] = None,
+    ) -> TrajectoryList:
+        """The stage's trajectories that pass the filter, in the order of their ids."""
+        return list_trajectories(runs, run, iteration, stage, Filter(outcome, stop, domain))
+
+    @router.get("/trajectories/{trajectory_id}")
+    def show_replay(run: str, iteration: str, stage: str, trajectory_id: str) -> Replay:
+        """One trajectory, step by step, with its verdict."""
+        return replay(runs, run, iteration, stage, trajectory_id)
+
+    @router.get("/images/{sha256}", response_class=Response)
+    def show_image(run: str, iteration: str, stage: str, sha256: str) -> Response:
+        """A picture by its content hash."""
+        data = runs.image(runs.stage(run, iteration, stage), sha256)
+        media_type = next((kind for magic, kind in MAGIC.items() if data.startswith(magic)), None)
+        if media_type is None:
+            raise Damaged(f"the stored picture {sha256} is neither PNG nor JPEG")
+        return Response(data, media_type=media_type, headers={"cache-control": FOREVER})
+
+    return router

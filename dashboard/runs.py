@@ -1,0 +1,185 @@
+"""A run folder as a table: one line per iteration from the stages' done.json, the configuration, what happens now."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from pydantic import BaseModel
+
+from dashboard.store import ITERATION, Damaged, M, RunsDir
+from dashboard.views import IterationView, RunSummary, RunView, StageView
+
+STAGES = ("rollout", "judge", "policy_update", "evaluate")
+CURVE = "learning_curve.png"
+
+
+class Record(BaseModel):
+    """What is shown of run.json."""
+
+    created: str = ""
+
+
+class Report(BaseModel):
+    """What is shown of a done.json. JSON has no NaN: such a metric is null."""
+
+    counts: dict[str, int] = {}
+    metrics: dict[str, float | None] = {}
+    seconds: float
+
+
+class Progress(BaseModel):
+    """What is shown of a progress-00.json."""
+
+    done: int = 0
+    total: int = 0
+    note: str = ""
+
+
+class Config(NamedTuple):
+    """What is shown of config.yaml."""
+
+    lines: list[tuple[str, str]]
+    iterations: int | None
+
+
+def run_view(runs: RunsDir, name: str) -> RunView:
+    """A run with its table. Raises `dashboard.store.NotFound`."""
+    return _Reader(runs, name).view()
+
+
+def run_summary(runs: RunsDir, name: str) -> RunSummary:
+    """A run's line in the list. Raises `dashboard.store.NotFound`."""
+    view = run_view(runs, name)
+    return RunSummary.model_validate(view.model_dump(include=set(RunSummary.model_fields)))
+
+
+class _Reader:
+    """Reads one run. A damaged file is told in `problems` and does not hide the rest."""
+
+    def __init__(self, runs: RunsDir, name: str) -> None:
+        self._runs = runs
+        self._root = runs.run(name)
+        self._problems: list[str] = []
+
+    def view(self) -> RunView:
+        record = self._json(self._root / "run.json", Record) or Record()
+        config = self._config()
+        table = [self._iteration(folder) for folder in self._iterations()]
+        finished = [row.iteration for row in table if any(stage.finished for stage in row.stages)]
+        heldout = [row.heldout_success for row in table if row.heldout_success is not None]
+        train = [row.train_success for row in table if row.train_success is not None]
+        return RunView(
+            name=self._root.name,
+            created=record.created,
+            iterations=max(finished, default=0),
+            iterations_planned=config.iterations,
+            finished=config.iterations is not None and self._is_evaluated(config.iterations),
+            now=_now(table),
+            changed=self._changed(),
+            heldout_first=heldout[0] if heldout else None,
+            heldout_last=heldout[-1] if heldout else None,
+            train_last=train[-1] if train else None,
+            problems=self._problems,
+            has_curve=self._runs.has(self._root / CURVE),
+            config=config.lines,
+            table=table,
+        )
+
+    def _iterations(self) -> list[Path]:
+        folders = (path for path in self._root.glob("iterations/*") if ITERATION.fullmatch(path.name))
+        return sorted(path for path in folders if path.is_dir() and self._runs.contains(path))
+
+    def _iteration(self, folder: Path) -> IterationView:
+        stages = {name: self._stage(folder / name) for name in STAGES if (folder / name).is_dir()}
+        judged, evaluated = stages.get("judge"), stages.get("evaluate")
+        seconds = [stage.seconds for stage in stages.values() if stage.seconds is not None]
+        return IterationView(
+            iteration=int(folder.name),
+            train_success=judged.metrics.get("success_rate") if judged else None,
+            heldout_success=evaluated.metrics.get("success_rate") if evaluated else None,
+            steps_mean=next(
+                (s.metrics["steps_mean"] for s in (judged, evaluated) if s and "steps_mean" in s.metrics), None
+            ),
+            seconds=sum(seconds) if seconds else None,
+            stages=list(stages.values()),
+        )
+
+    def _stage(self, folder: Path) -> StageView:
+        report = self._json(folder / "done.json", Report)
+        if report is not None:
+            return StageView(
+                stage=folder.name,
+                finished=True,
+                seconds=report.seconds,
+                counts=report.counts,
+                metrics=report.metrics,
+            )
+        found = [self._json(path, Progress) for path in sorted(folder.glob("progress-*.json"))]
+        shards = [progress for progress in found if progress is not None]
+        return StageView(
+            stage=folder.name,
+            finished=False,
+            done=sum(progress.done for progress in shards),
+            total=sum(progress.total for progress in shards),
+            note=next((progress.note for progress in shards if progress.note), ""),
+        )
+
+    def _config(self) -> Config:
+        path = self._root / "config.yaml"
+        try:
+            if not self._runs.has(path):
+                raise ValueError("there is no such file")
+            return _read_config(path, path.stat().st_mtime_ns)
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            self._problems.append(f"{self._runs.label(path)}: {' '.join(str(error).split())[:300]}")
+            return Config([], None)
+
+    def _is_evaluated(self, iteration: int) -> bool:
+        """The last iteration always ends with an evaluation."""
+        return (self._root / "iterations" / f"{iteration:04d}" / "evaluate" / "done.json").is_file()
+
+    def _changed(self) -> float:
+        return max(path.stat().st_mtime for path in (self._root / "run.json", *self._root.glob("iterations/*/*/")))
+
+    def _json(self, path: Path, model: type[M]) -> M | None:
+        try:
+            return self._runs.json(path, model)
+        except Damaged as error:
+            self._problems.append(str(error))
+            return None
+
+
+def _now(table: list[IterationView]) -> str:
+    """The newest stage in words. Example: `iteration 3, rollout 12/64`."""
+    if not table or not table[-1].stages:
+        return "nothing yet"
+    stages = table[-1].stages
+    stage = next((stage for stage in stages if not stage.finished), stages[-1])
+    words = f"iteration {table[-1].iteration}, {stage.stage.replace('_', ' ')}"
+    if stage.finished:
+        return f"{words} finished"
+    return f"{words} {stage.done}/{stage.total}" if stage.total else f"{words} {stage.note}".rstrip()
+
+
+@lru_cache(maxsize=64)
+def _read_config(path: Path, changed: int) -> Config:
+    """Cached by the time of the last change. Raises OSError, ValueError, yaml.YAMLError."""
+    data = yaml.safe_load(path.read_text())
+    if not isinstance(data, dict):
+        raise ValueError("expected a mapping of sections")
+    planned = data.get("iterations")
+    return Config(_lines(data), planned if isinstance(planned, int) else None)
+
+
+def _lines(data: Mapping[Any, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested mappings as lines with dotted keys. Example: `("rollout.group_size", "4")`."""
+    lines: list[tuple[str, str]] = []
+    for key, value in data.items():
+        if isinstance(value, Mapping) and value:
+            lines += _lines(value, f"{prefix}{key}.")
+        else:
+            text = ", ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
+            lines.append((f"{prefix}{key}", text))
+    return lines

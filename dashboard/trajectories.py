@@ -1,0 +1,186 @@
+"""The trajectories of one stage folder as a filtered list, and one of them as a replay."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple, get_args
+
+from pydantic import ValidationError
+
+from agent.store import CorruptTrajectory, TrajectoryStore
+from agent.types import Completion, Step, StopReason, Trajectory, Verdict
+from browser_service.models import Observation
+from dashboard.store import Damaged, RunsDir
+from dashboard.views import (
+    BrokenAttempt,
+    Choices,
+    CompletionView,
+    Outcome,
+    Replay,
+    StepView,
+    TrajectoryList,
+    TrajectoryRow,
+)
+
+BROKEN_ATTEMPTS = 200
+"""How many of the newest broken attempts are told."""
+
+
+class Filter(NamedTuple):
+    """Which trajectories are wanted; None is all."""
+
+    outcome: Outcome | None = None
+    stop: StopReason | None = None
+    domain: str | None = None
+
+    def accepts(self, row: TrajectoryRow) -> bool:
+        """Whether a row passes."""
+        return (
+            self.outcome in (None, row.outcome) and self.stop in (None, row.stop) and self.domain in (None, row.domain)
+        )
+
+
+def list_trajectories(runs: RunsDir, run: str, iteration: str, stage: str, wanted: Filter) -> TrajectoryList:
+    """The rows that pass the filter, in the order of their ids. Raises `dashboard.store.NotFound`.
+
+    A trajectory that can't be read is told in `problems` and does not hide the others.
+    """
+    stage_dir = runs.stage(run, iteration, stage)
+    problems: list[str] = []
+    try:
+        verdicts = runs.verdicts(stage_dir)
+    except Damaged as error:
+        verdicts = {}
+        problems.append(str(error))
+    rows: list[TrajectoryRow] = []
+    for trajectory_id in runs.trajectory_ids(stage_dir):
+        path = runs.trajectory(stage_dir, trajectory_id)
+        try:
+            row = _unjudged_row(stage_dir, trajectory_id, path.stat().st_mtime_ns)
+        except CorruptTrajectory as error:
+            problems.append(str(error).replace(f"{runs.root}/", ""))
+            continue
+        rows.append(_with_verdict(row, verdicts.get(trajectory_id)))
+    return TrajectoryList.model_validate(
+        {
+            "run": run,
+            "iteration": int(iteration),
+            "stage": stage,
+            "total": len(rows),
+            "rows": [row for row in rows if wanted.accepts(row)],
+            "choices": _choices(rows),
+            "broken_attempts": _broken_attempts(runs, stage_dir / "failures.jsonl"),
+            "problems": problems,
+        }
+    )
+
+
+def replay(runs: RunsDir, run: str, iteration: str, stage: str, trajectory_id: str) -> Replay:
+    """One trajectory with its verdict. Raises `NotFound`, `Damaged` and `agent.store.CorruptTrajectory`."""
+    stage_dir = runs.stage(run, iteration, stage)
+    runs.trajectory(stage_dir, trajectory_id)
+    found = TrajectoryStore(stage_dir).read(trajectory_id)
+    verdict = runs.verdicts(stage_dir).get(trajectory_id)
+    return Replay.model_validate(
+        {
+            **{name: getattr(found, name) for name in Trajectory.model_fields if name in Replay.model_fields},
+            "run": run,
+            "stage": stage,
+            "steps": [_step(step) for step in found.steps],
+            "final_state": json.dumps(found.final_state, indent=2, ensure_ascii=False),
+            "outcome": _outcome(broken=found.failure is not None, verdict=verdict),
+            "verdict": verdict,
+        }
+    )
+
+
+@lru_cache(maxsize=20_000)
+def _unjudged_row(stage_dir: Path, trajectory_id: str, changed: int) -> TrajectoryRow:
+    """Cached by the time of the last change: a trajectory is large, its row is small. Raises `CorruptTrajectory`."""
+    found = TrajectoryStore(stage_dir).read(trajectory_id)
+    return TrajectoryRow(
+        id=found.id,
+        task=found.task.id,
+        domain=found.task.domain or found.task.environment,
+        goal=found.goal,
+        member=found.member,
+        steps=len(found.steps),
+        stop=found.stop,
+        outcome=_outcome(broken=found.failure is not None, verdict=None),
+        reward=None,
+        blocked=False,
+        failure=found.failure,
+        answer=found.answer,
+        policy_version=found.policy_version,
+        attempt=found.attempt,
+        seconds=found.seconds,
+        picture=_last_picture([*(step.observation for step in found.steps), found.final_observation]),
+    )
+
+
+def _with_verdict(row: TrajectoryRow, verdict: Verdict | None) -> TrajectoryRow:
+    if verdict is None:
+        return row
+    outcome = _outcome(broken=row.failure is not None, verdict=verdict)
+    return row.model_copy(update={"outcome": outcome, "reward": verdict.reward, "blocked": verdict.blocked})
+
+
+def _outcome(*, broken: bool, verdict: Verdict | None) -> Outcome:
+    """A verdict counts even where something broke afterwards; without one, a broken episode says so."""
+    if verdict is not None and verdict.reward is not None:
+        return "success" if verdict.reward >= 1 else "fail"
+    return "broken" if broken else "unjudged"
+
+
+def _choices(rows: list[TrajectoryRow]) -> Choices:
+    outcomes = Counter(row.outcome for row in rows)
+    return Choices(
+        outcome={name: outcomes[name] for name in get_args(Outcome)},
+        stop={stop: count for stop, count in sorted(Counter(row.stop.value for row in rows).items())},
+        domain=dict(sorted(Counter(row.domain for row in rows).items())),
+    )
+
+
+def _broken_attempts(runs: RunsDir, path: Path) -> list[BrokenAttempt]:
+    """The newest lines of a failures.jsonl, newest first; a line that is just being written is left out."""
+    if not runs.has(path):
+        return []
+    found: list[BrokenAttempt] = []
+    for line in reversed(path.read_text().splitlines()[-BROKEN_ATTEMPTS:]):
+        try:
+            found.append(BrokenAttempt.model_validate_json(line))
+        except ValidationError:
+            continue
+    return found
+
+
+def _step(step: Step) -> StepView:
+    return StepView(
+        index=step.index,
+        observation=step.observation,
+        completion=_completion(step.completion) if step.completion else None,
+        action=step.action,
+        feedback=step.feedback,
+        seconds=step.seconds,
+    )
+
+
+def _completion(completion: Completion) -> CompletionView:
+    return CompletionView(
+        text=completion.text,
+        prompt_tokens=len(completion.prompt_token_ids),
+        tokens=len(completion.token_ids),
+        logprob_mean=fmean(completion.logprobs) if completion.logprobs else None,
+        finish_reason=completion.finish_reason,
+        policy_version=completion.policy_version,
+        temperature=completion.temperature,
+        images=completion.images,
+    )
+
+
+def _last_picture(observations: Iterable[Observation | None]) -> str | None:
+    pictures = [seen.screenshot.sha256 for seen in observations if seen is not None and seen.screenshot is not None]
+    return pictures[-1] if pictures else None

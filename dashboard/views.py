@@ -1,0 +1,180 @@
+"""What the API answers with. The nouns of `agent` are shown as they are; these are the tables and summaries around them."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from agent.types import AgentAction, Failure, StopReason, Task, Verdict
+from browser_service.models import Observation
+
+TrajectoryStage = Literal["rollout", "evaluate"]
+Outcome = Literal["success", "fail", "unjudged", "broken"]
+"""What a row counts as: judged with reward >= 1 or less, not judged, or not finished because something broke."""
+
+
+class View(BaseModel):
+    """Base of the answers: frozen."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class StageView(View):
+    """One stage of one iteration."""
+
+    stage: str
+    finished: bool
+    seconds: float | None = None
+    """Of the stage's own work; None until it has finished."""
+    done: int = 0
+    total: int = 0
+    """Progress in trajectories while the stage runs."""
+    note: str = ""
+    counts: dict[str, int] = {}
+    metrics: dict[str, float | None] = {}
+
+
+class IterationView(View):
+    """One line of a run's table. None where a stage has not finished or was not due."""
+
+    iteration: int
+    train_success: float | None
+    heldout_success: float | None
+    steps_mean: float | None
+    """Steps per judged episode, of the training rollout where there is one."""
+    seconds: float | None
+    """Sum over the finished stages."""
+    stages: list[StageView]
+
+
+class RunSummary(View):
+    """One line in the list of runs."""
+
+    name: str
+    created: str
+    iterations: int
+    """The last iteration with a finished stage."""
+    iterations_planned: int | None
+    finished: bool
+    now: str
+    """What is being done or was done last. Example: `iteration 3, rollout 12/64`."""
+    changed: float
+    """When the newest stage last wrote something: seconds since 1970."""
+    heldout_first: float | None
+    heldout_last: float | None
+    train_last: float | None
+    problems: list[str]
+    """Sentences about files of the run that can't be read."""
+
+
+class RunView(RunSummary):
+    """A run with its table."""
+
+    has_curve: bool
+    """Whether learning_curve.png has been drawn."""
+    config: list[tuple[str, str]]
+    """The configuration with dotted keys, in the file's order."""
+    table: list[IterationView]
+
+
+class TrajectoryRow(View):
+    """One line in the list of trajectories."""
+
+    id: str
+    task: str
+    domain: str
+    goal: str
+    member: int
+    steps: int
+    stop: StopReason
+    outcome: Outcome
+    reward: float | None
+    blocked: bool
+    failure: Failure | None
+    answer: str | None
+    policy_version: int | None
+    attempt: int
+    seconds: float
+    picture: str | None
+    """sha256 of the last picture."""
+
+
+class Choices(View):
+    """How many trajectories of the stage each filter would leave."""
+
+    outcome: dict[str, int]
+    stop: dict[str, int]
+    domain: dict[str, int]
+
+
+class BrokenAttempt(View):
+    """An attempt that broke; the episode may have been played again since."""
+
+    trajectory_id: str
+    attempt: int
+    at: str
+    failure: Failure
+
+
+class TrajectoryList(View):
+    """The trajectories of one stage, filtered."""
+
+    run: str
+    iteration: int
+    stage: TrajectoryStage
+    total: int
+    """Before the filter."""
+    rows: list[TrajectoryRow]
+    choices: Choices
+    broken_attempts: list[BrokenAttempt]
+    problems: list[str]
+
+
+class CompletionView(View):
+    """What the model said, without the tokens themselves."""
+
+    text: str
+    prompt_tokens: int
+    tokens: int
+    logprob_mean: float | None
+    """Mean natural-log probability of the sampled tokens."""
+    finish_reason: str
+    policy_version: int | None
+    temperature: float
+    images: tuple[str, ...]
+    """sha256 of the pictures in the prompt."""
+
+
+class StepView(View):
+    """One turn of the replay."""
+
+    index: int
+    observation: Observation
+    completion: CompletionView | None
+    action: AgentAction | None
+    feedback: str
+    seconds: dict[str, float]
+
+
+class Replay(View):
+    """A trajectory with its verdict, step by step."""
+
+    run: str
+    id: str
+    task: Task
+    goal: str
+    group: str
+    member: int
+    iteration: int
+    stage: TrajectoryStage
+    steps: list[StepView]
+    final_observation: Observation | None
+    stop: StopReason
+    outcome: Outcome
+    answer: str | None
+    final_state: str
+    """What the environment recorded about the end, as indented JSON."""
+    failure: Failure | None
+    policy_version: int | None
+    attempt: int
+    seconds: float
+    verdict: Verdict | None
