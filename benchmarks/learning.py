@@ -1,0 +1,115 @@
+"""Does the loop learn? The demo's loop over several seeds, and the same loops with their rewards shuffled.
+
+    python -m benchmarks.learning [--config configs/demo.yaml] [--seeds 0 1 2] [--control-seeds 0 1 2] [key=value ...]
+
+Prints held-out success before the first and after the last iteration. The loop must gain at least 25 points averaged over
+the seeds; with rewards dealt out at random it must gain nothing. A run that was interrupted is resumed, not repeated.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
+
+from flows.config import LoopConfig, load_config
+from flows.run_folder import RunFolder
+from flows.summary import rows
+
+
+class Outcome(NamedTuple):
+    """Held-out success of one loop, in [0, 1], and what it took."""
+
+    seed: int
+    shuffled: bool
+    before: float
+    after: float
+    minutes: float
+    overhead: float
+    checkpoint_to_served_s: float
+
+    @property
+    def gain(self) -> float:
+        """Change in held-out success."""
+        return self.after - self.before
+
+
+def main() -> int:
+    """Runs the loops one after the other and prints the table. Returns 1 when the loop did not learn as it must."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--config", type=Path, default=Path("configs/demo.yaml"))
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
+    parser.add_argument("--control-seeds", type=int, nargs="*", default=[0, 1, 2], help="loops with shuffled rewards")
+    parser.add_argument("overrides", nargs="*", help="key=value, as for `rl-loop run`")
+    options = parser.parse_args()
+    loops = [(seed, False) for seed in options.seeds] + [(seed, True) for seed in options.control_seeds]
+    outcomes: list[Outcome] = []
+    try:
+        for seed, shuffled in loops:
+            overrides = [*options.overrides, f"seed={seed}", f"update.seed={seed}", f"judge.shuffle_rewards={shuffled}"]
+            outcomes.append(play(options.config, overrides, seed=seed, shuffled=shuffled))
+            print(line(outcomes[-1]), flush=True)
+    finally:
+        rl_loop("down", f"--config={options.config}")
+    return summary(outcomes)
+
+
+def play(config_file: Path, overrides: list[str], *, seed: int, shuffled: bool) -> Outcome:
+    """One whole loop through the command line, as a user would run it."""
+    config = load_config(config_file, overrides)
+    name = f"learning-{'shuffled' if shuffled else 'true'}-{seed}"
+    folder = config.runs_dir / name
+    if (folder / "run.json").exists():
+        rl_loop("resume", name, f"--config={config_file}")
+    else:
+        rl_loop("run", str(config_file), *overrides, f"--name={name}")
+    return outcome(RunFolder.open(folder), config, seed=seed, shuffled=shuffled)
+
+
+def rl_loop(*arguments: str) -> None:
+    """`rl-loop` in a process of its own. Raises CalledProcessError when it fails."""
+    subprocess.run([sys.executable, "-m", "flows.cli", *arguments], check=True, stdout=sys.stderr)
+
+
+def outcome(folder: RunFolder, config: LoopConfig, *, seed: int, shuffled: bool) -> Outcome:
+    """Reads a finished run's folder."""
+    table = rows(folder)
+    measured = [row.heldout_success for row in table if row.heldout_success is not None]
+    reports = list(folder.reports())
+    shares = [row.overhead_share for row in table if row.overhead_share is not None]
+    served = [s for report in reports if (s := report.metrics.get("checkpoint_to_served_s")) is not None]
+    return Outcome(
+        seed=seed,
+        shuffled=shuffled,
+        before=measured[0],
+        after=measured[-1],
+        minutes=sum(report.seconds for report in reports) / 60,
+        overhead=fmean(shares) if shares else float("nan"),
+        checkpoint_to_served_s=max(served) if served else float("nan"),
+    )
+
+
+def line(outcome: Outcome) -> str:
+    """One row of the table."""
+    rewards = "shuffled" if outcome.shuffled else "true"
+    return (
+        f"seed {outcome.seed}  rewards {rewards:<8}  held-out {outcome.before:6.1%} -> {outcome.after:6.1%}  "
+        f"gain {100 * outcome.gain:+6.1f} points  {outcome.minutes:5.1f} min  overhead {outcome.overhead:5.1%}  "
+        f"checkpoint to served {outcome.checkpoint_to_served_s:.2f} s"
+    )
+
+
+def summary(outcomes: list[Outcome]) -> int:
+    """Prints the averages; 0 when the loop with true rewards gains 25 points or more."""
+    true = [outcome.gain for outcome in outcomes if not outcome.shuffled]
+    shuffled = [outcome.gain for outcome in outcomes if outcome.shuffled]
+    if true:
+        print(f"mean gain with true rewards: {100 * fmean(true):+.1f} points over {len(true)} seeds (required: +25)")
+    if shuffled:
+        print(f"mean gain with shuffled rewards: {100 * fmean(shuffled):+.1f} points over {len(shuffled)} seeds")
+    return 0 if not true or fmean(true) >= 0.25 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""Writes the tree of the project into README.md, one line per file from its docstring: `python -m scripts.readme_tree`."""
+
+import ast
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+BEGIN, END = "<!-- tree: begin -->", "<!-- tree: end -->"
+ROOMS = ("browser_service", "agent", "environments", "training", "flows", "dashboard", "benchmarks", "scripts")
+OTHERS = {
+    "configs/": "one YAML file per documented use",
+    "policies/tiny/": "the demo's first policy, made by scripts/make_tiny_policy.py",
+    "docs/": "facts that were found the hard way, decisions",
+    "tests/": "mirrors the rooms; integration/ runs the whole stack and kills its parts",
+}
+
+
+def main() -> int:
+    """Rewrites the tree; with `--check` only says whether it is up to date."""
+    readme = ROOT / "README.md"
+    text = readme.read_text()
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    new = f"{before}{BEGIN}\n```\n{tree()}\n```\n{END}{after}"
+    if "--check" in sys.argv:
+        return int(new != text)
+    readme.write_text(new)
+    return 0
+
+
+def tree() -> str:
+    """The lines of the tree."""
+    lines: list[str] = []
+    for room in ROOMS:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            sentence = first_sentence(path)
+            if path.name == "__init__.py":
+                if path.parent == ROOT / room:
+                    lines.append(f"{room + '/':<34} {sentence}")
+            elif sentence:
+                lines.append(f"  {path.relative_to(ROOT / room).as_posix():<32} {sentence}")
+    lines += [f"{name:<34} {what}" for name, what in OTHERS.items()]
+    return "\n".join(lines)
+
+
+def first_sentence(path: Path) -> str:
+    """The first line of a module's docstring."""
+    return (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n", 1)[0].rstrip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
