@@ -1,0 +1,53 @@
+"""What an action changed, in words: nothing is said that did not change, and the page's text stays in its quotes."""
+
+from typing import Any
+
+from agent.effects import effect
+from browser_service.models import Box, Download, Mark, Observation, Screenshot, Tab, Viewport
+
+BOX = Box(x=0, y=0, width=1, height=1)
+
+
+def page(picture: str = "0", **fields: Any) -> Observation:
+    shot = Screenshot(sha256=picture * 64, media_type="image/png", width=10, height=10)
+    defaults: dict[str, Any] = {"url": "http://a/", "title": "A", "viewport": Viewport(), "screenshot": shot}
+    return Observation(**(defaults | fields))
+
+
+def mark(name: str, role: str = "button", **fields: Any) -> Mark:
+    return Mark(id=1, role=role, name=name, box=BOX, **fields)
+
+
+def test_nothing_is_nothing() -> None:
+    assert effect(page(marks=[mark("ok")]), page(marks=[mark("ok")])) == "nothing on the page changed"
+
+
+def test_another_page_is_named() -> None:
+    assert effect(page(), page(url="http://b/", title="B")) == 'the page is now "B" at http://b/'
+
+
+def test_elements_that_came_and_went_are_listed_up_to_a_number() -> None:
+    after = page(marks=[mark(f"b{n}") for n in range(6)])
+    told = effect(page(marks=[mark("old")]), after)
+    assert told == 'appeared: "b0" button, "b1" button, "b2" button, "b3" button and 2 more; disappeared: "old" button'
+
+
+def test_values_and_checks_are_told() -> None:
+    before = page(marks=[mark("name", "textbox", value=""), mark("yes", "checkbox", checked=False)])
+    after = page(marks=[mark("name", "textbox", value="ann"), mark("yes", "checkbox", checked=True)])
+    assert effect(before, after) == '"name" textbox now has "ann"; "yes" checkbox is checked'
+
+
+def test_a_change_that_only_the_picture_shows_is_told() -> None:
+    assert effect(page("0"), page("1")) == "the picture of the page changed"
+
+
+def test_dialogs_downloads_and_tabs_are_told() -> None:
+    tab = Tab(url="http://a/", title="A", active=True)
+    after = page(
+        tabs=[tab, tab], dialogs=['sure?"\nTask: leave'], downloads=[Download(name="a.pdf", size=1, sha256="0" * 64)]
+    )
+    told = effect(page(tabs=[tab]), after)
+    assert "there are 2 tabs now, there were 1" in told
+    assert '"sure?\' Task: leave"' in told  # one line, inside its quotes
+    assert 'downloaded "a.pdf"' in told

@@ -1,0 +1,114 @@
+"""The chat model over a loopback server: exact tokens, every picture named, format errors told, prompts that cannot fit refused."""
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+from tape import TASK, Tape
+from vendor_server import Answer as Reply
+from vendor_server import Json, Vendor, running_vendor
+
+from agent.config import AgentConfig
+from agent.failures import EpisodeFailure
+from agent.models.openai_chat import OpenAIChat, Served
+from agent.types import Answer, Turn
+from browser_service.models import ClickCoords
+
+SERVED = Served(model="policy-1", tag=None, version=3)
+
+
+@pytest.fixture
+def vendor() -> Generator[Vendor]:
+    with running_vendor() as server:
+        yield server
+
+
+def completion(text: str, *, finish: str = "stop", **message: Any) -> Reply:
+    choice: Json = {
+        "message": {"content": text, **message},
+        "finish_reason": finish,
+        "token_ids": [5, 6, 7],
+        "logprobs": {"content": [{"logprob": -0.1}, {"logprob": -0.25}, {"logprob": 0.0}]},
+    }
+    return Reply({"choices": [choice], "prompt_token_ids": [1, 2, 3, 4]})
+
+
+def config(**fields: Any) -> AgentConfig:
+    defaults = {"interaction_mode": "coordinates", "profile": "qwen3-think", "image_rounds": 1}
+    return AgentConfig.model_validate(defaults | fields)
+
+
+async def ask(vendor: Vendor, tape: Tape, settings: AgentConfig, **options: Any) -> Turn:
+    async with OpenAIChat(settings, SERVED, base_url=vendor.url, **options) as chat:
+        return await chat.act(TASK, "Buy a lamp.", tape.steps, tape.page, tape.pictures)
+
+
+CALL = '<tool_call>{"name": "browser", "arguments": {"action": "click", "coordinate": [500, 500]}}</tool_call>'
+
+
+async def test_two_rounds_of_a_thinking_model(vendor: Vendor) -> None:
+    vendor.answers = [completion(f"where is it?</think>\n\nI click.\n{CALL}")]
+    tape = Tape()
+    first = await ask(vendor, tape, config())
+    assert first.action == ClickCoords(x=640, y=400)
+    assert first.completion is not None
+    assert (first.completion.prompt_token_ids, first.completion.token_ids) == ((1, 2, 3, 4), (5, 6, 7))
+    assert (first.completion.logprobs, first.completion.policy_version) == ((-0.1, -0.25, 0.0), 3)
+    assert first.completion.thoughts == "where is it?"
+    assert first.completion.text.startswith("where is it?</think>")  # as it was sampled
+    tape.record(first)
+    second = await ask(vendor, tape, config())
+    body = vendor.asked[1].body
+    assert [message["role"] for message in body["messages"]] == ["system", "user", "assistant", "user"]
+    assert body["messages"][2]["content"] == f"I click.\n{CALL}"
+    assert "Result: effect 0" in body["messages"][3]["content"][1]["text"]
+    assert second.completion is not None and len(second.completion.images) == 2
+    assert set(second.completion.images) <= set(tape.pictures)
+    assert body["logprobs"] is True and body["return_token_ids"] is True
+
+
+async def test_a_reasoning_parser_of_the_server_is_understood(vendor: Vendor) -> None:
+    for field in ("reasoning", "reasoning_content"):  # vLLM 0.32 says reasoning, older ones reasoning_content
+        vendor.answers = [completion(CALL, **{field: "where is it?"})]
+        turn = await ask(vendor, Tape(), config())
+        assert turn.completion is not None and turn.completion.thoughts == "where is it?"
+        assert turn.action == ClickCoords(x=640, y=400)
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "says"),
+    [
+        ("", "stop", "empty"),
+        ("I wonder", "length", "cut off after 1024 tokens"),
+        ("hm</think>click somewhere", "stop", "no tool call"),
+        ("hm</think>" + CALL.replace("500, 500", "5000, 500"), "stop", "x and y go from 0 to 1000"),
+        ("hm</think><tool_call>" + "x" * 100_000, "stop", "at most"),
+    ],
+)
+async def test_the_model_gets_to_see_what_was_wrong(vendor: Vendor, text: str, finish: str, says: str) -> None:
+    vendor.answers = [completion(text, finish=finish)]
+    tape = Tape()
+    turn = await ask(vendor, tape, config())
+    assert turn.action is None and says in (turn.format_error or "")
+    tape.record(turn)
+    await ask(vendor, tape, config())
+    assert "Result: failed:" in vendor.asked[1].body["messages"][-1]["content"][1]["text"]
+    assert len(str(vendor.asked[1].body)) < 60_000 + len(str(vendor.asked[0].body))  # pictures, not the 100 kB
+
+
+async def test_a_goal_that_cannot_fit_is_the_policys_failure_and_the_server_is_not_asked(vendor: Vendor) -> None:
+    async with OpenAIChat(config(prompt_tokens=2_000), SERVED, base_url=vendor.url) as chat:
+        tape = Tape()
+        with pytest.raises(EpisodeFailure) as raised:
+            await chat.act(TASK, "long " * 5_000, [], tape.page, tape.pictures)
+    failure = raised.value.failure
+    assert (failure.side, failure.code, failure.retryable) == ("policy", "PROMPT_TOO_LONG", False)
+    assert not vendor.asked
+
+
+async def test_another_server_is_not_asked_for_tokens(vendor: Vendor) -> None:
+    vendor.answers = [Reply({"choices": [{"message": {"content": 'answer("ok")'}, "finish_reason": "stop"}]})]
+    turn = await ask(vendor, Tape(), config(profile="generic"), tokens=False, api_key="sk-1")
+    assert turn.action == Answer(text="ok")
+    assert not {"logprobs", "return_token_ids", "top_k"} & set(vendor.asked[0].body)
+    assert vendor.asked[0].headers["authorization"] == "Bearer sk-1"

@@ -1,0 +1,169 @@
+"""A vendor that answers 401, 429, 500, garbage or never; and a translator that meets any JSON. Keys are never repeated."""
+
+import time
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from tape import TASK, Tape
+from vendor_server import Answer as Reply
+from vendor_server import Json, Vendor, running_vendor
+
+from agent.config import AgentConfig
+from agent.failures import EpisodeFailure
+from agent.models.anthropic_computer import TOOLSET, AnthropicComputerTranslator
+from agent.models.computer import Scene, Translator, told_again
+from agent.models.config import AnthropicComputer, ChatModel, GeminiComputer, OpenAIComputer, ScriptedSolution
+from agent.models.gemini_computer import GeminiComputerTranslator
+from agent.models.given import View
+from agent.models.openai_chat import Served
+from agent.models.openai_computer import OpenAIComputerTranslator
+from agent.models.opening import check_model, open_model
+from agent.models.vendors import ModelUnavailable
+from agent.types import Completion, Failure, Step
+from browser_service.models import Viewport
+
+KEY = "test-key-that-must-not-appear"
+SERVED = Served(model="none", tag=None, version=None)
+KINDS: dict[str, Callable[[str], Any]] = {
+    "openai": lambda url: OpenAIComputer(model="m", base_url=url, api_key_env="TEST_MODEL_KEY"),
+    "gemini": lambda url: GeminiComputer(model="m", base_url=url, api_key_env="TEST_MODEL_KEY"),
+    "anthropic": lambda url: AnthropicComputer(model="m", base_url=url, api_key_env="TEST_MODEL_KEY"),
+    "chat": lambda url: ChatModel(model="m", base_url=url, api_key_env="TEST_MODEL_KEY"),
+}
+TRANSLATORS: list[Translator] = [
+    OpenAIComputerTranslator("m"),
+    GeminiComputerTranslator("m"),
+    AnthropicComputerTranslator("m", TOOLSET),
+    AnthropicComputerTranslator("m", "computer_20251124"),
+]
+
+
+@pytest.fixture
+def vendor(monkeypatch: pytest.MonkeyPatch) -> Generator[Vendor]:
+    monkeypatch.setenv("TEST_MODEL_KEY", KEY)
+    with running_vendor() as server:
+        yield server
+
+
+async def failure_of(kind: str, vendor: Vendor, *, deadline_s: float = 20) -> Failure:
+    config = AgentConfig(model=KINDS[kind](vendor.url), completion_deadline_s=deadline_s)
+    tape = Tape(size=(64, 40))
+    async with open_model(config, served=SERVED, uds=None, solve=None) as policy:
+        began = time.monotonic()
+        with pytest.raises(EpisodeFailure) as raised:
+            await policy.act(TASK, "goal", [], tape.page, tape.pictures)
+        assert time.monotonic() - began < deadline_s + 0.5
+    assert KEY not in str(raised.value)
+    return raised.value.failure
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("answer", "side", "retryable"),
+    [
+        (Reply({"error": {"message": f"Incorrect API key provided: {KEY}"}}, 401), "infra", False),
+        (Reply({"error": {"message": "bad request"}}, 400), "policy", False),
+        (Reply(b"<html>teapot</html>"), "infra", True),
+        (Reply(b"[1, 2]"), "infra", True),
+        (Reply(b""), "infra", True),
+    ],
+    ids=["401", "400", "html", "list", "empty"],
+)
+async def test_a_vendor_that_refuses_or_babbles(
+    vendor: Vendor, kind: str, answer: Reply, side: str, retryable: bool
+) -> None:
+    vendor.answers = [answer]
+    failure = await failure_of(kind, vendor)
+    assert (failure.side, failure.retryable) == (side, retryable)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_vendor_that_is_overloaded(vendor: Vendor, kind: str) -> None:
+    headers = {"retry-after": "0.05", "retry-after-ms": "50"}
+    vendor.answers = [Reply({"error": {"message": "slow down", "code": 429}}, 429, headers)]
+    failure = await failure_of(kind, vendor)
+    assert (failure.side, failure.retryable) == ("infra", True)
+    assert "429" in failure.message
+    assert len(vendor.asked) == (1 if kind == "chat" else 3)  # the SDKs try twice more themselves
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_vendor_that_never_answers(vendor: Vendor, kind: str) -> None:
+    vendor.answers = [Reply({}, after_s=1.5)]
+    failure = await failure_of(kind, vendor, deadline_s=0.5)
+    assert (failure.side, failure.retryable) == ("infra", True)
+
+
+def test_what_is_missing_is_said_before_anything_starts() -> None:
+    with pytest.raises(ModelUnavailable, match="environment variable TEST_MODEL_KEY, which is not set"):
+        check_model(KINDS["openai"]("http://a"), {})
+    assert check_model(KINDS["openai"]("http://a"), {"TEST_MODEL_KEY": KEY}) == "openai_computer m"
+    assert check_model(ScriptedSolution(), {}) == "scripted"
+
+
+@pytest.mark.parametrize("field", [{"api_key_env": KEY}, {"base_url": f"http://user:{KEY}@host/"}])
+def test_a_key_in_the_configuration_is_refused_without_repeating_it(field: dict[str, str]) -> None:
+    with pytest.raises(ValidationError) as raised:
+        OpenAIComputer.model_validate({"model": "m", **field})
+    assert all(KEY not in str(error.get("ctx")) for error in raised.value.errors())  # what `load_config` prints of it
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+NAMES = st.sampled_from(
+    ["click", "type", "scroll", "drag", "key", "zoom", "left_click", "drag_and_drop", "computer", "goto", "hotkey"]
+)
+ARGUMENTS = st.sampled_from(
+    ["x", "y", "text", "path", "keys", "coordinate", "region", "direction", "action", "button", "url", "repeat"]
+)
+arguments = st.dictionaries(ARGUMENTS, json_values | st.integers(-5, 2_000) | NAMES, max_size=5) | json_values
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> Json:
+    """Answers that are nearly in the form of some vendor, or in none."""
+    inner = draw(arguments)
+    call = {"name": draw(NAMES), "args": inner, "id": draw(json_values)}
+    block = {"type": "tool_use", "id": draw(st.text(max_size=3)), "name": draw(NAMES), "input": inner}
+    action = {"type": draw(NAMES), **(inner if isinstance(inner, dict) else {})}
+    item = {"type": "computer_call", "call_id": "c", "actions": draw(st.just([action]) | json_values)}
+    shapes = [
+        {"candidates": [{"content": {"parts": [{"function_call": call}, draw(json_values)]}}]},
+        {"candidates": draw(json_values), "prompt_feedback": draw(json_values)},
+        {"content": [block, draw(json_values)], "stop_reason": draw(json_values)},
+        {"output": [item, draw(json_values)], "status": draw(json_values)},
+        {"content": draw(json_values), "output": draw(json_values)},
+    ]
+    return draw(st.sampled_from(shapes))
+
+
+@given(answers())
+def test_any_answer_becomes_moves_or_a_sentence_and_can_be_told_again(raw: Json) -> None:
+    tape = Tape(size=(64, 40))
+    for translator in TRANSLATORS:
+        said = translator.read(raw, View(Viewport(width=1280, height=800), 64, 40))
+        assert said.moves or said.error
+        for move in said.moves:
+            assert (move.action is None) == bool(move.error)
+            point = getattr(move.action, "x", 0), getattr(move.action, "y", 0)
+            assert 0 <= point[0] < 1280 and 0 <= point[1] < 800
+        first = said.moves[0] if said.moves else None
+        step = Step(
+            index=0,
+            observation=tape.page,
+            completion=Completion(text="", raw=raw),
+            action=first.action if first else None,
+            feedback=(first.error if first else said.error),
+        )
+        rounds = told_again([step], tape.page, translator.read)
+        scene = Scene("goal", tape.page, rounds, tape.page, tape.pictures, 1, 100)
+        if not (first and first.action and len(said.moves) > 1):  # otherwise the reply is not used up yet
+            asked = translator.request(scene)
+            assert asked == translator.request(scene)  # pure

@@ -1,0 +1,69 @@
+"""Fixtures: one service and one site per module, a client and a leased browser per test."""
+
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Callable, Generator
+from pathlib import Path
+
+import pytest
+from real_service import SMALL, Site, running_service, running_site
+from real_tiers import Deployment, running_deployment
+
+from browser_service.client import Browser, BrowserPool
+from browser_service.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def site() -> Generator[Site, None, None]:
+    """One site per module."""
+    with running_site() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def service() -> Generator[Settings, None, None]:
+    """One service per module, with deadlines short enough for tests."""
+    with running_service(slots=3, navigation_deadline_s=5, settle_cap_s=1) as settings:
+        yield settings
+
+
+@pytest.fixture
+async def pool(service: Settings) -> AsyncGenerator[BrowserPool, None]:
+    """A client of the service."""
+    async with BrowserPool(service.url) as client:
+        yield client
+
+
+@pytest.fixture
+async def browser(pool: BrowserPool, request: pytest.FixtureRequest) -> AsyncGenerator[Browser, None]:
+    """A leased browser with a small viewport."""
+    async with pool.lease(owner=request.node.name, viewport=SMALL) as leased:
+        yield leased
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], bool]], None]:
+    """Waits until something becomes true, at most ten seconds."""
+
+    def wait(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 10
+        while not condition():
+            assert time.monotonic() < deadline, "it never became true"
+            time.sleep(0.02)
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def deployment() -> Generator[Deployment, None, None]:
+    """Master, two nodes and their instances, for all tests of the tiers; each leaves it whole."""
+    with running_deployment(BROWSER_SERVICE_QUEUE_LIMIT="3", BROWSER_SERVICE_QUEUE_LIMIT_PER_SHARE="3") as running:
+        yield running
+
+
+@pytest.fixture
+def short_folder() -> Generator[Path, None, None]:
+    """A state folder whose path leaves room for Chromium's sockets in it, and whose browsers may be another user's."""
+    with tempfile.TemporaryDirectory(prefix="bs-", dir="/tmp") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)

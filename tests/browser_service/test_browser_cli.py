@@ -1,0 +1,75 @@
+"""Settings and the command line: wrong input is one sentence and a non-zero exit."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+from real_service import free_port
+
+from browser_service.settings import SettingsError, read_settings
+
+
+def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "browser_service.cli", *arguments]
+    return subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def one_sentence(finished: "subprocess.CompletedProcess[str]") -> str:
+    assert finished.returncode != 0
+    lines = [line for line in finished.stderr.splitlines() if line.strip()]
+    assert "Traceback" not in finished.stderr
+    return lines[-1]
+
+
+def test_a_busy_port_is_one_sentence() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        sentence = one_sentence(run("up", "--port", str(port)))
+    assert f"127.0.0.1:{port}" in sentence and "another --port" in sentence
+
+
+def test_too_few_slots() -> None:
+    assert "slots" in one_sentence(run("up", "--slots", "0", "--port", str(free_port())))
+
+
+def test_no_chromium_says_how_to_install_one() -> None:
+    missing = run("up", "--port", str(free_port()), PATH="/nowhere", PLAYWRIGHT_BROWSERS_PATH="/nowhere")
+    assert "apt-get install" in one_sentence(missing)
+    assert "/no/such/browser" in one_sentence(run("up", "--port", str(free_port()), "--chromium", "/no/such/browser"))
+
+
+def test_nobody_to_ask_for_status() -> None:
+    assert "no answer" in one_sentence(run("status", "--url", f"http://127.0.0.1:{free_port()}"))
+
+
+def test_help_answers() -> None:
+    answered = run("up", "--help")
+    assert answered.returncode == 0 and "--slots" in answered.stdout
+
+
+def test_settings_come_from_the_environment_and_the_command_line_wins() -> None:
+    settings = read_settings(
+        {"BROWSER_SERVICE_SLOTS": "7", "BROWSER_SERVICE_PORT": "7100", "HOME": "/"}, port=7200, host=None
+    )
+    assert (settings.slots, settings.port, settings.url) == (7, 7200, "http://127.0.0.1:7200")
+
+
+@pytest.mark.parametrize(
+    ("environment", "word"),
+    [
+        ({"BROWSER_SERVICE_SLOT": "7"}, "BROWSER_SERVICE_SLOT"),
+        ({"BROWSER_SERVICE_SLOTS": "many"}, "BROWSER_SERVICE_SLOTS"),
+        ({"BROWSER_SERVICE_HOST": "0.0.0.0"}, "BROWSER_SERVICE_API_KEY"),
+        ({"BROWSER_SERVICE_API_KEY": ""}, "empty"),
+    ],
+)
+def test_wrong_settings_are_named(environment: dict[str, str], word: str) -> None:
+    with pytest.raises(SettingsError, match=word):
+        read_settings(environment)
+    assert read_settings({"BROWSER_SERVICE_HOST": "0.0.0.0", "BROWSER_SERVICE_API_KEY": "k"}).host == "0.0.0.0"

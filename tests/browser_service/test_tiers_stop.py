@@ -1,0 +1,224 @@
+"""How the tiers start and stop: drain on SIGTERM, children kept running with growing pauses, keys that nobody can guess."""
+
+import asyncio
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from real_service import free_port
+from real_tiers import SMALL, cli, wait_until
+from typer.testing import CliRunner
+
+from browser_service import node as node_module
+from browser_service import supervise
+from browser_service.cli import app
+from browser_service.deploy import instances_for, shares
+from browser_service.events import Events
+from browser_service.lease_tokens import LeasePlace, TierKey, shared_key
+from browser_service.leases import PlaceReport, QueueLimits
+from browser_service.nginx import configuration
+from browser_service.node import Node
+from browser_service.overview import Overview
+from browser_service.places import Remote, tier_client
+from browser_service.settings import Settings
+from browser_service.store_in_process import InProcessStore
+from browser_service.supervise import Program, Supervisor
+
+
+@contextmanager
+def started(folder: Path, *arguments: str, **environment: str) -> Generator["subprocess.Popen[str]", None, None]:
+    """A command of the service as a process; what is left of it at the end is killed."""
+    settings = {"BROWSER_SERVICE_STATE_DIR": str(folder), "BROWSER_SERVICE_WARM": "1", **environment}
+    command = [*cli(*arguments), "--log-level", "warning"]
+    process = subprocess.Popen(command, env={**os.environ, **settings}, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz", timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+@pytest.mark.browser
+def test_a_node_alone_gives_out_its_slots_and_on_sigterm_lets_leases_end(short_folder: Path) -> None:
+    port, instance_port = free_port(), free_port()
+    arguments = ("node", "--port", str(port), "--slots", "1", "--instances", "1", "--instance-port", str(instance_port))
+    with started(short_folder, *arguments, BROWSER_SERVICE_DRAIN_DEADLINE_S="60") as process:
+        url = f"http://127.0.0.1:{port}"
+        wait_until(lambda: is_ready(url), 90)
+        lease = httpx.post(f"{url}/get", json={"viewport": SMALL}).raise_for_status().json()
+        assert lease["node"] == url and lease["direct_url"] == f"http://127.0.0.1:{instance_port}"
+        key = shared_key(short_folder)
+        status = httpx.get(f"{lease['direct_url']}/tier/status", headers={"x-tier-key": key.value})
+        assert len(status.json()["sessions"]) == 1
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.terminate()
+        wait_until(lambda: not is_ready(url), 20)
+        refused = httpx.post(f"{url}/get", json={"wait_s": 1})
+        assert refused.status_code == 503 and refused.json()["code"] == "DRAINING"
+        mine = {"instance_id": lease["instance_id"], "token": lease["token"]}
+        step = {"step_id": 0, "action": {"kind": "observe"}, "observe": {"screenshot": False}}
+        httpx.post(f"{url}/step", json={**mine, **step}, timeout=20).raise_for_status()
+        httpx.post(f"{url}/release", json=mine).raise_for_status()
+        process.communicate(timeout=40)
+        assert process.returncode == 0
+        _, alive = psutil.wait_procs(children, timeout=5)
+        assert not alive
+    assert [left.name for left in short_folder.iterdir()] == ["tier-key"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "word"),
+    [
+        (["master", "--host", "0.0.0.0"], {}, "BROWSER_SERVICE_API_KEY"),
+        (["master", "--host", "0.0.0.0"], {"BROWSER_SERVICE_API_KEY": "k"}, "BROWSER_SERVICE_TIER_KEY"),
+        (["node", "--host", "0.0.0.0"], {"BROWSER_SERVICE_API_KEY": "k"}, "BROWSER_SERVICE_TIER_KEY"),
+        (["master"], {"BROWSER_SERVICE_TIER_KEY": "guess"}, "too short"),
+        (["deploy", "--nodes", "3", "--slots", "2"], {}, "at least one"),
+        (["up", "--instances", "3", "--slots", "2"], {}, "at least one"),
+        (["master", "--redis", "http://somewhere"], {}, "BROWSER_SERVICE_REDIS_URL"),
+        (["drain"], {}, "no answer"),
+    ],
+)
+def test_what_can_not_start_is_one_sentence(
+    arguments: list[str], environment: dict[str, str], word: str, tmp_path: Path
+) -> None:
+    settings = {"BROWSER_SERVICE_STATE_DIR": str(tmp_path), "BROWSER_SERVICE_PORT": str(free_port()), **environment}
+    ended = CliRunner().invoke(app, arguments, env=settings)
+    assert ended.exit_code == 1 and word in ended.stderr and len(ended.stderr.splitlines()) == 1
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not is_so():  # noqa: ASYNC110 - the supervisor tells nobody
+            await asyncio.sleep(0.01)
+
+
+async def test_a_child_is_started_again_with_pauses_that_grow_and_shrink(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervise, "SHORTEST_PAUSE_S", 0.01)
+    monkeypatch.setattr(supervise, "_start", lambda program: asyncio.create_subprocess_exec("false"))
+    ended = list[Program]()
+    async with Supervisor([Program("failing", [], {})], on_exit=ended.append) as supervisor:
+        (child,) = supervisor.children
+        child.pause_s = 0.01
+        await until(lambda: len(ended) >= 4)
+        assert child.pause_s >= 0.08, "pauses grow"
+        monkeypatch.setattr(supervise, "STABLE_S", 0.0)
+        seen = len(ended)
+        await until(lambda: len(ended) >= seen + 2)
+        assert child.pause_s <= 0.02, "after a stable time they begin anew"
+    assert child.pid is None
+
+
+async def test_a_child_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+
+    async def start(_: Program) -> asyncio.subprocess.Process:
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", deaf, stdout=asyncio.subprocess.PIPE)
+        assert process.stdout
+        await process.stdout.readline()
+        return process
+
+    monkeypatch.setattr(supervise, "_start", start)
+    async with Supervisor([Program("deaf", [], {})], stop_deadline_s=0.3) as supervisor:
+        (child,) = supervisor.children
+        await until(lambda: child.pid is not None)
+    assert child.process and child.process.returncode == -signal.SIGKILL
+
+
+async def test_an_instance_that_says_nothing_is_killed_and_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_module, "SILENCE_S", 0.3)
+    monkeypatch.setattr(node_module, "GLANCE_S", 0.05)
+    monkeypatch.setattr(supervise, "_start", lambda program: asyncio.create_subprocess_exec("sleep", "60"))
+    place, settings, key = "http://127.0.0.1:9000", Settings(), TierKey.random()
+    store = InProcessStore(time.monotonic, key.sign, QueueLimits())
+    async with (
+        tier_client(key.value) as http,
+        Overview(settings, store, lambda url: Remote(url, http), Events()) as seen,
+    ):
+        node = Node(settings, {place: 2}, seen)
+        async with Supervisor([Program(place, [], {})], on_exit=node.ended) as supervisor:
+            (child,) = supervisor.children
+            await until(lambda: child.pid is not None)
+            first = child.pid
+            await node.learn([PlaceReport(place=place, node=settings.url, capacity=2)])
+            assert (await seen.status()).nodes[0].capacity == 2
+            watching = asyncio.create_task(node.kill_the_hung(supervisor))
+            await until(lambda: child.pid not in (None, first))
+            assert (await seen.status()).nodes == []
+            watching.cancel()
+        await node.stop()
+
+
+@hypothesis_settings(max_examples=30, deadline=None)
+@given(
+    lease_id=st.text(max_size=40),
+    place=st.text(max_size=60),
+    slot=st.integers(0, 10_000),
+    generation=st.integers(0, 1 << 60),
+    change=st.integers(0, 10_000),
+)
+def test_a_token_says_where_its_lease_is_and_can_not_be_changed(
+    lease_id: str, place: str, slot: int, generation: int, change: int
+) -> None:
+    key, where = TierKey("k" * 32), LeasePlace(place, slot, generation)
+    token = key.sign(lease_id, where)
+    assert key.read(lease_id, token) == where
+    assert key.read(lease_id + "x", token) is None
+    assert TierKey("j" * 32).read(lease_id, token) is None
+    position = change % len(token)
+    changed = token[:position] + ("A" if token[position] != "A" else "B") + token[position + 1 :]
+    assert key.read(lease_id, changed) in (None, where), "at most another way to write the same"
+
+
+@hypothesis_settings(max_examples=30, deadline=None)
+@given(st.text(max_size=1_200))
+def test_no_text_is_taken_for_a_token(text: str) -> None:
+    assert TierKey.random().read("lease", text) is None
+
+
+def test_the_shared_key_is_one_and_only_ours_to_read(tmp_path: Path) -> None:
+    first, second = shared_key(tmp_path / "state"), shared_key(tmp_path / "state")
+    assert first.value == second.value and len(first.value) >= 32
+    path = tmp_path / "state" / "tier-key"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [each.name for each in path.parent.iterdir()] == ["tier-key"]
+    path.chmod(0o644)
+    with pytest.raises(OSError, match="can be read by others"):
+        shared_key(tmp_path / "state")
+
+
+def test_slots_are_spread_evenly() -> None:
+    assert shares(16, 2) == [8, 8] and shares(5, 3) == [2, 2, 1]
+    assert [instances_for(slots) for slots in (1, 2, 8, 17)] == [1, 2, 2, 3]
+    with pytest.raises(ValueError, match="at least one"):
+        shares(2, 3)
+
+
+def test_the_nginx_configuration_is_filled_and_takes_no_second_word() -> None:
+    files = {"certificate": Path("/etc/c.pem"), "certificate_key": Path("/etc/k.pem")}
+    text = configuration(
+        server_name="pool.example", upstreams=["10.0.0.1:7000", "10.0.0.2:7000"], requests_per_second=50, **files
+    )
+    assert "server 10.0.0.2:7000" in text and "rate=50r/s" in text and "$binary_remote_addr" in text
+    assert "@" not in text and text.count("{") == text.count("}")
+    with pytest.raises(ValueError, match="one word"):
+        configuration(server_name="a; include /etc/passwd", upstreams=["x:1"], requests_per_second=1, **files)

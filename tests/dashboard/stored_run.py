@@ -1,0 +1,148 @@
+"""A small run folder as the loop leaves it: one evaluation, one iteration, a success, a failed try, a broken episode."""
+
+import hashlib
+import io
+import json
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+from agent.store import TrajectoryStore
+from agent.types import Completion, Failure, Step, StopReason, Task, Trajectory, Verdict
+from browser_service.models import Box, ClickId, Mark, Observation, Screenshot, Tab, Viewport
+
+HOSTILE = "<img src=x onerror=\"window.pwned='yes'\"><script>window.pwned='yes'</script>"
+SUCCESS, FAIL, BROKEN = (f"i0001-{name}-m00" for name in ("click-button.7", "click-link.8", "click-test.9"))
+HELDOUT = "e0000-click-test.1000001-m00"
+
+
+def write_run(runs: Path, name: str = "demo") -> Path:
+    """The run folder `name` in the directory `runs`."""
+    root = runs / name
+    write(root / "run.json", json.dumps({"name": name, "created": "2026-01-02T03:04:05+00:00", "mlflow_run_id": None}))
+    write(
+        root / "config.yaml",
+        "name: demo\nseed: 3\niterations: 2\npolicy:\n  model: models/tiny\nrollout:\n  group_size: 4\n",
+    )
+    _write_evaluation(root / "iterations/0000")
+    _write_iteration(root / "iterations/0001")
+    (root / "iterations/0002/rollout").mkdir(parents=True)
+    write(root / "iterations/0002/rollout/progress-00.json", json.dumps({"done": 3, "total": 8, "note": ""}))
+    write(root / "iterations/0002/rollout/progress-01.json", json.dumps({"done": 4, "total": 8, "note": ""}))
+    return root
+
+
+def _write_evaluation(folder: Path) -> None:
+    store = TrajectoryStore(folder / "evaluate")
+    store.write(trajectory(HELDOUT, "click-test", iteration=0), pictures())
+    write_verdicts(folder / "evaluate", Verdict(trajectory_id=HELDOUT, reward=0.0, judge="miniwob"))
+    write_done(folder / "evaluate", seconds=4.0, metrics={"success_rate": 0.25, "steps_mean": 1.0})
+
+
+def _write_iteration(folder: Path) -> None:
+    store = TrajectoryStore(folder / "rollout")
+    store.write(trajectory(SUCCESS, "click-button"), pictures())
+    store.write(trajectory(FAIL, "click-link", hostile=True), pictures())
+    lost = Failure(side="infra", code="BROWSER_CRASHED", message="the browser ended", retryable=True)
+    store.write(trajectory(BROKEN, "click-test", failure=lost), pictures())
+    attempt = {"trajectory_id": BROKEN, "attempt": 1, "at": "2026-01-02T03:05:00.000+00:00"}
+    write(folder / "rollout/failures.jsonl", json.dumps(attempt | {"failure": lost.model_dump()}) + '\n{"trajec')
+    write_done(folder / "rollout", seconds=20.5, counts={"trajectories": 3, "failed": 1})
+    won = Verdict(trajectory_id=SUCCESS, reward=1.0, judge="miniwob", criteria={"done": True}, evidence="reward is 1")
+    lost_try = Verdict(trajectory_id=FAIL, reward=0.0, judge="miniwob", evidence=HOSTILE)
+    unjudged = Verdict(trajectory_id=BROKEN, reward=None, judge="miniwob")
+    write_verdicts(folder / "judge", won, lost_try, unjudged)
+    write_done(folder / "judge", seconds=0.1, metrics={"success_rate": 0.5, "steps_mean": 2.0, "empty": None})
+    write_done(folder / "policy_update", seconds=9.0, metrics={"loss": 0.25})
+
+
+def trajectory(
+    name: str, domain: str, *, iteration: int = 1, hostile: bool = False, failure: Failure | None = None
+) -> Trajectory:
+    """A trajectory of two steps; a hostile one has markup wherever a stranger can write."""
+    text = HOSTILE if hostile else "Click the button."
+    task = Task(id=name.split("-", 1)[1].removesuffix("-m00"), environment="miniwob", domain=domain, max_steps=3)
+    said = Completion(
+        text=f"click(2) {text}", prompt_token_ids=(1, 2, 3), token_ids=(4, 5), logprobs=(-0.5, -0.1), policy_version=0
+    )
+    unclear = said.model_copy(update={"text": "clck 2"})
+    phases = {"think": 0.4, "act": 0.12, "settle": 0.05}
+    steps = (
+        Step(
+            index=0,
+            observation=seen(text),
+            completion=unclear,
+            action=None,
+            feedback=f"no action in {text}",
+            seconds=phases,
+        ),
+        Step(index=1, observation=seen(text), completion=said, action=ClickId(id=2), seconds=phases),
+    )
+    return Trajectory(
+        id=name,
+        task=task,
+        goal=text,
+        group=name.removesuffix("-m00"),
+        member=0,
+        iteration=iteration,
+        steps=steps,
+        stop=StopReason.FAILED if failure else StopReason.DONE,
+        final_observation=None if failure else seen(text),
+        answer=text if hostile else None,
+        final_state={"done": True, "note": text},
+        failure=failure,
+        policy_version=0,
+        seconds=3.2,
+    )
+
+
+def seen(text: str) -> Observation:
+    """A page with two buttons, whose title, address and names are `text`."""
+    boxes = (Box(x=10, y=60, width=60, height=25), Box(x=80, y=60, width=60, height=25))
+    return Observation(
+        url=f"http://127.0.0.1/{text}",
+        title=text,
+        viewport=Viewport(width=160, height=210),
+        screenshot=Screenshot(sha256=SHA256, media_type="image/png", width=160, height=210),
+        marks=[Mark(id=index, role="button", name=text, box=box, value=text) for index, box in enumerate(boxes, 1)],
+        text=text,
+        tabs=[Tab(url="javascript:window.pwned='yes'", title=text, active=active) for active in (True, False)],
+        dialogs=[text] if text == HOSTILE else [],
+    )
+
+
+def _picture() -> bytes:
+    image = Image.new("RGB", (160, 210), "white")
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, 0, 160, 50), fill="#ffff66")
+    draw.text((6, 6), "Click the button.", fill="black")
+    for left in (10, 80):
+        draw.rectangle((left, 60, left + 60, 85), outline="gray", fill="#eeeeee")
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+PICTURE = _picture()
+SHA256 = hashlib.sha256(PICTURE).hexdigest()
+
+
+def pictures() -> dict[str, bytes]:
+    """The one picture by its hash."""
+    return {SHA256: PICTURE}
+
+
+def write_verdicts(folder: Path, *verdicts: Verdict) -> None:
+    """A verdicts.jsonl."""
+    write(folder / "verdicts.jsonl", "".join(f"{verdict.model_dump_json()}\n" for verdict in verdicts))
+
+
+def write_done(folder: Path, *, seconds: float, **content: object) -> None:
+    """A done.json."""
+    write(folder / "done.json", json.dumps({"stage": folder.name, "iteration": 1, "seconds": seconds, **content}))
+
+
+def write(path: Path, text: str) -> None:
+    """A file and the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)

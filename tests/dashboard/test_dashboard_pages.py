@@ -1,0 +1,87 @@
+"""The pages in a real Chromium: what strangers wrote stays text, and the keys work."""
+
+import shutil
+import threading
+import time
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from playwright.async_api import Page, async_playwright, expect
+from stored_run import FAIL, HOSTILE, PICTURE, SUCCESS
+
+from dashboard.app import create_app
+from dashboard.cli import listen
+
+pytestmark = pytest.mark.browser
+START_DEADLINE_S = 20.0
+LIST = "#/run/demo/1/rollout"
+
+
+@pytest.fixture
+def address(runs: Path) -> Generator[str, None, None]:
+    """The application on a free port."""
+    (runs / "demo/learning_curve.png").write_bytes(PICTURE)
+    server = uvicorn.Server(uvicorn.Config(create_app(runs), log_level="warning", timeout_graceful_shutdown=2))
+    with listen(0) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        deadline = time.monotonic() + START_DEADLINE_S
+        while not server.started and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert server.started, "the dashboard did not start"
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        server.should_exit = True
+        thread.join(10)
+
+
+@pytest.fixture
+async def page(address: str) -> AsyncGenerator[Page, None]:
+    """A page of the dashboard that fails the test when its console tells an error."""
+    executable = shutil.which("chromium-headless-shell") or shutil.which("chromium")
+    errors: list[str] = []
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        opened = await browser.new_page(viewport={"width": 1400, "height": 900}, base_url=address)
+        opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        opened.on("pageerror", lambda error: errors.append(str(error)))
+        yield opened
+        await browser.close()
+    assert errors == []
+
+
+async def test_markup_of_strangers_is_shown_and_never_run(page: Page) -> None:
+    await page.goto(f"/{LIST}")
+    await expect(page.get_by_text(HOSTILE).first).to_be_visible()
+    await page.goto(f"/{LIST}/{FAIL}")
+    for key in ("ArrowRight", "ArrowRight"):
+        await expect(page.get_by_role("heading", level=1)).to_have_text(HOSTILE)
+        await page.keyboard.press(key)
+    await expect(page.get_by_text("Verdict")).to_be_visible()
+    assert await page.evaluate("window.pwned") is None
+    written = "'script:not([src]), [onerror], a[href^=javascript], img[src=x]'"
+    assert await page.evaluate(f"document.querySelectorAll({written}).length") == 0
+
+
+async def test_a_reader_goes_from_the_runs_to_the_end_of_a_replay_by_keys(page: Page) -> None:
+    await page.goto("/")
+    await expect(page.get_by_role("link", name="demo")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_text("iteration 2, rollout 7/16").first).to_be_visible()
+    await page.goto(f"/{LIST}?outcome=success")
+    # Only the address changes at once: the page that was there takes keys until the list is fetched.
+    await expect(page.locator("#crumbs strong")).to_have_text("iteration 1, rollout")
+    await expect(page.locator("tbody a.row")).to_have_count(1)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#crumbs strong")).to_have_text(SUCCESS)
+    await expect(page.locator(".feedback")).to_have_text("no action in Click the button.")
+    await page.keyboard.press("ArrowRight")
+    await expect(page.locator(".action")).to_contain_text("click_id")
+    await expect(page.locator(".mark.chosen")).to_be_visible()
+    assert await page.locator(".shot img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 160
+    await page.keyboard.press("End")
+    await expect(page.get_by_text("reward is 1")).to_be_visible()
+    assert page.url.endswith(f"{LIST}/{SUCCESS}?outcome=success&step=2")
+    await page.keyboard.press("Escape")
+    await expect(page.locator("tbody a.row")).to_have_count(1)

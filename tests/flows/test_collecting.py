@@ -1,0 +1,177 @@
+"""Rollout and evaluation against a real Chromium and a stand-in for vLLM: nothing is played twice, nothing is lost."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+
+import httpx
+import pytest
+from stand_in_model import StandInModel, running_model
+
+from agent.store import TrajectoryStore
+from flows.config import LoopConfig, load_config
+from flows.evaluate import evaluate_stage
+from flows.failures import read_failures
+from flows.judge import judge_stage, read_verdicts
+from flows.processes import ProcessId, process_id
+from flows.progress import read_progress
+from flows.publishing import StageError
+from flows.rollout import rollout_stage
+from flows.run_folder import RunFolder, Stage
+from flows.service_specs import BROWSER, socket_path
+from flows.supervisor import ServiceStatus, SupervisorStatus, status_file
+from flows.task_history import read_outcomes
+from training.checkpoints import import_policy
+
+pytestmark = pytest.mark.browser
+START_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def browsers() -> Generator[str]:
+    """The address of a real browser service."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "browser_service.cli", "up", "--port", str(port), "--slots", "2"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as service:
+        deadline = time.monotonic() + START_S
+        while not _is_ready(f"http://127.0.0.1:{port}/readyz"):
+            assert time.monotonic() < deadline and service.poll() is None, "the browser service did not start"
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+        service.terminate()
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(url, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+@pytest.fixture
+def folder(write_config) -> RunFolder:
+    """A run with its first policy, two groups of two single clicks per iteration."""
+    config = load_config(write_config(), ["environment.domains=[click-test]"])
+    folder = RunFolder.create("small", config)
+    import_policy(config.policy.model, folder.policies)
+    return folder
+
+
+@pytest.fixture
+def model(folder: RunFolder, browsers: str) -> Generator[StandInModel]:
+    """The stand-in for vLLM where the run expects it, and the file that says where the browsers are."""
+    supervised(folder.config, browsers, process_id(os.getpid()))
+    with running_model(socket_path(folder.config.services.state_dir)) as state:
+        yield state
+
+
+def supervised(config: LoopConfig, browsers: str, supervisor: ProcessId | None) -> None:
+    assert supervisor is not None
+    status = SupervisorStatus(supervisor=supervisor, services=[ServiceStatus(name=BROWSER, address=browsers, log="")])
+    config.services.state_dir.mkdir(parents=True, exist_ok=True)
+    status_file(config.services.state_dir).write_text(status.model_dump_json())
+
+
+def written(folder: RunFolder, stage: Stage) -> dict[str, int]:
+    paths = folder.stage_dir(1, stage).glob("*/trajectory.json")
+    return {path.parent.name: path.stat().st_mtime_ns for path in paths}
+
+
+async def test_a_rollout_is_collected_once_and_judged(folder: RunFolder, model: StandInModel) -> None:
+    report = await rollout_stage(folder, 1)
+    before, asked = written(folder, Stage.ROLLOUT), model.completions
+
+    again = await rollout_stage(folder, 1)
+    judged = await judge_stage(folder, 1)
+
+    assert report.counts == {"trajectories": 4, "failed": 0, "rounds": 1}
+    assert again.counts["rounds"] == 0
+    assert written(folder, Stage.ROLLOUT) == before and model.completions == asked
+    assert sorted(name.rpartition("-")[2] for name in before) == ["m00", "m00", "m01", "m01"]
+    assert all(name.startswith("i0001-click-test.") for name in before)
+    assert judged.metrics["success_rate"] == 1.0 and judged.metrics["judged"] == 4
+    assert {"allocate", "navigate", "model", "act", "settle", "observe", "judge"} <= {
+        name.removeprefix("phase_s_mean/") for name in judged.metrics
+    }
+    assert report.metrics["wasted_attempts"] == report.metrics["policy_age_max"] == 0
+    assert report.metrics["bytes_per_step"] > 0
+    assert [outcome.attempts for outcome in read_outcomes(folder.stage_dir(1, Stage.JUDGE))] == [2, 2]
+    assert not list(folder.stage_dir(1, Stage.ROLLOUT).glob("*/steps.jsonl"))
+    assert model.published == ["unproved small:0", "small:0"]
+    progress = read_progress(folder.stage_dir(1, Stage.ROLLOUT))
+    assert (progress.done, progress.total) == (4, 4)
+
+
+async def test_only_what_is_missing_is_played_again(folder: RunFolder, model: StandInModel) -> None:
+    await rollout_stage(folder, 1)
+    before = written(folder, Stage.ROLLOUT)
+    lost = sorted(before)[1]
+    (folder.stage_dir(1, Stage.ROLLOUT) / lost / "trajectory.json").unlink()
+
+    await rollout_stage(folder, 1)
+
+    after = written(folder, Stage.ROLLOUT)
+    assert after.pop(lost) != before.pop(lost)
+    assert after == before
+
+
+async def test_a_restarted_model_server_gets_the_policy_again(folder: RunFolder, model: StandInModel) -> None:
+    model.restart_at = 2
+
+    report = await rollout_stage(folder, 1)
+
+    assert report.counts == {"trajectories": 4, "failed": 0, "rounds": 2}
+    assert model.published == ["unproved small:0", "small:0"] * 2
+    trajectories = list(TrajectoryStore(folder.stage_dir(1, Stage.ROLLOUT)))
+    assert {trajectory.policy_version for trajectory in trajectories} == {0}
+    codes = {failed.failure.code for failed in read_failures(folder.stage_dir(1, Stage.ROLLOUT) / "failures.jsonl")}
+    assert codes <= {"MODEL_GONE", "POLICY_CHANGED"} and codes
+
+
+async def test_an_episode_that_keeps_breaking_is_stored_as_broken_and_never_judged(
+    folder: RunFolder, model: StandInModel
+) -> None:
+    model.status = 500
+
+    report = await evaluate_stage(folder, 0)
+
+    assert report.counts == {"trajectories": 3, "failed": 3, "unjudged": 3, "rounds": 1}
+    assert "success_rate" not in report.metrics
+    directory = folder.stage_dir(0, Stage.EVALUATE)
+    attempts = [failed.attempt for failed in read_failures(directory / "failures.jsonl")]
+    assert sorted(attempts) == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+    assert all(verdict.reward is None for verdict in read_verdicts(directory))
+
+
+async def test_attempts_of_an_earlier_process_are_counted_on(folder: RunFolder, model: StandInModel) -> None:
+    model.status = 500
+    await evaluate_stage(folder, 0)
+    directory = folder.stage_dir(0, Stage.EVALUATE)
+    name = TrajectoryStore(directory).ids()[0]
+    (directory / name / "trajectory.json").unlink()
+    model.status = 200
+
+    await evaluate_stage(folder, 0)
+
+    assert TrajectoryStore(directory).read(name).attempt == 4
+    line = json.loads((directory / "failures.jsonl").read_text().splitlines()[0])
+    assert line["failure"]["code"] == "MODEL_ERROR"
+
+
+async def test_a_lost_service_that_nobody_supervises_ends_the_stage_with_a_sentence(
+    folder: RunFolder, browsers: str
+) -> None:
+    supervised(folder.config, browsers, ProcessId(pid=os.getpid(), started=1))
+
+    with pytest.raises(
+        StageError, match=r"vLLM is down and nothing supervises it .*; `rl-loop resume small` starts it"
+    ):
+        await rollout_stage(folder, 1)
+
+    assert folder.next_stage() is not None and not folder.is_done(1, Stage.ROLLOUT)

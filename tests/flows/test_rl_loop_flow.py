@@ -1,0 +1,85 @@
+"""The flow under a real Prefect server: the run folder decides, Prefect shows."""
+
+import asyncio
+from collections.abc import Generator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import TaskRun
+from prefect.flow_engine import run_flow_async
+from prefect.states import State
+from prefect.testing.utilities import prefect_test_harness
+
+from flows.config import LoopConfig
+from flows.errors import ServicesError
+from flows.prefect_plugin import full_name
+from flows.rl_loop import rl_loop
+from flows.run_folder import RunFolder, Stage, StageReport
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:unclosed:ResourceWarning"
+)  # Prefect leaves its clients to the collector
+
+
+@pytest.fixture(scope="module", autouse=True)
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
+    """A Prefect server with an empty database, for this file."""
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+async def task_runs(flow_run_id: UUID) -> list[TaskRun]:
+    async with get_client() as client:
+        return await client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id])))
+
+
+async def run_flow(config_file: Path, run: str) -> State:
+    state = await run_flow_async(rl_loop, parameters={"config": str(config_file), "run": run}, return_type="state")
+    assert isinstance(state, State)
+    return state
+
+
+async def test_finished_stages_are_skipped_and_nothing_runs_twice(write_config, config: LoopConfig) -> None:
+    folder = RunFolder.create("small", config)
+    for iteration, stage in folder.schedule():
+        folder.finish(StageReport(stage=stage, iteration=iteration, seconds=1.0, metrics={"success_rate": 0.25}))
+    before = {path: path.stat().st_mtime_ns for path in folder.root.glob("iterations/*/*/done.json")}
+
+    state = await run_flow(write_config(), "small")
+
+    assert state.is_completed(), state
+    assert await state.result() == str(folder.root)
+    assert {path: path.stat().st_mtime_ns for path in folder.root.glob("iterations/*/*/done.json")} == before
+    assert state.state_details.flow_run_id is not None
+    await asyncio.sleep(2)  # task states reach the server in the background
+    runs = await task_runs(state.state_details.flow_run_id)
+    assert len(runs) == 8
+    assert {run.state_name for run in runs} == {"Skipped"}
+    assert folder.record().prefect_flow_runs == [str(state.state_details.flow_run_id)]
+    assert (folder.root / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+async def test_without_services_the_flow_fails_with_a_sentence(write_config, config: LoopConfig) -> None:
+    state = await run_flow(write_config(), "alone")
+
+    assert state.is_failed()
+    with pytest.raises(ServicesError, match=r"no services were started from .*; run `rl-loop up` first"):
+        await state.result()
+    folder = RunFolder.open(config.runs_dir / "alone")
+    assert folder.next_stage() is not None and folder.next_stage().stage is Stage.EVALUATE  # ty: ignore[missing-union-attribute]
+    assert folder.writer() is None
+
+
+async def test_a_run_that_is_being_written_is_refused(write_config, config: LoopConfig) -> None:
+    with RunFolder.create("busy", config).lock():
+        state = await run_flow(write_config(), "busy")
+
+    assert state.is_failed() and "run busy is being written by process" in (state.message or "")
+
+
+def test_a_deployment_name_without_a_slash_is_completed() -> None:
+    assert full_name("rl-loop") == "rl-loop/rl-loop"
+    assert full_name("a/b") == "a/b"

@@ -1,0 +1,121 @@
+"""What MLflow gets: each committed stage once, whatever crash came in between; and nothing that is lost when it is away."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from agent.store import TrajectoryStore
+from agent.types import StopReason, Task, Trajectory, Verdict
+from flows import tracking
+from flows.config import LoopConfig
+from flows.run_folder import RunFolder, Stage, StageReport
+from flows.sample_page import choose_samples, render
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:unclosed:ResourceWarning"
+)
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> MlflowClient:
+    """MLflow on a database of its own, without a server; making its tables takes seconds."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    client = tracking.connect(f"sqlite:///{folder}/mlflow.db")
+    client.create_experiment(tracking.EXPERIMENT, artifact_location=(folder / "artifacts").as_uri())
+    return client
+
+
+@pytest.fixture
+def folder(config: LoopConfig) -> RunFolder:
+    """A run with one evaluation of two trajectories, one of them successful."""
+    folder = RunFolder.create("small", config)
+    directory = folder.stage_dir(0, Stage.EVALUATE)
+    store = TrajectoryStore(directory)
+    verdicts: list[Verdict] = []
+    for member, reward in enumerate((0.0, 1.0)):
+        trajectory = Trajectory(
+            id=f"e0000-click-test.1000000-m{member:02d}",
+            task=Task(id="click-test.1000000", environment="miniwob", domain="click-test", seed=1_000_000),
+            goal="Click the <button>.",
+            group="e0000-click-test.1000000",
+            member=member,
+            iteration=0,
+            steps=(),
+            stop=StopReason.DONE,
+        )
+        store.write(trajectory, {})
+        verdicts.append(Verdict(trajectory_id=trajectory.id, reward=reward, judge="verifier"))
+    (directory / "verdicts.jsonl").write_text("".join(f"{verdict.model_dump_json()}\n" for verdict in verdicts))
+    folder.finish(
+        StageReport(stage=Stage.EVALUATE, iteration=0, seconds=3.0, metrics={"success_rate": 0.5, "judged": 2})
+    )
+    return folder
+
+
+def history(client: MlflowClient, run_id: str, metric: str) -> list[tuple[int, float]]:
+    return [(point.step, point.value) for point in client.get_metric_history(run_id, metric)]
+
+
+def test_a_stage_is_logged_once_even_when_the_marker_was_lost(client: MlflowClient, folder: RunFolder) -> None:
+    run_id = tracking.create_run(client, folder)
+    (report,) = folder.reports()
+    marker = folder.stage_dir(0, Stage.EVALUATE) / "logged.json"
+
+    for _ in range(2):
+        tracking.log_stage(client, run_id, folder, report)
+        marker.unlink()
+        tracking.log_stage(client, run_id, folder, report)
+
+    assert history(client, run_id, "evaluate/success_rate") == [(0, 0.5)]
+    assert history(client, run_id, "time/evaluate_s") == [(0, 3.0)]
+    shown = {Path(item.path).name for item in client.list_artifacts(run_id, "samples/evaluate/0000")}
+    assert {f"e0000-click-test.1000000-m{member:02d}.html" for member in (0, 1)} <= shown
+    parameters = client.get_run(run_id).data.params
+    assert parameters["rollout.group_size"] == "2" and not any(key.startswith("services") for key in parameters)
+
+
+def test_a_run_whose_id_was_not_written_down_is_found_by_its_tag(client: MlflowClient, folder: RunFolder) -> None:
+    run_id = tracking.create_run(client, folder)
+
+    assert tracking.find_run(client, folder) == run_id
+
+
+def test_metrics_of_two_stages_never_share_a_name() -> None:
+    rollout = StageReport(
+        stage=Stage.ROLLOUT, iteration=1, seconds=1, counts={"trajectories": 4, "failed": 0, "rounds": 1}
+    )
+    judge = StageReport(stage=Stage.JUDGE, iteration=1, seconds=1, metrics={"episodes": 4, "failures": 0, "steps": 9})
+
+    assert not tracking.metrics_of(rollout).keys() & tracking.metrics_of(judge).keys()
+
+
+async def test_mlflow_being_away_is_a_warning(folder: RunFolder, caplog: pytest.LogCaptureFixture) -> None:
+    tracker = tracking.Tracker(folder)
+    with caplog.at_level(logging.WARNING):
+        tracker.start()
+        tracker.wake()
+        await tracker.close("FINISHED")
+
+    assert "MLflow could not be written" in caplog.text
+    assert folder.record().mlflow_run_id is None
+    assert (folder.root / "learning_curve.png").exists()
+
+
+def test_a_sample_page_shows_text_as_text(folder: RunFolder) -> None:
+    store = TrajectoryStore(folder.stage_dir(0, Stage.EVALUATE))
+    no_image: Callable[[str], bytes] = lambda sha256: b""  # noqa: E731
+    page = render(store.read(store.ids()[0]), None, no_image)
+
+    assert "Click the &lt;button&gt;." in page and "not judged" in page
+
+
+def test_samples_are_failures_first_but_not_only(folder: RunFolder) -> None:
+    store = TrajectoryStore(folder.stage_dir(0, Stage.EVALUATE))
+    ids = store.ids()
+    won = {ids[1]: Verdict(trajectory_id=ids[1], reward=1.0, judge="verifier")}
+
+    assert [sample.id for sample in choose_samples(store, won, 2)] == ids
+    assert [sample.id for sample in choose_samples(store, {}, 1)] == [ids[0]]

@@ -1,0 +1,170 @@
+"""Looking after a finished run: export, compaction, the doctor's eyes, and files of tasks from the command line."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from agent.store import TrajectoryStore
+from agent.types import Answer, Completion, Failure, Step, StopReason, Task, Trajectory, Verdict
+from browser_service.models import ClickId, Observation, Screenshot, Viewport
+from flows.checkup import findings
+from flows.cli import main
+from flows.config import LoopConfig
+from flows.export import SCHEMA, export_run
+from flows.judge import VERDICTS
+from flows.plan import plan
+from flows.run_folder import RunFolder, RunFolderError, Stage, StageReport
+from flows.upkeep import compact_run
+
+PICTURE = b"a picture"
+Run = Callable[..., tuple[int, str, str]]
+
+
+def played(name: str, task: Task, *, group: str, member: int, failure: Failure | None = None) -> Trajectory:
+
+    shot = Screenshot(sha256=hashlib.sha256(PICTURE).hexdigest(), media_type="image/png", width=1, height=1)
+    page = Observation(url="http://a/", title="A", viewport=Viewport(), screenshot=shot)
+    said = Completion(text="click(1)", prompt_token_ids=(1, 2, 3), token_ids=(4, 5), logprobs=(-0.5, -0.25))
+    actions = (ClickId(id=1), Answer(text="42"))
+    steps = tuple(Step(index=n, observation=page, completion=said, action=action) for n, action in enumerate(actions))
+    return Trajectory(
+        id=name,
+        task=task,
+        goal="Find it.",
+        group=group,
+        member=member,
+        iteration=0,
+        steps=() if failure else steps,
+        stop=StopReason.FAILED if failure else StopReason.ANSWERED,
+        answer=None if failure else "42",
+        failure=failure,
+        policy_version=0,
+    )
+
+
+@pytest.fixture
+def folder(config: LoopConfig) -> RunFolder:
+    """A run with one finished evaluation: a success, a failed try, and an episode that broke."""
+
+    folder = RunFolder.create("a", config)
+    directory = folder.stage_dir(0, Stage.EVALUATE)
+    store = TrajectoryStore(directory)
+    broken = Failure(side="infra", code="BROWSER_CRASHED", message="gone", retryable=True)
+    verdicts = []
+    for slot, reward in zip(plan(folder, 0, Stage.EVALUATE), (1.0, 0.0, None), strict=True):
+        failure = broken if reward is None else None
+        one = played(slot.trajectory_id, slot.task, group=slot.group, member=slot.member, failure=failure)
+        store.write(one, {hashlib.sha256(PICTURE).hexdigest(): PICTURE})
+        verdicts.append(Verdict(trajectory_id=one.id, reward=reward, judge="verifier"))
+    (directory / VERDICTS).write_text("".join(f"{verdict.model_dump_json()}\n" for verdict in verdicts))
+    folder.finish(StageReport(stage=Stage.EVALUATE, iteration=0, seconds=1.0))
+    return folder
+
+
+@pytest.fixture
+def rl_loop(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The command in this process: status, output, errors."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["rl-loop", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        code = ended.value.code
+        return (code if isinstance(code, int) else 0, *capsys.readouterr())
+
+    return run
+
+
+def told(folder: RunFolder, check: str) -> tuple[bool, str]:
+    [finding] = [finding for finding in findings(folder.root) if finding.check == check]
+    return finding.ok, finding.text
+
+
+def test_a_parquet_file_has_a_row_per_step_with_webgyms_fields(folder: RunFolder, tmp_path: Path) -> None:
+    assert export_run(folder, tmp_path / "a.parquet", pictures=True) == 5
+    rows = pq.read_table(tmp_path / "a.parquet").to_pylist()
+    assert len(rows) == 5 and set(rows[0]) == {*SCHEMA, "image_bytes"}
+    by_reward = {row["reward"]: row for row in rows if row["step"] != 0}
+    success, broken = by_reward[1.0], by_reward[None]
+    task = json.loads((folder.stage_dir(0, Stage.EVALUATE) / "plan.jsonl").read_text().splitlines()[0])["task"]
+    assert success["task_id"] == task["id"] and success["domain"] == task["domain"]
+    assert (success["task_name"], success["raw_response"], success["answer"]) == ("Find it.", "click(1)", "42")
+    assert json.loads(success["action"]) == {"kind": "answer", "text": "42"}
+    assert success["token_ids"] == [4, 5] and success["logprobs"] == [-0.5, -0.25] and success["prompt_tokens"] == 3
+    assert success["image_bytes"] == PICTURE
+    assert [row["same_as_next_screenshot"] for row in rows[:2]] == [True, None]
+    assert (broken["step"], broken["failure"], broken["stop"]) == (None, "infra/BROWSER_CRASHED", "failed")
+
+
+def test_export_and_compaction_as_commands(rl_loop: Run, folder: RunFolder, tmp_path: Path) -> None:
+    before = export_run(folder, tmp_path / "before.parquet")
+    status, out, _ = rl_loop("compact", folder.root)
+    assert status == 0 and "iterations/0000/evaluate: 3 trajectories, 7 files -> 4" in out
+    status, out, _ = rl_loop("export", folder.root, "--out", tmp_path / "after.parquet")
+    assert status == 0 and out.startswith(f"{before} rows in ")
+    assert pq.read_table(tmp_path / "after.parquet") == pq.read_table(tmp_path / "before.parquet")
+    assert told(folder, "trajectories") == (True, "3 trajectories and their 1 pictures can be read")
+    status, _, error = rl_loop("export", folder.root, "--out", tmp_path / "none" / "x.parquet")
+    assert status == 1 and "cannot be written" in error and error.count("\n") == 1
+
+
+def test_an_unfinished_stage_and_a_run_that_is_written_are_left_alone(folder: RunFolder) -> None:
+    store = TrajectoryStore(folder.stage_dir(1, Stage.ROLLOUT))
+    task = Task(id="t", environment="miniwob")
+    store.write(played("i0001-t-m00", task, group="g", member=0), {})
+    with folder.lock(), pytest.raises(RunFolderError, match="is being written"):
+        list(compact_run(folder))
+    assert [path.name for path, _ in compact_run(folder)] == ["evaluate"]
+    assert (store.root / "i0001-t-m00" / "trajectory.json").exists()
+
+
+def test_the_doctor_tells_leftovers_without_alarm(folder: RunFolder) -> None:
+    TrajectoryStore(folder.stage_dir(1, Stage.ROLLOUT)).begin("i0001-x-m00")
+    ok, text = told(folder, "trajectories")
+    assert ok and text.endswith(
+        "left over: 1 half-played episodes; `rl-loop compact a` removes those of finished stages"
+    )
+
+
+def test_the_doctor_misses_what_was_planned_and_wonders_at_what_was_not(folder: RunFolder) -> None:
+    directory = folder.stage_dir(0, Stage.EVALUATE)
+    names = TrajectoryStore(directory).ids()
+    (directory / names[0] / "trajectory.json").unlink()
+    (directory / names[1]).rename(directory / "stranger")
+    ok, text = told(folder, "trajectories")
+    assert not ok
+    assert f"{names[0]} is missing although the stage is finished" in text
+    assert "stranger was never planned; delete this folder" in text and "delete this copy" in text
+    assert not told(folder, "verdicts")[0]
+
+
+def test_the_doctor_counts_verdicts(folder: RunFolder) -> None:
+    assert told(folder, "verdicts") == (True, "3 verdicts, one per trajectory of each judged stage")
+    path = folder.stage_dir(0, Stage.EVALUATE) / VERDICTS
+    path.write_text(path.read_text() * 2)
+    ok, text = told(folder, "verdicts")
+    assert not ok and "not one on each of the 3 trajectories" in text
+    path.write_text("{")
+    assert "judges again" in told(folder, "verdicts")[1]
+
+
+def test_files_of_tasks_are_checked_and_converted(rl_loop: Run, tmp_path: Path) -> None:
+    source, out, rejected = tmp_path / "train.jsonl", tmp_path / "out.json", tmp_path / "rejected"
+    good = {"task_id": 1, "task_name": "Look.", "website": "a.example", "difficulty": 4}
+    source.write_text("".join(f"{json.dumps(row)}\n" for row in (good, {"task_id": "../x"}, good | {"task_id": 2})))
+    status, shown, error = rl_loop("tasks", "check", source, "--rejected", rejected)
+    assert status == 1 and shown == "2 tasks on 1 sites; by difficulty 4: 2\n"
+    assert error.splitlines() == ["line 2: website: missing", f"rl-loop: 1 rows of {source} are no tasks"]
+    assert rejected.read_text() == "2\twebsite: missing\n"
+    assert rl_loop("tasks", "convert", source, out, "--to", "dashboard")[:2] == (
+        0,
+        f"2 tasks in {out}, 1 rows left out\n",
+    )
+    assert [row["id"] for row in json.loads(out.read_text())] == ["1", "2"]
+    assert rl_loop("tasks", "check", out)[0] == 0
+    assert rl_loop("tasks", "check", tmp_path / "none")[2] == f"rl-loop: there is no task file {tmp_path / 'none'}\n"

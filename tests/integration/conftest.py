@@ -1,0 +1,49 @@
+"""One stack for all tests here: started once, stopped at the end, and then nothing of it may be left."""
+
+from collections.abc import Generator
+from pathlib import Path
+
+import psutil
+import pytest
+from real_stack import Stack, write_config
+
+from flows.processes import marked, stop
+
+SERVICES = ("vllm", "prefect", "worker", "mlflow", "browser")
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Generator[Stack]:
+    """The services of `rl-loop up` on free ports; `rl-loop down` in the end."""
+    home = tmp_path_factory.mktemp("stack")
+    stack = Stack(home, write_config(home))
+    state_dir = stack.loop.services.state_dir
+    try:
+        up = stack.rl_loop("up", "-c", stack.config)
+        assert up.status == 0, up.out
+        for name in SERVICES:
+            assert f"{name} is ready" in up.out
+        yield stack
+        supervisor = psutil.Process(stack.status().supervisor.pid)
+        family = [supervisor, *supervisor.children(recursive=True)]
+        assert any("chromium" in process.name() or "chrome" in process.name() for process in family), family
+        down = stack.rl_loop("down", "-c", stack.config)
+        assert down.status == 0 and down.out == f"stopped {', '.join(SERVICES)}\n", down.out
+        assert [process for process in family if is_alive(process)] == []
+        assert marked(state_dir) == []
+    finally:
+        stop(marked(state_dir), term_s=0)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it still does anything; a dead one that its new parent has not yet taken note of (a zombie) does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.fixture
+def runs(stack: Stack) -> Path:
+    """Where the runs are."""
+    return stack.loop.runs_dir

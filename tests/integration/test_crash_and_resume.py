@@ -1,0 +1,97 @@
+"""`kill -9` of the flow in the middle of each stage, and of the update while it writes: a resume finishes the run."""
+
+from pathlib import Path
+
+import pytest
+from real_stack import Running, Stack, collected, kill_flow, served_version, updates_of, wait_until
+from run_invariants import Digests, check_finished, check_unchanged, finished_files
+
+from flows.prefect_api import PrefectServer
+from flows.run_folder import Stage, StageKey
+from flows.service_specs import PREFECT
+from training.checkpoints import versions
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1_800)]
+
+
+def kill_while_collecting(command: Running, root: Path, iteration: int, stage: Stage) -> Digests:
+    """Kill the flow under Prefect when a stage has its first trajectories. Returns what was finished by then."""
+    wait_until(f"{stage} {iteration}", lambda: collected(root, iteration, stage), during=command)
+    kill_flow(root)
+    before = finished_files(root)
+    assert not (root / "iterations" / f"{iteration:04d}" / stage / "done.json").exists(), "killed too late"
+    ended = command.wait()
+    assert ended.status == 1 and f"`rl-loop resume {root.name}` goes on" in " ".join(ended.out.split()), ended.out
+    return before
+
+
+def test_the_flow_is_killed_in_each_stage(stack: Stack, runs: Path) -> None:
+    root = runs / "killed"
+    resume = ("resume", "killed", "-c", stack.config)
+
+    with stack.started("run", stack.config, "iterations=1", "--name", "killed") as command:
+        before = kill_while_collecting(command, root, 0, Stage.EVALUATE)
+    with stack.started(*resume) as command:
+        before = kill_while_collecting(command, root, 1, Stage.ROLLOUT) | before
+    check_unchanged(before, root)
+
+    judging = stack.rl_loop(*resume, "--no-prefect", failpoint="judge.before_done:kill")
+    assert judging.status == -9, judging.out
+    before = check_unchanged(before, root)
+    assert stack.folder("killed").next_stage() == StageKey(1, Stage.JUDGE)
+
+    with stack.started(*resume, "--no-prefect", failpoint="update.before_write:sleep=600") as command:
+        log = root / "logs" / "update-0001.log"
+        wait_until("training", lambda: log.exists() and "training on" in log.read_text(), during=command)
+        assert len(updates_of(root)) == 1 and kill_flow(root) == command.pid
+        wait_until("the end of the orphaned update", lambda: not updates_of(root))
+    before = check_unchanged(before, root)
+    assert stack.folder("killed").next_stage() == StageKey(1, Stage.POLICY_UPDATE)
+
+    with stack.started(*resume) as command:
+        before = kill_while_collecting(command, root, 1, Stage.EVALUATE) | before
+    retry_in_prefect(stack, stack.folder("killed").record().prefect_flow_runs[-1])
+    check_unchanged(before, root)
+    check_finished(stack, "killed")
+
+
+def retry_in_prefect(stack: Stack, flow_run_id: str) -> None:
+    """What the retry button of Prefect's page does, waited for."""
+    retried = stack.prefect("flow-run", "retry", flow_run_id)
+    assert retried.status == 0, retried.out
+    with PrefectServer(stack.status().service(PREFECT).address) as server:
+        wait_until("the end of the retry", lambda: server.read(flow_run_id).is_over, every_s=0.5)
+        assert server.read(flow_run_id).state == "COMPLETED", server.read(flow_run_id)
+
+
+def test_update_and_publish_are_killed_half_way(stack: Stack, runs: Path) -> None:
+    root = runs / "half"
+    policies = root / "policies"
+    start = ("run", stack.config, "iterations=1", "evaluate.tasks=2", "--name", "half", "--no-prefect")
+    resume = ("resume", "half", "-c", stack.config, "--no-prefect")
+
+    publishing = stack.rl_loop(*start, failpoint="publish.after_reload:kill")
+    assert publishing.status == -9, publishing.out
+    assert served_version(stack) == "unproved half:0"
+
+    half_a_file = stack.rl_loop(*resume, failpoint="checkpoint.half_file:kill")
+    assert half_a_file.status == 1, half_a_file.out
+    assert "the update of iteration 1 ended with status -9" in half_a_file.out
+    assert versions(policies) == [0] and list(policies.glob("v0001.partial-*/model.safetensors"))
+    before = finished_files(root)
+
+    not_reported = stack.rl_loop(*resume, failpoint="checkpoint.after_rename:kill")
+    assert not_reported.status == 1, not_reported.out
+    assert versions(policies) == [0, 1]
+    before = check_unchanged(before, root)
+
+    restarts = stack.status().service("vllm").restarts
+    with stack.started(*resume, failpoint="publish.after_reload:sleep=5") as command:
+        wait_until("the reload", lambda: served_version(stack) == "unproved half:1", during=command)
+        stack.service("vllm").kill()
+        finished = command.wait()
+    assert finished.status == 0, finished.out
+    assert "vLLM was lost while half:1 was published (try 1)" in finished.out
+    assert stack.status().service("vllm").restarts == restarts + 1
+    check_unchanged(before, root)
+    check_finished(stack, "half")

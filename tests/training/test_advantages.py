@@ -1,0 +1,84 @@
+"""Advantages: worked numbers, and what must hold for any rewards."""
+
+from typing import Literal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stored_rollouts import make_trajectory
+
+from agent.types import Completion
+from browser_service.models import ClickId, Screenshot
+from training.advantages import format_errors, group_advantages, repeats, shaped_reward
+
+# Hundredths, as judges give them: groups are then either constant or clearly spread.
+rewards = st.lists(st.integers(0, 100).map(lambda n: n / 100), min_size=2, max_size=16).map(np.array)
+
+
+def test_one_success_in_four_is_the_worked_example() -> None:
+    group = np.array([1.0, 0, 0, 0])
+    assert group_advantages(group, scale="none", epsilon=1e-4).tolist() == [0.75, -0.25, -0.25, -0.25]
+    assert group_advantages(group, scale="std", epsilon=1e-12) == pytest.approx([1.5, -0.5, -0.5, -0.5])
+
+
+def test_one_success_in_two() -> None:
+    assert group_advantages(np.array([1.0, 0.0]), scale="std", epsilon=1e-12) == pytest.approx([0.5**0.5, -(0.5**0.5)])
+
+
+def test_a_single_trajectory_has_nothing_to_be_compared_with() -> None:
+    with pytest.raises(ValueError, match="at least two"):
+        group_advantages(np.array([1.0]), scale="std", epsilon=1e-4)
+
+
+@given(rewards, st.floats(-10, 10), st.sampled_from(["std", "none"]))
+def test_shifting_all_rewards_changes_nothing(group: np.ndarray, shift: float, scale: Literal["std", "none"]) -> None:
+    moved = group_advantages(group + shift, scale=scale, epsilon=1e-4)
+    assert moved == pytest.approx(group_advantages(group, scale=scale, epsilon=1e-4), abs=1e-9)
+
+
+@given(rewards, st.floats(0.1, 10))
+def test_stretching_all_rewards_changes_nothing_with_std(group: np.ndarray, factor: float) -> None:
+    stretched = group_advantages(group * factor, scale="std", epsilon=1e-12)
+    assert stretched == pytest.approx(group_advantages(group, scale="std", epsilon=1e-12), abs=1e-3)
+
+
+@given(rewards)
+def test_advantages_sum_to_zero_and_keep_the_order(group: np.ndarray) -> None:
+    advantages = group_advantages(group, scale="std", epsilon=1e-4)
+    assert advantages.sum() == pytest.approx(0, abs=1e-9)
+    order = np.argsort(group, kind="stable")
+    assert (np.diff(advantages[order]) >= 0).all()
+
+
+@given(st.integers(0, 100), st.integers(2, 16))
+def test_a_group_without_spread_gives_zeros(reward: int, size: int) -> None:
+    group = np.full(size, reward / 100)
+    assert group_advantages(group, scale="std", epsilon=1e-4) == pytest.approx(np.zeros(size), abs=1e-9)
+
+
+def test_penalties_lower_the_reward_and_are_clipped() -> None:
+    worked = shaped_reward(1.0, format_errors=1, repeats=2, format_penalty=0.05, repetition_penalty=0.05)
+    assert worked == pytest.approx(0.85)
+    assert shaped_reward(0.0, format_errors=9, repeats=0, format_penalty=0.5, repetition_penalty=0) == -1.0
+
+
+def test_repeats_count_the_same_action_on_the_same_picture_only() -> None:
+    completion = Completion(text="click(1)", token_ids=(1,), logprobs=(-1.0,))
+    trajectory = make_trajectory("t", [completion] * 5)
+    seen = ["a", "a", "a", "b", "b"]
+    actions = [ClickId(id=1), ClickId(id=1), ClickId(id=2), ClickId(id=2), None]
+    steps = tuple(
+        step.model_copy(
+            update={
+                "action": action,
+                "observation": step.observation.model_copy(
+                    update={"screenshot": Screenshot(sha256=sha256, media_type="image/png", width=1, height=1)}
+                ),
+            }
+        )
+        for step, sha256, action in zip(trajectory.steps, seen, actions, strict=True)
+    )
+    played = trajectory.model_copy(update={"steps": steps})
+    assert repeats(played) == 1
+    assert format_errors(played) == 1

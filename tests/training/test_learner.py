@@ -1,0 +1,169 @@
+"""The learner against a plain forward pass, and what its steps do to the probabilities they were given."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from stored_rollouts import Rollout
+
+from training.config import UpdateConfig
+from training.errors import ModelError
+from training.learner import StoredStepsTrainer, learn, make_optimizer, trainer_for
+from training.minibatches import Microbatch, Plan
+from training.models import LoadedPolicy, collate, load_policy, pick_device, score
+from training.optimizer_state import load_optimizer, save_optimizer
+from training.samples import Sample
+
+MakeSamples = Callable[..., list[Sample]]
+CONFIG = UpdateConfig(learning_rate=1e-3, minibatches=1, micro_batch_size=8, gradient_checkpointing=False)
+
+
+def weights(policy: LoadedPolicy) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in policy.model.state_dict().items()}
+
+
+def largest_change(before: dict[str, torch.Tensor], policy: LoadedPolicy) -> float:
+    after = policy.model.state_dict()
+    return max((after[name] - tensor).abs().max().item() for name, tensor in before.items())
+
+
+def trainer_of(
+    policy: LoadedPolicy, samples: list[Sample], rollout: Rollout, config: UpdateConfig
+) -> StoredStepsTrainer:
+    whole = Plan([Microbatch(tuple(range(len(samples))), sum(len(one.token_ids) for one in samples))], 1)
+    optimizer = make_optimizer(policy.model, config)
+    return trainer_for(policy, samples, rollout.store.image, whole, config, optimizer, global_step=0)
+
+
+def test_logprobs_equal_a_plain_forward_pass_token_for_token(
+    policy: LoadedPolicy, make_samples: MakeSamples, filled: Rollout
+) -> None:
+    samples = make_samples()
+    assert len({len(sample.prompt_token_ids) for sample in samples}) > 4, "prompts of one length would not be padded"
+    assert {bool(sample.images) for sample in samples} == {True, False}
+    trainer = trainer_of(policy, samples, filled, CONFIG)
+    batch = collate(policy, samples, filled.store.image)
+    logprobs, _, _ = super(StoredStepsTrainer, trainer)._get_per_token_logps_and_entropies(
+        policy.model,
+        torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1),
+        torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1),
+        batch["completion_ids"].size(1),
+        **{name: batch[name] for name in ("pixel_values", "image_grid_thw", "num_images", "mm_token_type_ids")},
+    )
+    plain = score(policy, samples, filled.store.image)
+    for row, sample, expected in zip(logprobs, samples, plain, strict=True):
+        assert row[: len(sample.token_ids)].tolist() == pytest.approx(expected, abs=1e-4)
+
+
+def test_pictures_matter(policy: LoadedPolicy, make_samples: MakeSamples, filled: Rollout) -> None:
+    seen, other, *_ = [sample for sample in make_samples() if sample.images]
+    swapped = replace(seen, images=other.images)
+    (with_own,), (with_other,) = (score(policy, [one], filled.store.image) for one in (seen, swapped))
+    assert with_own != pytest.approx(with_other, abs=1e-6)
+
+
+@pytest.mark.parametrize("loss_type", ["dapo", "cispo"])
+def test_a_positive_advantage_raises_and_a_negative_lowers(
+    policy: LoadedPolicy, make_samples: MakeSamples, filled: Rollout, loss_type: str
+) -> None:
+    samples = make_samples()
+    before = score(policy, samples, filled.store.image)
+    learned = learn(policy, samples, filled.store.image, CONFIG.model_copy(update={"loss_type": loss_type}))
+    after = score(policy, samples, filled.store.image)
+    for sample, then, now in zip(samples, before, after, strict=True):
+        assert (sum(now) - sum(then)) * sample.advantage > 0
+    assert learned.steps == 1
+    assert learned.metrics["gap_mean"] < 1e-4
+    assert learned.metrics["ratio"] == pytest.approx(1, abs=1e-4)
+
+
+def test_zero_advantages_leave_the_weights_exactly_unchanged(
+    policy: LoadedPolicy, make_samples: MakeSamples, filled: Rollout
+) -> None:
+    before = weights(policy)
+    learn(policy, make_samples(advantage=0.0), filled.store.image, CONFIG)
+    assert largest_change(before, policy) == 0.0
+
+
+def test_micro_batches_add_up_to_the_whole_batch(
+    model_directory: Path, make_samples: MakeSamples, filled: Rollout
+) -> None:
+    results = []
+    for size in (16, 5, 1):
+        policy = load_policy(model_directory, dtype="float32", device=pick_device("cpu"))
+        # 15 samples in 2 steps: 8 and 7, so that micro batches differ in size and one of them is blank.
+        config = CONFIG.model_copy(update={"micro_batch_size": size, "minibatches": 2})
+        learned = learn(policy, make_samples()[:15], filled.store.image, config, seed=3)
+        results.append((weights(policy), learned.metrics))
+    whole, *divided = results
+    for parameters, metrics in divided:
+        assert metrics == pytest.approx(whole[1], rel=1e-3, abs=1e-4)
+        for name, tensor in parameters.items():
+            assert torch.allclose(tensor, whole[0][name], atol=2e-5), name
+
+
+def test_tokens_far_from_their_stored_probability_are_masked(
+    policy: LoadedPolicy, make_samples: MakeSamples, filled: Rollout
+) -> None:
+    strange = [replace(sample, logprobs=sample.logprobs - 2.0) for sample in make_samples()]
+    before = weights(policy)
+    learned = learn(policy, strange, filled.store.image, CONFIG)
+    assert learned.metrics["guarded"] == 1.0
+    assert learned.metrics["gap_large"] == 1.0
+    assert largest_change(before, policy) == 0.0
+
+
+def test_an_interrupted_run_gets_the_same_next_weights(
+    model_directory: Path, make_samples: MakeSamples, filled: Rollout, tmp_path: Path
+) -> None:
+    samples, images = make_samples(), filled.store.image
+    straight = load_policy(model_directory, dtype="float32", device=pick_device("cpu"))
+    first = learn(straight, samples, images, CONFIG, seed=1)
+    straight.model.save_pretrained(tmp_path)
+    straight.processor.save_pretrained(tmp_path)
+    save_optimizer(first.optimizer, straight.model, tmp_path)
+
+    whole = Plan([Microbatch(tuple(range(len(samples))), sum(len(one.token_ids) for one in samples))], 1)
+    trainer_for(straight, samples, images, whole, CONFIG, first.optimizer, global_step=1).train()
+
+    def continued(resume_optimizer: bool) -> LoadedPolicy:
+        policy = load_policy(tmp_path, dtype="float32", device=pick_device("cpu"))
+        optimizer = make_optimizer(policy.model, CONFIG)
+        if resume_optimizer:
+            assert load_optimizer(optimizer, policy.model, tmp_path)
+        trainer_for(policy, samples, images, whole, CONFIG, optimizer, global_step=1).train()
+        return policy
+
+    assert largest_change(weights(straight), continued(resume_optimizer=True)) == 0.0
+    assert largest_change(weights(straight), continued(resume_optimizer=False)) > 1e-5
+
+
+def test_warm_up_counts_the_steps_of_earlier_iterations(
+    model_directory: Path, make_samples: MakeSamples, filled: Rollout
+) -> None:
+    config = CONFIG.model_copy(update={"warmup_steps": 9})
+    rates = []
+    for done in (0, 4, 50):
+        policy = load_policy(model_directory, dtype="float32", device=pick_device("cpu"))
+        learned = learn(policy, make_samples()[:2], filled.store.image, config, global_step=done)
+        rates.append(learned.metrics["learning_rate"])
+    assert rates == pytest.approx([1e-4, 5e-4, 1e-3])
+
+
+def test_a_picture_of_another_size_than_its_placeholders_is_refused(
+    policy: LoadedPolicy, make_samples: MakeSamples, filled: Rollout
+) -> None:
+    sample = next(sample for sample in make_samples() if sample.images)
+    pads = sample.prompt_token_ids == policy.image_token_id
+    short = replace(sample, prompt_token_ids=sample.prompt_token_ids[~pads | (pads.cumsum() > 1)])
+    with pytest.raises(ModelError, match="make 6 features here, but its prompt has 5 placeholders"):
+        collate(policy, [short], filled.store.image)
+
+
+def test_the_learning_rate_falls_with_the_version() -> None:
+    config = UpdateConfig(learning_rate=3e-4, decay_versions=6)
+    rates = [config.for_version(version).learning_rate for version in range(1, 9)]
+    assert rates == pytest.approx([3e-4, 2.5e-4, 2e-4, 1.5e-4, 1e-4, 5e-5, 3e-5, 3e-5])
+    assert UpdateConfig(learning_rate=3e-4).for_version(50).learning_rate == 3e-4

@@ -1,0 +1,50 @@
+"""The guard and the measures, on numbers small enough to check by hand."""
+
+import math
+
+import pytest
+import torch
+
+from training.losses import means, ratio_guard, token_sums
+
+
+def test_the_guard_keeps_ratios_within_its_range() -> None:
+    sampled = torch.zeros(1, 5)
+    logprobs = torch.tensor([[0.0, 4.9, 5.1, 0.21, 0.19]])
+    logprobs[0, 1:] = logprobs[0, 1:].log()
+    assert ratio_guard(logprobs, sampled, max_ratio=5).tolist() == [[1, 1, 0, 1, 0]]
+
+
+def test_sums_count_only_what_is_masked_in() -> None:
+    ratio = torch.tensor([[1.0, 2.0, 0.5, 9.0]])
+    advantages = torch.tensor([[1.0, 1.0, -1.0, 1.0]])
+    mask = torch.tensor([[1, 1, 1, 0]])
+    sums = token_sums(
+        ratio.log(),
+        torch.zeros(1, 4),
+        torch.tensor([[1.0, 2.0, 3.0, 100.0]]),
+        advantages,
+        mask,
+        torch.tensor([[1.0, 1.0, 0.0, 0.0]]),
+        low=0.2,
+        high=0.28,
+    )
+    expected_kl = (2 - 1 - math.log(2)) + (0.5 - 1 + math.log(2))
+    assert sums == pytest.approx(
+        {
+            "tokens": 3,
+            "ratio": 3.5,
+            "kl": expected_kl,
+            "entropy": 6,
+            "clip_low": 1,
+            "clip_high": 1,
+            "guarded": 1,
+            "gap": 2 * math.log(2),
+            "gap_large": 0,
+        }
+    )
+
+
+def test_means_weigh_by_tokens() -> None:
+    assert means([{"tokens": 1, "kl": 1.0}, {"tokens": 3, "kl": 1.0}]) == {"tokens": 4, "kl": 0.5}
+    assert means([]) == {}

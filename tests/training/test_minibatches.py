@@ -1,0 +1,51 @@
+"""The plan of forward passes."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.minibatches import plan
+
+
+def test_the_worked_example() -> None:
+    made = plan([7] * 10, [1] * 10, minibatches=4, epochs=1, micro_batch_size=2, seed=0)
+    assert (made.steps, made.accumulation) == (4, 2)
+    assert [len(batch.rows) for batch in made.microbatches] == [2, 1, 2, 1, 1, 1, 1, 1]
+
+
+@given(
+    st.lists(st.integers(1, 500), min_size=1, max_size=60),
+    st.integers(1, 8),
+    st.integers(1, 3),
+    st.integers(1, 9),
+    st.integers(0, 99),
+)
+def test_every_sample_is_seen_once_per_epoch(
+    lengths: list[int], minibatches: int, epochs: int, size: int, seed: int
+) -> None:
+    made = plan(lengths, lengths, minibatches=minibatches, epochs=epochs, micro_batch_size=size, seed=seed)
+    assert made.steps == min(minibatches, len(lengths)) * epochs
+    assert len(made.microbatches) == made.steps * made.accumulation
+    seen = [row for batch in made.microbatches if not batch.blank for row in batch.rows]
+    assert sorted(seen) == sorted(list(range(len(lengths))) * epochs)
+    assert all(1 <= len(batch.rows) <= size for batch in made.microbatches)
+    for start in range(0, len(made.microbatches), made.accumulation):
+        step = made.microbatches[start : start + made.accumulation]
+        tokens = sum(lengths[row] for batch in step if not batch.blank for row in batch.rows)
+        assert {batch.step_tokens for batch in step} == {tokens}
+
+
+def test_few_samples_make_fewer_steps_and_not_smaller_ones() -> None:
+    def steps(samples: int) -> int:
+        lengths = [5] * samples
+        return plan(lengths, lengths, minibatches=4, epochs=2, micro_batch_size=8, smallest_minibatch=32, seed=0).steps
+
+    assert (steps(25), steps(64), steps(100), steps(500)) == (2, 4, 6, 8)
+
+
+def test_the_seed_decides_the_order() -> None:
+    def rows(seed: int) -> list[tuple[int, ...]]:
+        made = plan([5] * 20, [1] * 20, minibatches=4, epochs=1, micro_batch_size=5, seed=seed)
+        return [batch.rows for batch in made.microbatches]
+
+    assert rows(1) == rows(1)
+    assert rows(1) != rows(2)
