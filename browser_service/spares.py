@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from browser_service.background import Background
 from browser_service.browser import LeasedBrowser
 from browser_service.chromium import Chromium
-from browser_service.errors import BrowserServiceError
+from browser_service.errors import BrowserCrashed, BrowserServiceError
 from browser_service.fleet import Fleet
 from browser_service.models import LeaseRequest
 from browser_service.profiles import Profile
@@ -103,6 +103,7 @@ class Spares:
         if not profile.can_wait:
             return
         self._fresh = [coming for coming in self._fresh if not coming.has_failed]
+        self._used = [coming for coming in self._used if not coming.has_failed]
         wanted = self._wanted(profile)
         while (have := sum(coming.profile == profile for coming in self._fresh)) < wanted:
             others = [coming for coming in self._fresh if coming.profile != profile]
@@ -149,21 +150,27 @@ class Spares:
 
     async def _open_ahead(self, profile: Profile) -> LeasedBrowser:
         async with self._opening:
-            return await self._open(profile)
+            while not (browser := await self._open(profile)).chromium.takes_leases:
+                await self._close(browser)  # its Chromium was retired meanwhile, and waits for the last context to go
+            return browser
 
     async def _open(self, profile: Profile) -> LeasedBrowser:
         chromium = await self._fleet.host(profile.isolation)
         return await LeasedBrowser.open(chromium, profile, self._settings)
 
     async def _sound(self, coming: _Coming) -> LeasedBrowser | None:
-        """The browser once it is there, if it is in order."""
+        """The browser once it is there, if it is in order: its renderer answers, for its death is not told at once."""
         try:
             browser = await asyncio.shield(coming.task)
         except BrowserServiceError as error:
             log.warning("a spare browser broke before it was used: %s", error.detail)
             return None
         if browser.is_alive and browser.chromium.takes_leases:
-            return browser
+            try:
+                await browser.ping()
+                return browser
+            except BrowserServiceError as error:
+                log.warning("a spare browser was not in order: %s", error.detail)
         self._background.start(self._close(browser))
         return None
 
@@ -203,4 +210,7 @@ async def _clean(browser: LeasedBrowser, in_use: asyncio.Lock) -> LeasedBrowser:
         except BrowserServiceError:
             await browser.close()
             raise
+    if not browser.chromium.takes_leases:  # retired meanwhile
+        await browser.close()
+        raise BrowserCrashed("its Chromium is being replaced")
     return browser
