@@ -17,9 +17,9 @@ import httpx
 import psutil
 from playwright.async_api import Browser
 
-from browser_service.chromium import Chromium
-from browser_service.driver import Driver
-from browser_service.launcher import Launcher, find_executable
+from browser_service.chromium.chromium import Chromium
+from browser_service.chromium.driver import Driver
+from browser_service.chromium.launcher import Launcher, find_executable
 from browser_service.models import ClickCoords, Viewport
 from browser_service.settings import read_settings
 

@@ -24,9 +24,9 @@ import httpx
 import psutil
 import typer
 
-from browser_service.memory import families, folder_bytes, resident_bytes
-from browser_service.serving import listen
+from browser_service.chromium.memory import families, folder_bytes, resident_bytes
 from browser_service.settings import read_settings
+from browser_service.tiers.serving import listen
 
 CLIENT = Path(__file__).parents[1] / "tests" / "browser_service" / "soaking_client.py"
 SLOTS = 6

@@ -15,19 +15,19 @@ from typing import Annotated, Any, NoReturn
 import typer
 from fastapi import FastAPI
 
-from browser_service import deploy as deployment
-from browser_service import nginx
+from browser_service.chromium.launcher import LaunchError
 from browser_service.client import BrowserPool
 from browser_service.errors import BrowserServiceError
-from browser_service.instance import create_app, running_instance
-from browser_service.launcher import LaunchError
-from browser_service.lease_tokens import shared_key
-from browser_service.master import create_front_app, running_front
-from browser_service.node import running_node
-from browser_service.service import Service, running_service
-from browser_service.serving import DriverDied, listen, serve
+from browser_service.leasing.tokens import shared_key
 from browser_service.settings import Settings, SettingsError, is_loopback, read_settings
-from browser_service.supervise import end_with_supervisor
+from browser_service.tiers import deploy as deployment
+from browser_service.tiers import nginx
+from browser_service.tiers.instance import create_app, running_instance
+from browser_service.tiers.master import create_front_app, running_front
+from browser_service.tiers.node import running_node
+from browser_service.tiers.service import Service, running_service
+from browser_service.tiers.serving import DriverDied, listen, serve
+from browser_service.tiers.supervise import end_with_supervisor
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Real browsers as a service.", rich_markup_mode=None)
 

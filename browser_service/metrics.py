@@ -12,11 +12,11 @@ import psutil
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from browser_service import orphans
-from browser_service.chromium import Chromium
+from browser_service.chromium import orphans
+from browser_service.chromium.chromium import Chromium
+from browser_service.chromium.fleet import Fleet
+from browser_service.chromium.memory import folder_bytes, resident_bytes
 from browser_service.events import Event, Events
-from browser_service.fleet import Fleet
-from browser_service.memory import folder_bytes, resident_bytes
 from browser_service.models import NodeStatus, PoolStatus
 
 router = APIRouter(tags=["operation"])

@@ -70,7 +70,7 @@ def packages(_: LoopConfig) -> str:
 
 def chromium(_: LoopConfig) -> str:
     """A Chromium can be started."""
-    from browser_service.launcher import LaunchError, find_executable
+    from browser_service.chromium.launcher import LaunchError, find_executable
     from browser_service.settings import SettingsError, read_settings
 
     try:

@@ -34,9 +34,10 @@ def tree() -> str:
     for room in ROOMS:
         for path in sorted((ROOT / room).rglob("*.py")):
             sentence = first_sentence(path)
-            if path.name == "__init__.py":
-                if path.parent == ROOT / room:
-                    lines.append(f"{room + '/':<34} {sentence}")
+            if path.name == "__init__.py" and path.parent == ROOT / room:
+                lines.append(f"{room + '/':<34} {sentence}")
+            elif path.name == "__init__.py" and sentence:
+                lines.append(f"  {path.parent.relative_to(ROOT / room).as_posix() + '/':<32} {sentence}")
             elif sentence:
                 lines.append(f"  {path.relative_to(ROOT / room).as_posix():<32} {sentence}")
     lines += [f"{name:<34} {what}" for name, what in OTHERS.items()]

@@ -1,6 +1,6 @@
 """The command table: the kind of an action -> the small function that carries it out on the active tab.
 
-A handler returns when the input is delivered; waiting for the page's reaction is `settle.py`'s. An action that can't
+A handler returns when the input is delivered; waiting for the page's reaction is `session/settle.py`'s. An action that can't
 have an effect raises `ActionFailed`, which becomes the `error` of an ordinary reply.
 """
 

@@ -9,7 +9,7 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from browser_service import models
 from browser_service.commands.hand import ActionFailed, Hand
-from browser_service.world import PageMoved
+from browser_service.session.world import PageMoved
 
 CHOOSER_S = 3.0
 """How long a click may take to ask for files."""

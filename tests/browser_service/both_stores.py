@@ -13,8 +13,8 @@ from real_redis import RealRedis
 from turned_stores import KEY, Turned, TurnedInProcess, TurnedRedis
 
 from browser_service.errors import BrowserServiceError
-from browser_service.lease_tokens import LeasePlace
-from browser_service.leases import Grant, HeldPlace, LeaseStore, LiveLease, PlaceReport, QueueLimits, Ticket
+from browser_service.leasing.leases import Grant, HeldPlace, LeaseStore, LiveLease, PlaceReport, QueueLimits, Ticket
+from browser_service.leasing.tokens import LeasePlace
 from browser_service.models import LeaseRequest
 
 T = TypeVar("T")

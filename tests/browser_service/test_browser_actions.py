@@ -3,9 +3,9 @@
 import pytest
 from real_service import SMALL, Site, free_port
 
+from browser_service.api.omniboxes import KINDS
 from browser_service.client import Browser, BrowserPool
 from browser_service.commands import TABLE, ActionFailed, check_address
-from browser_service.compat import KINDS
 from browser_service.models import (
     Action,
     Back,

@@ -12,10 +12,8 @@ import pytest
 from PIL import Image
 from real_service import SMALL, Site, running_service
 
-from browser_service.blobs import BlobStore
 from browser_service.client import Browser, BrowserPool
 from browser_service.errors import LeaseMismatch, LeaseNotFound, NotKept, from_problem
-from browser_service.kept import Shelves, clean_name
 from browser_service.models import (
     ClickId,
     Download,
@@ -27,6 +25,8 @@ from browser_service.models import (
     StepReply,
     VisitPage,
 )
+from browser_service.session.blobs import BlobStore
+from browser_service.session.kept import Shelves, clean_name
 from browser_service.settings import Settings
 
 pytestmark = pytest.mark.browser

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from real_service import Site, running_service
 
-from browser_service.compat import ACTIONS, KINDS, LOOKS
+from browser_service.api.omniboxes import ACTIONS, KINDS, LOOKS
 from browser_service.settings import Settings
 
 pytestmark = pytest.mark.browser

@@ -16,9 +16,8 @@ from fault_proxy import Fault, FaultProxy, refusal, running_proxy
 from real_service import SMALL, Site, free_port
 from real_tiers import Deployment, wait_until
 
-from browser_service.client import Browser, BrowserPool, LeaseOptions
-from browser_service.client_calls import Caller
-from browser_service.client_sync import SyncBrowserPool
+from browser_service.client import Browser, BrowserPool, LeaseOptions, SyncBrowserPool
+from browser_service.client.calls import Caller
 from browser_service.errors import Draining, LeaseNotFound, NoCapacity, NotKept, RateLimited, Unreachable
 from browser_service.events import Event
 from browser_service.models import ClickCoords, LeaseRequest, Observe, ObserveRequest, Recording, VisitPage

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from browser_service.addresses import (
+from browser_service.egress.addresses import (
     BadHost,
     Endpoint,
     Reach,

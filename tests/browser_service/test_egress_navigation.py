@@ -11,18 +11,18 @@ import psutil
 import pytest
 from real_service import SMALL, Site, free_port, running_service
 
-from browser_service.addresses import IPAddress
-from browser_service.browser import LeasedBrowser
+from browser_service.chromium.fleet import Fleet
+from browser_service.chromium.profiles import Profile
 from browser_service.client import Browser, BrowserPool
-from browser_service.egress import Egress
-from browser_service.egress_dial import Resolve
+from browser_service.egress.addresses import IPAddress
+from browser_service.egress.dial import Resolve
+from browser_service.egress.egress import Egress
 from browser_service.errors import BadRequest, EgressFailed
 from browser_service.events import Events
-from browser_service.fleet import Fleet
 from browser_service.models import ClickCoords, LeaseRequest, Observe, ObserveRequest, VisitPage
-from browser_service.profiles import Profile
+from browser_service.session.browser import LeasedBrowser
 from browser_service.settings import Settings, read_settings
-from browser_service.workdir import work_folder
+from browser_service.tiers.workdir import work_folder
 
 pytestmark = pytest.mark.browser
 QUICK = ObserveRequest(screenshot=False, marks=False)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from browser_service.addresses import parse_endpoint
-from browser_service.egress_policy import NoConnection, Policy, ServiceRules, read_blocklist
+from browser_service.egress.addresses import parse_endpoint
+from browser_service.egress.policy import NoConnection, Policy, ServiceRules, read_blocklist
 from browser_service.errors import BadRequest
 from browser_service.models import LeaseRequest
 from browser_service.settings import Settings, SettingsError, read_settings

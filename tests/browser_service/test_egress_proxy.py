@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from browser_service.addresses import IPAddress
-from browser_service.egress import Account, Egress
+from browser_service.egress.addresses import IPAddress
+from browser_service.egress.egress import Account, Egress
 from browser_service.models import LeaseRequest
 from browser_service.settings import Settings
 

@@ -14,12 +14,12 @@ import psutil
 import pytest
 from real_service import SMALL, Site, free_port, running_service
 
-from browser_service import orphans
+from browser_service.chromium import orphans
+from browser_service.chromium.memory import families, folder_bytes, resident_bytes
+from browser_service.chromium.recycling import STRIKE_MEMORY_S, Strikes
 from browser_service.client import BrowserPool
 from browser_service.errors import BrowserCrashed
-from browser_service.memory import families, folder_bytes, resident_bytes
 from browser_service.models import ClickId, Observe, ObserveRequest, VisitPage
-from browser_service.recycling import STRIKE_MEMORY_S, Strikes
 from browser_service.settings import Settings
 
 pytestmark = pytest.mark.browser

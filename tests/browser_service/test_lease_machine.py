@@ -12,7 +12,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from real_redis import RealRedis, running_redis
 from turned_stores import wanted
 
-from browser_service.leases import CLAIM_GRACE_S, PlaceReport, QueueLimits
+from browser_service.leasing.leases import CLAIM_GRACE_S, PlaceReport, QueueLimits
 
 LIMITS = QueueLimits(total=8, per_share=5)
 CAPACITIES = {"http://a:9000": 1, "http://b:9000": 2}

@@ -9,11 +9,11 @@ from real_redis import RealRedis, running_redis
 from turned_stores import KEY, APlace, Turned, TurnedRedis, lease, turned, wanted
 
 from browser_service.errors import LeaseMismatch, NoCapacity, RateLimited
-from browser_service.lease_tokens import LeasePlace
-from browser_service.leases import CLAIM_GRACE_S, TICKET_SILENCE_S, LeaseStore, LiveLease, QueueLimits, Ticket
+from browser_service.leasing.leases import CLAIM_GRACE_S, TICKET_SILENCE_S, LeaseStore, LiveLease, QueueLimits, Ticket
+from browser_service.leasing.store_in_process import InProcessStore
+from browser_service.leasing.store_redis import RedisStore
+from browser_service.leasing.tokens import LeasePlace
 from browser_service.models import LeaseRequest
-from browser_service.store_in_process import InProcessStore
-from browser_service.store_redis import RedisStore
 
 LONG = 600
 

@@ -12,9 +12,9 @@ from real_redis import PASSWORD, RealRedis, running_redis
 from turned_stores import KEY, APlace, lease, wanted
 
 from browser_service.errors import BrowserServiceError, NoCapacity, RegistryDown
-from browser_service.leases import GLANCE_S, LeaseStore, QueueLimits
-from browser_service.redis_scripts import RedisScripts
-from browser_service.store_redis import RedisStore
+from browser_service.leasing.leases import GLANCE_S, LeaseStore, QueueLimits
+from browser_service.leasing.redis_scripts import RedisScripts
+from browser_service.leasing.store_redis import RedisStore
 
 DEADLINE_S = 2.0
 MARGIN_S = 3.0

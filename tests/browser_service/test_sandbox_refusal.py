@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from real_service import free_port
 
-from browser_service.launcher import Launcher, LaunchError
+from browser_service.chromium.launcher import Launcher, LaunchError
 from browser_service.settings import Settings
 
 TRUE = Path(shutil.which("true") or "/bin/true")

@@ -21,20 +21,20 @@ from real_service import free_port
 from real_tiers import SMALL, cli, wait_until
 from typer.testing import CliRunner
 
-from browser_service import node as node_module
-from browser_service import supervise
 from browser_service.cli import app
-from browser_service.deploy import instances_for, shares
 from browser_service.events import Events
-from browser_service.lease_tokens import LeasePlace, TierKey, shared_key
-from browser_service.leases import PlaceReport, QueueLimits
-from browser_service.nginx import configuration
-from browser_service.node import Node
-from browser_service.overview import Overview
-from browser_service.places import Remote, tier_client
+from browser_service.leasing.leases import PlaceReport, QueueLimits
+from browser_service.leasing.store_in_process import InProcessStore
+from browser_service.leasing.tokens import LeasePlace, TierKey, shared_key
 from browser_service.settings import Settings
-from browser_service.store_in_process import InProcessStore
-from browser_service.supervise import Program, Supervisor
+from browser_service.tiers import node as node_module
+from browser_service.tiers import supervise
+from browser_service.tiers.deploy import instances_for, shares
+from browser_service.tiers.nginx import configuration
+from browser_service.tiers.node import Node
+from browser_service.tiers.overview import Overview
+from browser_service.tiers.places import Remote, tier_client
+from browser_service.tiers.supervise import Program, Supervisor
 
 
 @contextmanager

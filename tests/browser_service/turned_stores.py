@@ -9,12 +9,12 @@ from typing import Protocol
 import redis
 from real_redis import RealRedis
 
-from browser_service.lease_tokens import TierKey
-from browser_service.leases import Grant, LeaseStore, LiveLease, PlaceReport, QueueLimits
+from browser_service.leasing.leases import Grant, LeaseStore, LiveLease, PlaceReport, QueueLimits
+from browser_service.leasing.redis_scripts import RedisScripts, lua_source
+from browser_service.leasing.store_in_process import InProcessStore
+from browser_service.leasing.store_redis import RedisStore
+from browser_service.leasing.tokens import TierKey
 from browser_service.models import LeaseRequest
-from browser_service.redis_scripts import RedisScripts, lua_source
-from browser_service.store_in_process import InProcessStore
-from browser_service.store_redis import RedisStore
 
 KEY = TierKey("a-key-of-the-tests-alone")
 START_S = 1_000

@@ -1,0 +1,47 @@
+"""The routes that give out leases, at whatever tier is in front: one, or all of a group's."""
+
+from fastapi import APIRouter, Request, Response
+
+from browser_service.errors import BadRequest, Draining, NoCapacity, RateLimited, RegistryDown
+from browser_service.models import Batch, BatchRequest, Lease, LeaseRequest
+from browser_service.models.tiers import OldLease
+from browser_service.tiers.service import service_of
+
+router = APIRouter(tags=["admission"])
+
+OLD_WAIT_S = 60.0
+"""An old client knows no queue: its /get is held this long before it is told that there is no capacity."""
+OLD_LONGEST_MINS = 24 * 60
+NO_CAPACITY = "No available nodes with capacity to create new instance"
+"""Old clients look for this sentence, and try again when they find it."""
+
+
+@router.post("/get", responses={200: {"model": Lease | OldLease}}, response_model=None)
+async def get(request: Request, body: LeaseRequest | None = None, lifetime_mins: float = 60.0) -> Response:
+    """A lease. With a JSON body: the whole `Lease`. Without: `{"instance_id", "node"}`, as old clients expect."""
+    service = service_of(request)
+    if body is not None:
+        lease = await service.admission.lease(body, is_gone=request.is_disconnected)
+        return Response(lease.model_dump_json(), media_type="application/json")
+    if not 0 < lifetime_mins <= OLD_LONGEST_MINS:
+        raise BadRequest(f"lifetime_mins is {lifetime_mins:g}: it must be more than 0 and at most {OLD_LONGEST_MINS}")
+    life_s = lifetime_mins * 60
+    wanted = LeaseRequest(
+        owner="omniboxes client",
+        ttl_s=min(life_s, 3_600),
+        max_lifetime_s=life_s,
+        wait_s=OLD_WAIT_S,
+        viewport=service.settings.viewport,
+    )
+    try:
+        lease = await service.admission.lease(wanted, needs_token=False, is_gone=request.is_disconnected)
+    except (NoCapacity, RateLimited, Draining, RegistryDown) as error:
+        raise NoCapacity(NO_CAPACITY, retry_after_s=error.retry_after_s) from error
+    old = OldLease(instance_id=lease.instance_id, node=lease.node)
+    return Response(old.model_dump_json(), media_type="application/json")
+
+
+@router.post("/batch_get")
+async def batch_get(request: Request, body: BatchRequest) -> Batch:
+    """All leases of a group or none: no group waits for its second half while another holds it."""
+    return await service_of(request).admission.batch(body, is_gone=request.is_disconnected)

@@ -1,0 +1,68 @@
+"""The routes for whoever runs the service, the same at every tier: health, who holds what, drain, end by force."""
+
+from fastapi import APIRouter, Request, Response
+
+from browser_service.errors import LeaseNotFound
+from browser_service.models import PoolStatus, SessionStatus
+from browser_service.models.tiers import Done, Readiness, Sessions
+from browser_service.session.sessions import lease_id_of
+from browser_service.tiers.service import service_of
+
+router = APIRouter(tags=["operation"])
+
+
+@router.get("/healthz")
+async def healthz() -> Done:
+    """The process answers."""
+    return Done()
+
+
+@router.get("/readyz", responses={503: {"model": Readiness}})
+async def readyz(request: Request, response: Response) -> Readiness:
+    """503 while no lease could be given out: no browser, draining, or just started."""
+    is_ready = service_of(request).is_ready
+    response.status_code = 200 if is_ready else 503
+    return Readiness(ready=is_ready)
+
+
+@router.get("/info")
+async def info(request: Request) -> PoolStatus:
+    """Capacity, leases, queue, browser version."""
+    return await service_of(request).tier.status()
+
+
+@router.get("/sessions")
+async def sessions(request: Request) -> Sessions:
+    """Every live lease, without its secret."""
+    return Sessions(sessions=await service_of(request).tier.sessions())
+
+
+@router.get("/sessions/{instance_id}")
+async def session(request: Request, instance_id: str) -> SessionStatus:
+    """One live lease."""
+    lease_id = lease_id_of(instance_id)
+    for found in await service_of(request).tier.sessions():
+        if lease_id_of(found.instance_id) == lease_id:
+            return found
+    raise LeaseNotFound(f"instance not found: there is no lease {lease_id[:80]}")
+
+
+@router.delete("/sessions/{instance_id}")
+async def end_session(request: Request, instance_id: str) -> Done:
+    """Ends a lease whoever holds it. It always works: no token is wanted."""
+    await service_of(request).tier.end_by_force(instance_id)
+    return Done()
+
+
+@router.post("/drain")
+async def drain(request: Request, node: str | None = None) -> Done:
+    """Gives out no new leases, here or on one node; those that run go on."""
+    await service_of(request).drain(node)
+    return Done()
+
+
+@router.post("/undrain")
+async def undrain(request: Request, node: str | None = None) -> Done:
+    """Gives out leases again."""
+    await service_of(request).undrain(node)
+    return Done()

@@ -1,0 +1,1 @@
+"""The browser processes: launched, sandboxed, measured, recycled, and gone without a trace."""

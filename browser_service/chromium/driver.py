@@ -1,0 +1,73 @@
+"""Playwright's driver: the one node process under this service that starts every Chromium. When it dies, all die with it."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+from playwright.async_api import Error as PlaywrightError
+from playwright.async_api import Playwright, async_playwright
+
+from browser_service.chromium.launcher import LaunchError
+from browser_service.session.encoder import browsers_folder
+
+
+class Driver:
+    """A running driver. Its temporary folder, with the profiles of its browsers, goes with it."""
+
+    def __init__(self, playwright: Playwright, process: psutil.Process, folder: Path) -> None:
+        self.playwright = playwright
+        self._process = process
+        self._folder = folder
+
+    @classmethod
+    async def start(cls, folder: Path) -> "Driver":
+        """Starts a driver that keeps its files in the folder, which it makes. Raises `LaunchError`."""
+        await asyncio.to_thread(folder.mkdir, mode=0o711)
+        with _inherited(TMPDIR=folder, PLAYWRIGHT_BROWSERS_PATH=await asyncio.to_thread(browsers_folder, folder)):
+            playwright = await async_playwright().start()
+        return cls(playwright, _started_with(folder), folder)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process is there: of its death nobody tells us."""
+        try:
+            return self._process.is_running() and self._process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    async def stop(self, deadline_s: float) -> None:
+        """Ends the driver, also a dead or a hanging one, and removes its files."""
+        with suppress(PlaywrightError, TimeoutError, OSError):
+            async with asyncio.timeout(deadline_s):
+                await self.playwright.stop()
+        with suppress(psutil.Error):
+            self._process.kill()
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+
+@contextmanager
+def _inherited(**variables: Path | None) -> Generator[None, None, None]:
+    """Variables of the driver, which makes profiles in TMPDIR. It inherits our own at its start; there is no other way in."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update({name: str(value) for name, value in variables.items() if value is not None})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _started_with(folder: Path) -> psutil.Process:
+    """The driver process that was just started with this folder."""
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):
+            if child.environ().get("TMPDIR") == str(folder):
+                return child
+    raise LaunchError("Playwright's driver ended as soon as it was started")

@@ -1,0 +1,260 @@
+"""The Chromium processes of one service: one that many sessions share, and those that belong to one session each.
+
+    host("context") -> the shared one; when it has to go, a new one takes new leases while the old one drains
+    host("browser") -> one of its own, used again for a few leases, each in a fresh context
+
+All run under one driver. A browser or driver that dies is replaced; only the sessions that were in it are lost.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from playwright.async_api import Error as PlaywrightError
+
+from browser_service.background import Background
+from browser_service.chromium import orphans
+from browser_service.chromium.chromium import Chromium
+from browser_service.chromium.driver import Driver
+from browser_service.chromium.launcher import Launcher, LaunchError, find_executable
+from browser_service.chromium.memory import Usage, families, proportional_bytes, renderers, resident_bytes, usage_of
+from browser_service.chromium.recycling import MB, is_beyond_hard_mark, why_replace
+from browser_service.egress.egress import Egress
+from browser_service.errors import BrowserCrashed
+from browser_service.events import Events
+from browser_service.models import Isolation
+from browser_service.settings import Settings
+
+log = logging.getLogger(__name__)
+
+GLANCE_S = 0.25
+GLANCES_PER_LISTING = 4
+GLANCES_PER_MEASUREMENT = 20
+PING_DEADLINE_S = 5.0
+LONGEST_PAUSE_S = 10.0
+
+
+class Fleet:
+    """Every Chromium of this process. Use as `async with Fleet(settings, workdir, events) as fleet`."""
+
+    def __init__(self, settings: Settings, workdir: Path, events: Events) -> None:
+        """`workdir`: folder for profiles and temporary files."""
+        self.on_lost: Callable[[], None] = lambda: None
+        """Called each time a browser has died: sessions whose browser is not alive any more are lost."""
+        self.on_retired: Callable[[Chromium], None] = lambda chromium: None
+        """Called when a Chromium takes no more leases: idle contexts in it have to go."""
+        self.version = ""
+        """Name and version of the browser."""
+        self.events = events
+        self.egress = Egress(settings) if settings.egress else None
+        """The way out of all of them; None lets pages reach whatever this machine reaches."""
+        self._settings = settings
+        self.workdir = workdir
+        self._driver: Driver | None = None
+        self._launcher: Launcher | None = None
+        self._launched = 0
+        self._shared: Chromium | None = None
+        self._all: set[Chromium] = set()
+        self._own_idle: list[Chromium] = []
+        self._renderers: dict[int, Chromium] = {}
+        self._lock = asyncio.Lock()
+        self._closing = False
+        self._background = Background(LaunchError, PlaywrightError)
+
+    async def __aenter__(self) -> "Fleet":
+        orphans.adopt()
+        try:
+            if self.egress:
+                await self.egress.start()
+            if self._settings.isolation == "context":
+                await self._ensure_shared()
+            else:
+                self._own_idle.append(await self._launch(is_shared=False))
+        except BaseException:
+            await self.__aexit__()
+            raise
+        self._background.start(self._watch())
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._closing = True
+        await self._background.cancel()
+        await asyncio.gather(*(chromium.close() for chromium in list(self._all)))
+        if self.egress:
+            await self.egress.stop()
+        if self._driver:
+            await self._driver.stop(self._settings.close_deadline_s)
+        orphans.bury()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether new sessions can be opened at once."""
+        if self._driver is None or not self._driver.is_alive:
+            return False
+        return self._settings.isolation == "browser" or (self._shared is not None and self._shared.is_alive)
+
+    @property
+    def browsers(self) -> list[Chromium]:
+        """All that run, those that drain included."""
+        return list(self._all)
+
+    async def usage(self) -> Usage:
+        """What all browsers use together, now. Takes some milliseconds for each process."""
+        return await asyncio.to_thread(usage_of, [chromium.process.pid for chromium in self._all])
+
+    async def host(self, isolation: Isolation) -> Chromium:
+        """A Chromium for one more context: the shared one, or one that nobody else is in. Raises `BrowserCrashed`."""
+        try:
+            if isolation == "context":
+                return await self._ensure_shared()
+            while self._own_idle:
+                if (idle := self._own_idle.pop()).takes_leases:
+                    return idle
+            return await self._launch(is_shared=False)
+        except LaunchError as error:
+            raise BrowserCrashed(f"no browser could be started: {error}", retry_after_s=1.0) from error
+
+    def check(self) -> None:
+        """Notices a dead driver, which unlike a dead browser nobody tells us about. Call it now and then."""
+        if self._driver and not self._driver.is_alive and not self._closing:
+            for chromium in list(self._all):
+                self._changed(chromium)
+
+    def retire(self, chromium: Chromium, reason: str) -> None:
+        """Takes no new leases from now on; closed as soon as its sessions have ended. They are not disturbed."""
+        if chromium.retiring is None:
+            chromium.retiring = reason
+            log.info("a Chromium is replaced (%s) after %d leases", reason, chromium.leases)
+            self.events.emit("recycled", reason=reason, shared=chromium.is_shared, leases=chromium.leases)
+            self.on_retired(chromium)
+            if chromium is self._shared:
+                self._shared = None
+                self._background.start(self._relaunch())
+        if not chromium.contexts:
+            self._dismiss(chromium)
+
+    async def _ensure_shared(self) -> Chromium:
+        async with self._lock:
+            if self._shared is None or not self._shared.takes_leases:
+                self._shared = await self._launch(is_shared=True)
+            return self._shared
+
+    async def _launch(self, *, is_shared: bool) -> Chromium:
+        driver = await self._ensure_driver()
+        if self._launcher is None:
+            executable = find_executable(self._settings, driver.playwright.chromium.executable_path)
+            self._launcher = Launcher(executable, self._settings)
+        self._launched += 1
+        home = self.workdir / f"h{self._launched}"
+        chromium = await Chromium.launch(
+            driver,
+            self._launcher,
+            home,
+            self._settings,
+            is_shared=is_shared,
+            on_change=self._changed,
+            egress=self.egress,
+        )
+        self._all.add(chromium)
+        self.version = chromium.version
+        if not chromium.is_alive:
+            self._changed(chromium)
+            raise LaunchError(f"{self._launcher.executable} ended as soon as it was started")
+        return chromium
+
+    async def _ensure_driver(self) -> Driver:
+        if self._driver is None or not self._driver.is_alive:
+            if self._driver:
+                await self._driver.stop(self._settings.close_deadline_s)
+            self._launched += 1
+            self._driver = await Driver.start(self.workdir / f"d{self._launched}")
+        return self._driver
+
+    def _changed(self, chromium: Chromium) -> None:
+        """Something ended in this Chromium, or the Chromium itself: what becomes of it?"""
+        if self._closing or chromium not in self._all:
+            return
+        if not chromium.is_alive:
+            self._lost(chromium)
+        elif chromium.retiring or (reason := why_replace(chromium, self._settings)) is None:
+            if chromium.contexts:
+                return
+            if chromium.retiring or (not chromium.is_shared and self._own_idle):
+                self._dismiss(chromium)
+            elif not chromium.is_shared:
+                self._own_idle.append(chromium)
+        else:
+            self.retire(chromium, reason)
+
+    def _lost(self, chromium: Chromium) -> None:
+        self._all.discard(chromium)
+        part = "browser" if chromium.driver.is_alive else "driver"
+        why = chromium.why_lost()
+        log.error("%s (%d sessions)", why.detail, len(chromium.contexts))
+        self.events.emit("crash", part=part, shared=chromium.is_shared, sessions=len(chromium.contexts))
+        self.on_lost()
+        self._background.start(chromium.close())
+        if chromium is self._shared:
+            self._shared = None
+            self._background.start(self._relaunch())
+
+    def _dismiss(self, chromium: Chromium) -> None:
+        self._all.discard(chromium)
+        self._background.start(chromium.close())
+
+    async def _relaunch(self) -> None:
+        pause_s = 0.1
+        while not self._closing:
+            try:
+                await self._ensure_shared()
+                return
+            except (LaunchError, PlaywrightError) as error:
+                log.error("Chromium can't be launched again: %s", error)
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+    async def _watch(self) -> None:
+        """Memory of renderers several times a second; processes, pings and proportional memory less often."""
+        glance = 0
+        while True:
+            await asyncio.sleep(GLANCE_S)
+            glance += 1
+            if glance % GLANCES_PER_LISTING == 0:
+                await self._list_renderers()
+            self._stop_hogs()
+            if glance % GLANCES_PER_MEASUREMENT == 0:
+                orphans.bury()
+                await self._measure()
+                await asyncio.gather(*(chromium.ping(PING_DEADLINE_S) for chromium in self.browsers))
+
+    async def _list_renderers(self) -> None:
+        by_pid = {chromium.process.pid: chromium for chromium in self._all}
+        found = await asyncio.to_thread(families, by_pid)
+        self._renderers = {pid: by_pid[root] for root, family in found.items() for pid in renderers(family)}
+
+    def _stop_hogs(self) -> None:
+        limit = self._settings.renderer_memory_mb * MB
+        for pid in [pid for pid in self._renderers if resident_bytes(pid) > limit]:
+            chromium = self._renderers.pop(pid)
+            log.warning("renderer %d used more than %d MB and is killed", pid, self._settings.renderer_memory_mb)
+            self.events.emit("crash", part="renderer", why="memory")
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            chromium.faults += 0 if chromium.is_shared else 1
+
+    async def _measure(self) -> None:
+        chromiums = {chromium.process.pid: chromium for chromium in self._all}
+        used = await asyncio.to_thread(_proportional, list(chromiums))
+        for pid, chromium in chromiums.items():
+            chromium.pss_bytes = used[pid]
+            if chromium in self._all and is_beyond_hard_mark(chromium, self._settings):
+                self.events.emit("recycled", reason="memory_hard", shared=chromium.is_shared, leases=chromium.leases)
+                chromium.kill(f"Chromium used {chromium.pss_bytes // MB} MB and was killed")
+
+
+def _proportional(pids: list[int]) -> dict[int, int]:
+    return {root: proportional_bytes(family) for root, family in families(pids).items()}

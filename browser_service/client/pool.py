@@ -1,0 +1,195 @@
+"""The asynchronous client: `async with pool.lease(owner="me") as browser: reply = await browser.step(ClickId(id=3))`.
+
+Every call has a deadline. What is repeated by itself is only what can't act twice (`calls.py`). Everything that
+goes wrong is an error of `errors.py`. `sync.py` has the same for programs without an event loop.
+"""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, Literal, Required, TypedDict, TypeVar, Unpack
+
+from pydantic import BaseModel
+
+from browser_service.client.browser import RELEASE_DEADLINE_S, Browser, give_back
+from browser_service.client.calls import Call, Caller
+from browser_service.errors import Unreachable
+from browser_service.events import Event
+from browser_service.models import (
+    Batch,
+    BatchRequest,
+    Isolation,
+    Lease,
+    LeaseRequest,
+    PoolStatus,
+    Recording,
+    SessionStatus,
+    Viewport,
+)
+from browser_service.models.tiers import Done, ReleaseRequest, Sessions
+
+M = TypeVar("M", bound=BaseModel)
+RENEWALS_PER_TTL = 3
+
+
+class LeaseOptions(TypedDict, total=False):
+    """What may be asked for with a lease. Each means what it says in `LeaseRequest`, and has its default there."""
+
+    owner: Required[str]
+    ttl_s: float
+    max_lifetime_s: float
+    wait_s: float
+    idempotency_key: str | None
+    reuse: str | None
+    viewport: Viewport
+    share: str
+    isolation: Isolation | None
+    sites: Sequence[str]
+    only_sites: bool
+    blocked_hosts: Sequence[str]
+    files: str | None
+    downloads: bool
+    dialogs: Literal["accept", "dismiss"]
+    record: Recording
+    locale: str | None
+    timezone: str | None
+
+
+class BrowserPool:
+    """The service at one address. Enter it once and share it: connections are kept open."""
+
+    def __init__(
+        self,
+        url: str,
+        api_key: str | None = None,
+        timeout_s: float = 60.0,
+        *,
+        patience_s: float = 15.0,
+        direct: bool = True,
+    ) -> None:
+        """`timeout_s`: deadline of calls that name none themselves. `patience_s`: how long a service that can't be reached is
+        asked again, so that a restart is not noticed. `direct`: go straight to the process that holds the browser, where the
+        lease names one and it can be reached; calls take the way through `url` otherwise.
+        """
+        self._calls = Caller(url, api_key, patience_s=patience_s, direct=direct)
+        self._timeout_s = timeout_s
+        self._releasing: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> "BrowserPool":
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._releasing:
+            await asyncio.wait(self._releasing, timeout=RELEASE_DEADLINE_S)
+        await self._calls.close()
+
+    @asynccontextmanager
+    async def lease(self, *, keep_alive: bool = True, **options: Unpack[LeaseOptions]) -> AsyncGenerator[Browser, None]:
+        """A browser of one's own until the context is left; it is given back then, also when the task is cancelled.
+
+        `sites`: private addresses that pages of this lease may reach, such as `127.0.0.1:8000`; without them a browser reaches
+        the public web and nothing else. `keep_alive` renews the lease as long as this process lives: a short `ttl_s` then frees
+        the browser of a holder that died, and not of one that thinks.
+        Raises `NoCapacity` when no slot was free for `wait_s` seconds, `RateLimited`, `Unreachable`, `BrowserCrashed`.
+        """
+        request = _request(options)
+        lease = await self._granted("/get", request, lambda asked: asked, Lease)
+        async with self._holding([lease], request.ttl_s, keep_alive=keep_alive) as (browser,):
+            yield browser
+
+    @asynccontextmanager
+    async def batch(
+        self, count: int, *, keep_alive: bool = True, **options: Unpack[LeaseOptions]
+    ) -> AsyncGenerator[list[Browser], None]:
+        """So many browsers at once or none, for a group that can't do with fewer. Otherwise as `lease`."""
+        request = _request(options)
+        batch = await self._granted("/batch_get", request, lambda asked: BatchRequest(count=count, lease=asked), Batch)
+        async with self._holding(batch.leases, request.ttl_s, keep_alive=keep_alive) as browsers:
+            yield browsers
+
+    async def info(self) -> PoolStatus:
+        """Capacity and leases. Raises `Unreachable`, `Unauthorized`."""
+        return await self._ask("GET", "/info", PoolStatus)
+
+    async def sessions(self) -> list[SessionStatus]:
+        """Every live lease, without its secret. Raises what `info` does."""
+        return (await self._ask("GET", "/sessions", Sessions)).sessions
+
+    async def end(self, instance_id: str) -> None:
+        """Ends a lease whoever holds it. Raises `LeaseNotFound`, and what `info` does."""
+        await self._ask("DELETE", f"/sessions/{instance_id}", Done)
+
+    async def drain(self, node: str | None = None) -> None:
+        """No new leases, from the whole service or on one node; those that run go on. Raises `UnknownNode`."""
+        await self._ask("POST", "/drain", Done, {"node": node} if node else None)
+
+    async def undrain(self, node: str | None = None) -> None:
+        """New leases again. Raises `UnknownNode`."""
+        await self._ask("POST", "/undrain", Done, {"node": node} if node else None)
+
+    async def events(self, *kinds: str) -> AsyncGenerator[Event, None]:
+        """What happens in the process at this address from now on, without end: `async for event in pool.events("crash")`.
+
+        All kinds, if none is named. Raises `Unreachable` when the service goes away.
+        """
+        kind = ""
+        async with aclosing(self._calls.lines("/events", {"kinds": ",".join(kinds)})) as lines:
+            async for line in lines:
+                name, _, value = line.partition(": ")
+                if name == "event":
+                    kind = value
+                elif name == "data":
+                    fields = json.loads(value)
+                    yield Event(kind, fields, at=fields.pop("at"))
+
+    async def _ask(self, method: str, path: str, answer: type[M], params: dict[str, str] | None = None) -> M:
+        call = Call(method=method, path=path, deadline_s=self._timeout_s, params=params)
+        return await self._calls.ask(call, answer)
+
+    async def _granted(
+        self, path: str, request: LeaseRequest, body: Callable[[LeaseRequest], BaseModel], answer: type[M]
+    ) -> M:
+        """What the queue gives in the end. Each repetition asks for the same and waits for less."""
+        call = Call(
+            method="POST",
+            path=path,
+            deadline_s=request.wait_s + self._timeout_s,
+            wait_s=request.wait_s,
+            body=lambda gone_s: body(request.model_copy(update={"wait_s": max(0.0, request.wait_s - gone_s)})),
+        )
+        try:
+            return await self._calls.ask(call, answer)
+        except (asyncio.CancelledError, Unreachable):
+            # The service may have granted what nobody will use.
+            await self._surely(give_back(self._calls, ReleaseRequest(idempotency_key=request.idempotency_key)))
+            raise
+
+    @asynccontextmanager
+    async def _holding(
+        self, leases: Sequence[Lease], ttl_s: float, *, keep_alive: bool
+    ) -> AsyncGenerator[list[Browser], None]:
+        browsers = [Browser(self._calls, lease) for lease in leases]
+        every_s = ttl_s / RENEWALS_PER_TTL
+        keepers = [asyncio.create_task(browser.keep(every_s)) for browser in browsers] if keep_alive else []
+        try:
+            yield browsers
+        finally:
+            for keeper in keepers:
+                keeper.cancel()
+            await self._surely(*(browser.release() for browser in browsers))
+
+    async def _surely(self, *releases: Coroutine[Any, Any, None]) -> None:
+        """Carries them out side by side, even if this task is cancelled once more meanwhile."""
+        tasks = [asyncio.create_task(release) for release in releases]
+        self._releasing.update(tasks)
+        for task in tasks:
+            task.add_done_callback(self._releasing.discard)
+        await asyncio.shield(asyncio.gather(*tasks))
+
+
+def _request(options: LeaseOptions) -> LeaseRequest:
+    """The request, with a key of its own where the caller has none: only so may it be repeated."""
+    request = LeaseRequest.model_validate(options)
+    return request if request.idempotency_key else request.model_copy(update={"idempotency_key": uuid.uuid4().hex})

@@ -1,0 +1,32 @@
+"""What became of a document that did not come: the proxy's reason in place of Chromium's network error."""
+
+from browser_service.egress.egress import Account
+from browser_service.errors import EgressFailed
+from browser_service.models import ActionError
+from browser_service.session.tab import FailedDocument
+
+CODES = {"policy": "NAV_BLOCKED", "site": "NAVIGATION_FAILED"}
+PROXY_DOWN = "ERR_PROXY_CONNECTION_FAILED"
+REFUSED_BY_CHROMIUM = ("ERR_UNSAFE_PORT", "ERR_UNKNOWN_URL_SCHEME", "ERR_DISALLOWED_URL_SCHEME", "ERR_UNSAFE_REDIRECT")
+
+
+def explain(way_out: Account, failed: FailedDocument | None, error: ActionError | None) -> ActionError | None:
+    """The error of a step, told by whoever knows best. `failed` is the active tab's document, if it did not come.
+
+    Raises `EgressFailed` when the fault is the proxy's own, be it only with a picture of the page: what the agent sees
+    is not what the site has.
+    """
+    if way_out.broken:
+        raise EgressFailed(f"{way_out.broken.message}; ask for a new lease")
+    if failed is None:
+        return error
+    if PROXY_DOWN in failed.reason:
+        raise EgressFailed("the session lost its way to the network; ask for a new lease")
+    if refused := next((reason for reason in REFUSED_BY_CHROMIUM if reason in failed.reason), None):
+        return ActionError(
+            code="NAV_BLOCKED", message=f"the browser refuses {failed.url[:300]}: {refused}", fault="policy"
+        )
+    trouble = way_out.trouble_with(failed.url)
+    if trouble is None or trouble.fault == "infra":
+        return error
+    return ActionError(code=CODES[trouble.fault], message=trouble.message[:500], fault=trouble.fault)

@@ -1,0 +1,81 @@
+"""The line of those who wait for slots, in one process: fair over shares, first come first served within a share."""
+
+from bisect import insort
+from collections import OrderedDict
+from collections.abc import Mapping
+
+from browser_service.leasing.leases import Ticket
+
+
+class FairQueue:
+    """Tickets that wait. Times are microseconds of the owner's clock."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, list[Ticket]] = {}
+        """By share, the oldest ticket first."""
+        self._tickets: dict[str, Ticket] = {}
+        self._silent_at: OrderedDict[str, int] = OrderedDict()
+        """When each ticket will have been silent for too long, the next one first."""
+        self._kept_for: str | None = None
+
+    def __len__(self) -> int:
+        return len(self._tickets)
+
+    def __contains__(self, ticket: Ticket) -> bool:
+        return ticket.ticket_id in self._tickets
+
+    def of_share(self, share: str) -> int:
+        """Tickets of one share."""
+        return len(self._lines.get(share, ()))
+
+    def with_key(self, idempotency_key: str) -> list[Ticket]:
+        """Tickets that ask with this key."""
+        return [ticket for ticket in self._tickets.values() if ticket.request.idempotency_key == idempotency_key]
+
+    def keep(self, ticket: Ticket, silent_at: int) -> None:
+        """The ticket stands in line, where its age puts it, until `silent_at` unless it is kept again."""
+        if ticket.ticket_id not in self._tickets:
+            self._tickets[ticket.ticket_id] = ticket
+            insort(self._lines.setdefault(ticket.request.share, []), ticket, key=_age)
+        self._silent_at[ticket.ticket_id] = silent_at
+        self._silent_at.move_to_end(ticket.ticket_id)
+
+    def remove(self, ticket: Ticket) -> None:
+        """The ticket leaves the line, if it is in it."""
+        if self._tickets.pop(ticket.ticket_id, None) is None:
+            return
+        del self._silent_at[ticket.ticket_id]
+        line = self._lines[ticket.request.share]
+        line.remove(ticket)
+        if not line:
+            del self._lines[ticket.request.share]
+        if self._kept_for == ticket.ticket_id:
+            self._kept_for = None
+
+    def drop_silent(self, now: int) -> None:
+        """Those whose process stopped asking leave the line."""
+        while self._silent_at:
+            ticket_id, silent_at = next(iter(self._silent_at.items()))
+            if silent_at > now:
+                return
+            self.remove(self._tickets[ticket_id])
+
+    def keep_slots_for(self, ticket: Ticket) -> None:
+        """Nobody overtakes this ticket any more: it needs more slots than are free, and keeps what comes free."""
+        self._kept_for = ticket.ticket_id
+
+    def next_in_line(self, held: Mapping[str, int], capacity: int) -> Ticket | None:
+        """Whose turn it is, if shares hold so many leases; tickets for more than `capacity` browsers are passed over."""
+        kept = self._tickets.get(self._kept_for) if self._kept_for else None
+        if kept and kept.count <= capacity:
+            return kept
+        heads = (next((ticket for ticket in line if ticket.count <= capacity), None) for line in self._lines.values())
+        return min(
+            (head for head in heads if head),
+            key=lambda head: (held.get(head.request.share, 0), *_age(head)),
+            default=None,
+        )
+
+
+def _age(ticket: Ticket) -> tuple[int, str]:
+    return ticket.since_us, ticket.ticket_id

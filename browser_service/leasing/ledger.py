@@ -1,0 +1,214 @@
+"""Which place holds which lease in which slot, in the memory of one process: the books of `InProcessStore`.
+
+Places are opened and corrected by their reports; leases are given out here or taken in from a report. Times are
+microseconds of the owner's clock.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from browser_service.leasing.leases import CLAIM_GRACE_S, HeldLease, HeldPlace, LiveLease, PlaceReport, Ticket
+from browser_service.models import LeaseRequest
+
+_GRACE_US = int(CLAIM_GRACE_S * 1e6)
+
+
+@dataclass(eq=False)
+class BookedLease:
+    """One lease."""
+
+    lease_id: str
+    place: str
+    slot: int
+    generation: int
+    request: LeaseRequest
+    needs_token: bool
+    until_us: int
+    """When a grant is over unless it is taken up, or when the place is going to end an active lease."""
+    active: bool
+    ticket_id: str | None = None
+    """The ticket that has yet to claim it."""
+
+    def as_held(self, now: int) -> HeldLease:
+        """The lease as others see it."""
+        return HeldLease(
+            lease_id=self.lease_id,
+            slot=self.slot,
+            generation=self.generation,
+            owner=self.request.owner,
+            share=self.request.share,
+            idempotency_key=self.request.idempotency_key,
+            needs_token=self.needs_token,
+            expires_in_s=max(0, self.until_us - now) / 1e6,
+            place=self.place,
+            state="active" if self.active else "granted",
+        )
+
+
+@dataclass(eq=False)
+class _Place:
+    report: PlaceReport
+    gone_us: int
+    slots: dict[int, BookedLease] = field(default_factory=dict)
+
+    @property
+    def capacity(self) -> int:
+        """Slots that may be given out, free or not."""
+        return self.report.capacity if self.report.healthy and not self.report.draining else 0
+
+    @property
+    def free(self) -> list[int]:
+        return [slot for slot in range(self.capacity) if slot not in self.slots]
+
+
+class Ledger:
+    """Places, their slots and the leases in them."""
+
+    def __init__(self) -> None:
+        self.leases: dict[str, BookedLease] = {}
+        self.held: Counter[str] = Counter()
+        """Leases by share."""
+        self._places: dict[str, _Place] = {}
+        self._generations: Counter[str] = Counter()
+        """The newest generation of each place, also of those that are gone and may come back."""
+        self._by_key: dict[str, list[BookedLease]] = {}
+        self._granted: dict[str, BookedLease] = {}
+        """Leases that no place has reported yet."""
+
+    @property
+    def capacity(self) -> int:
+        """Slots of all open places, free or not."""
+        return sum(place.capacity for place in self._places.values())
+
+    @property
+    def free(self) -> int:
+        """Slots that can be given out now."""
+        return sum(len(place.free) for place in self._places.values())
+
+    def with_key(self, idempotency_key: str | None) -> list[BookedLease]:
+        """Leases that were asked for with this key."""
+        return list(self._by_key.get(idempotency_key, ())) if idempotency_key is not None else []
+
+    def of_ticket(self, ticket: Ticket) -> list[BookedLease]:
+        """Leases that the ticket has become."""
+        return [self.leases[lease_id] for lease_id in ticket.lease_ids if lease_id in self.leases]
+
+    def give(self, ticket: Ticket, now: int) -> None:
+        """All that the ticket asks for, each from the emptiest place. There must be enough free slots."""
+        for lease_id in ticket.lease_ids:
+            address, place = min(self._places.items(), key=lambda item: (-len(item[1].free), item[0]))
+            self._generations[address] += 1
+            self._enter(
+                BookedLease(
+                    lease_id=lease_id,
+                    place=address,
+                    slot=place.free[0],
+                    generation=self._generations[address],
+                    request=ticket.request,
+                    needs_token=ticket.needs_token,
+                    until_us=now + _GRACE_US,
+                    active=False,
+                    ticket_id=ticket.ticket_id,
+                )
+            )
+
+    def claim(self, lease: BookedLease, now: int) -> None:
+        """Somebody took the grant; from now on its place has time to report it."""
+        if lease.ticket_id is not None and not lease.active:
+            lease.until_us = now + _GRACE_US
+        lease.ticket_id = None
+
+    def end(self, lease: BookedLease) -> None:
+        """The lease is over and its slot free."""
+        del self.leases[lease.lease_id]
+        del self._places[lease.place].slots[lease.slot]
+        self._granted.pop(lease.lease_id, None)
+        share, key = lease.request.share, lease.request.idempotency_key
+        self.held[share] -= 1
+        if not self.held[share]:
+            del self.held[share]
+        if key is not None:
+            self._by_key[key].remove(lease)
+            if not self._by_key[key]:
+                del self._by_key[key]
+
+    def believe(self, report: PlaceReport, now: int) -> list[BookedLease]:
+        """Makes the books say what the place says. Returns grants that lost their slot to a lease that is live."""
+        for lease_id in report.ended:  # final, however late it is heard
+            if (lease := self.leases.get(lease_id)) and lease.place == report.place:
+                self.end(lease)
+        place = self._places.get(report.place)
+        if place is None:
+            place = self._places[report.place] = _Place(report, now)
+        elif report.number and report.boot == place.report.boot and report.number <= place.report.number:
+            return []
+        place.report, place.gone_us = report, now + int(report.ttl_s * 1e6)
+        newest = max([report.generation, *(live.generation for live in report.live)])
+        self._generations[report.place] = max(self._generations[report.place], newest)
+        reported = {live.lease_id for live in report.live}
+        for lease in [lease for lease in place.slots.values() if lease.active and lease.lease_id not in reported]:
+            self.end(lease)
+        return [lost for live in report.live if (lost := self._take_in(report.place, live, now))]
+
+    def forget(self, now: int) -> list[BookedLease]:
+        """Grants that nobody took up in time, and places that are gone with their leases."""
+        gone = [address for address, place in self._places.items() if place.gone_us <= now]
+        over = [lease for lease in self._granted.values() if lease.until_us <= now and lease.place not in gone]
+        over += [lease for address in gone for lease in self._places[address].slots.values()]
+        for lease in over:
+            self.end(lease)
+        for address in gone:
+            del self._places[address]
+        return over
+
+    def places(self, now: int) -> list[HeldPlace]:
+        """The places as others see them, by address."""
+        return [
+            HeldPlace(
+                place=address,
+                node=place.report.node,
+                capacity=place.report.capacity,
+                healthy=place.report.healthy,
+                draining=place.report.draining,
+                held=len(place.slots),
+                expires_in_s=(place.gone_us - now) / 1e6,
+            )
+            for address, place in sorted(self._places.items())
+        ]
+
+    def _take_in(self, address: str, live: LiveLease, now: int) -> BookedLease | None:
+        """A lease that its place holds. Returns the grant that was meant for its slot, if there was one."""
+        until_us = now + int(live.expires_in_s * 1e6)
+        if (known := self.leases.get(live.lease_id)) and (known.place, known.slot) == (address, live.slot):
+            known.until_us, known.active = until_us, True
+            self._granted.pop(known.lease_id, None)
+            return None
+        rival = self._places[address].slots.get(live.slot)
+        if rival and rival.generation > live.generation:
+            return None  # the slot was given out again after this lease ended, while the report was on its way
+        for other in (known, rival):
+            if other:
+                self.end(other)
+        request = LeaseRequest(owner=live.owner, share=live.share, idempotency_key=live.idempotency_key)
+        self._enter(
+            BookedLease(
+                lease_id=live.lease_id,
+                place=address,
+                slot=live.slot,
+                generation=live.generation,
+                request=request,
+                needs_token=live.needs_token,
+                until_us=until_us,
+                active=True,
+            )
+        )
+        return rival
+
+    def _enter(self, lease: BookedLease) -> None:
+        self.leases[lease.lease_id] = lease
+        self._places[lease.place].slots[lease.slot] = lease
+        self.held[lease.request.share] += 1
+        if not lease.active:
+            self._granted[lease.lease_id] = lease
+        if (key := lease.request.idempotency_key) is not None:
+            self._by_key.setdefault(key, []).append(lease)

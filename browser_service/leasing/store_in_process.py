@@ -1,0 +1,206 @@
+"""The store of a single process: no network, nothing to wait for, on a clock that is passed in."""
+
+from collections import OrderedDict, deque
+
+from browser_service.errors import LeaseMismatch, NoCapacity
+from browser_service.leasing.fair_queue import FairQueue
+from browser_service.leasing.leases import (
+    TICKET_SILENCE_S,
+    Clock,
+    Grant,
+    HeldLease,
+    HeldPlace,
+    PlaceReport,
+    QueueLimits,
+    Sign,
+    Ticket,
+    fresh_lease_ids,
+)
+from browser_service.leasing.ledger import BookedLease, Ledger
+from browser_service.leasing.refusals import abandoned, no_capacity, other_request, queue_full
+from browser_service.leasing.tokens import LeasePlace
+from browser_service.leasing.wakes import Wakes
+from browser_service.models import LeaseRequest
+
+REMEMBERED = 1_000
+"""Forgotten leases that are kept for the next `reap`."""
+_SILENCE_US = int(TICKET_SILENCE_S * 1e6)
+
+
+class InProcessStore:
+    """A `LeaseStore` for one process. `clock` gives monotonic seconds, so that no change of the date ends a lease."""
+
+    def __init__(self, clock: Clock, sign: Sign, limits: QueueLimits) -> None:
+        self._clock = clock
+        self._sign = sign
+        self._limits = limits
+        self._ledger = Ledger()
+        self._queue = FairQueue()
+        self._wakes = Wakes()
+        self._newest_ticket_us = 0
+        self._void: OrderedDict[str, int] = OrderedDict()
+        """Abandoned tickets, until their process must have noticed; the next one first."""
+        self._forgotten: deque[HeldLease] = deque(maxlen=REMEMBERED)
+
+    async def enqueue(self, request: LeaseRequest, *, count: int = 1, needs_token: bool = True) -> Ticket:
+        now = self._now()
+        self._newest_ticket_us = max(now, self._newest_ticket_us + 1)
+        ticket = Ticket(fresh_lease_ids(count), request, needs_token, self._newest_ticket_us)
+        if not self._ledger.with_key(request.idempotency_key):
+            self._refuse_if_full(request.share)
+            self._queue.keep(ticket, now + _SILENCE_US)
+        self._wakes.expect(ticket.ticket_id)
+        self._match(now)
+        return ticket
+
+    async def claim(self, ticket: Ticket) -> list[Grant] | None:
+        now = self._now()
+        try:
+            leases = self._claim(ticket, now)
+        except (NoCapacity, LeaseMismatch):
+            await self.cancel(ticket)
+            raise
+        if leases is None:
+            return None
+        self._queue.remove(ticket)
+        self._wakes.forget(ticket.ticket_id)
+        for lease in leases:
+            self._ledger.claim(lease, now)
+        return [self._as_grant(lease) for lease in leases]
+
+    async def wait(self, ticket: Ticket, timeout_s: float) -> None:
+        await self._wakes.wait(ticket.ticket_id, timeout_s)
+
+    async def cancel(self, ticket: Ticket) -> None:
+        now = self._now()
+        self._queue.remove(ticket)
+        self._wakes.forget(ticket.ticket_id)
+        self._take_back(ticket)
+        self._match(now)
+
+    async def find(self, idempotency_key: str) -> list[Grant]:
+        self._now()
+        return [self._as_grant(lease) for lease in self._ledger.with_key(idempotency_key)]
+
+    async def abandon(self, idempotency_key: str) -> list[Grant]:
+        now = self._now()
+        waiting, ended = self._queue.with_key(idempotency_key), self._ledger.with_key(idempotency_key)
+        for ticket in waiting:
+            self._queue.remove(ticket)
+        for lease in ended:
+            self._ledger.end(lease)
+        for ticket_id in {ticket.ticket_id for ticket in waiting} | {lease.ticket_id for lease in ended}:
+            if ticket_id is not None:
+                self._void[ticket_id] = now + 2 * _SILENCE_US
+                self._wakes.wake(ticket_id)
+        self._match(now)
+        return [self._as_grant(lease) for lease in ended]
+
+    async def report(self, report: PlaceReport) -> None:
+        now = self._now()
+        self._remember_forgotten(self._ledger.believe(report, now), now)
+        self._match(self._now())
+
+    async def end(self, lease_id: str) -> HeldLease | None:
+        now = self._now()
+        lease = self._ledger.leases.get(lease_id)
+        if lease is None:
+            return None
+        self._ledger.end(lease)
+        self._match(now)
+        return lease.as_held(now)
+
+    async def leases(self) -> list[HeldLease]:
+        now = self._now()
+        leases = sorted(self._ledger.leases.values(), key=lambda lease: (lease.place, lease.slot))
+        return [lease.as_held(now) for lease in leases]
+
+    async def places(self) -> list[HeldPlace]:
+        return self._ledger.places(self._now())
+
+    async def waiting(self) -> int:
+        self._now()
+        return len(self._queue)
+
+    async def reap(self) -> list[HeldLease]:
+        self._now()
+        forgotten = list(self._forgotten)
+        self._forgotten.clear()
+        return forgotten
+
+    async def close(self) -> None:
+        return
+
+    def _now(self) -> int:
+        """The time in microseconds, once everything is forgotten whose time has come."""
+        now = round(self._clock() * 1e6)
+        self._remember_forgotten(self._ledger.forget(now), now)
+        self._queue.drop_silent(now)
+        while self._void and next(iter(self._void.values())) <= now:
+            self._void.popitem(last=False)
+        self._match(now)
+        return now
+
+    def _match(self, now: int) -> None:
+        """Gives the free slots to those whose turn it is."""
+        while free := self._ledger.free:
+            ticket = self._queue.next_in_line(self._ledger.held, self._ledger.capacity)
+            if ticket is None:
+                return
+            if not self._ledger.with_key(ticket.request.idempotency_key):
+                if ticket.count > free:
+                    self._queue.keep_slots_for(ticket)
+                    return
+                self._ledger.give(ticket, now)
+            self._queue.remove(ticket)
+            self._wakes.wake(ticket.ticket_id)
+
+    def _claim(self, ticket: Ticket, now: int) -> list[BookedLease] | None:
+        if ticket.ticket_id in self._void:
+            raise abandoned()
+        if found := self._given(ticket):
+            return found
+        self._queue.keep(ticket, now + _SILENCE_US)
+        self._match(now)
+        if found := self._given(ticket):
+            return found
+        if now >= ticket.give_up_us:
+            raise no_capacity(ticket, self._ledger.capacity)
+        return None
+
+    def _given(self, ticket: Ticket) -> list[BookedLease]:
+        """The leases of the ticket or of its idempotency key."""
+        own = self._ledger.of_ticket(ticket)
+        if own and len(own) < ticket.count:
+            self._take_back(ticket)  # a place went away with some of them: all or none
+            own = self._ledger.of_ticket(ticket)
+        known = own or self._ledger.with_key(ticket.request.idempotency_key)
+        if known and len(known) != ticket.count:
+            raise other_request(ticket, len(known))
+        return known
+
+    def _take_back(self, ticket: Ticket) -> None:
+        for lease in self._ledger.of_ticket(ticket):
+            if lease.ticket_id is not None:
+                self._ledger.end(lease)
+
+    def _refuse_if_full(self, share: str) -> None:
+        if len(self._queue) >= self._limits.total:
+            raise queue_full(self._limits.total, None)
+        if self._queue.of_share(share) >= self._limits.per_share:
+            raise queue_full(self._limits.per_share, share)
+
+    def _remember_forgotten(self, leases: list[BookedLease], now: int) -> None:
+        self._forgotten += [lease.as_held(now) for lease in leases]
+
+    def _as_grant(self, lease: BookedLease) -> Grant:
+        where = LeasePlace(lease.place, lease.slot, lease.generation)
+        return Grant(
+            lease_id=lease.lease_id,
+            place=lease.place,
+            slot=lease.slot,
+            generation=lease.generation,
+            token=self._sign(lease.lease_id, where),
+            needs_token=lease.needs_token,
+            request=lease.request,
+        )

@@ -1,0 +1,171 @@
+"""The store of several masters: each decision is one Lua script on the time of Redis, so nobody's clock matters.
+
+Nothing in it is precious. After a restart or FLUSHALL the places' next reports fill it again, tickets that still ask
+return to where they stood, and no running session notices.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from browser_service.background import Background
+from browser_service.leasing.leases import (
+    CLAIM_GRACE_S,
+    TICKET_SILENCE_S,
+    Grant,
+    HeldLease,
+    HeldPlace,
+    PlaceReport,
+    QueueLimits,
+    Sign,
+    Ticket,
+    fresh_lease_ids,
+)
+from browser_service.leasing.redis_scripts import RedisScripts
+from browser_service.leasing.refusals import abandoned, no_capacity, other_request, queue_full
+from browser_service.leasing.tokens import LeasePlace
+from browser_service.leasing.wakes import Wakes
+from browser_service.models import LeaseRequest
+
+Row = Sequence[Any]
+"""A lease as `ledger.lua` writes it."""
+
+_TIMES = (int(CLAIM_GRACE_S * 1e6), int(TICKET_SILENCE_S * 1e6))
+
+
+class RedisStore:
+    """A `LeaseStore` for any number of processes. Every call raises `RegistryDown` while Redis does not answer."""
+
+    def __init__(self, scripts: RedisScripts, sign: Sign, limits: QueueLimits) -> None:
+        self._scripts = scripts
+        self._sign = sign
+        self._limits = limits
+        self._wakes = Wakes()
+        self._background = Background()
+        self._listening: asyncio.Task[None] | None = None
+
+    async def enqueue(self, request: LeaseRequest, *, count: int = 1, needs_token: bool = True) -> Ticket:
+        ticket = Ticket(fresh_lease_ids(count), request, needs_token, since_us=0)
+        self._wakes.expect(ticket.ticket_id)
+        try:
+            since = await self._run("enqueue", *_as_args(ticket), self._limits.total, self._limits.per_share)
+            if since == "total":
+                raise queue_full(self._limits.total, None)
+            if since == "share":
+                raise queue_full(self._limits.per_share, request.share)
+        except BaseException:
+            self._wakes.forget(ticket.ticket_id)
+            raise
+        return Ticket(ticket.lease_ids, request, needs_token, since_us=since)
+
+    async def claim(self, ticket: Ticket) -> list[Grant] | None:
+        outcome, *rest = await self._run("claim", *_as_args(ticket), ticket.since_us, ticket.give_up_us)
+        if outcome == "waiting":
+            return None
+        self._wakes.forget(ticket.ticket_id)
+        match outcome:
+            case "granted":
+                return [self._as_grant(row) for row in rest[0]]
+            case "void":
+                raise abandoned()
+            case "mismatch":
+                raise other_request(ticket, rest[0])
+            case _:
+                raise no_capacity(ticket, rest[0])
+
+    async def wait(self, ticket: Ticket, timeout_s: float) -> None:
+        if self._listening is None:
+            self._listening = self._background.start(self._scripts.listen("turns", self._wakes.wake))
+        await self._wakes.wait(ticket.ticket_id, timeout_s)
+
+    async def cancel(self, ticket: Ticket) -> None:
+        self._wakes.forget(ticket.ticket_id)
+        await self._run("cancel", " ".join(ticket.lease_ids))
+
+    async def find(self, idempotency_key: str) -> list[Grant]:
+        return [self._as_grant(row) for row in await self._run("find", idempotency_key)]
+
+    async def abandon(self, idempotency_key: str) -> list[Grant]:
+        return [self._as_grant(row) for row in await self._run("abandon", idempotency_key)]
+
+    async def report(self, report: PlaceReport) -> None:
+        await self._run("report", report.model_dump_json(exclude_none=True))
+
+    async def end(self, lease_id: str) -> HeldLease | None:
+        row = await self._run("end", lease_id)
+        return _as_held(row) if row else None
+
+    async def leases(self) -> list[HeldLease]:
+        held = [_as_held(row) for row in await self._run("leases")]
+        return sorted(held, key=lambda lease: (lease.place, lease.slot))
+
+    async def places(self) -> list[HeldPlace]:
+        return sorted(map(_as_place, await self._run("places")), key=lambda place: place.place)
+
+    async def waiting(self) -> int:
+        return await self._run("waiting")
+
+    async def reap(self) -> list[HeldLease]:
+        return [_as_held(json.loads(row)) for row in await self._run("reap")]
+
+    async def close(self) -> None:
+        await self._background.cancel()
+        await self._scripts.close()
+
+    async def _run(self, name: str, *args: str | int) -> Any:
+        return await self._scripts.run(name, *_TIMES, *args)
+
+    def _as_grant(self, row: Row) -> Grant:
+        held = _as_held(row)
+        request = LeaseRequest(owner=held.owner, share=held.share, idempotency_key=held.idempotency_key)
+        return Grant(
+            lease_id=held.lease_id,
+            place=held.place,
+            slot=held.slot,
+            generation=held.generation,
+            token=self._sign(held.lease_id, LeasePlace(held.place, held.slot, held.generation)),
+            needs_token=held.needs_token,
+            request=LeaseRequest.model_validate_json(row[10]) if row[10] else request,
+        )
+
+
+def _as_args(ticket: Ticket) -> tuple[str, ...]:
+    request = ticket.request
+    return (
+        " ".join(ticket.lease_ids),
+        request.share,
+        request.idempotency_key or "",
+        request.owner,
+        "1" if ticket.needs_token else "0",
+        request.model_dump_json(exclude_defaults=True),
+    )
+
+
+def _as_held(row: Row) -> HeldLease:
+    lease_id, place, slot, generation, owner, share, key, needs_token, active, left_us = row[:10]
+    return HeldLease(
+        lease_id=lease_id,
+        slot=int(slot),
+        generation=int(generation),
+        owner=owner,
+        share=share,
+        idempotency_key=key or None,
+        needs_token=needs_token == "1",
+        expires_in_s=int(left_us) / 1e6,
+        place=place,
+        state="active" if active == "1" else "granted",
+    )
+
+
+def _as_place(row: Row) -> HeldPlace:
+    place, node, capacity, healthy, draining, held, left_us = row
+    return HeldPlace(
+        place=place,
+        node=node,
+        capacity=int(capacity),
+        healthy=healthy == "1",
+        draining=draining == "1",
+        held=held,
+        expires_in_s=left_us / 1e6,
+    )

@@ -1,0 +1,264 @@
+"""One leased browser context: open, observe, perform, close. Every use of it has a deadline (`ladder.py`)."""
+
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from playwright.async_api import BrowserContext, Page
+from playwright.async_api import Error as PlaywrightError
+
+from browser_service import commands
+from browser_service.chromium.chromium import Chromium
+from browser_service.chromium.profiles import Profile
+from browser_service.egress.policy import Policy
+from browser_service.egress.reasons import explain
+from browser_service.errors import (
+    BrowserCrashed,
+    BrowserServiceError,
+    EgressFailed,
+)
+from browser_service.models import Action, ActionError, LeaseRequest, Observation, ObserveRequest, Traffic
+from browser_service.session.downloads import Downloads, Quota
+from browser_service.session.kept import Shelf
+from browser_service.session.ladder import Ladder
+from browser_service.session.looking import Phases, is_of_the_web, look, when_still
+from browser_service.session.marks import Seen
+from browser_service.session.prompts import Dialogs
+from browser_service.session.recording import Recorder
+from browser_service.session.settle import SettleLimits, settle
+from browser_service.session.tab import OpenTab
+from browser_service.session.tabs import Tabs
+from browser_service.settings import Settings
+
+PING_DEADLINE_S = 1.0
+T = TypeVar("T")
+
+
+class LeasedBrowser:
+    """One session: a context of its own with its tabs. Not safe for concurrent calls: its owner holds a lock."""
+
+    def __init__(self, chromium: Chromium, context: BrowserContext, profile: Profile, settings: Settings) -> None:
+        self.profile = profile
+        self.chromium = chromium
+        self.viewport = profile.viewport
+        self.seen: Seen | None = None
+        """The last look, whose mark numbers are valid now."""
+        self.uses = 1
+        """Leases that have had this session."""
+        self._context = context
+        self._way_out = chromium.accounts.get(context)
+        self._settings = settings
+        self._limits = SettleLimits(
+            quiet_ms=settings.settle_quiet_ms,
+            cap_s=settings.settle_cap_s,
+            navigation_s=settings.navigation_deadline_s,
+            answer_s=settings.call_deadline_s,
+        )
+        quota = Quota(settings.download_file_bytes, settings.download_lease_bytes, settings.download_files)
+        self._downloads = Downloads(quota)
+        self._tabs = Tabs(context, settings.max_tabs, self._downloads)
+        self._ladder = Ladder(chromium, lambda: self._tabs.has_crashed)
+        self._dialogs = Dialogs()
+        context.on("dialog", self._dialogs.answer)
+        self._shelf: Shelf | None = None
+        self._files: Path | None = None
+        self._recorder: Recorder | None = None
+        self._holds_old_page = False
+        self._has_old_history = False
+
+    @classmethod
+    async def open(cls, chromium: Chromium, profile: Profile, settings: Settings) -> "LeasedBrowser":
+        """A fresh context with one blank page. Raises `BrowserCrashed`."""
+        context = await chromium.new_context(profile)
+        browser = cls(chromium, context, profile, settings)
+        try:
+            async with browser._ladder.guarded("opening a page", settings.launch_deadline_s):
+                await browser._tabs.open()
+        except BaseException:
+            await browser.close()
+            raise
+        return browser
+
+    async def begin(self, request: LeaseRequest, shelf: Shelf) -> None:
+        """A lease begins: what it asked for beyond the profile. Raises what is wrong with the session."""
+        self._shelf = shelf
+        self._dialogs.policy = request.dialogs
+        self._files = commands.folder_of(self._settings.files_dir, request.files)
+        self._downloads.begin(shelf if request.downloads else None)
+        if request.record.video or request.record.trace:
+            async with self._ladder.guarded("starting to record", self._settings.launch_deadline_s):
+                self._recorder = Recorder(self._context, request.record, self.viewport, shelf)
+                await self._recorder.start()
+
+    async def step(
+        self, action: Action, wanted: ObserveRequest
+    ) -> tuple[Observation, ActionError | None, dict[str, float]]:
+        """Acts, waits until the page is ready, and looks. Returns what is seen, why nothing happened, milliseconds."""
+        phases = Phases()
+        start = time.perf_counter()
+        error = await self.perform(action)
+        now = phases.add("act", start)
+        async with self._ladder.guarded("waiting for the page", self._limits.longest_s):
+            settled = await settle(lambda: self._tabs.active, self._limits)
+        phases.add("settle", now)
+        error = self._explained(error)
+        observation = await self.observe(wanted, phases, is_quiet=settled.is_quiet)
+        phases.add("total", start)
+        return observation, error, phases.ms
+
+    async def perform(self, action: Action) -> ActionError | None:
+        """Delivers one action to the active tab; says why it had no effect, if so. The session survives that."""
+        deadline_s = self._settings.call_deadline_s + commands.own_seconds(action, self._settings.navigation_deadline_s)
+        try:
+            async with self._ladder.guarded(f"action {action.kind}", deadline_s):
+                tab = self._tabs.active
+                try:
+                    if action.kind != "visit_page":
+                        await self._leave_old_page()
+                    if action.kind == "keypress" and not self.chromium.clipboard.allows(self, action.keys):
+                        raise commands.ActionFailed(
+                            "NOTHING_COPIED", "this session has copied nothing that it could paste"
+                        )
+                    await commands.perform(action, self._hand())
+                    self._holds_old_page = False
+                except PlaywrightError:
+                    if not ((tab.is_gone or tab.page.is_closed()) and len(self._tabs)):
+                        raise  # else the action closed its own tab, as a button "close" of a popup does
+        except commands.ActionFailed as failed:
+            return failed.error
+        return None
+
+    async def observe(
+        self, wanted: ObserveRequest, phases: Phases | None = None, *, is_quiet: bool = True
+    ) -> Observation:
+        """What the active tab looks like now."""
+        phases = phases or Phases()
+        async with self._ladder.guarded("looking at the page", self._settings.call_deadline_s):
+            await self._leave_old_page()
+            if self._has_old_history:
+                await self._tabs.active.forget_history()
+                self._has_old_history = False
+            found = await when_still(self._tabs, lambda tab: look(tab, wanted, self.viewport, self._shelf, phases))
+        if wanted.marks or wanted.draw_marks:
+            self.seen = found.seen
+        return Observation(
+            url=found.seen.url,
+            title=found.seen.title,
+            viewport=self.viewport,
+            screenshot=found.screenshot,
+            marks=found.seen.marks,
+            text=found.seen.text,
+            ax_tree=found.ax_tree,
+            tabs=self._tabs.listed(),
+            downloads=self._downloads.take(),
+            dialogs=self._dialogs.take(),
+            settled=is_quiet,
+        )
+
+    async def survey(self) -> list[dict[str, Any]]:
+        """Every element that can be acted on, out of view too, as the page script describes it. Numbers stay as they are."""
+        return await self._ask(lambda tab: tab.survey())
+
+    async def metadata(self) -> dict[str, Any]:
+        """What the page says about itself to machines: meta tags, JSON-LD, microdata."""
+        return await self._ask(lambda tab: tab.ask("metadata"))
+
+    def may_reach(self, policy: Policy | None) -> None:
+        """What the lease that begins may reach; None when it ends: nothing any more."""
+        if self._way_out:
+            self._way_out.policy = policy
+
+    @property
+    def traffic(self) -> Traffic | None:
+        """What the present lease has sent and received; None where pages reach the network without our proxy."""
+        return self._way_out.usage.traffic() if self._way_out else None
+
+    @property
+    def active_page(self) -> Page | None:
+        """The page of the active tab, for those who only look on; None when all tabs are closed."""
+        return self._tabs.active.page if len(self._tabs) else None
+
+    @property
+    def lost(self) -> BrowserServiceError | None:
+        """Why the session can't be used any more; every later call raises it."""
+        return self._ladder.lost
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether nothing is known to be wrong with it."""
+        return self.lost is None and self.chromium.is_alive and not self._tabs.has_crashed
+
+    async def clean(self) -> None:
+        """Prepares the session for another lease that trusts this one: one tab, no cookies, nothing stored.
+
+        The old page goes when the next one comes, at the latest before anyone looks. Raises what is wrong with the session.
+        """
+        await self._finish()
+        async with self._ladder.guarded("cleaning a session", self._settings.close_deadline_s):
+            await self._tabs.close_others()
+            await self._tabs.active.forget_everything()
+            await self._context.clear_cookies()
+        self.chromium.clipboard.forget(self)
+        self._dialogs.take()
+        self._downloads.take()
+        self.seen = self._shelf = self._files = None
+        self._holds_old_page = self._has_old_history = True
+        self.uses += 1
+
+    async def ping(self) -> None:
+        """Asks the renderer for a sign of life; raises what is wrong with it."""
+        async with self._ladder.guarded("a sign of life", PING_DEADLINE_S):
+            await self._tabs.active.ask("look", False, False, None)
+
+    async def close(self) -> None:
+        """Closes the context; never raises, never takes longer than the deadlines."""
+        await self._finish()
+        self.mark_lost(BrowserCrashed("the session is closed"))
+        self.chromium.clipboard.forget(self)
+        await self.chromium.close_context(self._context)
+
+    def mark_lost(self, reason: BrowserServiceError) -> BrowserServiceError:
+        """From now on every call raises `reason`, or the one before it; returns which."""
+        return self._ladder.mark(reason)
+
+    def _hand(self) -> commands.Hand:
+        return commands.Hand(
+            tabs=self._tabs,
+            viewport=self.viewport,
+            navigation_deadline_s=self._settings.navigation_deadline_s,
+            files=self._files,
+            staging=self._shelf.staging if self._files and self._shelf else None,
+        )
+
+    def _explained(self, error: ActionError | None) -> ActionError | None:
+        """The proxy's own account of a document that did not come since the last step."""
+        if not len(self._tabs):  # looking at it will say so
+            return error
+        tab = self._tabs.active
+        if not is_of_the_web(tab.page.url):
+            message = f"the page went to {tab.page.url[:100]!r}, which is no web page, and was closed"
+            return ActionError(code="NAV_BLOCKED", message=message, fault="policy")
+        failed, tab.failed_document = tab.failed_document, None
+        try:
+            return explain(self._way_out, failed, error) if self._way_out else error
+        except EgressFailed as broken:
+            raise self.mark_lost(broken) from None
+
+    async def _ask(self, question: Callable[[OpenTab], Awaitable[T]]) -> T:
+        async with self._ladder.guarded("looking at the page", self._settings.call_deadline_s):
+            await self._leave_old_page()
+            return await when_still(self._tabs, question)
+
+    async def _leave_old_page(self) -> None:
+        """Replaces the page of the lease before this one, if it is still there."""
+        if self._holds_old_page:
+            await self._tabs.active.page.goto("about:blank")
+            self._holds_old_page = False
+
+    async def _finish(self) -> None:
+        """The lease is over: recordings are completed, downloads given up."""
+        recorder, self._recorder = self._recorder, None
+        if recorder:
+            await recorder.stop()
+        await self._downloads.stop()

@@ -1,0 +1,165 @@
+"""Pages of other origins that are framed in a page: each is asked in a world of its own, and placed where its frame is.
+
+Frames of the page's own origin need nothing of this: the page script walks into them by itself.
+"""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from playwright.async_api import CDPSession, Frame, Page
+from playwright.async_api import Error as PlaywrightError
+
+from browser_service.session.world import NeverAsked, PageMoved, Send, World, is_moved
+
+# Frames that one look asks; a page with more is full of advertisements.
+MOST_FRAMES = 12
+DEEPEST = 3
+
+
+class Realm:
+    """A document with those of its own origin inside: what one run of the page script sees."""
+
+    def __init__(self, world: World, parent: "Realm | None" = None, index: int = 0) -> None:
+        """`index`: which frame of `parent` it is, in the parent's own count."""
+        self.world = world
+        self._parent = parent
+        self._index = index
+
+    async def place(self, *, show: bool = False) -> tuple[float, float, dict[str, float] | None] | None:
+        """Its origin in the viewport, and the part of it that can be seen (None: all); None when it is gone."""
+        if self._parent is None:
+            return 0.0, 0.0, None
+        around = await self._parent.place(show=show)
+        box = await self._parent.world.ask("showFrame" if show else "frameBox", self._index)
+        if around is None or box is None:
+            return None
+        return around[0] + box["x"], around[1] + box["y"], box["clip"]
+
+    async def aim(self, mark: int) -> dict[str, Any]:
+        """Where in the viewport to point at a mark, or an `error` and its `message`."""
+        if self._parent is None:
+            return await self.world.ask("aim", mark, None)
+        for show in (False, True):
+            if (where := await self.place(show=show)) is None:
+                return {"error": "STALE_MARK", "message": f"the frame of mark {mark} is gone; look again"}
+            x, y, clip = where
+            spot = await self.world.ask("aim", mark, clip)
+            if "error" not in spot:
+                return {**spot, "x": spot["x"] + x, "y": spot["y"] + y}
+        return spot
+
+    async def uncovered(self, marks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Those marks of it, in the viewport's coordinates, that nothing in the page around it covers."""
+        where = await self.place()
+        if self._parent is None or where is None:
+            return marks if where else []
+        x, y, _ = where
+        inner = await self._parent.world.ask("frameBox", self._index)
+        spots = [[one["spot"][0] + inner["x"], one["spot"][1] + inner["y"]] for one in marks]
+        bare = await self._parent.world.ask("bare", self._index, spots)
+        for one in marks:
+            one["mark"]["box"]["x"] = round(one["mark"]["box"]["x"] + x, 1)
+            one["mark"]["box"]["y"] = round(one["mark"]["box"]["y"] + y, 1)
+        return [one for one, is_bare in zip(marks, bare, strict=True) if is_bare]
+
+
+class Frames:
+    """The framed pages of one tab, with a CDP session for each that lives in a process of its own."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._sessions: dict[Frame, World | None] = {}
+        page.on("framedetached", self._gone)
+        page.on("framenavigated", self._gone)
+
+    async def look(self, top: Realm, answer: dict[str, Any]) -> dict[int, tuple[Realm, int]]:
+        """Adds the marks of framed pages to the top document's `answer`, numbered anew, and says whose each number is."""
+        merged = await self._merged(top, answer, depth=1)
+        owners: dict[int, tuple[Realm, int]] = {}
+        for number, (realm, one) in enumerate(merged, start=1):
+            owners[number] = (realm, one["mark"]["id"])
+            one["mark"] = {**one["mark"], "id": number}
+        answer["marks"] = [one for _, one in merged]
+        return owners
+
+    async def _merged(self, realm: Realm, answer: dict[str, Any], *, depth: int) -> list[tuple[Realm, dict[str, Any]]]:
+        """The realm's marks, with those of each frame after as many as come before the frame."""
+        inside: dict[int, list[tuple[Realm, dict[str, Any]]]] = {}
+        async for index, world in self._foreign(realm.world, wanted=len(answer["frames"])):
+            framed = Realm(world, realm, index)
+            try:
+                found = await self._seen_in(framed, depth=depth)
+            except (PageMoved, PlaywrightError):
+                continue  # a frame that comes or goes: without its marks
+            inside.setdefault(answer["frames"][index]["before"], []).extend(found)
+        merged = inside.get(0, [])
+        for count, one in enumerate(answer["marks"], start=1):
+            merged.append((realm, one))
+            merged += inside.get(count, [])
+        return merged
+
+    async def _seen_in(self, framed: Realm, *, depth: int) -> list[tuple[Realm, dict[str, Any]]]:
+        if (where := await framed.place()) is None:
+            return []
+        seen = await framed.world.ask("look", True, False, where[2])
+        seen["marks"] = await framed.uncovered(seen["marks"])
+        if depth < DEEPEST and seen["frames"]:
+            return await self._merged(framed, seen, depth=depth + 1)
+        return [(framed, one) for one in seen["marks"]]
+
+    async def _foreign(self, world: World, *, wanted: int) -> AsyncGenerator[tuple[int, World], None]:
+        """The frames of other origins in this realm, with their number in its own count."""
+        tree = await world.send("Page.getFrameTree", {})
+        candidates = [World(world.send, frame_id, is_main=False) for frame_id in _frames_in(tree["frameTree"])]
+        candidates += [world async for world in self._in_other_processes()]
+        for candidate in candidates:
+            if wanted == 0:
+                return
+            try:
+                owner = await world.send("DOM.getFrameOwner", {"frameId": candidate.frame_id})
+                index = await world.ask_about(owner["backendNodeId"], "adopt")
+            except (PageMoved, PlaywrightError):
+                continue  # not in this realm, or gone
+            if index >= 0:
+                wanted -= 1
+                yield index, candidate
+
+    async def _in_other_processes(self) -> AsyncGenerator[World, None]:
+        for frame in self._page.frames[1 : MOST_FRAMES + 1]:
+            if frame not in self._sessions:
+                self._sessions[frame] = await self._connected(frame)
+            if world := self._sessions[frame]:
+                yield world
+
+    async def _connected(self, frame: Frame) -> World | None:
+        try:
+            session = await self._page.context.new_cdp_session(frame)
+            tree = await session.send("Page.getFrameTree")
+        except PlaywrightError:
+            return None  # it lives in its parent's process
+        return World(_sender(session), tree["frameTree"]["frame"]["id"], is_main=False)
+
+    def _gone(self, frame: Frame) -> None:
+        """It may live in another process from now on."""
+        self._sessions.pop(frame, None)
+
+
+def _sender(session: CDPSession) -> Send:
+    async def send(method: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return await session.send(method, parameters)
+        except PlaywrightError as error:
+            if "Cannot find context" in error.message:
+                raise NeverAsked from error
+            if is_moved(error):
+                raise PageMoved from error
+            raise
+
+    return send
+
+
+def _frames_in(tree: dict[str, Any]) -> list[str]:
+    """Ids of all frames below the first that live in its process."""
+    below = tree.get("childFrames", [])
+    ids = [child["frame"]["id"] for child in below]
+    return (ids + [one for child in below for one in _frames_in(child)])[:MOST_FRAMES]

@@ -1,0 +1,139 @@
+"""What is kept of a lease beyond its steps: pictures by reference, downloads, a film, a trace. For a while after its end too.
+
+Shelves (one per process) ── Shelf (one per lease): a folder of files with opaque names, and the hashes it may read
+"""
+
+import logging
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from browser_service.errors import LeaseNotFound
+from browser_service.models import Artifact, ArtifactKind
+from browser_service.session.blobs import BlobStore
+from browser_service.settings import Settings
+
+log = logging.getLogger(__name__)
+LONGEST_NAME = 120
+
+
+@dataclass
+class Shelf:
+    """What is kept of one lease."""
+
+    lease_id: str
+    folder: Path
+    check: Callable[[str | None], None]
+    """Raises unless the caller, with this token, holds or held the lease."""
+    _blobs: BlobStore
+    _hashes: set[str] = field(default_factory=set)
+    _files: dict[str, Path] = field(default_factory=dict)
+    """Downloads by hash."""
+    _artifacts: dict[str, Artifact] = field(default_factory=dict)
+    gone_at: float | None = None
+    """When it is removed; None while the lease lives."""
+
+    def put_blob(self, sha256: str, content: bytes, media_type: str) -> None:
+        """Keeps a picture for this lease to fetch."""
+        self._hashes.add(sha256)
+        self._blobs.put(sha256, content, media_type)
+
+    def find_blob(self, sha256: str) -> tuple[Path, str] | None:
+        """File and media type of a picture or download of this lease, if it is still there."""
+        if sha256 in self._files:
+            return self._files[sha256], "application/octet-stream"
+        return self._blobs.find(sha256) if sha256 in self._hashes else None
+
+    def new_file(self) -> Path:
+        """Where a file to come can be written."""
+        return self.folder / secrets.token_hex(8)
+
+    def add(self, file: Path, kind: ArtifactKind, name: str, sha256: str | None = None) -> None:
+        """Offers a file that `new_file` named, once it is complete; by its hash too, if that is given."""
+        self._artifacts[file.name] = Artifact(id=file.name, kind=kind, name=name, size=file.stat().st_size)
+        if sha256:
+            self._files[sha256] = file
+
+    def artifacts(self) -> list[Artifact]:
+        """What can be fetched, oldest first."""
+        return list(self._artifacts.values())
+
+    def find(self, artifact_id: str) -> tuple[Path, Artifact] | None:
+        """The file of an artifact. Only ids that were given out name one."""
+        artifact = self._artifacts.get(artifact_id)
+        return (self.folder / artifact.id, artifact) if artifact else None
+
+    @property
+    def staging(self) -> Path:
+        """Folder for copies that Chromium, another user than ours, reads."""
+        folder = self.folder / "uploads"
+        folder.mkdir(mode=0o711, exist_ok=True)
+        return folder
+
+
+class Shelves:
+    """The shelves of all leases of this process, and of those that ended not long ago."""
+
+    def __init__(self, folder: Path, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        """`folder` is made; whoever owns the folder around it removes it when the service stops."""
+        self._folder = folder
+        self._retention_s = settings.artifact_retention_s
+        self._clock = clock
+        self._shelves: dict[str, Shelf] = {}
+        blobs = folder / "blobs"
+        blobs.mkdir(mode=0o711, parents=True)
+        folder.chmod(0o711)
+        self._blobs = BlobStore(blobs, settings.blob_budget_bytes)
+
+    def open(self, lease_id: str, check: Callable[[str | None], None]) -> Shelf:
+        """The shelf of a lease that begins."""
+        self.sweep()
+        folder = self._folder / secrets.token_hex(8)
+        folder.mkdir(mode=0o711)
+        shelf = self._shelves[lease_id] = Shelf(lease_id, folder, check, self._blobs)
+        return shelf
+
+    def close(self, lease_id: str) -> None:
+        """The lease is over: its shelf stays for the retention time."""
+        if shelf := self._shelves.get(lease_id):
+            shelf.gone_at = self._clock() + self._retention_s
+        self.sweep()
+
+    def find(self, lease_id: str, token: str | None) -> Shelf:
+        """The shelf that this caller may read. Raises `LeaseNotFound`, `LeaseMismatch`."""
+        self.sweep()
+        if (shelf := self._shelves.get(lease_id)) is None:
+            raise LeaseNotFound(f"instance not found: nothing is kept of a lease {lease_id[:80]}")
+        shelf.check(token)
+        return shelf
+
+    def sweep(self) -> None:
+        """Removes what has been kept long enough."""
+        now = self._clock()
+        for lease_id, shelf in list(self._shelves.items()):
+            if shelf.gone_at is not None and now >= shelf.gone_at:
+                del self._shelves[lease_id]
+                shutil.rmtree(shelf.folder, ignore_errors=True)
+
+
+def clean_name(said: str, taken: set[str]) -> str:
+    """A base name that no system misreads, from whatever a page called its file; not yet in `taken`.
+
+    Example: `clean_name("../../x\\0.txt", set()) == "x_.txt"`.
+    """
+    base = re.split(r"[/\\]", said)[-1]
+    base = re.sub(r"[^\w.,+() -]", "_", base).strip(" .") or "file"
+    stem, dot, ending = base.rpartition(".")
+    if not dot or len(ending) > 15:
+        stem, ending = base, ""
+    room = LONGEST_NAME - len(ending) - 6
+    stem, ending = stem[:room] or "file", f".{ending}" if ending else ""
+    name, count = f"{stem}{ending}", 1
+    while name in taken:
+        count += 1
+        name = f"{stem}-{count}{ending}"
+    return name

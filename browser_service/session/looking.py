@@ -1,0 +1,154 @@
+"""What a tab looks like: the marks and the picture of one and the same document, however often it moves meanwhile."""
+
+import asyncio
+import base64
+import hashlib
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from browser_service.errors import DeadlineExceeded
+from browser_service.models import ObserveRequest, Screenshot, Viewport
+from browser_service.session.kept import Shelf
+from browser_service.session.marks import Seen, draw_marks, read_look
+from browser_service.session.tab import OpenTab
+from browser_service.session.tabs import Tabs
+from browser_service.session.world import PageMoved
+
+# What a page may have become by itself; Chromium keeps pages away from all else, and this holds if it should not.
+SHOWN_SCHEMES = frozenset({"", "http", "https", "about", "blob", "data", "chrome-error"})
+LOOK_TRIES = 20
+PAINT_S = 2.0
+"""How long a document that was stopped may take to show anything."""
+HOLD_AFTER = 4
+"""Tries after which a page that moves all the time loses its scripts for as long as it is looked at."""
+PENDING_S = 0.5
+"""How long a look waits for a document on its way, before it stops it."""
+T = TypeVar("T")
+LONGEST_TREE = 100_000
+
+
+@dataclass
+class Phases:
+    """Milliseconds per phase of one step."""
+
+    ms: dict[str, float] = field(default_factory=dict)
+
+    def add(self, phase: str, since: float) -> float:
+        """Notes the time since `since` (perf_counter seconds); returns now."""
+        now = time.perf_counter()
+        self.ms[phase] = round(self.ms.get(phase, 0.0) + (now - since) * 1000, 2)
+        return now
+
+
+@dataclass
+class Look:
+    """One finished look at the active tab."""
+
+    seen: Seen
+    screenshot: Screenshot | None = None
+    ax_tree: str | None = None
+
+
+def is_of_the_web(url: str) -> bool:
+    """Whether a tab with this address may be looked at."""
+    return url.partition(":")[0] in SHOWN_SCHEMES
+
+
+async def when_still(tabs: Tabs, question: Callable[[OpenTab], Awaitable[T]]) -> T:
+    """The answer of the active tab, asked again as long as it moves. Raises `DeadlineExceeded` when it never rests.
+
+    A page that loads itself without end is looked at without its scripts.
+    """
+    held: OpenTab | None = None
+    moved = False
+    try:
+        for attempt in range(LOOK_TRIES):
+            tab = tabs.active
+            try:
+                if attempt == HOLD_AFTER and held is None:
+                    held = await _hold(tab)
+                patience_s = PAINT_S if held else 0 if attempt else PENDING_S
+                moved = await _stop_navigation(tab, patience_s) or moved
+                if not is_of_the_web(tab.page.url):
+                    await tab.page.goto("about:blank")
+                async with asyncio.timeout(PAINT_S if moved and held is None else None):
+                    return await question(tab)
+            except PageMoved:
+                moved = True
+                await tab.change(0.1)
+            except TimeoutError:  # it was stopped before it had anything to show, and never will
+                held = await _hold(tab)
+    finally:
+        if held:
+            with suppress(PageMoved):
+                await held.run_scripts(True)
+    raise DeadlineExceeded("the page navigates without end and can't be looked at; the session is closed")
+
+
+async def _hold(tab: OpenTab) -> OpenTab:
+    """Lets the page load once more, without its scripts."""
+    await tab.run_scripts(False)
+    await tab.send("Page.reload", {})
+    return tab
+
+
+async def _stop_navigation(tab: OpenTab, patience_s: float) -> bool:
+    """Nothing can be asked while a document is awaited; whoever had time to wait has waited already."""
+    until = time.monotonic() + patience_s
+    while tab.is_navigating():
+        if (left_s := until - time.monotonic()) <= 0:
+            await tab.stop_loading()
+            return True
+        await tab.change(left_s)
+    return False
+
+
+async def look(tab: OpenTab, wanted: ObserveRequest, viewport: Viewport, shelf: Shelf | None, phases: Phases) -> Look:
+    """One look at a tab. Raises `PageMoved` when it changes meanwhile."""
+    now = time.perf_counter()
+    found = Look(read_look(await tab.look(wanted.marks or wanted.draw_marks, wanted.text)))
+    now = phases.add("marks", now)
+    if wanted.screenshot:
+        found.screenshot = await _photograph(tab, wanted, viewport, shelf, found.seen)
+        now = phases.add("screenshot", now)
+    if wanted.ax_tree:
+        found.ax_tree = (await tab.accessibility_tree())[:LONGEST_TREE]
+        phases.add("ax_tree", now)
+    tab.title, tab.url = found.seen.title, found.seen.url
+    return found
+
+
+async def _photograph(
+    tab: OpenTab, wanted: ObserveRequest, viewport: Viewport, shelf: Shelf | None, seen: Seen
+) -> Screenshot:
+    encoded = await tab.capture(_options(wanted, viewport))
+    picture = base64.b64decode(encoded)
+    if wanted.draw_marks:
+        picture = await asyncio.to_thread(draw_marks, picture, seen.marks, wanted)
+        encoded = base64.b64encode(picture).decode()
+    sha256 = hashlib.sha256(picture).hexdigest()
+    is_held = wanted.have_sha256 == sha256
+    if wanted.by_reference and shelf and not is_held:
+        shelf.put_blob(sha256, picture, f"image/{wanted.image_format}")
+        is_held = True
+    return Screenshot(
+        sha256=sha256,
+        media_type=f"image/{wanted.image_format}",
+        width=max(1, round(viewport.width * wanted.scale)),
+        height=max(1, round(viewport.height * wanted.scale)),
+        data=None if is_held else encoded,
+    )
+
+
+def _options(wanted: ObserveRequest, viewport: Viewport) -> dict[str, Any]:
+    """CDP's options. Marks are drawn into a lossless picture at full size, which is encoded as wished afterwards."""
+    options: dict[str, Any] = {"format": "png" if wanted.draw_marks else wanted.image_format}
+    if options["format"] != "png":
+        options["quality"] = wanted.quality
+    if wanted.scale < 1 and not wanted.draw_marks:
+        size = {"x": 0, "y": 0, "width": viewport.width, "height": viewport.height, "scale": wanted.scale}
+        options |= {"clip": size, "captureBeyondViewport": False}
+    return options

@@ -1,0 +1,74 @@
+"""A film (WebM) and a trace of one session, started and stopped with its lease."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import BrowserContext, Page
+from playwright.async_api import Error as PlaywrightError
+
+from browser_service.background import Background
+from browser_service.models import ArtifactKind, Recording, Viewport
+from browser_service.session.kept import Shelf
+
+log = logging.getLogger(__name__)
+STOP_DEADLINE_S = 10.0
+
+
+class Recorder:
+    """What is being recorded of one session: a film of each tab, one trace of all."""
+
+    def __init__(self, context: BrowserContext, wanted: Recording, viewport: Viewport, shelf: Shelf) -> None:
+        self._context = context
+        self._wanted = wanted
+        self._size: Any = {"width": viewport.width, "height": viewport.height}
+        self._shelf = shelf
+        self._films: dict[Page, Path] = {}
+        self._background = Background(PlaywrightError)
+
+    async def start(self) -> None:
+        """Begins with the tabs that are there; those that open later are filmed too."""
+        if self._wanted.trace:
+            await self._context.tracing.start(screenshots=True, snapshots=True)
+        if self._wanted.video:
+            self._context.on("page", self._follow)
+            for page in self._context.pages:
+                await self._film(page)
+
+    async def stop(self) -> None:
+        """Ends every recording and puts it on the shelf; what can't be finished in time is lost, and only that."""
+        if self._wanted.video:
+            self._context.remove_listener("page", self._follow)
+        await self._background.cancel()
+        for number, (page, file) in enumerate(self._films.items(), start=1):
+            if not page.is_closed():
+                await _in_time(page.screencast.stop())
+            self._offer(file, "video", f"video-{number}.webm")
+        if self._wanted.trace:
+            file = self._shelf.new_file()
+            await _in_time(self._context.tracing.stop(path=file))
+            self._offer(file, "trace", "trace.zip")
+
+    def _follow(self, page: Page) -> None:
+        self._background.start(self._film(page))
+
+    async def _film(self, page: Page) -> None:
+        file = self._shelf.new_file()
+        self._films[page] = file
+        await page.screencast.start(path=file, size=self._size)
+
+    def _offer(self, file: Path, kind: ArtifactKind, name: str) -> None:
+        if file.exists():
+            self._shelf.add(file, kind, name)
+        else:
+            log.warning("a recording was not finished: %s", name)
+
+
+async def _in_time(stopping: Coroutine[Any, Any, Any]) -> None:
+    try:
+        async with asyncio.timeout(STOP_DEADLINE_S):
+            await stopping
+    except (PlaywrightError, TimeoutError) as error:
+        log.warning("a recording could not be finished: %s", str(error).splitlines()[:1])

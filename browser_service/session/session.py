@@ -1,0 +1,104 @@
+"""One live session: the grant it began with, the browser behind it, and how long it may go on."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Literal
+
+from browser_service.errors import LeaseMismatch
+from browser_service.leasing.leases import Grant, LiveLease
+from browser_service.leasing.tokens import same_secret
+from browser_service.models import SessionStatus, StepReply, Viewport
+from browser_service.session.browser import LeasedBrowser
+
+Ending = Literal["released", "expired", "lost", "ended"]
+
+
+@dataclass(eq=False)
+class Session:
+    """A lease that its instance has admitted. Times are seconds of the instance's clock."""
+
+    grant: Grant
+    token: str
+    started_at: float
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the one call that uses the browser."""
+    browser: LeasedBrowser | None = None
+    last_reply: StepReply | None = None
+    """What a repeated step gets."""
+    steps: int = 0
+    url: str = ""
+    over: bool = False
+    is_reported: bool = False
+    """Whether the tier in front has been told that it is live."""
+    expires_at: float = field(init=False)
+    """Moves with each call."""
+    ends_at: float = field(init=False)
+    """Fixed end, however busy the lease is."""
+
+    def __post_init__(self) -> None:
+        self.ends_at = self.started_at + self.grant.request.max_lifetime_s
+        self.expires_at = self.started_at
+        self.keep_alive(self.started_at)
+
+    @property
+    def lease_id(self) -> str:
+        return self.grant.lease_id
+
+    @property
+    def viewport(self) -> Viewport:
+        return self.grant.request.viewport
+
+    def keep_alive(self, now: float, *, busy_s: float = 0.0) -> None:
+        """The lease lives for its ttl from now, and for `busy_s` seconds of work before that."""
+        self.expires_at = min(now + busy_s + self.grant.request.ttl_s, self.ends_at)
+
+    def is_over(self, now: float) -> bool:
+        """Whether its time has passed."""
+        return now >= self.expires_at
+
+    def why_over(self, now: float) -> str:
+        """Half a sentence on what ended it."""
+        if now >= self.ends_at:
+            return "its longest lifetime is over"
+        return f"no call came for {self.grant.request.ttl_s:g} s"
+
+    def expires_in_s(self, now: float) -> float:
+        """Seconds that are left."""
+        return round(max(0.0, self.expires_at - now), 3)
+
+    def check(self, token: str | None) -> None:
+        """Raises `LeaseMismatch` unless the caller holds the lease. To old clients, who know no token, the id is the secret."""
+        if token is None and not self.grant.needs_token:
+            return
+        if not same_secret(token, self.token):
+            raise LeaseMismatch(f"the token is not that of lease {self.lease_id}; use the one that /get answered")
+
+    def as_live(self, now: float) -> LiveLease:
+        """What the store of leases is told of it."""
+        request = self.grant.request
+        return LiveLease(
+            lease_id=self.lease_id,
+            slot=self.grant.slot,
+            generation=self.grant.generation,
+            owner=request.owner,
+            share=request.share,
+            idempotency_key=request.idempotency_key,
+            needs_token=self.grant.needs_token,
+            expires_in_s=self.expires_in_s(now),
+        )
+
+    def status(self, place: str, now: float) -> SessionStatus:
+        """What people are shown of it."""
+        request = self.grant.request
+        return SessionStatus(
+            instance_id=f"{self.lease_id}:{place.rpartition(':')[2]}",
+            owner=request.owner,
+            generation=self.grant.generation,
+            age_s=round(now - self.started_at, 3),
+            expires_in_s=self.expires_in_s(now),
+            share=request.share,
+            slot=f"{place}#{self.grant.slot}",
+            steps=self.steps,
+            url=self.url,
+            traffic=self.browser.traffic if self.browser else None,
+        )

@@ -1,0 +1,401 @@
+"""The live sessions of one process. What is said here about a lease is the truth; stores and masters only know of it.
+
+    grant -> admit: a slot, a warm browser -> step, step, ... -> release, expiry, loss or force -> closed behind the back
+
+The time of a lease runs on this process's own monotonic clock: neither a change of the date nor a store that is down
+ends a session.
+"""
+
+import asyncio
+import copy
+import logging
+import uuid
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+from browser_service.background import Background
+from browser_service.chromium.fleet import Fleet
+from browser_service.errors import (
+    BrowserCrashed,
+    BrowserServiceError,
+    DeadlineExceeded,
+    Draining,
+    LeaseMismatch,
+    LeaseNotFound,
+    SlotTaken,
+    UnknownNode,
+)
+from browser_service.events import Events
+from browser_service.leasing.leases import Clock, Grant, PlaceReport
+from browser_service.leasing.tokens import LeasePlace, TierKey
+from browser_service.models import Lease, NodeStatus, PoolStatus, SessionStatus, StepReply, StepRequest
+from browser_service.models.tiers import PlaceStatus
+from browser_service.session.browser import LeasedBrowser
+from browser_service.session.kept import Shelves
+from browser_service.session.session import Ending, Session
+from browser_service.session.spares import Spares
+from browser_service.settings import Settings
+
+log = logging.getLogger(__name__)
+
+# Ended leases that are remembered, so that a late call is told what happened.
+REMEMBERED = 4_096
+
+
+class Sessions:
+    """The sessions of this process, one call at a time for each. Use as `async with Sessions(...) as sessions`."""
+
+    def __init__(self, settings: Settings, chromium: Fleet, key: TierKey, events: Events, clock: Clock) -> None:
+        self.settings = settings
+        self.chromium = chromium
+        self.events = events
+        self.draining = False
+        self.on_change: Callable[[], None] = lambda: None
+        """Called after each end, and when it drains: whoever reports to the front should hurry."""
+        self._key = key
+        self._clock = clock
+        self._live: dict[str, Session] = {}
+        self._by_slot: dict[int, Session] = {}
+        self._fences: dict[int, int] = {}
+        """The newest generation that each slot has seen."""
+        self._boot = uuid.uuid4().hex
+        self._reports = 0
+        self._unreported_ends: list[str] = []
+        self._ended: OrderedDict[str, tuple[Session, BrowserServiceError]] = OrderedDict()
+        self._spares = Spares(settings, chromium)
+        self.shelves = Shelves(chromium.workdir / "kept", settings, clock)
+        """What is kept of the leases, for a while after their end too."""
+        self._background = Background(BrowserServiceError)
+
+    async def __aenter__(self) -> "Sessions":
+        self.chromium.on_lost = self._chromium_lost
+        self._spares.prepare()
+        self._background.start(self._reap_for_ever())
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.draining = True
+        await self._background.cancel()
+        await self._spares.stop()
+
+    async def admit(self, grant: Grant) -> Lease:
+        """A browser for the grant; the same lease again gets the same one.
+
+        Raises `SlotTaken` when the slot is in use or was given out later than this, `Draining`, `BrowserCrashed`.
+        """
+        session = self._live.get(grant.lease_id) or self._enter(grant)
+        async with session.lock:  # a repeated request waits here for the first
+            if session.browser is None:
+                await self._open(session)
+        session.keep_alive(self._clock())
+        return self._describe(session)
+
+    async def step(self, request: StepRequest) -> StepReply:
+        """Acts and observes, once per `step_id`: the last one again gets its reply again.
+
+        Raises `LeaseMismatch` for an older step, and what broke the session.
+        """
+        async with self.use(request.instance_id, request.token, busy_s=request.deadline_s) as (browser, session):
+            if (last := session.last_reply) is not None and request.step_id <= last.step_id:
+                if request.step_id == last.step_id:
+                    return last
+                raise LeaseMismatch(f"step {request.step_id} is out of order: step {last.step_id} was already taken")
+            try:
+                async with asyncio.timeout(request.deadline_s):
+                    observation, error, timings = await browser.step(request.action, request.observe)
+            except TimeoutError as error:
+                late = DeadlineExceeded(f"the step did not end within {request.deadline_s:g} s; the session is closed")
+                raise browser.mark_lost(late) from error
+            session.last_reply = StepReply(
+                step_id=request.step_id, observation=observation, error=error, timings_ms=timings
+            )
+            session.steps += 1
+            session.url = observation.url
+            self._tell_step(session, request, session.last_reply)
+            return session.last_reply
+
+    @asynccontextmanager
+    async def use(
+        self, instance_id: str, token: str | None, *, busy_s: float = 30.0
+    ) -> AsyncGenerator[tuple[LeasedBrowser, Session], None]:
+        """The lease's browser, for this caller alone. A session that is lost inside gives its slot back."""
+        session = self._entitled(instance_id, token)
+        session.keep_alive(self._clock(), busy_s=busy_s)
+        async with session.lock:
+            self._entitled(instance_id, token)  # it may have ended while this call waited for the one before
+            session.keep_alive(self._clock(), busy_s=busy_s)
+            browser = session.browser
+            if browser is None:
+                raise BrowserCrashed("the lease has no browser yet; ask for a new lease")
+            try:
+                yield browser, session
+            except BrowserServiceError as error:
+                error.session_state = "lost" if browser.lost else "alive"
+                raise
+            finally:
+                if browser.lost:
+                    self._end(session, "lost", browser.lost)
+        session.keep_alive(self._clock())
+
+    async def renew(self, instance_id: str, token: str | None) -> Lease:
+        """Keeps the lease alive without doing anything."""
+        session = self._entitled(instance_id, token)
+        session.keep_alive(self._clock())
+        return self._describe(session)
+
+    async def release(self, instance_id: str, token: str | None) -> None:
+        """Ends the lease at once; its context is closed behind the back. Again is fine."""
+        lease_id = lease_id_of(instance_id)
+        if lease_id in self._ended:
+            self._ended[lease_id][0].check(token)
+            return
+        session = self._entitled(instance_id, token)
+        self._end(session, "released", LeaseNotFound(f"instance not found: lease {lease_id} was released"))
+
+    async def end(self, lease_id: str) -> None:
+        """Ends a lease whoever holds it. One that is not here is over already."""
+        if session := self._live.get(lease_id):
+            self._end(session, "ended", LeaseNotFound(f"instance not found: lease {lease_id} was ended by the service"))
+
+    async def end_by_force(self, instance_id: str) -> None:
+        """Ends a lease whoever holds it. Raises `LeaseNotFound`."""
+        lease_id = lease_id_of(instance_id)
+        if lease_id not in self._live:
+            raise LeaseNotFound(f"instance not found: there is no lease {lease_id[:80]}")
+        await self.end(lease_id)
+
+    def check(self, instance_id: str, token: str | None) -> None:
+        """Raises unless the caller holds this live lease: `LeaseNotFound`, `LeaseMismatch`, or what ended it."""
+        self._entitled(instance_id, token)
+
+    def watch(self, instance_id: str, token: str | None) -> LeasedBrowser:
+        """The lease's browser, to look on: without its lock, and without keeping the lease alive. Raises what `check` does."""
+        browser = self._entitled(instance_id, token).browser
+        if browser is None:
+            raise BrowserCrashed("the lease has no browser yet; try again in a moment")
+        return browser
+
+    def check_node(self, node: str | None) -> None:
+        """Raises `UnknownNode` when a caller means another node than this one."""
+        if node not in (None, self.settings.node_name):
+            raise UnknownNode(f"Node {str(node)[:200]} is not found")
+
+    def report(self) -> PlaceReport:
+        """What the store of leases is told."""
+        now = self._clock()
+        self._reports += 1
+        ended, self._unreported_ends = self._unreported_ends, []
+        for session in self._live.values():
+            session.is_reported = True
+        return PlaceReport(
+            place=self.settings.url,
+            node=self.settings.node_name,
+            capacity=self.settings.slots,
+            healthy=self.chromium.is_alive,
+            draining=self.draining,
+            live=[session.as_live(now) for session in self._live.values()],
+            ended=ended,
+            generation=max(self._fences.values(), default=0),
+            boot=self._boot,
+            number=self._reports,
+            ttl_s=self.settings.place_ttl_s,
+        )
+
+    async def sessions(self) -> list[SessionStatus]:
+        """Every live lease, without its secret."""
+        now = self._clock()
+        return [session.status(self.settings.url, now) for session in self._live.values()]
+
+    async def place_status(self) -> PlaceStatus:
+        """Browser and leases, for the tier in front."""
+        return PlaceStatus(browser=self.chromium.version, sessions=await self.sessions())
+
+    async def status(self) -> PoolStatus:
+        """Who holds what here."""
+        sessions = await self.sessions()
+        node = NodeStatus(
+            url=self.settings.node_name,
+            hash=self.settings.node_name,
+            healthy=self.chromium.is_alive,
+            capacity=self.settings.slots,
+            available=max(0, self.settings.slots - len(sessions)),
+            instances=[session.instance_id for session in sessions],
+            sessions=sessions,
+            draining=self.draining,
+        )
+        return PoolStatus(nodes=[node], browser=self.chromium.version)
+
+    async def drain(self, node: str | None = None) -> None:
+        """No lease is admitted from now on; those that run go on."""
+        self.draining = True
+        self.on_change()
+
+    async def undrain(self, node: str | None = None) -> None:
+        """Leases are admitted again."""
+        self.draining = False
+        self.on_change()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a lease could be admitted."""
+        return self.chromium.is_alive and not self.draining
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def _enter(self, grant: Grant) -> Session:
+        """Takes the slot. The number of the newest lease fences off a grant that was held up on its way."""
+        if self.draining:
+            raise Draining("this instance takes no new leases; ask another one")
+        if grant.slot >= self.settings.slots or grant.slot in self._by_slot:
+            raise SlotTaken(f"slot {grant.slot} of {self.settings.url} is not free; ask for a lease again")
+        if grant.generation <= self._fences.get(grant.slot, 0):
+            raise SlotTaken(f"slot {grant.slot} was given out again after this grant; ask for a lease again")
+        where = LeasePlace(self.settings.url, grant.slot, grant.generation)
+        session = Session(grant, self._key.sign(grant.lease_id, where), self._clock())
+        self._fences[grant.slot] = grant.generation
+        self._live[grant.lease_id] = self._by_slot[grant.slot] = session
+        return session
+
+    async def _open(self, session: Session) -> None:
+        request = session.grant.request
+        session.keep_alive(self._clock(), busy_s=2 * self.settings.launch_deadline_s)
+        shelf = self.shelves.open(session.lease_id, session.check)
+        try:
+            browser = await self._spares.take(request, leased=len(self._live))
+            try:
+                await browser.begin(request, shelf)
+            except BaseException:
+                self._spares.give_back(browser, None, session.lock)
+                raise
+            session.browser = browser
+        except BaseException:
+            lost = BrowserCrashed("no browser could be opened for the lease; ask for a new lease")
+            self._end(session, "lost", lost)
+            raise
+        if session.over:  # ended while the browser was opened
+            self._spares.give_back(session.browser, request.reuse, session.lock)
+            raise LeaseNotFound(f"instance not found: lease {session.lease_id} was ended while it began")
+        self.events.emit(
+            "lease_granted",
+            lease_id=session.lease_id,
+            owner=request.owner,
+            share=request.share,
+            slot=session.grant.slot,
+            generation=session.grant.generation,
+        )
+
+    def _entitled(self, instance_id: str, token: str | None) -> Session:
+        """The live session that this caller may use. Raises `LeaseNotFound`, `LeaseMismatch`, or what ended the lease."""
+        lease_id = lease_id_of(instance_id)
+        session = self._live.get(lease_id)
+        if session is None:
+            raise self._what_became_of(lease_id, token)
+        session.check(token)
+        if session.is_over(self._clock()):
+            raise self._expire(session)
+        return session
+
+    def _what_became_of(self, lease_id: str, token: str | None) -> BrowserServiceError:
+        if lease_id in self._ended:
+            session, error = self._ended[lease_id]
+            session.check(token)
+            return copy.copy(error)
+        if self._key.read(lease_id, token):
+            lost = BrowserCrashed("the instance that held the lease was started again; ask for a new lease")
+            lost.session_state = "lost"
+            return lost
+        return LeaseNotFound(f"instance not found: there is no lease {lease_id[:80]}")
+
+    def _expire(self, session: Session) -> BrowserServiceError:
+        why = session.why_over(self._clock())
+        error = LeaseNotFound(f"instance not found: lease {session.lease_id} expired, {why}")
+        self._end(session, "expired", error)
+        return error
+
+    def _end(self, session: Session, how: Ending, error: BrowserServiceError) -> None:
+        """The lease is over: its browser goes, and the slot is free for the next in line."""
+        if session.over:
+            return
+        session.over = True
+        error.session_state = "lost"
+        del self._live[session.lease_id]
+        del self._by_slot[session.grant.slot]
+        # A copy, for the error that was raised holds on to all that was on the stack then.
+        self._ended[session.lease_id] = (session, copy.copy(error))
+        if not session.is_reported:
+            self._unreported_ends.append(session.lease_id)
+        while len(self._ended) > REMEMBERED:
+            self._ended.popitem(last=False)
+        if session.browser:
+            self._tell_traffic(session, session.browser)
+            self._spares.give_back(session.browser, session.grant.request.reuse, session.lock)
+        session.browser = session.last_reply = None  # thousands of ended sessions are remembered, but not their pages
+        self.shelves.close(session.lease_id)
+        log.log(
+            logging.INFO if how != "lost" else logging.WARNING, "lease %s is over: %s", session.lease_id, error.detail
+        )
+        self.events.emit("lease_ended", lease_id=session.lease_id, how=how, code=error.code, steps=session.steps)
+        self.on_change()
+
+    def _tell_traffic(self, session: Session, browser: LeasedBrowser) -> None:
+        if traffic := browser.traffic:
+            self.events.emit(
+                "egress",
+                lease_id=session.lease_id,
+                sent=traffic.sent_bytes,
+                received=traffic.received_bytes,
+                requests=traffic.requests,
+                refused=traffic.refused,
+                hosts=traffic.hosts,
+            )
+
+    def _chromium_lost(self) -> None:
+        """A Chromium died: the leases that were in it are lost, their slots free again."""
+        self._spares.forget_dead()
+        for session in list(self._live.values()):
+            if session.browser and not session.browser.chromium.is_alive:
+                self._end(session, "lost", session.browser.mark_lost(session.browser.chromium.why_lost()))
+
+    async def _reap_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.reap_interval_s)
+            self.chromium.check()
+            now = self._clock()
+            for session in [session for session in self._live.values() if session.is_over(now)]:
+                self._expire(session)
+
+    def _describe(self, session: Session) -> Lease:
+        grant = session.grant
+        return Lease(
+            instance_id=instance_id_of(grant.lease_id, self.settings.url),
+            node=self.settings.node_name,
+            generation=grant.generation,
+            token=session.token,
+            expires_in_s=session.expires_in_s(self._clock()),
+            viewport=grant.request.viewport,
+            direct_url=self.settings.url if self.settings.node_url else None,
+        )
+
+    def _tell_step(self, session: Session, request: StepRequest, reply: StepReply) -> None:
+        picture = reply.observation.screenshot
+        self.events.emit(
+            "step",
+            lease_id=session.lease_id,
+            step_id=reply.step_id,
+            action=request.action.kind,
+            error=reply.error.code if reply.error else None,
+            timings_ms=reply.timings_ms,
+            bytes=len(picture.data) * 3 // 4 if picture and picture.data else 0,
+        )
+
+
+def instance_id_of(lease_id: str, place: str) -> str:
+    """The id on the wire: `<uuid>:<port of the instance>`."""
+    return f"{lease_id}:{place.rpartition(':')[2]}"
+
+
+def lease_id_of(instance_id: str) -> str:
+    """The lease's own id, the part before the port."""
+    return instance_id.rpartition(":")[0] or instance_id

@@ -1,0 +1,74 @@
+"""When is the page ready: navigation over, content loaded, document quiet, or the hard cap. Never a fixed sleep."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from browser_service.session.tab import OpenTab
+from browser_service.session.world import PageMoved
+
+
+@dataclass(frozen=True)
+class SettleLimits:
+    """How long a page may take."""
+
+    quiet_ms: int
+    """No change of the document for this long means quiet."""
+    cap_s: float
+    """End of the wait for a page that is loaded but never quiet."""
+    navigation_s: float
+    """End of the wait for a document that is on its way."""
+    answer_s: float
+    """How long the page's renderer may take to answer at all; a hung one never does."""
+
+    @property
+    def longest_s(self) -> float:
+        """No wait takes longer."""
+        return self.navigation_s + self.cap_s + self.answer_s
+
+
+class Settled(NamedTuple):
+    """How the wait ended."""
+
+    is_quiet: bool
+    seconds: float
+
+
+async def settle(active_tab: Callable[[], OpenTab], limits: SettleLimits) -> Settled:
+    """Waits until the active tab is ready to be looked at; follows it when another tab becomes active.
+
+    The cap starts again with each new document, and the whole wait ends after cap and navigation limit together.
+    Raises TimeoutError when the renderer hangs.
+    """
+    start = time.monotonic()
+    last = start + limits.navigation_s + limits.cap_s
+    cap = start + limits.cap_s
+    while (now := time.monotonic()) < last:
+        tab = active_tab()
+        if tab.crashed:
+            break
+        if tab.is_navigating():
+            await tab.change(min(last - now, 1.0))
+            cap = time.monotonic() + limits.cap_s
+            continue
+        left = cap - now
+        if left <= 0:
+            break
+        try:
+            async with asyncio.timeout(left + limits.answer_s):
+                is_quiet = await tab.ask("quiet", limits.quiet_ms, round(left * 1000))
+        except PageMoved:
+            cap = time.monotonic() + limits.cap_s
+            continue
+        if tab is not active_tab() or tab.is_navigating():
+            continue
+        if tab.is_loading():
+            if tab.is_opening():
+                cap = max(cap, time.monotonic() + limits.cap_s)
+            await tab.change(min(cap - time.monotonic(), 0.25))
+            continue
+        if is_quiet:
+            return Settled(True, time.monotonic() - start)
+    return Settled(False, time.monotonic() - start)

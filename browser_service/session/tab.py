@@ -1,0 +1,251 @@
+"""One open page: its CDP session, what it is loading, and whether it still lives."""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from typing import Any, NamedTuple, TypeVar
+
+from playwright.async_api import CDPSession, Frame, Page, Request
+from playwright.async_api import Error as PlaywrightError
+
+from browser_service.session.downloads import Downloads
+from browser_service.session.frames import Frames, Realm
+from browser_service.session.world import NeverAsked, PageMoved, World, is_moved
+
+# A request older than this is a long poll or a stream: the page is not waiting for it. Documents always count.
+LONG_POLL_AFTER_S = 1.0
+# How long an announced tab is waited for.
+NEW_TAB_S = 5.0
+# An answer that was on its way when another document was asked for still counts for this long.
+LATE_ANSWER_S = 0.1
+# What a page needs to look complete; sockets, pings and media never end or never show.
+CONTENT = frozenset({"document", "stylesheet", "script", "image", "font", "fetch", "xhr"})
+T = TypeVar("T")
+
+
+class FailedDocument(NamedTuple):
+    """A main document that did not come."""
+
+    url: str
+    """The last address, after all redirects."""
+    reason: str
+    """Chromium's, such as `net::ERR_TUNNEL_CONNECTION_FAILED`."""
+
+
+class OpenTab:
+    """One page of a session."""
+
+    def __init__(self, page: Page, downloads: Downloads) -> None:
+        self.page = page
+        self._downloads = downloads
+        self.crashed = False
+        self.is_gone = False
+        """Closed, or being closed: whoever asks it is sent to the active tab."""
+        self.title = ""
+        self.url = page.url
+        self.failed_document: FailedDocument | None = None
+        """The newest main document, if it did not come. Set by the session, which also hears of tabs that are only opening."""
+        self._cdp: CDPSession | None = None
+        self._world: World | None = None
+        self._frames = Frames(page)
+        self._marks: dict[int, tuple[Realm, int]] = {}
+        """Whose each number of the last look is, where pages of other origins are framed."""
+        self._loading: dict[Request, float] = {}
+        self._opening: list[float] = []
+        self._changed = asyncio.Event()
+        self._death: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._leaving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        page.on("request", self._started)
+        page.on("requestfinished", self._ended)
+        page.on("requestfailed", self._ended)
+        page.on("domcontentloaded", lambda _: self._changed.set())
+        page.on("framenavigated", self._navigated)
+        page.on("crash", self._crash)
+        page.on("download", downloads.arriving)
+        page.on("close", lambda _: self._changed.set())
+        # With a listener Chromium hands the choice to us, and we never answer it: the chooser is as if dismissed.
+        page.on("filechooser", lambda _: None)
+
+    async def ask(self, function: str, *arguments: Any) -> Any:
+        """The answer of the page script in the main document.
+
+        Raises `PageMoved` when a navigation got in between or the tab was closed, Playwright's error when it is dead.
+        """
+        return await (await self.world()).ask(function, *arguments)
+
+    async def look(self, with_marks: bool, with_text: bool) -> dict[str, Any]:
+        """What there is to see, in frames of other origins too. Numbers are valid until the next look with marks."""
+        answer = await self.ask("look", with_marks, with_text, None)
+        if with_marks:
+            self._marks = {}
+            if answer["frames"]:
+                self._marks = await self._frames.look(Realm(await self.world()), answer)
+        return answer
+
+    async def survey(self) -> list[dict[str, Any]]:
+        """Every element of the page itself that can be acted on, in view or not. Numbers stay what they are."""
+        answer = await self.ask("survey")
+        own = {number: mark for mark, (realm, number) in self._marks.items() if realm.world is self._world}
+        for one in answer:
+            one["mark"]["id"] = own.get(one["mark"]["id"], one["mark"]["id"])
+        return answer
+
+    async def realm(self, mark: int) -> tuple[Realm, int]:
+        """Where the element of a mark is to be asked for, and by which number."""
+        return self._marks.get(mark) or (Realm(await self.world()), mark)
+
+    async def accessibility_tree(self) -> str:
+        """The tree as indented text, as Playwright writes it (YAML)."""
+        try:
+            return await self.page.aria_snapshot()
+        except PlaywrightError as error:
+            if not self.crashed and is_moved(error):
+                raise PageMoved from error
+            raise
+
+    async def capture(self, options: dict[str, Any]) -> str:
+        """The viewport as base64; `options` are those of CDP's Page.captureScreenshot."""
+        return (await self.send("Page.captureScreenshot", {"optimizeForSpeed": True, **options}))["data"]
+
+    def is_loading(self) -> bool:
+        """Whether content that the page needs is on its way, or a tab that it has opened."""
+        oldest = time.monotonic() - LONG_POLL_AFTER_S
+        return self.is_opening() or any(
+            since > oldest or request.is_navigation_request() for request, since in self._loading.items()
+        )
+
+    def is_opening(self) -> bool:
+        """Whether a tab that this one opened is on its way."""
+        return any(time.monotonic() - since < NEW_TAB_S for since in self._opening)
+
+    def is_navigating(self) -> bool:
+        """Whether the main document is on its way."""
+        return any(
+            request.is_navigation_request() and request.frame == self.page.main_frame for request in self._loading
+        )
+
+    async def change(self, timeout_s: float) -> None:
+        """Returns once something that the page loads has ended, or after the time."""
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    async def send(self, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        """One command of CDP. Raises `PageMoved`, and Playwright's error when the page is dead."""
+        await self.connect()
+        assert self._cdp is not None
+        sending = asyncio.ensure_future(self._cdp.send(method, parameters))
+        sending.add_done_callback(lambda done: done.cancelled() or done.exception())  # may be left without a reader
+        try:
+            # A crashed renderer leaves calls of this session unanswered for ever.
+            ends = (
+                {sending, self._death, self._departure()} if method.startswith("Runtime.") else {sending, self._death}
+            )
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if not sending.done() and not self.crashed:
+                await asyncio.wait({sending, self._death}, timeout=LATE_ANSWER_S, return_when=asyncio.FIRST_COMPLETED)
+            if self.crashed:
+                raise PlaywrightError("the page crashed")
+            if not sending.done():
+                raise PageMoved
+            return await sending
+        except PlaywrightError as error:
+            # A tab that closed itself is no failure: its session looks at the next one.
+            if not self.crashed and "Cannot find context" in error.message:
+                raise NeverAsked from error
+            if self.is_gone or self.page.is_closed() or (not self.crashed and is_moved(error)):
+                raise PageMoved from error
+            raise
+        finally:
+            sending.cancel()
+
+    def _departure(self) -> "asyncio.Future[None]":
+        """Done once another document is asked for: from then on Chromium leaves questions to this one unanswered."""
+        if self._leaving.done():
+            self._leaving = asyncio.get_running_loop().create_future()
+        return self._leaving
+
+    async def stop_loading(self) -> None:
+        """Gives up on a document that is on its way, and on what the present one still loads.
+
+        Chromium answers no question to a document as long as the next one is awaited.
+        """
+        await self.send("Page.stopLoading", {})
+
+    async def run_scripts(self, allowed: bool) -> None:
+        """Whether documents may run their scripts from now on; ours runs in any case."""
+        await self.send("Emulation.setScriptExecutionDisabled", {"value": not allowed})
+
+    async def forget_everything(self) -> None:
+        """Clears what documents store: local, session and window storage, databases, caches."""
+        await self.ask("forget")
+        await self.send("Storage.clearDataForOrigin", {"origin": "*", "storageTypes": "all"})
+
+    async def forget_history(self) -> None:
+        """Makes the current page the first of the tab."""
+        await self.send("Page.resetNavigationHistory", {})
+
+    async def world(self) -> World:
+        """The page script's world in the main document."""
+        await self.connect()
+        if self._world is None:
+            tree = await self.send("Page.getFrameTree", {})
+            world = World(self.send, tree["frameTree"]["frame"]["id"], is_main=True)
+            await world.prepare()
+            self._world = self._world or world
+        return self._world
+
+    async def connect(self) -> None:
+        """Opens the tab's CDP session, once."""
+        if self._cdp is None:
+            self._cdp = await self._while_alive(self.page.context.new_cdp_session(self.page))
+            # Chromium says at once that a tab will open; Playwright only when it is there, long after the click.
+            self._cdp.on("Page.windowOpen", lambda _: self._opening.append(time.monotonic()))
+            self._cdp.on("Page.downloadWillBegin", self._downloads.announced)
+            self._cdp.on("Page.downloadProgress", self._downloads.progressed)
+            await self._while_alive(self._cdp.send("Page.enable"))
+
+    async def _while_alive(self, call: Coroutine[Any, Any, T]) -> T:
+        """The call's answer. Raises Playwright's error when the renderer dies, which leaves calls unanswered for ever."""
+        calling = asyncio.ensure_future(call)
+        calling.add_done_callback(lambda done: done.cancelled() or done.exception())  # may be left without a reader
+        try:
+            await asyncio.wait({calling, self._death}, return_when=asyncio.FIRST_COMPLETED)
+            if self.crashed:
+                raise PlaywrightError("the page crashed")
+            return await calling
+        finally:
+            calling.cancel()
+
+    def opened(self) -> bool:
+        """Tells the tab that a new one is there; answers whether this one was waiting for it."""
+        was_waiting = bool(self._opening)
+        del self._opening[:1]
+        self._changed.set()
+        return was_waiting
+
+    def _navigated(self, frame: Frame) -> None:
+        if self._world and frame == self.page.main_frame:
+            self._world.forget()
+
+    def _started(self, request: Request) -> None:
+        if request.is_navigation_request() and request.frame == self.page.main_frame:
+            self.failed_document = None
+            if not self._leaving.done():
+                self._leaving.set_result(None)
+        if request.resource_type in CONTENT:
+            self._loading[request] = time.monotonic()
+
+    def _ended(self, request: Request) -> None:
+        self._loading.pop(request, None)
+        self._changed.set()
+
+    def _crash(self, _: Page) -> None:
+        self.crashed = True
+        if not self._death.done():
+            self._death.set_result(None)
+        self._loading.clear()
+        self._changed.set()

@@ -1,0 +1,153 @@
+"""How a request becomes a lease: a queue and a ledger (`LeaseStore`) in front of the places where the browsers are.
+
+request -> stand in line -> grants -> each place admits its own -> leases
+                ^                         | one refuses or is gone: what the others gave is ended
+                └─────────────────────────┘
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from browser_service.background import Background
+from browser_service.errors import BrowserServiceError, ClientGone, Draining, NoCapacity, RegistryDown, Unreachable
+from browser_service.events import Events
+from browser_service.leasing.leases import GLANCE_S, RETRY_AFTER_S, Grant, Ticket
+from browser_service.models import Batch, BatchRequest, Lease, LeaseRequest
+from browser_service.tiers.overview import Overview
+
+log = logging.getLogger(__name__)
+
+# Places that may fail one after the other before the caller is told.
+TRIES = 4
+IsGone = Callable[[], Awaitable[bool]]
+
+
+@dataclass
+class _Askers:
+    """Requests with one idempotency key that are under way in this process."""
+
+    count: int = 0
+    delivered: bool = False
+    """Whether one of them has told its client of the leases."""
+
+
+class Admission:
+    """Gives out the slots of the places in the overview."""
+
+    def __init__(self, overview: Overview, events: Events) -> None:
+        self._overview = overview
+        self._store = overview.store
+        self._events = events
+        self._asking: dict[str, _Askers] = {}
+        self._background = Background(BrowserServiceError)
+
+    async def lease(self, request: LeaseRequest, *, needs_token: bool = True, is_gone: IsGone | None = None) -> Lease:
+        """A browser of one's own, after waiting in line. `is_gone` tells whether the client still waits for it.
+
+        Raises `NoCapacity`, `RateLimited`, `RegistryDown`, `Draining`, and what kept every place from opening a browser.
+        """
+        return (await self._leases(request, 1, needs_token=needs_token, is_gone=is_gone))[0]
+
+    async def batch(self, wanted: BatchRequest, *, is_gone: IsGone | None = None) -> Batch:
+        """All of the group's leases or none, after waiting in line. Raises what `lease` does."""
+        return Batch(leases=await self._leases(wanted.lease, wanted.count, needs_token=True, is_gone=is_gone))
+
+    async def abandon(self, idempotency_key: str) -> None:
+        """Ends what a client asked for with this key, whether it got it yet or not."""
+        await self._end(await self._store.abandon(idempotency_key))
+
+    async def _leases(
+        self, request: LeaseRequest, count: int, *, needs_token: bool, is_gone: IsGone | None
+    ) -> list[Lease]:
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + request.wait_s
+        with self._counted(request.idempotency_key) as askers:
+            for tries_left in reversed(range(TRIES)):
+                left_s = max(0.0, give_up_at - loop.time())
+                asked = request.model_copy(update={"wait_s": left_s})
+                ticket, grants = await self._stand_in_line(asked, count, needs_token=needs_token, is_gone=is_gone)
+                try:
+                    leases = await self._admit(grants)
+                    if is_gone and await is_gone() and askers.count == 1 and not askers.delivered:
+                        raise ClientGone("the client went away while it waited")
+                    askers.delivered = True
+                    return leases
+                except BaseException as error:
+                    await asyncio.shield(self._end(_void(grants, ticket, error)))
+                    if not (isinstance(error, BrowserServiceError) and error.fault == "infra" and tries_left):
+                        raise
+                    log.warning("a grant was not taken up, asking again: %s", error.detail)
+        raise AssertionError("the last try returns or raises")
+
+    @contextmanager
+    def _counted(self, key: str | None) -> Generator[_Askers, None, None]:
+        """Counts a request; those with the same key share what they get."""
+        askers = self._asking.setdefault(key, _Askers()) if key else _Askers()
+        askers.count += 1
+        try:
+            yield askers
+        finally:
+            askers.count -= 1
+            if key and not askers.count:
+                del self._asking[key]
+
+    async def _stand_in_line(
+        self, request: LeaseRequest, count: int, *, needs_token: bool, is_gone: IsGone | None
+    ) -> tuple[Ticket, list[Grant]]:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        if self._overview.draining:
+            raise Draining("the service takes no new leases; ask another one", retry_after_s=RETRY_AFTER_S)
+        await asyncio.sleep(max(0.0, self._overview.opens_at - began))
+        ticket = await self._store.enqueue(request, count=count, needs_token=needs_token)
+        outcome = "gone"
+        try:
+            while (grants := await self._store.claim(ticket)) is None:
+                await self._store.wait(ticket, min(GLANCE_S, max(0.01, began + request.wait_s - loop.time())))
+                if is_gone and await is_gone():
+                    raise ClientGone("the client went away while it waited")
+            outcome = "granted"
+            return ticket, grants
+        except NoCapacity:
+            outcome = "no_capacity"
+            raise
+        finally:
+            if outcome != "granted":
+                with suppress(RegistryDown):  # a ticket that nobody claims leaves the line by itself
+                    await self._store.cancel(ticket)
+            self._events.emit("queue", outcome=outcome, waited_s=round(loop.time() - began, 4), count=count)
+
+    async def _admit(self, grants: list[Grant]) -> list[Lease]:
+        """All of the grants, or the first error."""
+        if len(grants) == 1:
+            return [await self._admit_one(grants[0])]
+        outcomes = await asyncio.gather(*map(self._admit_one, grants), return_exceptions=True)
+        if failed := next((outcome for outcome in outcomes if isinstance(outcome, BaseException)), None):
+            raise failed
+        return [outcome for outcome in outcomes if isinstance(outcome, Lease)]
+
+    async def _admit_one(self, grant: Grant) -> Lease:
+        try:
+            return await self._overview.place_at(grant.place).admit(grant)
+        except Unreachable:
+            await self._overview.distrust(grant.place)
+            raise
+
+    async def _end(self, grants: Sequence[Grant]) -> None:
+        for grant in grants:
+            with suppress(RegistryDown):
+                await self._store.end(grant.lease_id)
+            self._background.start(self._overview.place_at(grant.place).end(grant.lease_id))
+
+
+def _void(grants: list[Grant], ticket: Ticket, error: BaseException) -> list[Grant]:
+    """Which of the grants are over because of the error.
+
+    Those that an earlier request with the same key was given are somebody's live leases: they are over only when their
+    place has said so, and not because it is silent or this client has gone.
+    """
+    refused = isinstance(error, BrowserServiceError) and not isinstance(error, Unreachable | ClientGone)
+    return [grant for grant in grants if refused or grant.lease_id in ticket.lease_ids]

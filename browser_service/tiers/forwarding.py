@@ -1,0 +1,196 @@
+"""Passes calls on a lease from the front to the instance that has it, for clients that don't go there themselves.
+
+    token in the call  -> the instance that it names, after its signature was checked: nothing has to be asked
+    old client         -> the instance of the named node that listens on the port in `<uuid>:<port>`
+
+Plain ASGI, before any route: the body is read once, the answer goes through as it comes.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+import httpx
+
+from browser_service.api.gate import App, Message, Receive, Send, answer
+from browser_service.errors import (
+    BadRequest,
+    BrowserCrashed,
+    BrowserServiceError,
+    DeadlineExceeded,
+    LeaseMismatch,
+    Unreachable,
+)
+from browser_service.leasing.tokens import TierKey
+from browser_service.session.sessions import lease_id_of
+from browser_service.tiers.overview import Overview
+
+# Headers of one connection, which the next one has its own of; `host` and lengths are made anew.
+OF_THE_CONNECTION = frozenset(
+    {b"connection", b"keep-alive", b"transfer-encoding", b"te", b"upgrade", b"trailer", b"host", b"content-length"}
+)
+CONNECT_S = 2.0
+LONGEST_DEADLINE_S = 120.0
+TRANSFER_S = 10.0
+"""On top of what a step may take by itself, for the way there and back."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """What has to be known of a call to find its instance."""
+
+    instance_id: str
+    token: str | None
+    node: str | None
+    deadline_s: float | None
+
+
+class Forwarding:
+    """ASGI middleware of a front. Calls that name no lease go on to the routes of the front itself."""
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        overview: Overview,
+        key: TierKey,
+        http: httpx.AsyncClient,
+        paths: Iterable[str],
+        deadline_s: float,
+    ) -> None:
+        """`paths`: routes on a lease, as FastAPI writes them. `deadline_s`: of calls that name none."""
+        self._app = app
+        self._overview = overview
+        self._key = key
+        self._http = http
+        self._is_forwarded = _matcher(paths)
+        self._deadline_s = deadline_s
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not self._is_forwarded(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        try:
+            body = await _whole_body(receive)
+            call = _call(scope, body)
+            if call is None:
+                await self._app(scope, _replayed(body, receive), send)
+                return
+            place = await self._place(call)
+            deadline_s = self._deadline_s if call.deadline_s is None else call.deadline_s + TRANSFER_S
+            await self._pass_on(place, scope, body, deadline_s, send)
+        except BrowserServiceError as error:
+            await answer(error, send)
+
+    async def _place(self, call: Call) -> str:
+        """The address of the lease's instance. Raises `LeaseNotFound`, `LeaseMismatch`, `UnknownNode`."""
+        lease_id = lease_id_of(call.instance_id)
+        if call.token is None:
+            return await self._overview.place_of(call.instance_id, call.node)
+        if where := self._key.read(lease_id, call.token):
+            return where.place
+        await self._overview.held(call.instance_id)  # says so if there is no such lease
+        raise LeaseMismatch(f"the token is not that of lease {lease_id[:80]}; use the one that /get answered")
+
+    async def _pass_on(self, place: str, scope: Message, body: bytes, deadline_s: float, send: Send) -> None:
+        url = place + scope["raw_path"].decode("latin-1")
+        if query := scope["query_string"]:
+            url += "?" + query.decode("latin-1")
+        headers = [(name, value) for name, value in scope["headers"] if name not in OF_THE_CONNECTION]
+        timeout = httpx.Timeout(deadline_s, connect=CONNECT_S)
+        request = self._http.build_request(scope["method"], url, headers=headers, content=body, timeout=timeout)
+        response = await self._answered(request, place, deadline_s)
+        try:
+            kept = [(name.lower(), value) for name, value in response.headers.raw]
+            kept = [(name, value) for name, value in kept if name == b"content-length" or name not in OF_THE_CONNECTION]
+            await send({"type": "http.response.start", "status": response.status_code, "headers": kept})
+            async for chunk in response.aiter_raw():
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            await response.aclose()
+
+    async def _answered(self, request: httpx.Request, place: str, deadline_s: float) -> httpx.Response:
+        """The beginning of the instance's answer, or what its silence means."""
+        try:
+            return await self._http.send(request, stream=True)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            if self._overview.knows(place):
+                raise Unreachable(f"the instance at {place} can't be reached right now; try again") from error
+            raise _lost(f"the instance at {place} is gone and its leases with it") from error
+        except httpx.TimeoutException as error:
+            raise DeadlineExceeded(f"the instance at {place} gave no answer within {deadline_s:g} s") from error
+        except httpx.HTTPError as error:
+            raise _lost(f"the instance at {place} went away during the call") from error
+
+
+def _lost(what: str) -> BrowserCrashed:
+    error = BrowserCrashed(f"{what}; ask for a new lease")
+    error.session_state = "lost"
+    return error
+
+
+def _matcher(paths: Iterable[str]) -> Callable[[str], bool]:
+    """Whether a path is one of the routes; `{name}` stands for one part of it."""
+    patterns = [
+        "".join("[^/]+" if part.startswith("{") else re.escape(part) for part in _parts(path)) for path in paths
+    ]
+    expression = re.compile("|".join(patterns))
+    return lambda path: expression.fullmatch(path) is not None
+
+
+def _parts(path: str) -> list[str]:
+    return re.split(r"(\{[^}]*\})", path)
+
+
+def _call(scope: Message, body: bytes) -> Call | None:
+    """Who calls about which lease, from the body, the query or the path; None if no lease is named."""
+    said: dict[str, Any] = {
+        name: values[-1] for name, values in parse_qs(scope["query_string"].decode("latin-1")).items()
+    }
+    if body:
+        said |= _json_object(body)
+    instance_id = said.get("instance_id")
+    if instance_id is None and (found := re.match(r"/sessions/([^/]+)/", scope["path"])):
+        instance_id = found.group(1)
+    if instance_id is None:
+        return None
+    token, node, deadline_s = said.get("token"), said.get("node"), said.get("deadline_s")
+    if not isinstance(instance_id, str) or not isinstance(token, str | None) or not isinstance(node, str | None):
+        raise BadRequest("instance_id, token and node must be strings")
+    has_deadline = isinstance(deadline_s, int | float) and 0 < deadline_s <= LONGEST_DEADLINE_S
+    return Call(instance_id, token, node, float(deadline_s) if has_deadline else None)
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        said = json.loads(body)
+    except ValueError as error:
+        raise BadRequest(f"the body is no JSON: {error}") from None
+    if not isinstance(said, dict):
+        raise BadRequest("the body must be a JSON object")
+    return said
+
+
+async def _whole_body(receive: Receive) -> bytes:
+    parts = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise BadRequest("the body is larger than the service reads, or it ended early")
+        parts.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """The body once more, for the routes of the front."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return again

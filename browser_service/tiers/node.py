@@ -1,0 +1,120 @@
+"""One machine: its instances, kept running, and in front of them either this process itself or a master.
+
+node ── supervises ──> instances (port 9000 and up)
+  ^─────── reports ───────┘
+  └─ alone: gives out their slots.  behind a master: passes the reports on, the master gives out the slots
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from browser_service.background import Background
+from browser_service.errors import BrowserServiceError
+from browser_service.events import Events
+from browser_service.leasing.leases import PlaceReport
+from browser_service.settings import Settings
+from browser_service.tiers.admission import Admission
+from browser_service.tiers.overview import Overview
+from browser_service.tiers.places import Remote, tier_client
+from browser_service.tiers.relay import Pending, Upstream
+from browser_service.tiers.reporter import Reporter
+from browser_service.tiers.service import Service, key_of, store_in_memory
+from browser_service.tiers.supervise import STOP_DEADLINE_S, Program, Supervisor
+
+log = logging.getLogger(__name__)
+
+SILENCE_S = 60.0
+"""An instance that has said nothing for this long hangs for good and is killed; its leases were given up long before."""
+GLANCE_S = 1.0
+
+
+class Node:
+    """What a node knows of its instances. `learn` takes their reports, `ended` the news of the supervisor."""
+
+    def __init__(self, settings: Settings, slots: dict[str, int], overview: Overview) -> None:
+        """`slots`: how many each instance has, by address."""
+        self._settings = settings
+        self._slots = slots
+        self._overview = overview
+        self._heard = dict.fromkeys(slots, time.monotonic())
+        self._pending = Pending()
+        self._upstream: Reporter | None = None
+        self._background = Background(BrowserServiceError)
+
+    def reports_to(self, master: Upstream) -> Reporter:
+        """Passes on to the master what arrives, from when the reporter is entered."""
+        self._upstream = Reporter(self._pending.take, master.send, self._settings.report_interval_s)
+        return self._upstream
+
+    async def learn(self, reports: list[PlaceReport]) -> None:
+        """Takes what instances say they hold."""
+        for report in reports:
+            self._heard[report.place] = time.monotonic()
+        await self._overview.learn(reports)
+        if self._upstream:
+            self._pending.add(reports)
+            self._upstream.hurry()
+
+    def ended(self, program: Program) -> None:
+        """An instance is gone, and every lease that it had: says so at once in its place."""
+        place = program.name
+        self._heard[place] = time.monotonic()
+        goodbye = PlaceReport(
+            place=place, node=self._settings.url, capacity=self._slots[place], healthy=False, ttl_s=0.0
+        )
+        self._background.start(self.learn([goodbye]))
+
+    async def kill_the_hung(self, supervisor: Supervisor) -> None:
+        """For ever: kills what neither reports nor ends."""
+        while True:
+            await asyncio.sleep(GLANCE_S)
+            for place in self._slots:
+                if time.monotonic() - self._heard[place] > SILENCE_S:
+                    log.error("the instance at %s has said nothing for %g s and is killed", place, SILENCE_S)
+                    self._heard[place] = time.monotonic()
+                    supervisor.kill(place)
+
+    async def stop(self) -> None:
+        """Ends what is under way."""
+        await self._background.cancel()
+
+
+@asynccontextmanager
+async def running_node(
+    settings: Settings, slots: Sequence[int], first_port: int, log_level: str
+) -> AsyncGenerator[Service, None]:
+    """Instances with so many slots each, on ports from `first_port` on, and what is in front of them."""
+    key, events = key_of(settings), Events()
+    places = {settings.address_of(first_port + index): count for index, count in enumerate(slots)}
+    programs = [
+        _instance(settings, place, first_port + index, count, key.value, log_level)
+        for index, (place, count) in enumerate(places.items())
+    ]
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(tier_client(key.value))
+        store = store_in_memory(settings, key)
+        overview = await stack.enter_async_context(Overview(settings, store, lambda url: Remote(url, http), events))
+        node = Node(settings, places, overview)
+        if settings.master_url:
+            await stack.enter_async_context(node.reports_to(Upstream(settings.master_url.split(","), http)))
+        stack.push_async_callback(node.stop)
+        stop_s = STOP_DEADLINE_S + settings.drain_deadline_s
+        supervisor = await stack.enter_async_context(Supervisor(programs, on_exit=node.ended, stop_deadline_s=stop_s))
+        watching = asyncio.get_running_loop().create_task(node.kill_the_hung(supervisor))
+        stack.callback(watching.cancel)
+        given = None if settings.master_url else Admission(overview, events)
+        yield Service(settings, events, key, overview=overview, given=given, learn=node.learn)
+
+
+def _instance(settings: Settings, place: str, port: int, slots: int, key: str, log_level: str) -> Program:
+    environment = {
+        "BROWSER_SERVICE_PORT": str(port),
+        "BROWSER_SERVICE_SLOTS": str(slots),
+        "BROWSER_SERVICE_HOST": settings.host,
+        "BROWSER_SERVICE_NODE_URL": settings.url,
+        "BROWSER_SERVICE_TIER_KEY": key,
+    }
+    return Program(place, ["instance", "--log-level", log_level], environment)

@@ -1,0 +1,56 @@
+"""Carries reports from one tier to the next: what arrives together goes on together, over one kept connection."""
+
+from collections.abc import Sequence
+
+import httpx
+from pydantic import TypeAdapter
+
+from browser_service.errors import Unreachable, error_of
+from browser_service.leasing.leases import PlaceReport
+
+REPORTS = TypeAdapter(list[PlaceReport])
+SEND_S = 2.0
+"""Deadline of one report; the next one says it all again."""
+
+
+class Upstream:
+    """The tier in front. Where several addresses share one store, the first that answers gets the reports."""
+
+    def __init__(self, urls: Sequence[str], http: httpx.AsyncClient) -> None:
+        self._urls = list(urls)
+        self._http = http
+
+    async def send(self, reports: list[PlaceReport]) -> None:
+        """Raises `Unreachable` when nobody there takes them."""
+        body = REPORTS.dump_json(reports)
+        reasons = []
+        for url in list(self._urls):
+            try:
+                answer = await self._http.post(f"{url}/tier/report", content=body, timeout=SEND_S)
+            except httpx.HTTPError as error:
+                reasons.append(f"{url}: {str(error) or type(error).__name__}")
+                self._urls.append(self._urls.pop(0))  # ask another one first from now on
+                continue
+            if answer.is_success:
+                return
+            reasons.append(f"{url}: {error_of(answer.status_code, answer.content).detail}")
+        raise Unreachable(f"no report reaches {'; '.join(reasons)}")
+
+
+class Pending:
+    """Reports on their way through a node: of each place the newest."""
+
+    def __init__(self) -> None:
+        self._newest: dict[str, PlaceReport] = {}
+
+    def add(self, reports: Sequence[PlaceReport]) -> None:
+        """Takes reports that have just arrived."""
+        for report in reports:
+            if (older := self._newest.get(report.place)) and older.ended:
+                report = report.model_copy(update={"ended": [*older.ended, *report.ended]})
+            self._newest[report.place] = report
+
+    def take(self) -> list[PlaceReport]:
+        """All that have arrived since the last time. One that gets lost is followed by the next within a second."""
+        taken, self._newest = list(self._newest.values()), {}
+        return taken

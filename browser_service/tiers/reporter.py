@@ -1,0 +1,66 @@
+"""Tells the tier in front what is held here: every so often, and at once after a change."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from browser_service.errors import BrowserServiceError
+from browser_service.leasing.leases import PlaceReport
+
+log = logging.getLogger(__name__)
+
+
+class Reporter:
+    """Use as `async with Reporter(...) as reporter`, and call `reporter.hurry()` when something has changed."""
+
+    def __init__(
+        self,
+        reports: Callable[[], list[PlaceReport]],
+        send: Callable[[list[PlaceReport]], Awaitable[None]],
+        interval_s: float,
+    ) -> None:
+        self._reports = reports
+        self._send = send
+        self._interval_s = interval_s
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._failing = False
+
+    async def __aenter__(self) -> "Reporter":
+        self._task = asyncio.get_running_loop().create_task(self._report_for_ever())
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def hurry(self) -> None:
+        """Reports as soon as the loop comes to it. Several changes until then make one report."""
+        self._changed.set()
+
+    async def _report_for_ever(self) -> None:
+        while True:
+            self._changed.clear()
+            await self._report()
+            try:
+                async with asyncio.timeout(self._interval_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    async def _report(self) -> None:
+        """One that does not get through is only said once: the next will carry everything again."""
+        reports = self._reports()
+        if not reports:
+            return
+        try:
+            await self._send(reports)
+        except BrowserServiceError as error:
+            if not self._failing:
+                log.warning("a report did not get through, sessions go on: %s", error.detail)
+            self._failing = True
+        else:
+            if self._failing:
+                log.info("reports get through again")
+            self._failing = False

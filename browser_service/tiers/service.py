@@ -1,0 +1,166 @@
+"""What one process of the service does: hold browsers, give out leases, or both. The routes find it in `app.state.service`.
+
+instance        sessions                 browsers; leases come from the node or master in front
+up              sessions and admission   both in one process, without a hop between them
+node, master    overview and admission   leases on the browsers of others
+"""
+
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from fastapi import Request
+
+from browser_service.chromium.fleet import Fleet
+from browser_service.errors import BadRequest
+from browser_service.events import Events
+from browser_service.leasing.leases import LeaseStore, PlaceReport, QueueLimits
+from browser_service.leasing.redis_scripts import RedisScripts
+from browser_service.leasing.store_in_process import InProcessStore
+from browser_service.leasing.store_redis import RedisStore
+from browser_service.leasing.tokens import TierKey
+from browser_service.metrics import Metrics
+from browser_service.models import PoolStatus, SessionStatus
+from browser_service.session.sessions import Sessions
+from browser_service.settings import Settings, SettingsError
+from browser_service.tiers.admission import Admission
+from browser_service.tiers.overview import Overview
+from browser_service.tiers.places import Local
+from browser_service.tiers.reporter import Reporter
+from browser_service.tiers.workdir import work_folder
+
+REDIS_PREFIX = "{browser-service}"
+
+
+class Tier(Protocol):
+    """What can be asked of every tier: `Sessions` and `Overview` both are one."""
+
+    async def status(self) -> PoolStatus: ...
+    async def sessions(self) -> list[SessionStatus]: ...
+    async def end_by_force(self, instance_id: str) -> None: ...
+    async def drain(self, node: str | None = None) -> None: ...
+    async def undrain(self, node: str | None = None) -> None: ...
+    @property
+    def is_ready(self) -> bool: ...
+
+
+Learn = Callable[[list[PlaceReport]], Awaitable[None]]
+
+
+@dataclass
+class Service:
+    """One process. What it does not do is refused with a sentence that says who does."""
+
+    settings: Settings
+    events: Events = field(default_factory=Events)
+    key: TierKey = field(default_factory=TierKey.random)
+    held: Sessions | None = None
+    """Its own browsers."""
+    overview: Overview | None = None
+    """What it knows of the places that report to it."""
+    given: Admission | None = None
+    """Gives out their slots, unless a master does."""
+    learn: Learn | None = None
+    """Takes their reports."""
+    metrics: Metrics = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.metrics = Metrics(self.events)
+
+    @property
+    def sessions(self) -> Sessions:
+        """The browsers of this process. Raises `BadRequest` where there are none."""
+        if self.held is None:
+            raise BadRequest("this process has no browsers of its own")
+        return self.held
+
+    @property
+    def admission(self) -> Admission:
+        """Raises `BadRequest` where another process gives out the leases."""
+        if self.given is None:
+            front = self.settings.master_url or self.settings.node_url or "the node or master in front of it"
+            raise BadRequest(f"this process gives out no leases: ask {front}")
+        return self.given
+
+    @property
+    def tier(self) -> Tier:
+        """Whom to ask for the whole picture."""
+        return self.overview or self.sessions
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a lease could be given out, were a slot free."""
+        return all(part.is_ready for part in (self.held, self.overview) if part is not None)
+
+    async def drain(self, node: str | None = None) -> None:
+        """No new leases: here, or on one node. Raises `UnknownNode`."""
+        await self.tier.drain(node or self._itself)
+
+    async def undrain(self, node: str | None = None) -> None:
+        """New leases again. Raises `UnknownNode`."""
+        await self.tier.undrain(node or self._itself)
+
+    @property
+    def _itself(self) -> str | None:
+        """A node behind a master gives out nothing that it could hold back: its places have to refuse, one by one."""
+        return self.settings.url if self.overview and not self.given else None
+
+
+def service_of(request: Request) -> Service:
+    """The service that a request came to."""
+    return request.app.state.service
+
+
+def key_of(settings: Settings) -> TierKey:
+    """The key that was set, or one of this process alone."""
+    return TierKey(settings.tier_key.get_secret_value()) if settings.tier_key else TierKey.random()
+
+
+def store_in_memory(settings: Settings, key: TierKey) -> LeaseStore:
+    """The ledger of leases of a process that is alone in giving out its slots."""
+    return InProcessStore(time.monotonic, key.sign, _limits(settings))
+
+
+def store_in_redis(settings: Settings, key: TierKey) -> LeaseStore:
+    """The ledger of leases that several masters share. Raises `SettingsError`."""
+    assert settings.redis_url is not None
+    try:
+        scripts = RedisScripts(
+            settings.redis_url.get_secret_value(), REDIS_PREFIX, deadline_s=settings.redis_deadline_s
+        )
+    except ValueError as error:
+        raise SettingsError(f"BROWSER_SERVICE_REDIS_URL is no address of a Redis: {error}") from None
+    return RedisStore(scripts, key.sign, _limits(settings))
+
+
+def _limits(settings: Settings) -> QueueLimits:
+    return QueueLimits(total=settings.queue_limit, per_share=settings.queue_limit_per_share)
+
+
+@asynccontextmanager
+async def running_sessions(settings: Settings, key: TierKey, events: Events) -> AsyncGenerator[Sessions, None]:
+    """The browsers of this process, started and stopped. Raises `LaunchError`."""
+    with work_folder(settings) as workdir:
+        async with (
+            Fleet(settings, workdir, events) as fleet,
+            Sessions(settings, fleet, key, events, time.monotonic) as sessions,
+        ):
+            yield sessions
+
+
+@asynccontextmanager
+async def running_service(settings: Settings) -> AsyncGenerator[Service, None]:
+    """The whole service in this process: browsers, and admission in front of them. Raises `LaunchError`."""
+    events, key = Events(), key_of(settings)
+    async with running_sessions(settings, key, events) as sessions:
+        here = Local(sessions)
+        store = store_in_memory(settings, key)
+        async with Overview(settings, store, lambda _: here, events) as overview:
+            await overview.learn([sessions.report()])
+            async with Reporter(lambda: [sessions.report()], overview.learn, settings.reap_interval_s) as reporter:
+                sessions.on_change = reporter.hurry
+                yield Service(
+                    settings, events, key, held=sessions, overview=overview, given=Admission(overview, events)
+                )
