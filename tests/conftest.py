@@ -1,15 +1,30 @@
-"""How the tests are spread over two processes: one file stays together, and so does everything that shares the whole stack."""
+"""How the tests are spread over two processes: one file stays together, and so does everything that shares the whole stack.
 
+Random inputs are the same at each run; `HYPOTHESIS_PROFILE=explore` looks for new ones. A test with real processes gets a
+second try on a machine that is busy with other things, and the summary says so (RERUN).
+"""
+
+import os
+
+import hypothesis
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 STACK = "tests/integration/"
+REAL = ("tests/browser_service/", "tests/environments/", "tests/flows/", "tests/integration/")
+
+hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.register_profile("explore", max_examples=1_000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The stack's tests come first, for they take longest."""
     items.sort(key=lambda item: not item.nodeid.startswith(STACK))
+    for item in items:
+        if item.nodeid.startswith(REAL):
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 class OneStack(LoadScopeScheduling):

@@ -229,7 +229,8 @@ def test_no_body_of_execute_breaks_anything(
 ) -> None:
     body = json.dumps({**more, command: arguments, **instance})
     answer = http.post("/execute", content=body, headers={"content-type": "application/json"})
-    assert answer.status_code in (200, 400, 422), (body, answer.text)
+    unreachable = answer.status_code == 502 and answer.json()["fault"] == "site"  # the history may lead to such a page
+    assert unreachable or answer.status_code in (200, 400, 422), (body, answer.text)
     assert http.get("/probe", params=instance).status_code == 200, body
 
 
