@@ -1,0 +1,96 @@
+"""What each episode of a stage is doing now, for whoever watches: one small file per shard, replaced twice a second.
+
+    iterations/0003/rollout/live-00.json   {"at": 1760000000.0, "slots": 4, "queued": 31, "episodes": {"i0003-..-m02":
+                                            {"phase": "model", "step": 3, "since": 1759999998.5, "attempt": 1}}}
+
+An episode that is over is not in it: its trajectory is in the store. `monitor.py` puts both together.
+"""
+
+import time
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from agent.store import write_atomically
+
+Phase = Literal["serve", "allocate", "navigate", "model", "act", "parked", "judge"]
+"""`parked`: carried over an iteration's end, waiting between two turns while a new policy is published."""
+WRITE_EVERY_S = 0.5
+
+
+class Cell(BaseModel):
+    """One episode that is being played."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    phase: Phase
+    step: int = 0
+    """Steps that are over."""
+    since: float
+    """When this phase began, in seconds of the epoch."""
+    attempt: int = 1
+
+
+class Live(BaseModel):
+    """One shard now."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    at: float = 0.0
+    """When this was written, in seconds of the epoch; an old one is what a killed process left."""
+    slots: int = 0
+    """Episodes that the shard may play at the same time."""
+    queued: int = 0
+    """Episodes that nobody plays yet."""
+    episodes: dict[str, Cell] = {}
+    """By trajectory id."""
+
+
+class LiveFile:
+    """Writes one shard's file, at most every `WRITE_EVERY_S` seconds, and once more when it is closed."""
+
+    def __init__(self, stage_dir: Path, shard: int, *, slots: int) -> None:
+        self._path = stage_dir / f"live-{shard:02d}.json"
+        self._written = 0.0
+        self._now = Live(slots=slots)
+        stage_dir.mkdir(parents=True, exist_ok=True)
+
+    def tell(self, trajectory_id: str, phase: Phase, step: int, attempt: int = 1) -> None:
+        """An episode enters a phase."""
+        self._now.episodes[trajectory_id] = Cell(phase=phase, step=step, since=time.time(), attempt=attempt)
+        self._save_now_and_then()
+
+    def forget(self, trajectory_id: str) -> None:
+        """An episode is over, or given back to the queue."""
+        self._now.episodes.pop(trajectory_id, None)
+        self._save_now_and_then()
+
+    def queue(self, length: int) -> None:
+        """So many episodes wait."""
+        self._now.queued = length
+
+    def save(self) -> None:
+        """Write now."""
+        self._now.at = time.time()
+        write_atomically(self._path, self._now.model_dump_json().encode())
+        self._written = time.monotonic()
+
+    def _save_now_and_then(self) -> None:
+        if time.monotonic() - self._written >= WRITE_EVERY_S:
+            self.save()
+
+
+def read_live(stage_dir: Path) -> dict[int, Live]:
+    """What is known of each shard, by its number."""
+    found = {}
+    for path in sorted(stage_dir.glob("live-*.json")):
+        try:
+            found[int(path.stem.removeprefix("live-"))] = Live.model_validate_json(path.read_bytes())
+        except (
+            OSError,
+            ValidationError,
+            ValueError,
+        ):  # a display must not fail over a file that is just being replaced
+            continue
+    return found
