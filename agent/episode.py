@@ -4,18 +4,20 @@ serve site -> lease browser -> open start page -> [ policy.act -> browser.step ]
 """
 
 import asyncio
-import base64
+import sys
 import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from agent.config import AgentConfig
 from agent.effects import effect
 from agent.failures import EpisodeFailure, boundary
+from agent.limits import Gates, kinds_of
 from agent.safety import Confirm, decide, refusal
 from agent.store import Recording
+from agent.tape import Tape, by_reference
 from agent.types import Answer, Failure, Policy, SafetyDecision, Site, Step, StopReason, Task, Trajectory, Turn
 from browser_service.client import Browser, BrowserPool
 from browser_service.models import Action, Observation, Observe, ObserveRequest, StepReply, Viewport, VisitPage
@@ -45,36 +47,16 @@ class Played(NamedTuple):
     images: dict[str, bytes]
 
 
-@dataclass
-class _Tape:
-    """What has been recorded so far; it survives a failure in the middle."""
+@dataclass(frozen=True)
+class Watch:
+    """Who looks at an episode from outside while it is played, and may make it wait."""
 
-    goal: str = ""
-    steps: list[Step] = field(default_factory=list)
-    images: dict[str, bytes] = field(default_factory=dict)
-    last: Observation | None = None
-    answer: str | None = None
-    final_state: dict[str, object] = field(default_factory=dict)
-    phases: dict[str, float] = field(default_factory=dict)
-    recording: Recording | None = None
-    recorded: set[str] = field(default_factory=set)
-
-    async def keep(self, step: Step) -> None:
-        """The step is over: it and the new pictures go to the disk, if the episode is recorded as it goes."""
-        self.steps.append(step)
-        if self.recording is not None:
-            new = {sha256: data for sha256, data in self.images.items() if sha256 not in self.recorded}
-            await asyncio.to_thread(self.recording.add, step, new)
-            self.recorded |= new.keys()
-
-    def see(self, reply: StepReply) -> Observation:
-        """Keeps the picture's bytes aside; returns the observation as the policy sees it, with the picture inside."""
-        observation = reply.observation
-        shot = observation.screenshot
-        if shot is not None and shot.data is not None and shot.sha256 not in self.images:
-            self.images[shot.sha256] = base64.b64decode(shot.data)
-        self.last = observation
-        return observation
+    gates: Gates = field(default_factory=Gates)
+    """How many calls of each kind may be under way."""
+    tell: Callable[[str, int], None] = lambda phase, step: None
+    """Called with each phase that begins (serve, allocate, navigate, model, act) and the number of steps that are over."""
+    may_go_on: Callable[[], Awaitable[None]] | None = None
+    """Awaited before each turn; the time that it takes does not count towards the episode's deadline."""
 
 
 async def play(
@@ -89,17 +71,18 @@ async def play(
     reuse: str | None = None,
     confirm: Confirm | None = None,
     recording: Recording | None = None,
+    watch: Watch | None = None,
 ) -> Played:
     """Plays one episode. Everything that breaks ends up as `trajectory.failure`; only cancellation and bugs escape.
 
     `reuse`: see `LeaseRequest.reuse`, for sites that trust one another. `confirm` asks a person where `agent.safety` is `ask`.
     `recording` gets each step as soon as it is over (`TrajectoryStore.begin`).
     """
-    started, tape = time.monotonic(), _Tape(recording=recording)
+    started, tape = time.monotonic(), Tape(recording=recording)
     failure: Failure | None = None
+    episode = _Episode(slot, tape, policy, pool, viewport, config, reuse, confirm, watch or Watch())
     try:
-        async with asyncio.timeout(config.episode_deadline_s):
-            stop = await _play(slot, tape, policy, pool, serve, viewport, config, reuse, confirm)
+        stop = await episode.play(serve)
     except EpisodeFailure as broken:
         stop, failure = StopReason.FAILED, broken.failure
     except TimeoutError:
@@ -115,7 +98,7 @@ async def play(
         iteration=slot.iteration,
         steps=tuple(tape.steps),
         stop=stop,
-        final_observation=_by_reference(tape.last) if tape.last else None,
+        final_observation=by_reference(tape.last) if tape.last else None,
         answer=tape.answer,
         final_state=tape.final_state,
         failure=failure,
@@ -127,143 +110,154 @@ async def play(
     return Played(trajectory, tape.images)
 
 
-async def _play(
-    slot: Slot,
-    tape: _Tape,
-    policy: Policy,
-    pool: BrowserPool,
-    serve: Serve,
-    viewport: Viewport,
-    config: AgentConfig,
-    reuse: str | None,
-    confirm: Confirm | None,
-) -> StopReason:
-    observe = ObserveRequest(
-        screenshot=True,
-        # The full prompt tells what an action changed, and elements say more about that than the picture's hash.
-        marks=config.interaction_mode == "set_of_marks" or config.prompt == "full",
-        draw_marks=config.draw_marks and config.interaction_mode == "set_of_marks",
-    )
-    begun = time.monotonic()
-    async with serve(slot.task, trajectory_id=slot.trajectory_id) as site:
-        tape.phases["serve"] = (served := time.monotonic()) - begun
-        try:
-            async with boundary("browser"), _lease(pool, slot, site, viewport, config, reuse) as browser:
-                tape.phases["allocate"] = time.monotonic() - served
-                return await _turns(slot.task, tape, policy, browser, site, observe, config, confirm)
-        finally:
-            tape.final_state = site.final_state()
+@dataclass
+class _Episode:
+    slot: Slot
+    tape: Tape
+    policy: Policy
+    pool: BrowserPool
+    viewport: Viewport
+    config: AgentConfig
+    reuse: str | None
+    confirm: Confirm | None
+    watch: Watch
 
+    async def play(self, serve: Serve) -> StopReason:
+        """Raises `EpisodeFailure`, and TimeoutError when the episode's deadline is over."""
+        async with asyncio.timeout(self.config.episode_deadline_s) as deadline:
+            self._tell("serve")
+            begun = time.monotonic()
+            async with serve(self.slot.task, trajectory_id=self.slot.trajectory_id) as site:
+                self.tape.phases["serve"] = (served := time.monotonic()) - begun
+                try:
+                    async with boundary("browser"), self._lease(site) as browser:
+                        self.tape.phases["allocate"] = time.monotonic() - served
+                        return await self._turns(browser, site, deadline)
+                finally:
+                    self.tape.final_state = site.final_state()
 
-def _lease(
-    pool: BrowserPool, slot: Slot, site: Site, viewport: Viewport, config: AgentConfig, reuse: str | None
-) -> AbstractAsyncContextManager[Browser]:
-    return pool.lease(
-        owner=slot.trajectory_id,
-        viewport=viewport,
-        ttl_s=LEASE_TTL_S,
-        wait_s=config.lease_wait_s,
-        reuse=reuse,
-        sites=site.sites,
-        keep_alive=True,
-    )
-
-
-async def _turns(
-    task: Task,
-    tape: _Tape,
-    policy: Policy,
-    browser: Browser,
-    site: Site,
-    observe: ObserveRequest,
-    config: AgentConfig,
-    confirm: Confirm | None,
-) -> StopReason:
-    observation = await _open(task, tape, browser, site, observe, config)
-    without_action = 0
-    for _ in range(task.max_steps):
-        thinking = time.monotonic()
-        turn = await policy.act(task, tape.goal, tape.steps, observation, tape.images)
-        seconds = {"think": time.monotonic() - thinking}
-        decision = await decide(turn, config, confirm)
-        step, observation = await _carry_out(turn, decision, observation, tape, browser, observe, config, seconds)
-        await tape.keep(step)
-        if isinstance(step.action, Answer):
-            tape.answer = step.action.text
-            return StopReason.ANSWERED
-        if decision is not None and decision.decision == "unanswered":
-            return StopReason.SAFETY
-        if site.is_over():
-            return StopReason.DONE
-        without_action = without_action + 1 if step.action is None else 0
-        if without_action >= config.max_format_errors:
-            return StopReason.FORMAT if decision is None else StopReason.SAFETY
-    return StopReason.MAX_STEPS
-
-
-async def _open(
-    task: Task, tape: _Tape, browser: Browser, site: Site, observe: ObserveRequest, config: AgentConfig
-) -> Observation:
-    """The start page, and the instruction on the tape."""
-    opening = time.monotonic()
-    opened = await browser.step(VisitPage(url=site.start_url), observe, deadline_s=config.step_deadline_s)
-    if opened.error is not None:
-        failure = Failure(
-            side="site", code=opened.error.code, message=f"start page: {opened.error.message}"[:500], retryable=True
+    @asynccontextmanager
+    async def _lease(self, site: Site) -> AsyncGenerator[Browser, None]:
+        self._tell("allocate")
+        lease = self.pool.lease(
+            owner=self.slot.trajectory_id,
+            viewport=self.viewport,
+            ttl_s=LEASE_TTL_S,
+            wait_s=self.config.lease_wait_s,
+            reuse=self.reuse,
+            sites=site.sites,
+            keep_alive=True,
         )
-        raise EpisodeFailure(failure)
-    observation = tape.see(opened)
-    tape.goal = task.goal or await site.goal()
-    if not observation.settled:  # it was still being built: what the policy sees must be the page that states the goal
-        observation = tape.see(await browser.step(Observe(), observe, deadline_s=config.step_deadline_s))
-    tape.phases["navigate"] = time.monotonic() - opening
-    return observation
+        async with self.watch.gates.passed("allocate"):
+            browser = await lease.__aenter__()
+        try:
+            yield browser
+        finally:
+            async with self.watch.gates.passed("release"):
+                await lease.__aexit__(*sys.exc_info())
 
+    async def _turns(self, browser: Browser, site: Site, deadline: asyncio.Timeout) -> StopReason:
+        observation = await self._open(browser, site)
+        without_action = 0
+        for _ in range(self.slot.task.max_steps):
+            turn, seconds = await self._think(observation, deadline)
+            decision = await decide(turn, self.config, self.confirm)
+            step, observation = await self._carry_out(turn, decision, observation, browser, seconds)
+            await self.tape.keep(step)
+            if isinstance(step.action, Answer):
+                self.tape.answer = step.action.text
+                return StopReason.ANSWERED
+            if decision is not None and decision.decision == "unanswered":
+                return StopReason.SAFETY
+            if site.is_over():
+                return StopReason.DONE
+            without_action = without_action + 1 if step.action is None else 0
+            if without_action >= self.config.max_format_errors:
+                return StopReason.FORMAT if decision is None else StopReason.SAFETY
+        return StopReason.MAX_STEPS
 
-async def _carry_out(
-    turn: Turn,
-    decision: SafetyDecision | None,
-    seen: Observation,
-    tape: _Tape,
-    browser: Browser,
-    observe: ObserveRequest,
-    config: AgentConfig,
-    seconds: dict[str, float],
-) -> tuple[Step, Observation]:
-    """The step that a turn becomes, and the page after it."""
-    action, feedback, after, changed = turn.action, turn.format_error or "", seen, ""
-    if decision is not None and decision.decision != "allowed":
-        action, feedback = None, refusal(decision)
-    if action is not None and not isinstance(action, Answer):
-        reply = await _act(browser, action, observe, config, seconds)
-        feedback = reply.error.message[:300] if reply.error else ""
-        after = tape.see(reply)
-        changed = "" if reply.error else effect(seen, after)
-    step = Step(
-        index=len(tape.steps),
-        observation=_by_reference(seen),
-        completion=turn.completion,
-        action=action,
-        feedback=feedback,
-        effect="; ".join(filter(None, (turn.note, changed))),
-        safety=decision,
-        seconds=seconds,
-    )
-    return step, after
-
-
-async def _act(
-    browser: Browser, action: Action, observe: ObserveRequest, config: AgentConfig, seconds: dict[str, float]
-) -> StepReply:
-    acting = time.monotonic()
-    reply = await browser.step(action, observe, deadline_s=config.step_deadline_s)
-    seconds["step"] = time.monotonic() - acting
-    seconds.update({phase: ms / 1_000 for phase, ms in reply.timings_ms.items()})
-    return reply
-
-
-def _by_reference(observation: Observation) -> Observation:
-    """The observation as it is stored: the picture named by its hash, without its bytes."""
-    if observation.screenshot is None:
+    async def _open(self, browser: Browser, site: Site) -> Observation:
+        """The start page, and the instruction on the tape."""
+        self._tell("navigate")
+        opening = time.monotonic()
+        opened = await self._step(browser, VisitPage(url=site.start_url))
+        if opened.error is not None:
+            message = f"start page: {opened.error.message}"[:500]
+            raise EpisodeFailure(Failure(side="site", code=opened.error.code, message=message, retryable=True))
+        observation = self.tape.see(opened)
+        self.tape.goal = self.slot.task.goal or await site.goal()
+        if (
+            not observation.settled
+        ):  # it was still being built: what the policy sees must be the page that states the goal
+            observation = self.tape.see(await self._step(browser, Observe()))
+        self.tape.phases["navigate"] = time.monotonic() - opening
         return observation
-    return observation.model_copy(update={"screenshot": observation.screenshot.model_copy(update={"data": None})})
+
+    async def _think(self, observation: Observation, deadline: asyncio.Timeout) -> tuple[Turn, dict[str, float]]:
+        """The policy's next turn, and the seconds that it took."""
+        if self.watch.may_go_on is not None:
+            asked = asyncio.get_running_loop().time()
+            await self.watch.may_go_on()
+            waited = asyncio.get_running_loop().time() - asked
+            deadline.reschedule((deadline.when() or asked) + waited)
+        self._tell("model")
+        async with self.watch.gates.passed("model"):
+            thinking = time.monotonic()
+            tape = self.tape
+            turn = await self.policy.act(self.slot.task, tape.goal, tape.steps, observation, tape.images)
+            return turn, {"think": time.monotonic() - thinking}
+
+    async def _carry_out(
+        self,
+        turn: Turn,
+        decision: SafetyDecision | None,
+        seen: Observation,
+        browser: Browser,
+        seconds: dict[str, float],
+    ) -> tuple[Step, Observation]:
+        """The step that a turn becomes, and the page after it."""
+        action, feedback, after, changed = turn.action, turn.format_error or "", seen, ""
+        if decision is not None and decision.decision != "allowed":
+            action, feedback = None, refusal(decision)
+        if action is not None and not isinstance(action, Answer):
+            reply = await self._act(browser, action, seconds)
+            feedback = reply.error.message[:300] if reply.error else ""
+            after = self.tape.see(reply)
+            changed = "" if reply.error else effect(seen, after)
+        step = Step(
+            index=len(self.tape.steps),
+            observation=by_reference(seen),
+            completion=turn.completion,
+            action=action,
+            feedback=feedback,
+            effect="; ".join(filter(None, (turn.note, changed))),
+            safety=decision,
+            seconds=seconds,
+        )
+        return step, after
+
+    async def _act(self, browser: Browser, action: Action, seconds: dict[str, float]) -> StepReply:
+        self._tell("act")
+        acting = time.monotonic()
+        reply = await self._step(browser, action)
+        seconds["step"] = time.monotonic() - acting
+        seconds.update({phase: ms / 1_000 for phase, ms in reply.timings_ms.items()})
+        return reply
+
+    async def _step(self, browser: Browser, action: Action) -> StepReply:
+        observe = self._observe
+        async with self.watch.gates.passed(*kinds_of(action, observe)):
+            return await browser.step(action, observe, deadline_s=self.config.step_deadline_s)
+
+    @property
+    def _observe(self) -> ObserveRequest:
+        by_marks = self.config.interaction_mode == "set_of_marks"
+        return ObserveRequest(
+            screenshot=True,
+            # The full prompt tells what an action changed, and elements say more about that than the picture's hash.
+            marks=by_marks or self.config.prompt == "full",
+            draw_marks=self.config.draw_marks and by_marks,
+        )
+
+    def _tell(self, phase: str) -> None:
+        self.watch.tell(phase, len(self.tape.steps))
