@@ -10,7 +10,9 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 
 from pydantic import ValidationError
 
@@ -38,7 +40,7 @@ class TrajectoryStore:
         folder = self.root / trajectory_id
         folder.mkdir(parents=True, exist_ok=True)
         (folder / STEPS).write_bytes(b"")
-        return Recording(self, folder / STEPS)
+        return Recording(self, trajectory_id)
 
     def write(self, trajectory: Trajectory, images: Mapping[str, bytes]) -> None:
         """Stores a trajectory and its pictures. Afterwards `has(trajectory.id)`; before, it is not there.
@@ -52,6 +54,39 @@ class TrajectoryStore:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / TRAJECTORY, trajectory.model_dump_json().encode())
         (folder / STEPS).unlink(missing_ok=True)
+
+    def take_over(self, other: "TrajectoryStore", trajectory_id: str) -> None:
+        """Takes a complete trajectory out of another store on the same disk. Pictures are linked, not copied.
+
+        Again is fine: whatever a crash has left half done is completed.
+        """
+        if other.has(trajectory_id):
+            trajectory = other.read(trajectory_id)
+            for sha256 in pictures_of(trajectory):
+                self.link_image(other, sha256)
+            self.write(trajectory, {})
+            other.forget(trajectory_id)
+
+    def link_image(self, other: "TrajectoryStore", sha256: str) -> None:
+        """Has a picture of another store too, without copying it where the disk can link."""
+        if self.has_image(sha256):
+            return
+        source = other.image_path(sha256)
+        target = self._image_folder(sha256) / source.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source, target)
+        except FileExistsError:
+            return
+        except OSError:  # another disk, a file system without links, or a picture in the pack
+            write_atomically(target, other.image(sha256))
+
+    def forget(self, trajectory_id: str) -> None:
+        """Removes a loose trajectory, complete or not; its pictures stay."""
+        for name in (TRAJECTORY, STEPS):
+            (self.root / trajectory_id / name).unlink(missing_ok=True)
+        with suppress(OSError):
+            (self.root / trajectory_id).rmdir()
 
     def write_image(self, sha256: str, data: bytes) -> None:
         """Stores a picture under its hash, unless it is there."""
@@ -140,16 +175,36 @@ class TrajectoryStore:
 class Recording:
     """An episode as it is being played: each step is on the disk when it is over, so that it can be looked at meanwhile."""
 
-    def __init__(self, store: TrajectoryStore, steps: Path) -> None:
+    def __init__(self, store: TrajectoryStore, trajectory_id: str) -> None:
+        self.bytes = 0
+        """Of its pictures so far."""
         self._store = store
-        self._steps = steps
+        self._id = trajectory_id
+        self._lock = Lock()
 
     def add(self, step: Step, images: Mapping[str, bytes]) -> None:
         """Keeps a step and the pictures that are new. Blocks for some milliseconds: call it in a thread."""
-        for sha256, data in images.items():
-            self._store.write_image(sha256, data)
-        with self._steps.open("ab") as file:
-            file.write(step.model_dump_json().encode() + b"\n")
+        with self._lock:
+            for sha256, data in images.items():
+                self._store.write_image(sha256, data)
+                self.bytes += len(data)
+            with self._steps.open("ab") as file:
+                file.write(step.model_dump_json().encode() + b"\n")
+
+    def move_to(self, store: TrajectoryStore) -> None:
+        """Goes on in another store: the episode was carried over an iteration's end. Blocks as `add` does."""
+        with self._lock:
+            old, steps = self._store, self._store.steps_so_far(self._id)
+            for sha256 in {one.observation.screenshot.sha256 for one in steps if one.observation.screenshot}:
+                store.link_image(old, sha256)
+            self._store = store
+            self._steps.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(self._steps, b"".join(step.model_dump_json().encode() + b"\n" for step in steps))
+            old.forget(self._id)
+
+    @property
+    def _steps(self) -> Path:
+        return self._store.root / self._id / STEPS
 
 
 def pictures_of(trajectory: Trajectory) -> set[str]:

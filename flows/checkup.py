@@ -9,7 +9,7 @@ from agent.store import TrajectoryStore
 from agent.store_check import HARMLESS, Problem, check_store
 from flows.errors import LoopError
 from flows.judge import VERDICTS, read_verdicts
-from flows.plan import read_plan
+from flows.plan import read_carried, read_plan
 from flows.preflight import Finding
 from flows.run_folder import RunFolder, Stage, StageKey
 from training.checkpoints import CheckpointError, checkpoint_path, read_checkpoint, versions
@@ -114,7 +114,9 @@ def _against_plan(folder: RunFolder, key: StageKey) -> Iterator[str]:
     if groups is None:
         return
     directory = folder.stage_dir(*key)
-    wanted = {slot.trajectory_id for group in groups for slot in group.slots(key.iteration)}
+    carried = read_carried(folder, key.iteration) if key.stage is Stage.ROLLOUT else []
+    left = {group.group for group in carried}
+    wanted = {name for group in groups if group.group not in left for name in group.names()}
     there = set(TrajectoryStore(directory).ids())
     for name in sorted(wanted - there):
         yield f"{directory / name} is missing although the stage is finished; delete its done.json and those after it, and resume"

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from agent.config import AgentConfig
 from agent.models.config import ModelConfig
 from environments.config import EnvironmentConfig
 from flows.errors import LoopError
+from flows.rollout_config import RolloutConfig
+from flows.section import Section
 from training.config import UpdateConfig
 from training.serving_config import ServingConfig
 
@@ -26,32 +28,6 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 class ConfigError(LoopError):
     """The configuration cannot be used. The message has one sentence per mistake."""
-
-
-class Section(BaseModel):
-    """Base of the sections: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class RolloutConfig(Section):
-    """How the trajectories of one iteration are collected."""
-
-    groups_per_iteration: Annotated[int, Field(ge=1)] = 16
-    """Tasks per iteration."""
-    group_size: Annotated[int, Field(ge=1)] = 4
-    """Trajectories per task; they are compared with one another."""
-    concurrency: Annotated[int, Field(ge=1)] = 8
-    """Episodes at the same time, over all shards."""
-    shards: Annotated[int, Field(ge=1, le=64)] = 2
-    """Parts of a stage that Prefect sees; each is a subflow."""
-    reuse_contexts: bool = False
-    """Let episodes of the environment take over one another's cleaned browser contexts, which saves most of the time of a
-    short episode. Only for sites that trust one another; without it every episode has a context of its own."""
-    max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
-    """Tries of one episode whose failure can be retried, before it is written down as failed."""
-    max_rounds: Annotated[int, Field(ge=1, le=20)] = 4
-    """Times that a stage heals the services and goes on after a whole service was lost."""
 
 
 class JudgeConfig(Section):

@@ -9,6 +9,7 @@ hosts come back after a while) or on a file that has been changed since.
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -23,6 +24,7 @@ from flows.run_folder import RunFolder, RunFolderError, Stage
 from flows.task_history import read_outcomes
 
 PLAN = "plan.jsonl"
+CARRIED = "carried.jsonl"
 
 
 class Group(BaseModel):
@@ -34,38 +36,77 @@ class Group(BaseModel):
     """Example: `i0003-click-link.3017` in training, `e0003-..` in evaluation."""
     members: int
     task: Task
+    iteration: int | None = None
+    """Where it was begun, when it was carried over from there."""
+    rank: int | None = None
+    """The shard that plays it, where that is not a matter of its place in the plan."""
+    extra: Literal["", "ahead", "replacement"] = ""
+    """Why it was added to the plan while the stage was running."""
 
     def slots(self, iteration: int) -> Iterator[Slot]:
         """The group's episodes; their ids are `i0003-<task>-m00` and so on."""
+        begun = self.iteration or iteration
         for member in range(self.members):
-            yield Slot(self.task, f"{self.group}-m{member:02d}", group=self.group, member=member, iteration=iteration)
+            yield Slot(self.task, f"{self.group}-m{member:02d}", group=self.group, member=member, iteration=begun)
+
+    def names(self) -> list[str]:
+        """The ids of its trajectories."""
+        return [slot.trajectory_id for slot in self.slots(0)]
 
 
 def plan(folder: RunFolder, iteration: int, stage: Stage) -> list[Slot]:
-    """The episodes of one rollout or evaluation, task by task, all members of a group together. The first call draws them.
+    """The episodes of one rollout or evaluation, all members of a group together. Raises as `planned_groups` does."""
+    return [slot for group in planned_groups(folder, iteration, stage) for slot in group.slots(iteration)]
+
+
+def planned_groups(folder: RunFolder, iteration: int, stage: Stage) -> list[Group]:
+    """The groups of one rollout or evaluation; those that were carried over come first. The first call draws the others.
 
     Raises ValueError (`UnknownTask`, `TaskFileError`) if the environment cannot give so many tasks, and `RunFolderError` if
     plan.jsonl is damaged.
     """
     groups = read_plan(folder, iteration, stage)
     if groups is None:
+        carried = read_carried(folder, iteration - 1) if stage is Stage.ROLLOUT else []
         history = history_of(folder, before=iteration) if stage is Stage.ROLLOUT else None
-        groups = draw_groups(folder.config, iteration, stage, history=history)
+        usual = usual_count(folder.config, stage)
+        fresh = draw_groups(
+            folder.config, iteration, stage, history=history, planned=carried, count=max(0, usual - len(carried))
+        )
+        groups = [*carried, *fresh]
         write_plan(folder, iteration, stage, groups)
-    return [slot for group in groups for slot in group.slots(iteration)]
+    return groups
 
 
-def extend_plan(folder: RunFolder, iteration: int, stage: Stage, count: int) -> list[Slot]:
-    """`count` groups more than a stage's plan has, written to it too: for groups in the place of those without a signal.
+def extend_plan(
+    folder: RunFolder, iteration: int, count: int, *, rank: int, why: Literal["ahead", "replacement"]
+) -> list[Group]:
+    """`count` groups more than a rollout's plan has, written to it too. Raises as `planned_groups` does."""
+    groups = planned_groups(folder, iteration, Stage.ROLLOUT)
+    history = history_of(folder, before=iteration)
+    drawn = draw_groups(folder.config, iteration, Stage.ROLLOUT, history=history, planned=groups, count=count)
+    more = [group.model_copy(update={"rank": rank, "extra": why}) for group in drawn]
+    write_plan(folder, iteration, Stage.ROLLOUT, [*groups, *more])
+    return more
 
-    Raises as `plan` does.
-    """
-    plan(folder, iteration, stage)
-    groups = read_plan(folder, iteration, stage) or []
-    history = history_of(folder, before=iteration) if stage is Stage.ROLLOUT else None
-    more = draw_groups(folder.config, iteration, stage, history=history, planned=groups, count=count)
-    write_plan(folder, iteration, stage, [*groups, *more])
-    return [slot for group in more for slot in group.slots(iteration)]
+
+def assigned(groups: list[Group], weights: list[float]) -> list[list[Group]]:
+    """The groups of each rank. A group that is added at the end changes nothing for those before it."""
+    mine: list[list[Group]] = [[] for _ in weights]
+    dealt = [0] * len(weights)
+    for group in groups:
+        if group.rank is not None and group.rank < len(weights):
+            mine[group.rank].append(group)
+            continue
+        rank = min(range(len(weights)), key=lambda one: ((dealt[one] + 1) / weights[one], one))
+        dealt[rank] += 1
+        mine[rank].append(group)
+    return mine
+
+
+def usual_count(config: LoopConfig, stage: Stage) -> int:
+    """Groups that a stage has when nothing is carried over or added."""
+    return config.evaluate.tasks if stage is Stage.EVALUATE else config.rollout.groups_per_iteration
 
 
 def draw_groups(
@@ -77,42 +118,47 @@ def draw_groups(
     planned: list[Group] | None = None,
     count: int | None = None,
 ) -> list[Group]:
-    """The groups of a stage, not yet written. Raises ValueError if the environment cannot give so many tasks."""
+    """The groups of a stage, not yet written; `count` in place of the usual number.
+
+    Raises ValueError if the environment cannot give so many tasks.
+    """
+    if count == 0:
+        return []
     already = frozenset(group.task.id for group in planned or ())
     if stage is Stage.EVALUATE:
         wanted = Draw("heldout", iteration, config.evaluate.seed, already)
-        usual, members, prefix = config.evaluate.tasks, config.evaluate.samples, f"e{iteration:04d}"
+        members, prefix = config.evaluate.samples, f"e{iteration:04d}"
     else:
         wanted = Draw("train", iteration, config.seed, already)
-        usual, members, prefix = config.rollout.groups_per_iteration, config.rollout.group_size, f"i{iteration:04d}"
+        members, prefix = config.rollout.group_size, f"i{iteration:04d}"
     tasks = draw_tasks(
         config.environment,
         wanted,
-        usual if count is None else count,
+        usual_count(config, stage) if count is None else count,
         history=history or TaskHistory(),
         now=datetime.now(UTC),
     )
     return [Group(group=f"{prefix}-{task.id}", members=members, task=task) for task in tasks]
 
 
+def read_carried(folder: RunFolder, iteration: int) -> list[Group]:
+    """The groups that an iteration's rollout left to the next one. Raises `RunFolderError` if carried.jsonl is damaged."""
+    return _read(folder.stage_dir(iteration, Stage.ROLLOUT) / CARRIED) or []
+
+
+def write_carried(folder: RunFolder, iteration: int, groups: list[Group]) -> None:
+    """Decides, once and for all, which groups an iteration leaves to the next one."""
+    _write(folder.stage_dir(iteration, Stage.ROLLOUT) / CARRIED, groups)
+
+
 def read_plan(folder: RunFolder, iteration: int, stage: Stage) -> list[Group] | None:
     """What plan.jsonl of a stage says, None if it is not planned yet. Raises `RunFolderError` if it is damaged."""
-    path = plan_file(folder, iteration, stage)
-    if not path.exists():
-        return None
-    try:
-        return [Group.model_validate_json(line) for line in path.read_bytes().splitlines()]
-    except ValidationError as error:
-        raise RunFolderError(
-            f"{path} is damaged ({error.errors()[0]['msg']}); delete the folder to play the stage again"
-        ) from error
+    return _read(plan_file(folder, iteration, stage))
 
 
 def write_plan(folder: RunFolder, iteration: int, stage: Stage, groups: list[Group]) -> None:
     """Replaces plan.jsonl as a whole."""
-    path = plan_file(folder, iteration, stage)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, "".join(f"{group.model_dump_json()}\n" for group in groups).encode())
+    _write(plan_file(folder, iteration, stage), groups)
 
 
 def plan_file(folder: RunFolder, iteration: int, stage: Stage) -> Path:
@@ -123,8 +169,25 @@ def plan_file(folder: RunFolder, iteration: int, stage: Stage) -> Path:
 def history_of(folder: RunFolder, *, before: int) -> TaskHistory:
     """What became of tasks in the training rollouts of earlier iterations, and which were submitted there."""
     plans = (read_plan(folder, iteration, Stage.ROLLOUT) or [] for iteration in range(1, before))
-    submitted = [group.task.id for groups in plans for group in groups]
+    # A group that was carried over is in the plans of both iterations.
+    submitted = [group.task.id for groups in plans for group in groups if group.iteration is None]
     outcomes = [
         outcome for iteration in range(1, before) for outcome in read_outcomes(folder.stage_dir(iteration, Stage.JUDGE))
     ]
     return TaskHistory(outcomes, submitted)
+
+
+def _read(path: Path) -> list[Group] | None:
+    if not path.exists():
+        return None
+    try:
+        return [Group.model_validate_json(line) for line in path.read_bytes().splitlines()]
+    except ValidationError as error:
+        raise RunFolderError(
+            f"{path} is damaged ({error.errors()[0]['msg']}); delete the folder to play the stage again"
+        ) from error
+
+
+def _write(path: Path, groups: list[Group]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, "".join(f"{group.model_dump_json()}\n" for group in groups).encode())

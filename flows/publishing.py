@@ -14,6 +14,7 @@ import httpx
 
 from agent.models.openai_chat import Served
 from agent.store import TrajectoryStore
+from flows import ranks
 from flows.errors import LoopError
 from flows.run_folder import RunFolder, Stage
 from flows.service_specs import BROWSER, socket_path
@@ -65,13 +66,16 @@ async def ensure_served(folder: RunFolder, version: int) -> Served:
             try:
                 served = await server.served()
                 if served.version != tag:
+                    await ranks.hold(folder)
                     await _publish(server, folder, version)
                     served = await server.served()
             except ServerUnavailable as error:
                 logger.warning("vLLM was lost while %s was published (try %d): %s", tag, tried, error)
                 continue
             if served.version == tag:
-                return Served(model=served.model, tag=tag, version=version)
+                proved = Served(model=served.model, tag=tag, version=version)
+                ranks.serve(folder, proved)
+                return proved
     raise StageError(
         f"vLLM was lost {PUBLISH_TRIES} times while {tag} was published; see its log in {config.services.state_dir}"
     )

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from agent.store import write_atomically
+from flows import ranks
 from flows.errors import LoopError
 from flows.evaluate import evaluate_stage
 from flows.judge import judge_stage
@@ -57,6 +58,8 @@ async def run_loop(folder: RunFolder, stage: RunStage, *, flow_run_id: str | Non
     except BaseException:
         await tracker.close("FAILED")
         raise
+    finally:
+        await ranks.close_all(folder)
     await tracker.close("FINISHED")
 
 

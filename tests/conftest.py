@@ -19,11 +19,11 @@ hypothesis.settings.register_profile("explore", max_examples=1_000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The stack's tests come first, for they take longest."""
     items.sort(key=lambda item: not item.nodeid.startswith(STACK))
     for item in items:
-        if item.nodeid.startswith(REAL):
+        if item.nodeid.startswith(REAL) and config.pluginmanager.hasplugin("rerunfailures"):
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 

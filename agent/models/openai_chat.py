@@ -83,7 +83,9 @@ class OpenAIChat:
     ) -> None:
         """`uds` is the server's UNIX socket, else `base_url` is used; `seed` fixes sampling per request where given;
         `tokens` asks for token ids and log-probabilities, without which nothing can be trained."""
-        self._config, self._served, self._seed, self._tokens = config, served, seed, tokens
+        self.served = served
+        """What the server must be serving; may be changed between turns, each of which keeps to what it began with."""
+        self._config, self._seed, self._tokens = config, seed, tokens
         self._api_key = api_key
         transport = httpx.AsyncHTTPTransport(uds=str(uds), limits=LIMITS) if uds else None
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
@@ -106,17 +108,18 @@ class OpenAIChat:
             prompt = compose(goal, history, observation, self._config, pictures)
         except PromptTooLong as error:
             raise failed("policy", "PROMPT_TOO_LONG", str(error), retryable=False) from error
-        reply = await self._post(self._body(prompt.messages))
-        await self._prove_version()
-        completion = _completion(reply, self._config, self._served.version, prompt.images)
+        served = self.served
+        reply = await self._post(self._body(served, prompt.messages), served)
+        await self._prove_version(served)
+        completion = _completion(reply, self._config, served.version, prompt.images)
         try:
             return Turn(completion=completion, action=self._parse(completion, observation))
         except FormatError as error:
             return Turn(completion=completion, action=None, format_error=str(error))
 
-    def _body(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
+    def _body(self, served: Served, messages: list[dict[str, Any]]) -> dict[str, Any]:
         body: dict[str, Any] = {
-            "model": self._served.model,
+            "model": served.model,
             "messages": messages,
             "max_tokens": self._config.max_tokens,
             "temperature": self._config.temperature,
@@ -140,7 +143,7 @@ class OpenAIChat:
                 raise
             raise FormatError(f"the reply was cut off after {config.max_tokens} tokens: {error}") from None
 
-    async def _post(self, body: dict[str, Any]) -> _Reply:
+    async def _post(self, body: dict[str, Any], served: Served) -> _Reply:
         try:
             response = await self._request("POST", "/v1/chat/completions", json=body)
         except httpx.HTTPError as error:
@@ -151,7 +154,7 @@ class OpenAIChat:
             raise failed(
                 "infra",
                 "MODEL_GONE",
-                f"the server no longer serves {self._served.model}: it was restarted",
+                f"the server no longer serves {served.model}: it was restarted",
                 retryable=True,
             )
         if response.status_code == 400:
@@ -189,8 +192,8 @@ class OpenAIChat:
                 continue
         return await self._http.request(method, path, **request)
 
-    async def _prove_version(self) -> None:
-        if self._served.tag is None:
+    async def _prove_version(self, served: Served) -> None:
+        if served.tag is None:
             return
         try:
             response = await self._request("GET", "/weight_info")
@@ -199,8 +202,8 @@ class OpenAIChat:
             raise failed(
                 "infra", "MODEL_UNREACHABLE", f"the model server does not tell its version: {error!r}", retryable=True
             ) from error
-        if found != self._served.tag:
-            message = f"expected weights {self._served.tag}, the server has {found}; the turn is discarded"
+        if found != served.tag:
+            message = f"expected weights {served.tag}, the server has {found}; the turn is discarded"
             raise failed("infra", "POLICY_CHANGED", message, retryable=True)
 
 

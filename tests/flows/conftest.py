@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from real_services import browsers  # noqa: F401 (a fixture)
 
 from flows.config import LoopConfig, load_config
 

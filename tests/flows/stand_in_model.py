@@ -9,6 +9,8 @@ from pathlib import Path
 from socketserver import ThreadingMixIn, UnixStreamServer
 from typing import Any
 
+HELD_S = 60.0
+
 
 class StandInModel:
     """What the server says and counts. Change the attributes while it runs."""
@@ -23,6 +25,9 @@ class StandInModel:
         self.published: list[str] = []
         self.restart_at: int | None = None
         """Number of the completion at which the server forgets its policy, as a restarted one does."""
+        self.held: set[int] = set()
+        """Numbers of the completions that are answered only when `go` is set."""
+        self.go = threading.Event()
 
     def restart(self) -> None:
         """Serve under a new name, with the weights of the start."""
@@ -31,6 +36,8 @@ class StandInModel:
     def complete(self, asked: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Answer a chat completion."""
         self.completions += 1
+        if self.completions in self.held:
+            self.go.wait(HELD_S)
         if self.completions == self.restart_at:
             self.restart()
         if asked["model"] != self.model:

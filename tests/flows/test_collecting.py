@@ -2,56 +2,27 @@
 
 import json
 import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Generator
 
-import httpx
 import pytest
+from real_services import supervised
 from stand_in_model import StandInModel, running_model
 
 from agent.store import TrajectoryStore
-from flows.config import LoopConfig, load_config
+from flows.config import load_config
 from flows.evaluate import evaluate_stage
 from flows.failures import read_failures
 from flows.judge import judge_stage, read_verdicts
-from flows.processes import ProcessId, process_id
+from flows.processes import ProcessId
 from flows.progress import read_progress
 from flows.publishing import StageError
 from flows.rollout import rollout_stage
 from flows.run_folder import RunFolder, Stage
-from flows.service_specs import BROWSER, socket_path
-from flows.supervisor import ServiceStatus, SupervisorStatus, status_file
+from flows.service_specs import socket_path
 from flows.task_history import read_outcomes
 from training.checkpoints import import_policy
 
 pytestmark = pytest.mark.browser
-START_S = 60.0
-
-
-@pytest.fixture(scope="module")
-def browsers() -> Generator[str]:
-    """The address of a real browser service."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "browser_service.cli", "up", "--port", str(port), "--slots", "2"]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as service:
-        deadline = time.monotonic() + START_S
-        while not _is_ready(f"http://127.0.0.1:{port}/readyz"):
-            assert time.monotonic() < deadline and service.poll() is None, "the browser service did not start"
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-        service.terminate()
-
-
-def _is_ready(url: str) -> bool:
-    try:
-        return httpx.get(url, trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False
 
 
 @pytest.fixture
@@ -66,16 +37,9 @@ def folder(write_config) -> RunFolder:
 @pytest.fixture
 def model(folder: RunFolder, browsers: str) -> Generator[StandInModel]:
     """The stand-in for vLLM where the run expects it, and the file that says where the browsers are."""
-    supervised(folder.config, browsers, process_id(os.getpid()))
+    supervised(folder.config, browsers)
     with running_model(socket_path(folder.config.services.state_dir)) as state:
         yield state
-
-
-def supervised(config: LoopConfig, browsers: str, supervisor: ProcessId | None) -> None:
-    assert supervisor is not None
-    status = SupervisorStatus(supervisor=supervisor, services=[ServiceStatus(name=BROWSER, address=browsers, log="")])
-    config.services.state_dir.mkdir(parents=True, exist_ok=True)
-    status_file(config.services.state_dir).write_text(status.model_dump_json())
 
 
 def written(folder: RunFolder, stage: Stage) -> dict[str, int]:
@@ -90,7 +54,7 @@ async def test_a_rollout_is_collected_once_and_judged(folder: RunFolder, model: 
     again = await rollout_stage(folder, 1)
     judged = await judge_stage(folder, 1)
 
-    assert report.counts == {"trajectories": 4, "failed": 0, "rounds": 1}
+    assert report.counts == {"trajectories": 4, "failed": 0, "rounds": 1, "carried_in": 0, "carried_out": 0}
     assert again.counts["rounds"] == 0
     assert written(folder, Stage.ROLLOUT) == before and model.completions == asked
     assert sorted(name.rpartition("-")[2] for name in before) == ["m00", "m00", "m01", "m01"]
@@ -126,7 +90,7 @@ async def test_a_restarted_model_server_gets_the_policy_again(folder: RunFolder,
 
     report = await rollout_stage(folder, 1)
 
-    assert report.counts == {"trajectories": 4, "failed": 0, "rounds": 2}
+    assert report.counts == {"trajectories": 4, "failed": 0, "rounds": 2, "carried_in": 0, "carried_out": 0}
     assert model.published == ["unproved small:0", "small:0"] * 2
     trajectories = list(TrajectoryStore(folder.stage_dir(1, Stage.ROLLOUT)))
     assert {trajectory.policy_version for trajectory in trajectories} == {0}

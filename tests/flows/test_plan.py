@@ -73,7 +73,8 @@ def test_a_damaged_plan_is_one_sentence(config: LoopConfig) -> None:
 def test_a_plan_can_be_extended_by_other_tasks(config: LoopConfig) -> None:
     folder = RunFolder.create("a", config)
     before = plan(folder, 1, Stage.ROLLOUT)
-    more = extend_plan(folder, 1, Stage.ROLLOUT, 3)
+    added = extend_plan(folder, 1, 3, rank=1, why="ahead")
+    more = [slot for group in added for slot in group.slots(1)]
     assert len(more) == 6
     assert not {slot.task.id for slot in more} & {slot.task.id for slot in before}
     assert plan(folder, 1, Stage.ROLLOUT) == [*before, *more]

@@ -5,8 +5,8 @@ import pytest
 from agent.models.config import GeminiComputer, TrainedPolicy
 from flows.config import ConfigError, load_config
 from flows.preflight import PreflightError, models
-from flows.rollout import agent_of
 from flows.run_folder import Stage
+from flows.who_acts import agent_of
 
 VENDOR = "evaluate.model={kind: gemini_computer, model: gemini-x, api_key_env: NO_SUCH_KEY}"
 

@@ -1,0 +1,134 @@
+"""The ranks of this process: opened for a stage, and kept beyond it while episodes of theirs are under way.
+
+A kept rank belongs to a task of its own, because the stage's task, and Prefect's with it, is over before its episodes are.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from agent.models.openai_chat import Served
+from agent.models.opening import open_model
+from browser_service.client import BrowserPool
+from environments.registry import make_environment
+from flows.rank import Rank
+from flows.run_folder import RunFolder, Stage
+from flows.service_specs import socket_path
+from flows.stage_files import StageFiles
+from flows.who_acts import agent_of
+
+
+@asynccontextmanager
+async def open_rank(
+    folder: RunFolder, stage: Stage, shard: int, served: Served, browsers: str
+) -> AsyncGenerator[Rank, None]:
+    """A rank with all that it plays with. What is under way at the end is given up."""
+    config = folder.config
+    agent = agent_of(config, stage)
+    async with AsyncExitStack() as stack:
+        environment = await stack.enter_async_context(make_environment(config.environment))
+        socket = socket_path(config.services.state_dir)
+        pool = await stack.enter_async_context(BrowserPool(browsers))
+        policy = await stack.enter_async_context(
+            # Only environments that make their own tasks know solutions (environments.base.SeededEnvironment).
+            open_model(agent, served=served, uds=socket, solve=getattr(environment, "solve", None))
+        )
+        rank = Rank(folder, shard, agent=agent, environment=environment, pool=pool, policy=policy, served=served)
+        stack.push_async_callback(rank.stop)
+        yield rank
+
+
+class _Kept:
+    """A rank and the task that it lives in."""
+
+    def __init__(self, browsers: str) -> None:
+        self.browsers = browsers
+        self._stop = asyncio.Event()
+        self._opened: asyncio.Future[Rank] = asyncio.get_running_loop().create_future()
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self, folder: RunFolder, shard: int, served: Served) -> Rank:
+        """Raises what opening a rank raises."""
+        self._task = asyncio.create_task(self._own(folder, shard, served), name=f"rank {shard} of {folder.name}")
+        return await self._opened
+
+    @property
+    def rank(self) -> Rank:
+        """The rank, once it is open."""
+        return self._opened.result()
+
+    async def close(self) -> None:
+        """Ends the rank with all that is under way."""
+        self._stop.set()
+        if self._task:
+            await self._task
+
+    async def _own(self, folder: RunFolder, shard: int, served: Served) -> None:
+        try:
+            async with open_rank(folder, Stage.ROLLOUT, shard, served, self.browsers) as rank:
+                self._opened.set_result(rank)
+                await self._stop.wait()
+        except BaseException as error:
+            if self._opened.done():
+                raise
+            self._opened.set_exception(error)
+
+
+_KEPT: dict[tuple[Path, int], _Kept] = {}
+
+
+async def kept_rank(folder: RunFolder, shard: int, served: Served, browsers: str) -> Rank:
+    """The shard's rank for rollouts in this process, from an earlier stage if it has one."""
+    key = (folder.root, shard)
+    if (kept := _KEPT.get(key)) and kept.browsers != browsers:  # what was under way there is lost in any case
+        await _KEPT.pop(key).close()
+        kept = None
+    if kept:
+        kept.rank.serve(served)
+        return kept.rank
+    kept = _Kept(browsers)
+    rank = await kept.open(folder, shard, served)
+    _KEPT[key] = kept
+    return rank
+
+
+def carry(folder: RunFolder, iteration: int) -> None:
+    """What is under way in this process belongs to the rollout of `iteration` from now on."""
+    config = folder.config.rollout
+    for kept in _of(folder):
+        if kept.rank.under_way:
+            shard = kept.rank.shard
+            kept.rank.carry_to(StageFiles(folder, iteration, Stage.ROLLOUT, shard=shard, slots=config.slots_of(shard)))
+
+
+async def hold(folder: RunFolder) -> None:
+    """No turn of the run's episodes in this process begins from now on, and none is under way."""
+    deadline_s = folder.config.agent.completion_deadline_s
+    await asyncio.gather(*(kept.rank.gate.hold(deadline_s) for kept in _of(folder)))
+
+
+def serve(folder: RunFolder, served: Served) -> None:
+    """They go on with the policy that is proved to be served."""
+    for kept in _of(folder):
+        kept.rank.serve(served)
+
+
+async def close_idle(folder: RunFolder) -> None:
+    """Ends the ranks in which nothing is under way."""
+    await _close(
+        folder, [shard for (root, shard), kept in _KEPT.items() if root == folder.root and not kept.rank.under_way]
+    )
+
+
+async def close_all(folder: RunFolder) -> None:
+    """Ends all ranks of a run; what is under way is given up."""
+    await _close(folder, [shard for root, shard in _KEPT if root == folder.root])
+
+
+async def _close(folder: RunFolder, shards: list[int]) -> None:
+    await asyncio.gather(*(_KEPT.pop((folder.root, shard)).close() for shard in shards))
+
+
+def _of(folder: RunFolder) -> list[_Kept]:
+    return [kept for (root, _), kept in _KEPT.items() if root == folder.root]

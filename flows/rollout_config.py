@@ -1,0 +1,78 @@
+"""Section `rollout` of a loop's configuration: how the trajectories of one iteration are collected."""
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from agent.limits import CallLimits
+from flows.section import Section
+
+Weight = Annotated[float, Field(gt=0, le=1_000)]
+
+
+class RolloutConfig(Section):
+    """How the trajectories of one iteration are collected."""
+
+    groups_per_iteration: Annotated[int, Field(ge=1)] = 16
+    """Tasks per iteration."""
+    group_size: Annotated[int, Field(ge=1)] = 4
+    """Trajectories per task; they are compared with one another."""
+    concurrency: Annotated[int, Field(ge=1)] = 8
+    """Episodes at the same time, over all shards."""
+    limits: CallLimits = CallLimits()
+    """Calls at the same time, by kind and over all shards."""
+    in_flight_mb: Annotated[float, Field(gt=0)] | None = None
+    """Pictures of unfinished episodes that are held in memory; beyond that no further episode is begun."""
+
+    shards: Annotated[int, Field(ge=1, le=64)] = 2
+    """Parts of a stage that Prefect sees; each is a subflow, and a rank where there are several machines."""
+    rank_load_weight: list[Weight] | None = None
+    """A shard's share of the groups and of the concurrency, in the order of the shards; None: all the same."""
+    ranks: Literal["here", "workers"] = "here"
+    """Where shards are played: in the loop's own process, or each by whichever worker of the pool takes it up. Workers on
+    other machines need the run folder under the same path, and reach browsers and vLLM by the addresses of the services."""
+
+    stragglers: Literal["carry_over", "kill"] = "carry_over"
+    """What becomes of groups that are unfinished when `completion_threshold` is reached: they go on, and belong to the next
+    iteration; or they are stopped after `completion_grace_period`, stored as failed and neither judged nor trained on."""
+    completion_threshold: Annotated[float, Field(gt=0, le=1)] = 0.98
+    """Share of an iteration's groups whose end ends the stage. The last iteration waits for all that it would carry over."""
+    completion_grace_period: Annotated[float, Field(ge=0)] = 120.0
+    """Seconds that `kill` leaves to the rest."""
+    ahead: Annotated[int, Field(ge=0)] = 0
+    """Groups beyond the iteration's own that are begun when nothing else is left to begin, so that no slot idles while the
+    last episodes are played; what is unfinished of them is carried over. Good: as many as fill the slots."""
+    replace_zero_signal: Annotated[int, Field(ge=0)] = 0
+    """Groups that are played in the place of those whose members all got the same reward, at most so many per iteration
+    (dynamic sampling, DAPO, arXiv 2503.14476). Needs an environment that judges by itself."""
+
+    reuse_contexts: bool = False
+    """Let episodes of the environment take over one another's cleaned browser contexts, which saves most of the time of a
+    short episode. Only for sites that trust one another; without it every episode has a context of its own."""
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    """Tries of one episode that the infrastructure broke, before it is written down as failed."""
+    site_attempts: Annotated[int, Field(ge=1, le=20)] = 2
+    """Tries of one episode that its site broke. What the agent broke is its result, and never tried again."""
+    max_rounds: Annotated[int, Field(ge=1, le=20)] = 4
+    """Times that a stage heals the services and goes on after a whole service was lost."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "RolloutConfig":
+        weights = self.rank_load_weight
+        if weights is not None and len(weights) != self.shards:
+            raise ValueError(f"rank_load_weight has {len(weights)} numbers, but there are shards={self.shards}")
+        if self.ahead and self.stragglers == "kill":
+            raise ValueError(
+                "ahead begins groups that are carried over, which stragglers=kill does not do; set ahead=0"
+            )
+        return self
+
+    def weights(self) -> list[float]:
+        """The share of each shard, of a sum of 1."""
+        weights = self.rank_load_weight or [1.0] * self.shards
+        return [weight / sum(weights) for weight in weights]
+
+    def slots_of(self, shard: int) -> int:
+        """Episodes that a shard plays at the same time: its share of the concurrency, at least one."""
+        return max(1, math.ceil(self.concurrency * self.weights()[shard] - 1e-9))

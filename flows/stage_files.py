@@ -1,0 +1,86 @@
+"""Where a shard writes while it plays a stage: trajectories, what broke, and how far it is."""
+
+import logging
+from collections import Counter
+from datetime import UTC, datetime
+
+from agent.episode import Slot
+from agent.store import TrajectoryStore
+from agent.types import Failure, StopReason, Trajectory
+from flows.failures import FAILURES, FailedAttempt, append_line, read_failures
+from flows.live import LiveFile
+from flows.progress import Progress, ProgressFile
+from flows.run_folder import RunFolder, Stage
+
+logger = logging.getLogger(__name__)
+
+
+class StageFiles:
+    """The files of one stage as one shard uses them."""
+
+    def __init__(self, folder: RunFolder, iteration: int, stage: Stage, *, shard: int, slots: int) -> None:
+        self.iteration, self.stage = iteration, stage
+        self.directory = folder.stage_dir(iteration, stage)
+        self.store = TrajectoryStore(self.directory)
+        self.progress = ProgressFile(self.directory, shard)
+        self.live = LiveFile(self.directory, shard, slots=slots)
+        self._failures = self.directory / FAILURES
+        self._attempts = Counter(failed.trajectory_id for failed in read_failures(self._failures))
+
+    def attempt_of(self, trajectory_id: str) -> int:
+        """The number of the attempt at an episode that comes next."""
+        return self._attempts[trajectory_id] + 1
+
+    def note(self, broken: Trajectory, failure: Failure) -> None:
+        """Write down what broke an attempt, whether or not it is tried again."""
+        self._attempts[broken.id] += 1
+        self.progress.add(Progress(failures=1))
+        attempt = FailedAttempt(
+            trajectory_id=broken.id,
+            attempt=broken.attempt,
+            at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            failure=failure,
+            steps=len(broken.steps),
+            seconds=broken.seconds,
+        )
+        logger.info("%s attempt %d: %s %s: %s", broken.id, broken.attempt, failure.side, failure.code, failure.message)
+        append_line(self._failures, attempt.model_dump_json())
+
+    def expect(self, *, total: int, done: int) -> None:
+        """The shard begins to play, `done` of its `total` episodes being there already."""
+        now = self.progress.now
+        self.progress.add(Progress(total=total - now.total, done=done - now.done))
+
+    def keep(self, trajectory: Trajectory, images: dict[str, bytes], reward: float | None) -> None:
+        """Store a trajectory for good. The reward is only for the display; the judge stage gives the real one."""
+        self.store.write(trajectory, images)
+        self.progress.add(
+            Progress(done=1, judged=int(reward is not None), successes=int(reward is not None and reward >= 1))
+        )
+
+    def kill(self, slot: Slot) -> None:
+        """Store an episode that was stopped, or never begun, as failed: no reward can be read from it."""
+        begun = (self.directory / slot.trajectory_id).exists()
+        steps = self.store.steps_so_far(slot.trajectory_id)
+        failure = Failure(
+            side="infra",
+            code="STRAGGLER",
+            message="the stage ended before the episode did (rollout.stragglers: kill)",
+            retryable=False,
+        )
+        killed = Trajectory(
+            id=slot.trajectory_id,
+            task=slot.task,
+            goal=slot.task.goal,
+            group=slot.group,
+            member=slot.member,
+            iteration=slot.iteration,
+            steps=tuple(steps),
+            stop=StopReason.FAILED,
+            failure=failure,
+            attempt=self.attempt_of(slot.trajectory_id),
+            seconds=sum(step.seconds.get("think", 0) + step.seconds.get("step", 0) for step in steps),
+        )
+        if begun:
+            self.note(killed, failure)
+        self.keep(killed, {}, None)

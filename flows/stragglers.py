@@ -1,0 +1,68 @@
+"""What becomes of groups that are unfinished when a rollout ends: carried over to the next iteration, or stored as failed.
+
+    iterations/0003/rollout/carried.jsonl     the groups that iteration 4 goes on with, in the format of plan.jsonl
+
+The decision is written first. Then the finished members of a carried group move to the next iteration's folder, so that a
+group is judged and learned from as a whole, once. A crash in between is completed on resume; what was under way is played
+again then, from its start.
+"""
+
+from agent.store import TrajectoryStore
+from flows import ranks
+from flows.board import Board
+from flows.plan import Group, assigned, planned_groups, read_carried, write_carried
+from flows.run_folder import RunFolder, Stage
+
+
+def threshold_of(folder: RunFolder, iteration: int, stage: Stage) -> float:
+    """Share of a stage's groups that has to be complete before it may end without the rest."""
+    config = folder.config.rollout
+    if stage is not Stage.ROLLOUT:
+        return 1.0
+    return 1.0 if config.stragglers == "carry_over" and not carries(folder, iteration) else config.completion_threshold
+
+
+def carries(folder: RunFolder, iteration: int) -> bool:
+    """Whether an iteration leaves unfinished groups to the next one. The last one has none."""
+    return folder.config.rollout.stragglers == "carry_over" and iteration < folder.config.iterations
+
+
+def unfinished_shards(folder: RunFolder, iteration: int, stage: Stage) -> dict[int, list[Group]]:
+    """The groups of each shard that has work left."""
+    config = folder.config.rollout
+    # Killed stragglers are stored too, so that `kill` is over only when nothing is missing.
+    threshold = threshold_of(folder, iteration, stage) if carries(folder, iteration) else 1.0
+    store = TrajectoryStore(folder.stage_dir(iteration, stage))
+    shards = {}
+    for shard, mine in enumerate(assigned(planned_groups(folder, iteration, stage), config.weights())):
+        done = {name for group in mine for name in group.names() if store.has(name)}
+        if not Board(config, mine, done=done, threshold=threshold).is_enough:
+            shards[shard] = mine
+    return shards
+
+
+def carry_over(folder: RunFolder, iteration: int) -> list[Group]:
+    """Leaves the unfinished groups of a rollout that is over to the next iteration; returns them. Again is fine."""
+    old, new = (TrajectoryStore(folder.stage_dir(number, Stage.ROLLOUT)) for number in (iteration, iteration + 1))
+    carried = read_carried(folder, iteration)
+    if not carried:
+        carried = _unfinished(folder, iteration, old)
+        if not carried:
+            return []
+        write_carried(folder, iteration, carried)
+    ranks.carry(folder, iteration + 1)
+    for group in carried:
+        for name in group.names():
+            new.take_over(old, name)
+    return carried
+
+
+def _unfinished(folder: RunFolder, iteration: int, store: TrajectoryStore) -> list[Group]:
+    shards = assigned(planned_groups(folder, iteration, Stage.ROLLOUT), folder.config.rollout.weights())
+    return [
+        # It stays where its episodes are being played.
+        group.model_copy(update={"iteration": group.iteration or iteration, "rank": shard, "extra": ""})
+        for shard, mine in enumerate(shards)
+        for group in mine
+        if not all(store.has(name) for name in group.names())
+    ]

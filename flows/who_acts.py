@@ -1,0 +1,20 @@
+"""Who acts in a stage."""
+
+from agent.config import AgentConfig
+from agent.models.config import TrainedPolicy, VendorModel
+from flows.config import LoopConfig
+from flows.run_folder import Stage
+
+
+def agent_of(config: LoopConfig, stage: Stage) -> AgentConfig:
+    """The agent of a stage: who acts, at which temperature, with how much room for its prompt."""
+    agent = config.agent
+    if stage is Stage.EVALUATE:
+        changes = {"temperature": config.evaluate.temperature, "model": config.evaluate.model or agent.model}
+        agent = agent.model_copy(update=changes)
+    if isinstance(agent.model, VendorModel):
+        agent = agent.model_copy(update={"interaction_mode": "coordinates"})  # they point; numbers would hide the page
+    if agent.prompt_tokens is None and isinstance(agent.model, TrainedPolicy):
+        room = config.serving.max_model_len - agent.max_tokens
+        agent = agent.model_copy(update={"prompt_tokens": room})
+    return agent
