@@ -1,0 +1,204 @@
+"""Trajectories per hour where sites are slow now and then: carry-over against killing stragglers and against a step-synchronous loop.
+
+    python -m benchmarks.rollout [--slots 8] [--iterations 8] [--groups 4] [--group-size 4]
+
+All three play the same tasks with the same scripted policy in the same real browsers at equal slots; sites and pages are slow
+by heavy tails (benchmarks/slow_pages.py), the same for all. An iteration has two episodes per slot by default: the more
+there are, the smaller the part of the time in which the last ones are waited for. Required: carry-over at least 1.5 times
+`kill` and 2.5 times the step-synchronous loop; slots busy at least 90 % of the time while work is queued; no wasted work
+with carry-over.
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+from agent.models.openai_chat import Served
+from agent.store import TrajectoryStore
+from benchmarks.pool_parts import Service, running
+from benchmarks.slow_pages import GoesOn, SlowPages, pages_of
+from browser_service.client import BrowserPool
+from browser_service.models import ClickId, ObserveRequest, VisitPage
+from flows.config import LoopConfig, parse_config
+from flows.plan import assigned, planned_groups
+from flows.rank import Rank
+from flows.run_folder import RunFolder, Stage
+from flows.stage_costs import wasted
+from flows.stage_files import StageFiles
+from flows.stragglers import carries, carry_over, threshold_of
+from flows.usage import Usage, read_usage
+from flows.who_acts import agent_of
+
+THRESHOLD, GRACE_S = 0.98, 8.0
+"""WebGym's threshold, and half of the longest latency: its own two minutes are about half of its step deadline's sum."""
+
+
+class Result(NamedTuple):
+    """What one way of playing came to."""
+
+    way: str
+    kept: int
+    seconds: float
+    usage: Usage
+    wasted_share: float
+
+    @property
+    def per_hour(self) -> float:
+        """Trajectories that are stored and will be learned from."""
+        return 3600 * self.kept / self.seconds
+
+
+def configuration(options: argparse.Namespace, root: Path, stragglers: str) -> LoopConfig:
+    """The demo's shape with this benchmark's numbers; one iteration more than is played, so that the last one is like the others."""
+    data = {
+        "name": stragglers.replace("_", "-"),
+        "iterations": options.iterations + 1,
+        "runs_dir": str(root / "runs"),
+        "policy": {"model": "policies/tiny"},
+        "environment": {"domains": ["click-test"]},
+        "agent": {"prompt": "compact", "draw_marks": False},
+        "rollout": {
+            "groups_per_iteration": options.groups,
+            "group_size": options.group_size,
+            "concurrency": options.slots,
+            "shards": 1,
+            "stragglers": stragglers,
+            "completion_threshold": THRESHOLD,
+            "completion_grace_period": GRACE_S,
+            "ahead": -(-options.slots // options.group_size) + 1 if stragglers == "carry_over" else 0,
+            "reuse_contexts": True,
+        },
+        "services": {"browser_slots": options.slots},
+    }
+    return parse_config(data, root=Path.cwd())
+
+
+async def play_stages(options: argparse.Namespace, root: Path, browsers: str, stragglers: str) -> Result:
+    """The engine itself, iteration after iteration."""
+    config = configuration(options, root, stragglers)
+    folder = RunFolder.create(config.name, config)
+    async with AsyncExitStack() as stack:
+        environment = await stack.enter_async_context(SlowPages())
+        pool = await stack.enter_async_context(BrowserPool(browsers))
+        served = Served(model="scripted", tag=None, version=None)
+        agent = agent_of(config, Stage.ROLLOUT)
+        rank = Rank(folder, 0, agent=agent, environment=environment, pool=pool, policy=GoesOn(), served=served)
+        stack.push_async_callback(rank.stop)
+        began = time.monotonic()
+        for iteration in range(1, options.iterations + 1):
+            files = StageFiles(folder, iteration, Stage.ROLLOUT, shard=0, slots=options.slots)
+            groups = assigned(planned_groups(folder, iteration, Stage.ROLLOUT), [1.0])[0]
+            threshold = threshold_of(folder, iteration, Stage.ROLLOUT)
+            lost = await rank.play(files, groups, threshold=threshold, extends=True)
+            assert lost is None, lost
+            if carries(folder, iteration):
+                rank.carry_to(StageFiles(folder, iteration + 1, Stage.ROLLOUT, shard=0, slots=options.slots))
+                carry_over(folder, iteration)
+        seconds = time.monotonic() - began
+        return summed(stragglers, folder, options.iterations, seconds)
+
+
+def summed(way: str, folder: RunFolder, iterations: int, seconds: float) -> Result:
+    """What the stages of a run came to."""
+    kept, usage, thrown_away_s, kept_s = 0, Usage(), 0.0, 0.0
+    for iteration in range(1, iterations + 2):  # the last folder has what is finished of groups that were carried over
+        directory = folder.stage_dir(iteration, Stage.ROLLOUT)
+        whole = [one for one in TrajectoryStore(directory) if one.failure is None]
+        kept += len(whole)
+        kept_s += sum(one.seconds for one in whole)
+        thrown_away_s += wasted(directory, [])["wasted_s"]
+        usage = usage + read_usage(directory)
+    return Result(way, kept, seconds, usage, thrown_away_s / (thrown_away_s + kept_s))
+
+
+async def play_in_step(options: argparse.Namespace, root: Path, browsers: str) -> Result:
+    """A step-synchronous loop: as many episodes as slots, all of them take a step, the slowest decides when the next begins."""
+    config = configuration(options, root, "kill").model_copy(update={"name": "in-step"})
+    folder = RunFolder.create(config.name, config)
+    observe = ObserveRequest(screenshot=True, marks=True)
+    played = 0
+    async with SlowPages() as environment, BrowserPool(browsers) as pool:
+        began = time.monotonic()
+        for iteration in range(1, options.iterations + 1):
+            slots = [
+                slot for group in planned_groups(folder, iteration, Stage.ROLLOUT) for slot in group.slots(iteration)
+            ]
+            for first in range(0, len(slots), options.slots):
+                batch = slots[first : first + options.slots]
+                async with AsyncExitStack() as stack:
+                    sites = [
+                        await stack.enter_async_context(environment.serve(slot.task, trajectory_id=slot.trajectory_id))
+                        for slot in batch
+                    ]
+                    leases = [
+                        pool.lease(owner=slot.trajectory_id, viewport=environment.viewport, reuse="x", sites=site.sites)
+                        for slot, site in zip(batch, sites, strict=True)
+                    ]
+                    held = await asyncio.gather(*(stack.enter_async_context(lease) for lease in leases))
+                    opened = (
+                        one.step(VisitPage(url=site.start_url), observe) for one, site in zip(held, sites, strict=True)
+                    )
+                    await asyncio.gather(*opened)
+                    for step in range(max(pages_of(slot.task) for slot in batch)):
+                        going = [one for one, slot in zip(held, batch, strict=True) if step < pages_of(slot.task)]
+                        await asyncio.gather(*(one.step(ClickId(id=1), observe) for one in going))
+                    played += sum(site.is_over() for site in sites)
+        return Result("step-synchronous", played, time.monotonic() - began, Usage(), 0.0)
+
+
+async def measure(options: argparse.Namespace, root: Path, service: Service) -> list[Result]:
+    """All three, one after the other."""
+    results = []
+    for way in ("carry_over", "kill"):
+        results.append(await play_stages(options, root, service.url, way))
+        print(line(results[-1]), flush=True)
+    results.append(await play_in_step(options, root, service.url))
+    print(line(results[-1]), flush=True)
+    return results
+
+
+def line(result: Result) -> str:
+    """One row of the table."""
+    metrics = result.usage.metrics()
+    busy = f"{metrics['slots_busy_while_queued']:7.1%}" if "slots_busy_while_queued" in metrics else "      -"
+    idle = f"{metrics['slots_idle_share']:7.1%}" if "slots_idle_share" in metrics else "      -"
+    return (
+        f"{result.way:<17} {result.kept:>5} kept  {result.seconds:7.1f} s  {result.per_hour:8.0f} /h  "
+        f"busy while queued {busy}  idle in all {idle}  wasted {result.wasted_share:6.1%}"
+    )
+
+
+def verdict(results: list[Result]) -> bool:
+    """Prints each requirement with its number; whether all hold."""
+    carry, kill, in_step = results
+    busy = carry.usage.metrics().get("slots_busy_while_queued", 0.0)
+    requirements = [
+        ("carry-over against kill", carry.per_hour / kill.per_hour, 1.5),
+        ("carry-over against step-synchronous", carry.per_hour / in_step.per_hour, 2.5),
+        ("slots busy while work is queued", busy, 0.9),
+        ("work that was not wasted with carry-over", 1 - carry.wasted_share, 1.0),
+    ]
+    for name, found, least in requirements:
+        print(f"{name:<42} {found:5.2f}   required {least:.2f}   {'ok' if found >= least else 'MISSED'}")
+    return all(found >= least for _, found, least in requirements)
+
+
+def main() -> int:
+    """Returns 1 when a requirement was missed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--slots", type=int, default=8)
+    parser.add_argument("--iterations", type=int, default=8)
+    parser.add_argument("--groups", type=int, default=4, help="per iteration")
+    parser.add_argument("--group-size", type=int, default=4)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as root, running("up", "--slots", str(options.slots)) as service:
+        return 0 if verdict(asyncio.run(measure(options, Path(root), service))) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
