@@ -54,6 +54,10 @@ class PrefectServer:
         asked = {"deployments": {"name": {"any_": [DEPLOYMENT.partition("/")[2]]}}}
         return self._ask("POST", "/deployments/count", asked) > 0
 
+    def count_runs(self, deployment: str) -> int:
+        """How many runs of a deployment the server knows, by the second part of its name."""
+        return self._ask("POST", "/flow_runs/count", {"deployments": {"name": {"any_": [deployment]}}})
+
     def start(self, *, name: str, parameters: dict[str, Any]) -> FlowRun:
         """A new run of the deployment. Raises `PrefectError` when nothing is deployed or a parameter is refused."""
         deployment = self._ask("GET", f"/deployments/name/{DEPLOYMENT}")

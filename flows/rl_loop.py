@@ -17,15 +17,20 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow, task
+from prefect.deployments import arun_deployment
 from prefect.runtime import flow_run
 from prefect.states import Completed, State
 
 from agent.models.openai_chat import Served
+from flows.rank_outcome import Outcome, read_outcome, write_outcome
 from flows.rollout import ShardKey, play_shard
 from flows.run_folder import RunFolder, Stage, StageKey
 from flows.stages import run_loop, run_stage
 from flows.starting import folder_for
 
+RANK_DEPLOYMENT = "play-shard/rank"
+RANK_POLL_S = 1.0
+"""Seconds between two questions whether a shard on another worker is over."""
 STAGGER_S = 0.25
 """Seconds between the starts of two shards: SQLite answers 503 to a crowd, and Prefect's client then waits for seconds."""
 
@@ -98,7 +103,8 @@ async def shards_in_prefect(folder: RunFolder, keys: list[ShardKey], served: Ser
 
     async def one(number: int, key: ShardKey) -> str | None:
         await asyncio.sleep(number * STAGGER_S)
-        named = shard.with_options(task_run_name=f"shard {key.shard}, round {key.round}")
+        place = rank if folder.config.rollout.ranks == "workers" else shard
+        named = place.with_options(task_run_name=f"{place.name} {key.shard}, round {key.round}")
         where = (str(folder.root), key.iteration, key.stage.value, key.shard, key.round)
         return await named(*where, served.model, served.tag, served.version, browsers)
 
@@ -121,6 +127,29 @@ async def shard(
     return await play_shard_flow(root, iteration, stage, shard, round, model, tag, version, browsers)
 
 
+@task(name="rank")
+async def rank(
+    root: str,
+    iteration: int,
+    stage: str,
+    shard: int,
+    round: int,
+    model: str,
+    tag: str | None,
+    version: int | None,
+    browsers: str,
+) -> str | None:
+    """Play one shard on whichever worker takes it up; returns which service was lost, the worker included."""
+    parameters = {
+        **{"root": root, "iteration": iteration, "stage": stage, "shard": shard, "round": round},
+        **{"model": model, "tag": tag, "version": version, "browsers": browsers},
+    }
+    ended = await arun_deployment(RANK_DEPLOYMENT, parameters=parameters, poll_interval=RANK_POLL_S, as_subflow=True)
+    if ended.state is None or not ended.state.is_completed():
+        return f"shard {shard} ended as {ended.state.name if ended.state else 'nothing'} on its worker"
+    return read_outcome(RunFolder.open(Path(root)).stage_dir(iteration, Stage(stage)), shard, round)
+
+
 @flow(name="play-shard", flow_run_name="{iteration:04d} {stage}, shard {shard}, round {round}")
 async def play_shard_flow(
     root: str,
@@ -135,4 +164,8 @@ async def play_shard_flow(
 ) -> str | None:
     """Play the missing episodes of one shard."""
     key = ShardKey(iteration, Stage(stage), shard, round)
-    return await play_shard(RunFolder.open(Path(root)), key, Served(model, tag, version), browsers)
+    folder = RunFolder.open(Path(root))
+    lost = await play_shard(folder, key, Served(model, tag, version), browsers)
+    if folder.config.rollout.ranks == "workers":
+        write_outcome(folder.stage_dir(iteration, key.stage), shard, Outcome(round=round, lost=lost))
+    return lost

@@ -6,7 +6,11 @@ import pytest
 from real_stack import Stack
 from run_invariants import check_finished, check_unchanged, finished_files
 
+from agent.store import TrajectoryStore
+from flows.checkup import findings
+from flows.plan import assigned, planned_groups
 from flows.prefect_api import PrefectServer
+from flows.rank_outcome import read_outcome
 from flows.run_folder import Stage
 from flows.service_specs import PREFECT
 from flows.watching import sentence
@@ -49,3 +53,38 @@ def test_a_mistake_in_a_parameter_is_one_sentence_in_prefect(stack: Stack) -> No
         shown = server.read(flow_run_id).message
     assert sentence(shown) == "rollout.group_sise: unknown key; did you mean group_size?"
     assert not (stack.loop.runs_dir / "wrong").exists()
+
+
+def test_shards_are_played_by_whichever_worker_takes_them_up(stack: Stack) -> None:
+    overrides = ["iterations=1", "rollout.ranks=workers", "rollout.shards=2", "rollout.rank_load_weight=[1, 2]"]
+    trained = stack.rl_loop("run", "-c", stack.config, "--name", "ranks", *overrides)
+
+    assert trained.status == 0, trained.out
+    check_finished(stack, "ranks")
+    folder = stack.folder("ranks")
+    mine = assigned(planned_groups(folder, 1, Stage.ROLLOUT), folder.config.rollout.weights())
+    assert len(mine[0]) < len(mine[1])
+    for shard in (0, 1):
+        assert read_outcome(folder.stage_dir(1, Stage.ROLLOUT), shard, 1) is None
+    with PrefectServer(stack.status().service(PREFECT).address) as server:
+        assert server.count_runs("rank") >= 2
+
+
+def test_what_is_unfinished_is_learned_from_later(stack: Stack) -> None:
+    overrides = ["rollout.completion_threshold=0.5", "rollout.ahead=2", "iterations=3"]
+    trained = stack.rl_loop("run", "-c", stack.config, "--name", "carried", *overrides)
+
+    assert trained.status == 0, trained.out
+    folder = stack.folder("carried")
+    assert [finding for finding in findings(folder.root) if not finding.ok] == []
+    reports = [folder.report(iteration, Stage.ROLLOUT) for iteration in (1, 2, 3)]
+    counts = [report.counts for report in reports if report is not None]
+    assert counts[0]["carried_out"] == counts[1]["carried_in"] > 0
+    assert counts[1]["carried_out"] == counts[2]["carried_in"] and counts[2]["carried_out"] == 0
+    for iteration in (1, 2, 3):
+        store = TrajectoryStore(folder.stage_dir(iteration, Stage.ROLLOUT))
+        for trajectory in store:
+            sampled = {step.completion.policy_version for step in trajectory.steps if step.completion}
+            assert trajectory.failure is None and sampled <= {iteration - 2, iteration - 1}
+    names = [name for one in (1, 2, 3) for name in TrajectoryStore(folder.stage_dir(one, Stage.ROLLOUT)).ids()]
+    assert len(names) == len(set(names))
