@@ -57,7 +57,7 @@ def test_a_mistake_in_a_parameter_is_one_sentence_in_prefect(stack: Stack) -> No
 
 def test_shards_are_played_by_whichever_worker_takes_them_up(stack: Stack) -> None:
     overrides = ["iterations=1", "rollout.ranks=workers", "rollout.shards=2", "rollout.rank_load_weight=[1, 2]"]
-    trained = stack.rl_loop("run", "-c", stack.config, "--name", "ranks", *overrides)
+    trained = stack.rl_loop("run", stack.config, "--name", "ranks", *overrides)
 
     assert trained.status == 0, trained.out
     check_finished(stack, "ranks")
@@ -72,7 +72,7 @@ def test_shards_are_played_by_whichever_worker_takes_them_up(stack: Stack) -> No
 
 def test_what_is_unfinished_is_learned_from_later(stack: Stack) -> None:
     overrides = ["rollout.completion_threshold=0.5", "rollout.ahead=2", "iterations=3"]
-    trained = stack.rl_loop("run", "-c", stack.config, "--name", "carried", *overrides)
+    trained = stack.rl_loop("run", stack.config, "--name", "carried", *overrides)
 
     assert trained.status == 0, trained.out
     folder = stack.folder("carried")
