@@ -94,7 +94,7 @@ async def play_stages(options: argparse.Namespace, root: Path, browsers: str, st
             files = StageFiles(folder, iteration, Stage.ROLLOUT, shard=0, slots=options.slots)
             groups = assigned(planned_groups(folder, iteration, Stage.ROLLOUT), [1.0])[0]
             threshold = threshold_of(folder, iteration, Stage.ROLLOUT)
-            lost = await rank.play(files, groups, threshold=threshold, extends=True)
+            lost = await rank.play(files, groups, threshold=threshold, extends=("ahead",))
             assert lost is None, lost
             if carries(folder, iteration):
                 rank.carry_to(StageFiles(folder, iteration + 1, Stage.ROLLOUT, shard=0, slots=options.slots))

@@ -23,6 +23,8 @@ from flows.config import LoopConfig
 from flows.run_folder import RunFolder, RunFolderError, Stage
 from flows.task_history import read_outcomes
 
+Why = Literal["ahead", "replacement"]
+"""Why a group is added to a plan while its stage is running."""
 PLAN = "plan.jsonl"
 CARRIED = "carried.jsonl"
 
@@ -78,9 +80,7 @@ def planned_groups(folder: RunFolder, iteration: int, stage: Stage) -> list[Grou
     return groups
 
 
-def extend_plan(
-    folder: RunFolder, iteration: int, count: int, *, rank: int, why: Literal["ahead", "replacement"]
-) -> list[Group]:
+def extend_plan(folder: RunFolder, iteration: int, count: int, *, rank: int, why: Why) -> list[Group]:
     """`count` groups more than a rollout's plan has, written to it too. Raises as `planned_groups` does."""
     groups = planned_groups(folder, iteration, Stage.ROLLOUT)
     history = history_of(folder, before=iteration)

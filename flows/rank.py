@@ -12,9 +12,9 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
-from typing import Literal, cast
+from typing import cast
 
 from agent.config import AgentConfig
 from agent.episode import Slot, Watch, play
@@ -29,7 +29,7 @@ from environments.base import Environment
 from flows.board import Board, tries_of
 from flows.gate import TurnGate
 from flows.live import Phase
-from flows.plan import Group, extend_plan
+from flows.plan import Group, Why, extend_plan
 from flows.run_folder import RunFolder
 from flows.stage_files import StageFiles
 from flows.usage import UsageMeter
@@ -70,17 +70,19 @@ class Rank:
         self._recordings: dict[str, Recording] = {}
         self._changed = asyncio.Event()
         self._lost: str | None = None
-        self._extends = False
+        self._extends: set[Why] = set()
         self._meter = UsageMeter(self._slots)
 
-    async def play(self, files: StageFiles, groups: list[Group], *, threshold: float, extends: bool) -> str | None:
+    async def play(
+        self, files: StageFiles, groups: list[Group], *, threshold: float, extends: Collection[Why] = ()
+    ) -> str | None:
         """Plays what is missing of these groups until enough of them are complete; returns which service was lost, if any.
 
-        `extends`: whether the plan may be made longer. What is under way at the end goes on, unless it is to be killed.
+        `extends`: why the plan may be made longer. What is under way at the end goes on, unless it is to be killed.
         """
         slots = [slot for group in groups for slot in group.slots(files.iteration)]
         done = {slot.trajectory_id for slot in slots if files.store.has(slot.trajectory_id)}
-        self._files, self._lost, self._extends = files, None, extends
+        self._files, self._lost, self._extends = files, None, set(extends)
         self._board = Board(self._config, groups, done=done, threshold=threshold)
         files.expect(total=len(slots), done=len(done))
         self._queue.extend(slot for slot in slots if slot.trajectory_id not in done | self._running.keys())
@@ -93,7 +95,7 @@ class Rank:
         elif self._config.stragglers == "kill" and (self._running or self._queue):
             await self._finish_or_kill(files)
         self._queue.clear()
-        self._extends = False
+        self._extends.clear()
         self._count()
         self._meter.stop(files.directory, self.shard)
         files.live.queue(0)
@@ -152,16 +154,16 @@ class Rank:
     def _begin_ahead(self) -> bool:
         """Whether groups of the next iteration could be begun: nothing of this one waits, and a slot is free."""
         left = -(-self._config.ahead // self._config.shards) - self._board.count("ahead")
-        return self._extends and left > 0 and not self._board.is_enough and self._extend(left, "ahead")
+        return "ahead" in self._extends and left > 0 and not self._board.is_enough and self._extend(left, "ahead")
 
-    def _extend(self, count: int, why: Literal["ahead", "replacement"]) -> bool:
+    def _extend(self, count: int, why: Why) -> bool:
         """Whether so many groups could be added to the plan and the queue."""
         files = self._files_now
         try:
             more = extend_plan(self._folder, files.iteration, count, rank=self.shard, why=why)
         except ValueError as error:
             logger.warning("no further groups for %s: %s", self._folder.name, error)
-            self._extends = False
+            self._extends.clear()
             return False
         self._board.add(more)
         slots = [slot for group in more for slot in group.slots(files.iteration)]
@@ -235,7 +237,7 @@ class Rank:
         """Store a trajectory for good; a group that it completes may have taught nothing, and then another is begun."""
         reward = (await self._verifier.judge(trajectory)).reward
         self._files_now.keep(trajectory, images, reward)
-        if self._board.complete(trajectory.group, trajectory.id, reward) and self._extends:
+        if self._board.complete(trajectory.group, trajectory.id, reward) and "replacement" in self._extends:
             self._extend(1, "replacement")
 
     async def _finish_or_kill(self, files: StageFiles) -> None:

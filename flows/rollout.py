@@ -123,6 +123,6 @@ async def play_shard(folder: RunFolder, key: ShardKey, served: Served, browsers:
     stays = key.stage is Stage.ROLLOUT and config.ranks == "here"
     if stays and carries(folder, key.iteration):
         rank = await ranks.kept_rank(folder, key.shard, served, browsers)
-        return await rank.play(files, groups, threshold=threshold, extends=True)
+        return await rank.play(files, groups, threshold=threshold, extends=("ahead", "replacement"))
     async with ranks.open_rank(folder, key.stage, key.shard, served, browsers) as rank:
-        return await rank.play(files, groups, threshold=threshold, extends=stays)
+        return await rank.play(files, groups, threshold=threshold, extends=("replacement",) if stays else ())

@@ -35,8 +35,9 @@ class UpdateConfig(BaseModel):
 
     More means that trainer and server do not hold the same policy or the same inputs: the update stops.
     """
-    max_staleness: Annotated[int, Field(ge=0)] = 0
-    """Versions that a sample may be older than the policy it trains; older samples are an error."""
+    max_staleness: Annotated[int, Field(ge=0)] = 4
+    """Versions that a sample may be older than the policy it trains, as those of carried episodes are; older ones are left
+    out. The ratio to the stored log-probabilities corrects for the difference, and `max_ratio` masks what it cannot."""
 
     learning_rate: Positive = 1e-6
     """After the warm-up; see `decay_versions`."""

@@ -76,8 +76,9 @@ def build_samples(
 ) -> Samples:
     """Samples of all trainable steps, in the order of trajectories and steps.
 
-    Raises SampleError for a step that breaks an invariant, was sampled by a policy that is too old or too new, or at
-    another temperature than the others.
+    Steps that were sampled by a policy more than `max_staleness` versions older than `policy_version` are left out.
+    Raises SampleError for a step that breaks an invariant, was sampled by a policy that is newer than the one trained, or
+    at another temperature than the others.
     """
     samples: list[Sample] = []
     masked: dict[str, int] = {}
@@ -93,7 +94,10 @@ def build_samples(
                 continue
             where = f"trajectory {trajectory.id}, step {step.index}"
             _check_tokens(completion, vocabulary, where)
-            version = _checked_version(completion, policy_version, max_staleness, where)
+            version = _checked_version(completion, policy_version, where)
+            if version < policy_version - max_staleness:
+                masked["stale"] = masked.get("stale", 0) + 1
+                continue
             samples.append(
                 Sample(
                     trajectory_id=trajectory.id,
@@ -145,13 +149,10 @@ def _check_tokens(completion: Completion, vocabulary: Vocabulary, where: str) ->
         raise SampleError(f"{where}: the prompt has {found}")
 
 
-def _checked_version(completion: Completion, policy_version: int, max_staleness: int, where: str) -> int:
+def _checked_version(completion: Completion, policy_version: int, where: str) -> int:
     version = completion.policy_version
     if version is None:
         raise SampleError(f"{where}: sampled by no known policy version")
-    if not policy_version - max_staleness <= version <= policy_version:
-        raise SampleError(
-            f"{where}: sampled by policy version {version}, but version {policy_version} is trained and samples may be "
-            f"at most {max_staleness} versions old (max_staleness)"
-        )
+    if version > policy_version:
+        raise SampleError(f"{where}: sampled by policy version {version}, but version {policy_version} is trained")
     return version

@@ -143,7 +143,7 @@ async def test_a_crash_between_the_decision_and_the_moving_is_completed(
 
 
 async def test_the_last_iteration_waits_for_all(served: Services, write_config: WriteConfig) -> None:
-    folder = served.use(new_run(write_config, "iterations=1"))
+    folder = served.use(new_run(write_config, "iterations=1", "rollout.ahead=2"))
     with running_model(socket_path(folder.config.services.state_dir)) as model:
         model.held = {2}
         stage = asyncio.create_task(rollout_stage(folder, 1))
