@@ -59,9 +59,11 @@ class SlowPages:
     """The environment. Use as `async with SlowPages() as environment`."""
 
     name = "slow_pages"
-    viewport = Viewport(width=160, height=210)
 
-    def __init__(self) -> None:
+    def __init__(self, viewport: Viewport | None = None, content: str = "", *, slow: bool = True) -> None:
+        """`content` stands on every page below its link."""
+        self.viewport = viewport or Viewport(width=160, height=210)
+        self._content, self._slow = content, slow
         self._walks: dict[str, _Walk] = {}
         self._running = AsyncExitStack()
         self._url = ""
@@ -73,9 +75,11 @@ class SlowPages:
         async def show(walk: str, page: int) -> HTMLResponse:
             found = self._walks[walk]
             with suppress(asyncio.CancelledError):  # the benchmark is over
-                await asyncio.sleep(latency_s(found.task, found.member, page))
+                await asyncio.sleep(latency_s(found.task, found.member, page) if self._slow else 0)
             found.page = page
-            return HTMLResponse(f"<title>{page}</title><a href=/{walk}/{page + 1}>go on</a>")
+            return HTMLResponse(
+                f"<title>{page}</title><a href=/{walk}/{page + 1}>go on</a><h1>{walk}, {page}</h1>{self._content}"
+            )
 
         self._url = await self._running.enter_async_context(serving(app, host="127.0.0.1", port=0))
         return self

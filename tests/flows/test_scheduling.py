@@ -192,13 +192,15 @@ def test_no_slot_idles_while_an_episode_waits_and_none_starves(
     with configured(**shape | {"completion_threshold": 1.0, "ahead": 0, "replace_zero_signal": 0}) as config:
         folder = RunFolder.create("game", config)
         virtual_clock.run(play_iterations(folder, game))
+        plans = {one: planned_groups(folder, one, Stage.ROLLOUT) for one in range(1, ITERATIONS + 1)}
     order = [name for _, name in game.begun]
-    for iteration in range(1, ITERATIONS + 1):
+    for iteration, groups in plans.items():
         mine = [name for name in order if name.startswith(f"i{iteration:04d}")]
+        assert mine == [name for group in groups for name in group.names()], "they begin in the order of the plan"
         began = {name: at for at, name in game.begun if name in mine}
         ends = sorted(at for at, name in game.ended if name in mine)
         free = [*[min(began.values())] * shape["concurrency"], *ends]
-        # In order of the plan, each at the very moment at which a slot became free.
+        # Each at the very moment at which a slot became free.
         for place, name in enumerate(mine):
             assert began[name] == pytest.approx(free[place])
 
