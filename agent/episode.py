@@ -115,7 +115,7 @@ async def play(
         iteration=slot.iteration,
         steps=tuple(tape.steps),
         stop=stop,
-        final_observation=_by_reference(tape.last) if tape.last else None,
+        final_observation=by_reference(tape.last) if tape.last else None,
         answer=tape.answer,
         final_state=tape.final_state,
         failure=failure,
@@ -241,7 +241,7 @@ async def _carry_out(
         changed = "" if reply.error else effect(seen, after)
     step = Step(
         index=len(tape.steps),
-        observation=_by_reference(seen),
+        observation=by_reference(seen),
         completion=turn.completion,
         action=action,
         feedback=feedback,
@@ -262,7 +262,7 @@ async def _act(
     return reply
 
 
-def _by_reference(observation: Observation) -> Observation:
+def by_reference(observation: Observation) -> Observation:
     """The observation as it is stored: the picture named by its hash, without its bytes."""
     if observation.screenshot is None:
         return observation
