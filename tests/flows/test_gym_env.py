@@ -1,5 +1,6 @@
 """The Gymnasium environment over a real browser service and real MiniWoB++ pages."""
 
+import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import SyncVectorEnv
 
+from agent.episode import LEASE_TTL_S
 from agent.failures import EpisodeFailure
 from agent.gym_env import WebEnv
 from agent.gym_spaces import click, read_marks, say
@@ -53,9 +55,11 @@ def browsers() -> Generator[str]:
 
 @pytest.fixture
 def pool(browsers: str) -> Generator[SyncBrowserPool]:
-    """The service as an operator sees it. Each test begins and ends without leases."""
+    """The service as an operator sees it. Each test begins and ends without leases; what a failed one left expires."""
     with SyncBrowserPool(browsers) as pool:
-        assert pool.sessions() == []
+        deadline = time.monotonic() + 2 * LEASE_TTL_S
+        while pool.sessions() and time.monotonic() < deadline:
+            time.sleep(0.2)
         yield pool
         assert pool.sessions() == []
 
@@ -157,6 +161,16 @@ def test_a_killed_lease_is_an_error_and_no_reward(env: WebEnv, pool: SyncBrowser
     with pytest.raises(ResetNeeded):
         env.step(LOOK)
     assert solve(env, "click-test.3")[-1][0] == 1.0
+
+
+def test_an_agent_that_thinks_too_long_is_told(browsers: str, pool: SyncBrowserPool) -> None:
+    with make_env(CONFIG, browsers=browsers, overrides=["agent.episode_deadline_s=3"]) as env:
+        with pytest.raises(EpisodeFailure) as broken:
+            env.reset()
+            time.sleep(3.5)
+            env.step(LOOK)
+        assert broken.value.failure.code == "EPISODE_DEADLINE"
+        assert pool.sessions() == []
 
 
 def test_without_a_free_browser_reset_says_so(browsers: str, pool: SyncBrowserPool) -> None:
