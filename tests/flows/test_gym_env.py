@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator, Generator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +87,10 @@ def test_it_follows_gymnasiums_rules(browsers: str, pool: SyncBrowserPool) -> No
     made = gymnasium.make(
         "flows.gym_env:rl_loop/Web-v0", config=str(CONFIG), browsers=browsers, render_mode="rgb_array"
     )
-    assert isinstance(made.unwrapped, WebEnv)
-    check_env(made.unwrapped)
-    assert [session.owner.startswith("gym-click-") for session in pool.sessions()] == [True]
-    made.close()
+    with made:
+        assert isinstance(made.unwrapped, WebEnv)
+        check_env(made.unwrapped)
+        assert [session.owner.startswith("gym-click-") for session in pool.sessions()] == [True]
     made.close()
 
 
@@ -194,19 +194,19 @@ def test_what_nobody_can_judge_is_an_error_and_no_reward(browsers: str, pool: Sy
 
 
 def test_two_at_once_in_a_vector(browsers: str, pool: SyncBrowserPool) -> None:
-    envs = SyncVectorEnv([lambda: make_env(CONFIG, browsers=browsers)] * 2)
-    observations, infos = envs.reset(seed=1)
-    assert observations["screenshot"].shape == (2, 210, 160, 3) and len(observations["goal"]) == 2
-    assert infos["task"][0] != infos["task"][1] and len(pool.sessions()) == 2
-    solved = tuple(
-        _centre_of_button(marks, goal) for marks, goal in zip(observations["marks"], observations["goal"], strict=True)
-    )
-    _, rewards, terminations, truncations, _ = envs.step((solved[0], LOOK))
-    assert rewards.tolist() == [1.0, 0.0] and terminations.tolist() == [True, False] and not truncations.any()
-    again = envs.step((LOOK, solved[1]))  # the first one only begins its next episode
-    assert again[1].tolist() == [0.0, 1.0] and again[2].tolist() == [False, True]
-    assert again[4]["task"][0] != infos["task"][0]
-    envs.close()
+    with closing(SyncVectorEnv([lambda: make_env(CONFIG, browsers=browsers)] * 2)) as envs:
+        observations, infos = envs.reset(seed=1)
+        assert observations["screenshot"].shape == (2, 210, 160, 3) and len(observations["goal"]) == 2
+        assert infos["task"][0] != infos["task"][1] and len(pool.sessions()) == 2
+        solved = tuple(
+            _centre_of_button(marks, goal)
+            for marks, goal in zip(observations["marks"], observations["goal"], strict=True)
+        )
+        _, rewards, terminations, truncations, _ = envs.step((solved[0], LOOK))
+        assert rewards.tolist() == [1.0, 0.0] and terminations.tolist() == [True, False] and not truncations.any()
+        again = envs.step((LOOK, solved[1]))  # the first one only begins its next episode
+        assert again[1].tolist() == [0.0, 1.0] and again[2].tolist() == [False, True]
+        assert again[4]["task"][0] != infos["task"][0]
 
 
 def _centre_of_button(marks: str, goal: str) -> str:
