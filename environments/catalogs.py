@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from agent.types import Split, Task
-from environments.base import SeededEnvironment
+from environments.base import SeededEnvironment, UnknownTask
 from environments.history import TaskHistory
 from environments.samplers import Candidate
 from environments.sampling import draw, seed_block
@@ -47,6 +47,10 @@ class Catalog(Protocol):
         """The tasks of the chosen ones."""
         ...
 
+    def find(self, task_id: str) -> Task:
+        """The task with this id. Raises `UnknownTask` if there is none."""
+        ...
+
 
 class Families:
     """Families of an environment that makes tasks from seeds: each training iteration has its own block of seeds."""
@@ -72,6 +76,10 @@ class Families:
         """A task with a new seed for each."""
         made = {domain: self._made(domain, wanted) for domain in {one.key for one in chosen}}
         return [next(made[one.key]) for one in chosen]
+
+    def find(self, task_id: str) -> Task:
+        """Made from its id; it may be of any family and split that the environment has."""
+        return self._environment.task_from_id(task_id)
 
     def _made(self, domain: str, wanted: Draw) -> Iterator[Task]:
         block = seed_block(wanted.split, wanted.iteration)
@@ -105,6 +113,13 @@ class FileTasks:
     def tasks(self, chosen: Sequence[Candidate], wanted: Draw) -> list[Task]:
         """Read from the file again."""
         return self._table.tasks([self._table.entries[one.place] for one in chosen])
+
+    def find(self, task_id: str) -> Task:
+        """Read from the file again."""
+        entry = next((entry for entry in self._table.entries if entry.id == task_id), None)
+        if entry is None:
+            raise UnknownTask(f"There is no task {task_id!r} of this split among {len(self._table.entries)}.")
+        return self._table.tasks([entry])[0]
 
 
 def file_tasks(source: str, reading: Reading, *, group_by: str) -> FileTasks:

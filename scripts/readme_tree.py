@@ -6,7 +6,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- tree: begin -->", "<!-- tree: end -->"
-ROOMS = ("browser_service", "agent", "environments", "training", "flows", "dashboard", "benchmarks", "scripts")
+ROOMS = (
+    "browser_service",
+    "agent",
+    "environments",
+    "training",
+    "flows",
+    "dashboard",
+    "examples",
+    "benchmarks",
+    "scripts",
+)
 OTHERS = {
     "configs/": "one YAML file per documented use",
     "policies/tiny/": "the demo's first policy, made by scripts/make_tiny_policy.py",

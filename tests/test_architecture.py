@@ -23,6 +23,7 @@ OWNERS: dict[str, set[str]] = {
     "openai": {"agent"},
     "anthropic": {"agent"},
     "google": {"agent"},
+    "gymnasium": {"agent", "flows"},  # flows only to register what it makes from a configuration, in gym_env.py
     "docker": {"environments"},
     "datasets": {"environments", "training"},  # training only for what TRL wants to be handed
     "pyarrow": {"flows"},

@@ -1,0 +1,84 @@
+"""The Gymnasium environment of a configuration: `make_env("configs/demo.yaml")`, or by its id.
+
+    gymnasium.make("flows.gym_env:rl_loop/Web-v0", config="configs/demo.yaml", browsers="http://127.0.0.1:7000")
+
+Gymnasium has looked for no entry points since 1.0: an id is known once its module is imported, which the part before the
+colon does.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+
+from agent.gym_env import WebEnv
+from agent.judging.verifier import Check
+from agent.types import Split, Task
+from environments.catalogs import Draw
+from environments.config import EnvironmentConfig
+from environments.drawing import draw_tasks
+from environments.history import TaskHistory
+from environments.horizons import with_horizon
+from environments.registry import make_catalog, make_environment
+from flows.config import ConfigError, load_config
+from flows.service_specs import BROWSER
+from flows.services import address_of
+
+ENV_ID = "rl_loop/Web-v0"
+ITERATIONS = range(1_000_000, 2_000_000)
+"""Where a draw takes place: at any block of training seeds, and after every curriculum's last step."""
+
+
+def make_env(
+    config: str | Path,
+    *,
+    browsers: str | None = None,
+    api_key: str | None = None,
+    overrides: Sequence[str] = (),
+    split: Split = "train",
+    check: Check | None = None,
+    render_mode: str | None = None,
+) -> WebEnv:
+    """The environment that a configuration's section `environment` names, with the deadlines of its section `agent`.
+
+    `browsers` is the address of a browser service; None: the one that `rl-loop up` started. `overrides` are as on the
+    command line, `["agent.episode_deadline_s=3600"]`. `check` judges in the place of the environment's verifier.
+    Raises `ConfigError`, and `ServicesError` when no service runs.
+    """
+    loop = load_config(Path(config), overrides)
+    if loop.environment.name == "live" and check is None:
+        raise ConfigError("environment.name: a live site has no verifier to give rewards; pass check=")
+    return WebEnv(
+        make_environment(loop.environment),
+        tasks=ConfiguredTasks(loop.environment, split),
+        browsers=browsers or address_of(loop.services.state_dir, BROWSER),
+        api_key=api_key,
+        config=loop.agent,
+        check=check,
+        reuse=loop.environment.name if loop.rollout.reuse_contexts else None,
+        render_mode=render_mode,
+    )
+
+
+class ConfiguredTasks:
+    """The tasks of one split, drawn as a rollout draws them. Implements `agent.gym_env.Tasks`."""
+
+    def __init__(self, config: EnvironmentConfig, split: Split) -> None:
+        self._config, self._split = config, split
+
+    def draw(self, rng: np.random.Generator) -> Task:
+        """One task, of one training iteration among a million."""
+        iteration = int(rng.integers(ITERATIONS.start, ITERATIONS.stop))
+        wanted = Draw(self._split, iteration, seed=iteration)
+        (task,) = draw_tasks(self._config, wanted, 1, history=TaskHistory(), now=datetime.now(UTC))
+        return task
+
+    def find(self, task_id: str) -> Task:
+        """The task with this id and the step budget that the configuration gives it."""
+        task = make_catalog(self._config, self._split).find(task_id)
+        return with_horizon(task, self._config.horizon, iteration=ITERATIONS.start)
+
+
+gymnasium.register(ENV_ID, entry_point="flows.gym_env:make_env", nondeterministic=True)
