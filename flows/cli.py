@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.monitor_cli import monitor
 from flows.tasks_cli import tasks_app
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 
 app.add_typer(tasks_app, name="tasks")
+app.command()(monitor)
 
 DEFAULT_CONFIG = Path("configs/demo.yaml")
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="YAML file of the loop")]
@@ -213,10 +215,9 @@ def compact(
 
 def _open(run: str, config: Path) -> "RunFolder":
     """A run by its name, or by the path of its folder."""
-    from flows.run_folder import RunFolder
+    from flows.starting import find_run
 
-    given = Path(run)
-    return RunFolder.open(given if (given / "run.json").is_file() else _load(config, None).runs_dir / run)
+    return find_run(run, config)
 
 
 def _watch(started: "Started", loop: "LoopConfig") -> None:

@@ -25,6 +25,15 @@ def folder_for(config_file: Path, overrides: list[str], run: str | None, *, flow
     return folder
 
 
+def find_run(run: str, config_file: Path) -> RunFolder:
+    """A run by the path of its folder, or by its name: then the configuration says where runs are.
+
+    Raises a `LoopError` when there is no such run, and when it or the configuration cannot be read.
+    """
+    given = Path(run)
+    return RunFolder.open(given if (given / "run.json").is_file() else load_config(config_file).runs_dir / run)
+
+
 def new_folder(config: LoopConfig, name: str | None) -> RunFolder:
     """A new run, named after the configuration if no name is given. Raises `RunFolderError` if the name is taken."""
     return RunFolder.create(name or free_name(config.runs_dir, config.name), config)

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import yaml
 from real_services import browsers  # noqa: F401 (a fixture)
+from watched_run import WatchedStage
 
 from flows.config import LoopConfig, load_config
+from flows.run_folder import RunFolder, Stage, StageReport
 
 WriteConfig = Callable[..., Path]
 
@@ -49,3 +51,27 @@ def write_config(tmp_path: Path, model_directory: Path) -> WriteConfig:
 def config(write_config: WriteConfig) -> LoopConfig:
     """The small configuration, loaded."""
     return load_config(write_config())
+
+
+@pytest.fixture
+def begun(config: LoopConfig) -> RunFolder:
+    """A run whose first policy is evaluated: its first rollout comes next."""
+    begun = RunFolder.create("a", config)
+    begun.finish(StageReport(stage=Stage.EVALUATE, iteration=0, seconds=1.0))
+    return begun
+
+
+@pytest.fixture
+def played(begun: RunFolder) -> WatchedStage:
+    """Three groups of four: three episodes over (one broken), three played by two shards, six waiting."""
+    stage = WatchedStage(begun, groups=3, members=4)
+    names = stage.names
+    stage.ends(names[0], steps=7)
+    stage.ends(names[1], steps=2)
+    stage.ends(names[2], steps=1, broken="infra")
+    stage.plays(names[3], names[4], phase="model", step=3, shard=0, queued=4)
+    stage.plays(names[5], phase="allocate", shard=1, queued=2)
+    stage.counts(judged=2, successes=1)
+    stage.breaks(names[2], "infra", "BROWSER_CRASHED", times=2)
+    stage.breaks(names[4], "site", "NAVIGATION_TIMEOUT")
+    return stage

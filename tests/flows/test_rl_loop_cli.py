@@ -63,7 +63,7 @@ def test_help_answers_without_importing_anything_heavy() -> None:
 def test_help_names_every_command(rl_loop: RlLoop) -> None:
     shown = rl_loop("--help").out
 
-    for command in ("up", "down", "status", "run", "resume", "evaluate", "doctor"):
+    for command in ("up", "down", "status", "run", "resume", "evaluate", "doctor", "monitor"):
         assert f" {command} " in shown
 
 

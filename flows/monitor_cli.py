@@ -1,0 +1,73 @@
+"""`rl-loop monitor RUN`: look over the shoulder of a rollout, or of an evaluation."""
+
+from contextlib import ExitStack
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+INTERRUPTED = 130
+"""Exit status after Ctrl+C, as shells have it."""
+
+
+class Played(StrEnum):
+    """Stages that play episodes."""
+
+    ROLLOUT = "rollout"
+    EVALUATE = "evaluate"
+
+
+def monitor(
+    run: Annotated[str, typer.Argument(help="name of the run, or its folder")],
+    iteration: Annotated[
+        int | None,
+        typer.Option(help="stay with this iteration; without, follow what is played", min=0, show_default=False),
+    ] = None,
+    stage: Annotated[Played | None, typer.Option(help="only this stage", show_default=False)] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="a line every few seconds, as where there is no terminal")
+    ] = False,
+    once: Annotated[bool, typer.Option("--once", help="show one picture and end")] = False,
+    prometheus: Annotated[
+        int | None,
+        typer.Option(
+            help="serve the same numbers at http://127.0.0.1:PORT/metrics until Ctrl+C; 0 takes a free port",
+            metavar="PORT",
+            min=0,
+            max=65_535,
+            show_default=False,
+        ),
+    ] = None,
+    config: Annotated[Path, typer.Option("--config", "-c", help="YAML file that says where runs are")] = Path(
+        "configs/demo.yaml"
+    ),
+) -> None:
+    """Watch the episodes of a run, a cell for each: phase, step, success, what broke, pace, queues.
+
+    It reads the run's folder and disturbs nothing. Ctrl+C ends the watching, not the run.
+    """
+    from flows.errors import LoopError
+    from flows.monitor import Monitor
+    from flows.monitor_metrics import MetricsServer
+    from flows.monitor_screen import print_once, watch
+    from flows.monitor_services import Asker
+    from flows.run_folder import Stage
+    from flows.starting import find_run
+
+    if once and prometheus is not None:
+        raise LoopError("--once shows one picture and ends, --prometheus goes on serving; choose one")
+    folder = find_run(run, config)
+    eyes = Monitor(folder, iteration=iteration, stage=Stage(stage) if stage else None)
+    with ExitStack() as stack:
+        asker = stack.enter_context(Asker(folder.config.services.state_dir))
+        if once:
+            print_once(eyes, asker, plain=plain)
+            return
+        server = None if prometheus is None else stack.enter_context(MetricsServer(prometheus))
+        if server:
+            typer.echo(f"metrics at {server.url}")
+        try:
+            watch(eyes, asker, plain=plain, also=server.show if server else None, stay=server is not None)
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None

@@ -1,0 +1,137 @@
+"""Reading a stage's files again and again while somebody else writes them: each change once, and nothing torn.
+
+A finished trajectory never changes, so it is read once; any other file is read again when its size or time has changed.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from agent.packs import PACK, CorruptPack, open_pack
+from agent.store import TRAJECTORY
+from agent.types import Failure, Side
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+
+class Watched(Generic[T]):
+    """What a file says, read again only when it has changed. While it can't be read it says what it said before."""
+
+    def __init__(self, path: Path, read: Callable[[Path], T], *, before: T) -> None:
+        """`before`: what it says while there is no such file."""
+        self._path, self._read, self._said = path, read, before
+        self._stamp: tuple[int, int, int] | None = None
+
+    def look(self) -> T:
+        """What the file says now."""
+        try:
+            status = self._path.stat()
+            stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
+            if stamp != self._stamp:
+                self._said, self._stamp = self._read(self._path), stamp
+        except (OSError, ValueError):  # not there yet, or not a whole one: a display must not fail over it
+            pass
+        return self._said
+
+
+def whole_lines(path: Path, model: type[M]) -> list[M]:
+    """The lines of a JSONL file that can be read; a line that is just being written is not one yet."""
+    found: list[M] = []
+    for line in path.read_bytes().splitlines():
+        try:
+            found.append(model.model_validate_json(line))
+        except ValidationError:
+            continue
+    return found
+
+
+class Ended(NamedTuple):
+    """A stored trajectory, as far as it has been read."""
+
+    at: float | None
+    """When it was stored, in seconds of the epoch; None in a pack."""
+    steps: int | None = None
+    """None before the file has been read."""
+    broken: Side | None = None
+
+
+class _Step(BaseModel):
+    """A step that is only counted."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class _Trajectory(BaseModel):
+    """The little of a trajectory that is shown; validating all of it would take three times as long."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    steps: list[_Step]
+    failure: Failure | None = None
+
+
+class EndedEpisodes:
+    """The finished trajectories of one stage folder; each is looked for until it is there, and read once."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._unread: list[str] = []
+        self._packed: frozenset[str] = frozenset()
+        self.by_id: dict[str, Ended] = {}
+
+    def look(self, *, read_s: float | None = None) -> dict[str, Ended]:
+        """Those that are there now. Reading stops after `read_s` seconds, and goes on at the next look; None reads all."""
+        self._find_loose()
+        self._find_packed()
+        deadline = None if read_s is None else time.monotonic() + read_s
+        while self._unread and (deadline is None or time.monotonic() < deadline):
+            self._read(self._unread.pop())
+        return self.by_id
+
+    def _find_loose(self) -> None:
+        try:
+            names = [path.name for path in self._directory.iterdir() if path.name not in self.by_id]
+        except OSError:  # the stage has not begun
+            return
+        for name in names:
+            try:
+                written = (self._directory / name / TRAJECTORY).stat().st_mtime
+            except OSError:  # being played, or no episode's folder at all
+                continue
+            self._add(name, Ended(at=written))
+
+    def _find_packed(self) -> None:
+        try:
+            members = open_pack(self._directory / PACK).names()
+        except (CorruptPack, OSError):  # the doctor's business
+            return
+        if len(members) == len(self._packed):
+            return
+        self._packed = frozenset(members)
+        for member in members:
+            name, _, file = member.partition("/")
+            if file == TRAJECTORY and name not in self.by_id:
+                self._add(name, Ended(at=None))
+
+    def _add(self, name: str, ended: Ended) -> None:
+        self.by_id[name] = ended
+        self._unread.append(name)
+
+    def _read(self, name: str) -> None:
+        try:
+            data = self._bytes(name)
+            read = _Trajectory.model_validate_json(data)
+        except (OSError, KeyError, CorruptPack, ValidationError):  # it is over, whatever the doctor will say about it
+            return
+        side = read.failure.side if read.failure else None
+        self.by_id[name] = self.by_id[name]._replace(steps=len(read.steps), broken=side)
+
+    def _bytes(self, name: str) -> bytes:
+        try:
+            return (self._directory / name / TRAJECTORY).read_bytes()
+        except FileNotFoundError:  # packed, perhaps since we found it
+            return open_pack(self._directory / PACK).read(f"{name}/{TRAJECTORY}")

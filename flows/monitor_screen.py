@@ -1,0 +1,106 @@
+"""Watching a run: a live picture where there is a terminal, lines where there is none, until nothing new will come."""
+
+import time
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
+
+from rich.console import Console
+from rich.live import Live
+
+from flows.monitor import Monitor
+from flows.monitor_model import Snapshot
+from flows.monitor_services import Asker, Services
+from flows.monitor_view import picture, plain_line, what_changed
+from flows.screens import console
+
+LOOK_EVERY_S = 1.0
+LINE_EVERY_S = 5.0
+"""Seconds between two plain lines."""
+READ_S = 0.5
+"""Seconds of a look that may go into reading trajectories: a picture is there at once, and fills."""
+PAPER_HEIGHT = 50
+"""Lines of a picture where there is no terminal."""
+
+Show = Callable[[Snapshot, Services], None]
+
+
+def print_once(monitor: Monitor, asker: Asker, *, plain: bool) -> None:
+    """One picture, or one line."""
+    out, snapshot, services = console(), monitor.look(), asker.newest(wait=True)
+    if plain:
+        out.print(plain_line(snapshot, services), markup=False, highlight=False, soft_wrap=True)
+    else:
+        print_picture(out, snapshot, services)
+
+
+def print_picture(out: Console, snapshot: Snapshot, services: Services) -> None:
+    """The picture, as large as the terminal; the last line is left for the prompt."""
+    height = out.height - 1 if out.is_terminal else PAPER_HEIGHT
+    out.print(picture(snapshot, services, width=out.width, height=height, coloured=_is_coloured(out)))
+
+
+def watch(monitor: Monitor, asker: Asker, *, plain: bool, also: Show | None = None, stay: bool = False) -> None:
+    """Show the run until its end, or for ever if the monitor is to `stay`. `also` gets what is shown, too."""
+    if monitor.is_over() and not stay:
+        print_once(monitor, asker, plain=plain)
+        return
+    with _screen(plain=plain) as show:
+        is_over = False
+        while not is_over or stay:
+            # Asked before looking, so that what is written between the two is in the last picture.
+            is_over = monitor.is_over()
+            snapshot, services = monitor.look(read_s=None if is_over and not stay else READ_S), asker.newest()
+            show(snapshot, services)
+            if also:
+                also(snapshot, services)
+            if not is_over or stay:
+                time.sleep(LOOK_EVERY_S)
+
+
+def _screen(*, plain: bool) -> AbstractContextManager[Show]:
+    out = console()
+    return _lines(out) if plain or not out.is_terminal else _live(out)
+
+
+@contextmanager
+def _live(out: Console) -> Generator[Show]:
+    """A full screen that is gone at the end; the last picture stays."""
+    last: tuple[Snapshot, Services] | None = None
+    try:
+        with Live(console=out, screen=True, auto_refresh=False) as live:
+
+            def show(snapshot: Snapshot, services: Services) -> None:
+                nonlocal last
+                last = (snapshot, services)
+                coloured = _is_coloured(out)
+                view = picture(snapshot, services, width=out.width, height=out.height, coloured=coloured)
+                live.update(view, refresh=True)
+
+            yield show
+    finally:
+        if last:
+            print_picture(out, *last)
+
+
+@contextmanager
+def _lines(out: Console) -> Generator[Show]:
+    """A line now and then, if there is something to tell."""
+    told: tuple[object, ...] = ()
+    stage: tuple[object, ...] = ()
+    at = 0.0
+
+    def show(snapshot: Snapshot, services: Services) -> None:
+        nonlocal told, stage, at
+        news, stage_now = what_changed(snapshot), (snapshot.key, snapshot.is_finished)
+        is_urgent = stage_now != stage  # a stage that begins and ends between two lines is told all the same
+        if news == told or not (is_urgent or time.monotonic() - at >= LINE_EVERY_S):
+            return
+        told, stage, at = news, stage_now, time.monotonic()
+        line = f"{time.strftime('%H:%M:%S')} {plain_line(snapshot, services)}"
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    yield show
+
+
+def _is_coloured(out: Console) -> bool:
+    return out.color_system is not None and not out.no_color
