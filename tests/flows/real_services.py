@@ -6,8 +6,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import httpx
+import psutil
 import pytest
 
 from flows.config import LoopConfig
@@ -21,17 +24,53 @@ START_S = 60.0
 @pytest.fixture(scope="module")
 def browsers() -> Generator[str]:
     """The address of a real browser service with two slots."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "browser_service.cli", "up", "--port", str(port), "--slots", "2"]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as service:
+    with running_service("up", "--slots", "2") as service:
+        yield service.url
+
+
+class Service(NamedTuple):
+    """A running browser service."""
+
+    url: str
+    pid: int
+
+    def parts(self) -> list[psutil.Process]:
+        """Its own processes below the first one, browsers left out: nodes and instances, and a deployment's master."""
+        below = psutil.Process(self.pid).children(recursive=True)
+        return [process for process in below if "browser_service.cli" in _command(process)]
+
+    def part(self, kind: str) -> psutil.Process:
+        """The first process of a kind: `master`, `node`, `instance`."""
+        return next(process for process in self.parts() if kind in _command(process))
+
+
+@contextmanager
+def running_service(*arguments: str, **settings: str) -> Generator[Service]:
+    """`browser-service <arguments>` on a free port, once it is ready; `settings` as in its environment, without the prefix."""
+    port = free_port()
+    command = [sys.executable, "-m", "browser_service.cli", *arguments, "--port", str(port)]
+    environment = os.environ | {f"BROWSER_SERVICE_{name}": value for name, value in settings.items()}
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment) as service:
         deadline = time.monotonic() + START_S
         while not _is_ready(f"http://127.0.0.1:{port}/readyz"):
             assert time.monotonic() < deadline and service.poll() is None, "the browser service did not start"
             time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
+        yield Service(f"http://127.0.0.1:{port}", service.pid)
         service.terminate()
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 def supervised(config: LoopConfig, browsers: str, supervisor: ProcessId | None = None) -> None:

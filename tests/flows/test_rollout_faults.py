@@ -1,0 +1,118 @@
+"""`kill -9` during 64 episodes: afterwards exactly the missing ones are played, and none is counted twice."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import WriteConfig
+from real_services import Service, free_port, running_service, supervised
+from stand_in_model import StandInModel, running_model
+
+from agent.store import TrajectoryStore
+from flows.config import load_config
+from flows.failures import read_failures
+from flows.rollout import rollout_stage
+from flows.run_folder import RunFolder, Stage
+from flows.service_specs import socket_path
+from training.checkpoints import import_policy
+
+pytestmark = pytest.mark.browser
+EPISODES = 64
+PLAYER = """
+import asyncio, sys
+from pathlib import Path
+from flows.rollout import rollout_stage
+from flows.run_folder import RunFolder
+asyncio.run(rollout_stage(RunFolder.open(Path(sys.argv[1])), 1))
+"""
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Generator[Service]:
+    """A master, two nodes, an instance of two slots on each."""
+    ports = ["--node-port", str(free_port()), "--instance-port", str(free_port())]
+    quick = {"REPORT_INTERVAL_S": "0.2", "PLACE_TTL_S": "2", "REAP_INTERVAL_S": "0.1"}
+    arguments = ("deploy", "--nodes", "2", "--slots", "4", "--instances", "1", *ports)
+    with running_service(*arguments, **quick) as service:
+        yield service
+
+
+@contextmanager
+def run(write_config: WriteConfig, fleet: Service) -> Generator[tuple[RunFolder, StandInModel]]:
+    shape = ["environment.domains=[click-test]", "rollout.groups_per_iteration=16", "rollout.group_size=4"]
+    config = load_config(write_config(), [*shape, "services.browser_slots=4", "rollout.concurrency=4"])
+    folder = RunFolder.create("faults", config)
+    import_policy(config.policy.model, folder.policies)
+    supervised(config, fleet.url)
+    with running_model(socket_path(config.services.state_dir)) as model:
+        yield folder, model
+
+
+def stored(folder: RunFolder) -> dict[str, int]:
+    paths = folder.stage_dir(1, Stage.ROLLOUT).glob("*/trajectory.json")
+    return {path.parent.name: path.stat().st_mtime_ns for path in paths}
+
+
+async def until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        await asyncio.sleep(0.02)
+
+
+def check(folder: RunFolder, before: dict[str, int]) -> None:
+    """All episodes are there once; those that were finished before are what they were."""
+    after = stored(folder)
+    assert len(after) == EPISODES
+    assert {name: after[name] for name in before} == before
+    trajectories = list(TrajectoryStore(folder.stage_dir(1, Stage.ROLLOUT)))
+    assert all(trajectory.failure is None and trajectory.final_state["done"] for trajectory in trajectories)
+    assert not list(folder.stage_dir(1, Stage.ROLLOUT).glob("*/steps.jsonl"))
+
+
+@pytest.mark.parametrize("part", ["node", "instance", "master"])
+async def test_a_part_of_the_fleet_is_killed(write_config: WriteConfig, fleet: Service, part: str) -> None:
+    with run(write_config, fleet) as (folder, _):
+        stage = asyncio.create_task(rollout_stage(folder, 1))
+        await until(lambda: len(stored(folder)) >= 8 or stage.done(), "the first episodes")
+        before = stored(folder)
+        assert not stage.done()
+        fleet.part(part).kill()
+        await asyncio.wait_for(stage, 120)
+        check(folder, before)
+        codes = {failed.failure.side for failed in read_failures(folder.stage_dir(1, Stage.ROLLOUT) / "failures.jsonl")}
+        assert codes <= {"infra"}
+
+
+async def test_the_player_is_killed(write_config: WriteConfig, fleet: Service) -> None:
+    with run(write_config, fleet) as (folder, _):
+        player = subprocess.Popen([sys.executable, "-c", PLAYER, str(folder.root)], cwd=Path(__file__).parents[2])
+        try:
+            await until(lambda: len(stored(folder)) >= 8, "the first episodes")
+            os.kill(player.pid, signal.SIGKILL)
+        finally:
+            player.kill()
+            player.wait()
+        before = stored(folder)
+        assert len(before) < EPISODES
+        await asyncio.wait_for(rollout_stage(folder, 1), 120)
+        check(folder, before)
+
+
+async def test_the_model_server_is_restarted_twice(write_config: WriteConfig, fleet: Service) -> None:
+    with run(write_config, fleet) as (folder, model):
+        model.restart_at = 10
+        stage = asyncio.create_task(rollout_stage(folder, 1))
+        await until(lambda: len(stored(folder)) >= 20 or stage.done(), "the first episodes")
+        before = stored(folder)
+        model.restart()
+        report = await asyncio.wait_for(stage, 120)
+        check(folder, before)
+        assert report.counts["rounds"] >= 2
