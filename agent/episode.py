@@ -257,6 +257,8 @@ class _Episode:
             # The full prompt tells what an action changed, and elements say more about that than the picture's hash.
             marks=by_marks or self.config.prompt == "full",
             draw_marks=self.config.draw_marks and by_marks,
+            image_format=self.config.image_format,
+            quality=self.config.image_quality,
         )
 
     def _tell(self, phase: str) -> None:

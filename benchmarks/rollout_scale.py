@@ -68,7 +68,10 @@ async def play(root: Path, browsers: str, name: str, *, episodes: int, at_once: 
         "iterations": 1,
         "runs_dir": str(root / "runs"),
         "policy": {"model": "policies/tiny"},
-        "environment": {"domains": ["click-test"]},
+        # Only the tasks' seeds matter here; a family has a thousand.
+        "environment": {
+            "domains": ["click-test", "click-button", "click-link", "click-tab", "focus-text", "enter-text"]
+        },
         "agent": {"prompt": "compact", "draw_marks": False},
         "rollout": {
             "groups_per_iteration": -(-episodes // GROUP),

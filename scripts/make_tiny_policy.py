@@ -51,7 +51,7 @@ WARM_DOMAINS = (
     "focus-text-2",
 )
 """Families that are demonstrated. The demo's others are left for reinforcement learning to find out."""
-AGENT = AgentConfig(prompt="compact", star_named=True, draw_marks=False)
+AGENT = AgentConfig(prompt="compact", star_named=True, draw_marks=False, image_format="png")
 EXTRA_WORDS = ("ok", "okay", "yes", "no", "cancel", "submit", "next", "previous", "close", "one", "two", "tab", "menu")
 BATCH = 48
 

@@ -10,8 +10,8 @@ from dashboard.store import Damaged, RunsDir
 from dashboard.trajectories import Filter, list_trajectories, replay
 from dashboard.views import Outcome, Replay, TrajectoryList
 
-MAGIC = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
-"""Pictures are told by their first bytes; the store names all of them .png."""
+MAGIC = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF": "image/webp"}
+"""Pictures are told by their first bytes."""
 FOREVER = "private, max-age=31536000, immutable"
 """A picture is named by its content, so the browser never needs to ask again."""
 
@@ -43,7 +43,7 @@ def trajectories_router(runs: RunsDir) -> APIRouter:
         data = runs.image(runs.stage(run, iteration, stage), sha256)
         media_type = next((kind for magic, kind in MAGIC.items() if data.startswith(magic)), None)
         if media_type is None:
-            raise Damaged(f"the stored picture {sha256} is neither PNG nor JPEG")
+            raise Damaged(f"the stored picture {sha256} is neither PNG nor JPEG nor WebP")
         return Response(data, media_type=media_type, headers={"cache-control": FOREVER})
 
     return router

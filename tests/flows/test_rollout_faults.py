@@ -55,6 +55,10 @@ def run(write_config: WriteConfig, fleet: Service) -> Generator[tuple[RunFolder,
         yield folder, model
 
 
+def start_player(folder: RunFolder) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, "-c", PLAYER, str(folder.root)], cwd=Path(__file__).parents[2])
+
+
 def stored(folder: RunFolder) -> dict[str, int]:
     paths = folder.stage_dir(1, Stage.ROLLOUT).glob("*/trajectory.json")
     return {path.parent.name: path.stat().st_mtime_ns for path in paths}
@@ -93,7 +97,7 @@ async def test_a_part_of_the_fleet_is_killed(write_config: WriteConfig, fleet: S
 
 async def test_the_player_is_killed(write_config: WriteConfig, fleet: Service) -> None:
     with run(write_config, fleet) as (folder, _):
-        player = subprocess.Popen([sys.executable, "-c", PLAYER, str(folder.root)], cwd=Path(__file__).parents[2])
+        player = start_player(folder)
         try:
             await until(lambda: len(stored(folder)) >= 8, "the first episodes")
             os.kill(player.pid, signal.SIGKILL)
