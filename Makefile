@@ -25,5 +25,8 @@ check: setup ## formatting, lint and types
 format: setup ## put the code into its form
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .
 
-bench: setup ## the published numbers: learning over 3 seeds (about 40 minutes)
-	@$(BIN)/python -m benchmarks.learning
+bench: setup ## the published numbers, each beside what it must be (about an hour and a half; one: make bench-pool)
+	@status=0; for name in pool pool_soak rollout rollout_scale learning; do $(BIN)/python -m benchmarks.$$name || status=1; done; exit $$status
+
+bench-%: setup
+	@$(BIN)/python -m benchmarks.$*

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from agent.failures import failed
 from agent.types import AgentAction, Completion, Pictures, Step, Task, Turn
 from agent.wording import render
 from browser_service.models import Observation
@@ -19,6 +20,9 @@ class Scripted:
     async def act(
         self, task: Task, goal: str, history: Sequence[Step], observation: Observation, pictures: Pictures
     ) -> Turn:
-        """The solution's next action."""
-        action = self._solve(task, goal, observation, step=len(history))
+        """The solution's next action. Raises `EpisodeFailure` when the page is not what the solution knows."""
+        try:
+            action = self._solve(task, goal, observation, step=len(history))
+        except (RuntimeError, ValueError) as error:  # `Unsolvable` and `UnknownTask` of the environments
+            raise failed("policy", "UNSOLVABLE", str(error)[:500], retryable=False) from error
         return Turn(completion=Completion(text=render(action)), action=action)
