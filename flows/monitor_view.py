@@ -164,7 +164,7 @@ def _legend(snapshot: Snapshot) -> Iterator[Text]:
         if count := snapshot.counts[state]:
             yield Text.assemble((look.symbol, look.style), f" {state} {count:,}")
     if snapshot.playing:
-        yield Text("number: steps", "dim")
+        yield Text("number: steps (a is 10)", "dim")
 
 
 def _joined(parts: Iterable[Text], width: int) -> Text:

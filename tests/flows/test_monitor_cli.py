@@ -1,9 +1,15 @@
 """`rl-loop monitor`: plain lines, mistakes, Ctrl+C, and metrics while it watches."""
 
+import fcntl
+import os
+import pty
+import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +61,37 @@ def test_a_line_comes_only_with_news_and_the_end_is_told(begun: RunFolder, playe
         rest = watching.stdout.read()
         assert watching.wait(30) == 0
     assert rest.count("\n") == 1 and "rollout finished in 30s now iteration 1, judge: 12/12 over" in rest
+
+
+def test_a_terminal_gets_a_live_picture_and_keeps_the_last_one(begun: RunFolder, played: WatchedStage) -> None:
+    terminal, its_end = pty.openpty()
+    fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    command = [sys.executable, "-m", "flows.cli", "monitor", str(begun.root), "--iteration", "1"]
+    environment = os.environ | {"TERM": "xterm-256color"}
+    with subprocess.Popen(command, stdin=its_end, stdout=its_end, stderr=its_end, env=environment) as watching:
+        os.close(its_end)
+        seen = read_until(terminal, b"number: steps")
+        played.ends(*played.names[3:])
+        played.finishes()
+        seen += read_until(terminal, None)
+        assert watching.wait(30) == 0
+    os.close(terminal)
+    full_screen, _, left = seen.partition(b"\x1b[?1049l")
+    assert full_screen.count(b"\x1b[?1049h") == 1 and b"3/12" in full_screen
+    assert b"12/12" in left and b"finished in 30s" in left and left.count(b"\n") <= 23
+
+
+def read_until(terminal: int, wanted: bytes | None) -> bytes:
+    """What a program writes to its terminal until it has written `wanted`, or has ended."""
+    seen, deadline = b"", time.monotonic() + 60
+    while wanted is None or wanted not in seen:
+        assert time.monotonic() < deadline, seen
+        if select.select([terminal], [], [], 0.2)[0]:
+            try:
+                seen += os.read(terminal, 65_536)
+            except OSError:  # how Linux says that nobody has the terminal open any more
+                break
+    return seen
 
 
 def test_ctrl_c_ends_the_watching(begun: RunFolder, played: WatchedStage) -> None:

@@ -37,7 +37,10 @@ def test_twelve_episodes_have_large_cells(begun: RunFolder, played: WatchedStage
     assert "success 50.0% of 2" in text and "slots 3/5 busy\n6 queued   browsers 30/64 leased, 2 waiting" in text
     assert "vLLM 28 running, 12 waiting" in text
     assert "broken attempts:   I infra BROWSER_CRASHED 2   S site NAVIGATION_TIMEOUT 1" in text
-    assert lines[-2:] == [". waiting 6   a allocate 1   m model 2   o done 2   I broken by infra 1", "number: steps"]
+    assert lines[-2:] == [
+        ". waiting 6   a allocate 1   m model 2   o done 2   I broken by infra 1",
+        "number: steps (a is 10)",
+    ]
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 60), (40, 12), (20, 5)])
