@@ -6,6 +6,7 @@
 An episode that is over is not in it: its trajectory is in the store. `monitor.py` puts both together.
 """
 
+import asyncio
 import time
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,7 @@ from agent.store import write_atomically
 Phase = Literal["serve", "allocate", "navigate", "model", "act", "parked", "judge"]
 """`parked`: carried over an iteration's end, waiting between two turns while a new policy is published."""
 WRITE_EVERY_S = 0.5
+BEAT_S = 20.0
 
 
 class Cell(BaseModel):
@@ -48,11 +50,12 @@ class Live(BaseModel):
 
 
 class LiveFile:
-    """Writes one shard's file, at most every `WRITE_EVERY_S` seconds, and once more when it is closed."""
+    """Writes one shard's file, at most every `WRITE_EVERY_S` seconds. Belongs to an event loop."""
 
     def __init__(self, stage_dir: Path, shard: int, *, slots: int) -> None:
         self._path = stage_dir / f"live-{shard:02d}.json"
         self._written = 0.0
+        self._later: asyncio.TimerHandle | None = None
         self._now = Live(slots=slots)
         stage_dir.mkdir(parents=True, exist_ok=True)
 
@@ -71,14 +74,23 @@ class LiveFile:
         self._now.queued = length
 
     def save(self) -> None:
-        """Write now."""
+        """Write now; and again after a while, as long as there are episodes, so that nobody takes us for dead."""
         self._now.at = time.time()
         write_atomically(self._path, self._now.model_dump_json().encode())
         self._written = time.monotonic()
+        self._save_in(BEAT_S if self._now.episodes else None)
 
     def _save_now_and_then(self) -> None:
-        if time.monotonic() - self._written >= WRITE_EVERY_S:
+        left = self._written + WRITE_EVERY_S - time.monotonic()
+        if left <= 0:
             self.save()
+        else:  # the last change of a burst is written too
+            self._save_in(left)
+
+    def _save_in(self, seconds: float | None) -> None:
+        if self._later is not None:
+            self._later.cancel()
+        self._later = None if seconds is None else asyncio.get_running_loop().call_later(seconds, self.save)
 
 
 def read_live(stage_dir: Path) -> dict[int, Live]:

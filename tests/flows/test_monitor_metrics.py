@@ -12,7 +12,7 @@ from flows.monitor_metrics import MetricsServer
 from flows.monitor_services import Browsers, Model, Services
 from flows.run_folder import RunFolder
 
-BUSY = Services(Browsers(leased=30, capacity=64, queue=2), Model(running=28, waiting=12))
+BUSY = Services(Browsers(leased=30, capacity=64, queue=0), Model(running=28, waiting=12))
 
 
 @pytest.fixture
@@ -38,6 +38,7 @@ def test_prometheus_gets_the_same_numbers(served: MetricsServer, begun: RunFolde
         f"rl_loop_slots_busy{{{about}}} 3.0",
         f"rl_loop_browsers_leased{{{about}}} 30.0",
         f"rl_loop_model_requests_waiting{{{about}}} 12.0",
+        f"rl_loop_browser_requests_waiting{{{about}}} 0.0",
     ):
         assert line in lines
     names = {line.split("{")[0] for line in lines if not line.startswith("#")}

@@ -46,8 +46,8 @@ def test_twelve_episodes_have_large_cells(begun: RunFolder, played: WatchedStage
 @pytest.mark.parametrize("size", [(80, 24), (200, 60), (40, 12), (20, 5)])
 def test_two_thousand_episodes_fit_into_the_window(begun: RunFolder, size: tuple[int, int]) -> None:
     stage = WatchedStage(begun, groups=250, members=8)
-    stage.ends(*stage.names[:600], steps=2)
-    stage.plays(*stage.names[600:664], phase="model", step=12)
+    stage.ends(*stage.names[:1_600], steps=2)
+    stage.plays(*stage.names[1_600:1_664], phase="model", step=12)
     snapshot = Monitor(begun).look()
 
     lines = drawn(snapshot, *size)
@@ -61,10 +61,11 @@ def test_two_thousand_episodes_fit_into_the_window(begun: RunFolder, size: tuple
         shown = "".join(line for line in lines if line and set(line) <= set(". oc")).replace(" ", "")
         assert shown.count("c") == 64, "the episodes that are played come before the others"
         assert (
-            more == f"+{2_000 - len(shown):,} more: {600 - shown.count('o')} over, {1_336 - shown.count('.')} not over"
+            more
+            == f"+{2_000 - len(shown):,} more: {1_600 - shown.count('o'):,} over, {336 - shown.count('.')} not over"
         )
         assert len(shown) > 1_000
-        assert ". waiting 1,336   m model 64   o done 600" in "\n".join(lines)
+        assert ". waiting 336   m model 64   o done 1,600" in "\n".join(lines)
         assert "mmmm" in "\n".join(drawn(snapshot, 80, 24, coloured=False)), "without colours the phase is told"
 
 

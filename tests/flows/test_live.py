@@ -1,0 +1,36 @@
+"""What is told about running episodes reaches the file, the last change of a burst too."""
+
+import asyncio
+from pathlib import Path
+
+import virtual_clock
+
+from flows import live
+from flows.live import LiveFile, read_live
+
+
+def test_the_last_change_of_a_burst_is_written_and_the_file_beats(tmp_path: Path) -> None:
+    async def burst() -> list[float]:
+        file = LiveFile(tmp_path, 0, slots=2)
+        for step in range(5):
+            file.tell("a-m00", "model", step)
+        await asyncio.sleep(2 * live.WRITE_EVERY_S)
+        assert read_live(tmp_path)[0].episodes["a-m00"].step == 4
+        written = read_live(tmp_path)[0].at
+        await asyncio.sleep(live.BEAT_S + 1)
+        assert read_live(tmp_path)[0].at > written
+        file.forget("a-m00")
+        await asyncio.sleep(2 * live.WRITE_EVERY_S)
+        assert read_live(tmp_path)[0].episodes == {}
+        still = read_live(tmp_path)[0].at
+        await asyncio.sleep(3 * live.BEAT_S)
+        return [still, read_live(tmp_path)[0].at]
+
+    still, later = virtual_clock.run(burst())
+    assert still == later, "nobody writes for a shard that is over"
+
+
+def test_a_torn_file_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "live-00.json").write_text('{"at": 1')
+    (tmp_path / "live-x.json").write_text("{}")
+    assert read_live(tmp_path) == {}
