@@ -11,7 +11,7 @@ from contextlib import suppress
 from browser_service.background import Background
 from browser_service.errors import BrowserServiceError, LeaseNotFound, RegistryDown, UnknownNode
 from browser_service.events import Events
-from browser_service.leasing.leases import HeldLease, HeldPlace, LeaseStore, PlaceReport
+from browser_service.leasing.leases import Grant, HeldLease, HeldPlace, LeaseStore, PlaceReport
 from browser_service.models import NodeStatus, PoolStatus, SessionStatus
 from browser_service.models.tiers import PlaceStatus
 from browser_service.session.sessions import lease_id_of
@@ -37,6 +37,7 @@ class Overview:
         know of leases that the store has forgotten.
         """
         self.store = store
+        self.store.on_superseded = self._end_superseded
         self.place_at = place_at
         self.draining = False
         """Whether this front gives out nothing."""
@@ -176,6 +177,12 @@ class Overview:
             except RegistryDown as error:
                 log.warning("the store of leases is down, running sessions go on: %s", error.detail)
             await asyncio.sleep(self._reap_interval_s)
+
+    def _end_superseded(self, grants: Sequence[Grant]) -> None:
+        """Leases whose key is answered with others. Should a place not hear of it, it reports them and they are ended again."""
+        for grant in grants:
+            log.warning("lease %s of %s is ended: its key has another one", grant.lease_id, grant.place)
+            self._background.start(self.place_at(grant.place).end(grant.lease_id))
 
     def _give_up(self, lease: HeldLease) -> None:
         """A lease that was never taken up, or whose place is silent. Should its browser live, its place brings it back."""
