@@ -5,7 +5,7 @@ A master and a node alone have an `Admission` beside it; a node behind a master 
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
 from browser_service.background import Background
@@ -19,6 +19,8 @@ from browser_service.settings import Settings
 from browser_service.tiers.places import Place
 
 log = logging.getLogger(__name__)
+
+DrainNode = Callable[[str, bool], Awaitable[None]]
 
 
 class Overview:
@@ -41,8 +43,11 @@ class Overview:
         self.place_at = place_at
         self.draining = False
         """Whether this front gives out nothing."""
+        self.drain_node: DrainNode = lambda node, draining: self.place_at(node).set_draining(draining)
+        """Tells a node that its places take no new leases, or that they do again. A node sets this to itself."""
         self.opens_at = 0.0
         """When the first slot may be given out, in seconds of the event loop."""
+        self._url = settings.url
         self._opens_after_s = opens_after_s
         self._reap_interval_s = settings.reap_interval_s
         self._events = events
@@ -123,11 +128,14 @@ class Overview:
         await self.store.end(held.lease_id)
 
     async def drain(self, node: str | None = None) -> None:
-        """No new leases: from this front, or from the places of one node. Those that run go on. Raises `UnknownNode`."""
+        """No new leases: from this front, or from the places of one node. Those that run go on.
+
+        Raises `UnknownNode`, `Unreachable`.
+        """
         await self._set_draining(node, True)
 
     async def undrain(self, node: str | None = None) -> None:
-        """New leases again. Raises `UnknownNode`."""
+        """New leases again. Raises `UnknownNode`, `Unreachable`."""
         await self._set_draining(node, False)
 
     @property
@@ -163,10 +171,9 @@ class Overview:
             self.draining = draining
             return
         await self._refresh()
-        places = [held.place for held in self._places.values() if held.node == node]
-        if not places:
+        if node != self._url and all(held.node != node for held in self._places.values()):
             raise UnknownNode(f"Node {node[:200]} is not found")
-        await asyncio.gather(*(self.place_at(place).set_draining(draining) for place in places))
+        await self.drain_node(node, draining)
 
     async def _reap_for_ever(self) -> None:
         while True:

@@ -84,6 +84,39 @@ def test_a_dead_driver_ends_its_instance_which_is_started_again(http: httpx.Clie
     assert problem(http.post("/step", json=step(mine))).fault == "infra"
 
 
+@pytest.mark.parametrize("asked", ["master", "node"])
+def test_an_instance_that_dies_in_a_drained_node_comes_back_drained(
+    http: httpx.Client, deployment: Deployment, asked: str
+) -> None:
+    mine = lease(http)
+    assert mine.direct_url
+    front, node = (deployment.url, {"node": mine.node}) if asked == "master" else (mine.node, {})
+    httpx.post(f"{front}/drain", params=node, timeout=20).raise_for_status()
+    seen = list[bool]()
+
+    def says_that_it_drains() -> bool:
+        seen.extend(n["draining"] for n in http.get("/info").json()["nodes"] if n["url"] == mine.node and n["healthy"])
+        try:
+            there = httpx.get(f"{mine.direct_url}/info", timeout=2).json()["nodes"]
+        except httpx.HTTPError:
+            return False
+        return there[0]["healthy"] and there[0]["draining"] and {n["url"] for n in there} == {mine.node}
+
+    try:
+        wait_until(says_that_it_drains, 10)
+        instance = psutil.Process(deployment.pid_of(mine.direct_url))
+        instance.kill()
+        wait_until(lambda: not instance.is_running(), 10)
+        seen.clear()
+        wait_until(lambda: says_that_it_drains() and len(seen) > 0, SLOTS_BACK_S)
+        assert all(seen), "for a moment it took leases"
+        assert {lease(http).node for _ in range(2)} == {url for url in deployment.node_urls if url != mine.node}
+        assert problem(http.post("/get", json={"wait_s": 0.2})).code == "NO_CAPACITY"
+    finally:
+        httpx.post(f"{front}/undrain", params=node, timeout=20).raise_for_status()
+    assert lease(http, wait_s=10).node == mine.node
+
+
 def test_a_killed_node_leaves_the_other_and_comes_back(http: httpx.Client, deployment: Deployment) -> None:
     leases = [lease(http) for _ in range(4)]
     doomed = leases[0].node

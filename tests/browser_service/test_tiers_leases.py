@@ -184,6 +184,7 @@ def test_a_drained_node_empties_and_the_other_goes_on(http: httpx.Client, deploy
     http.post("/undrain", params={"node": first}).raise_for_status()
     assert lease(http, wait_s=5).node == first
     assert problem(http.post("/drain", params={"node": "http://elsewhere"})).status == 400
+    assert problem(httpx.post(f"{first}/tier/drain")).status == 401
 
     http.post("/drain").raise_for_status()
     refused = http.post("/get", json={"wait_s": 5})
