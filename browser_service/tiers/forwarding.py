@@ -84,7 +84,7 @@ class Forwarding:
             deadline_s = self._deadline_s if call.deadline_s is None else call.deadline_s + TRANSFER_S
             await self._pass_on(place, scope, body, deadline_s, send)
         except BrowserServiceError as error:
-            await answer(error, send)
+            await answer(error, send, scope["path"])
 
     async def _place(self, call: Call) -> str:
         """The address of the lease's instance. Raises `LeaseNotFound`, `LeaseMismatch`, `UnknownNode`."""
@@ -120,7 +120,10 @@ class Forwarding:
             return await self._http.send(request, stream=True)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             if self._overview.knows(place):
-                raise Unreachable(f"the instance at {place} can't be reached right now; try again") from error
+                # Old clients take a picture again when they read the word "Connection", and give up otherwise.
+                raise Unreachable(
+                    f"Connection to the instance at {place} failed; it is still known, try again"
+                ) from error
             raise _lost(f"the instance at {place} is gone and its leases with it") from error
         except httpx.TimeoutException as error:
             raise DeadlineExceeded(f"the instance at {place} gave no answer within {deadline_s:g} s") from error
