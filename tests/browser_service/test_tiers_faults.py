@@ -64,6 +64,7 @@ def test_a_killed_instance_costs_its_own_leases_and_comes_back(http: httpx.Clien
     instance.kill()
     broken = problem(http.post("/step", json=step(mine)))
     assert broken.fault == "infra" and broken.status in (502, 503)
+    wait_until(lambda: not instance.is_running(), SLOTS_BACK_S)
     deployment.wait_until_whole(SLOTS_BACK_S)
     assert deployment.pid_of(mine.direct_url) != instance.pid
     for url in (mine.direct_url, deployment.url):
