@@ -25,6 +25,7 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 LIVE_PATH = re.compile(r"/sessions/[^/]+/live(/stream)?")
 TIER_PATHS = "/tier/"
+OLD_COMMANDS = "/execute"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 PROBLEM_TYPE = b"application/problem+json"
 
@@ -146,10 +147,20 @@ def bad_request(error: ValidationError, where: str) -> BadRequest:
     return BadRequest(f"{'.'.join([where, *map(str, first['loc'])])}: {first['msg']}")
 
 
-async def answer(error: BrowserServiceError, send: Send) -> None:
-    """The error as a whole response."""
-    body = problem_bytes(error.problem())
-    headers = [(b"content-type", PROBLEM_TYPE), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
+def refusal(error: BrowserServiceError, path: str) -> tuple[bytes, bytes]:
+    """Body and media type of the answer to a call that failed: a problem, and on /execute one in OmniBoxes' words."""
+    problem = error.problem()
+    if path != OLD_COMMANDS:
+        return problem_bytes(problem), PROBLEM_TYPE
+    old = {"status": "error", "message": f"Failed to execute command: {error.detail}"}
+    said = old | problem.model_dump(exclude_none=True, exclude={"status"})
+    return json.dumps(said, separators=(",", ":")).encode(), b"application/json"
+
+
+async def answer(error: BrowserServiceError, send: Send, path: str = "") -> None:
+    """The error as a whole response to a call of the path."""
+    body, media_type = refusal(error, path)
+    headers = [(b"content-type", media_type), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
     if error.retry_after_s:
         headers.append((b"retry-after", str(max(1, round(error.retry_after_s))).encode()))
     await send({"type": "http.response.start", "status": error.status, "headers": headers})

@@ -1,8 +1,10 @@
 """The routes of the old wire format (OmniBoxes, as WebGym and AsyncWebRL speak it) on one live lease.
 
-Kept: paths, parameters, command names, `{"instance_id", "node"}`, header `x-api-key`. Better: a lease that is over is
-refused, errors are errors, /metadata is JSON with title and url, /probe asks the browser. `front.py` has their /get,
-`session.py` their /reset.
+Kept: paths, parameters, command names, `{"instance_id", "node"}`, header `x-api-key`, and what a failed /execute says:
+`{"status": "error", "message": "Failed to execute command: ..."}`. Better: a lease that is over is refused, errors are
+errors, /metadata is JSON with title and url, /probe asks the browser. OmniBoxes answers 500 to every command that fails;
+its clients look for 200 alone, so here the status says whose fault it is. `front.py` has their /get, `session.py` their
+/reset.
 """
 
 import base64

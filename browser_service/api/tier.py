@@ -31,16 +31,18 @@ async def status(request: Request) -> PlaceStatus:
 
 
 @instance_router.post("/drain")
+@front_router.post("/drain")
 async def drain(request: Request) -> Done:
-    """Admits nothing from now on."""
-    await service_of(request).sessions.drain()
+    """Admits nothing from now on. A node passes it on to its instances, those included that are yet to start."""
+    await service_of(request).drain()
     return Done()
 
 
 @instance_router.post("/undrain")
+@front_router.post("/undrain")
 async def undrain(request: Request) -> Done:
     """Admits again."""
-    await service_of(request).sessions.undrain()
+    await service_of(request).undrain()
     return Done()
 
 

@@ -155,6 +155,11 @@ class Policy:
         return _is_one_of(self.sites, endpoint) or _is_one_of(self.rules.sites, endpoint)
 
 
+def check_hosts(request: LeaseRequest) -> None:
+    """Raises `BadRequest` where the lease's `Policy` would: for whoever lets people wait for it."""
+    Policy.of(request, ServiceRules())
+
+
 def read_blocklist(path: Path) -> frozenset[str]:
     """One host per line, `#` starts a comment; the lines of a hosts file (`0.0.0.0 host`) fit too. Raises `SettingsError`."""
     hosts: set[str] = set()

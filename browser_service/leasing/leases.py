@@ -81,8 +81,14 @@ class Grant(Wire):
     token: str
     needs_token: bool = True
     """False for leases of the old wire format, whose clients know no token: there the id itself is the secret."""
+    batch: str = ""
+    """Names the request that it answers, together with the other leases of its group: the id of their ticket."""
     request: LeaseRequest
     """What was asked for. Of a lease that the store knows only from a report: its owner, share and idempotency key."""
+
+
+Superseded = Callable[[list[Grant]], None]
+"""Hears of leases that a claim has ended."""
 
 
 class LiveLease(Wire):
@@ -94,6 +100,8 @@ class LiveLease(Wire):
     owner: str = "anonymous"
     share: str = ""
     idempotency_key: str | None = None
+    batch: str = ""
+    """As in its grant."""
     needs_token: bool = True
     expires_in_s: float
 
@@ -158,6 +166,9 @@ class LeaseStore(Protocol):
     one that asks for more than all open places have together is passed over and waits in vain.
     """
 
+    on_superseded: Superseded
+    """Called with leases that a claim has ended, because others answer their key: their places have yet to be told."""
+
     async def enqueue(self, request: LeaseRequest, *, count: int = 1, needs_token: bool = True) -> Ticket:
         """A place at the end of the queue. Raises `RateLimited` when the queue, or the share's part of it, is full.
 
@@ -168,8 +179,10 @@ class LeaseStore(Protocol):
     async def claim(self, ticket: Ticket) -> list[Grant] | None:
         """The ticket's slots once it has them all, None while it has to wait. Raises `NoCapacity` when the wait is over.
 
-        A ticket whose idempotency key has live leases gets those. A repeated claim gets the same grants again. Claim at
-        least every `GLANCE_S`, for a silent ticket leaves the line; one that claims again returns to where it stood.
+        A ticket whose idempotency key has live leases gets those, or `LeaseMismatch` when they are not as many as it asks
+        for. Where a key has the answers of several tickets, for a store may learn late of what it had forgotten, one is
+        kept and the others are ended (`superseded.py`). A repeated claim gets the same grants again. Claim at least every
+        `GLANCE_S`, for a silent ticket leaves the line; one that claims again returns to where it stood.
         """
         ...
 

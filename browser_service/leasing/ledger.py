@@ -26,6 +26,10 @@ class BookedLease:
     until_us: int
     """When a grant is over unless it is taken up, or when the place is going to end an active lease."""
     active: bool
+    batch: str
+    """The ticket that it was given to."""
+    from_report: bool = False
+    """Whether these books know it only because its place has told them."""
     ticket_id: str | None = None
     """The ticket that has yet to claim it."""
 
@@ -38,6 +42,7 @@ class BookedLease:
             owner=self.request.owner,
             share=self.request.share,
             idempotency_key=self.request.idempotency_key,
+            batch=self.batch,
             needs_token=self.needs_token,
             expires_in_s=max(0, self.until_us - now) / 1e6,
             place=self.place,
@@ -108,6 +113,7 @@ class Ledger:
                     needs_token=ticket.needs_token,
                     until_us=now + _GRACE_US,
                     active=False,
+                    batch=ticket.ticket_id,
                     ticket_id=ticket.ticket_id,
                 )
             )
@@ -200,6 +206,8 @@ class Ledger:
                 needs_token=live.needs_token,
                 until_us=until_us,
                 active=True,
+                batch=live.batch,
+                from_report=True,
             )
         )
         return rival

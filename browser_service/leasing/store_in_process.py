@@ -13,11 +13,13 @@ from browser_service.leasing.leases import (
     PlaceReport,
     QueueLimits,
     Sign,
+    Superseded,
     Ticket,
     fresh_lease_ids,
 )
 from browser_service.leasing.ledger import BookedLease, Ledger
 from browser_service.leasing.refusals import abandoned, no_capacity, other_request, queue_full
+from browser_service.leasing.superseded import told_to_nobody, which_answer
 from browser_service.leasing.tokens import LeasePlace
 from browser_service.leasing.wakes import Wakes
 from browser_service.models import LeaseRequest
@@ -31,6 +33,7 @@ class InProcessStore:
     """A `LeaseStore` for one process. `clock` gives monotonic seconds, so that no change of the date ends a lease."""
 
     def __init__(self, clock: Clock, sign: Sign, limits: QueueLimits) -> None:
+        self.on_superseded: Superseded = told_to_nobody
         self._clock = clock
         self._sign = sign
         self._limits = limits
@@ -66,6 +69,7 @@ class InProcessStore:
         self._wakes.forget(ticket.ticket_id)
         for lease in leases:
             self._ledger.claim(lease, now)
+        self._end_all_but(leases, ticket.request.idempotency_key, now)
         return [self._as_grant(lease) for lease in leases]
 
     async def wait(self, ticket: Ticket, timeout_s: float) -> None:
@@ -169,15 +173,25 @@ class InProcessStore:
         return None
 
     def _given(self, ticket: Ticket) -> list[BookedLease]:
-        """The leases of the ticket or of its idempotency key."""
-        own = self._ledger.of_ticket(ticket)
-        if own and len(own) < ticket.count:
+        """The leases of the ticket, or those that answer its idempotency key."""
+        known = self._ledger.of_ticket(ticket)
+        if known and len(known) < ticket.count:
             self._take_back(ticket)  # a place went away with some of them: all or none
-            own = self._ledger.of_ticket(ticket)
-        known = own or self._ledger.with_key(ticket.request.idempotency_key)
-        if known and len(known) != ticket.count:
+            known = self._ledger.of_ticket(ticket)
+        if ticket.request.idempotency_key is not None:
+            known = self._ledger.with_key(ticket.request.idempotency_key)
+        answer = which_answer(known, ticket.count)
+        if known and not answer:
             raise other_request(ticket, len(known))
-        return known
+        return answer
+
+    def _end_all_but(self, kept: list[BookedLease], idempotency_key: str | None, now: int) -> None:
+        superseded = [lease for lease in self._ledger.with_key(idempotency_key) if lease not in kept]
+        for lease in superseded:
+            self._ledger.end(lease)
+        if superseded:
+            self._match(now)
+            self.on_superseded([self._as_grant(lease) for lease in superseded])
 
     def _take_back(self, ticket: Ticket) -> None:
         for lease in self._ledger.of_ticket(ticket):
@@ -202,5 +216,6 @@ class InProcessStore:
             generation=lease.generation,
             token=self._sign(lease.lease_id, where),
             needs_token=lease.needs_token,
+            batch=lease.batch,
             request=lease.request,
         )

@@ -19,11 +19,13 @@ from browser_service.leasing.leases import (
     PlaceReport,
     QueueLimits,
     Sign,
+    Superseded,
     Ticket,
     fresh_lease_ids,
 )
 from browser_service.leasing.redis_scripts import RedisScripts
 from browser_service.leasing.refusals import abandoned, no_capacity, other_request, queue_full
+from browser_service.leasing.superseded import told_to_nobody
 from browser_service.leasing.tokens import LeasePlace
 from browser_service.leasing.wakes import Wakes
 from browser_service.models import LeaseRequest
@@ -38,6 +40,7 @@ class RedisStore:
     """A `LeaseStore` for any number of processes. Every call raises `RegistryDown` while Redis does not answer."""
 
     def __init__(self, scripts: RedisScripts, sign: Sign, limits: QueueLimits) -> None:
+        self.on_superseded: Superseded = told_to_nobody
         self._scripts = scripts
         self._sign = sign
         self._limits = limits
@@ -66,7 +69,10 @@ class RedisStore:
         self._wakes.forget(ticket.ticket_id)
         match outcome:
             case "granted":
-                return [self._as_grant(row) for row in rest[0]]
+                granted, superseded = ([self._as_grant(row) for row in rows] for rows in rest)
+                if superseded:
+                    self.on_superseded(superseded)
+                return granted
             case "void":
                 raise abandoned()
             case "mismatch":
@@ -126,7 +132,8 @@ class RedisStore:
             generation=held.generation,
             token=self._sign(held.lease_id, LeasePlace(held.place, held.slot, held.generation)),
             needs_token=held.needs_token,
-            request=LeaseRequest.model_validate_json(row[10]) if row[10] else request,
+            batch=held.batch,
+            request=LeaseRequest.model_validate_json(row[11]) if row[11] else request,
         )
 
 
@@ -143,7 +150,7 @@ def _as_args(ticket: Ticket) -> tuple[str, ...]:
 
 
 def _as_held(row: Row) -> HeldLease:
-    lease_id, place, slot, generation, owner, share, key, needs_token, active, left_us = row[:10]
+    lease_id, place, slot, generation, owner, share, key, needs_token, active, left_us, batch = row[:11]
     return HeldLease(
         lease_id=lease_id,
         slot=int(slot),
@@ -151,6 +158,7 @@ def _as_held(row: Row) -> HeldLease:
         owner=owner,
         share=share,
         idempotency_key=key or None,
+        batch=batch,
         needs_token=needs_token == "1",
         expires_in_s=int(left_us) / 1e6,
         place=place,

@@ -83,6 +83,7 @@ class Session:
             owner=request.owner,
             share=request.share,
             idempotency_key=request.idempotency_key,
+            batch=self.grant.batch,
             needs_token=self.grant.needs_token,
             expires_in_s=self.expires_in_s(now),
         )

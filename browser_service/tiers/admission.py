@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from browser_service.background import Background
+from browser_service.egress.policy import check_hosts
 from browser_service.errors import BrowserServiceError, ClientGone, Draining, NoCapacity, RegistryDown, Unreachable
 from browser_service.events import Events
 from browser_service.leasing.leases import GLANCE_S, RETRY_AFTER_S, Grant, Ticket
@@ -47,7 +48,8 @@ class Admission:
     async def lease(self, request: LeaseRequest, *, needs_token: bool = True, is_gone: IsGone | None = None) -> Lease:
         """A browser of one's own, after waiting in line. `is_gone` tells whether the client still waits for it.
 
-        Raises `NoCapacity`, `RateLimited`, `RegistryDown`, `Draining`, and what kept every place from opening a browser.
+        Raises `BadRequest` before it stands in line, `NoCapacity`, `RateLimited`, `RegistryDown`, `Draining`, and what kept
+        every place from opening a browser.
         """
         return (await self._leases(request, 1, needs_token=needs_token, is_gone=is_gone))[0]
 
@@ -62,6 +64,7 @@ class Admission:
     async def _leases(
         self, request: LeaseRequest, count: int, *, needs_token: bool, is_gone: IsGone | None
     ) -> list[Lease]:
+        check_hosts(request)
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + request.wait_s
         with self._counted(request.idempotency_key) as askers:

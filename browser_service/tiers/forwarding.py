@@ -32,6 +32,7 @@ from browser_service.tiers.overview import Overview
 OF_THE_CONNECTION = frozenset(
     {b"connection", b"keep-alive", b"transfer-encoding", b"te", b"upgrade", b"trailer", b"host", b"content-length"}
 )
+TOKEN_HEADER = b"x-lease-token"
 CONNECT_S = 2.0
 LONGEST_DEADLINE_S = 120.0
 TRANSFER_S = 10.0
@@ -83,7 +84,7 @@ class Forwarding:
             deadline_s = self._deadline_s if call.deadline_s is None else call.deadline_s + TRANSFER_S
             await self._pass_on(place, scope, body, deadline_s, send)
         except BrowserServiceError as error:
-            await answer(error, send)
+            await answer(error, send, scope["path"])
 
     async def _place(self, call: Call) -> str:
         """The address of the lease's instance. Raises `LeaseNotFound`, `LeaseMismatch`, `UnknownNode`."""
@@ -119,7 +120,10 @@ class Forwarding:
             return await self._http.send(request, stream=True)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             if self._overview.knows(place):
-                raise Unreachable(f"the instance at {place} can't be reached right now; try again") from error
+                # Old clients take a picture again when they read the word "Connection", and give up otherwise.
+                raise Unreachable(
+                    f"Connection to the instance at {place} failed; it is still known, try again"
+                ) from error
             raise _lost(f"the instance at {place} is gone and its leases with it") from error
         except httpx.TimeoutException as error:
             raise DeadlineExceeded(f"the instance at {place} gave no answer within {deadline_s:g} s") from error
@@ -147,7 +151,7 @@ def _parts(path: str) -> list[str]:
 
 
 def _call(scope: Message, body: bytes) -> Call | None:
-    """Who calls about which lease, from the body, the query or the path; None if no lease is named."""
+    """Who calls about which lease, from the body, the query, the path or the header; None if no lease is named."""
     said: dict[str, Any] = {
         name: values[-1] for name, values in parse_qs(scope["query_string"].decode("latin-1")).items()
     }
@@ -158,7 +162,8 @@ def _call(scope: Message, body: bytes) -> Call | None:
         instance_id = found.group(1)
     if instance_id is None:
         return None
-    token, node, deadline_s = said.get("token"), said.get("node"), said.get("deadline_s")
+    by_header = next((value.decode("latin-1") for name, value in scope["headers"] if name == TOKEN_HEADER), None)
+    token, node, deadline_s = said.get("token") or by_header, said.get("node"), said.get("deadline_s")
     if not isinstance(instance_id, str) or not isinstance(token, str | None) or not isinstance(node, str | None):
         raise BadRequest("instance_id, token and node must be strings")
     has_deadline = isinstance(deadline_s, int | float) and 0 < deadline_s <= LONGEST_DEADLINE_S

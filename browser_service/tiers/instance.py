@@ -16,7 +16,7 @@ from browser_service.api import omniboxes as compat
 from browser_service.api import ops as ops_api
 from browser_service.api import session as session_api
 from browser_service.api import tier as tier_api
-from browser_service.api.gate import PROBLEM_TYPE, Gate, problem_bytes
+from browser_service.api.gate import Gate, refusal
 from browser_service.errors import BadRequest, BrowserServiceError, Unreachable
 from browser_service.events import Events
 from browser_service.models import Problem
@@ -80,10 +80,11 @@ async def running_instance(settings: Settings) -> AsyncGenerator[Service, None]:
             await node.send([sessions.report().model_copy(update={"healthy": False, "live": [], "ttl_s": 0})])
 
 
-async def _broken(_: Request, error: Any) -> Response:
-    """A `BrowserServiceError` as application/problem+json."""
+async def _broken(request: Request, error: Any) -> Response:
+    """A `BrowserServiceError` as the answer to a request."""
     headers = {"retry-after": str(max(1, round(error.retry_after_s)))} if error.retry_after_s else None
-    return Response(problem_bytes(error.problem()), error.status, headers, media_type=PROBLEM_TYPE.decode())
+    body, media_type = refusal(error, request.url.path)
+    return Response(body, error.status, headers, media_type=media_type.decode())
 
 
 async def _invalid(request: Request, error: Any) -> Response:

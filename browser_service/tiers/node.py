@@ -32,7 +32,10 @@ GLANCE_S = 1.0
 
 
 class Node:
-    """What a node knows of its instances. `learn` takes their reports, `ended` the news of the supervisor."""
+    """What a node knows of its instances. `learn` takes their reports, `ended` the news of the supervisor.
+
+    Whether they take new leases is remembered here: an instance that is started again comes back as the others are.
+    """
 
     def __init__(self, settings: Settings, slots: dict[str, int], overview: Overview) -> None:
         """`slots`: how many each instance has, by address."""
@@ -40,6 +43,9 @@ class Node:
         self._slots = slots
         self._overview = overview
         self._heard = dict.fromkeys(slots, time.monotonic())
+        self._draining = False
+        self._one_order = asyncio.Lock()
+        """So that no order to drain is overtaken by the one that ends it."""
         self._pending = Pending()
         self._upstream: Reporter | None = None
         self._background = Background(BrowserServiceError)
@@ -53,10 +59,30 @@ class Node:
         """Takes what instances say they hold."""
         for report in reports:
             self._heard[report.place] = time.monotonic()
+        reports = [self._as_ordered(report) for report in reports]
         await self._overview.learn(reports)
         if self._upstream:
             self._pending.add(reports)
             self._upstream.hurry()
+
+    async def set_draining(self, node: str, draining: bool) -> None:
+        """Whether the instances take no new leases, those included that are not there at the moment. Raises `Unreachable`."""
+        async with self._one_order:
+            self._draining = draining
+            reporting = [held.place for held in await self._overview.store.places()]
+            await asyncio.gather(*(self._overview.place_at(place).set_draining(draining) for place in reporting))
+
+    def _as_ordered(self, report: PlaceReport) -> PlaceReport:
+        """The report of an instance that was started again says that it drains before it knows."""
+        if report.draining or not self._draining or not report.ttl_s:
+            return report
+        self._background.start(self._drain_too(report.place))
+        return report.model_copy(update={"draining": True})
+
+    async def _drain_too(self, place: str) -> None:
+        async with self._one_order:
+            if self._draining:
+                await self._overview.place_at(place).set_draining(True)
 
     def ended(self, program: Program) -> None:
         """An instance is gone, and every lease that it had: says so at once in its place."""
@@ -98,6 +124,7 @@ async def running_node(
         store = store_in_memory(settings, key)
         overview = await stack.enter_async_context(Overview(settings, store, lambda url: Remote(url, http), events))
         node = Node(settings, places, overview)
+        overview.drain_node = node.set_draining
         if settings.master_url:
             await stack.enter_async_context(node.reports_to(Upstream(settings.master_url.split(","), http)))
         stack.push_async_callback(node.stop)

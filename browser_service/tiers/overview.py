@@ -5,13 +5,13 @@ A master and a node alone have an `Admission` beside it; a node behind a master 
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
 from browser_service.background import Background
 from browser_service.errors import BrowserServiceError, LeaseNotFound, RegistryDown, UnknownNode
 from browser_service.events import Events
-from browser_service.leasing.leases import HeldLease, HeldPlace, LeaseStore, PlaceReport
+from browser_service.leasing.leases import Grant, HeldLease, HeldPlace, LeaseStore, PlaceReport
 from browser_service.models import NodeStatus, PoolStatus, SessionStatus
 from browser_service.models.tiers import PlaceStatus
 from browser_service.session.sessions import lease_id_of
@@ -19,6 +19,8 @@ from browser_service.settings import Settings
 from browser_service.tiers.places import Place
 
 log = logging.getLogger(__name__)
+
+DrainNode = Callable[[str, bool], Awaitable[None]]
 
 
 class Overview:
@@ -37,11 +39,15 @@ class Overview:
         know of leases that the store has forgotten.
         """
         self.store = store
+        self.store.on_superseded = self._end_superseded
         self.place_at = place_at
         self.draining = False
         """Whether this front gives out nothing."""
+        self.drain_node: DrainNode = lambda node, draining: self.place_at(node).set_draining(draining)
+        """Tells a node that its places take no new leases, or that they do again. A node sets this to itself."""
         self.opens_at = 0.0
         """When the first slot may be given out, in seconds of the event loop."""
+        self._url = settings.url
         self._opens_after_s = opens_after_s
         self._reap_interval_s = settings.reap_interval_s
         self._events = events
@@ -122,11 +128,14 @@ class Overview:
         await self.store.end(held.lease_id)
 
     async def drain(self, node: str | None = None) -> None:
-        """No new leases: from this front, or from the places of one node. Those that run go on. Raises `UnknownNode`."""
+        """No new leases: from this front, or from the places of one node. Those that run go on.
+
+        Raises `UnknownNode`, `Unreachable`.
+        """
         await self._set_draining(node, True)
 
     async def undrain(self, node: str | None = None) -> None:
-        """New leases again. Raises `UnknownNode`."""
+        """New leases again. Raises `UnknownNode`, `Unreachable`."""
         await self._set_draining(node, False)
 
     @property
@@ -162,10 +171,9 @@ class Overview:
             self.draining = draining
             return
         await self._refresh()
-        places = [held.place for held in self._places.values() if held.node == node]
-        if not places:
+        if node != self._url and all(held.node != node for held in self._places.values()):
             raise UnknownNode(f"Node {node[:200]} is not found")
-        await asyncio.gather(*(self.place_at(place).set_draining(draining) for place in places))
+        await self.drain_node(node, draining)
 
     async def _reap_for_ever(self) -> None:
         while True:
@@ -176,6 +184,12 @@ class Overview:
             except RegistryDown as error:
                 log.warning("the store of leases is down, running sessions go on: %s", error.detail)
             await asyncio.sleep(self._reap_interval_s)
+
+    def _end_superseded(self, grants: Sequence[Grant]) -> None:
+        """Leases whose key is answered with others. Should a place not hear of it, it reports them and they are ended again."""
+        for grant in grants:
+            log.warning("lease %s of %s is ended: its key has another one", grant.lease_id, grant.place)
+            self._background.start(self.place_at(grant.place).end(grant.lease_id))
 
     def _give_up(self, lease: HeldLease) -> None:
         """A lease that was never taken up, or whose place is silent. Should its browser live, its place brings it back."""
@@ -190,7 +204,8 @@ def _node(name: str, places: Mapping[HeldPlace, PlaceStatus]) -> NodeStatus:
         hash=name,
         healthy=any(place.healthy for place in places),
         capacity=sum(place.capacity for place in places),
-        available=sum(max(0, place.capacity - len(answer.sessions)) for place, answer in places.items()),
+        # A place that does not answer says of no browser: who knows how many of its slots are free.
+        available=sum(max(0, place.capacity - len(told.sessions)) for place, told in places.items() if told.browser),
         instances=[session.instance_id for session in sessions],
         sessions=sessions,
         draining=all(place.draining for place in places),

@@ -17,9 +17,7 @@ from browser_service.chromium.fleet import Fleet
 from browser_service.errors import BadRequest
 from browser_service.events import Events
 from browser_service.leasing.leases import LeaseStore, PlaceReport, QueueLimits
-from browser_service.leasing.redis_scripts import RedisScripts
 from browser_service.leasing.store_in_process import InProcessStore
-from browser_service.leasing.store_redis import RedisStore
 from browser_service.leasing.tokens import TierKey
 from browser_service.metrics import Metrics
 from browser_service.models import PoolStatus, SessionStatus
@@ -125,6 +123,10 @@ def store_in_memory(settings: Settings, key: TierKey) -> LeaseStore:
 
 def store_in_redis(settings: Settings, key: TierKey) -> LeaseStore:
     """The ledger of leases that several masters share. Raises `SettingsError`."""
+    # Here, for only a master with Redis needs its client, and every other start would wait for it.
+    from browser_service.leasing.redis_scripts import RedisScripts
+    from browser_service.leasing.store_redis import RedisStore
+
     assert settings.redis_url is not None
     try:
         scripts = RedisScripts(

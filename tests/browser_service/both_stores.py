@@ -72,6 +72,7 @@ class BothStores:
         self.asked: list[Asked] = []
         self._names: dict[str, Name] = {}
         self._ids: dict[Name, tuple[str, ...]] = {}
+        self._superseded: list[list[Given]] = [[], []]
 
     def enqueue(self, request: LeaseRequest, count: int) -> Asked | Refusal:
         first, second = self._on_both(lambda store, _: store.enqueue(request, count=count))
@@ -87,6 +88,7 @@ class BothStores:
 
     def claim(self, asked: Asked) -> list[Given] | Refusal | None:
         async def claim(store: LeaseStore, index: int) -> list[Given] | None:
+            store.on_superseded = lambda ended: self._superseded[index].extend(self._given(ended))
             grants = await store.claim(asked.tickets[index])
             return None if grants is None else self._given(grants)
 
@@ -94,6 +96,13 @@ class BothStores:
 
     def cancel(self, asked: Asked) -> None:
         self._same(lambda store, index: store.cancel(asked.tickets[index]))
+
+    def superseded(self) -> list[Given]:
+        """What claims have ended since the last time."""
+        first, second = (sorted(given) for given in self._superseded)
+        assert first == second, f"in process: {first}, in Redis: {second}"
+        self._superseded = [[], []]
+        return first
 
     def find(self, key: str) -> list[Given]:
         async def find(store: LeaseStore, index: int) -> list[Given]:
@@ -117,6 +126,7 @@ class BothStores:
                 generation=given.generation,
                 share=given.share,
                 idempotency_key=given.key,
+                batch=self._ids[Name(given.name.ticket, 0)][index],
                 expires_in_s=60,
             )
 

@@ -34,6 +34,16 @@ def test_a_busy_port_is_one_sentence() -> None:
     assert f"127.0.0.1:{port}" in sentence and "another --port" in sentence
 
 
+def test_a_start_waits_for_no_library_that_it_does_not_use() -> None:
+    """Each of these took part of the time until the first browser."""
+    loaded = "import sys, browser_service.cli; print(*{name.partition('.')[0] for name in sys.modules})"
+    names = subprocess.run(
+        [sys.executable, "-c", loaded], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+    assert "playwright" in names.split()
+    assert not {"redis", "opentelemetry", "torch", "numpy"} & set(names.split())
+
+
 def test_too_few_slots() -> None:
     assert "slots" in one_sentence(run("up", "--slots", "0", "--port", str(free_port())))
 

@@ -46,6 +46,21 @@ def step(lease: dict[str, str], step_id: int, **action: object) -> dict[str, obj
     }
 
 
+def test_hosts_that_are_none_are_refused_before_anybody_waits(http: httpx.Client, service: Settings) -> None:
+    held = [http.post("/get", json={"viewport": SIZE}).raise_for_status().json() for _ in range(service.slots)]
+    try:
+        for path, body in (
+            ("/get", {"sites": ["shop..test"], "wait_s": 60}),
+            ("/batch_get", {"count": 2, "lease": {"blocked_hosts": ["a b"], "wait_s": 60}}),
+            ("/batch_get", {"count": 2, "lease": {"blocked_hosts": ["ads.test:80"], "wait_s": 60}}),
+        ):
+            refused = problem(http.post(path, json=body))
+            assert (refused.status, refused.code, refused.fault) == (422, "BAD_REQUEST", "client")
+    finally:
+        for one in held:
+            http.post("/release", json={"instance_id": one["instance_id"], "token": one["token"]}).raise_for_status()
+
+
 def test_a_repeated_step_returns_its_reply_and_never_acts_twice(
     http: httpx.Client, lease: dict[str, str], site: Site
 ) -> None:

@@ -19,7 +19,7 @@ from browser_service.egress.dial import Resolve
 from browser_service.egress.egress import Egress
 from browser_service.errors import BadRequest, EgressFailed
 from browser_service.events import Events
-from browser_service.models import ClickCoords, LeaseRequest, Observe, ObserveRequest, VisitPage
+from browser_service.models import ClickCoords, LeaseRequest, Observe, ObserveRequest, OpenTab, VisitPage
 from browser_service.session.browser import LeasedBrowser
 from browser_service.settings import Settings, read_settings
 from browser_service.tiers.workdir import work_folder
@@ -59,6 +59,42 @@ async def test_an_address_that_is_not_for_the_lease_is_blocked_with_the_reason(b
         assert word in reply.error.message
         reply = await browser.step(VisitPage(url=site.page("fine", "ok")), QUICK)
         assert reply.error is None and reply.observation.title == "fine", "the session goes on"
+
+
+@pytest.mark.parametrize("kind", [VisitPage, OpenTab])
+async def test_a_new_tab_goes_nowhere_that_a_visit_does_not(
+    browser: Browser, site: Site, kind: type[VisitPage | OpenTab]
+) -> None:
+    """Every way to give an address has the same gate in front of the browser, and the same proxy behind it."""
+    await browser.step(VisitPage(url=site.page("before", "here")), QUICK)
+    for url in (
+        "file:///etc/passwd",
+        " file:///etc/passwd",
+        "FILE:/etc/passwd",
+        "view-source:file:///etc/passwd",
+        "javascript:document.title='ran'",
+        "java\nscript:document.title='ran'",
+        "data:text/html,x",
+        "blob:http://127.0.0.1/x",
+        "chrome://version",
+        "chrome-untrusted://x",
+        "devtools://devtools/x",
+        "about:srcdoc",
+        "ftp://127.0.0.1/",
+        "ws://127.0.0.1/",
+        "http://",
+        "//127.0.0.1/",
+        "etc/passwd",
+        "http://[::1",
+    ):
+        reply = await browser.step(kind(url=url), QUICK)
+        assert reply.error is not None and (reply.error.code, reply.error.fault) == ("NAV_BLOCKED", "policy"), url
+        assert [(tab.title, tab.active) for tab in reply.observation.tabs] == [("before", True)], url
+    reply = await browser.step(kind(url=f"http://127.0.0.1:{free_port()}/"), QUICK)
+    assert (
+        reply.error is not None and reply.error.code == "NAV_BLOCKED" and "no site of this lease" in reply.error.message
+    )
+    assert (await browser.step(kind(url=site.page("fine", "ok")), QUICK)).observation.title == "fine"
 
 
 async def test_a_click_that_leads_to_a_blocked_address_says_so_once(browser: Browser, site: Site) -> None:

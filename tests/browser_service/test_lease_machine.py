@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import pytest
 from both_stores import Asked, BothStores, Given, Name
+from hypothesis import event
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
@@ -98,8 +99,8 @@ class Leases(RuleBasedStateMachine):
                 self.in_line.append(asked)
 
     @precondition(lambda self: self.in_line)
-    @rule(backwards=st.booleans(), at_most=st.integers(1, 8), admitted=st.booleans())
-    def claim(self, backwards: bool, at_most: int, admitted: bool) -> None:
+    @rule(backwards=st.booleans(), at_most=st.integers(1, 8), admitted=st.booleans(), told=st.booleans())
+    def claim(self, backwards: bool, at_most: int, admitted: bool, told: bool) -> None:
         asking = self.in_line[::-1] if backwards else self.in_line[:]
         for asked in asking[:at_most]:
             outcome = self.stores.claim(asked)
@@ -108,10 +109,25 @@ class Leases(RuleBasedStateMachine):
             self.in_line.remove(asked)
             if isinstance(outcome, list):
                 assert len(outcome) == asked.count, "half a batch was given"
-                self.granted += outcome
+                self.granted += [given for given in outcome if given not in self.granted]
+                self.nothing_else_has_the_key_of(asked, outcome, told=told)
         if admitted:
             self.admit_all()
             self.report_all()
+
+    def nothing_else_has_the_key_of(self, asked: Asked, outcome: list[Given], *, told: bool) -> None:
+        """Leases of one key that came from several tickets are down to one answer; `told`: their places ended them."""
+        superseded = self.stores.superseded()
+        if (key := asked.request.idempotency_key) is None:
+            assert not superseded
+            return
+        assert sorted(self.stores.find(key)) == sorted(outcome)
+        assert not {given.name for given in superseded} & {given.name for given in outcome}
+        self.granted = [given for given in self.granted if given not in superseded]
+        for given in superseded:
+            event("superseded")
+            if told:
+                self.places[given.place].live.pop(given.name, None)
 
     @rule()
     def admit_all(self) -> None:
@@ -149,6 +165,21 @@ class Leases(RuleBasedStateMachine):
     @rule(late=consumes(late_reports))
     def deliver_a_late_report(self, late: Said) -> None:
         self.stores.report(*late)
+
+    @rule(address=ADDRESSES)
+    def distrust(self, address: str) -> None:
+        """The place did not answer and is thought gone; its leases are forgotten, until it reports them again."""
+        self.stores.report(PlaceReport(place=address, node="http://node", capacity=0, healthy=False, ttl_s=0), [], [])
+
+    @rule(key=st.sampled_from(["k", "l"]), count=st.sampled_from([1, 1, 2]), told=st.booleans())
+    def answer_a_key_twice(self, key: str, count: int, told: bool) -> None:
+        """The place of a lease is thought gone while its key is asked for again, and comes back."""
+        for is_thought_gone in (True, False, False):
+            self.ask([("", count, 20, key)])
+            if self.in_line:
+                self.claim(backwards=True, at_most=1, admitted=True, told=told)
+            for given in self.stores.find(key) if is_thought_gone else []:
+                self.distrust(given.place)
 
     @rule(address=ADDRESSES)
     def crash(self, address: str) -> None:

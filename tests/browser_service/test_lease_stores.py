@@ -9,7 +9,15 @@ from real_redis import RealRedis, running_redis
 from turned_stores import KEY, APlace, Turned, TurnedRedis, lease, turned, wanted
 
 from browser_service.errors import LeaseMismatch, NoCapacity, RateLimited
-from browser_service.leasing.leases import CLAIM_GRACE_S, TICKET_SILENCE_S, LeaseStore, LiveLease, QueueLimits, Ticket
+from browser_service.leasing.leases import (
+    CLAIM_GRACE_S,
+    TICKET_SILENCE_S,
+    Grant,
+    LeaseStore,
+    LiveLease,
+    QueueLimits,
+    Ticket,
+)
 from browser_service.leasing.store_in_process import InProcessStore
 from browser_service.leasing.store_redis import RedisStore
 from browser_service.leasing.tokens import LeasePlace
@@ -254,6 +262,71 @@ async def test_the_same_idempotency_key_gets_the_same_leases(store: LeaseStore) 
     with pytest.raises(LeaseMismatch, match="1 live leases"):
         await lease(store, wanted(key="k"), count=2)
     assert await store.find("other") == []
+
+
+async def two_answers(store: LeaseStore, count: int = 1) -> tuple[APlace, APlace, list[Grant], list[Grant]]:
+    """The key "k" has an answer at each of two places: the first was forgotten while its place was silent."""
+    first, second = await open_place(store, 3, "http://a"), APlace(store, 3, "http://b", ttl_s=LONG)
+    earlier = await lease(store, wanted(key="k"), count=count)
+    await first.admit(*earlier)
+    first.ttl_s = 0
+    await first.report()
+    await second.report()
+    later = await lease(store, wanted(key="k"), count=count)
+    first.ttl_s = LONG
+    await first.report()
+    assert {held.lease_id for held in await store.leases()} == {grant.lease_id for grant in (*earlier, *later)}
+    return first, second, earlier, later
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_of_two_answers_to_one_key_the_one_given_last_is_kept(store: LeaseStore, count: int) -> None:
+    ended = list[Grant]()
+    store.on_superseded = ended.extend
+    first, second, earlier, later = await two_answers(store, count)
+    await second.admit(*later)
+    with pytest.raises(LeaseMismatch):
+        await lease(store, wanted(key="k"), count=3)
+    assert ended == [], "a request of another size ends nothing"
+    assert await lease(store, wanted(key="k"), count=count) == later
+    assert {grant.lease_id for grant in ended} == {grant.lease_id for grant in earlier}
+    assert {grant.place for grant in ended} == {first.address}, "the place is told which of its leases are over"
+    assert {held.lease_id for held in await store.leases()} == {grant.lease_id for grant in later}
+    await first.report()  # it had not been told yet: the next request ends them again
+    assert await lease(store, wanted(key="k"), count=count) == later
+    assert len(ended) == 2 * count
+
+
+async def test_of_two_reported_answers_to_one_key_the_one_used_last_is_kept(clocked: Turned, store: LeaseStore) -> None:
+    first, second, earlier, later = await two_answers(store)
+    await second.admit(*later)
+    clocked.forget()
+    ended = list[Grant]()
+    clocked.store.on_superseded = ended.extend
+    for place, left_s in ((second, 20), (first, 50)):
+        place.store = clocked.store
+        for lease_id, live in place.live.items():
+            place.live[lease_id] = live.model_copy(update={"expires_in_s": left_s})
+        await place.report()
+    [kept] = await lease(clocked.store, wanted(key="k"))
+    assert [kept.lease_id] == [grant.lease_id for grant in earlier]
+    assert [grant.lease_id for grant in ended] == [grant.lease_id for grant in later]
+
+
+async def test_a_live_answer_is_kept_before_a_grant_that_nobody_was_told_of(store: LeaseStore) -> None:
+    first, second = await open_place(store, 1, "http://a"), APlace(store, 1, "http://b", ttl_s=LONG)
+    [live] = await lease(store, wanted(key="k"))
+    await first.admit(live)
+    first.ttl_s = 0
+    await first.report()
+    await second.report()
+    ticket = await store.enqueue(wanted(key="k"))
+    assert [held.lease_id for held in await store.leases()] == [ticket.ticket_id]
+    first.ttl_s = LONG
+    await first.report()
+    [kept] = await store.claim(ticket) or []
+    assert kept.lease_id == live.lease_id
+    assert [held.lease_id for held in await store.leases()] == [live.lease_id]
 
 
 async def test_two_requests_with_one_key_wait_for_one_lease(store: LeaseStore) -> None:

@@ -140,6 +140,19 @@ def test_who_went_away_while_waiting_gets_no_slot(http: httpx.Client, deployment
     assert next_one
 
 
+@pytest.mark.parametrize("wrong", [{"sites": ["a..b"]}, {"sites": ["shop.test:99999"]}, {"blocked_hosts": ["[::1"]}])
+def test_hosts_that_are_none_are_refused_before_anybody_waits(http: httpx.Client, wrong: dict[str, Any]) -> None:
+    held = [lease(http) for _ in range(4)]
+    for path, body in (
+        ("/get", {**wrong, "wait_s": 60}),
+        ("/batch_get", {"count": 2, "lease": {**wrong, "wait_s": 60}}),
+    ):
+        refused = problem(http.post(path, json=body, timeout=30))
+        assert (refused.status, refused.code, refused.fault, refused.retryable) == (422, "BAD_REQUEST", "client", False)
+        assert "sites or blocked_hosts" in refused.detail
+    assert {each["instance_id"] for each in http.get("/sessions").json()["sessions"]} == {e.instance_id for e in held}
+
+
 def test_a_full_queue_and_a_wait_in_vain_say_when_to_come_back(http: httpx.Client, deployment: Deployment) -> None:
     for _ in range(4):
         lease(http)
@@ -171,6 +184,7 @@ def test_a_drained_node_empties_and_the_other_goes_on(http: httpx.Client, deploy
     http.post("/undrain", params={"node": first}).raise_for_status()
     assert lease(http, wait_s=5).node == first
     assert problem(http.post("/drain", params={"node": "http://elsewhere"})).status == 400
+    assert problem(httpx.post(f"{first}/tier/drain")).status == 401
 
     http.post("/drain").raise_for_status()
     refused = http.post("/get", json={"wait_s": 5})

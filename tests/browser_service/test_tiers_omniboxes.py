@@ -1,14 +1,26 @@
 """Clients of the old wire format through the master: paths, keys, statuses and sentences as they know them."""
 
+import asyncio
 import json
+import time
 from collections.abc import Generator
 from io import BytesIO
 
 import httpx
 import pytest
 from PIL import Image
-from real_service import Site
+from real_service import Site, free_port
 from real_tiers import Deployment
+from starlette.applications import Starlette
+
+from browser_service.events import Events
+from browser_service.leasing.leases import PlaceReport, QueueLimits
+from browser_service.leasing.store_in_process import InProcessStore
+from browser_service.leasing.tokens import TierKey
+from browser_service.settings import Settings
+from browser_service.tiers.forwarding import Forwarding
+from browser_service.tiers.overview import Overview
+from browser_service.tiers.places import Remote, keep_alive_client
 
 pytestmark = pytest.mark.browser
 
@@ -75,6 +87,64 @@ def test_what_is_refused_has_the_old_statuses_and_sentences(http: httpx.Client) 
     assert missing.status_code == 400 and missing.json()["status"] == "error"
     assert http.post("/execute", json={"back": {}}).status_code == 422
     assert http.post("/execute", content=b"{", headers={"content-type": "application/json"}).status_code == 422
+
+
+def test_whatever_fails_at_execute_says_so_in_the_old_words(http: httpx.Client, deployment: Deployment) -> None:
+    """An old client reads the status, and shows the message: both come first, as OmniBoxes writes them."""
+    instance = http.post("/get").json()
+    port = instance["instance_id"].rpartition(":")[2]
+    other = http.post("/get", json={}).json()
+    failed = b'{"status":"error","message":"Failed to execute command: '
+    for body, status, words in (
+        ({"dance": {}}, 422, b"Unsupported command: dance; known are back, "),
+        ({}, 422, b"Unsupported command: none; known are "),
+        ({"back": {}, "reload": {}}, 422, b"Only one command per request is supported, found back, reload"),
+        ({"click_id": {"id": 42}}, 400, b"Element with identifier 42 not found or not visible: "),
+        ({"click_coords": {"x": "left", "y": 1}}, 422, b"click_coords.click_coords.x: "),
+        ({"visit_page": {"url": "file:///etc/passwd"}}, 400, b"'file:///etc/passwd' can't be visited: "),
+        ({"back": {}, "node": "somewhere"}, 400, b"Node somewhere is not found"),
+        ({"back": {}, "instance_id": f"nobody:{port}"}, 404, b"instance not found: "),
+        (
+            {"back": {}, "instance_id": other["instance_id"], "node": other["node"]},
+            409,
+            b"the token is not that of lease",
+        ),
+        ({"back": {}, "instance_id": 7}, 422, b"instance_id, token and node must be strings"),
+    ):
+        answer = http.post("/execute", json={**instance, **body})
+        assert answer.status_code == status, answer.text
+        assert answer.content.startswith(failed + words), answer.text
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.json().keys() >= {"detail", "code", "fault"}
+    broken = http.post("/execute", content=b"{", headers={"content-type": "application/json"})
+    assert broken.status_code == 422 and broken.content.startswith(failed + b"the body is no JSON: ")
+    http.post("/reset", params=instance).raise_for_status()
+    over = http.post("/execute", json={"back": {}, **instance})
+    assert over.status_code == 404 and over.content.startswith(failed + b"instance not found: ")
+    assert over.json()["session_state"] == "lost"
+
+
+async def test_an_instance_out_of_reach_is_asked_again_by_old_clients() -> None:
+    """They take a picture again if the answer has the word Connection in it, and drop the task if not."""
+    port, key = free_port(), TierKey.random()
+    report = PlaceReport(place=f"http://127.0.0.1:{port}", node="http://127.0.0.1:1", capacity=1, ttl_s=600)
+    store = InProcessStore(time.monotonic, key.sign, QueueLimits())
+    async with (
+        keep_alive_client() as http,
+        Overview(Settings(), store, lambda url: Remote(url, http), Events()) as overview,
+    ):
+        front = Forwarding(Starlette(), overview=overview, key=key, http=http, paths=["/screenshot"], deadline_s=20)
+        transport = httpx.ASGITransport(front)
+        async with httpx.AsyncClient(transport=transport, base_url="http://front") as client:
+            await overview.learn([report])
+            wanted = {"instance_id": f"somebody:{port}"}
+            away = gone = await client.get("/screenshot", params=wanted)
+            await overview.learn([report.model_copy(update={"ttl_s": 0, "healthy": False})])
+            async with asyncio.timeout(60):
+                while gone.status_code != 404:
+                    gone = await client.get("/screenshot", params=wanted)
+    assert away.status_code == 503 and "Connection" in away.text and away.json()["retryable"]
+    assert "Connection" not in gone.text and "instance not found" in gone.text
 
 
 def test_an_old_client_without_capacity_waits_and_then_hears_the_sentence(deployment: Deployment) -> None:

@@ -135,6 +135,7 @@ class APlace:
                 owner=grant.request.owner,
                 share=grant.request.share,
                 idempotency_key=grant.request.idempotency_key,
+                batch=grant.batch,
                 needs_token=grant.needs_token,
                 expires_in_s=grant.request.ttl_s,
             )

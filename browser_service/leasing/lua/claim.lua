@@ -1,18 +1,59 @@
 -- ARGV 3..: ids, share, key, owner, needs_token, request, since, when to give up.
--- Answers 'granted' with the leases, 'waiting', 'void', 'mismatch' with the number of leases that its key has, or
+-- Answers 'granted' with the leases and those of their key that were ended, 'waiting', 'void', 'mismatch' with the number of leases that its key has, or
 -- 'no_capacity' with the slots of all open places.
 
 local ids = each_word(ARGV[3])
 local key = ARGV[5]
 
-local function given()
+local function known_leases()
   local own = leases_of_ticket(ids)
   if #own > 0 and #own < #ids then
     -- A place went away with some of them: all or none.
     changed = take_back(ids) or changed
     own = leases_of_ticket(ids)
   end
-  return #own > 0 and own or leases_with_key(key)
+  return key == '' and own or leases_with_key(key)
+end
+
+-- What `superseded.py` explains: larger for the lease that is rather kept.
+local function standing(id)
+  local f = redis.call('HMGET', name('lease', id), 'ticket', 'request', 'until', 'place', 'slot')
+  local told = f[1] ~= '' and 0 or f[2] == '' and 1 or 2
+  return { told, tonumber(f[3]), f[4], tonumber(f[5]) }
+end
+
+local function is_rather_kept(a, b)
+  for i, part in ipairs(a) do
+    if part ~= b[i] then
+      return part > b[i]
+    end
+  end
+  return false
+end
+
+-- Of the leases of one key all of one batch, as many as were asked for, and the rest. Nil: no batch is of that size.
+local function which_answer(known)
+  local batches, kept, best = {}, nil, nil
+  for _, id in ipairs(known) do
+    local batch = redis.call('HGET', name('lease', id), 'batch')
+    batches[batch] = batches[batch] or {}
+    table.insert(batches[batch], id)
+  end
+  for batch, members in pairs(batches) do
+    for _, id in ipairs(#members == #ids and members or {}) do
+      local this = standing(id)
+      if not best or is_rather_kept(this, best) then
+        kept, best = batch, this
+      end
+    end
+  end
+  local rest = {}
+  for batch, members in pairs(batches) do
+    for _, id in ipairs(batch ~= kept and members or {}) do
+      rest[#rest + 1] = id
+    end
+  end
+  return kept and batches[kept], rest
 end
 
 local function leave_for_good()
@@ -23,19 +64,24 @@ local function leave_for_good()
   end
 end
 
-local function answer_given(found)
-  if #found ~= #ids then
+local function answer_known(known)
+  local kept, rest = which_answer(known)
+  if not kept then
     leave_for_good()
-    return { 'mismatch', #found }
+    return { 'mismatch', #known }
   end
   local was_in_line = leave(ids[1])
-  for _, id in ipairs(found) do
+  for _, id in ipairs(kept) do
     claim_lease(id)
   end
-  if changed or was_in_line then
+  local superseded = rows(rest)
+  for _, id in ipairs(rest) do
+    end_lease(id)
+  end
+  if changed or was_in_line or #rest > 0 then
     match()
   end
-  return { 'granted', rows(found) }
+  return { 'granted', rows(kept), superseded }
 end
 
 if tonumber(redis.call('GET', name('void', ids[1])) or 0) > now then
@@ -43,9 +89,9 @@ if tonumber(redis.call('GET', name('void', ids[1])) or 0) > now then
   return { 'void' }
 end
 
-local found = given()
-if #found > 0 then
-  return answer_given(found)
+local known = known_leases()
+if #known > 0 then
+  return answer_known(known)
 end
 
 changed = keep_ticket({
@@ -54,9 +100,9 @@ changed = keep_ticket({
 }) or changed
 if changed then
   match()
-  found = given()
-  if #found > 0 then
-    return answer_given(found)
+  known = known_leases()
+  if #known > 0 then
+    return answer_known(known)
   end
 end
 

@@ -5,11 +5,11 @@ local function lease_exists(id)
 end
 
 -- A lease as the store's other half reads it: id, place, slot, generation, owner, share, key, needs_token, active,
--- microseconds left, request.
+-- microseconds left, batch, request.
 local function lease_row(id)
   local f = redis.call('HMGET', name('lease', id), 'place', 'slot', 'generation', 'owner', 'share', 'key', 'needs_token',
-    'active', 'until', 'request')
-  return { id, f[1], f[2], f[3], f[4], f[5], f[6], f[7], f[8], math.max(0, f[9] - now), f[10] }
+    'active', 'until', 'batch', 'request')
+  return { id, f[1], f[2], f[3], f[4], f[5], f[6], f[7], f[8], math.max(0, f[9] - now), f[10], f[11] }
 end
 
 local function rows(ids)
@@ -26,8 +26,8 @@ end
 
 local function enter_lease(id, f)
   redis.call('HSET', name('lease', id), 'place', f.place, 'slot', f.slot, 'generation', f.generation, 'owner', f.owner,
-    'share', f.share, 'key', f.key, 'needs_token', f.needs_token, 'active', f.active, 'until', f.over, 'request', f.request,
-    'ticket', f.ticket)
+    'share', f.share, 'key', f.key, 'needs_token', f.needs_token, 'active', f.active, 'until', f.over, 'batch', f.batch,
+    'request', f.request, 'ticket', f.ticket)
   redis.call('HSET', name('slots', f.place), f.slot, id)
   redis.call('HINCRBY', name('held'), f.share, 1)
   if f.active == '0' then
@@ -135,7 +135,7 @@ local function give(ticket, places)
       slot = table.remove(emptiest.free, 1),
       generation = redis.call('HINCRBY', name('generations'), emptiest.address, 1),
       share = f[2], key = f[3], owner = f[4], needs_token = f[5], request = f[6],
-      active = '0', over = now + GRACE, ticket = ticket,
+      active = '0', over = now + GRACE, batch = ticket, ticket = ticket,
     })
   end
   redis.call('EXPIRE', name('generations'), WEEK_S)

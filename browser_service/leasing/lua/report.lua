@@ -64,7 +64,8 @@ local function take_in(live)
   local key = live.idempotency_key or ''
   enter_lease(id, {
     place = address, slot = slot, generation = live.generation, owner = live.owner, share = live.share, key = key,
-    needs_token = flag(live.needs_token), active = '1', over = over, ticket = '', request = '',
+    needs_token = flag(live.needs_token), active = '1', over = over, batch = live.batch, ticket = '',
+    request = '', -- only those that were given out here have one
   })
 end
 
