@@ -9,7 +9,7 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from browser_service import models
 from browser_service.commands.hand import ActionFailed, Hand
-from browser_service.session.tab import OpenTab as Tab
+from browser_service.session.tab import OpenTab
 from browser_service.session.world import PageMoved
 
 INTERRUPTED = "interrupted by another navigation"
@@ -92,7 +92,7 @@ async def _visit(hand: Hand, url: str) -> None:
     await _navigate(hand, go)
 
 
-async def _empty(tab: Tab, limit_ms: float) -> None:
+async def _empty(tab: OpenTab, limit_ms: float) -> None:
     """Leaves a page that goes somewhere by itself, again and again: held still, to an empty one."""
     try:
         await tab.hold()
