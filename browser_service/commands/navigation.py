@@ -1,6 +1,7 @@
 """Where the tabs go: addresses, history, opening, switching, closing."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from playwright.async_api import Error as PlaywrightError
@@ -8,6 +9,11 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from browser_service import models
 from browser_service.commands.hand import ActionFailed, Hand
+from browser_service.session.tab import OpenTab
+from browser_service.session.world import PageMoved
+
+INTERRUPTED = "interrupted by another navigation"
+TRIES_TO_LEAVE = 4
 
 
 def check_address(url: str) -> None:
@@ -70,7 +76,36 @@ def _check_index(hand: Hand, index: int) -> None:
 
 
 async def _visit(hand: Hand, url: str) -> None:
-    await _navigate(hand, lambda limit_ms: hand.tab.page.goto(url, wait_until="commit", timeout=limit_ms))
+    async def go(limit_ms: float) -> None:
+        if hand.tab.is_storming():
+            await _empty(hand.tab, limit_ms)
+        for _ in range(TRIES_TO_LEAVE):
+            try:
+                await hand.tab.page.goto(url, wait_until="commit", timeout=limit_ms)
+                return
+            except PlaywrightError as error:
+                if INTERRUPTED not in error.message:
+                    raise
+                await _empty(hand.tab, limit_ms)
+        raise ActionFailed("NAVIGATION_FAILED", "the page goes elsewhere whenever it is left", "site")
+
+    await _navigate(hand, go)
+
+
+async def _empty(tab: OpenTab, limit_ms: float) -> None:
+    """Leaves a page that goes somewhere by itself, again and again: held still, to an empty one."""
+    try:
+        await tab.hold()
+        await tab.stop_loading()
+        await tab.page.goto("about:blank", wait_until="commit", timeout=limit_ms)
+    except PageMoved:
+        return
+    except PlaywrightError as error:
+        if INTERRUPTED not in error.message:
+            raise
+    finally:
+        with suppress(PageMoved):
+            await tab.let_go()
 
 
 async def _navigate(hand: Hand, navigation: Callable[[float], Awaitable[object]]) -> object:
@@ -83,7 +118,7 @@ async def _navigate(hand: Hand, navigation: Callable[[float], Awaitable[object]]
         if hand.tab.crashed or hand.tab.page.is_closed():
             raise
         reason = error.message.splitlines()[0].partition(": ")[2] or error.message
-        if "interrupted by another navigation" in reason:  # the page sent us on at once: the later one counts
+        if INTERRUPTED in reason:  # the page sent us on at once: the later one counts
             return None
         if "Download is starting" in reason:  # the address is a file: the page stays
             return None

@@ -92,6 +92,8 @@ class Observation(Wire):
     """Downloads that ended since the last observation."""
     dialogs: list[str] = []
     """Messages of the dialogs that the page opened since the last observation; they were answered by policy."""
+    partial: bool = False
+    """True when the page holds more than a look takes in: then marks are missing, or the accessibility tree is."""
     settled: bool = True
     """False when the hard cap ended the wait and the page was still busy."""
 

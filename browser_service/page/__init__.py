@@ -8,10 +8,8 @@ import secrets
 from pathlib import Path
 
 _HERE = Path(__file__).parent
-_PARTS = ("watch.js", "find.js", "name.js", "look.js", "act.js")
-_OFFERED = (
-    "quiet, look, survey, aim, adopt, frameBox, showFrame, bare, setValue, choose, fileInput, scrollMark, scrollAt, "
-)
+_PARTS = ("safe.js", "watch.js", "find.js", "name.js", "look.js", "act.js")
+_OFFERED = "quiet, hasPainted, look, survey, aim, adopt, frameBox, showFrame, bare, setValue, choose, fileInput, scrollMark, scrollAt, "
 _OFFERED += "scrollPage, metadata, forget, heard, catchUp"
 
 WORLD = "rl-loop"

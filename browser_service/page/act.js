@@ -48,7 +48,7 @@ function scrollMark(id, direction) {
 function scrollAt(x, y, direction) {
   let node = hitAt(x, y);
   const page = pageOf(node);
-  while (node && node !== page && !scrolls(node)) node = parentOf(node);
+  while (node && node !== page && (isMasked(node) || !scrolls(node))) node = parentOf(node);
   scrollBy(node || page, direction, 0.8);
   return {};
 }
@@ -59,8 +59,8 @@ function scrollPage(pixels, fullPage) {
   return {};
 }
 function pageOf(el) {
-  const home = el ? el.ownerDocument : document;
-  return home.scrollingElement || home.documentElement;
+  const home = el ? documentOf(el) : document;
+  return ofDocument.scroller(home) || ofDocument.root(home);
 }
 
 // ---- what the page says about itself to machines --------------------------------------------------------------------
@@ -68,12 +68,12 @@ const ENOUGH = 200;
 const LONG = 2000;
 function metadata() {
   const metaTags = {};
-  for (const tag of [...document.querySelectorAll('meta[content]')].slice(0, ENOUGH)) {
+  for (const tag of [...ofDocument.all(document, 'meta[content]')].slice(0, ENOUGH)) {
     const name = tag.getAttribute('name') || tag.getAttribute('property') || tag.getAttribute('http-equiv') || tag.getAttribute('itemprop');
     if (name) metaTags[name] = tag.content.slice(0, LONG);
   }
-  const jsonld = [...document.querySelectorAll('script[type="application/ld+json"]')].slice(0, ENOUGH).map((one) => one.textContent.trim().slice(0, 10 * LONG));
-  const microdata = [...document.querySelectorAll('[itemscope]:not([itemprop])')].slice(0, ENOUGH).map(item);
+  const jsonld = [...ofDocument.all(document, 'script[type="application/ld+json"]')].slice(0, ENOUGH).map((one) => one.textContent.trim().slice(0, 10 * LONG));
+  const microdata = [...ofDocument.all(document, '[itemscope]:not([itemprop])')].slice(0, ENOUGH).map(item);
   return { meta_tags: metaTags, jsonld, microdata };
 }
 function item(scope) {

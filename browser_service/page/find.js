@@ -8,21 +8,23 @@ const NATIVE = 'input:not([type=hidden]),select,textarea,button,summary,a[href],
 const POINTS = [[0.5, 0.5], [0.2, 0.5], [0.8, 0.5], [0.5, 0.2], [0.5, 0.8], [0.1, 0.1], [0.9, 0.1], [0.1, 0.9], [0.9, 0.9]];
 
 // A frame of our origin has a script of its own in our world, and nothing of it is hidden from us.
-const isFrame = (el) => el.tagName === 'IFRAME' || el.tagName === 'FRAME';
+const isFrame = (el) => tagOf(el) === 'IFRAME' || tagOf(el) === 'FRAME';
 function scriptOf(frame) {
   try { return frame.contentDocument && frame.contentWindow[NAME] ? frame.contentWindow[NAME] : null; } catch { return null; }
 }
-const isRoot = (node) => node.nodeType === Node.DOCUMENT_FRAGMENT_NODE && Boolean(node.host);
-const parentOf = (el) => el.parentElement || (isRoot(el.getRootNode()) ? el.getRootNode().host : null);
-const homeOf = (el) => el.ownerDocument.defaultView;
+const isRoot = (node) => typeOf(node) === Node.DOCUMENT_FRAGMENT_NODE && Boolean(node.host);
+const parentOf = (el) => parentElementOf(el) || (isRoot(rootOf(el)) ? rootOf(el).host : null);
+const homeOf = (el) => ofDocument.view(documentOf(el));
+const bodyOf = (el) => ofDocument.body(documentOf(el));
+const topOf = (el) => ofDocument.root(documentOf(el));
 const isHeard = (el) => (homeOf(el) === window ? heard.has(el) : Boolean(homeOf(el)?.[NAME]?.heard.has(el)));
 const isVisible = (el) => el.checkVisibility({ visibilityProperty: true });
 
 function* elementsIn(root, frames) {
-  const walker = document.createTreeWalker(root, NodeFilter.SHOW_ELEMENT);
+  const walker = ofDocument.walker(document, root, NodeFilter.SHOW_ELEMENT);
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-    yield node;
-    if (node.shadowRoot) yield* elementsIn(node.shadowRoot, frames);
+    if (!isMasked(node)) yield node;
+    if (shadowOf(node)) yield* elementsIn(shadowOf(node), frames);
     if (!isFrame(node)) continue;
     const script = scriptOf(node);
     if (!script) frames.push(node);
@@ -67,15 +69,15 @@ function inView(el) {
 
 // The innermost element at a point of our viewport, through shadow roots and frames of our origin.
 function hitAt(x, y) {
-  let hit = document.elementFromPoint(x, y);
+  let hit = ofDocument.hit(document, x, y);
   for (;;) {
     let inner = null;
-    if (hit && hit.shadowRoot) inner = hit.shadowRoot.elementFromPoint(x, y);
+    if (hit && shadowOf(hit)) inner = shadowOf(hit).elementFromPoint(x, y);
     else if (hit && isFrame(hit) && scriptOf(hit)) {
       const box = contentBox(hit);
       x -= box.x;
       y -= box.y;
-      inner = hit.contentDocument.elementFromPoint(x, y);
+      inner = ofDocument.hit(hit.contentDocument, x, y);
     }
     if (!inner || inner === hit) return hit;
     hit = inner;
@@ -84,7 +86,7 @@ function hitAt(x, y) {
 function belongsTo(hit, el) {
   for (let node = hit; node; node = parentOf(node)) {
     if (node === el) return true;
-    if (node.tagName === 'LABEL' && node.control === el) return true;
+    if (tagOf(node) === 'LABEL' && node.control === el) return true;
   }
   return false;
 }
@@ -124,7 +126,7 @@ function spotIn(part, el, from, to) {
 
 // 2: interactive by what it is; 1: only because the page listens to it or shows a hand over it; 0: not at all.
 function interest(el) {
-  if (el === el.ownerDocument.body || el === el.ownerDocument.documentElement) return 0;
+  if (el === bodyOf(el) || el === topOf(el)) return 0;
   if (el.matches(NATIVE)) return 2;
   const role = el.getAttribute('role');
   if (role && ROLES.has(role)) return 2;
@@ -138,14 +140,14 @@ const isListbox = (select) => Boolean(select && (select.multiple || select.size 
 const isLabelOfControl = (el) => { const label = el.closest('label'); return Boolean(label && label.control); };
 const isControl = (el) => ['INPUT', 'SELECT', 'TEXTAREA', 'BUTTON', 'OPTION'].includes(el.tagName);
 const scrolls = (el) => el.scrollHeight > el.clientHeight + 1 && el.clientHeight > 0
-  && el !== el.ownerDocument.documentElement && el !== el.ownerDocument.body && /auto|scroll/.test(getComputedStyle(el).overflowY);
+  && el !== topOf(el) && el !== bodyOf(el) && /auto|scroll/.test(getComputedStyle(el).overflowY);
 
 // A hand cursor is inherited: the topmost ancestor that has it is what was meant.
 function lifted(el) {
   const cursor = getComputedStyle(el).cursor;
   if (PLAIN_CURSORS.has(cursor)) return el;
   let top = el;
-  for (let node = parentOf(el); node && node !== el.ownerDocument.body; node = parentOf(node)) {
+  for (let node = parentOf(el); node && node !== bodyOf(el) && !isMasked(node); node = parentOf(node)) {
     if (getComputedStyle(node).cursor !== cursor) break;
     top = node;
   }
@@ -155,18 +157,21 @@ function lifted(el) {
 // What can be clicked and what can be scrolled in view, in document order, and the frames of other origins in view.
 function targets() {
   const found = new Map(), areas = [], frames = [];
+  const time = patience(LOOK_MS);
+  let isPartial = false;
   catchUp();
   for (const el of elementsIn(document, frames)) {
+    if (found.size + areas.length >= MOST_MARKS || time.isOver()) { isPartial = true; break; }
     if (!inView(el)) continue;
     if (scrolls(el)) areas.push(el);
     consider(el, found);
   }
-  const kept = new Map(withoutDoubles(found));
+  const kept = new Map(withoutDoubles(found, time));
   for (const el of areas) {
     const spot = kept.has(el) ? null : clickable(el);
     if (spot) kept.set(el, { ...spot, how: 2 });
   }
-  return { found: [...kept].sort(([a], [b]) => order(a, b)), frames: frames.filter((el) => isVisible(el) && inView(el)) };
+  return { time, isPartial, found: [...kept].sort(([a], [b]) => order(a, b)), frames: frames.filter((el) => isVisible(el) && inView(el)) };
 }
 function consider(el, found) {
   let how = interest(el);
@@ -175,7 +180,7 @@ function consider(el, found) {
   const target = explicit ? el : lifted(el);
   if (target !== el) {
     // Inside something that counts anyway, the cursor says nothing new.
-    if (found.has(target) || target === el.ownerDocument.documentElement) return;
+    if (found.has(target) || target === topOf(el)) return;
     how = 1;
   } else if (how === 1 && !explicit && insideFound(el, found)) return;
   if (!isEnabled(target)) return;
@@ -188,9 +193,10 @@ function insideFound(el, found) {
 }
 // Of two targets inside one another, one says nothing new when a click on it hits the other anyway: a box that only
 // listens on behalf of what is in it (event delegation), or a second element around the same words.
-function withoutDoubles(found) {
+function withoutDoubles(found, time) {
   const dropped = new Set();
   for (const [el] of found) {
+    if (time.isOver()) break;
     for (let outer = parentOf(el); outer; outer = parentOf(outer)) {
       const around = found.get(outer);
       if (!around || dropped.has(outer)) continue;
@@ -210,5 +216,5 @@ function order(a, b) {
   while (depth < left.length && left[depth] === right[depth]) depth += 1;
   if (!left[depth]) return -1;
   if (!right[depth]) return 1;
-  return left[depth].compareDocumentPosition(right[depth]) & Node.DOCUMENT_POSITION_FOLLOWING ? -1 : 1;
+  return isBefore(left[depth], right[depth]) ? -1 : 1;
 }

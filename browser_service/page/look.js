@@ -1,5 +1,7 @@
 // ---- marks: numbers that stay with their elements until the next look -----------------------------------------------
 const TEXT_LIMIT = 50000;
+const TITLE_LIMIT = 500;
+const URL_LIMIT = 8192;
 // Elements out of view have numbers too, for old clients; far above those that are drawn, so that none means two things.
 const FIRST_UNSEEN = 1001;
 let marked = new Map();
@@ -7,17 +9,23 @@ let unseen = new Map();
 let frames = [];
 
 function look(wantMarks, wantText, seenFrom) {
-  const seen = { url: location.href, title: document.title, marks: [], text: null, frames: [] };
+  const seen = { url: location.href.slice(0, URL_LIMIT), title: ofDocument.title(document).slice(0, TITLE_LIMIT), marks: [], text: null, frames: [], partial: false };
   if (wantMarks) {
     clip = seenFrom;
     const all = targets();
-    marked = new Map(all.found.map(([el], index) => [index + 1, el]));
+    marked = new Map();
     unseen = new Map();
-    seen.marks = all.found.map(([el, spot], index) => describe(el, spot, index + 1));
+    for (const [el, spot] of all.found) {
+      // Words are the slow part: those of nested elements are read again for each of them.
+      if (marked.size > 0 && all.time.isOver()) { all.isPartial = true; break; }
+      marked.set(marked.size + 1, el);
+      seen.marks.push(describe(el, spot, marked.size));
+    }
+    seen.partial = all.isPartial;
     frames = all.frames;
-    seen.frames = frames.map((el) => ({ before: all.found.filter(([other]) => order(other, el) < 0).length }));
+    seen.frames = frames.map((el) => ({ before: [...marked.values()].filter((other) => order(other, el) < 0).length }));
   }
-  if (wantText) seen.text = (document.body ? document.body.innerText || '' : '').slice(0, TEXT_LIMIT);
+  if (wantText) seen.text = (ofDocument.body(document)?.innerText || '').slice(0, TEXT_LIMIT);
   return seen;
 }
 
@@ -27,7 +35,12 @@ function survey() {
   catchUp();
   const numbers = new Map([...marked, ...unseen].map(([id, el]) => [el, id]));
   const seen = new Map(targets().found);
-  const everything = [...elementsIn(document, [])].filter((el) => seen.has(el) || isOutOfView(el));
+  const time = patience(LOOK_MS);
+  const everything = [];
+  for (const el of elementsIn(document, [])) {
+    if (everything.length >= MOST_UNSEEN || time.isOver()) break;
+    if (seen.has(el) || isOutOfView(el)) everything.push(el);
+  }
   return everything.map((el) => {
     let id = numbers.get(el);
     if (!id) unseen.set(id = FIRST_UNSEEN + unseen.size, el);

@@ -24,9 +24,10 @@ function roleOf(el) {
   return TAG_ROLES[el.tagName] || 'generic';
 }
 function nameOf(el) {
-  const root = el.getRootNode();
+  const root = rootOf(el);
+  const byId = (id) => (typeOf(root) === Node.DOCUMENT_NODE ? ofDocument.byId(root, id) : root.getElementById && root.getElementById(id));
   const byIds = (el.getAttribute('aria-labelledby') || '').split(/\s+/).filter(Boolean)
-    .map((id) => root.getElementById && root.getElementById(id)).filter(Boolean).map(textOf).join(' ');
+    .map(byId).filter(Boolean).map(textOf).join(' ');
   if (byIds) return byIds;
   if (el.getAttribute('aria-label')) return clean(el.getAttribute('aria-label'));
   if (el.tagName === 'INPUT' && ['submit', 'reset', 'button'].includes(el.type)) return clean(el.value) || el.type;
@@ -81,7 +82,7 @@ function describe(el, spot, id) {
       box: { x: round(rect.x), y: round(rect.y), width: round(rect.width), height: round(rect.height) },
       value: valueOf(el)?.slice(0, NAME_LIMIT) ?? null,
       checked: checkedOf(el), scrollable: scrolls(el),
-      options: el.tagName === 'SELECT' ? [...el.options].slice(0, OPTION_LIMIT).map((option) => clean(option.label).slice(0, NAME_LIMIT)) : [],
+      options: el.tagName === 'SELECT' ? Array.prototype.slice.call(el.options, 0, OPTION_LIMIT).map((option) => clean(option.label).slice(0, NAME_LIMIT)) : [],
     },
   };
 }

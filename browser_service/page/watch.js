@@ -15,19 +15,22 @@ const frame = () => new Promise((resolve) => { requestAnimationFrame(() => resol
 
 async function quiet(quietMs, capMs) {
   const end = performance.now() + capMs;
-  if (document.readyState === 'loading') {
-    await Promise.race([new Promise((done) => document.addEventListener('DOMContentLoaded', done, { once: true })), wait(capMs)]);
+  if (ofDocument.state(document) === 'loading') {
+    await Promise.race([new Promise((done) => listen(document, 'DOMContentLoaded', done, { once: true })), wait(capMs)]);
   }
   await frame();
   await frame();
   for (;;) {
     const now = performance.now();
     const left = lastChange + quietMs - now;
-    if (left <= 0) return document.readyState !== 'loading';
+    if (left <= 0) return ofDocument.state(document) !== 'loading';
     if (now >= end) return false;
     await wait(Math.min(left + 1, end - now));
   }
 }
+
+// Chromium never paints some documents, such as one that broke off before its body, and then gives no picture of them.
+const hasPainted = () => performance.getEntriesByType('paint').length > 0;
 
 function forget() {
   try { sessionStorage.clear(); } catch { /* documents without an origin have none */ }

@@ -153,6 +153,7 @@ class LeasedBrowser:
             tabs=self._tabs.listed(),
             downloads=self._downloads.take(),
             dialogs=self._dialogs.take(),
+            partial=found.is_partial,
             settled=is_quiet,
         )
 

@@ -5,14 +5,14 @@ import base64
 import hashlib
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from browser_service.errors import DeadlineExceeded
 from browser_service.models import ObserveRequest, Screenshot, Viewport
 from browser_service.session.kept import Shelf
-from browser_service.session.marks import Seen, draw_marks, read_look
+from browser_service.session.marks import Seen, blank, draw_marks, read_look
+from browser_service.session.stillness import LEVELS, Level, Stillness
 from browser_service.session.tab import OpenTab
 from browser_service.session.tabs import Tabs
 from browser_service.session.world import PageMoved
@@ -22,8 +22,10 @@ SHOWN_SCHEMES = frozenset({"", "http", "https", "about", "blob", "data", "chrome
 LOOK_TRIES = 20
 PAINT_S = 2.0
 """How long a document that was stopped may take to show anything."""
-HOLD_AFTER = 4
-"""Tries after which a page that moves all the time loses its scripts for as long as it is looked at."""
+STILLER: dict[int, Level] = {4: "held", 10: "reloaded"}
+"""How still a page is held that still moves after so many tries."""
+LOOK_S = 5.0
+"""How long a look takes at most, of a page that leaves time for it."""
 PENDING_S = 0.5
 """How long a look waits for a document on its way, before it stops it."""
 T = TypeVar("T")
@@ -50,6 +52,8 @@ class Look:
     seen: Seen
     screenshot: Screenshot | None = None
     ax_tree: str | None = None
+    is_partial: bool = False
+    """Whether the page holds more than this."""
 
 
 def is_of_the_web(url: str) -> bool:
@@ -60,39 +64,39 @@ def is_of_the_web(url: str) -> bool:
 async def when_still(tabs: Tabs, question: Callable[[OpenTab], Awaitable[T]]) -> T:
     """The answer of the active tab, asked again as long as it moves. Raises `DeadlineExceeded` when it never rests.
 
-    A page that loads itself without end is looked at without its scripts.
+    A page that moves without end, or leaves no time to look at it, is held still: first as it is, and when that shows
+    nothing it is loaded again without its scripts.
     """
-    held: OpenTab | None = None
+    still = Stillness()
     moved = False
+    level: Level = "free"
     try:
         for attempt in range(LOOK_TRIES):
             tab = tabs.active
+            level = max(level, STILLER.get(attempt, "free"), key=LEVELS.index)
             try:
-                if attempt == HOLD_AFTER and held is None:
-                    held = await _hold(tab)
-                patience_s = PAINT_S if held else 0 if attempt else PENDING_S
+                await still.at_least(tab, level)
+                patience_s = PAINT_S if level == "reloaded" else 0 if attempt else PENDING_S
                 moved = await _stop_navigation(tab, patience_s) or moved
                 if not is_of_the_web(tab.page.url):
                     await tab.page.goto("about:blank")
-                async with asyncio.timeout(PAINT_S if moved and held is None else None):
+                async with asyncio.timeout(_longest(level, moved)):
                     return await question(tab)
             except PageMoved:
                 moved = True
                 await tab.change(0.1)
-            except TimeoutError:  # it was stopped before it had anything to show, and never will
-                held = await _hold(tab)
+            except TimeoutError:  # it was stopped before it had anything to show, or is too busy to answer
+                level = "reloaded" if level == "held" else "held"
     finally:
-        if held:
-            with suppress(PageMoved):
-                await held.run_scripts(True)
+        await still.end()
     raise DeadlineExceeded("the page navigates without end and can't be looked at; the session is closed")
 
 
-async def _hold(tab: OpenTab) -> OpenTab:
-    """Lets the page load once more, without its scripts."""
-    await tab.run_scripts(False)
-    await tab.send("Page.reload", {})
-    return tab
+def _longest(level: Level, moved: bool) -> float | None:
+    """How long a look may take, before more is done for it. A page that rests is only slow, and never loaded again."""
+    if level == "reloaded" or (level == "held" and not moved):
+        return None
+    return PAINT_S if moved else LOOK_S
 
 
 async def _stop_navigation(tab: OpenTab, patience_s: float) -> bool:
@@ -109,13 +113,16 @@ async def _stop_navigation(tab: OpenTab, patience_s: float) -> bool:
 async def look(tab: OpenTab, wanted: ObserveRequest, viewport: Viewport, shelf: Shelf | None, phases: Phases) -> Look:
     """One look at a tab. Raises `PageMoved` when it changes meanwhile."""
     now = time.perf_counter()
-    found = Look(read_look(await tab.look(wanted.marks or wanted.draw_marks, wanted.text)))
+    seen = read_look(await tab.look(wanted.marks or wanted.draw_marks, wanted.text))
+    found = Look(seen, is_partial=seen.is_partial)
     now = phases.add("marks", now)
     if wanted.screenshot:
         found.screenshot = await _photograph(tab, wanted, viewport, shelf, found.seen)
         now = phases.add("screenshot", now)
     if wanted.ax_tree:
-        found.ax_tree = (await tab.accessibility_tree())[:LONGEST_TREE]
+        tree = await tab.accessibility_tree()
+        found.ax_tree = tree and tree[:LONGEST_TREE]
+        found.is_partial |= tree is None or len(tree) > LONGEST_TREE
         phases.add("ax_tree", now)
     tab.title, tab.url = found.seen.title, found.seen.url
     return found
@@ -125,6 +132,8 @@ async def _photograph(
     tab: OpenTab, wanted: ObserveRequest, viewport: Viewport, shelf: Shelf | None, seen: Seen
 ) -> Screenshot:
     encoded = await tab.capture(_options(wanted, viewport))
+    if encoded is None:
+        encoded = base64.b64encode(blank(viewport, wanted)).decode()
     picture = base64.b64decode(encoded)
     if wanted.draw_marks:
         picture = await asyncio.to_thread(draw_marks, picture, seen.marks, wanted)

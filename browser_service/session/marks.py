@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
-from browser_service.models import Mark, ObserveRequest
+from browser_service.models import Mark, ObserveRequest, Viewport
 
 COLOURS = ("#c62828", "#1565c0", "#2e7d32", "#6a1b9a", "#ad5b00", "#00695c", "#ad1457", "#4e342e")
 
@@ -19,13 +19,23 @@ class Seen(NamedTuple):
     tags: dict[int, str]
     """HTML tag of each mark, in OmniBoxes' replies."""
     text: str | None
+    is_partial: bool
 
 
 def read_look(answer: dict[str, Any]) -> Seen:
     """What `look` of the page script returned."""
     marks = [Mark.model_validate(one["mark"]) for one in answer["marks"]]
     tags = {one["mark"]["id"]: one["tag"] for one in answer["marks"]}
-    return Seen(answer["url"], answer["title"][:500], marks, tags, answer["text"])
+    return Seen(answer["url"], answer["title"], marks, tags, answer["text"], answer["partial"])
+
+
+def blank(viewport: Viewport, wanted: ObserveRequest) -> bytes:
+    """The picture of a page that has painted nothing."""
+    scale = 1.0 if wanted.draw_marks else wanted.scale
+    image = Image.new("RGB", (max(1, round(viewport.width * scale)), max(1, round(viewport.height * scale))), "white")
+    out = BytesIO()
+    image.save(out, "PNG" if wanted.draw_marks else wanted.image_format.upper())
+    return out.getvalue()
 
 
 def draw_marks(picture: bytes, marks: list[Mark], wanted: ObserveRequest) -> bytes:

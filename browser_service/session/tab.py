@@ -2,18 +2,29 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from playwright.async_api import CDPSession, Frame, Page, Request
 from playwright.async_api import Error as PlaywrightError
+from playwright.async_api import TimeoutError as PlaywrightTimeout
 
+from browser_service.background import Background
 from browser_service.session.downloads import Downloads
 from browser_service.session.frames import Frames, Realm
 from browser_service.session.world import NeverAsked, PageMoved, World, is_moved
 
 # A request older than this is a long poll or a stream: the page is not waiting for it. Documents always count.
 LONG_POLL_AFTER_S = 1.0
+# A document that can be painted is, long before this.
+PAINT_S = 2.5
+# This many dialogs in this time are a storm.
+STORM = 5
+STORM_S = 2.0
+TREE_S = 5.0
+RELEASE_S = 1.0
 # How long an announced tab is waited for.
 NEW_TAB_S = 5.0
 # An answer that was on its way when another document was asked for still counts for this long.
@@ -52,6 +63,10 @@ class OpenTab:
         """Whose each number of the last look is, where pages of other origins are framed."""
         self._loading: dict[Request, float] = {}
         self._opening: list[float] = []
+        # A page may be gone before what is sent to it arrives.
+        self._background = Background(PlaywrightError, PageMoved)
+        self._dialogs: deque[float] = deque(maxlen=STORM)
+        """When the last ones were opened."""
         self._changed = asyncio.Event()
         self._death: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._leaving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -94,18 +109,31 @@ class OpenTab:
         """Where the element of a mark is to be asked for, and by which number."""
         return self._marks.get(mark) or (Realm(await self.world()), mark)
 
-    async def accessibility_tree(self) -> str:
-        """The tree as indented text, as Playwright writes it (YAML)."""
+    async def accessibility_tree(self) -> str | None:
+        """The tree as indented text, as Playwright writes it (YAML); None when the page is too large for that."""
         try:
-            return await self.page.aria_snapshot()
+            return await self.page.aria_snapshot(timeout=TREE_S * 1000)
+        except PlaywrightTimeout:
+            return None
         except PlaywrightError as error:
             if not self.crashed and is_moved(error):
                 raise PageMoved from error
             raise
 
-    async def capture(self, options: dict[str, Any]) -> str:
-        """The viewport as base64; `options` are those of CDP's Page.captureScreenshot."""
-        return (await self.send("Page.captureScreenshot", {"optimizeForSpeed": True, **options}))["data"]
+    async def capture(self, options: dict[str, Any]) -> str | None:
+        """The viewport as base64; `options` are those of CDP's Page.captureScreenshot.
+
+        None when the document has painted nothing and never will: of such a one Chromium gives no picture.
+        """
+        shot = asyncio.ensure_future(self.send("Page.captureScreenshot", {"optimizeForSpeed": True, **options}))
+        shot.add_done_callback(lambda done: done.cancelled() or done.exception())  # may be left without a reader
+        try:
+            await asyncio.wait({shot}, timeout=PAINT_S)
+            if not shot.done() and not await self.ask("hasPainted"):
+                return None
+            return (await shot)["data"]
+        finally:
+            shot.cancel()
 
     def is_loading(self) -> bool:
         """Whether content that the page needs is on its way, or a tab that it has opened."""
@@ -179,6 +207,17 @@ class OpenTab:
         """Whether documents may run their scripts from now on; ours runs in any case."""
         await self.send("Emulation.setScriptExecutionDisabled", {"value": not allowed})
 
+    async def hold(self) -> None:
+        """The document stays what it is: from now on it runs no script and can't be left."""
+        await self.send("Fetch.enable", {"patterns": [{"urlPattern": "*", "resourceType": "Document"}]})
+        await self.run_scripts(False)
+
+    async def let_go(self) -> None:
+        """Ends `hold`. A renderer that hangs is not waited for: both commands are on their way before either is answered."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RELEASE_S):
+                await asyncio.gather(self.run_scripts(True), self.send("Fetch.disable", {}))
+
     async def forget_everything(self) -> None:
         """Clears what documents store: local, session and window storage, databases, caches."""
         await self.ask("forget")
@@ -206,7 +245,28 @@ class OpenTab:
             self._cdp.on("Page.windowOpen", lambda _: self._opening.append(time.monotonic()))
             self._cdp.on("Page.downloadWillBegin", self._downloads.announced)
             self._cdp.on("Page.downloadProgress", self._downloads.progressed)
+            self._cdp.on("Page.javascriptDialogOpening", lambda _: self._dialogs.append(time.monotonic()))
+            self._cdp.on("Fetch.requestPaused", self._paused)
             await self._while_alive(self._cdp.send("Page.enable"))
+
+    def is_storming(self) -> bool:
+        """Whether the page opens one dialog after the other.
+
+        Leaving such a page is a deadlock of Chromium's: once the next document is there, DevTools speak to that one, and
+        the old one, which has to go first, waits for the answer to its dialog.
+        """
+        return len(self._dialogs) == STORM and time.monotonic() - self._dialogs[0] < STORM_S
+
+    def _paused(self, event: dict[str, Any]) -> None:
+        """While the page is held its own document can't be left; those in its frames come as they may."""
+        if self._world is not None and event["frameId"] == self._world.frame_id:
+            self._say("Fetch.failRequest", {"requestId": event["requestId"], "errorReason": "Aborted"})
+        else:
+            self._say("Fetch.continueRequest", {"requestId": event["requestId"]})
+
+    def _say(self, method: str, parameters: dict[str, Any]) -> None:
+        """Sends a command whose answer does not matter."""
+        self._background.start(self.send(method, parameters))
 
     async def _while_alive(self, call: Coroutine[Any, Any, T]) -> T:
         """The call's answer. Raises Playwright's error when the renderer dies, which leaves calls unanswered for ever."""
@@ -217,6 +277,10 @@ class OpenTab:
             if self.crashed:
                 raise PlaywrightError("the page crashed")
             return await calling
+        except PlaywrightError as error:
+            if not self.crashed and (self.is_gone or self.page.is_closed()):
+                raise PageMoved from error
+            raise
         finally:
             calling.cancel()
 

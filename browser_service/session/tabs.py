@@ -10,6 +10,9 @@ from browser_service.models import Tab
 from browser_service.session.downloads import Downloads
 from browser_service.session.tab import FailedDocument, OpenTab
 
+LONGEST_URL = 8_192
+"""Characters of an address that is shown; a page can make its own as long as it likes."""
+
 
 class Tabs:
     """The open tabs in the order of their opening. A new one becomes the active one; when it closes, the one before it is again."""
@@ -54,7 +57,7 @@ class Tabs:
     def listed(self) -> list[Tab]:
         """The tabs as clients see them."""
         return [
-            Tab(url=tab.page.url, title=tab.title, active=tab is self._visited[-1])
+            Tab(url=tab.page.url[:LONGEST_URL], title=tab.title, active=tab is self._visited[-1])
             for tab in self._open
             if self._visited
         ]

@@ -6,10 +6,13 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 
 import pytest
+from hostile_site import running_hostile_site
+from hostile_traps import Bystander, bystanding
 from real_service import SMALL, Site, running_service, running_site
 from real_tiers import Deployment, running_deployment
 
 from browser_service.client import Browser, BrowserPool
+from browser_service.client.sync import SyncBrowserPool
 from browser_service.settings import Settings
 
 
@@ -39,6 +42,27 @@ async def browser(pool: BrowserPool, request: pytest.FixtureRequest) -> AsyncGen
     """A leased browser with a small viewport."""
     async with pool.lease(owner=request.node.name, viewport=SMALL) as leased:
         yield leased
+
+
+@pytest.fixture(scope="module")
+def hostile() -> Generator[Site, None, None]:
+    """One site that means no good per module."""
+    with running_hostile_site() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def traps_pool(service: Settings) -> Generator[SyncBrowserPool, None, None]:
+    """A client that outlives the tests of a module."""
+    with SyncBrowserPool(service.url) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def bystander(traps_pool: SyncBrowserPool, hostile: Site) -> Generator[Bystander, None, None]:
+    """A session that is open beside all traps of a module."""
+    with bystanding(traps_pool, hostile) as standing:
+        yield standing
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -59,6 +59,8 @@ class Site:
     """Pages by path, served on a free port; `hits` says what was asked for."""
 
     def __init__(self) -> None:
+        self.responders: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {}
+        """Paths that are answered otherwise than with a page, on the bare connection if need be."""
         self.pages: dict[str, str] = {}
         self.redirects: dict[str, str] = {}
         self.hits: list[str] = []
@@ -85,6 +87,9 @@ def running_site() -> Generator[Site, None, None]:
         def do_GET(self) -> None:
             site.hits.append(self.path)
             path, _, query = self.path.partition("?")
+            if respond := site.responders.get(path):
+                respond(self)
+                return
             if path == "/slow":
                 time.sleep(float(query))
             if path in site.redirects:
