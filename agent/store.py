@@ -180,6 +180,7 @@ class Recording:
         """Of its pictures so far."""
         self._store = store
         self._id = trajectory_id
+        self._pictures: set[str] = set()
         self._lock = Lock()
 
     def add(self, step: Step, images: Mapping[str, bytes]) -> None:
@@ -187,6 +188,7 @@ class Recording:
         with self._lock:
             for sha256, data in images.items():
                 self._store.write_image(sha256, data)
+                self._pictures.add(sha256)
                 self.bytes += len(data)
             with self._steps.open("ab") as file:
                 file.write(step.model_dump_json().encode() + b"\n")
@@ -195,7 +197,7 @@ class Recording:
         """Goes on in another store: the episode was carried over an iteration's end. Blocks as `add` does."""
         with self._lock:
             old, steps = self._store, self._store.steps_so_far(self._id)
-            for sha256 in {one.observation.screenshot.sha256 for one in steps if one.observation.screenshot}:
+            for sha256 in self._pictures:  # the newest is of a step that is not over yet
                 store.link_image(old, sha256)
             self._store = store
             self._steps.parent.mkdir(parents=True, exist_ok=True)

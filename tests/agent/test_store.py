@@ -106,3 +106,37 @@ def test_damage_is_named(tmp_path: Path) -> None:
 def test_ids_that_would_leave_the_folder_are_refused() -> None:
     with pytest.raises(ValueError, match="pattern"):
         Trajectory.model_validate(trajectory().model_dump() | {"id": "../../etc/x"})
+
+
+def test_a_recording_moves_on_with_all_its_pictures(tmp_path: Path) -> None:
+    first, second, third = (TrajectoryStore(tmp_path / name) for name in "123")
+    step = trajectory().steps[0]
+    pages = [f"page {number}".encode() for number in range(3)]
+    names = [hashlib.sha256(page).hexdigest() for page in pages]
+
+    def seen(index: int) -> Step:
+        shot = Screenshot(sha256=names[index], media_type="image/png", width=1, height=1)
+        page = step.observation.model_copy(update={"screenshot": shot})
+        return step.model_copy(update={"index": index, "observation": page})
+
+    recording = first.begin("x")
+    recording.add(seen(0), dict(zip(names[:2], pages, strict=False)))  # the page after the step is there already
+    recording.move_to(second)
+    recording.add(seen(1), {names[2]: pages[2]})
+    recording.move_to(third)
+    recording.add(seen(2), {})
+
+    assert [one.index for one in third.steps_so_far("x")] == [0, 1, 2]
+    assert [third.image(name) for name in names] == pages
+    assert not (first.root / "x").exists() and not (second.root / "x").exists()
+    assert third.image_path(names[0]).stat().st_ino == first.image_path(names[0]).stat().st_ino, "linked, not copied"
+
+
+def test_a_trajectory_is_taken_over_with_its_pictures(tmp_path: Path) -> None:
+    old, new = TrajectoryStore(tmp_path / "1"), TrajectoryStore(tmp_path / "2")
+    old.write(trajectory("m0"), {SHA256: PICTURE})
+    old.write(trajectory("m1"), {})
+    for _ in range(2):  # again is fine
+        new.take_over(old, "m0")
+    assert (old.ids(), new.ids()) == (["m1"], ["m0"])
+    assert old.image(SHA256) == new.image(SHA256) == PICTURE
