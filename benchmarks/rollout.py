@@ -1,6 +1,6 @@
 """Trajectories per hour where sites are slow now and then: carry-over against killing stragglers and against a step-synchronous loop.
 
-    python -m benchmarks.rollout [--slots 8] [--iterations 8] [--groups 4] [--group-size 4]
+    python -m benchmarks.rollout [--slots 8] [--iterations 16] [--groups 4] [--group-size 4]
 
 All three play the same tasks with the same scripted policy in the same real browsers at equal slots; sites and pages are slow
 by heavy tails (benchmarks/slow_pages.py), the same for all. An iteration has two episodes per slot by default: the more
@@ -192,7 +192,7 @@ def main() -> int:
     """Returns 1 when a requirement was missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--slots", type=int, default=8)
-    parser.add_argument("--iterations", type=int, default=8)
+    parser.add_argument("--iterations", type=int, default=16)
     parser.add_argument("--groups", type=int, default=4, help="per iteration")
     parser.add_argument("--group-size", type=int, default=4)
     options = parser.parse_args()
