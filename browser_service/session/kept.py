@@ -15,20 +15,19 @@ from pathlib import Path
 from browser_service.errors import LeaseNotFound
 from browser_service.models import Artifact, ArtifactKind
 from browser_service.session.blobs import BlobStore
+from browser_service.session.ended import Holder
 from browser_service.settings import Settings
 
 log = logging.getLogger(__name__)
 LONGEST_NAME = 120
 
 
-@dataclass
+@dataclass(slots=True)
 class Shelf:
-    """What is kept of one lease."""
+    """What is kept of one lease. Its folder is made with the first file."""
 
-    lease_id: str
+    holder: Holder
     folder: Path
-    check: Callable[[str | None], None]
-    """Raises unless the caller, with this token, holds or held the lease."""
     _blobs: BlobStore
     _hashes: set[str] = field(default_factory=set)
     _files: dict[str, Path] = field(default_factory=dict)
@@ -50,6 +49,7 @@ class Shelf:
 
     def new_file(self) -> Path:
         """Where a file to come can be written."""
+        self.folder.mkdir(mode=0o711, exist_ok=True)
         return self.folder / secrets.token_hex(8)
 
     def add(self, file: Path, kind: ArtifactKind, name: str, sha256: str | None = None) -> None:
@@ -70,6 +70,7 @@ class Shelf:
     @property
     def staging(self) -> Path:
         """Folder for copies that Chromium, another user than ours, reads."""
+        self.folder.mkdir(mode=0o711, exist_ok=True)
         folder = self.folder / "uploads"
         folder.mkdir(mode=0o711, exist_ok=True)
         return folder
@@ -89,12 +90,10 @@ class Shelves:
         folder.chmod(0o711)
         self._blobs = BlobStore(blobs, settings.blob_budget_bytes)
 
-    def open(self, lease_id: str, check: Callable[[str | None], None]) -> Shelf:
+    def open(self, holder: Holder) -> Shelf:
         """The shelf of a lease that begins."""
         self.sweep()
-        folder = self._folder / secrets.token_hex(8)
-        folder.mkdir(mode=0o711)
-        shelf = self._shelves[lease_id] = Shelf(lease_id, folder, check, self._blobs)
+        shelf = self._shelves[holder.lease_id] = Shelf(holder, self._folder / secrets.token_hex(8), self._blobs)
         return shelf
 
     def close(self, lease_id: str) -> None:
@@ -108,7 +107,7 @@ class Shelves:
         self.sweep()
         if (shelf := self._shelves.get(lease_id)) is None:
             raise LeaseNotFound(f"instance not found: nothing is kept of a lease {lease_id[:80]}")
-        shelf.check(token)
+        shelf.holder.check(token)
         return shelf
 
     def sweep(self) -> None:

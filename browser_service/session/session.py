@@ -4,11 +4,10 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Literal
 
-from browser_service.errors import LeaseMismatch
 from browser_service.leasing.leases import Grant, LiveLease
-from browser_service.leasing.tokens import same_secret
 from browser_service.models import SessionStatus, StepReply, Viewport
 from browser_service.session.browser import LeasedBrowser
+from browser_service.session.ended import Holder
 
 Ending = Literal["released", "expired", "lost", "ended"]
 
@@ -18,7 +17,7 @@ class Session:
     """A lease that its instance has admitted. Times are seconds of the instance's clock."""
 
     grant: Grant
-    token: str
+    holder: Holder
     started_at: float
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by the one call that uses the browser."""
@@ -65,13 +64,6 @@ class Session:
     def expires_in_s(self, now: float) -> float:
         """Seconds that are left."""
         return round(max(0.0, self.expires_at - now), 3)
-
-    def check(self, token: str | None) -> None:
-        """Raises `LeaseMismatch` unless the caller holds the lease. To old clients, who know no token, the id is the secret."""
-        if token is None and not self.grant.needs_token:
-            return
-        if not same_secret(token, self.token):
-            raise LeaseMismatch(f"the token is not that of lease {self.lease_id}; use the one that /get answered")
 
     def as_live(self, now: float) -> LiveLease:
         """What the store of leases is told of it."""

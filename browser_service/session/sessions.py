@@ -7,10 +7,8 @@ ends a session.
 """
 
 import asyncio
-import copy
 import logging
 import uuid
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
@@ -32,15 +30,13 @@ from browser_service.leasing.tokens import LeasePlace, TierKey
 from browser_service.models import Lease, NodeStatus, PoolStatus, SessionStatus, StepReply, StepRequest
 from browser_service.models.tiers import PlaceStatus
 from browser_service.session.browser import LeasedBrowser
+from browser_service.session.ended import EndedLeases, Holder
 from browser_service.session.kept import Shelves
 from browser_service.session.session import Ending, Session
 from browser_service.session.spares import Spares
 from browser_service.settings import Settings
 
 log = logging.getLogger(__name__)
-
-# Ended leases that are remembered, so that a late call is told what happened.
-REMEMBERED = 4_096
 
 
 class Sessions:
@@ -62,7 +58,7 @@ class Sessions:
         self._boot = uuid.uuid4().hex
         self._reports = 0
         self._unreported_ends: list[str] = []
-        self._ended: OrderedDict[str, tuple[Session, BrowserServiceError]] = OrderedDict()
+        self._ended = EndedLeases()
         self._spares = Spares(settings, chromium)
         self.shelves = Shelves(chromium.workdir / "kept", settings, clock)
         """What is kept of the leases, for a while after their end too."""
@@ -147,8 +143,7 @@ class Sessions:
     async def release(self, instance_id: str, token: str | None) -> None:
         """Ends the lease at once; its context is closed behind the back. Again is fine."""
         lease_id = lease_id_of(instance_id)
-        if lease_id in self._ended:
-            self._ended[lease_id][0].check(token)
+        if self._ended.find(lease_id, token):
             return
         session = self._entitled(instance_id, token)
         self._end(session, "released", LeaseNotFound(f"instance not found: lease {lease_id} was released"))
@@ -253,7 +248,8 @@ class Sessions:
         if grant.generation <= self._fences.get(grant.slot, 0):
             raise SlotTaken(f"slot {grant.slot} was given out again after this grant; ask for a lease again")
         where = LeasePlace(self.settings.url, grant.slot, grant.generation)
-        session = Session(grant, self._key.sign(grant.lease_id, where), self._clock())
+        holder = Holder(grant.lease_id, self._key.sign(grant.lease_id, where), grant.needs_token)
+        session = Session(grant, holder, self._clock())
         self._fences[grant.slot] = grant.generation
         self._live[grant.lease_id] = self._by_slot[grant.slot] = session
         return session
@@ -261,7 +257,7 @@ class Sessions:
     async def _open(self, session: Session) -> None:
         request = session.grant.request
         session.keep_alive(self._clock(), busy_s=2 * self.settings.launch_deadline_s)
-        shelf = self.shelves.open(session.lease_id, session.check)
+        shelf = self.shelves.open(session.holder)
         try:
             browser = await self._spares.take(request, leased=len(self._live))
             try:
@@ -292,16 +288,14 @@ class Sessions:
         session = self._live.get(lease_id)
         if session is None:
             raise self._what_became_of(lease_id, token)
-        session.check(token)
+        session.holder.check(token)
         if session.is_over(self._clock()):
             raise self._expire(session)
         return session
 
     def _what_became_of(self, lease_id: str, token: str | None) -> BrowserServiceError:
-        if lease_id in self._ended:
-            session, error = self._ended[lease_id]
-            session.check(token)
-            return copy.copy(error)
+        if ended := self._ended.find(lease_id, token):
+            return ended
         if self._key.read(lease_id, token):
             lost = BrowserCrashed("the instance that held the lease was started again; ask for a new lease")
             lost.session_state = "lost"
@@ -322,16 +316,13 @@ class Sessions:
         error.session_state = "lost"
         del self._live[session.lease_id]
         del self._by_slot[session.grant.slot]
-        # A copy, for the error that was raised holds on to all that was on the stack then.
-        self._ended[session.lease_id] = (session, copy.copy(error))
+        self._ended.add(session.holder, error)
         if not session.is_reported:
             self._unreported_ends.append(session.lease_id)
-        while len(self._ended) > REMEMBERED:
-            self._ended.popitem(last=False)
         if session.browser:
             self._tell_traffic(session, session.browser)
             self._spares.give_back(session.browser, session.grant.request.reuse, session.lock)
-        session.browser = session.last_reply = None  # thousands of ended sessions are remembered, but not their pages
+        session.browser = session.last_reply = None
         self.shelves.close(session.lease_id)
         log.log(
             logging.INFO if how != "lost" else logging.WARNING, "lease %s is over: %s", session.lease_id, error.detail
@@ -372,7 +363,7 @@ class Sessions:
             instance_id=instance_id_of(grant.lease_id, self.settings.url),
             node=self.settings.node_name,
             generation=grant.generation,
-            token=session.token,
+            token=session.holder.token,
             expires_in_s=session.expires_in_s(self._clock()),
             viewport=grant.request.viewport,
             direct_url=self.settings.url if self.settings.node_url else None,

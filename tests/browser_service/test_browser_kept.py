@@ -26,6 +26,7 @@ from browser_service.models import (
     VisitPage,
 )
 from browser_service.session.blobs import BlobStore
+from browser_service.session.ended import Holder
 from browser_service.session.kept import Shelves, clean_name
 from browser_service.settings import Settings
 
@@ -220,7 +221,7 @@ def test_blobs_stay_within_their_budget(tmp_path: Path) -> None:
 def test_a_shelf_goes_some_time_after_its_lease(tmp_path: Path) -> None:
     now = 0.0
     shelves = Shelves(tmp_path / "kept", Settings(artifact_retention_s=10), clock=lambda: now)
-    shelf = shelves.open("lease", lambda token: None)
+    shelf = shelves.open(Holder("lease", "secret", needs_token=False))
     file = shelf.new_file()
     file.write_text("film")
     shelf.add(file, "video", "video-1.webm")
