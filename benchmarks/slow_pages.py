@@ -17,9 +17,10 @@ from agent.types import Pictures, Site, Step, Task, Trajectory, Turn, Verdict
 from browser_service.models import ClickId, Observation, Viewport
 from environments.web import serving
 
-SHAPE = 1.5
-"""Of both Pareto distributions: the mean is 3 times the least, and one draw of a hundred is 22 times as long."""
-LEAST_S, MOST_S, SLOWEST_SITE = 0.12, 15.0, 10.0
+SHAPE = 1.2
+"""Of both Pareto distributions: the mean is 6 times the least, and one draw of a hundred is 46 times as long."""
+LEAST_S, MOST_S, SLOWEST_SITE = 0.15, 18.0, 10.0
+"""Seconds of a quick page and of one that nearly runs into the navigation deadline (20 s); a slow site against a quick one."""
 FEWEST_PAGES, MOST_PAGES = 3, 6
 
 

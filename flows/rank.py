@@ -55,8 +55,11 @@ class Rank:
         pool: BrowserPool,
         policy: Policy,
         served: Served,
+        slots_in_use: Callable[[], int] = lambda: 0,
     ) -> None:
+        """`slots_in_use`: how many of the shard's slots another rank's episodes hold now; they are left to it."""
         self.shard = shard
+        self._slots_in_use = slots_in_use
         self.gate = TurnGate(policy)
         self._folder, self._config = folder, folder.config.rollout
         self._agent, self._environment, self._pool, self._served = agent, environment, pool, served
@@ -138,13 +141,17 @@ class Rank:
 
     def _fill(self) -> None:
         """Begins episodes as long as there are a free slot, an episode and room for its pictures."""
-        while len(self._running) < self._slots and self._lost is None and self._has_room():
+        while self._has_slot() and self._lost is None and self._has_room():
             if not self._queue and not self._begin_ahead():
                 break
             slot = self._queue.popleft()
             self._count()
             self._running[slot.trajectory_id] = asyncio.create_task(self._episode(slot), name=slot.trajectory_id)
         self._files_now.live.queue(len(self._queue))
+
+    def _has_slot(self) -> bool:
+        """One is always its own, so that a rank never only waits for the other."""
+        return len(self._running) < max(1, self._slots - self._slots_in_use())
 
     def _has_room(self) -> bool:
         if self._config.in_flight_mb is None or not self._running:

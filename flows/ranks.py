@@ -34,7 +34,17 @@ async def open_rank(
             # Only environments that make their own tasks know solutions (environments.base.SeededEnvironment).
             open_model(agent, served=served, uds=socket, solve=getattr(environment, "solve", None))
         )
-        rank = Rank(folder, shard, agent=agent, environment=environment, pool=pool, policy=policy, served=served)
+        rank = Rank(
+            folder,
+            shard,
+            agent=agent,
+            environment=environment,
+            pool=pool,
+            policy=policy,
+            served=served,
+            # An evaluation shares the browsers with what was carried over; two rollouts of a shard never overlap.
+            slots_in_use=(lambda: _carried(folder, shard)) if stage is not Stage.ROLLOUT else lambda: 0,
+        )
         stack.push_async_callback(rank.stop)
         yield rank
 
@@ -112,6 +122,11 @@ def serve(folder: RunFolder, served: Served) -> None:
     """They go on with the policy that is proved to be served."""
     for kept in _of(folder):
         kept.rank.serve(served)
+
+
+def _carried(folder: RunFolder, shard: int) -> int:
+    kept = _KEPT.get((folder.root, shard))
+    return len(kept.rank.under_way) if kept else 0
 
 
 async def close_idle(folder: RunFolder) -> None:

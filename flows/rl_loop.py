@@ -20,6 +20,7 @@ from prefect import flow, task
 from prefect.deployments import arun_deployment
 from prefect.runtime import flow_run
 from prefect.states import Completed, State
+from pydantic import BaseModel, ConfigDict
 
 from agent.models.openai_chat import Served
 from flows.rank_outcome import Outcome, read_outcome, write_outcome
@@ -105,67 +106,51 @@ async def shards_in_prefect(folder: RunFolder, keys: list[ShardKey], served: Ser
         await asyncio.sleep(number * STAGGER_S)
         place = rank if folder.config.rollout.ranks == "workers" else shard
         named = place.with_options(task_run_name=f"{place.name} {key.shard}, round {key.round}")
-        where = (str(folder.root), key.iteration, key.stage.value, key.shard, key.round)
-        return await named(*where, served.model, served.tag, served.version, browsers)
+        return await named(ShardCall(root=str(folder.root), **key._asdict(), **served._asdict(), browsers=browsers))
 
     return await asyncio.gather(*(one(number, key) for number, key in enumerate(keys)))
 
 
+class ShardCall(BaseModel):
+    """What the player of one shard is told, on this machine or another: `ShardKey`, `Served`, and where things are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    root: str
+    """The run folder."""
+    iteration: int
+    stage: Stage
+    shard: int
+    round: int
+    model: str
+    tag: str | None
+    version: int | None
+    browsers: str
+    """URL of the browser service."""
+
+
 @task(name="shard")
-async def shard(
-    root: str,
-    iteration: int,
-    stage: str,
-    shard: int,
-    round: int,
-    model: str,
-    tag: str | None,
-    version: int | None,
-    browsers: str,
-) -> str | None:
+async def shard(call: ShardCall) -> str | None:
     """Play one shard as a subflow; returns which service was lost, if any."""
-    return await play_shard_flow(root, iteration, stage, shard, round, model, tag, version, browsers)
+    return await play_shard_flow(call)
 
 
 @task(name="rank")
-async def rank(
-    root: str,
-    iteration: int,
-    stage: str,
-    shard: int,
-    round: int,
-    model: str,
-    tag: str | None,
-    version: int | None,
-    browsers: str,
-) -> str | None:
+async def rank(call: ShardCall) -> str | None:
     """Play one shard on whichever worker takes it up; returns which service was lost, the worker included."""
-    parameters = {
-        **{"root": root, "iteration": iteration, "stage": stage, "shard": shard, "round": round},
-        **{"model": model, "tag": tag, "version": version, "browsers": browsers},
-    }
+    parameters = {"call": call.model_dump(mode="json")}
     ended = await arun_deployment(RANK_DEPLOYMENT, parameters=parameters, poll_interval=RANK_POLL_S, as_subflow=True)
     if ended.state is None or not ended.state.is_completed():
-        return f"shard {shard} ended as {ended.state.name if ended.state else 'nothing'} on its worker"
-    return read_outcome(RunFolder.open(Path(root)).stage_dir(iteration, Stage(stage)), shard, round)
+        return f"shard {call.shard} ended as {ended.state.name if ended.state else 'nothing'} on its worker"
+    return read_outcome(RunFolder.open(Path(call.root)).stage_dir(call.iteration, call.stage), call.shard, call.round)
 
 
-@flow(name="play-shard", flow_run_name="{iteration:04d} {stage}, shard {shard}, round {round}")
-async def play_shard_flow(
-    root: str,
-    iteration: int,
-    stage: str,
-    shard: int,
-    round: int,
-    model: str,
-    tag: str | None,
-    version: int | None,
-    browsers: str,
-) -> str | None:
+@flow(name="play-shard", flow_run_name="{call.iteration:04d} {call.stage}, shard {call.shard}, round {call.round}")
+async def play_shard_flow(call: ShardCall) -> str | None:
     """Play the missing episodes of one shard."""
-    key = ShardKey(iteration, Stage(stage), shard, round)
-    folder = RunFolder.open(Path(root))
-    lost = await play_shard(folder, key, Served(model, tag, version), browsers)
+    key = ShardKey(call.iteration, call.stage, call.shard, call.round)
+    folder = RunFolder.open(Path(call.root))
+    lost = await play_shard(folder, key, Served(call.model, call.tag, call.version), call.browsers)
     if folder.config.rollout.ranks == "workers":
-        write_outcome(folder.stage_dir(iteration, key.stage), shard, Outcome(round=round, lost=lost))
+        write_outcome(folder.stage_dir(key.iteration, key.stage), key.shard, Outcome(round=key.round, lost=lost))
     return lost

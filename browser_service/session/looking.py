@@ -84,7 +84,7 @@ async def when_still(tabs: Tabs, question: Callable[[OpenTab], Awaitable[T]]) ->
                     return await question(tab)
             except PageMoved:
                 moved = True
-                await tab.change(0.1)
+                await tab.loading.change(0.1)
             except TimeoutError:  # it was stopped before it had anything to show, or is too busy to answer
                 level = "reloaded" if level == "held" else "held"
     finally:
@@ -102,11 +102,11 @@ def _longest(level: Level, moved: bool) -> float | None:
 async def _stop_navigation(tab: OpenTab, patience_s: float) -> bool:
     """Nothing can be asked while a document is awaited; whoever had time to wait has waited already."""
     until = time.monotonic() + patience_s
-    while tab.is_navigating():
+    while tab.loading.is_navigating():
         if (left_s := until - time.monotonic()) <= 0:
             await tab.stop_loading()
             return True
-        await tab.change(left_s)
+        await tab.loading.change(left_s)
     return False
 
 

@@ -49,8 +49,8 @@ async def settle(active_tab: Callable[[], OpenTab], limits: SettleLimits) -> Set
         tab = active_tab()
         if tab.crashed:
             break
-        if tab.is_navigating():
-            await tab.change(min(last - now, 1.0))
+        if tab.loading.is_navigating():
+            await tab.loading.change(min(last - now, 1.0))
             cap = time.monotonic() + limits.cap_s
             continue
         left = cap - now
@@ -62,12 +62,12 @@ async def settle(active_tab: Callable[[], OpenTab], limits: SettleLimits) -> Set
         except PageMoved:
             cap = time.monotonic() + limits.cap_s
             continue
-        if tab is not active_tab() or tab.is_navigating():
+        if tab is not active_tab() or tab.loading.is_navigating():
             continue
-        if tab.is_loading():
-            if tab.is_opening():
+        if tab.loading.is_loading():
+            if tab.loading.is_opening():
                 cap = max(cap, time.monotonic() + limits.cap_s)
-            await tab.change(min(cap - time.monotonic(), 0.25))
+            await tab.loading.change(min(cap - time.monotonic(), 0.25))
             continue
         if is_quiet:
             return Settled(True, time.monotonic() - start)

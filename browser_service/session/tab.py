@@ -1,4 +1,4 @@
-"""One open page: its CDP session, what it is loading, and whether it still lives."""
+"""One open page: its CDP session, its document, and whether it still lives."""
 
 import asyncio
 import time
@@ -14,10 +14,9 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 from browser_service.background import Background
 from browser_service.session.downloads import Downloads
 from browser_service.session.frames import Frames, Realm
+from browser_service.session.loading import Loading
 from browser_service.session.world import NeverAsked, PageMoved, World, is_moved
 
-# A request older than this is a long poll or a stream: the page is not waiting for it. Documents always count.
-LONG_POLL_AFTER_S = 1.0
 # A document that can be painted is, long before this.
 PAINT_S = 2.5
 # This many dialogs in this time are a storm.
@@ -25,12 +24,8 @@ STORM = 5
 STORM_S = 2.0
 TREE_S = 5.0
 RELEASE_S = 1.0
-# How long an announced tab is waited for.
-NEW_TAB_S = 5.0
 # An answer that was on its way when another document was asked for still counts for this long.
 LATE_ANSWER_S = 0.1
-# What a page needs to look complete; sockets, pings and media never end or never show.
-CONTENT = frozenset({"document", "stylesheet", "script", "image", "font", "fetch", "xhr"})
 T = TypeVar("T")
 
 
@@ -48,6 +43,7 @@ class OpenTab:
 
     def __init__(self, page: Page, downloads: Downloads) -> None:
         self.page = page
+        self.loading = Loading(page)
         self._downloads = downloads
         self.crashed = False
         self.is_gone = False
@@ -61,23 +57,16 @@ class OpenTab:
         self._frames = Frames(page)
         self._marks: dict[int, tuple[Realm, int]] = {}
         """Whose each number of the last look is, where pages of other origins are framed."""
-        self._loading: dict[Request, float] = {}
-        self._opening: list[float] = []
         # A page may be gone before what is sent to it arrives.
         self._background = Background(PlaywrightError, PageMoved)
         self._dialogs: deque[float] = deque(maxlen=STORM)
         """When the last ones were opened."""
-        self._changed = asyncio.Event()
         self._death: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._leaving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        page.on("request", self._started)
-        page.on("requestfinished", self._ended)
-        page.on("requestfailed", self._ended)
-        page.on("domcontentloaded", lambda _: self._changed.set())
+        page.on("request", self._left)
         page.on("framenavigated", self._navigated)
         page.on("crash", self._crash)
         page.on("download", downloads.arriving)
-        page.on("close", lambda _: self._changed.set())
         # With a listener Chromium hands the choice to us, and we never answer it: the chooser is as if dismissed.
         page.on("filechooser", lambda _: None)
 
@@ -134,32 +123,6 @@ class OpenTab:
             return (await shot)["data"]
         finally:
             shot.cancel()
-
-    def is_loading(self) -> bool:
-        """Whether content that the page needs is on its way, or a tab that it has opened."""
-        oldest = time.monotonic() - LONG_POLL_AFTER_S
-        return self.is_opening() or any(
-            since > oldest or request.is_navigation_request() for request, since in self._loading.items()
-        )
-
-    def is_opening(self) -> bool:
-        """Whether a tab that this one opened is on its way."""
-        return any(time.monotonic() - since < NEW_TAB_S for since in self._opening)
-
-    def is_navigating(self) -> bool:
-        """Whether the main document is on its way."""
-        return any(
-            request.is_navigation_request() and request.frame == self.page.main_frame for request in self._loading
-        )
-
-    async def change(self, timeout_s: float) -> None:
-        """Returns once something that the page loads has ended, or after the time."""
-        self._changed.clear()
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._changed.wait()
-        except TimeoutError:
-            return
 
     async def send(self, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
         """One command of CDP. Raises `PageMoved`, and Playwright's error when the page is dead."""
@@ -242,7 +205,7 @@ class OpenTab:
         if self._cdp is None:
             self._cdp = await self._while_alive(self.page.context.new_cdp_session(self.page))
             # Chromium says at once that a tab will open; Playwright only when it is there, long after the click.
-            self._cdp.on("Page.windowOpen", lambda _: self._opening.append(time.monotonic()))
+            self._cdp.on("Page.windowOpen", lambda _: self.loading.tab_announced())
             self._cdp.on("Page.downloadWillBegin", self._downloads.announced)
             self._cdp.on("Page.downloadProgress", self._downloads.progressed)
             self._cdp.on("Page.javascriptDialogOpening", lambda _: self._dialogs.append(time.monotonic()))
@@ -284,32 +247,18 @@ class OpenTab:
         finally:
             calling.cancel()
 
-    def opened(self) -> bool:
-        """Tells the tab that a new one is there; answers whether this one was waiting for it."""
-        was_waiting = bool(self._opening)
-        del self._opening[:1]
-        self._changed.set()
-        return was_waiting
-
     def _navigated(self, frame: Frame) -> None:
         if self._world and frame == self.page.main_frame:
             self._world.forget()
 
-    def _started(self, request: Request) -> None:
-        if request.is_navigation_request() and request.frame == self.page.main_frame:
+    def _left(self, request: Request) -> None:
+        if self.loading.is_main_document(request):
             self.failed_document = None
             if not self._leaving.done():
                 self._leaving.set_result(None)
-        if request.resource_type in CONTENT:
-            self._loading[request] = time.monotonic()
-
-    def _ended(self, request: Request) -> None:
-        self._loading.pop(request, None)
-        self._changed.set()
 
     def _crash(self, _: Page) -> None:
         self.crashed = True
         if not self._death.done():
             self._death.set_result(None)
-        self._loading.clear()
-        self._changed.set()
+        self.loading.give_up()

@@ -88,7 +88,7 @@ class Tabs:
 
     def _follow(self, page: Page) -> None:
         tab = OpenTab(page, self._downloads)
-        any(opener.opened() for opener in reversed(self._visited))
+        any(opener.loading.tab_opened() for opener in reversed(self._visited))
         self._open.append(tab)
         tab.failed_document, self._failed_early = self._failed_early, None
         self._visited.append(tab)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -109,12 +109,21 @@ def configured(**rollout: Any) -> Generator[LoopConfig]:
         yield load_config(path)
 
 
-def rank_for(folder: RunFolder) -> Rank:
+def rank_for(folder: RunFolder, slots_in_use: Callable[[], int] = lambda: 0) -> Rank:
     environment = SimpleNamespace(name="game", viewport=Viewport(), serve=None, check=check)
     agent = agent_of(folder.config, Stage.ROLLOUT)
     served = Served("game", None, 0)
     nothing = cast(Any, None)
-    return Rank(folder, 0, agent=agent, environment=cast(Any, environment), pool=nothing, policy=nothing, served=served)
+    return Rank(
+        folder,
+        0,
+        agent=agent,
+        environment=cast(Any, environment),
+        pool=nothing,
+        policy=nothing,
+        served=served,
+        slots_in_use=slots_in_use,
+    )
 
 
 async def play_iterations(folder: RunFolder, game: Game) -> None:
@@ -217,3 +226,15 @@ def test_killed_stragglers_leave_no_slot_behind(monkeypatch: pytest.MonkeyPatch)
     codes = Counter(one.failure.code if one.failure else "" for trajectories in kept.values() for one in trajectories)
     assert codes["STRAGGLER"] > 0 and codes[""] >= 8 * ITERATIONS
     assert game.running == 0 and game.most <= 4
+
+
+@pytest.mark.parametrize(("held", "most"), [(0, 4), (3, 1), (4, 1)])
+def test_slots_that_another_rank_holds_are_left_to_it(monkeypatch: pytest.MonkeyPatch, held: int, most: int) -> None:
+    game = Game(5)
+    monkeypatch.setattr(rank_module, "play", game.play)
+    with configured(groups_per_iteration=4, group_size=2, concurrency=4) as config:
+        folder = RunFolder.create("game", config)
+        files = StageFiles(folder, 1, Stage.ROLLOUT, shard=0, slots=4)
+        groups = assigned(planned_groups(folder, 1, Stage.ROLLOUT), [1.0])[0]
+        virtual_clock.run(rank_for(folder, lambda: held).play(files, groups, threshold=1.0))
+        assert len(list(files.store)) == 8 and game.most == most
