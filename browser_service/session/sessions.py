@@ -8,7 +8,6 @@ ends a session.
 
 import asyncio
 import logging
-import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
@@ -21,17 +20,16 @@ from browser_service.errors import (
     Draining,
     LeaseMismatch,
     LeaseNotFound,
-    SlotTaken,
     UnknownNode,
 )
 from browser_service.events import Events
 from browser_service.leasing.leases import Clock, Grant, PlaceReport
-from browser_service.leasing.tokens import LeasePlace, TierKey
+from browser_service.leasing.tokens import TierKey
 from browser_service.models import Lease, NodeStatus, PoolStatus, SessionStatus, StepReply, StepRequest
 from browser_service.models.tiers import PlaceStatus
 from browser_service.session.browser import LeasedBrowser
-from browser_service.session.ended import EndedLeases, Holder
 from browser_service.session.kept import Shelves
+from browser_service.session.roll import Roll
 from browser_service.session.session import Ending, Session
 from browser_service.session.spares import Spares
 from browser_service.settings import Settings
@@ -49,16 +47,8 @@ class Sessions:
         self.draining = False
         self.on_change: Callable[[], None] = lambda: None
         """Called after each end, and when it drains: whoever reports to the front should hurry."""
-        self._key = key
         self._clock = clock
-        self._live: dict[str, Session] = {}
-        self._by_slot: dict[int, Session] = {}
-        self._fences: dict[int, int] = {}
-        """The newest generation that each slot has seen."""
-        self._boot = uuid.uuid4().hex
-        self._reports = 0
-        self._unreported_ends: list[str] = []
-        self._ended = EndedLeases()
+        self._roll = Roll(settings, key, clock)
         self._spares = Spares(settings, chromium)
         self.shelves = Shelves(chromium.workdir / "kept", settings, clock)
         """What is kept of the leases, for a while after their end too."""
@@ -80,7 +70,7 @@ class Sessions:
 
         Raises `SlotTaken` when the slot is in use or was given out later than this, `Draining`, `BrowserCrashed`.
         """
-        session = self._live.get(grant.lease_id) or self._enter(grant)
+        session = self._roll.get(grant.lease_id) or self._enter(grant)
         async with session.lock:  # a repeated request waits here for the first
             if session.browser is None:
                 await self._open(session)
@@ -143,20 +133,20 @@ class Sessions:
     async def release(self, instance_id: str, token: str | None) -> None:
         """Ends the lease at once; its context is closed behind the back. Again is fine."""
         lease_id = lease_id_of(instance_id)
-        if self._ended.find(lease_id, token):
+        if self._roll.has_ended(lease_id, token):
             return
         session = self._entitled(instance_id, token)
         self._end(session, "released", LeaseNotFound(f"instance not found: lease {lease_id} was released"))
 
     async def end(self, lease_id: str) -> None:
         """Ends a lease whoever holds it. One that is not here is over already."""
-        if session := self._live.get(lease_id):
+        if session := self._roll.get(lease_id):
             self._end(session, "ended", LeaseNotFound(f"instance not found: lease {lease_id} was ended by the service"))
 
     async def end_by_force(self, instance_id: str) -> None:
         """Ends a lease whoever holds it. Raises `LeaseNotFound`."""
         lease_id = lease_id_of(instance_id)
-        if lease_id not in self._live:
+        if self._roll.get(lease_id) is None:
             raise LeaseNotFound(f"instance not found: there is no lease {lease_id[:80]}")
         await self.end(lease_id)
 
@@ -178,29 +168,12 @@ class Sessions:
 
     def report(self) -> PlaceReport:
         """What the store of leases is told."""
-        now = self._clock()
-        self._reports += 1
-        ended, self._unreported_ends = self._unreported_ends, []
-        for session in self._live.values():
-            session.is_reported = True
-        return PlaceReport(
-            place=self.settings.url,
-            node=self.settings.node_name,
-            capacity=self.settings.slots,
-            healthy=self.chromium.is_alive,
-            draining=self.draining,
-            live=[session.as_live(now) for session in self._live.values()],
-            ended=ended,
-            generation=max(self._fences.values(), default=0),
-            boot=self._boot,
-            number=self._reports,
-            ttl_s=self.settings.place_ttl_s,
-        )
+        return self._roll.report(healthy=self.chromium.is_alive, draining=self.draining)
 
     async def sessions(self) -> list[SessionStatus]:
         """Every live lease, without its secret."""
         now = self._clock()
-        return [session.status(self.settings.url, now) for session in self._live.values()]
+        return [session.status(self.settings.url, now) for session in self._roll]
 
     async def place_status(self) -> PlaceStatus:
         """Browser and leases, for the tier in front."""
@@ -237,29 +210,19 @@ class Sessions:
         return self.chromium.is_alive and not self.draining
 
     def __len__(self) -> int:
-        return len(self._live)
+        return len(self._roll)
 
     def _enter(self, grant: Grant) -> Session:
-        """Takes the slot. The number of the newest lease fences off a grant that was held up on its way."""
         if self.draining:
             raise Draining("this instance takes no new leases; ask another one")
-        if grant.slot >= self.settings.slots or grant.slot in self._by_slot:
-            raise SlotTaken(f"slot {grant.slot} of {self.settings.url} is not free; ask for a lease again")
-        if grant.generation <= self._fences.get(grant.slot, 0):
-            raise SlotTaken(f"slot {grant.slot} was given out again after this grant; ask for a lease again")
-        where = LeasePlace(self.settings.url, grant.slot, grant.generation)
-        holder = Holder(grant.lease_id, self._key.sign(grant.lease_id, where), grant.needs_token)
-        session = Session(grant, holder, self._clock())
-        self._fences[grant.slot] = grant.generation
-        self._live[grant.lease_id] = self._by_slot[grant.slot] = session
-        return session
+        return self._roll.enter(grant)
 
     async def _open(self, session: Session) -> None:
         request = session.grant.request
         session.keep_alive(self._clock(), busy_s=2 * self.settings.launch_deadline_s)
         shelf = self.shelves.open(session.holder)
         try:
-            browser = await self._spares.take(request, leased=len(self._live))
+            browser = await self._spares.take(request, leased=len(self._roll))
             try:
                 await browser.begin(request, shelf)
             except BaseException:
@@ -284,23 +247,10 @@ class Sessions:
 
     def _entitled(self, instance_id: str, token: str | None) -> Session:
         """The live session that this caller may use. Raises `LeaseNotFound`, `LeaseMismatch`, or what ended the lease."""
-        lease_id = lease_id_of(instance_id)
-        session = self._live.get(lease_id)
-        if session is None:
-            raise self._what_became_of(lease_id, token)
-        session.holder.check(token)
+        session = self._roll.of(lease_id_of(instance_id), token)
         if session.is_over(self._clock()):
             raise self._expire(session)
         return session
-
-    def _what_became_of(self, lease_id: str, token: str | None) -> BrowserServiceError:
-        if ended := self._ended.find(lease_id, token):
-            return ended
-        if self._key.read(lease_id, token):
-            lost = BrowserCrashed("the instance that held the lease was started again; ask for a new lease")
-            lost.session_state = "lost"
-            return lost
-        return LeaseNotFound(f"instance not found: there is no lease {lease_id[:80]}")
 
     def _expire(self, session: Session) -> BrowserServiceError:
         why = session.why_over(self._clock())
@@ -314,11 +264,7 @@ class Sessions:
             return
         session.over = True
         error.session_state = "lost"
-        del self._live[session.lease_id]
-        del self._by_slot[session.grant.slot]
-        self._ended.add(session.holder, error)
-        if not session.is_reported:
-            self._unreported_ends.append(session.lease_id)
+        self._roll.leave(session, error)
         if session.browser:
             self._tell_traffic(session, session.browser)
             self._spares.give_back(session.browser, session.grant.request.reuse, session.lock)
@@ -345,7 +291,7 @@ class Sessions:
     def _chromium_lost(self) -> None:
         """A Chromium died: the leases that were in it are lost, their slots free again."""
         self._spares.forget_dead()
-        for session in list(self._live.values()):
+        for session in self._roll:
             if session.browser and not session.browser.chromium.is_alive:
                 self._end(session, "lost", session.browser.mark_lost(session.browser.chromium.why_lost()))
 
@@ -354,7 +300,7 @@ class Sessions:
             await asyncio.sleep(self.settings.reap_interval_s)
             self.chromium.check()
             now = self._clock()
-            for session in [session for session in self._live.values() if session.is_over(now)]:
+            for session in [session for session in self._roll if session.is_over(now)]:
                 self._expire(session)
 
     def _describe(self, session: Session) -> Lease:
