@@ -1,6 +1,6 @@
 """Trajectories and verdicts -> numbers by stable name. Only a verdict enters a success rate; every rate has its denominator.
 
-success_rate, reward_mean, steps_mean, max_steps_rate                    over `judged`
+success_rate, reward_mean, steps_mean, max_steps_rate                    over `judged` (a verdict, not blocked)
 crashed_rate (WebGym's rule), episode_s_mean, phase_s_mean/<phase>       over `episodes`
 blocked_rate                                                             over `verdicts`
 go_back_rate, format_error_rate, no_effect_rate                          over `steps`
@@ -65,7 +65,8 @@ GROUPINGS: dict[str, Callable[[EpisodeFacts], str]] = {
 
 def _of_episodes(episodes: list[EpisodeFacts], verdicts: Mapping[str, Verdict]) -> dict[str, float]:
     found = [(one, verdict) for one in episodes if (verdict := verdicts.get(one.id)) is not None]
-    judged = [(one, verdict.reward) for one, verdict in found if verdict.reward is not None]
+    # An agent that a site turns away has not shown what it can do.
+    judged = [(one, verdict.reward) for one, verdict in found if verdict.reward is not None and not verdict.blocked]
     blocked = {one.id for one, verdict in found if verdict.blocked}
     crashed = sum(one.has_crashed(blocked=one.id in blocked) for one in episodes)
     metrics: dict[str, float] = {

@@ -2,8 +2,8 @@
 
     python -m benchmarks.rollout [--slots 8] [--iterations 8] [--groups 4] [--group-size 4]
 
-All three play the same tasks with the same scripted policy in the same real browsers at equal slots; sites and pages are slow
-by heavy tails (benchmarks/slow_pages.py), the same for all. An iteration has two episodes per slot by default: the more
+All three have the same pages before them, the same scripted policy, the same real browsers and equal slots; sites and pages are
+slow by heavy tails (benchmarks/slow_pages.py). An iteration has two episodes per slot by default: the more
 there are, the smaller the part of the time in which the last ones are waited for. One iteration comes before those that are
 counted: from the end of one iteration to the end of another as much is under way at the beginning as at the end. Required:
 carry-over at least 1.5 times `kill` and 2.5 times the step-synchronous loop; slots busy at least 90 % of the time while work
@@ -23,7 +23,7 @@ from agent.models.openai_chat import Served
 from agent.store import TrajectoryStore
 from agent.types import Trajectory
 from benchmarks.pool_parts import Service, running
-from benchmarks.slow_pages import GoesOn, SlowPages, pages_of
+from benchmarks.slow_pages import GoesOn, SlowPages
 from browser_service.client import BrowserPool
 from browser_service.models import ClickId, ObserveRequest, VisitPage
 from flows.config import LoopConfig, parse_config
@@ -157,8 +157,8 @@ async def play_in_step(options: argparse.Namespace, root: Path, browsers: str) -
                         one.step(VisitPage(url=site.start_url), observe) for one, site in zip(held, sites, strict=True)
                     )
                     await asyncio.gather(*opened)
-                    for step in range(max(pages_of(slot.task) for slot in batch)):
-                        going = [one for one, slot in zip(held, batch, strict=True) if step < pages_of(slot.task)]
+                    for step in range(max(site.pages for site in sites)):
+                        going = [one for one, site in zip(held, sites, strict=True) if step < site.pages]
                         await asyncio.gather(*(one.step(ClickId(id=1), observe) for one in going))
                     played += sum(site.is_over() for site in sites)
         return Result("step-synchronous", played, time.monotonic() - began, Usage(), 0.0)

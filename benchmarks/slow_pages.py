@@ -1,6 +1,7 @@
 """Sites that are slow, and pages that take long now and then: both drawn from heavy tails, the same at each run.
 
-A task is a walk of three to six pages, one click each; reward 1 at the last one.
+A group is a walk of three to six pages, one click each; reward 1 at the last one. The n-th group that is begun gets the n-th
+draw whatever its task is, so that ways of playing which order their tasks differently have the same pages before them.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from typing import Any, Self
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 
-from agent.types import Pictures, Site, Step, Task, Trajectory, Turn, Verdict
+from agent.types import Pictures, Step, Task, Trajectory, Turn, Verdict
 from browser_service.models import ClickId, Observation, Viewport
 from environments.web import serving
 
@@ -24,33 +25,46 @@ LEAST_S, MOST_S, SLOWEST_SITE = 0.15, 18.0, 10.0
 FEWEST_PAGES, MOST_PAGES = 3, 6
 
 
-def pages_of(task: Task) -> int:
-    """Clicks that a task takes."""
-    return random.Random(task.seed).randint(FEWEST_PAGES, MOST_PAGES)
+@dataclass(frozen=True)
+class _Draw:
+    """What the n-th group of a run meets."""
 
+    number: int
+    pages: int
+    """Clicks that its walk takes."""
+    site: float
+    """How slow its site is."""
 
-def latency_s(task: Task, member: str, page: int) -> float:
-    """Seconds that the site takes for one page of one episode."""
-    site = min(SLOWEST_SITE, random.Random(f"site/{task.seed}").paretovariate(SHAPE))
-    drawn = random.Random(f"{task.seed}/{member}/{page}").paretovariate(SHAPE)
-    return min(MOST_S, LEAST_S * site * drawn)
+    @classmethod
+    def of(cls, number: int) -> "_Draw":
+        drawn = random.Random(number)
+        return cls(number, drawn.randint(FEWEST_PAGES, MOST_PAGES), min(SLOWEST_SITE, drawn.paretovariate(SHAPE)))
+
+    def latency_s(self, member: str, page: int) -> float:
+        """Seconds that the site takes for one page of one episode."""
+        drawn = random.Random(f"{self.number}/{member}/{page}").paretovariate(SHAPE)
+        return min(MOST_S, LEAST_S * self.site * drawn)
 
 
 @dataclass
 class _Walk:
     """One episode's walk through its site."""
 
-    task: Task
+    drawn: _Draw
     member: str
     start_url: str
     sites: Sequence[str]
     page: int = 0
 
+    @property
+    def pages(self) -> int:
+        return self.drawn.pages
+
     async def goal(self) -> str:
         return "go on until the end"
 
     def is_over(self) -> bool:
-        return self.page >= pages_of(self.task)
+        return self.page >= self.pages
 
     def final_state(self) -> dict[str, Any]:
         return {"done": self.is_over()}
@@ -66,6 +80,8 @@ class SlowPages:
         self.viewport = viewport or Viewport(width=160, height=210)
         self._content, self._slow = content, slow
         self._walks: dict[str, _Walk] = {}
+        self._draws: dict[str, _Draw] = {}
+        """By group, in the order in which they were begun."""
         self._running = AsyncExitStack()
         self._url = ""
 
@@ -76,7 +92,7 @@ class SlowPages:
         async def show(walk: str, page: int) -> HTMLResponse:
             found = self._walks[walk]
             with suppress(asyncio.CancelledError):  # the benchmark is over
-                await asyncio.sleep(latency_s(found.task, found.member, page) if self._slow else 0)
+                await asyncio.sleep(found.drawn.latency_s(found.member, page) if self._slow else 0)
             found.page = page
             return HTMLResponse(
                 f"<title>{page}</title><a href=/{walk}/{page + 1}>go on</a><h1>{walk}, {page}</h1>{self._content}"
@@ -89,10 +105,11 @@ class SlowPages:
         await self._running.aclose()
 
     @asynccontextmanager
-    async def serve(self, task: Task, *, trajectory_id: str) -> AsyncGenerator[Site]:
+    async def serve(self, task: Task, *, trajectory_id: str) -> AsyncGenerator[_Walk]:
         """A fresh walk."""
-        member = trajectory_id.rpartition("-")[2]
-        walk = _Walk(task, member, f"{self._url}/{trajectory_id}/0", [self._url.removeprefix("http://")])
+        group, _, member = trajectory_id.rpartition("-")
+        drawn = self._draws.setdefault(group, _Draw.of(len(self._draws)))
+        walk = _Walk(drawn, member, f"{self._url}/{trajectory_id}/0", [self._url.removeprefix("http://")])
         self._walks[trajectory_id] = walk
         try:
             yield walk

@@ -31,6 +31,8 @@ class Outcome(BaseModel):
     """Episodes in which the site turned the agent away, as the judge saw it."""
     site_failures: int = 0
     """Episodes that the site broke: the start page did not answer, for instance."""
+    well: int = 0
+    """Episodes that neither the site nor our own machines broke or cut short: what shows that a site can be used."""
     at: str = ""
     """When the judge stage wrote it: UTC, ISO 8601."""
 

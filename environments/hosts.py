@@ -59,5 +59,5 @@ def breaker_from(outcomes: Iterable[Outcome], config: BlockingConfig) -> HostBre
     for outcome in outcomes:
         if outcome.host and outcome.at:
             bad = outcome.blocked + outcome.site_failures
-            breaker.record(outcome.host, good=outcome.attempts - bad, bad=bad, at=datetime.fromisoformat(outcome.at))
+            breaker.record(outcome.host, good=outcome.well, bad=bad, at=datetime.fromisoformat(outcome.at))
     return breaker

@@ -34,6 +34,7 @@ def outcome_of(attempts: list[EpisodeFacts], verdicts: Mapping[str, Verdict], *,
     """How the episodes of one task went. A blocked episode says nothing about the policy, so it is not judged here."""
     found = [verdict for one in attempts if (verdict := verdicts.get(one.id))]
     judged = [verdict.reward for verdict in found if verdict.reward is not None and not verdict.blocked]
+    blocked = {verdict.trajectory_id for verdict in found if verdict.blocked}
     return Outcome(
         task=attempts[0].task,
         family=attempts[0].domain,
@@ -42,8 +43,9 @@ def outcome_of(attempts: list[EpisodeFacts], verdicts: Mapping[str, Verdict], *,
         attempts=len(attempts),
         judged=len(judged),
         successes=sum(reward >= 1 for reward in judged),
-        blocked=sum(verdict.blocked for verdict in found),
+        blocked=len(blocked),
         site_failures=sum(one.failed_on == "site" for one in attempts),
+        well=sum(one.failed_on is None and one.id not in blocked for one in attempts),
         at=at,
     )
 

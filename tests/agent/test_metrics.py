@@ -105,6 +105,15 @@ def test_seconds_by_phase() -> None:
     assert metrics["episode_s_mean"] == 2
 
 
+def test_who_is_turned_away_is_not_judged() -> None:
+    seen = {
+        name: Verdict(trajectory_id=name, reward=float(not blocked), judge="t", blocked=blocked)
+        for name, blocked in (("a", False), ("b", True))
+    }
+    metrics = rollout_metrics([episode("a"), episode("b")], seen)
+    assert (metrics["judged"], metrics["success_rate"], metrics["blocked_rate"]) == (1, 1, 0.5)
+
+
 CLICKS = (ClickId(id=1),) * 3
 
 

@@ -197,6 +197,10 @@ def test_a_breaker_follows_the_history() -> None:
         site_failures=1,
         at=NOON.isoformat(),
     )
-    good = bad.model_copy(update={"iteration": 2, "blocked": 0, "site_failures": 0})
+    broken_by_us = bad.model_copy(update={"iteration": 2, "blocked": 0, "site_failures": 0})
+    good = broken_by_us.model_copy(update={"iteration": 3, "well": 1})
     assert breaker_from([bad], BlockingConfig()).is_open("a.example", now=NOON)
-    assert not breaker_from([bad, good], BlockingConfig()).is_open("a.example", now=NOON)
+    assert breaker_from([bad, broken_by_us], BlockingConfig()).is_open("a.example", now=NOON), (
+        "that says nothing of a site"
+    )
+    assert not breaker_from([bad, broken_by_us, good], BlockingConfig()).is_open("a.example", now=NOON)

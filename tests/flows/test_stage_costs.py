@@ -45,7 +45,8 @@ def test_outcomes_by_task(tmp_path: Path) -> None:
     t, u = read_outcomes(tmp_path)
     assert (t.task, t.family, t.host, t.iteration) == ("t", "d", "a.example", 3)
     assert (t.attempts, t.judged, t.successes, t.blocked, t.site_failures) == (4, 2, 1, 1, 1)
-    assert (u.task, u.attempts, u.judged) == ("u", 1, 0)
+    assert (u.task, u.attempts, u.judged, u.well) == ("u", 1, 0, 1)
+    assert t.well == 2, "one was turned away, one was broken by the site"
     (tmp_path / OUTCOMES).write_text('{"task": ')
     with pytest.raises(RunFolderError, match="the stage judges again"):
         read_outcomes(tmp_path)
