@@ -1,6 +1,7 @@
 """Actions and elements in the agent's own words: what histories, demonstrations and element lists are made of."""
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from agent.types import AgentAction, Answer
@@ -33,8 +34,8 @@ def render(action: AgentAction, grid: Grid | None = None) -> str:
             return f"scroll({_quoted(direction)}, {id})"
         case wire.Upload(id=id, files=files):
             return f"upload({id}, {_quoted(', '.join(files))})"
-        case wire.Drag(x=x, y=y, to_x=to_x, to_y=to_y):
-            return f"drag({_point(x, y, grid)}, {_point(to_x, to_y, grid)})"
+        case wire.Drag(x=x, y=y, to_x=to_x, to_y=to_y, hold=hold):
+            return f"{_held(hold)}drag({_point(x, y, grid)}, {_point(to_x, to_y, grid)})"
         case (
             wire.ClickCoords(x=x, y=y)
             | wire.FillCoords(x=x, y=y)
@@ -78,14 +79,14 @@ def _with_element(action: AgentAction, element: str) -> str:
 
 def _with_point(action: AgentAction, point: str) -> str:
     match action:
-        case wire.ClickCoords(button=button, clicks=clicks):
-            return f"{_click(button, clicks)}({point})"
+        case wire.ClickCoords(button=button, clicks=clicks, hold=hold):
+            return f"{_held(hold)}{_click(button, clicks)}({point})"
         case wire.FillCoords(value=value):
             return f"type({point}, {_quoted(value)})"
         case wire.HoverAndScrollCoords(direction=direction):
             return f"scroll({_quoted(direction)}, {point})"
-        case wire.ScrollCoords(dx=dx, dy=dy):
-            return f"scroll({point}, {dx:g}, {dy:g})"
+        case wire.ScrollCoords(dx=dx, dy=dy, hold=hold):
+            return f"{_held(hold)}scroll({point}, {dx:g}, {dy:g})"
         case wire.MouseDown() | wire.MouseUp():
             return f"{action.kind}({point})"
         case _:
@@ -94,8 +95,10 @@ def _with_point(action: AgentAction, point: str) -> str:
 
 def _anywhere(action: AgentAction) -> str:
     match action:
-        case wire.Keypress(keys=keys):
-            return f"press({_quoted('+'.join(keys))})"
+        case wire.Keypress(keys=keys, duration=seconds):
+            return f"press({_quoted('+'.join(keys))}{f', {seconds:g}' if seconds else ''})"
+        case wire.KeyDown(keys=keys) | wire.KeyUp(keys=keys):
+            return f"{action.kind}({_quoted('+'.join(keys))})"
         case wire.TypeText(value=value):
             return f"type({_quoted(value)})"
         case wire.PageDown():
@@ -112,6 +115,10 @@ def _anywhere(action: AgentAction) -> str:
             return "wait()" if seconds == 1 else f"wait({seconds:g})"
         case _:  # back, forward, reload, close_tab, tab_and_enter, observe
             return f"{action.kind}()"
+
+
+def _held(keys: Sequence[str]) -> str:
+    return "".join(f"{key}+" for key in keys)
 
 
 def _click(button: wire.Button, clicks: int) -> str:

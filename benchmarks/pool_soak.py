@@ -1,103 +1,132 @@
 """A long life of the browser service, in minutes: sessions opened and closed in a loop, half of them abandoned by killed clients.
 
-    python -m benchmarks.pool_soak                    2,000 sessions
+    python -m benchmarks.pool_soak                    2,000 sessions of one process
+    python -m benchmarks.pool_soak --tiers            the same through master, node and instance, with leases in Redis
     python -m benchmarks.pool_soak --sessions 300     a short one
 
-Prints one row per quarter. It must hold that processes, file descriptors, temporary files and zombies return to what they
-were before, and that the service's resident memory in the last quarter is within 5 % of that in the second. Exits with 1
-where it does not.
+Prints one row per quarter. It must hold that processes, file descriptors, temporary files, zombies and keys in Redis return to
+what they were before, and that the resident memory of each server in the last quarter is within 5 % of that in the second.
+Exits with 1 where it does not.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import httpx
 import psutil
+import redis
 import typer
 
-from browser_service.chromium.memory import families, folder_bytes, resident_bytes
-from browser_service.settings import read_settings
-from browser_service.tiers.serving import listen
+from benchmarks.pool_parts import Service, running, served_page
+from browser_service.chromium.memory import folder_bytes, resident_bytes
 
 CLIENT = Path(__file__).parents[1] / "tests" / "browser_service" / "soaking_client.py"
 SLOTS = 6
 PER_ROUND = 2 * SLOTS
-PAGE = b"<!doctype html><title>soak</title><h1>soak</h1><button>a button</button>" + b"<p>some text</p>" * 200
 GROWTH_LIMIT = 0.05
 SETTLE_S = 20.0
+REDIS_START_S = 20.0
 
 
 class Footprint(NamedTuple):
     """What the service and its browsers hold."""
 
-    service_mb: float
+    servers_mb: dict[str, float]
+    """Resident memory of each of our own processes, by the command that runs it."""
     processes: int
     descriptors: int
     zombies: int
     files: int
     files_mb: float
+    keys: int
+
+    def beyond(self, before: "Footprint") -> list[str]:
+        """What there is more of than before, in sentences. A warm session more or less is allowed for."""
+        allowed = {"processes": 3, "descriptors": 4, "zombies": 0, "files": before.files // 2 + 20, "keys": 0}
+        return [
+            f"{name} grew from {was} to {now}"
+            for name, spare in allowed.items()
+            if (now := getattr(self, name)) > (was := getattr(before, name)) + spare
+        ]
+
+
+class Watched(NamedTuple):
+    """A service, and where its traces are looked for."""
+
+    service: Service
+    folder: Path
+    store: redis.Redis | None
+
+    def footprint(self) -> Footprint:
+        """Everything that could have been left behind, now."""
+        family = [self.service.process, *self.service.process.children(recursive=True)]
+        servers = {name: process for process in family if (name := _server(process))}
+        return Footprint(
+            servers_mb={name: resident_bytes(process.pid) / 1e6 for name, process in servers.items()},
+            processes=len(family),
+            descriptors=sum(process.num_fds() for process in servers.values()),
+            zombies=sum(_is_zombie(process) for process in family),
+            files=sum(len(names) for _, _, names in os.walk(self.folder)),
+            files_mb=folder_bytes(self.folder) / 1e6,
+            keys=int(self.store.dbsize()) if self.store else 0,
+        )
+
+    def settled(self, before: Footprint) -> Footprint:
+        """The footprint once it is what it was before, or after some seconds."""
+        deadline = time.monotonic() + SETTLE_S
+        while (now := self.footprint()).beyond(before) and time.monotonic() < deadline:
+            time.sleep(0.5)
+        return now
 
 
 @contextmanager
-def site() -> Generator[str, None, None]:
-    """One small page."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("content-type", "text/html")
-            self.send_header("content-length", str(len(PAGE)))
-            self.end_headers()
-            self.wfile.write(PAGE)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/"
-    server.shutdown()
-
-
-@contextmanager
-def service(folder: Path) -> Generator[tuple[psutil.Process, str], None, None]:
+def watched_service(tiers: bool) -> Generator[Watched, None, None]:
     """The service as its users start it."""
-    settings = read_settings({}, port=_free_port(), state_dir=folder)
-    environment = {
-        **os.environ,
-        "BROWSER_SERVICE_STATE_DIR": str(folder),
-        "BROWSER_SERVICE_EGRESS_SITES": "127.0.0.1:*",
-    }
-    command = [sys.executable, "-m", "browser_service.cli", "up", "--slots", str(SLOTS), "--port", str(settings.port)]
-    process = subprocess.Popen([*command, "--log-level", "error"], env=environment)
-    try:
-        _wait_until_ready(settings.url)
-        yield psutil.Process(process.pid), settings.url
-    finally:
-        process.terminate()
-        process.wait(30)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-", dir="/tmp")))
+        folder.chmod(0o711)
+        arguments = ["up", "--slots", str(SLOTS)]
+        store = None
+        if tiers:
+            url = stack.enter_context(redis_server())
+            store = stack.enter_context(redis.Redis.from_url(url))
+            arguments = ["deploy", "--nodes", "1", "--instances", "1", "--slots", str(SLOTS), "--redis", url]
+        with running(*arguments, STATE_DIR=str(folder), EGRESS_SITES="127.0.0.1:*") as service:
+            yield Watched(service, folder, store)
+        if left := [path.name for path in folder.iterdir()]:
+            raise SystemExit(f"files were left behind: {', '.join(left)}")
 
 
-def footprint(process: psutil.Process, folder: Path) -> Footprint:
-    """Everything that could have been left behind, now."""
-    family = families([process.pid])[process.pid]
-    return Footprint(
-        service_mb=resident_bytes(process.pid) / 1e6,
-        processes=len(family),
-        descriptors=process.num_fds(),
-        zombies=sum(child.status() == psutil.STATUS_ZOMBIE for child in process.children()),
-        files=sum(len(names) for _, _, names in os.walk(folder)),
-        files_mb=folder_bytes(folder) / 1e6,
-    )
+@contextmanager
+def redis_server() -> Generator[str, None, None]:
+    """The address of a server of our own, which keeps nothing on disk."""
+    program = shutil.which("redis-server")
+    if program is None:
+        raise SystemExit("there is no redis-server on the PATH: ./setup.sh installs it")
+    with tempfile.TemporaryDirectory(prefix="redis-") as folder:
+        url = f"unix://{folder}/redis.sock"
+        options = ["--port", "0", "--unixsocket", f"{folder}/redis.sock", "--dir", folder, "--save", ""]
+        server = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
+        try:
+            deadline = time.monotonic() + REDIS_START_S
+            with redis.Redis.from_url(url) as client:
+                while time.monotonic() < deadline:
+                    with suppress(redis.ConnectionError):
+                        client.ping()
+                        break
+                    time.sleep(0.05)
+            yield url
+        finally:
+            server.kill()
+            server.wait()
 
 
 def round_of_sessions(url: str, page: str) -> None:
@@ -107,90 +136,66 @@ def round_of_sessions(url: str, page: str) -> None:
         said = client.stdout.readline()
         client.kill()
     if said != b"holding\n":
-        raise RuntimeError("a client failed before it held its sessions; see its message above")
+        raise SystemExit("a client failed before it held its sessions; see its message above")
     deadline = time.monotonic() + 60
     while httpx.get(f"{url}/sessions").json()["sessions"]:
         if time.monotonic() > deadline:
-            raise RuntimeError("the leases of a killed client did not end within 60 s")
+            raise SystemExit("the leases of a killed client did not end within 60 s")
         time.sleep(0.1)
 
 
-def returned(before: Footprint, process: psutil.Process, folder: Path) -> Footprint:
-    """The footprint once it is what it was before, or after some seconds. A warm session more or less is allowed for."""
-    deadline = time.monotonic() + SETTLE_S
-    while True:
-        now = footprint(process, folder)
-        is_back = (
-            now.processes <= before.processes + 3 and now.descriptors <= before.descriptors + 4 and not now.zombies
-        )
-        if is_back or time.monotonic() > deadline:
-            return now
-        time.sleep(0.5)
-
-
 def show(name: str, found: Footprint, seconds: float) -> None:
+    memory = "".join(f"{megabytes:>13.1f}" for megabytes in found.servers_mb.values())
     print(
-        f"{name:<12}{found.service_mb:>10.1f}{found.processes:>11}{found.descriptors:>8}{found.zombies:>9}{found.files:>7}"
-        f"{found.files_mb:>10.1f}{seconds:>9.0f}",
+        f"{name:<10}{memory}{found.processes:>11}{found.descriptors:>6}{found.zombies:>9}{found.files:>7}"
+        f"{found.files_mb:>10.1f}{found.keys:>6}{seconds:>9.0f}",
         flush=True,
     )
 
 
-def main(sessions: Annotated[int, typer.Option(help="sessions in all")] = 2_000) -> None:
+def main(
+    sessions: Annotated[int, typer.Option(help="sessions in all")] = 2_000,
+    tiers: Annotated[bool, typer.Option("--tiers", help="master, node and instance, with leases in Redis")] = False,
+) -> None:
     """Runs the soak and prints its table."""
     rounds = max(4, sessions // PER_ROUND)
-    with tempfile.TemporaryDirectory(prefix="soak-", dir="/tmp") as name, site() as page:
-        folder = Path(name)
-        folder.chmod(0o711)
-        with service(folder) as (process, url):
-            round_of_sessions(url, page)
-            before = returned(footprint(process, folder), process, folder)
-            print(f"{rounds * PER_ROUND} sessions, {SLOTS} slots, every other one abandoned by a killed client")
-            print("             service MB  processes     fds  zombies  files  files MB  seconds")
-            show("before", before, 0)
-            quarters = []
-            for quarter in range(4):
-                start = time.monotonic()
-                for _ in range(rounds * quarter // 4, rounds * (quarter + 1) // 4):
-                    round_of_sessions(url, page)
-                quarters.append(returned(before, process, folder))
-                show(f"quarter {quarter + 1}", quarters[-1], time.monotonic() - start)
-        left = [path.name for path in folder.iterdir()]
-    last, growth = quarters[-1], quarters[3].service_mb / quarters[1].service_mb - 1
-    failures = [
-        f"{what} grew from {was} to {now}"
-        for what, was, now, allowed in (
-            ("processes", before.processes, last.processes, 3),
-            ("file descriptors", before.descriptors, last.descriptors, 4),
-            ("zombies", 0, last.zombies, 0),
-            ("temporary files", before.files, last.files, before.files // 2 + 20),
-        )
-        if now > was + allowed
-    ]
-    if growth > GROWTH_LIMIT:
-        failures.append("resident memory grew by more than 5 % between the second and the last quarter")
-    if left:
-        failures.append(f"files were left behind: {', '.join(left)}")
-    print(f"resident memory, last quarter against second: {growth:+.1%}")
+    with served_page() as page, watched_service(tiers) as watched:
+        url = watched.service.url
+        round_of_sessions(url, page)
+        before = watched.settled(watched.footprint())
+        print(f"{rounds * PER_ROUND} sessions, {SLOTS} slots, every other one abandoned by a killed client")
+        names = "".join(f"{name + ' MB':>13}" for name in before.servers_mb)
+        print(f"{'':<10}{names}  processes   fds  zombies  files  files MB  keys  seconds")
+        show("before", before, 0)
+        quarters = []
+        for quarter in range(4):
+            start = time.monotonic()
+            for _ in range(rounds * quarter // 4, rounds * (quarter + 1) // 4):
+                round_of_sessions(url, page)
+            quarters.append(watched.settled(before))
+            show(f"quarter {quarter + 1}", quarters[-1], time.monotonic() - start)
+    failures = quarters[-1].beyond(before)
+    for name, megabytes in quarters[-1].servers_mb.items():
+        growth = megabytes / quarters[1].servers_mb[name] - 1
+        print(f"resident memory of {name}, last quarter against second: {growth:+.1%}")
+        if growth > GROWTH_LIMIT:
+            failures.append(f"resident memory of {name} grew by more than 5 %")
     print("\n".join(failures) or "nothing is left behind")
     raise typer.Exit(1 if failures else 0)
 
 
-def _wait_until_ready(url: str) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            if httpx.get(f"{url}/readyz").status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    raise RuntimeError("the service did not become ready within 60 s")
+def _server(process: psutil.Process) -> str | None:
+    """The command by which one of our own servers was started, None for browsers and their helpers."""
+    with suppress(psutil.NoSuchProcess):
+        line = process.cmdline()
+        return line[line.index("browser_service.cli") + 1] if "browser_service.cli" in line else None
+    return None
 
 
-def _free_port() -> int:
-    with listen(read_settings({}, port=1).model_copy(update={"port": 0})) as listener:
-        return listener.getsockname()[1]
+def _is_zombie(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.status() == psutil.STATUS_ZOMBIE
+    return False
 
 
 if __name__ == "__main__":

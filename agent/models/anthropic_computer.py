@@ -180,7 +180,6 @@ def _tool_use(block: Json, view: View) -> list[Move]:
 def _action(given: Given) -> AgentAction | list[AgentAction]:
     match given.name:
         case "left_click" | "right_click" | "middle_click" | "double_click" | "triple_click":
-            given.plain("text")
             return _click(given)
         case "mouse_move":
             x, y = given.pair("coordinate")
@@ -192,31 +191,22 @@ def _action(given: Given) -> AgentAction | list[AgentAction]:
             x, y = given.pair("coordinate", or_pointer=True)
             return wire.MouseUp(x=x, y=y)
         case "left_click_drag":
-            given.plain("text")
             (x, y), (to_x, to_y) = given.pair("start_coordinate", or_pointer=True), given.pair("coordinate")
-            return wire.Drag(x=x, y=y, to_x=to_x, to_y=to_y)
+            return wire.Drag(x=x, y=y, to_x=to_x, to_y=to_y, hold=given.held("text"))
         case "scroll":
-            given.plain("text")
             x, y = given.pair("coordinate", or_pointer=True)
             clicks = given.number("scroll_amount", default=3.0)
             dx, dy = scrolled(given.text("scroll_direction"), clicks * WHEEL_CLICK)
-            return wire.ScrollCoords(x=x, y=y, dx=dx, dy=dy)
+            return wire.ScrollCoords(x=x, y=y, dx=dx, dy=dy, hold=given.held("text"))
         case _:
             return _without_point(given)
 
 
 def _click(given: Given) -> AgentAction:
     x, y = given.pair("coordinate", or_pointer=True)
-    match given.name:
-        case "right_click":
-            return wire.ClickCoords(x=x, y=y, button="right")
-        case "middle_click":
-            return wire.ClickCoords(x=x, y=y, button="middle")
-        case "double_click":
-            return wire.ClickCoords(x=x, y=y, clicks=2)
-        case "triple_click":
-            return wire.ClickCoords(x=x, y=y, clicks=3)
-    return wire.ClickCoords(x=x, y=y)
+    buttons: dict[str, wire.Button] = {"right_click": "right", "middle_click": "middle"}
+    clicks = {"double_click": 2, "triple_click": 3}.get(given.name, 1)
+    return wire.ClickCoords(x=x, y=y, button=buttons.get(given.name, "left"), clicks=clicks, hold=given.held("text"))
 
 
 def _without_point(given: Given) -> AgentAction | list[AgentAction]:
@@ -240,5 +230,5 @@ def _without_point(given: Given) -> AgentAction | list[AgentAction]:
         case "go_back":
             return wire.Back()
         case "hold_key":
-            raise BadCall("hold_key: a key can't be held here; press it with key, and repeat it")
+            return wire.Keypress(keys=given.keys("text"), duration=given.seconds("duration", default=1.0))
     raise BadCall(f"there is no tool {given.name[:40]!r} here")

@@ -197,8 +197,10 @@ def _without_point(given: Given) -> AgentAction | list[AgentAction]:
             return wire.Observe()
         case "search":
             raise BadCall("search: there is no search engine here; navigate to an address instead")
-        case "key_down" | "key_up":
-            raise BadCall(f"{given.name}: a key can't be held here; use hotkey with all keys at once")
+        case "key_down":
+            return wire.KeyDown(keys=given.keys("keys", "key"))
+        case "key_up":
+            return wire.KeyUp(keys=given.keys("keys", "key"))
     raise BadCall(f"there is no function {given.name[:40]!r} here")
 
 

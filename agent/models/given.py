@@ -99,6 +99,10 @@ class Given:
 
     def chord(self, *names: str) -> Keypress:
         """A chord, written `ctrl+a` or as a list."""
+        return Keypress(keys=self.keys(*names))
+
+    def keys(self, *names: str) -> list[str]:
+        """The keys of a chord."""
         value = self._first(names, None)
         if isinstance(value, list) and all(isinstance(each, str) for each in value):
             keys = [one for each in value for one in chord(each)]
@@ -106,13 +110,11 @@ class Given:
             keys = chord(self.text(*names))
         if not 1 <= len(keys) <= MAX_KEYS or any(len(each) > 32 for each in keys):
             raise BadCall(f"{self.name}: expected a key or a chord of at most {MAX_KEYS}, found {value!r:.60}")
-        return Keypress(keys=keys)
+        return keys
 
-    def plain(self, *names: str) -> None:
-        """Refuses arguments that ask for something we don't have: keys that are held during a click."""
-        for name in names:
-            if self._values.get(name):
-                raise BadCall(f"{self.name}: holding keys meanwhile ({name}) is not possible here")
+    def held(self, name: str) -> list[str]:
+        """Keys that are to be held meanwhile, none where there is no such argument."""
+        return self.keys(name) if self._values.get(name) else []
 
     def seconds(self, *names: str, default: float) -> float:
         """A time to wait, at most `LONGEST_WAIT_S`."""

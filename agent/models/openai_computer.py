@@ -158,28 +158,23 @@ def _batch(item: Json, view: View) -> list[Move]:
 def _action(given: Given) -> AgentAction | list[AgentAction]:
     match given.name:
         case "click":
-            given.plain("keys")
             return _click(given)
         case "double_click":
-            given.plain("keys")
             x, y = given.point()
-            return wire.ClickCoords(x=x, y=y, clicks=2)
+            return wire.ClickCoords(x=x, y=y, clicks=2, hold=given.held("keys"))
         case "drag":
-            given.plain("keys")
-            return _drag(given.path("path"))
+            return _drag(given.path("path"), given.held("keys"))
         case "keypress":
             return given.chord("keys")
         case "move":
-            given.plain("keys")
             x, y = given.point()
-            return wire.HoverCoords(x=x, y=y)
+            return wire.HoverCoords(x=x, y=y, hold=given.held("keys"))
         case "screenshot":
             return wire.Observe()
         case "scroll":
-            given.plain("keys")
             x, y = given.point()
             dx, dy = (max(-FAR, min(FAR, given.number(name, default=0.0))) for name in ("scroll_x", "scroll_y"))
-            return wire.ScrollCoords(x=x, y=y, dx=dx, dy=dy)
+            return wire.ScrollCoords(x=x, y=y, dx=dx, dy=dy, hold=given.held("keys"))
         case "type":
             return wire.TypeText(value=given.text("text"))
         case "wait":
@@ -191,10 +186,10 @@ def _click(given: Given) -> AgentAction:
     match given.text("button", default="left"):
         case "left" | "right" as button:
             x, y = given.point()
-            return wire.ClickCoords(x=x, y=y, button=button)
+            return wire.ClickCoords(x=x, y=y, button=button, hold=given.held("keys"))
         case "wheel" | "middle":
             x, y = given.point()
-            return wire.ClickCoords(x=x, y=y, button="middle")
+            return wire.ClickCoords(x=x, y=y, button="middle", hold=given.held("keys"))
         case "back":
             return wire.Back()
         case "forward":
@@ -203,15 +198,17 @@ def _click(given: Given) -> AgentAction:
             raise BadCall(f"click: there is no button {other[:20]!r}")
 
 
-def _drag(path: list[Point]) -> list[AgentAction]:
+def _drag(path: list[Point], hold: list[str]) -> list[AgentAction]:
     (x, y), (to_x, to_y) = path[0], path[-1]
     if len(path) == 2:
-        return [wire.Drag(x=x, y=y, to_x=to_x, to_y=to_y)]
+        return [wire.Drag(x=x, y=y, to_x=to_x, to_y=to_y, hold=hold)]
     between = path[1:-1][:: max(1, -(-(len(path) - 2) // STROKES))]
     return [
+        *([wire.KeyDown(keys=hold)] if hold else []),
         wire.MouseDown(x=x, y=y),
         *(wire.HoverCoords(x=at[0], y=at[1]) for at in between),
         wire.MouseUp(x=to_x, y=to_y),
+        *([wire.KeyUp(keys=hold)] if hold else []),
     ]
 
 

@@ -25,7 +25,7 @@ async def perform(action: models.Action, hand: Hand) -> None:
 
 def own_seconds(action: models.Action, navigation_deadline_s: float) -> float:
     """Time that an action takes by itself, on top of the deadline of a call."""
-    if action.kind == "sleep":
+    if isinstance(action, models.Sleep | models.Keypress):
         return action.duration
     return navigation_deadline_s if action.kind in NAVIGATIONS else 0.0
 
@@ -64,6 +64,8 @@ TABLE: dict[str, Callable[[Hand, Any], Awaitable[None]]] = {
         keyboard.fill_coords,
         keyboard.fill_id,
         keyboard.keypress,
+        keyboard.key_down,
+        keyboard.key_up,
         keyboard.type_text,
         keyboard.tab_and_enter,
         files.upload,

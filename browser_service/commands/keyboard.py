@@ -1,5 +1,8 @@
 """What the keyboard does: chords, text, filling fields."""
 
+from collections.abc import AsyncGenerator, Generator, Iterable
+from contextlib import asynccontextmanager, contextmanager
+
 from playwright.async_api import Error as PlaywrightError
 
 from browser_service import models
@@ -35,12 +38,51 @@ async def fill_id(hand: Hand, action: models.FillId) -> None:
 
 async def keypress(hand: Hand, action: models.Keypress) -> None:
     chord = "+".join(_key(name) for name in action.keys)
+    with _known_keys():
+        await hand.tab.page.keyboard.press(chord, delay=action.duration * 1_000)
+
+
+async def key_down(hand: Hand, action: models.KeyDown) -> None:
+    for name in action.keys:
+        with _known_keys():
+            await hand.tab.page.keyboard.down(_key(name))
+        hand.tab.held_keys.add(_key(name))
+
+
+async def key_up(hand: Hand, action: models.KeyUp) -> None:
+    for name in action.keys:
+        with _known_keys():
+            await hand.tab.page.keyboard.up(_key(name))
+        hand.tab.held_keys.discard(_key(name))
+
+
+@asynccontextmanager
+async def holding(hand: Hand, keys: Iterable[str]) -> AsyncGenerator[None]:
+    """Holds the keys meanwhile; those that were held before stay so."""
+    page, pressed = hand.tab.page, []
     try:
-        await hand.tab.page.keyboard.press(chord)
+        for key in [key for name in keys if (key := _key(name)) not in hand.tab.held_keys]:
+            with _known_keys():
+                await page.keyboard.down(key)
+            pressed.append(key)
+        yield
+    finally:
+        if not page.is_closed():
+            for key in reversed(pressed):
+                await page.keyboard.up(key)
+
+
+@contextmanager
+def _known_keys() -> Generator[None]:
+    """Playwright's refusal of a key becomes an `ActionFailed`."""
+    try:
+        yield
     except PlaywrightError as error:
         if "Unknown key" not in error.message:
             raise
-        raise ActionFailed("UNKNOWN_KEY", f"{chord!r} is no key of the keyboard") from None
+        raise ActionFailed(
+            "UNKNOWN_KEY", f"the keyboard has no such key: {error.message.splitlines()[0][:200]}"
+        ) from None
 
 
 async def type_text(hand: Hand, action: models.TypeText) -> None:

@@ -2,13 +2,15 @@
 
 from browser_service import models
 from browser_service.commands.hand import Hand
+from browser_service.commands.keyboard import holding
 
 DRAG_STEPS = 8
 
 
 async def click_coords(hand: Hand, action: models.ClickCoords) -> None:
     hand.check_point(action.x, action.y)
-    await hand.tab.page.mouse.click(action.x, action.y, button=action.button, click_count=action.clicks)
+    async with holding(hand, action.hold):
+        await hand.tab.page.mouse.click(action.x, action.y, button=action.button, click_count=action.clicks)
 
 
 async def click_id(hand: Hand, action: models.ClickId) -> None:
@@ -20,10 +22,11 @@ async def drag(hand: Hand, action: models.Drag) -> None:
     hand.check_point(action.x, action.y)
     hand.check_point(action.to_x, action.to_y)
     mouse = hand.tab.page.mouse
-    await mouse.move(action.x, action.y)
-    await mouse.down()
-    await mouse.move(action.to_x, action.to_y, steps=DRAG_STEPS)
-    await mouse.up()
+    async with holding(hand, action.hold):
+        await mouse.move(action.x, action.y)
+        await mouse.down()
+        await mouse.move(action.to_x, action.to_y, steps=DRAG_STEPS)
+        await mouse.up()
 
 
 async def mouse_down(hand: Hand, action: models.MouseDown) -> None:
@@ -40,7 +43,8 @@ async def mouse_up(hand: Hand, action: models.MouseUp) -> None:
 
 async def hover_coords(hand: Hand, action: models.HoverCoords) -> None:
     hand.check_point(action.x, action.y)
-    await hand.tab.page.mouse.move(action.x, action.y)
+    async with holding(hand, action.hold):
+        await hand.tab.page.mouse.move(action.x, action.y)
 
 
 async def hover_id(hand: Hand, action: models.HoverId) -> None:
@@ -56,8 +60,9 @@ async def hover_and_scroll_coords(hand: Hand, action: models.HoverAndScrollCoord
 
 async def scroll_coords(hand: Hand, action: models.ScrollCoords) -> None:
     hand.check_point(action.x, action.y)
-    await hand.tab.page.mouse.move(action.x, action.y)
-    await hand.tab.page.mouse.wheel(action.dx, action.dy)
+    async with holding(hand, action.hold):
+        await hand.tab.page.mouse.move(action.x, action.y)
+        await hand.tab.page.mouse.wheel(action.dx, action.dy)
 
 
 async def scroll_id(hand: Hand, action: models.ScrollId) -> None:

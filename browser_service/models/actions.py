@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from browser_service.models.wire import Button, Coordinate, Direction, MarkId, Text, Wire
+from browser_service.models.wire import Button, Coordinate, Direction, Held, Key, MarkId, Text, Wire
 
 
 class VisitPage(Wire):
@@ -40,6 +40,7 @@ class ClickCoords(Wire):
     y: Coordinate
     button: Button = "left"
     clicks: Annotated[int, Field(ge=1, le=3)] = 1
+    hold: Held = []
 
 
 class ClickId(Wire):
@@ -59,6 +60,7 @@ class Drag(Wire):
     y: Coordinate
     to_x: Coordinate
     to_y: Coordinate
+    hold: Held = []
 
 
 class MouseDown(Wire):
@@ -114,6 +116,7 @@ class HoverCoords(Wire):
     kind: Literal["hover_coords"] = "hover_coords"
     x: Coordinate
     y: Coordinate
+    hold: Held = []
 
 
 class HoverId(Wire):
@@ -148,6 +151,7 @@ class ScrollCoords(Wire):
     y: Coordinate
     dx: Annotated[float, Field(ge=-100_000, le=100_000, allow_inf_nan=False)] = 0.0
     dy: Annotated[float, Field(ge=-100_000, le=100_000, allow_inf_nan=False)] = 0.0
+    hold: Held = []
 
 
 class OpenTab(Wire):
@@ -196,10 +200,25 @@ class PageUp(Wire):
 
 
 class Keypress(Wire):
-    """Press one chord. Example: `{"kind": "keypress", "keys": ["Control", "a"]}`."""
+    """Press one chord, for `duration` seconds (at most 30). Example: `{"kind": "keypress", "keys": ["Control", "a"]}`."""
 
     kind: Literal["keypress"] = "keypress"
-    keys: Annotated[list[Annotated[str, Field(min_length=1, max_length=32)]], Field(min_length=1, max_length=6)]
+    keys: Annotated[list[Key], Field(min_length=1, max_length=6)]
+    duration: Annotated[float, Field(ge=0, le=30, allow_inf_nan=False)] = 0.0
+
+
+class KeyDown(Wire):
+    """Press keys and hold them, over the actions that follow."""
+
+    kind: Literal["key_down"] = "key_down"
+    keys: Annotated[list[Key], Field(min_length=1, max_length=6)]
+
+
+class KeyUp(Wire):
+    """Let held keys go."""
+
+    kind: Literal["key_up"] = "key_up"
+    keys: Annotated[list[Key], Field(min_length=1, max_length=6)]
 
 
 class TypeText(Wire):
@@ -254,6 +273,8 @@ Action = Annotated[
     | PageDown
     | PageUp
     | Keypress
+    | KeyDown
+    | KeyUp
     | TypeText
     | TabAndEnter
     | Sleep

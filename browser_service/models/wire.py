@@ -12,6 +12,8 @@ Fault = Literal["infra", "site", "policy", "client"]
 Isolation = Literal["context", "browser"]
 Coordinate = Annotated[float, Field(ge=0, le=16_384, allow_inf_nan=False, description="CSS pixels in the viewport")]
 MarkId = Annotated[int, Field(ge=1, le=100_000, description="displayed number of a marked element")]
+Key = Annotated[str, Field(min_length=1, max_length=32)]
+Held = Annotated[list[Key], Field(max_length=6, description="keys that are held meanwhile")]
 Text = Annotated[str, Field(max_length=10_000)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 

@@ -49,6 +49,8 @@ class OpenTab:
         self.is_gone = False
         """Closed, or being closed: whoever asks it is sent to the active tab."""
         self.title = ""
+        self.held_keys: set[str] = set()
+        """Those of `key_down`."""
         self.url = page.url
         self.failed_document: FailedDocument | None = None
         """The newest main document, if it did not come. Set by the session, which also hears of tabs that are only opening."""

@@ -163,7 +163,7 @@ ACTIONS: dict[str, list[tuple[Json, list[AgentAction] | str]]] = {
         ({"text": "Return", "repeat": 3}, [wire.Keypress(keys=["Enter"])] * 3),
         ({"text": "Return", "repeat": 10_000}, "1 to 20"),
     ],
-    "hold_key": [({"text": "a", "duration": 2}, "can't be held")],
+    "hold_key": [({"text": "a", "duration": 2}, [wire.Keypress(keys=["a"], duration=2)])],
     "type": [({"text": "a"}, [wire.TypeText(value="a")])],
     "cursor_position": [({}, [wire.Observe()])],
     "mouse_move": [({"coordinate": [1, 2]}, [wire.HoverCoords(x=1, y=2)])],
@@ -172,11 +172,15 @@ ACTIONS: dict[str, list[tuple[Json, list[AgentAction] | str]]] = {
     "left_click": [
         ({"coordinate": [1, 2]}, [wire.ClickCoords(x=1, y=2)]),
         ({}, [wire.ClickCoords(x=3, y=4)]),
-        ({"coordinate": [1, 2], "text": "shift"}, "holding keys"),
+        ({"coordinate": [1, 2], "text": "ctrl+shift"}, [wire.ClickCoords(x=1, y=2, hold=["Control", "Shift"])]),
         ({"coordinate": "here"}, "list of 2 numbers"),
     ],
     "left_click_drag": [
         ({"start_coordinate": [1, 2], "coordinate": [5, 6]}, [wire.Drag(x=1, y=2, to_x=5, to_y=6)]),
+        (
+            {"start_coordinate": [1, 2], "coordinate": [5, 6], "text": "alt"},
+            [wire.Drag(x=1, y=2, to_x=5, to_y=6, hold=["Alt"])],
+        ),
     ],
     "right_click": [({"coordinate": [1, 2]}, [wire.ClickCoords(x=1, y=2, button="right")])],
     "middle_click": [({"coordinate": [1, 2]}, [wire.ClickCoords(x=1, y=2, button="middle")])],
@@ -187,7 +191,10 @@ ACTIONS: dict[str, list[tuple[Json, list[AgentAction] | str]]] = {
             {"coordinate": [1, 2], "scroll_direction": "down", "scroll_amount": 3},
             [wire.ScrollCoords(x=1, y=2, dy=360)],
         ),
-        ({"scroll_direction": "left", "scroll_amount": 1}, [wire.ScrollCoords(x=3, y=4, dx=-120)]),
+        (
+            {"scroll_direction": "left", "scroll_amount": 1, "text": "shift"},
+            [wire.ScrollCoords(x=3, y=4, dx=-120, hold=["Shift"])],
+        ),
         ({"scroll_direction": "in", "scroll_amount": 1}, "up, down, left or right"),
     ],
     "wait": [({"duration": 2}, [wire.Sleep(duration=2)])],

@@ -186,7 +186,8 @@ NEW: list[tuple[str, Json, AgentAction | str]] = [
     ("wait", {"seconds": 1e6}, wire.Sleep(duration=30)),
     ("press_key", {"key": "Enter"}, wire.Keypress(keys=["Enter"])),
     ("hotkey", {"keys": ["control", "a"]}, wire.Keypress(keys=["Control", "a"])),
-    ("key_down", {"key": "shift"}, "can't be held"),
+    ("key_down", {"key": "shift"}, wire.KeyDown(keys=["Shift"])),
+    ("key_up", {"key": "shift"}, wire.KeyUp(keys=["Shift"])),
     ("take_screenshot", {}, wire.Observe()),
     ("scroll", {"x": 500, "y": 500, "direction": "down"}, wire.ScrollCoords(x=640, y=400, dy=300)),
     (

@@ -16,6 +16,9 @@ from browser_service.models import (
     FillCoords,
     HoverAndScrollCoords,
     HoverCoords,
+    KeyDown,
+    Keypress,
+    KeyUp,
     MouseDown,
     MouseUp,
     ObserveRequest,
@@ -102,6 +105,32 @@ async def test_the_wheel_turns_in_both_directions(browser: Browser, site: Site) 
     await browser.step(VisitPage(url=page))
     assert await after(browser, ScrollCoords(x=100, y=100, dy=150)) == "0/150"
     assert await after(browser, ScrollCoords(x=100, y=100, dx=40, dy=-50)) == "40/100"
+
+
+async def test_keys_are_held_during_an_action_or_over_several(browser: Browser, site: Site) -> None:
+    page = site.page(
+        "held",
+        "<div id=d style='position:absolute;left:0;top:0;width:300px;height:200px'></div>",
+        script="""const said = []; const tell = what => document.title = said.push(what) && said.join();
+            for (const type of ['click', 'mouseup']) d.addEventListener(type, e => tell(
+              type + (e.shiftKey ? '+shift' : '') + (e.ctrlKey ? '+ctrl' : '')));
+            let since; onkeydown = e => { if (!e.repeat) since = performance.now(); };
+            onkeyup = e => tell(e.key + (performance.now() - since > 250 ? ' long' : ' short'));""",
+    )
+    await browser.step(VisitPage(url=page))
+    told = await after(browser, ClickCoords(x=5, y=5, hold=["shift", "ctrl"]))
+    assert told == "mouseup+shift+ctrl,click+shift+ctrl,Control short,Shift short"
+    assert (await after(browser, ClickCoords(x=5, y=5))).endswith("mouseup,click"), "they are let go"
+    assert (await after(browser, Keypress(keys=["a"], duration=0.3))).endswith("a long")
+    await after(browser, KeyDown(keys=["shift"]))
+    assert (await after(browser, ClickCoords(x=5, y=5, hold=["shift"]))).endswith("mouseup+shift,click+shift")
+    assert (await after(browser, ClickCoords(x=5, y=5))).endswith("mouseup+shift,click+shift"), "held before, held on"
+    await after(browser, KeyUp(keys=["shift"]))
+    assert (await after(browser, Drag(x=5, y=5, to_x=90, to_y=90))).endswith("mouseup,click")
+    for action in (ClickCoords(x=5, y=5, hold=["shift", "bogus"]), KeyDown(keys=["bogus"]), Keypress(keys=["bogus"])):
+        reply = await browser.step(action, TITLE)
+        assert reply.error is not None and (reply.error.code, "bogus" in reply.error.message) == ("UNKNOWN_KEY", True)
+    assert (await after(browser, ClickCoords(x=5, y=5))).endswith("mouseup,click"), "none is left held"
 
 
 @pytest.mark.parametrize(

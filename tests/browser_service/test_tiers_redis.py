@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ def shared(short_folder: Path) -> Generator[Shared, None, None]:
         **os.environ,
         "BROWSER_SERVICE_STATE_DIR": str(short_folder),
         "BROWSER_SERVICE_REPORT_INTERVAL_S": "0.2",
+        "BROWSER_SERVICE_PLACE_TTL_S": "1.5",
         "BROWSER_SERVICE_REAP_INTERVAL_S": "0.1",
         "BROWSER_SERVICE_WARM": "1",
     }
@@ -105,3 +107,23 @@ def test_sessions_outlive_redis_and_a_master(shared: Shared) -> None:
     new = post(shared.second, "/get", {"viewport": SMALL, "wait_s": 20}).raise_for_status().json()
     assert new["generation"] > lease["generation"]
     step(shared.second).raise_for_status()
+
+
+def test_an_outage_longer_than_every_term_ends_no_session(shared: Shared) -> None:
+    """Redis hangs for longer than a lease lives without a call, and than a place is believed without a report."""
+    lease = post(shared.first, "/get", {"viewport": SMALL, "ttl_s": 2}).raise_for_status().json()
+    mine = {"instance_id": lease["instance_id"], "token": lease["token"]}
+    looking = {"action": {"kind": "observe"}, "observe": {"screenshot": False}}
+    shared.redis.pause()
+    began, number = time.monotonic(), 0
+    while time.monotonic() - began < 6:
+        for url in (lease["direct_url"], shared.first, shared.second):
+            number += 1
+            post(url, "/step", {**mine, **looking, "step_id": number}).raise_for_status()
+        time.sleep(0.3)
+    shared.redis.go_on()
+    wait_until(lambda: available(shared.first) == available(shared.second) == 1, 20)
+    post(shared.second, "/step", {**mine, **looking, "step_id": number + 1}).raise_for_status()
+    taken = post(shared.first, "/get", {"viewport": SMALL, "wait_s": 10}).raise_for_status().json()
+    assert taken["generation"] > lease["generation"] and taken["instance_id"] != lease["instance_id"]
+    assert post(shared.second, "/get", {"wait_s": 0}).status_code == 503, "the lease that outlived it holds its slot"
