@@ -7,7 +7,8 @@
                 same Chromium with the same flags; the ratio of the steps per second. Needs 0.85 or more. For information
                 also against pictures that are taken directly as the service takes them, which is quicker than Playwright's.
     own part    one session, step by step: time at the client less the time that the service spent in Chromium (its phases
-                act, settle, marks, screenshot), median; straight to the instance (5 ms) and through a master (10 ms).
+                act, settle, marks, screenshot), median; straight to the instance (5 ms) and through a master (10 ms). Those
+                phases hold Playwright's driver and our settling too, which a direct user would have in one form or another.
     allocation  time of `async with pool.lease(...)` until the browser is there, while a warm one stands ready; median (10 ms)
                 and 99th percentile (50 ms). Leases that found none ready are counted apart.
     memory      proportional set size of the service with all its processes: what each further session with the page open
