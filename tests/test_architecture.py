@@ -124,3 +124,12 @@ def test_no_data_is_pickled() -> None:
             text = path.read_text()
             for word in ("pickle.", "torch.save(", "torch.load(", "joblib", "allow_pickle=True"):
                 assert word not in text, f"{path.relative_to(ROOT)} uses {word}; data is JSON, PNG or safetensors"
+
+
+def test_no_merge_is_left_half_done() -> None:
+    folders = (*ROOMS, "benchmarks", "configs", "docs", "examples", "scripts", "tests")
+    written = [*ROOT.glob("*.*"), *(path for folder in folders for path in (ROOT / folder).rglob("*.*"))]
+    for path in written:
+        if path.suffix in (".md", ".py", ".toml", ".txt", ".yaml", ".js", ".lua", ".css", ".html"):
+            marks = [line for line in path.read_text().splitlines() if line.startswith(("<<<<<<< ", ">>>>>>> "))]
+            assert not marks, f"{path.relative_to(ROOT)} still has {marks[0]!r}"
