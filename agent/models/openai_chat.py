@@ -17,6 +17,7 @@ from agent.budget import PromptTooLong
 from agent.config import AgentConfig
 from agent.conversation import spoken
 from agent.failures import failed
+from agent.models.faults import READ, refused
 from agent.parsing import FormatError, parse_brief, parse_full
 from agent.profiles import PROFILES
 from agent.prompts import compose
@@ -150,24 +151,11 @@ class OpenAIChat:
             raise failed(
                 "infra", "MODEL_UNREACHABLE", f"no answer from the model server: {error!r}", retryable=True
             ) from error
-        if response.status_code == 404:
-            raise failed(
-                "infra",
-                "MODEL_GONE",
-                f"the server no longer serves {served.model}: it was restarted",
-                retryable=True,
-            )
-        if response.status_code == 400:
-            raise failed("policy", "PROMPT_REFUSED", self._told("refused the prompt", response), retryable=False)
-        if response.status_code in (401, 403):
-            raise failed("infra", "MODEL_KEY", self._told("refused the key", response), retryable=False)
+        if response.status_code == 404 and served.tag is not None:
+            message = f"the server no longer serves {served.model}: it was restarted"
+            raise failed("infra", "MODEL_GONE", message, retryable=True)
         if response.status_code != 200:
-            raise failed(
-                "infra",
-                "MODEL_ERROR",
-                self._told(f"answered {response.status_code}", response),
-                retryable=True,
-            )
+            raise refused(response.status_code, self._told(response))
         try:
             return _Reply.model_validate_json(response.content)
         except ValidationError as error:
@@ -178,10 +166,10 @@ class OpenAIChat:
                 retryable=True,
             ) from error
 
-    def _told(self, what: str, response: httpx.Response) -> str:
+    def _told(self, response: httpx.Response) -> str:
         """An answer in words. Servers like to repeat the key they were shown; it goes into no log and no file."""
         text = response.text.replace(self._api_key, "***") if self._api_key else response.text
-        return f"the model server {what}: {text[:300]}"
+        return f"the model server answered {response.status_code}: {text[:READ]}"
 
     async def _request(self, method: str, path: str, **request: Any) -> httpx.Response:
         """One request; a connection that the server closed under it is tried once more, for sampling has no side effects."""

@@ -13,6 +13,7 @@ import httpx
 
 from agent.failures import EpisodeFailure, failed
 from agent.models.computer import Json, Vendor
+from agent.models.faults import refused
 
 RETRIES = 2
 
@@ -111,10 +112,8 @@ class _Guarded:
         status = getattr(error, "status_code", None) or getattr(error, "code", None)  # OpenAI and Anthropic; Google
         told = f"the vendor answered {status}: {error}" if status else f"no answer that can be read: {error!r}"
         message = told.replace(self._key, "***") if self._key else told
-        if status in (401, 403):
-            return failed("infra", "MODEL_KEY", message, retryable=False)
-        if status in (400, 404, 413, 422):
-            return failed("policy", "PROMPT_REFUSED", message, retryable=False)
+        if isinstance(status, int):
+            return refused(status, message)
         return failed("infra", "MODEL_ERROR", message, retryable=True)
 
 

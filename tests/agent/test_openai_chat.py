@@ -112,3 +112,12 @@ async def test_another_server_is_not_asked_for_tokens(vendor: Vendor) -> None:
     assert turn.action == Answer(text="ok")
     assert not {"logprobs", "return_token_ids", "top_k"} & set(vendor.asked[0].body)
     assert vendor.asked[0].headers["authorization"] == "Bearer sk-1"
+
+
+async def test_a_name_that_our_server_does_not_know_says_that_it_was_restarted(vendor: Vendor) -> None:
+    vendor.answers = [Reply({"error": {"message": "The model `policy-1` does not exist."}}, 404)]
+    async with OpenAIChat(config(), SERVED._replace(tag="demo:0003"), base_url=vendor.url) as chat:
+        tape = Tape()
+        with pytest.raises(EpisodeFailure) as raised:
+            await chat.act(TASK, "Buy a lamp.", [], tape.page, tape.pictures)
+    assert (raised.value.failure.code, raised.value.failure.retryable) == ("MODEL_GONE", True)

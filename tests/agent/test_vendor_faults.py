@@ -66,7 +66,7 @@ async def failure_of(kind: str, vendor: Vendor, *, deadline_s: float = 20) -> Fa
     ("answer", "side", "retryable"),
     [
         (Reply({"error": {"message": f"Incorrect API key provided: {KEY}"}}, 401), "infra", False),
-        (Reply({"error": {"message": "bad request"}}, 400), "policy", False),
+        (Reply({"error": {"message": "bad request"}}, 400), "infra", False),
         (Reply(b"<html>teapot</html>"), "infra", True),
         (Reply(b"[1, 2]"), "infra", True),
         (Reply(b""), "infra", True),
@@ -79,6 +79,48 @@ async def test_a_vendor_that_refuses_or_babbles(
     vendor.answers = [answer]
     failure = await failure_of(kind, vendor)
     assert (failure.side, failure.retryable) == (side, retryable)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        (400, "API key not valid. Please pass a valid API key."),
+        (400, "Unsupported parameter: 'max_tokens' is not supported with this model."),
+        (400, "max_tokens: 100000 > 8192, which is the maximum allowed number of output tokens"),
+        (400, "Safety checks of call_1 were not acknowledged."),
+        (404, "The model `m` does not exist or you do not have access to it."),
+        (422, "Extra inputs are not permitted"),
+    ],
+)
+async def test_a_request_that_the_server_cannot_take_is_not_the_policys_fault(
+    vendor: Vendor, kind: str, status: int, says: str
+) -> None:
+    vendor.answers = [Reply({"error": {"message": says, "code": status}}, status)]
+    failure = await failure_of(kind, vendor)
+    assert (failure.side, failure.code, failure.retryable) == ("infra", "MODEL_REFUSED", False)
+    assert says[:20] in failure.message
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        (400, "This model's maximum context length is 4096 tokens. However, you requested 1024 output tokens"),
+        (400, "prompt is too long: 215000 tokens > 200000 maximum"),
+        (400, "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."),
+        (400, "Your request was rejected as a result of our safety system."),
+        (400, "Output blocked by content filtering policy"),
+        (422, "too many tokens in the prompt"),
+        (413, "Request exceeds the maximum size"),
+    ],
+)
+async def test_a_prompt_that_is_too_long_or_against_a_policy_is_the_policys_fault(
+    vendor: Vendor, kind: str, status: int, says: str
+) -> None:
+    vendor.answers = [Reply({"error": {"message": says, "code": status}}, status)]
+    failure = await failure_of(kind, vendor)
+    assert (failure.side, failure.code, failure.retryable) == ("policy", "PROMPT_REFUSED", False)
 
 
 @pytest.mark.parametrize("kind", KINDS)
