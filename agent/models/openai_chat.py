@@ -5,6 +5,7 @@ log-probabilities, and the version of the weights that produced them. The versio
 completion the server is asked what it serves, and an answer that is not the expected one discards the turn.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,7 @@ from agent.parsing import FormatError, parse_brief, parse_full
 from agent.profiles import PROFILES
 from agent.prompts import compose
 from agent.replies import thinking
+from agent.storable import StorableText
 from agent.types import AgentAction, Completion, Pictures, Step, Task, Turn
 from browser_service.models import Observation
 
@@ -50,10 +52,10 @@ class _Logprobs(BaseModel):
 
 
 class _Message(BaseModel):
-    content: str | None = None
-    reasoning: str | None = None
+    content: StorableText | None = None
+    reasoning: StorableText | None = None
     """What a reasoning parser of vLLM took out of the content; older servers say reasoning_content."""
-    reasoning_content: str | None = None
+    reasoning_content: StorableText | None = None
 
 
 class _Choice(BaseModel):
@@ -157,14 +159,11 @@ class OpenAIChat:
         if response.status_code != 200:
             raise refused(response.status_code, self._told(response))
         try:
-            return _Reply.model_validate_json(response.content)
-        except ValidationError as error:
-            raise failed(
-                "infra",
-                "MODEL_ERROR",
-                f"the model server's answer can't be read: {error.errors()[0]['msg']}",
-                retryable=True,
-            ) from error
+            return _Reply.model_validate(json.loads(response.content))
+        except (ValueError, RecursionError) as error:
+            why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+            message = f"the model server's answer can't be read: {why}"
+            raise failed("infra", "MODEL_ERROR", message, retryable=True) from error
 
     def _told(self, response: httpx.Response) -> str:
         """An answer in words. Servers like to repeat the key they were shown; it goes into no log and no file."""

@@ -5,12 +5,12 @@ screenshot is the only channel of a call's output: what went wrong is told in a 
 navigate, so two functions are added for it.
 """
 
-import json
 from typing import Any
 
 from agent.models.computer import INSTRUCTIONS, Asked, Json, Move, Round, Said, Scene, mapping, mappings
 from agent.models.given import FAR, BadCall, Given, Point, View, address
 from agent.models.moves import followed, moves
+from agent.storable import load_json
 from agent.types import AgentAction, Answer
 from browser_service import models as wire
 
@@ -230,8 +230,8 @@ def _check(check: Json) -> str:
 
 def _decoded(arguments: Any) -> Any:
     try:
-        return json.loads(arguments)
-    except (TypeError, ValueError, RecursionError):
+        return load_json(arguments)
+    except (TypeError, ValueError):
         return {}
 
 

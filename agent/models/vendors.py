@@ -5,7 +5,6 @@ The SDKs are extras of this project and are imported only where one is opened. T
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,6 +13,7 @@ import httpx
 from agent.failures import EpisodeFailure, failed
 from agent.models.computer import Json, Vendor
 from agent.models.faults import refused
+from agent.storable import load_json
 
 RETRIES = 2
 
@@ -118,7 +118,7 @@ class _Guarded:
 
 
 def _object(content: bytes) -> Json:
-    answer = json.loads(content)
+    answer = load_json(content)
     if not isinstance(answer, dict):
         raise ValueError(f"expected an object, found {type(answer).__name__}")
     return answer

@@ -4,6 +4,7 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+from hostile import HALF
 from tape import TASK, Tape
 from vendor_server import Answer as Reply
 from vendor_server import Json, Vendor, running_vendor
@@ -94,6 +95,15 @@ async def test_the_model_gets_to_see_what_was_wrong(vendor: Vendor, text: str, f
     await ask(vendor, tape, config())
     assert "Result: failed:" in vendor.asked[1].body["messages"][-1]["content"][1]["text"]
     assert len(str(vendor.asked[1].body)) < 60_000 + len(str(vendor.asked[0].body))  # pictures, not the 100 kB
+
+
+@pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])
+async def test_half_a_character_does_not_break_the_episode(vendor: Vendor, field: str) -> None:
+    vendor.answers = [completion(f'{HALF}\nanswer("{HALF}")', **{field: HALF})]
+    turn = await ask(vendor, Tape(), config(profile="generic"))
+    assert turn.action == Answer(text="\ufffd")
+    assert turn.completion is not None and turn.completion.thoughts == "\ufffd"
+    assert Turn.model_validate_json(turn.model_dump_json()) == turn
 
 
 async def test_a_goal_that_cannot_fit_is_the_policys_failure_and_the_server_is_not_asked(vendor: Vendor) -> None:
