@@ -5,9 +5,7 @@ step is kept, and would take the episode along.
 """
 
 import json
-from typing import Annotated, Any
-
-from pydantic import BeforeValidator
+from typing import Any
 
 DEEPEST = 100
 """Levels of nesting; the parser that reads trajectories gives up at 200."""
@@ -16,10 +14,6 @@ DEEPEST = 100
 def storable(text: str) -> str:
     """The text with pairs of surrogates joined to the character that they mean; one without its other half becomes U+FFFD."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-StorableText = Annotated[str, BeforeValidator(lambda value: storable(value) if isinstance(value, str) else value)]
-"""A field of a server's answer that is made storable as it is read."""
 
 
 def load_json(content: str | bytes) -> Any:

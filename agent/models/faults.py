@@ -1,9 +1,14 @@
-"""What an error status of a model's server means, a chat server's or a vendor's: on whose side the fault is, and whether to try again."""
+"""How a model's server fails, chat servers and vendors alike: a refusal, a missed deadline; and whether to try again."""
 
+import asyncio
 import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 from agent.failures import EpisodeFailure, failed
 
+RETRIES = 2
+"""How often one question is asked again after an answer that may be better next time (429, 5xx) or a lost connection."""
 TEMPORARY = frozenset({408, 409, 425, 429})
 """Statuses below 500 that may go away by themselves."""
 READ = 2_000
@@ -28,3 +33,14 @@ def refused(status: int, message: str) -> EpisodeFailure:
     if 400 <= status < 500 and status not in TEMPORARY:
         return failed("infra", "MODEL_REFUSED", message, retryable=False)
     return failed("infra", "MODEL_ERROR", message, retryable=True)
+
+
+@asynccontextmanager
+async def answered_within(deadline_s: float, who: str) -> AsyncGenerator[None]:
+    """Bounds all of one answer, however slowly it drips and however often it is asked for. Raises `EpisodeFailure`."""
+    try:
+        async with asyncio.timeout(deadline_s):
+            yield
+    except TimeoutError:
+        message = f"{who} did not answer within {deadline_s:g} s (agent.completion_deadline_s)"
+        raise failed("infra", "MODEL_TIMEOUT", message, retryable=True) from None

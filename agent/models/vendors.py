@@ -4,7 +4,6 @@ The SDKs are extras of this project and are imported only where one is opened. T
 (429, 5xx, lost connections) themselves, within the deadline of one completion.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,10 +11,8 @@ import httpx
 
 from agent.failures import EpisodeFailure, failed
 from agent.models.computer import Json, Vendor
-from agent.models.faults import refused
+from agent.models.faults import RETRIES, answered_within, refused
 from agent.storable import load_json
-
-RETRIES = 2
 
 
 class ModelUnavailable(ValueError):
@@ -94,15 +91,12 @@ class _Guarded:
 
     async def ask(self, body: Json) -> Json:
         """The vendor's answer. Raises `EpisodeFailure`."""
-        try:
-            async with asyncio.timeout(self._deadline_s):
+        async with answered_within(self._deadline_s, "the vendor"):
+            try:
                 return await self._ask(body)
-        except TimeoutError:
-            message = f"the vendor did not answer within {self._deadline_s:g} s (agent.completion_deadline_s)"
-            raise failed("infra", "MODEL_TIMEOUT", message, retryable=True) from None
-        except Exception as error:
-            # What an SDK raises for an answer that is not its protocol is documented by none of the three.
-            raise self._failure(error) from None  # its exception holds the request, and with it the key
+            except Exception as error:
+                # What an SDK raises for an answer that is not its protocol is documented by none of the three.
+                raise self._failure(error) from None  # its exception holds the request, and with it the key
 
     async def close(self) -> None:
         """Closes the connections."""

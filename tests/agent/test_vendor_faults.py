@@ -133,7 +133,7 @@ async def test_a_vendor_that_is_overloaded(vendor: Vendor, kind: str) -> None:
     failure = await failure_of(kind, vendor)
     assert (failure.side, failure.retryable) == ("infra", True)
     assert "429" in failure.message
-    assert len(vendor.asked) == (1 if kind == "chat" else 3)  # the SDKs try twice more themselves
+    assert len(vendor.asked) == 3  # the SDKs try twice more, and so do we
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -141,6 +141,13 @@ async def test_a_vendor_that_never_answers(vendor: Vendor, kind: str) -> None:
     vendor.answers = [Reply({}, after_s=1.5)]
     failure = await failure_of(kind, vendor, deadline_s=0.5)
     assert (failure.side, failure.retryable) == ("infra", True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_vendor_that_drips(vendor: Vendor, kind: str) -> None:
+    vendor.answers = [Reply({"choices": [], "output": []}, drips_s=0.2)]  # no single read takes long
+    failure = await failure_of(kind, vendor, deadline_s=0.5)
+    assert (failure.side, failure.code, failure.retryable) == ("infra", "MODEL_TIMEOUT", True)
 
 
 def answer_with(kind: str, call: Json) -> Json:

@@ -24,6 +24,8 @@ class Answer(NamedTuple):
     status: int = 200
     headers: dict[str, str] = {}
     after_s: float = 0.0
+    drips_s: float = 0.0
+    """Pause before each byte."""
 
 
 class Vendor:
@@ -33,6 +35,8 @@ class Vendor:
         self.url = url
         self.asked: list[Asked] = []
         self.answers: list[Answer] = []
+        self.version = b"{}"
+        """What a GET is answered: /weight_info."""
         self.check: Callable[[Json], str | None] = lambda body: None
         """Says what is wrong with a request; a 400 then, as the vendor would."""
 
@@ -60,7 +64,20 @@ def running_vendor() -> Generator[Vendor]:
                 self.send_header(name, value)
             self.send_header("content-length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            try:
+                for place in range(len(content) if answer.drips_s else 0):
+                    time.sleep(answer.drips_s)
+                    self.wfile.write(content[place : place + 1])
+                if not answer.drips_s:
+                    self.wfile.write(content)
+            except ConnectionError:  # nobody waits any more
+                pass
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-length", str(len(vendor.version)))
+            self.end_headers()
+            self.wfile.write(vendor.version)
 
         def log_message(self, format: str, *arguments: object) -> None:
             pass
