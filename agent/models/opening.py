@@ -61,7 +61,7 @@ async def open_model(
         case OpenAIComputer() | GeminiComputer() | AnthropicComputer() as remote:
             translator, vendor = _vendor(remote, config)
             async with ComputerModel(
-                translator, vendor, rounds_with_pictures=config.image_rounds, max_tokens=config.max_tokens
+                translator, vendor, rounds_with_pictures=config.image_rounds, max_tokens=remote.max_tokens
             ) as computer:
                 yield computer
 

@@ -190,6 +190,21 @@ async def test_an_answer_without_bottom_is_an_infrastructure_failure(vendor: Ven
     assert "nested too deeply" in failure.message
 
 
+LONGEST: dict[str, Callable[[Json], int]] = {
+    "openai": lambda body: body["max_output_tokens"],
+    "gemini": lambda body: body["generationConfig"]["maxOutputTokens"],
+    "anthropic": lambda body: body["max_tokens"],
+    "chat": lambda body: body["max_tokens"],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_vendors_reply_has_room_for_hidden_reasoning(vendor: Vendor, kind: str) -> None:
+    vendor.answers = [Reply({}, 400)]
+    await failure_of(kind, vendor)
+    assert LONGEST[kind](vendor.asked[0].body) == (1_024 if kind == "chat" else 8_192)
+
+
 def test_what_is_missing_is_said_before_anything_starts() -> None:
     with pytest.raises(ModelUnavailable, match="environment variable TEST_MODEL_KEY, which is not set"):
         check_model(KINDS["openai"]("http://a"), {})
