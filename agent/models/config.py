@@ -65,6 +65,8 @@ class OpenAIComputer(_ComputerModel):
     kind: Literal["openai_computer"] = "openai_computer"
     base_url: str | None = None
     api_key_env: str | None = "OPENAI_API_KEY"
+    summaries: bool = True
+    """Ask for summaries of the reasoning. OpenAI refuses that to organisations that it has not verified."""
 
 
 class GeminiComputer(_ComputerModel):

@@ -42,8 +42,9 @@ FUNCTIONS: list[Json] = [
 class OpenAIComputerTranslator:
     """See the module. Pure."""
 
-    def __init__(self, model: str) -> None:
-        self._model = model
+    def __init__(self, model: str, *, summaries: bool = True) -> None:
+        """`summaries`: ask for summaries of the reasoning, which come with no answer otherwise."""
+        self._model, self._summaries = model, summaries
 
     def request(self, scene: Scene) -> Asked:
         """The whole opening, or the outputs of the last reply with the page as it is now."""
@@ -59,6 +60,8 @@ class OpenAIComputerTranslator:
             "truncation": "auto",
             "max_output_tokens": scene.max_tokens,
         }
+        if self._summaries:
+            body["reasoning"] = {"summary": "auto"}
         if kept:
             body |= {"previous_response_id": kept[-1].raw.get("id"), "input": _outputs(kept[-1], url, notes)}
         else:

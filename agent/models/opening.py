@@ -98,8 +98,8 @@ def _vendor(
 ) -> tuple[Translator, Vendor]:
     key, base_url, deadline_s = key_of(remote) or "", remote.base_url, config.completion_deadline_s
     match remote:
-        case OpenAIComputer(model=model):
-            return OpenAIComputerTranslator(model), open_openai(key, base_url, deadline_s)
+        case OpenAIComputer(model=model, summaries=summaries):
+            return OpenAIComputerTranslator(model, summaries=summaries), open_openai(key, base_url, deadline_s)
         case GeminiComputer(model=model):
             return GeminiComputerTranslator(model), open_gemini(key, base_url, deadline_s)
         case AnthropicComputer(model=model, tool=tool):

@@ -205,6 +205,16 @@ async def test_a_vendors_reply_has_room_for_hidden_reasoning(vendor: Vendor, kin
     assert LONGEST[kind](vendor.asked[0].body) == (1_024 if kind == "chat" else 8_192)
 
 
+async def test_summaries_of_openais_reasoning_are_asked_for_unless_they_are_switched_off(vendor: Vendor) -> None:
+    vendor.answers = [Reply(answer_with("openai", {"type": "wait"}))]
+    tape = Tape(size=(64, 40))
+    for summaries in (True, False):
+        model = KINDS["openai"](vendor.url).model_copy(update={"summaries": summaries})
+        async with open_model(AgentConfig(model=model), served=SERVED, uds=None, solve=None) as policy:
+            await policy.act(TASK, "goal", [], tape.page, tape.pictures)
+    assert [asked.body.get("reasoning") for asked in vendor.asked] == [{"summary": "auto"}, None]
+
+
 def test_what_is_missing_is_said_before_anything_starts() -> None:
     with pytest.raises(ModelUnavailable, match="environment variable TEST_MODEL_KEY, which is not set"):
         check_model(KINDS["openai"]("http://a"), {})
