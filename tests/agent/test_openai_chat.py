@@ -154,6 +154,16 @@ async def test_tries_and_pauses_count_towards_the_deadline_of_the_turn(vendor: V
     assert (failure.side, failure.code, failure.retryable) == ("infra", "MODEL_TIMEOUT", True)
 
 
+async def test_a_connection_that_is_lost_is_made_again(vendor: Vendor) -> None:
+    lost = Reply(b"", 0)
+    vendor.answers = [lost, lost, completion(CALL)]
+    assert (await ask(vendor, Tape(), config())).action == ClickCoords(x=640, y=400)
+    vendor.answers, vendor.asked = [lost], []
+    failure = await failure_of(vendor, config())
+    assert (failure.side, failure.code, failure.retryable) == ("infra", "MODEL_UNREACHABLE", True)
+    assert len(vendor.asked) == 3
+
+
 async def test_a_connection_that_is_refused_is_told_at_once() -> None:
     with running_vendor() as gone:
         pass

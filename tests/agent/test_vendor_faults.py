@@ -73,8 +73,9 @@ async def failure_of(kind: str, vendor: Vendor, *, deadline_s: float = 20) -> Fa
         (Reply(b"<html>teapot</html>"), "infra", True),
         (Reply(b"[1, 2]"), "infra", True),
         (Reply(b""), "infra", True),
+        (Reply(b"[" * 100_000), "infra", True),
     ],
-    ids=["401", "400", "html", "list", "empty"],
+    ids=["401", "400", "html", "list", "empty", "bottomless"],
 )
 async def test_a_vendor_that_refuses_or_babbles(
     vendor: Vendor, kind: str, answer: Reply, side: str, retryable: bool

@@ -22,6 +22,7 @@ class Answer(NamedTuple):
 
     content: Any
     status: int = 200
+    """0: the connection is closed without an answer."""
     headers: dict[str, str] = {}
     after_s: float = 0.0
     drips_s: float = 0.0
@@ -58,6 +59,9 @@ def running_vendor() -> Generator[Vendor]:
             body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))))
             answer = vendor.next(Asked(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
             time.sleep(answer.after_s)
+            if not answer.status:
+                self.close_connection = True
+                return
             content = answer.content if isinstance(answer.content, bytes) else json.dumps(answer.content).encode()
             self.send_response(answer.status)
             for name, value in {"content-type": "application/json", **answer.headers}.items():
