@@ -22,6 +22,11 @@ def text_tokens(text: str) -> int:
     return digits + math.ceil((len(text.encode("utf-8", "replace")) - digits) / 3)
 
 
+def line_tokens(lines: list[str]) -> list[int]:
+    """The same of each line, with its end."""
+    return [text_tokens(line) + 1 for line in lines]
+
+
 class Costs(NamedTuple):
     """Tokens of everything that may be left out, oldest first, and of what may not."""
 
@@ -65,6 +70,12 @@ def fit(costs: Costs, budget: int | None, *, most_lines: int) -> Kept:
             f"the page and the instruction take about {budget - spare} tokens, but agent.prompt_tokens is {budget}"
         )
     return Kept(rounds, lines, kept)
+
+
+def first(elements: list[str], kept: int) -> list[str]:
+    """So many elements, and how many there are besides."""
+    left_out = len(elements) - kept
+    return [*elements[:kept], f"({left_out} more elements are not listed)"] if left_out else elements
 
 
 def _total(costs: Costs, rounds: int, lines: int, elements: int) -> int:

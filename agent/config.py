@@ -49,10 +49,10 @@ class AgentConfig(BaseModel):
     memory: bool = True
     """Let the model write a line `Memory:` that it is shown again on the next turns. For the full prompt."""
     prompt_tokens: Annotated[int, Field(ge=256)] | None = None
-    """Most tokens of a full prompt; what does not fit is left out whole: oldest pictures, then history, then elements.
+    """Most tokens of a prompt; what does not fit is left out whole: oldest pictures, then history, then elements.
     None: what the server's context leaves beside `max_tokens`, where that is known."""
     max_tokens: Annotated[int, Field(ge=1)] = 1_024
-    """Longest completion in tokens."""
+    """Longest completion in tokens, of the policy and of chat models; a vendor's model has its own (8,192)."""
     temperature: Annotated[float, Field(gt=0)] = 1.0
     """Sampling temperature of training rollouts. top_p is 1 and top_k off: the update assumes the whole softmax."""
     max_format_errors: Annotated[int, Field(ge=1)] = 3

@@ -11,7 +11,7 @@ import base64
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from agent.budget import PER_MESSAGE, Costs, fit, text_tokens
+from agent.budget import PER_MESSAGE, Costs, first, fit, line_tokens, text_tokens
 from agent.config import AgentConfig
 from agent.parsing import grammar
 from agent.profiles import PROFILES, Profile
@@ -24,6 +24,9 @@ Message = dict[str, Any]
 
 REPLY_LIMIT = 4_000
 """Most characters of an earlier reply that are told again."""
+ACTION_LIMIT = 400
+"""Most characters of an earlier action, which may have typed pages of text."""
+FEEDBACK_LIMIT = 300
 MAX_TABS = 10
 
 CALLS = """\
@@ -75,18 +78,14 @@ def conversation(
     elements = _elements(goal, observation, config)
     result, head, tail = _result(history[-1]) if history else "", _head(observation), _tail(goal, history, config)
     costs = Costs(
-        fixed=text_tokens(system + goal + result + head + tail)
-        + (profile.picture.tokens(*_size(observation)) if config.screenshot else 0)
-        + 4 * PER_MESSAGE,
+        fixed=text_tokens(system + goal + result + head + tail) + picture_tokens(observation, config) + 4 * PER_MESSAGE,
         rounds=[_cost(step, profile) for step in window],
-        lines=[text_tokens(line) + 1 for line in lines],
-        elements=[text_tokens(line) + 1 for line in elements],
+        lines=line_tokens(lines),
+        elements=line_tokens(elements),
     )
     kept = fit(costs, config.prompt_tokens, most_lines=config.history_steps)
     window = window[len(window) - kept.rounds :]
     told = lines[len(lines) - kept.rounds - kept.lines : len(lines) - kept.rounds]
-    if kept.elements < len(elements):
-        elements = [*elements[: kept.elements], f"({len(elements) - kept.elements} more elements are not listed)"]
     earlier = ["Earlier steps:", *told] if told else []
     messages: list[Message] = [{"role": "system", "content": system}]
     images: list[str] = []
@@ -97,7 +96,7 @@ def conversation(
             {"role": "assistant", "content": _reply(step, config, profile)},
         ]
     since = [result] if window else earlier  # the last of the earlier lines says what the last action changed
-    now = [*since, head, *elements, tail]
+    now = [*since, head, *first(elements, kept.elements), tail]
     messages.append(_user(observation, now, pictures, images, shown=config.screenshot))
     return Prompt(messages, tuple(images))
 
@@ -120,6 +119,11 @@ def picture_part(observation: Observation, pictures: Pictures) -> tuple[Message,
     if shot is None or data is None:
         raise ValueError("the prompt needs a screenshot, but the observation carries none; ask the browser for one")
     return {"type": "image_url", "image_url": {"url": f"data:{shot.media_type};base64,{data}"}}, shot.sha256
+
+
+def picture_tokens(observation: Observation, config: AgentConfig) -> int:
+    """Upper estimate for the page's own picture, 0 where the prompt carries none."""
+    return PROFILES[config.profile].picture.tokens(*_size(observation)) if config.screenshot else 0
 
 
 def _system(config: AgentConfig, profile: Profile) -> str:
@@ -199,11 +203,11 @@ def _said(step: Step, config: AgentConfig, profile: Profile) -> str:
     if step.action is None:
         return "no action"
     points = config.interaction_mode == "coordinates"
-    return render(step.action, Grid(profile.grid, step.observation.viewport) if points else None)[:400]
+    return render(step.action, Grid(profile.grid, step.observation.viewport) if points else None)[:ACTION_LIMIT]
 
 
 def _outcome(step: Step) -> str:
-    return f"failed: {step.feedback[:300]}" if step.feedback else (step.effect or "done")
+    return f"failed: {step.feedback[:FEEDBACK_LIMIT]}" if step.feedback else (step.effect or "done")
 
 
 def _result(step: Step) -> str:

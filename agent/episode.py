@@ -196,10 +196,7 @@ class _Episode:
     async def _think(self, observation: Observation, deadline: asyncio.Timeout) -> tuple[Turn, dict[str, float]]:
         """The policy's next turn, and the seconds that it took."""
         if self.watch.may_go_on is not None:
-            asked = asyncio.get_running_loop().time()
-            await self.watch.may_go_on()
-            waited = asyncio.get_running_loop().time() - asked
-            deadline.reschedule((deadline.when() or asked) + waited)
+            await _outside(deadline, self.watch.may_go_on)
         self._tell("model")
         async with self.watch.gates.passed("model"):
             thinking = time.monotonic()
@@ -263,3 +260,12 @@ class _Episode:
 
     def _tell(self, phase: str) -> None:
         self.watch.tell(phase, len(self.tape.steps))
+
+
+async def _outside(deadline: asyncio.Timeout, wait: Callable[[], Awaitable[None]]) -> None:
+    """Waits while the deadline stands still: what was left of it before is left of it afterwards."""
+    now = asyncio.get_running_loop().time
+    left = (deadline.when() or now()) - now()
+    deadline.reschedule(None)
+    await wait()
+    deadline.reschedule(now() + left)

@@ -7,8 +7,17 @@ Messages are the OpenAI chat form; pictures are `data:` URLs, so that no server 
 from collections.abc import Sequence
 from types import MappingProxyType
 
+from agent.budget import PER_MESSAGE, Costs, first, fit, line_tokens, text_tokens
 from agent.config import AgentConfig
-from agent.conversation import Message, Prompt, conversation, picture_part
+from agent.conversation import (
+    ACTION_LIMIT,
+    FEEDBACK_LIMIT,
+    Message,
+    Prompt,
+    conversation,
+    picture_part,
+    picture_tokens,
+)
 from agent.parsing import GRID
 from agent.types import Pictures, Step
 from agent.wording import Grid, describe, is_named, render
@@ -44,14 +53,21 @@ def _compact(goal: str, history: Sequence[Step], observation: Observation, confi
         part, sha256 = picture_part(observation, NO_PICTURES)
         content.append(part)
         images = (sha256,)
-    lines = [describe(mark, star=config.star_named and is_named(mark, goal)) for mark in observation.marks if marks]
-    recent = list(history)[len(history) - min(len(history), config.history_steps) :]
-    lines += [f"Done: {_told(step, grid)}" for step in recent]
-    lines.append(f"Task: {goal}")
+    elements = [describe(mark, star=config.star_named and is_named(mark, goal)) for mark in observation.marks if marks]
+    done = [f"Done: {_told(step, grid)}" for step in history]
+    task = f"Task: {goal}"
+    costs = Costs(
+        fixed=text_tokens(task) + picture_tokens(observation, config) + PER_MESSAGE,
+        rounds=[],
+        lines=line_tokens(done),
+        elements=line_tokens(elements),
+    )
+    kept = fit(costs, config.prompt_tokens, most_lines=config.history_steps)
+    lines = [*first(elements, kept.elements), *done[len(done) - kept.lines :], task]
     content.append({"type": "text", "text": "\n".join(lines)})
     return Prompt([{"role": "user", "content": content}], images)
 
 
 def _told(step: Step, grid: Grid | None) -> str:
-    said = render(step.action, grid) if step.action else "nothing"
-    return f"{said} ({step.feedback})" if step.feedback else said
+    said = render(step.action, grid)[:ACTION_LIMIT] if step.action else "nothing"
+    return f"{said} ({step.feedback[:FEEDBACK_LIMIT]})" if step.feedback else said

@@ -36,8 +36,9 @@ from flows.usage import UsageMeter
 
 logger = logging.getLogger(__name__)
 
-SERVICE_LOST = frozenset({"MODEL_GONE", "MODEL_UNREACHABLE", "POLICY_CHANGED", "UNREACHABLE", "DRAINING"})
-"""Failure codes that say that a service is away, not that an episode went wrong."""
+BROWSERS_LOST = frozenset({"UNREACHABLE", "DRAINING"})
+SERVICE_LOST = BROWSERS_LOST | {"MODEL_GONE", "MODEL_UNREACHABLE", "POLICY_CHANGED"}
+"""Failure codes that say that a service of ours is away, not that an episode went wrong. Another's model is none of ours."""
 RETRY_PAUSE_S = 0.5
 """Seconds before the second attempt of an episode; doubled for each further one."""
 
@@ -216,7 +217,8 @@ class Rank:
             failure = played.trajectory.failure
             if failure is not None:
                 self._files_now.note(played.trajectory, failure)
-            if failure is not None and failure.code in SERVICE_LOST:
+            ours = isinstance(self._agent.model, TrainedPolicy)
+            if failure is not None and failure.code in (SERVICE_LOST if ours else BROWSERS_LOST):
                 self._lost = f"{failure.code}: {failure.message}"
                 return
             if failure is None or tries >= tries_of(failure, self._config):

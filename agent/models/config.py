@@ -52,15 +52,24 @@ class ChatModel(RemoteModel):
     """Ask for token ids and log-probabilities, which vLLM gives and vendors do not."""
 
 
-class OpenAIComputer(RemoteModel):
+class _ComputerModel(RemoteModel):
+    """A vendor's model with a computer tool."""
+
+    max_tokens: Annotated[int, Field(ge=1)] = 8_192
+    """Longest reply in tokens, in place of `agent.max_tokens`: vendors count the reasoning that they hide."""
+
+
+class OpenAIComputer(_ComputerModel):
     """OpenAI's computer tool, over the Responses API."""
 
     kind: Literal["openai_computer"] = "openai_computer"
     base_url: str | None = None
     api_key_env: str | None = "OPENAI_API_KEY"
+    summaries: bool = True
+    """Ask for summaries of the reasoning. OpenAI refuses that to organisations that it has not verified."""
 
 
-class GeminiComputer(RemoteModel):
+class GeminiComputer(_ComputerModel):
     """Gemini's computer-use tool; the vocabulary of the answer is recognised by itself."""
 
     kind: Literal["gemini_computer"] = "gemini_computer"
@@ -68,7 +77,7 @@ class GeminiComputer(RemoteModel):
     api_key_env: str | None = "GEMINI_API_KEY"
 
 
-class AnthropicComputer(RemoteModel):
+class AnthropicComputer(_ComputerModel):
     """Anthropic's computer tool, in either generation."""
 
     kind: Literal["anthropic_computer"] = "anthropic_computer"

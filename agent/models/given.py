@@ -1,6 +1,5 @@
 """The arguments of a vendor's call, checked as they are asked for, and points brought from its space into the page."""
 
-import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -14,6 +13,8 @@ LONGEST_WAIT_S = 30.0
 WHEEL_CLICK = 120
 """CSS pixels that Chromium scrolls for one click of the wheel."""
 FAR = 100_000
+LARGEST = 1e15
+"""No number of a call is larger; infinity and NaN are not below it either."""
 Point = tuple[float, float]
 
 
@@ -53,7 +54,7 @@ class Given:
     def number(self, *names: str, default: float | None = None) -> float:
         """The first of the names that is there."""
         value = self._first(names, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
             raise BadCall(f"{self.name}: {names[0]} must be a number, found {value!r:.40}")
         return float(value)
 

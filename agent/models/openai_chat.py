@@ -10,23 +10,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-import httpx
-from pydantic import BaseModel, ValidationError
-
 from agent.budget import PromptTooLong
 from agent.config import AgentConfig
 from agent.conversation import spoken
 from agent.failures import failed
+from agent.models.chat_reply import completion_of
+from agent.models.chat_server import ChatServer
+from agent.models.faults import answered_within
 from agent.parsing import FormatError, parse_brief, parse_full
 from agent.profiles import PROFILES
 from agent.prompts import compose
-from agent.replies import thinking
 from agent.types import AgentAction, Completion, Pictures, Step, Task, Turn
 from browser_service.models import Observation
-
-# The server closes a connection that has been idle for five seconds; one that we would use at that moment is lost.
-LIMITS = httpx.Limits(max_connections=None, keepalive_expiry=2.0)
-TRIES = 2
 
 
 class Served(NamedTuple):
@@ -38,33 +33,6 @@ class Served(NamedTuple):
     """Weight version that /weight_info must report; None for servers that have no such route."""
     version: int | None
     """Policy version written on each completion."""
-
-
-class _Logprob(BaseModel):
-    logprob: float
-
-
-class _Logprobs(BaseModel):
-    content: list[_Logprob] | None = None
-
-
-class _Message(BaseModel):
-    content: str | None = None
-    reasoning: str | None = None
-    """What a reasoning parser of vLLM took out of the content; older servers say reasoning_content."""
-    reasoning_content: str | None = None
-
-
-class _Choice(BaseModel):
-    message: _Message
-    finish_reason: str | None = None
-    token_ids: list[int] | None = None
-    logprobs: _Logprobs | None = None
-
-
-class _Reply(BaseModel):
-    choices: list[_Choice]
-    prompt_token_ids: list[int] | None = None
 
 
 class OpenAIChat:
@@ -86,11 +54,9 @@ class OpenAIChat:
         self.served = served
         """What the server must be serving; may be changed between turns, each of which keeps to what it began with."""
         self._config, self._seed, self._tokens = config, seed, tokens
-        self._api_key = api_key
-        transport = httpx.AsyncHTTPTransport(uds=str(uds), limits=LIMITS) if uds else None
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        timeout = httpx.Timeout(config.completion_deadline_s)
-        self._http = httpx.AsyncClient(transport=transport, base_url=base_url, headers=headers, timeout=timeout)
+        self._server = ChatServer(
+            uds=uds, base_url=base_url, api_key=api_key, longest_pause_s=config.completion_deadline_s
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -98,7 +64,7 @@ class OpenAIChat:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._http.aclose()
+        await self._server.close()
 
     async def act(
         self, task: Task, goal: str, history: Sequence[Step], observation: Observation, pictures: Pictures
@@ -109,9 +75,16 @@ class OpenAIChat:
         except PromptTooLong as error:
             raise failed("policy", "PROMPT_TOO_LONG", str(error), retryable=False) from error
         served = self.served
-        reply = await self._post(self._body(served, prompt.messages), served)
-        await self._prove_version(served)
-        completion = _completion(reply, self._config, served.version, prompt.images)
+        async with answered_within(self._config.completion_deadline_s, "the model server"):
+            answer = await self._ask(self._body(served, prompt.messages), served)
+            await self._prove_version(served)
+        completion = completion_of(
+            answer,
+            tokens=self._tokens,
+            version=served.version,
+            images=prompt.images,
+            temperature=self._config.temperature,
+        )
         try:
             return Turn(completion=completion, action=self._parse(completion, observation))
         except FormatError as error:
@@ -143,90 +116,24 @@ class OpenAIChat:
                 raise
             raise FormatError(f"the reply was cut off after {config.max_tokens} tokens: {error}") from None
 
-    async def _post(self, body: dict[str, Any], served: Served) -> _Reply:
-        try:
-            response = await self._request("POST", "/v1/chat/completions", json=body)
-        except httpx.HTTPError as error:
-            raise failed(
-                "infra", "MODEL_UNREACHABLE", f"no answer from the model server: {error!r}", retryable=True
-            ) from error
-        if response.status_code == 404:
-            raise failed(
-                "infra",
-                "MODEL_GONE",
-                f"the server no longer serves {served.model}: it was restarted",
-                retryable=True,
-            )
-        if response.status_code == 400:
-            raise failed("policy", "PROMPT_REFUSED", self._told("refused the prompt", response), retryable=False)
-        if response.status_code in (401, 403):
-            raise failed("infra", "MODEL_KEY", self._told("refused the key", response), retryable=False)
+    async def _ask(self, body: dict[str, Any], served: Served) -> bytes:
+        response = await self._server.ask("POST", "/v1/chat/completions", body)
+        if response.status_code == 404 and served.tag is not None:
+            message = f"the server no longer serves {served.model}: it was restarted"
+            raise failed("infra", "MODEL_GONE", message, retryable=True)
         if response.status_code != 200:
-            raise failed(
-                "infra",
-                "MODEL_ERROR",
-                self._told(f"answered {response.status_code}", response),
-                retryable=True,
-            )
-        try:
-            return _Reply.model_validate_json(response.content)
-        except ValidationError as error:
-            raise failed(
-                "infra",
-                "MODEL_ERROR",
-                f"the model server's answer can't be read: {error.errors()[0]['msg']}",
-                retryable=True,
-            ) from error
-
-    def _told(self, what: str, response: httpx.Response) -> str:
-        """An answer in words. Servers like to repeat the key they were shown; it goes into no log and no file."""
-        text = response.text.replace(self._api_key, "***") if self._api_key else response.text
-        return f"the model server {what}: {text[:300]}"
-
-    async def _request(self, method: str, path: str, **request: Any) -> httpx.Response:
-        """One request; a connection that the server closed under it is tried once more, for sampling has no side effects."""
-        for _ in range(TRIES - 1):
-            try:
-                return await self._http.request(method, path, **request)
-            except httpx.RemoteProtocolError:
-                continue
-        return await self._http.request(method, path, **request)
+            raise self._server.refusal(response)
+        return response.content
 
     async def _prove_version(self, served: Served) -> None:
         if served.tag is None:
             return
+        response = await self._server.ask("GET", "/weight_info")
         try:
-            response = await self._request("GET", "/weight_info")
-            found = response.json().get("weight_version")
-        except (httpx.HTTPError, ValueError) as error:
-            raise failed(
-                "infra", "MODEL_UNREACHABLE", f"the model server does not tell its version: {error!r}", retryable=True
-            ) from error
+            found = response.json()["weight_version"]
+        except (ValueError, LookupError, TypeError) as error:
+            message = f"the model server does not tell its version: {error!r}"
+            raise failed("infra", "MODEL_UNREACHABLE", message, retryable=True) from error
         if found != served.tag:
             message = f"expected weights {served.tag}, the server has {found}; the turn is discarded"
             raise failed("infra", "POLICY_CHANGED", message, retryable=True)
-
-
-def _completion(reply: _Reply, config: AgentConfig, version: int | None, images: tuple[str, ...]) -> Completion:
-    if not reply.choices:
-        raise failed("infra", "MODEL_ERROR", "the model server answered without any choice", retryable=True)
-    choice = reply.choices[0]
-    text = choice.message.content or ""
-    logprobs = [token.logprob for token in (choice.logprobs.content or [])] if choice.logprobs else []
-    token_ids = choice.token_ids or []
-    if len(token_ids) != len(logprobs):
-        message = (
-            f"the model server gave {len(token_ids)} tokens and {len(logprobs)} log-probabilities; they must match"
-        )
-        raise failed("infra", "MODEL_ERROR", message, retryable=True)
-    return Completion(
-        text=text,
-        prompt_token_ids=tuple(reply.prompt_token_ids or ()),
-        token_ids=tuple(token_ids),
-        logprobs=tuple(logprobs),
-        finish_reason="length" if choice.finish_reason == "length" else "stop",
-        policy_version=version,
-        images=images,
-        temperature=config.temperature,
-        thoughts=choice.message.reasoning or choice.message.reasoning_content or thinking(text),
-    )

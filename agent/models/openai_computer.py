@@ -5,12 +5,12 @@ screenshot is the only channel of a call's output: what went wrong is told in a 
 navigate, so two functions are added for it.
 """
 
-import json
 from typing import Any
 
 from agent.models.computer import INSTRUCTIONS, Asked, Json, Move, Round, Said, Scene, mapping, mappings
 from agent.models.given import FAR, BadCall, Given, Point, View, address
 from agent.models.moves import followed, moves
+from agent.storable import load_json
 from agent.types import AgentAction, Answer
 from browser_service import models as wire
 
@@ -42,8 +42,9 @@ FUNCTIONS: list[Json] = [
 class OpenAIComputerTranslator:
     """See the module. Pure."""
 
-    def __init__(self, model: str) -> None:
-        self._model = model
+    def __init__(self, model: str, *, summaries: bool = True) -> None:
+        """`summaries`: ask for summaries of the reasoning, which come with no answer otherwise."""
+        self._model, self._summaries = model, summaries
 
     def request(self, scene: Scene) -> Asked:
         """The whole opening, or the outputs of the last reply with the page as it is now."""
@@ -59,6 +60,8 @@ class OpenAIComputerTranslator:
             "truncation": "auto",
             "max_output_tokens": scene.max_tokens,
         }
+        if self._summaries:
+            body["reasoning"] = {"summary": "auto"}
         if kept:
             body |= {"previous_response_id": kept[-1].raw.get("id"), "input": _outputs(kept[-1], url, notes)}
         else:
@@ -227,8 +230,8 @@ def _check(check: Json) -> str:
 
 def _decoded(arguments: Any) -> Any:
     try:
-        return json.loads(arguments)
-    except (TypeError, ValueError, RecursionError):
+        return load_json(arguments)
+    except (TypeError, ValueError):
         return {}
 
 

@@ -61,7 +61,7 @@ async def open_model(
         case OpenAIComputer() | GeminiComputer() | AnthropicComputer() as remote:
             translator, vendor = _vendor(remote, config)
             async with ComputerModel(
-                translator, vendor, rounds_with_pictures=config.image_rounds, max_tokens=config.max_tokens
+                translator, vendor, rounds_with_pictures=config.image_rounds, max_tokens=remote.max_tokens
             ) as computer:
                 yield computer
 
@@ -98,8 +98,8 @@ def _vendor(
 ) -> tuple[Translator, Vendor]:
     key, base_url, deadline_s = key_of(remote) or "", remote.base_url, config.completion_deadline_s
     match remote:
-        case OpenAIComputer(model=model):
-            return OpenAIComputerTranslator(model), open_openai(key, base_url, deadline_s)
+        case OpenAIComputer(model=model, summaries=summaries):
+            return OpenAIComputerTranslator(model, summaries=summaries), open_openai(key, base_url, deadline_s)
         case GeminiComputer(model=model):
             return GeminiComputerTranslator(model), open_gemini(key, base_url, deadline_s)
         case AnthropicComputer(model=model, tool=tool):

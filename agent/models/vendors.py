@@ -4,8 +4,6 @@ The SDKs are extras of this project and are imported only where one is opened. T
 (429, 5xx, lost connections) themselves, within the deadline of one completion.
 """
 
-import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,8 +11,8 @@ import httpx
 
 from agent.failures import EpisodeFailure, failed
 from agent.models.computer import Json, Vendor
-
-RETRIES = 2
+from agent.models.faults import RETRIES, answered_within, refused
+from agent.storable import load_json
 
 
 class ModelUnavailable(ValueError):
@@ -93,15 +91,12 @@ class _Guarded:
 
     async def ask(self, body: Json) -> Json:
         """The vendor's answer. Raises `EpisodeFailure`."""
-        try:
-            async with asyncio.timeout(self._deadline_s):
+        async with answered_within(self._deadline_s, "the vendor"):
+            try:
                 return await self._ask(body)
-        except TimeoutError:
-            message = f"the vendor did not answer within {self._deadline_s:g} s (agent.completion_deadline_s)"
-            raise failed("infra", "MODEL_TIMEOUT", message, retryable=True) from None
-        except Exception as error:
-            # What an SDK raises for an answer that is not its protocol is documented by none of the three.
-            raise self._failure(error) from None  # its exception holds the request, and with it the key
+            except Exception as error:
+                # What an SDK raises for an answer that is not its protocol is documented by none of the three.
+                raise self._failure(error) from None  # its exception holds the request, and with it the key
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -111,15 +106,13 @@ class _Guarded:
         status = getattr(error, "status_code", None) or getattr(error, "code", None)  # OpenAI and Anthropic; Google
         told = f"the vendor answered {status}: {error}" if status else f"no answer that can be read: {error!r}"
         message = told.replace(self._key, "***") if self._key else told
-        if status in (401, 403):
-            return failed("infra", "MODEL_KEY", message, retryable=False)
-        if status in (400, 404, 413, 422):
-            return failed("policy", "PROMPT_REFUSED", message, retryable=False)
+        if isinstance(status, int):
+            return refused(status, message)
         return failed("infra", "MODEL_ERROR", message, retryable=True)
 
 
 def _object(content: bytes) -> Json:
-    answer = json.loads(content)
+    answer = load_json(content)
     if not isinstance(answer, dict):
         raise ValueError(f"expected an object, found {type(answer).__name__}")
     return answer

@@ -35,10 +35,7 @@ class Arguments:
         value = self._at(position)
         if isinstance(value, str):
             raise FormatError(f"{self.verb}: argument {position + 1} must be a number, found {value!r:.40}")
-        try:
-            return float(value)
-        except OverflowError:
-            raise FormatError(f"{self.verb}: argument {position + 1} is too large") from None
+        return float(value)
 
     def text(self, position: int) -> str:
         """Text; numbers are taken as they were written, and it is cut at `MAX_TEXT` characters."""

@@ -4,8 +4,12 @@ import ast
 from typing import NamedTuple
 
 from agent.parsing.errors import FormatError
+from agent.storable import storable
 
 MAX_CALL_CHARACTERS = 12_000
+
+MOST_DIGITS = 100
+"""Of a whole number: numbers of cards and parcels have less, and nothing that is longer is a place or an element."""
 
 Argument = str | int | float
 
@@ -45,15 +49,24 @@ def parse_call(text: str, *, named: bool = False) -> Call:
     )
 
 
+def plain(value: str | int | float) -> Argument:
+    """A literal as an argument, its text storable. Raises FormatError for a whole number that is too long to be one."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, int) and abs(value) >= 10**MOST_DIGITS:
+        raise FormatError(f"the number is too large: a whole number has at most {MOST_DIGITS} digits")
+    return value
+
+
 def _literal(node: ast.expr) -> Argument:
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
         value = node.operand.value
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return -value
+            return plain(-value)
     if (
         isinstance(node, ast.Constant)
         and isinstance(node.value, str | int | float)
         and not isinstance(node.value, bool)
     ):
-        return node.value
+        return plain(node.value)
     raise FormatError("arguments must be plain numbers or quoted text")

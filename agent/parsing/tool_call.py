@@ -8,8 +8,9 @@ import json
 import re
 from typing import Any
 
-from agent.parsing.call import MAX_CALL_CHARACTERS, Argument, Call
+from agent.parsing.call import MAX_CALL_CHARACTERS, Argument, Call, plain
 from agent.parsing.errors import FormatError
+from agent.storable import load_json
 
 TOOL = "browser"
 EXAMPLE = '<tool_call>{"name": "browser", "arguments": {"action": "click", ...}}</tool_call>'
@@ -25,8 +26,8 @@ def parse_tool_call(text: str) -> Call:
     if len(body) > MAX_CALL_CHARACTERS:
         raise FormatError(f"the tool call has {len(body)} characters; at most {MAX_CALL_CHARACTERS} are read")
     try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
+        data = load_json(body)
+    except ValueError:
         raise FormatError(f"the tool call {body.strip()[:60]!r} is no JSON; expected {EXAMPLE}") from None
     name, arguments = _opened(data)
     if name in (TOOL, "computer_use", "computer"):
@@ -54,8 +55,8 @@ def _opened(data: Any) -> tuple[Any, dict[str, Any]]:
     arguments = data.get("arguments", {})
     if isinstance(arguments, str):
         try:
-            arguments = json.loads(arguments)
-        except (ValueError, RecursionError):
+            arguments = load_json(arguments)
+        except ValueError:
             arguments = None
     if not isinstance(arguments, dict):
         raise FormatError(f'"arguments" of the tool call must be an object; expected {EXAMPLE}')
@@ -73,15 +74,17 @@ def _flat(arguments: dict[str, Any]) -> dict[str, Argument]:
         elif name == "keys" and isinstance(value, list) and all(isinstance(key, str) for key in value):
             flat["keys"] = "+".join(value)
         elif isinstance(value, str | int | float) and not isinstance(value, bool):
-            flat[name] = value
+            flat[name] = plain(value)
         elif value is not None:
             raise FormatError(f'the argument "{name[:30]}" must be a number or text, found {json.dumps(value)[:40]}')
     return flat
 
 
-def _centre(name: str, value: list[Any]) -> tuple[float, float]:
+def _centre(name: str, value: list[Any]) -> tuple[Argument, Argument]:
     if len(value) not in (2, 4) or any(isinstance(n, bool) or not isinstance(n, int | float) for n in value):
         raise FormatError(f'"{name}" must be [x, y], found {json.dumps(value)[:40]}')
+    for number in value:
+        plain(number)
     if len(value) == 4:
         return (value[0] + value[2]) / 2, (value[1] + value[3]) / 2
     return value[0], value[1]

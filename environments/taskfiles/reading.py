@@ -61,12 +61,16 @@ def read_rows(source: Source, reading: Reading) -> Iterator[tuple[int, Task | Re
             yield row.place, task
 
 
-def task_at(source: Source, place: int, reading: Reading) -> Task:
+def task_at(source: Source, place: int, task_id: str, reading: Reading) -> Task:
     """One task of a source that `read_rows` has read. Raises `TaskFileError` if it is not there any more."""
     try:
-        return task_of(source.row(place), reading)
+        task = task_of(source.row(place), reading)
     except BadRow as error:
         raise TaskFileError(f"{source.name} was changed while it was in use: {error}") from None
+    if task.id != task_id:
+        message = f"expected task {task_id} where {task.id} is now; start again"
+        raise TaskFileError(f"{source.name} was changed while it was in use: {message}")
+    return task
 
 
 def task_of(value: Any, reading: Reading) -> Task:
@@ -105,9 +109,7 @@ def refuse_rejected(source: Source, rejected: list[Rejected]) -> None:
 def _own(value: Mapping[str, Any]) -> Task:
     """A row as `Task` is written, which knows everything itself."""
     task = make_task(value, {})
-    if task.start_url:
-        url_of(value, "start_url")
-    return task
+    return task.model_copy(update={"start_url": url_of(value, "start_url")})
 
 
 def _check_new(task_id: str, seen: set[int]) -> None:

@@ -48,7 +48,7 @@ class TaskTable:
 
     def tasks(self, entries: Sequence[Entry]) -> list[Task]:
         """The tasks of some entries. Raises `TaskFileError` if the source has been changed since it was read."""
-        return [task_at(self._source, entry.place, self._reading) for entry in entries]
+        return [task_at(self._source, entry.place, entry.id, self._reading) for entry in entries]
 
     def _check_playable(self, task: Task) -> None:
         if task.environment != self._reading.environment:

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from hostile import values
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -144,12 +145,7 @@ def test_a_fenced_or_bare_object_is_taken_too() -> None:
         assert parse_full(text, "set_of_marks", VIEWPORT, TOOLS) == wire.ClickId(id=3)
 
 
-@given(
-    st.text(max_size=200)
-    | st.recursive(
-        st.none() | st.booleans() | st.floats() | st.text(), lambda c: st.lists(c) | st.dictionaries(st.text(), c)
-    )
-)
+@given(st.text(st.characters(exclude_categories=()), max_size=200) | values)
 def test_nothing_but_an_action_or_a_format_error_comes_out(content: Any) -> None:
     texts = [content] if isinstance(content, str) else []
     texts += [f"<tool_call>{json.dumps(content)}</tool_call>", tool(action=content), tool(action="click", id=content)]

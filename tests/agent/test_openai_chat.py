@@ -1,9 +1,11 @@
 """The chat model over a loopback server: exact tokens, every picture named, format errors told, prompts that cannot fit refused."""
 
+import time
 from collections.abc import Generator
 from typing import Any
 
 import pytest
+from hostile import HALF
 from tape import TASK, Tape
 from vendor_server import Answer as Reply
 from vendor_server import Json, Vendor, running_vendor
@@ -11,7 +13,7 @@ from vendor_server import Json, Vendor, running_vendor
 from agent.config import AgentConfig
 from agent.failures import EpisodeFailure
 from agent.models.openai_chat import OpenAIChat, Served
-from agent.types import Answer, Turn
+from agent.types import Answer, Failure, Turn
 from browser_service.models import ClickCoords
 
 SERVED = Served(model="policy-1", tag=None, version=3)
@@ -38,8 +40,8 @@ def config(**fields: Any) -> AgentConfig:
     return AgentConfig.model_validate(defaults | fields)
 
 
-async def ask(vendor: Vendor, tape: Tape, settings: AgentConfig, **options: Any) -> Turn:
-    async with OpenAIChat(settings, SERVED, base_url=vendor.url, **options) as chat:
+async def ask(vendor: Vendor, tape: Tape, settings: AgentConfig, served: Served = SERVED, **options: Any) -> Turn:
+    async with OpenAIChat(settings, served, base_url=vendor.url, **options) as chat:
         return await chat.act(TASK, "Buy a lamp.", tape.steps, tape.page, tape.pictures)
 
 
@@ -96,6 +98,15 @@ async def test_the_model_gets_to_see_what_was_wrong(vendor: Vendor, text: str, f
     assert len(str(vendor.asked[1].body)) < 60_000 + len(str(vendor.asked[0].body))  # pictures, not the 100 kB
 
 
+@pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])
+async def test_half_a_character_does_not_break_the_episode(vendor: Vendor, field: str) -> None:
+    vendor.answers = [completion(f'{HALF}\nanswer("{HALF}")', **{field: HALF})]
+    turn = await ask(vendor, Tape(), config(profile="generic"))
+    assert turn.action == Answer(text="\ufffd")
+    assert turn.completion is not None and turn.completion.thoughts == "\ufffd"
+    assert Turn.model_validate_json(turn.model_dump_json()) == turn
+
+
 async def test_a_goal_that_cannot_fit_is_the_policys_failure_and_the_server_is_not_asked(vendor: Vendor) -> None:
     async with OpenAIChat(config(prompt_tokens=2_000), SERVED, base_url=vendor.url) as chat:
         tape = Tape()
@@ -112,3 +123,87 @@ async def test_another_server_is_not_asked_for_tokens(vendor: Vendor) -> None:
     assert turn.action == Answer(text="ok")
     assert not {"logprobs", "return_token_ids", "top_k"} & set(vendor.asked[0].body)
     assert vendor.asked[0].headers["authorization"] == "Bearer sk-1"
+
+
+async def failure_of(vendor: Vendor, settings: AgentConfig, **options: Any) -> Failure:
+    with pytest.raises(EpisodeFailure) as raised:
+        await ask(vendor, Tape(), settings, **options)
+    return raised.value.failure
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+async def test_an_answer_that_may_be_better_next_time_is_asked_for_again(vendor: Vendor, status: int) -> None:
+    vendor.answers = [Reply({}, status), Reply({}, status, {"retry-after": "0.7"}), completion(CALL)]
+    began = time.monotonic()
+    turn = await ask(vendor, Tape(), config())
+    assert turn.action == ClickCoords(x=640, y=400)
+    assert len(vendor.asked) == 3
+    assert time.monotonic() - began >= 0.5 + 0.7  # our own pause, then the server's
+
+
+async def test_a_server_that_wants_to_be_left_alone_for_longer_than_a_turn_is_not_waited_for(vendor: Vendor) -> None:
+    vendor.answers = [Reply({"error": "slow down"}, 429, {"retry-after": "60"})]
+    failure = await failure_of(vendor, config(completion_deadline_s=30))
+    assert (failure.side, failure.code, failure.retryable) == ("infra", "MODEL_ERROR", True)
+    assert "429" in failure.message and len(vendor.asked) == 1
+
+
+async def test_tries_and_pauses_count_towards_the_deadline_of_the_turn(vendor: Vendor) -> None:
+    vendor.answers = [Reply({}, 503, {"retry-after": "0.4"})]
+    failure = await failure_of(vendor, config(completion_deadline_s=0.6))
+    assert (failure.side, failure.code, failure.retryable) == ("infra", "MODEL_TIMEOUT", True)
+
+
+async def test_a_connection_that_is_lost_is_made_again(vendor: Vendor) -> None:
+    lost = Reply(b"", 0)
+    vendor.answers = [lost, lost, completion(CALL)]
+    assert (await ask(vendor, Tape(), config())).action == ClickCoords(x=640, y=400)
+    vendor.answers, vendor.asked = [lost], []
+    failure = await failure_of(vendor, config())
+    assert (failure.side, failure.code, failure.retryable) == ("infra", "MODEL_UNREACHABLE", True)
+    assert len(vendor.asked) == 3
+
+
+async def test_a_connection_that_is_refused_is_told_at_once() -> None:
+    with running_vendor() as gone:
+        pass
+    failure = await failure_of(gone, config())
+    assert (failure.side, failure.code, failure.retryable) == ("infra", "MODEL_UNREACHABLE", True)
+
+
+async def test_a_name_that_our_server_does_not_know_says_that_it_was_restarted(vendor: Vendor) -> None:
+    vendor.answers = [Reply({"error": {"message": "The model `policy-1` does not exist."}}, 404)]
+    failure = await failure_of(vendor, config(), served=SERVED._replace(tag="demo:0003"))
+    assert (failure.code, failure.retryable) == ("MODEL_GONE", True)
+
+
+@pytest.mark.parametrize("version", [b"[]", b"3", b"{}", b"<html>"])
+async def test_a_server_that_does_not_tell_its_version_is_not_believed(vendor: Vendor, version: bytes) -> None:
+    vendor.answers, vendor.version = [completion(CALL)], version
+    failure = await failure_of(vendor, config(), served=SERVED._replace(tag="demo:0003"))
+    assert (failure.code, failure.retryable) == ("MODEL_UNREACHABLE", True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"logprobs": {"content": [{"logprob": -0.1}, {"logprob": float("nan")}, {"logprob": 0.0}]}}, "finite number"),
+        ({"logprobs": {"content": [{"logprob": -0.1}, {"logprob": -float("inf")}, {"logprob": 0.0}]}}, "finite number"),
+        ({"logprobs": None}, "3 tokens and 0 log-probabilities"),
+        ({"logprobs": None, "token_ids": None}, "no token ids"),
+        ({"finish_reason": "abort"}, "broken off"),
+        ({"finish_reason": "error"}, "broken off"),
+    ],
+)
+async def test_what_cannot_be_trained_on_is_not_kept(vendor: Vendor, changes: Json, says: str) -> None:
+    whole = completion(CALL).content
+    vendor.answers = [Reply(whole | {"choices": [whole["choices"][0] | changes]})]
+    failure = await failure_of(vendor, config())
+    assert (failure.side, failure.code, failure.retryable) == ("infra", "MODEL_ERROR", True)
+    assert says in failure.message
+
+
+async def test_without_the_prompts_tokens_nothing_can_be_trained(vendor: Vendor) -> None:
+    vendor.answers = [Reply(completion(CALL).content | {"prompt_token_ids": None})]
+    assert "no token ids" in (await failure_of(vendor, config())).message
+    assert (await ask(vendor, Tape(), config(), tokens=False)).action == ClickCoords(x=640, y=400)

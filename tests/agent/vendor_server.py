@@ -22,8 +22,11 @@ class Answer(NamedTuple):
 
     content: Any
     status: int = 200
+    """0: the connection is closed without an answer."""
     headers: dict[str, str] = {}
     after_s: float = 0.0
+    drips_s: float = 0.0
+    """Pause before each byte."""
 
 
 class Vendor:
@@ -33,6 +36,8 @@ class Vendor:
         self.url = url
         self.asked: list[Asked] = []
         self.answers: list[Answer] = []
+        self.version = b"{}"
+        """What a GET is answered: /weight_info."""
         self.check: Callable[[Json], str | None] = lambda body: None
         """Says what is wrong with a request; a 400 then, as the vendor would."""
 
@@ -54,13 +59,29 @@ def running_vendor() -> Generator[Vendor]:
             body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))))
             answer = vendor.next(Asked(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
             time.sleep(answer.after_s)
+            if not answer.status:
+                self.close_connection = True
+                return
             content = answer.content if isinstance(answer.content, bytes) else json.dumps(answer.content).encode()
             self.send_response(answer.status)
             for name, value in {"content-type": "application/json", **answer.headers}.items():
                 self.send_header(name, value)
             self.send_header("content-length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            try:
+                for place in range(len(content) if answer.drips_s else 0):
+                    time.sleep(answer.drips_s)
+                    self.wfile.write(content[place : place + 1])
+                if not answer.drips_s:
+                    self.wfile.write(content)
+            except ConnectionError:  # nobody waits any more
+                pass
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-length", str(len(vendor.version)))
+            self.end_headers()
+            self.wfile.write(vendor.version)
 
         def log_message(self, format: str, *arguments: object) -> None:
             pass

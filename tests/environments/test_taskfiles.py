@@ -140,6 +140,9 @@ def test_no_reference_answer(tmp_path: Path, nothing: object) -> None:
 def test_websites_without_a_scheme(tmp_path: Path, website: str, start_url: str) -> None:
     [task] = read(written(tmp_path / "t", WEBGYM | {"website": website}))
     assert isinstance(task, Task) and task.start_url == start_url
+    own = {"id": "a", "environment": "live", "goal": "Look.", "start_url": website}
+    (task,) = read(written(tmp_path / "own.jsonl", own))
+    assert isinstance(task, Task) and task.start_url == start_url
 
 
 HOSTILE: list[tuple[str, str]] = [
@@ -183,6 +186,15 @@ def test_a_bad_row_is_told_with_its_line_and_stops_nothing(tmp_path: Path, line:
 def test_an_id_is_taken_once(tmp_path: Path) -> None:
     _, again = read(written(tmp_path / "t", WEBGYM, WEBGYM))
     assert again == Rejected(2, "id '17' is there twice; an earlier row has it too")
+
+
+def test_a_row_that_has_another_task_by_now_is_not_taken_for_it(tmp_path: Path) -> None:
+    path = written(tmp_path / "t.jsonl", WEBGYM, WEBGYM | {"task_id": 18})
+    table = TaskTable(open_source(str(path)), LIVE)
+    assert [task.id for task in table.tasks(table.entries)] == ["17", "18"]
+    written(path, WEBGYM, WEBGYM | {"task_id": 19})
+    with pytest.raises(TaskFileError, match="changed while it was in use: expected task 18 where 19 is now"):
+        table.tasks(table.entries)
 
 
 def test_encodings(tmp_path: Path) -> None:

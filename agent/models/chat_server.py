@@ -1,0 +1,62 @@
+"""A chat server's HTTP side: asks again where that may help, and says what it did not answer as an `EpisodeFailure` without the key."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from agent.failures import EpisodeFailure, failed
+from agent.models.faults import READ, RETRIES, refused
+
+# The server closes a connection that has been idle for five seconds; one that we would use at that moment is lost.
+LIMITS = httpx.Limits(max_connections=None, keepalive_expiry=2.0)
+RETRIED = frozenset({429, 500, 502, 503, 504})
+PAUSE_S = 0.5
+"""Before the second try, doubled for each further one, where the server does not say how long."""
+
+
+class ChatServer:
+    """The server at a UNIX socket or an address. How long an answer may take is up to the caller."""
+
+    def __init__(self, *, uds: Path | None, base_url: str, api_key: str | None, longest_pause_s: float) -> None:
+        """`longest_pause_s`: a server that wants to be asked again later than that is not asked again."""
+        self._api_key, self._longest_pause_s = api_key, longest_pause_s
+        transport = httpx.AsyncHTTPTransport(uds=str(uds), limits=LIMITS) if uds else None
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._http = httpx.AsyncClient(transport=transport, base_url=base_url, headers=headers, timeout=None)
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._http.aclose()
+
+    async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
+        """The answer, whatever its status; one that may be better next time only after `RETRIES` more tries. Raises `EpisodeFailure`."""
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                response = await self._http.request(method, path, json=body)
+            except httpx.HTTPError as error:
+                # A connection that the server closed under the request; sampling has no side effects.
+                if isinstance(error, httpx.RemoteProtocolError) and tries <= RETRIES:
+                    continue
+                message = f"no answer from the model server: {error!r}"
+                raise failed("infra", "MODEL_UNREACHABLE", message, retryable=True) from error
+            pause_s = _retry_after(response, PAUSE_S * 2 ** (tries - 1))
+            if response.status_code not in RETRIED or tries > RETRIES or pause_s > self._longest_pause_s:
+                return response
+            await asyncio.sleep(pause_s)
+
+    def refusal(self, response: httpx.Response) -> EpisodeFailure:
+        """What an answer with an error status means. Servers like to repeat the key they were shown; it goes into no log and no file."""
+        text = response.text.replace(self._api_key, "***") if self._api_key else response.text
+        return refused(response.status_code, f"the model server answered {response.status_code}: {text[:READ]}")
+
+
+def _retry_after(response: httpx.Response, default_s: float) -> float:
+    """Seconds that the server wants to be left alone. A date is not understood: servers of models send seconds."""
+    try:
+        return max(0.0, float(response.headers["retry-after"]))
+    except (KeyError, ValueError):
+        return default_s

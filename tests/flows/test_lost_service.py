@@ -1,0 +1,89 @@
+"""Which failures say that a service of ours is away, so that the stage waits for it, and which are an episode's own."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import virtual_clock
+from test_scheduling import check, configured
+
+from agent.config import AgentConfig
+from agent.episode import Played, Slot
+from agent.models.config import ChatModel, ModelConfig, OpenAIComputer, TrainedPolicy
+from agent.models.openai_chat import Served
+from agent.types import Failure, StopReason, Trajectory
+from browser_service.models import Viewport
+from flows import rank as rank_module
+from flows.plan import assigned, planned_groups
+from flows.rank import Rank
+from flows.run_folder import RunFolder, Stage
+from flows.stage_files import StageFiles
+
+OTHERS: list[ModelConfig] = [ChatModel(model="m", base_url="http://a"), OpenAIComputer(model="m")]
+OF_THE_MODEL = ["MODEL_UNREACHABLE", "MODEL_GONE", "POLICY_CHANGED"]
+
+
+def played(monkeypatch: pytest.MonkeyPatch, model: ModelConfig, code: str) -> tuple[str | None, int, list[Trajectory]]:
+    """What the rank says that it lost, how many episodes were begun, and what it stored, when all break with `code`."""
+    begun: list[str] = []
+
+    async def play(slot: Slot, **with_what: Any) -> Played:
+        begun.append(slot.trajectory_id)
+        failure = Failure(side="infra", code=code, message="on purpose", retryable=True)
+        trajectory = Trajectory(
+            id=slot.trajectory_id,
+            task=slot.task,
+            goal="",
+            group=slot.group,
+            member=slot.member,
+            iteration=slot.iteration,
+            steps=(),
+            stop=StopReason.FAILED,
+            failure=failure,
+            attempt=slot.attempt,
+        )
+        return Played(trajectory, {})
+
+    monkeypatch.setattr(rank_module, "play", play)
+    with configured(groups_per_iteration=1, group_size=2, concurrency=1, max_attempts=3) as config:
+        folder = RunFolder.create("game", config)
+        files = StageFiles(folder, 1, Stage.ROLLOUT, shard=0, slots=1)
+        nothing = cast(Any, None)
+        rank = Rank(
+            folder,
+            0,
+            agent=AgentConfig(model=model),
+            environment=cast(Any, SimpleNamespace(name="game", viewport=Viewport(), serve=None, check=check)),
+            pool=nothing,
+            policy=nothing,
+            served=Served("game", None, 0),
+        )
+        groups = assigned(planned_groups(folder, 1, Stage.ROLLOUT), [1.0])[0]
+        lost = virtual_clock.run(rank.play(files, groups, threshold=1.0))
+        return lost, len(begun), list(files.store)
+
+
+@pytest.mark.parametrize("code", [*OF_THE_MODEL, "UNREACHABLE", "DRAINING"])
+def test_without_our_server_or_the_browsers_the_stage_waits(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    lost, begun, stored = played(monkeypatch, TrainedPolicy(), code)
+    assert (lost, begun, stored) == (f"{code}: on purpose", 1, [])
+
+
+@pytest.mark.parametrize("model", OTHERS, ids=lambda model: model.kind)
+def test_whoever_acts_the_stage_waits_for_the_browsers(monkeypatch: pytest.MonkeyPatch, model: ModelConfig) -> None:
+    lost, begun, stored = played(monkeypatch, model, "DRAINING")
+    assert (lost, begun, stored) == ("DRAINING: on purpose", 1, [])
+
+
+@pytest.mark.parametrize("code", OF_THE_MODEL)
+@pytest.mark.parametrize("model", OTHERS, ids=lambda model: model.kind)
+def test_another_model_that_is_away_is_tried_again_and_then_given_up(
+    monkeypatch: pytest.MonkeyPatch, model: ModelConfig, code: str
+) -> None:
+    lost, begun, stored = played(monkeypatch, model, code)
+    assert (lost, begun, len(stored)) == (None, 6, 2)  # healing our own vLLM could not help it
+
+
+def test_a_turn_that_took_too_long_takes_no_other_episode_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    lost, begun, stored = played(monkeypatch, TrainedPolicy(), "MODEL_TIMEOUT")
+    assert (lost, begun, len(stored)) == (None, 6, 2)
