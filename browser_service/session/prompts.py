@@ -6,6 +6,7 @@ from playwright.async_api import Dialog
 from playwright.async_api import Error as PlaywrightError
 
 from browser_service.background import Background
+from browser_service.session.well_formed import well_formed
 
 ACCEPTED = frozenset({"alert", "beforeunload"})
 MOST_TOLD = 20
@@ -25,7 +26,7 @@ class Dialogs:
     def answer(self, dialog: Dialog) -> None:
         """Listener of the context's event `dialog`."""
         if len(self._told) < MOST_TOLD and dialog.type != "beforeunload":
-            self._told.append(f"{dialog.type}: {dialog.message[:LONGEST_TOLD]}")
+            self._told.append(f"{dialog.type}: {well_formed(dialog.message[:LONGEST_TOLD])}")
         is_accepted = dialog.type in ACCEPTED or self.policy == "accept"
         self._background.start(dialog.accept(dialog.default_value) if is_accepted else dialog.dismiss())
 

@@ -119,6 +119,13 @@ class Sessions:
             except BrowserServiceError as error:
                 error.session_state = "lost" if browser.lost else "alive"
                 raise
+            except Exception as error:
+                # What the page was told is done and has no reply: the same step sent again would do it twice.
+                log.exception("a call of lease %s failed as nobody foresaw", session.lease_id)
+                unforeseen = BrowserCrashed(
+                    f"the service failed at its work ({type(error).__name__}); ask for a new lease"
+                )
+                raise browser.mark_lost(unforeseen) from error
             finally:
                 if browser.lost:
                     self._end(session, "lost", browser.lost)

@@ -15,6 +15,7 @@ from browser_service.background import Background
 from browser_service.session.downloads import Downloads
 from browser_service.session.frames import Frames, Realm
 from browser_service.session.loading import Loading
+from browser_service.session.well_formed import well_formed
 from browser_service.session.world import NeverAsked, PageMoved, World, is_moved
 
 # A document that can be painted is, long before this.
@@ -101,7 +102,7 @@ class OpenTab:
     async def accessibility_tree(self) -> str | None:
         """The tree as indented text, as Playwright writes it (YAML); None when the page is too large for that."""
         try:
-            return await self.page.aria_snapshot(timeout=TREE_S * 1000)
+            return well_formed(await self.page.aria_snapshot(timeout=TREE_S * 1000))
         except PlaywrightTimeout:
             return None
         except PlaywrightError as error:

@@ -104,6 +104,12 @@ async def test_the_accessibility_tree_is_text(browser: Browser, site: Site) -> N
     assert "ax_tree" in reply.timings_ms
 
 
+async def test_half_a_character_is_no_reason_to_have_no_tree(browser: Browser, site: Site) -> None:
+    page = site.page("half-tree", "<p>x</p>", script="document.querySelector('p').textContent = 'Shop \\ud83d'")
+    reply = await browser.step(VisitPage(url=page), ObserveRequest(screenshot=False, ax_tree=True))
+    assert "Shop \ufffd" in (reply.observation.ax_tree or "")
+
+
 SAVE = """for (const [name, size] of FILES) { const a = document.createElement('a'); a.download = name; a.textContent = name;
     a.href = URL.createObjectURL(new Blob(['x'.repeat(size)])); document.body.append(a, document.createElement('br')); }"""
 
