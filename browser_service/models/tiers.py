@@ -3,7 +3,7 @@
 from typing import Literal
 
 from browser_service.models.status import SessionStatus
-from browser_service.models.wire import Wire
+from browser_service.models.wire import Name, Wire
 
 
 class LeaseReference(Wire):
@@ -18,7 +18,7 @@ class ReleaseRequest(Wire):
 
     instance_id: str | None = None
     token: str | None = None
-    idempotency_key: str | None = None
+    idempotency_key: Name | None = None
 
 
 class EndRequest(Wire):
