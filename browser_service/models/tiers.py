@@ -70,7 +70,7 @@ class OldMetadata(Wire):
 
 
 class OldProbe(Wire):
-    """Answer of `GET /probe` when the browser answered."""
+    """Answer of `GET /probe`: whether the browser answered."""
 
-    status: Literal["success"] = "success"
+    status: Literal["success", "error"] = "success"
     message: str

@@ -1,5 +1,6 @@
 """One leased browser context: open, observe, perform, close. Every use of it has a deadline (`ladder.py`)."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -29,6 +30,7 @@ from browser_service.session.recording import Recorder
 from browser_service.session.settle import SettleLimits, settle
 from browser_service.session.tab import OpenTab
 from browser_service.session.tabs import Tabs
+from browser_service.session.world import PageMoved
 from browser_service.settings import Settings
 
 PING_DEADLINE_S = 1.0
@@ -207,10 +209,22 @@ class LeasedBrowser:
         self._holds_old_page = self._has_old_history = True
         self.uses += 1
 
+    async def answers(self) -> bool:
+        """Whether the page answers within a second. One that computes does not, and goes on; raises what is broken."""
+        async with self._ladder.guarded("a sign of life", self._settings.call_deadline_s):
+            try:
+                async with asyncio.timeout(PING_DEADLINE_S):
+                    await self._sign_of_life()
+            except PageMoved:  # it lives, and is on its way to another document
+                return True
+            except TimeoutError:
+                return False
+        return True
+
     async def ping(self) -> None:
-        """Asks the renderer for a sign of life; raises what is wrong with it."""
+        """Asks a page that has nothing to do for a sign of life; raises what is wrong with it, and then the session is lost."""
         async with self._ladder.guarded("a sign of life", PING_DEADLINE_S):
-            await self._tabs.active.ask("look", False, False, None)
+            await self._sign_of_life()
 
     async def close(self) -> None:
         """Closes the context; never raises, never takes longer than the deadlines."""
@@ -250,6 +264,9 @@ class LeasedBrowser:
         async with self._ladder.guarded("looking at the page", self._settings.call_deadline_s):
             await self._leave_old_page()
             return await when_still(self._tabs, question)
+
+    async def _sign_of_life(self) -> None:
+        await self._tabs.active.ask("look", False, False, None)
 
     async def _leave_old_page(self) -> None:
         """Replaces the page of the lease before this one, if it is still there."""
