@@ -11,7 +11,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
-from browser_service.background import Background
+from browser_service.background import Background, every
 from browser_service.chromium.fleet import Fleet
 from browser_service.errors import (
     BrowserCrashed,
@@ -57,7 +57,7 @@ class Sessions:
     async def __aenter__(self) -> "Sessions":
         self.chromium.on_lost = self._chromium_lost
         self._spares.prepare()
-        self._background.start(self._reap_for_ever())
+        self._background.start(every(self.settings.reap_interval_s, self._reap))
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -302,13 +302,11 @@ class Sessions:
             if session.browser and not session.browser.chromium.is_alive:
                 self._end(session, "lost", session.browser.mark_lost(session.browser.chromium.why_lost()))
 
-    async def _reap_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(self.settings.reap_interval_s)
-            self.chromium.check()
-            now = self._clock()
-            for session in [session for session in self._roll if session.is_over(now)]:
-                self._expire(session)
+    async def _reap(self) -> None:
+        self.chromium.check()
+        now = self._clock()
+        for session in [session for session in self._roll if session.is_over(now)]:
+            self._expire(session)
 
     def _describe(self, session: Session) -> Lease:
         grant = session.grant
