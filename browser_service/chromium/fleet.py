@@ -172,7 +172,8 @@ class Fleet:
             if self._driver:
                 await self._driver.stop(self._settings.close_deadline_s)
             self._launched += 1
-            self._driver = await Driver.start(self.workdir / f"d{self._launched}")
+            folder = self.workdir / f"d{self._launched}"
+            self._driver = await Driver.start(folder, self._settings.launch_deadline_s)
         return self._driver
 
     def _changed(self, chromium: Chromium) -> None:
