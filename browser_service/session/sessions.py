@@ -233,7 +233,7 @@ class Sessions:
             try:
                 await browser.begin(request, shelf)
             except BaseException:
-                self._spares.give_back(browser, None, session.lock)
+                self._spares.give_back(browser, None)
                 raise
             session.browser = browser
         except BaseException:
@@ -241,7 +241,7 @@ class Sessions:
             self._end(session, "lost", lost)
             raise
         if session.over:  # ended while the browser was opened
-            self._spares.give_back(session.browser, request.reuse, session.lock)
+            self._spares.give_back(session.browser, request.reuse)
             raise LeaseNotFound(f"instance not found: lease {session.lease_id} was ended while it began")
         self.events.emit(
             "lease_granted",
@@ -274,7 +274,8 @@ class Sessions:
         self._roll.leave(session, error)
         if session.browser:
             self._tell_traffic(session, session.browser)
-            self._spares.give_back(session.browser, session.grant.request.reuse, session.lock)
+            is_busy = session.lock.locked()  # with a call that would be in the way of the next lease's
+            self._spares.give_back(session.browser, None if is_busy else session.grant.request.reuse)
         session.browser = session.last_reply = None
         self.shelves.close(session.lease_id)
         log.log(

@@ -19,8 +19,15 @@ from real_service import SMALL, Site, free_port, running_service
 from browser_service.chromium.fleet import Fleet
 from browser_service.chromium.launcher import Launcher
 from browser_service.client import Browser, BrowserPool
-from browser_service.errors import BrowserCrashed, DeadlineExceeded, LeaseNotFound, PageCrashed, Unreachable
-from browser_service.models import Back, ClickId, Observe, ObserveRequest, VisitPage
+from browser_service.errors import (
+    BrowserCrashed,
+    BrowserServiceError,
+    DeadlineExceeded,
+    LeaseNotFound,
+    PageCrashed,
+    Unreachable,
+)
+from browser_service.models import Back, ClickId, Observe, ObserveRequest, Sleep, VisitPage
 from browser_service.settings import Settings
 
 pytestmark = pytest.mark.browser
@@ -343,6 +350,22 @@ async def test_sessions_share_nothing(pool: BrowserPool, site: Site) -> None:
             assert await title(two) == "null"
     async with pool.lease(owner="third", viewport=SMALL) as three:
         assert await title(three) == "null"
+
+
+async def test_nobody_waits_for_the_last_call_of_the_lease_before(pool: BrowserPool, service: Settings) -> None:
+    async with BrowserPool(service.url) as other, asyncio.TaskGroup() as tasks:
+        async with pool.lease(owner="asleep", viewport=SMALL, reuse="last call") as asleep:
+            tasks.create_task(until_lost(asleep, Sleep(duration=20)))
+            await asyncio.sleep(0.5)
+        start = time.monotonic()
+        async with other.lease(owner="next", viewport=SMALL, reuse="last call") as following:
+            assert (await following.step(Observe(), QUICK)).error is None
+        assert time.monotonic() - start < 10, "it waited for the sleep of another lease"
+
+
+async def until_lost(browser: Browser, action: Sleep) -> None:
+    with suppress(BrowserServiceError):
+        await browser.step(action, QUICK)
 
 
 async def test_leases_that_trust_one_another_get_a_cleaned_session(
