@@ -68,10 +68,12 @@ class Sessions:
     async def admit(self, grant: Grant) -> Lease:
         """A browser for the grant; the same lease again gets the same one.
 
-        Raises `SlotTaken` when the slot is in use or was given out later than this, `Draining`, `BrowserCrashed`.
+        Raises `SlotTaken` when the slot is in use or was given out later than this, `Draining`, `BrowserCrashed`, or what
+        ended the lease meanwhile.
         """
         session = self._roll.get(grant.lease_id) or self._enter(grant)
         async with session.lock:  # a repeated request waits here for the first
+            self._roll.of(grant.lease_id, session.holder.token)  # which may have failed
             if session.browser is None:
                 await self._open(session)
         session.keep_alive(self._clock())
