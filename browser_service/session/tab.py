@@ -12,6 +12,7 @@ from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from browser_service.background import Background
+from browser_service.models.wire import Button
 from browser_service.session.downloads import Downloads
 from browser_service.session.frames import Frames, Realm
 from browser_service.session.loading import Loading
@@ -51,6 +52,8 @@ class OpenTab:
         """Closed, or being closed: whoever asks it is sent to the active tab."""
         self.title = ""
         self.url = page.url
+        self.held: set[Button] = set()
+        """Mouse buttons that are pressed."""
         self.failed_document: FailedDocument | None = None
         """The newest main document, if it did not come. Set by the session, which also hears of tabs that are only opening."""
         self._cdp: CDPSession | None = None
@@ -183,9 +186,15 @@ class OpenTab:
                 await asyncio.gather(self.run_scripts(True), self.send("Fetch.disable", {}))
 
     async def forget_everything(self) -> None:
-        """Clears what documents store: local, session and window storage, databases, caches."""
-        await self.ask("forget")
-        await self.send("Storage.clearDataForOrigin", {"origin": "*", "storageTypes": "all"})
+        """Leaves the page and clears what documents have stored: local, session and window storage, databases, caches."""
+        # The scripts stop first: nothing is stored again, and no question asked, until the page is gone.
+        await asyncio.gather(self.run_scripts(False), self.ask("forget"))
+        await self.send("Page.navigate", {"url": "about:blank"})  # Playwright's own way takes four times as long
+        storage = {"origin": "*", "storageTypes": "all"}
+        await asyncio.gather(self.run_scripts(True), self.send("Storage.clearDataForOrigin", storage))
+        while self.held:
+            await self.page.mouse.up(button=self.held.pop())
+        self.title, self.url, self.failed_document = "", "about:blank", None
 
     async def forget_history(self) -> None:
         """Makes the current page the first of the tab."""
