@@ -1,5 +1,7 @@
 """What the keyboard does: chords, text, filling fields."""
 
+from contextlib import suppress
+
 from playwright.async_api import Error as PlaywrightError
 
 from browser_service import models
@@ -40,6 +42,9 @@ async def keypress(hand: Hand, action: models.Keypress) -> None:
     except PlaywrightError as error:
         if "Unknown key" not in error.message:
             raise
+        for held in chord.split("+")[:-1]:  # those before the unknown one were pressed
+            with suppress(PlaywrightError):
+                await hand.tab.page.keyboard.up(held)
         raise ActionFailed("UNKNOWN_KEY", f"{chord!r} is no key of the keyboard") from None
 
 
