@@ -172,8 +172,8 @@ class Spares:
         """The browser once it is there, if it is in order: its renderer answers, for its death is not told at once."""
         try:
             browser = await asyncio.shield(coming.task)
-        except BrowserServiceError as error:
-            log.warning("a spare browser broke before it was used: %s", error.detail)
+        except Exception as error:  # the one that waits for it takes another, whatever happened to this one
+            log.warning("a spare browser broke before it was used: %s", error)
             return None
         if browser.is_alive and browser.chromium.takes_leases:
             try:
@@ -216,7 +216,7 @@ def _has_died(coming: _Coming) -> bool:
 async def _clean(browser: LeasedBrowser) -> LeasedBrowser:
     try:
         await browser.clean()
-    except BrowserServiceError:
+    except Exception:
         await browser.close()
         raise
     if not browser.chromium.takes_leases:  # retired meanwhile

@@ -28,6 +28,7 @@ from browser_service.errors import (
     Unreachable,
 )
 from browser_service.models import Back, ClickId, Observe, ObserveRequest, Sleep, VisitPage
+from browser_service.session.browser import LeasedBrowser
 from browser_service.settings import Settings
 
 pytestmark = pytest.mark.browser
@@ -361,6 +362,21 @@ async def test_nobody_waits_for_the_last_call_of_the_lease_before(pool: BrowserP
         async with other.lease(owner="next", viewport=SMALL, reuse="last call") as following:
             assert (await following.step(Observe(), QUICK)).error is None
         assert time.monotonic() - start < 10, "it waited for the sleep of another lease"
+
+
+async def test_a_browser_that_can_not_be_cleaned_is_closed_and_costs_no_lease(
+    pool: BrowserPool, service: Settings, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = site.page("unclean", "x", script="document.title = document.cookie; document.cookie = 'c=1'")
+
+    async def full(self: LeasedBrowser) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(LeasedBrowser, "clean", full)
+    for _ in range(3):
+        async with pool.lease(owner="unclean", viewport=SMALL, reuse="unclean") as browser:
+            assert (await browser.step(VisitPage(url=page), QUICK)).observation.title == ""
+    await until(lambda: len(renderers_of(service.state_dir)) <= 2)
 
 
 async def until_lost(browser: Browser, action: Sleep) -> None:
