@@ -130,7 +130,7 @@ async def direct_chromium() -> AsyncGenerator[Browser, None]:
     """Playwright and Chromium in this process, with the service's executable, flags and sandbox, and without its proxy."""
     with _folder() as folder:
         settings = read_settings(_without_settings(), egress=False, state_dir=folder)
-        driver = await Driver.start(folder / "driver")
+        driver = await Driver.start(folder / "driver", START_S)
         try:
             launcher = Launcher(find_executable(settings, driver.playwright.chromium.executable_path), settings)
             chromium = await Chromium.launch(

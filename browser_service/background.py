@@ -1,8 +1,11 @@
-"""Work that nobody waits for: kept alive until it ends, its unexpected failures logged, cancelled together."""
+"""Work that nobody waits for: kept alive until it ends, its unexpected failures logged, cancelled together.
+
+What is to be done for ever (`every`) is not ended by a failure either.
+"""
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -35,3 +38,17 @@ class Background:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) and not isinstance(error, self._expected):
             log.error("background work failed", exc_info=error)
+
+
+async def every(interval_s: float, work: Callable[[], Awaitable[None]]) -> None:
+    """Does the work now and after each interval, for ever. A failure is logged, once as long as it stays the same."""
+    last = ""
+    while True:
+        try:
+            await work()
+            last = ""
+        except Exception as error:
+            if repr(error) != last:
+                log.exception("what is done every %g s failed, and is tried again", interval_s)
+            last = repr(error)
+        await asyncio.sleep(interval_s)

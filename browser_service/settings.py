@@ -28,8 +28,16 @@ class SettingsError(ValueError):
 
 
 def default_state_dir() -> Path:
-    """One folder per user under the system's temporary folder; each running service has its own folder in it."""
-    return Path(tempfile.gettempdir()) / f"browser-service-{os.getuid()}"
+    """One folder per user under the system's temporary folder; each running service has its own folder in it.
+
+    Raises `SettingsError` when another user was there first, who could read and change what the service keeps in it.
+    """
+    folder = Path(tempfile.gettempdir()) / f"browser-service-{os.getuid()}"
+    if os.path.lexists(folder) and folder.lstat().st_uid != os.getuid():
+        raise SettingsError(
+            f"{folder} belongs to another user: remove it, or set {PREFIX}STATE_DIR to a folder of yours"
+        )
+    return folder
 
 
 class Settings(BaseModel):

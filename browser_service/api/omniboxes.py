@@ -57,13 +57,15 @@ async def metadata(request: Request, instance_id: str, node: str | None = None, 
     return _json({**size, "title": seen.title, "url": seen.url})
 
 
-@router.get("/probe", responses={200: {"model": OldProbe}}, response_model=None)
+@router.get("/probe", responses={200: {"model": OldProbe}, 500: {"model": OldProbe}}, response_model=None)
 async def probe(request: Request, instance_id: str, node: str | None = None, token: str | None = None) -> Response:
-    """Whether the lease's page answers within a second."""
+    """Whether the lease's page answers within a second. A page that is busy does not, and its lease goes on."""
     sessions = service_of(request).sessions
     sessions.check_node(node)
     async with sessions.use(instance_id, token) as (browser, _):
-        await browser.ping()
+        is_answering = await browser.answers()
+    if not is_answering:
+        return _json({"status": "error", "message": "Probe failed"}, 500)
     return _json({"status": "success", "message": "Probe successful"})
 
 

@@ -90,8 +90,8 @@ class Chromium:
 
         `egress`: the only way out of it; None lets it reach whatever this machine reaches.
         """
-        program = launcher.prepare(home)
         try:
+            program = launcher.prepare(home)
             async with asyncio.timeout(settings.launch_deadline_s):
                 browser = await driver.playwright.chromium.launch(
                     executable_path=program,
@@ -105,7 +105,7 @@ class Chromium:
                     handle_sighup=False,
                 )
             process = psutil.Process(launcher.pid_of(home))
-        except (PlaywrightError, TimeoutError, psutil.Error) as error:
+        except (PlaywrightError, OSError, psutil.Error) as error:  # TimeoutError is an OSError
             with suppress(LaunchError, psutil.Error):
                 await asyncio.to_thread(remove_traces, psutil.Process(launcher.pid_of(home)), home)
             raise LaunchError(launch_reason(launcher.executable, settings, str(error))) from error

@@ -24,11 +24,17 @@ class Driver:
         self._folder = folder
 
     @classmethod
-    async def start(cls, folder: Path) -> "Driver":
+    async def start(cls, folder: Path, deadline_s: float) -> "Driver":
         """Starts a driver that keeps its files in the folder, which it makes. Raises `LaunchError`."""
-        await asyncio.to_thread(folder.mkdir, mode=0o711)
-        with _inherited(TMPDIR=folder, PLAYWRIGHT_BROWSERS_PATH=await asyncio.to_thread(browsers_folder, folder)):
-            playwright = await async_playwright().start()
+        try:
+            async with asyncio.timeout(deadline_s):
+                playwright = await _started_in(folder)
+        except Exception as error:  # Playwright's is a bare one when its driver dies early
+            with suppress(LaunchError, psutil.Error):
+                _started_with(folder).kill()
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            why = f"no answer within {deadline_s:g} s" if isinstance(error, TimeoutError) else error
+            raise LaunchError(f"Playwright's driver did not start: {why}") from error
         return cls(playwright, _started_with(folder), folder)
 
     @property
@@ -47,6 +53,12 @@ class Driver:
         with suppress(psutil.Error):
             self._process.kill()
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+
+async def _started_in(folder: Path) -> Playwright:
+    await asyncio.to_thread(folder.mkdir, mode=0o711)
+    with _inherited(TMPDIR=folder, PLAYWRIGHT_BROWSERS_PATH=await asyncio.to_thread(browsers_folder, folder)):
+        return await async_playwright().start()
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from playwright.async_api import Error as PlaywrightError
 
-from browser_service.background import Background
+from browser_service.background import Background, every
 from browser_service.chromium import orphans
 from browser_service.chromium.chromium import Chromium
 from browser_service.chromium.driver import Driver
@@ -61,6 +61,7 @@ class Fleet:
         self._all: set[Chromium] = set()
         self._own_idle: list[Chromium] = []
         self._renderers: dict[int, Chromium] = {}
+        self._glances = 0
         self._lock = asyncio.Lock()
         self._closing = False
         self._background = Background(LaunchError, PlaywrightError)
@@ -77,7 +78,7 @@ class Fleet:
         except BaseException:
             await self.__aexit__()
             raise
-        self._background.start(self._watch())
+        self._background.start(every(GLANCE_S, self._glance))
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -171,7 +172,8 @@ class Fleet:
             if self._driver:
                 await self._driver.stop(self._settings.close_deadline_s)
             self._launched += 1
-            self._driver = await Driver.start(self.workdir / f"d{self._launched}")
+            folder = self.workdir / f"d{self._launched}"
+            self._driver = await Driver.start(folder, self._settings.launch_deadline_s)
         return self._driver
 
     def _changed(self, chromium: Chromium) -> None:
@@ -214,22 +216,21 @@ class Fleet:
                 return
             except (LaunchError, PlaywrightError) as error:
                 log.error("Chromium can't be launched again: %s", error)
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+            except Exception:  # without it no lease would ever begin here again
+                log.exception("Chromium can't be launched again")
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
-    async def _watch(self) -> None:
+    async def _glance(self) -> None:
         """Memory of renderers several times a second; processes, pings and proportional memory less often."""
-        glance = 0
-        while True:
-            await asyncio.sleep(GLANCE_S)
-            glance += 1
-            if glance % GLANCES_PER_LISTING == 0:
-                await self._list_renderers()
-            self._stop_hogs()
-            if glance % GLANCES_PER_MEASUREMENT == 0:
-                orphans.bury()
-                await self._measure()
-                await asyncio.gather(*(chromium.ping(PING_DEADLINE_S) for chromium in self.browsers))
+        self._glances += 1
+        if self._glances % GLANCES_PER_LISTING == 0:
+            await self._list_renderers()
+        self._stop_hogs()
+        if self._glances % GLANCES_PER_MEASUREMENT == 0:
+            orphans.bury()
+            await self._measure()
+            await asyncio.gather(*(chromium.ping(PING_DEADLINE_S) for chromium in self.browsers))
 
     async def _list_renderers(self) -> None:
         by_pid = {chromium.process.pid: chromium for chromium in self._all}

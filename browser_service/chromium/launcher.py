@@ -154,9 +154,11 @@ def _privileges(executable: Path, settings: Settings) -> list[str]:
         )
     uid = settings.sandbox_uid
     become = [setpriv, f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--pdeathsig=KILL", "--"]
-    test = subprocess.run(
-        [*become, "test", "-x", str(executable)], check=False, timeout=settings.launch_deadline_s, capture_output=True
-    )
+    command = [*become, "test", "-x", str(executable)]
+    try:
+        test = subprocess.run(command, check=False, timeout=settings.launch_deadline_s, capture_output=True)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise LaunchError(f"{setpriv}, which starts Chromium as another user, could not be run: {error}") from error
     if test.returncode != 0:
         raise LaunchError(
             f"the sandbox runs Chromium as user id {uid}, which can't execute {executable}: put it where every user "

@@ -25,7 +25,7 @@ def adopt() -> bool:
 
 def bury() -> int:
     """Collects dead children that were a Chromium's; returns how many. Others are left to whoever started them."""
-    return sum(_collect(child.pid) for child in _dead_children() if child.name().startswith(NAMES))
+    return sum(_collect(child.pid) for child in _dead_children() if _was_a_chromiums(child))
 
 
 def zombies() -> int:
@@ -36,10 +36,17 @@ def zombies() -> int:
 def _dead_children() -> list[psutil.Process]:
     dead = []
     for child in psutil.Process().children():
-        with suppress(psutil.NoSuchProcess):
+        with suppress(psutil.Error):
             if child.status() == psutil.STATUS_ZOMBIE:
                 dead.append(child)
     return dead
+
+
+def _was_a_chromiums(child: psutil.Process) -> bool:
+    try:
+        return child.name().startswith(NAMES)
+    except psutil.Error:  # collected meanwhile
+        return False
 
 
 def _collect(pid: int) -> bool:

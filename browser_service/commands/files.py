@@ -16,12 +16,14 @@ CHOOSER_S = 3.0
 
 
 def folder_of(root: Path | None, name: str | None) -> Path | None:
-    """The folder of this name below the service's folder of files, if there is one."""
+    """The folder of this name below the service's folder of files, if there is one; never that folder itself, for the
+    folders of all tasks are in it.
+    """
     if root is None or name is None:
         return None
     try:
-        folder = (root / name).resolve()
-        return folder if folder.is_relative_to(root.resolve()) and folder.is_dir() else None
+        folder, whole = (root / name).resolve(), root.resolve()
+        return folder if whole in folder.parents and folder.is_dir() else None
     except (OSError, ValueError):
         return None
 

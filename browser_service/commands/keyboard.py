@@ -37,9 +37,10 @@ async def fill_id(hand: Hand, action: models.FillId) -> None:
 
 
 async def keypress(hand: Hand, action: models.Keypress) -> None:
-    chord = "+".join(_key(name) for name in action.keys)
-    with _known_keys():
-        await hand.tab.page.keyboard.press(chord, delay=action.duration * 1_000)
+    *held, last = action.keys
+    async with holding(hand, held):
+        with _known_keys():
+            await hand.tab.page.keyboard.press(_key(last), delay=action.duration * 1_000)
 
 
 async def key_down(hand: Hand, action: models.KeyDown) -> None:

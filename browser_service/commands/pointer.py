@@ -33,12 +33,14 @@ async def mouse_down(hand: Hand, action: models.MouseDown) -> None:
     hand.check_point(action.x, action.y)
     await hand.tab.page.mouse.move(action.x, action.y)
     await hand.tab.page.mouse.down(button=action.button)
+    hand.tab.held.add(action.button)
 
 
 async def mouse_up(hand: Hand, action: models.MouseUp) -> None:
     hand.check_point(action.x, action.y)
     await hand.tab.page.mouse.move(action.x, action.y)
     await hand.tab.page.mouse.up(button=action.button)
+    hand.tab.held.discard(action.button)
 
 
 async def hover_coords(hand: Hand, action: models.HoverCoords) -> None:

@@ -1,6 +1,7 @@
 """Lua scripts in a Redis that several processes share: one deadline for every answer, one error for every failure."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from importlib.resources import files
 from typing import Any, NoReturn
@@ -33,6 +34,9 @@ _AWAY = (
     TimeoutError,
     OSError,
 )
+_UNABLE = re.compile(r"(?:^|-)(MISCONF|NOREPLICAS|BUSY|LOADING|READONLY|OOM)\b")
+"""How a Redis answers that is there and can't work now, for its disk is full or its replicas are away. Redis 6 says so in
+the middle of a sentence."""
 
 
 def lua_source(name: str) -> str:
@@ -74,7 +78,11 @@ class RedisScripts:
             async with asyncio.timeout(self._deadline_s):
                 return await self._scripts[name](keys=[self._prefix], args=args)
         except _AWAY as error:
-            self._refuse(error)
+            self._refuse(f"gave no answer within {self._deadline_s:g} s ({type(error).__name__})", error)
+        except failures.ResponseError as error:
+            if not (unable := _UNABLE.search(str(error))):
+                raise
+            self._refuse(f"can't take anything in ({unable[1]})", error)
 
     async def listen(self, channel: str, heard: Callable[[str], None]) -> None:
         """Passes on what is published, for ever. While Redis is away nothing is heard, and nothing is made up for."""
@@ -92,9 +100,8 @@ class RedisScripts:
         """Closes the connections."""
         await self._redis.aclose()
 
-    def _refuse(self, error: Exception) -> NoReturn:
+    def _refuse(self, why: str, error: Exception) -> NoReturn:
         raise RegistryDown(
-            f"the registry of leases (Redis) gave no answer within {self._deadline_s:g} s ({type(error).__name__}); "
-            "no new leases until it is back, running sessions go on",
+            f"the registry of leases (Redis) {why}; no new leases until it is back, running sessions go on",
             retry_after_s=RETRY_AFTER_S,
         ) from error

@@ -60,16 +60,21 @@ class TierKey:
         if where is None or token is None:
             return None
         given = token.rpartition(".")[2]
-        return where if hmac.compare_digest(given.encode(), self._mac(lease_id, where).encode()) else None
+        return where if same_secret(given, self._mac(lease_id, where)) else None
 
     def _mac(self, lease_id: str, where: LeasePlace) -> str:
         text = f"{lease_id}|{where.place}|{where.slot}|{where.generation}"
-        return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._secret, _as_bytes(text), hashlib.sha256).hexdigest()
 
 
 def same_secret(given: str | None, expected: str) -> bool:
     """Whether two secrets are the same, in constant time."""
-    return given is not None and hmac.compare_digest(given.encode(), expected.encode())
+    return given is not None and hmac.compare_digest(_as_bytes(given), _as_bytes(expected))
+
+
+def _as_bytes(said: str) -> bytes:
+    """Of any text, for callers may send half a character, which UTF-8 does not have."""
+    return said.encode("utf-8", "surrogatepass")
 
 
 def shared_key(folder: Path) -> TierKey:

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from browser_service.models.status import SessionStatus
-from browser_service.models.wire import Wire
+from browser_service.models.wire import Name, Wire
 
 
 class LeaseReference(Wire):
@@ -18,7 +18,7 @@ class ReleaseRequest(Wire):
 
     instance_id: str | None = None
     token: str | None = None
-    idempotency_key: str | None = None
+    idempotency_key: Name | None = None
 
 
 class EndRequest(Wire):
@@ -70,7 +70,7 @@ class OldMetadata(Wire):
 
 
 class OldProbe(Wire):
-    """Answer of `GET /probe` when the browser answered."""
+    """Answer of `GET /probe`: whether the browser answered."""
 
-    status: Literal["success"] = "success"
+    status: Literal["success", "error"] = "success"
     message: str

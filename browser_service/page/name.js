@@ -78,7 +78,7 @@ function describe(el, spot, id) {
   return {
     tag: el.tagName.toLowerCase(), spot: [spot.x, spot.y],
     mark: {
-      id, role: roleOf(el), name: nameOf(el).slice(0, NAME_LIMIT),
+      id, role: roleOf(el).slice(0, NAME_LIMIT), name: nameOf(el).slice(0, NAME_LIMIT),
       box: { x: round(rect.x), y: round(rect.y), width: round(rect.width), height: round(rect.height) },
       value: valueOf(el)?.slice(0, NAME_LIMIT) ?? null,
       checked: checkedOf(el), scrollable: scrolls(el),

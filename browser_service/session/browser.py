@@ -1,5 +1,6 @@
 """One leased browser context: open, observe, perform, close. Every use of it has a deadline (`ladder.py`)."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -29,6 +30,7 @@ from browser_service.session.recording import Recorder
 from browser_service.session.settle import SettleLimits, settle
 from browser_service.session.tab import OpenTab
 from browser_service.session.tabs import Tabs
+from browser_service.session.world import PageMoved
 from browser_service.settings import Settings
 
 PING_DEADLINE_S = 1.0
@@ -64,7 +66,6 @@ class LeasedBrowser:
         self._shelf: Shelf | None = None
         self._files: Path | None = None
         self._recorder: Recorder | None = None
-        self._holds_old_page = False
         self._has_old_history = False
 
     @classmethod
@@ -83,7 +84,7 @@ class LeasedBrowser:
     async def begin(self, request: LeaseRequest, shelf: Shelf) -> None:
         """A lease begins: what it asked for beyond the profile. Raises what is wrong with the session."""
         self._shelf = shelf
-        self._dialogs.policy = request.dialogs
+        self._dialogs.begin(request.dialogs)
         self._files = commands.folder_of(self._settings.files_dir, request.files)
         self._downloads.begin(shelf if request.downloads else None)
         if request.record.video or request.record.trace:
@@ -114,14 +115,11 @@ class LeasedBrowser:
             async with self._ladder.guarded(f"action {action.kind}", deadline_s):
                 tab = self._tabs.active
                 try:
-                    if action.kind != "visit_page":
-                        await self._leave_old_page()
                     if action.kind == "keypress" and not self.chromium.clipboard.allows(self, action.keys):
                         raise commands.ActionFailed(
                             "NOTHING_COPIED", "this session has copied nothing that it could paste"
                         )
                     await commands.perform(action, self._hand())
-                    self._holds_old_page = False
                 except PlaywrightError:
                     if not ((tab.is_gone or tab.page.is_closed()) and len(self._tabs)):
                         raise  # else the action closed its own tab, as a button "close" of a popup does
@@ -135,7 +133,6 @@ class LeasedBrowser:
         """What the active tab looks like now."""
         phases = phases or Phases()
         async with self._ladder.guarded("looking at the page", self._settings.call_deadline_s):
-            await self._leave_old_page()
             if self._has_old_history:
                 await self._tabs.active.forget_history()
                 self._has_old_history = False
@@ -191,30 +188,43 @@ class LeasedBrowser:
         return self.lost is None and self.chromium.is_alive and not self._tabs.has_crashed
 
     async def clean(self) -> None:
-        """Prepares the session for another lease that trusts this one: one tab, no cookies, nothing stored.
+        """Prepares the session for another lease that trusts this one: one tab, an empty page, no cookies, nothing stored.
 
-        The old page goes when the next one comes, at the latest before anyone looks. Raises what is wrong with the session.
+        Raises what is wrong with the session.
         """
-        await self._finish()
+        await self._stop_recording()
         async with self._ladder.guarded("cleaning a session", self._settings.close_deadline_s):
             await self._tabs.close_others()
             await self._tabs.active.forget_everything()
+            await self._tabs.close_others()  # the page may have opened more, until it was left
             await self._context.clear_cookies()
+        await self._downloads.stop()
         self.chromium.clipboard.forget(self)
-        self._dialogs.take()
-        self._downloads.take()
         self.seen = self._shelf = self._files = None
-        self._holds_old_page = self._has_old_history = True
+        self._has_old_history = True
         self.uses += 1
 
+    async def answers(self) -> bool:
+        """Whether the page answers within a second. One that computes does not, and goes on; raises what is broken."""
+        async with self._ladder.guarded("a sign of life", self._settings.call_deadline_s):
+            try:
+                async with asyncio.timeout(PING_DEADLINE_S):
+                    await self._sign_of_life()
+            except PageMoved:  # it lives, and is on its way to another document
+                return True
+            except TimeoutError:
+                return False
+        return True
+
     async def ping(self) -> None:
-        """Asks the renderer for a sign of life; raises what is wrong with it."""
+        """Asks a page that has nothing to do for a sign of life; raises what is wrong with it, and then the session is lost."""
         async with self._ladder.guarded("a sign of life", PING_DEADLINE_S):
-            await self._tabs.active.ask("look", False, False, None)
+            await self._sign_of_life()
 
     async def close(self) -> None:
         """Closes the context; never raises, never takes longer than the deadlines."""
-        await self._finish()
+        await self._stop_recording()
+        await self._downloads.stop()
         self.mark_lost(BrowserCrashed("the session is closed"))
         self.chromium.clipboard.forget(self)
         await self.chromium.close_context(self._context)
@@ -248,18 +258,12 @@ class LeasedBrowser:
 
     async def _ask(self, question: Callable[[OpenTab], Awaitable[T]]) -> T:
         async with self._ladder.guarded("looking at the page", self._settings.call_deadline_s):
-            await self._leave_old_page()
             return await when_still(self._tabs, question)
 
-    async def _leave_old_page(self) -> None:
-        """Replaces the page of the lease before this one, if it is still there."""
-        if self._holds_old_page:
-            await self._tabs.active.page.goto("about:blank")
-            self._holds_old_page = False
+    async def _sign_of_life(self) -> None:
+        await self._tabs.active.ask("look", False, False, None)
 
-    async def _finish(self) -> None:
-        """The lease is over: recordings are completed, downloads given up."""
+    async def _stop_recording(self) -> None:
         recorder, self._recorder = self._recorder, None
         if recorder:
             await recorder.stop()
-        await self._downloads.stop()

@@ -31,18 +31,18 @@ class Downloads:
 
     def __init__(self, quota: Quota) -> None:
         self._quota = quota
-        self._shelf: Shelf | None = None
+        self._background = Background(PlaywrightError)
+        self.begin(None)
+
+    def begin(self, shelf: Shelf | None) -> None:
+        """A lease begins, of which nothing was downloaded yet: to this shelf, and without one downloads are refused."""
+        self._shelf = shelf
         self._used = 0
         self._names: set[str] = set()
         self._ended: list[models.Download] = []
         self._received: dict[str, int] = {}
         """Bytes by address, of those that are under way."""
         self._addresses: dict[str, str] = {}
-        self._background = Background(PlaywrightError)
-
-    def begin(self, shelf: Shelf | None) -> None:
-        """From now on downloads go to this shelf; without one they are refused."""
-        self._shelf = shelf
 
     def take(self) -> list[models.Download]:
         """Those that ended since the last call."""
@@ -63,7 +63,8 @@ class Downloads:
         self._background.start(self._keep(download))
 
     async def stop(self) -> None:
-        """Gives up what is still under way: a download that goes on keeps its context open."""
+        """Gives up what is still under way: a download that goes on keeps its context open. What comes now is refused."""
+        self._shelf = None
         await self._background.cancel()
 
     async def _keep(self, download: Arriving) -> None:

@@ -6,27 +6,35 @@ from playwright.async_api import Dialog
 from playwright.async_api import Error as PlaywrightError
 
 from browser_service.background import Background
+from browser_service.session.well_formed import well_formed
 
 ACCEPTED = frozenset({"alert", "beforeunload"})
 MOST_TOLD = 20
 LONGEST_TOLD = 500
+Policy = Literal["accept", "dismiss"]
 
 
 class Dialogs:
     """The dialogs of one session, answered by policy and remembered for the next observation."""
 
     def __init__(self) -> None:
-        self.policy: Literal["accept", "dismiss"] = "dismiss"
-        """Answer to confirm and prompt. What only informs, or asks whether a page may be left, is always accepted."""
+        self._policy: Policy = "dismiss"
         self._told: list[str] = []
         # A page may be gone before its dialog is answered.
         self._background = Background(PlaywrightError)
 
+    def begin(self, policy: Policy) -> None:
+        """A lease begins. `policy`: answer to confirm and prompt; what only informs, or asks whether a page may be left, is
+        always accepted.
+        """
+        self._policy = policy
+        self._told = []
+
     def answer(self, dialog: Dialog) -> None:
         """Listener of the context's event `dialog`."""
         if len(self._told) < MOST_TOLD and dialog.type != "beforeunload":
-            self._told.append(f"{dialog.type}: {dialog.message[:LONGEST_TOLD]}")
-        is_accepted = dialog.type in ACCEPTED or self.policy == "accept"
+            self._told.append(f"{dialog.type}: {well_formed(dialog.message[:LONGEST_TOLD])}")
+        is_accepted = dialog.type in ACCEPTED or self._policy == "accept"
         self._background.start(dialog.accept(dialog.default_value) if is_accepted else dialog.dismiss())
 
     def take(self) -> list[str]:

@@ -11,7 +11,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
-from browser_service.background import Background
+from browser_service.background import Background, every
 from browser_service.chromium.fleet import Fleet
 from browser_service.errors import (
     BrowserCrashed,
@@ -57,7 +57,7 @@ class Sessions:
     async def __aenter__(self) -> "Sessions":
         self.chromium.on_lost = self._chromium_lost
         self._spares.prepare()
-        self._background.start(self._reap_for_ever())
+        self._background.start(every(self.settings.reap_interval_s, self._reap))
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -68,10 +68,12 @@ class Sessions:
     async def admit(self, grant: Grant) -> Lease:
         """A browser for the grant; the same lease again gets the same one.
 
-        Raises `SlotTaken` when the slot is in use or was given out later than this, `Draining`, `BrowserCrashed`.
+        Raises `SlotTaken` when the slot is in use or was given out later than this, `Draining`, `BrowserCrashed`, or what
+        ended the lease meanwhile.
         """
         session = self._roll.get(grant.lease_id) or self._enter(grant)
         async with session.lock:  # a repeated request waits here for the first
+            self._roll.of(grant.lease_id, session.holder.token)  # which may have failed
             if session.browser is None:
                 await self._open(session)
         session.keep_alive(self._clock())
@@ -119,6 +121,13 @@ class Sessions:
             except BrowserServiceError as error:
                 error.session_state = "lost" if browser.lost else "alive"
                 raise
+            except Exception as error:
+                # What the page was told is done and has no reply: the same step sent again would do it twice.
+                log.exception("a call of lease %s failed as nobody foresaw", session.lease_id)
+                unforeseen = BrowserCrashed(
+                    f"the service failed at its work ({type(error).__name__}); ask for a new lease"
+                )
+                raise browser.mark_lost(unforeseen) from error
             finally:
                 if browser.lost:
                     self._end(session, "lost", browser.lost)
@@ -226,7 +235,7 @@ class Sessions:
             try:
                 await browser.begin(request, shelf)
             except BaseException:
-                self._spares.give_back(browser, None, session.lock)
+                self._spares.give_back(browser, None)
                 raise
             session.browser = browser
         except BaseException:
@@ -234,7 +243,7 @@ class Sessions:
             self._end(session, "lost", lost)
             raise
         if session.over:  # ended while the browser was opened
-            self._spares.give_back(session.browser, request.reuse, session.lock)
+            self._spares.give_back(session.browser, request.reuse)
             raise LeaseNotFound(f"instance not found: lease {session.lease_id} was ended while it began")
         self.events.emit(
             "lease_granted",
@@ -267,7 +276,8 @@ class Sessions:
         self._roll.leave(session, error)
         if session.browser:
             self._tell_traffic(session, session.browser)
-            self._spares.give_back(session.browser, session.grant.request.reuse, session.lock)
+            is_busy = session.lock.locked()  # with a call that would be in the way of the next lease's
+            self._spares.give_back(session.browser, None if is_busy else session.grant.request.reuse)
         session.browser = session.last_reply = None
         self.shelves.close(session.lease_id)
         log.log(
@@ -295,13 +305,11 @@ class Sessions:
             if session.browser and not session.browser.chromium.is_alive:
                 self._end(session, "lost", session.browser.mark_lost(session.browser.chromium.why_lost()))
 
-    async def _reap_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(self.settings.reap_interval_s)
-            self.chromium.check()
-            now = self._clock()
-            for session in [session for session in self._roll if session.is_over(now)]:
-                self._expire(session)
+    async def _reap(self) -> None:
+        self.chromium.check()
+        now = self._clock()
+        for session in [session for session in self._roll if session.is_over(now)]:
+            self._expire(session)
 
     def _describe(self, session: Session) -> Lease:
         grant = session.grant

@@ -26,6 +26,9 @@ OPENING_AT_ONCE = 2
 CLOSING_AT_ONCE = 4
 # A reused context is closed after this many leases: Playwright frees what it remembers of a context only then.
 LONGEST_USE = 50
+# How long a lease waits for a browser that is being cleaned: that takes some tens of milliseconds, and on a crowded machine
+# still a part of what a fresh one takes.
+LONGEST_CLEANING_S = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,13 +86,13 @@ class Spares:
         self._fleet.events.emit("session_opened", source=source, seconds=round(time.monotonic() - began, 4))
         return browser
 
-    def give_back(self, browser: LeasedBrowser, reuse: str | None, in_use: asyncio.Lock) -> None:
-        """Takes the browser of an ended lease. `in_use` is held while a last step is under way."""
+    def give_back(self, browser: LeasedBrowser, reuse: str | None) -> None:
+        """Takes the browser of an ended lease. `reuse`: its word, unless a last call is still under way in the browser."""
         self._leased = max(0, self._leased - 1)
         browser.may_reach(None)
         is_sound = browser.is_alive and browser.chromium.takes_leases
         if reuse and is_sound and browser.uses < LONGEST_USE and browser.profile.can_wait:
-            cleaning = self._background.start(_clean(browser, in_use))
+            cleaning = self._background.start(_clean(browser))
             self._used.append(_Coming(browser.profile, reuse, cleaning))
             return
         if browser.profile.isolation == "context":
@@ -133,10 +136,17 @@ class Spares:
         return 1 if profile.isolation == "browser" else max(1, min(self._settings.warm, free))
 
     async def _used_before(self, profile: Profile, reuse: str | None) -> LeasedBrowser | None:
-        for used in [used for used in self._used if reuse and (used.reuse, used.profile) == (reuse, profile)]:
-            self._used.remove(used)
-            if browser := await self._sound(used):
-                return browser
+        until = time.monotonic() + LONGEST_CLEANING_S
+        while fitting := [used for used in self._used if reuse and (used.reuse, used.profile) == (reuse, profile)]:
+            if cleaned := next((used for used in fitting if used.task.done()), None):
+                self._used.remove(cleaned)
+                if browser := await self._sound(cleaned):
+                    return browser
+            elif (left_s := until - time.monotonic()) > 0:
+                tasks = [used.task for used in fitting]
+                await asyncio.wait(tasks, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+            else:
+                break
         if self._used and self._leased + len(self._used) > self._settings.slots:
             self._discard(self._used.pop(0))
         return None
@@ -162,8 +172,8 @@ class Spares:
         """The browser once it is there, if it is in order: its renderer answers, for its death is not told at once."""
         try:
             browser = await asyncio.shield(coming.task)
-        except BrowserServiceError as error:
-            log.warning("a spare browser broke before it was used: %s", error.detail)
+        except Exception as error:  # the one that waits for it takes another, whatever happened to this one
+            log.warning("a spare browser broke before it was used: %s", error)
             return None
         if browser.is_alive and browser.chromium.takes_leases:
             try:
@@ -203,13 +213,12 @@ def _has_died(coming: _Coming) -> bool:
     return coming.has_failed or (coming.task.done() and not coming.task.result().is_alive)
 
 
-async def _clean(browser: LeasedBrowser, in_use: asyncio.Lock) -> LeasedBrowser:
-    async with in_use:
-        try:
-            await browser.clean()
-        except BrowserServiceError:
-            await browser.close()
-            raise
+async def _clean(browser: LeasedBrowser) -> LeasedBrowser:
+    try:
+        await browser.clean()
+    except Exception:
+        await browser.close()
+        raise
     if not browser.chromium.takes_leases:  # retired meanwhile
         await browser.close()
         raise BrowserCrashed("its Chromium is being replaced")

@@ -82,7 +82,8 @@ class Tabs:
 
     async def close_others(self) -> None:
         """Leaves the first tab only."""
-        for tab in self._open[1:]:
+        while len(self._open) > 1:
+            tab = self._open[-1]
             await tab.page.close()
             self._forget(tab)
 

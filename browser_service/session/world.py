@@ -7,6 +7,7 @@ from typing import Any
 from playwright.async_api import Error as PlaywrightError
 
 from browser_service.page import NAME, PAGE_SCRIPT, WORLD
+from browser_service.session.well_formed import well_formed
 
 Send = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 MISSING = "__missing"
@@ -59,7 +60,7 @@ class World:
         """The answer of the page script's function. Raises `PageMoved` when a navigation got in between."""
         call = f"{NAME}.{function}({', '.join(json.dumps(argument) for argument in arguments)})"
         reply = await self._answered(call, by_value=True)
-        return reply["result"].get("value")
+        return well_formed(reply["result"].get("value"))
 
     async def object(self, function: str, *arguments: Any) -> str | None:
         """Like `ask`, for an element: the id by which CDP knows it, None when the answer is null."""
@@ -79,7 +80,7 @@ class World:
             "functionDeclaration": f"function() {{ return {NAME}.{function}(this) }}",
             "returnByValue": True,
         }
-        return (await self.send("Runtime.callFunctionOn", call))["result"].get("value")
+        return well_formed((await self.send("Runtime.callFunctionOn", call))["result"].get("value"))
 
     async def _answered(self, call: str, *, by_value: bool) -> dict[str, Any]:
         was_known = self._context is not None

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
-from browser_service.background import Background
+from browser_service.background import Background, every
 from browser_service.errors import BrowserServiceError, LeaseNotFound, RegistryDown, UnknownNode
 from browser_service.events import Events
 from browser_service.leasing.leases import Grant, HeldLease, HeldPlace, LeaseStore, PlaceReport
@@ -56,7 +56,7 @@ class Overview:
 
     async def __aenter__(self) -> "Overview":
         self.opens_at = asyncio.get_running_loop().time() + self._opens_after_s
-        self._background.start(self._reap_for_ever())
+        self._background.start(every(self._reap_interval_s, self._reap))
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -175,15 +175,13 @@ class Overview:
             raise UnknownNode(f"Node {node[:200]} is not found")
         await self.drain_node(node, draining)
 
-    async def _reap_for_ever(self) -> None:
-        while True:
-            try:
-                for lost in await self.store.reap():
-                    self._give_up(lost)
-                await self._refresh()
-            except RegistryDown as error:
-                log.warning("the store of leases is down, running sessions go on: %s", error.detail)
-            await asyncio.sleep(self._reap_interval_s)
+    async def _reap(self) -> None:
+        try:
+            for lost in await self.store.reap():
+                self._give_up(lost)
+            await self._refresh()
+        except RegistryDown as error:
+            log.warning("the store of leases is down, running sessions go on: %s", error.detail)
 
     def _end_superseded(self, grants: Sequence[Grant]) -> None:
         """Leases whose key is answered with others. Should a place not hear of it, it reports them and they are ended again."""

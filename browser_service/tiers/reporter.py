@@ -42,7 +42,10 @@ class Reporter:
     async def _report_for_ever(self) -> None:
         while True:
             self._changed.clear()
-            await self._report()
+            try:
+                await self._report()
+            except Exception:  # a place that reports no more has lost its leases
+                log.exception("a report could not be made or sent; the next one is tried")
             try:
                 async with asyncio.timeout(self._interval_s):
                     await self._changed.wait()

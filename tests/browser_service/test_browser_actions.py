@@ -122,6 +122,13 @@ async def test_keyboard(browser: Browser, site: Site) -> None:
     assert await failure_of(browser, Keypress(keys=["nosuchkey"])) == ("UNKNOWN_KEY", "policy")
 
 
+async def test_a_chord_with_an_unknown_key_leaves_none_pressed(browser: Browser, site: Site) -> None:
+    page = site.page("chord", "x", script="onkeydown = e => document.title = [e.key, e.ctrlKey, e.shiftKey].join()")
+    await browser.step(VisitPage(url=page), TITLE)
+    assert await failure_of(browser, Keypress(keys=["ctrl", "shift", "nosuchkey"])) == ("UNKNOWN_KEY", "policy")
+    assert await title_after(browser, Keypress(keys=["a"])) == "a,false,false"
+
+
 async def test_hover(browser: Browser, site: Site) -> None:
     page = site.page(
         "hover", "<button onmouseover=\"document.title='over'\" onmouseout=\"document.title='out'\">h</button>"

@@ -4,6 +4,8 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from real_service import free_port
@@ -83,3 +85,21 @@ def test_wrong_settings_are_named(environment: dict[str, str], word: str) -> Non
     with pytest.raises(SettingsError, match=word):
         read_settings(environment)
     assert read_settings({"BROWSER_SERVICE_HOST": "0.0.0.0", "BROWSER_SERVICE_API_KEY": "k"}).host == "0.0.0.0"
+
+
+@pytest.mark.parametrize("kind", ["folder", "link to one of ours"])
+def test_a_state_folder_that_another_user_made_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    other = os.getuid() + 1
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(os, "getuid", lambda: other)
+    folder = tmp_path / f"browser-service-{other}"
+    assert read_settings({}).state_dir == folder, "nobody was there before us"
+    if kind == "folder":
+        folder.mkdir()
+    else:
+        folder.symlink_to(tmp_path)
+    with pytest.raises(SettingsError, match=r"belongs to another user.*BROWSER_SERVICE_STATE_DIR"):
+        read_settings({})
+    assert read_settings({"BROWSER_SERVICE_STATE_DIR": "/elsewhere"}).state_dir == Path("/elsewhere")

@@ -76,6 +76,20 @@ def test_a_repeated_step_returns_its_reply_and_never_acts_twice(
     assert older.status_code == 409 and problem(older).code == LeaseMismatch.code
 
 
+def test_a_step_that_fails_as_nobody_foresaw_is_never_taken_twice(
+    http: httpx.Client, lease: dict[str, str], site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = site.page("acted", "<button onclick=\"fetch('/clicked')\">x</button>")
+    http.post("/step", json=step(lease, 0, kind="visit_page", url=page)).raise_for_status()
+    click = step(lease, 1, kind="click_id", id=1)
+    with monkeypatch.context() as patched:
+        patched.setattr("browser_service.session.browser.Observation", lambda **_: [][0])
+        broken = problem(http.post("/step", json=click))
+    again = problem(http.post("/step", json=click))
+    assert (broken.code, broken.session_state) == (again.code, again.session_state) == ("BROWSER_CRASHED", "lost")
+    assert "IndexError" in broken.detail and site.hits.count("/clicked") == 1
+
+
 async def test_a_step_repeated_while_it_runs_acts_once(service: Settings, lease: dict[str, str], site: Site) -> None:
     page = site.page("counter2", "<button onclick='document.title=++n'>x</button>", script="n = 0")
     async with httpx.AsyncClient(base_url=service.url, timeout=30) as http:

@@ -104,6 +104,12 @@ async def test_the_accessibility_tree_is_text(browser: Browser, site: Site) -> N
     assert "ax_tree" in reply.timings_ms
 
 
+async def test_half_a_character_is_no_reason_to_have_no_tree(browser: Browser, site: Site) -> None:
+    page = site.page("half-tree", "<p>x</p>", script="document.querySelector('p').textContent = 'Shop \\ud83d'")
+    reply = await browser.step(VisitPage(url=page), ObserveRequest(screenshot=False, ax_tree=True))
+    assert "Shop \ufffd" in (reply.observation.ax_tree or "")
+
+
 SAVE = """for (const [name, size] of FILES) { const a = document.createElement('a'); a.download = name; a.textContent = name;
     a.href = URL.createObjectURL(new Blob(['x'.repeat(size)])); document.body.append(a, document.createElement('br')); }"""
 
@@ -149,6 +155,39 @@ async def test_downloads_are_kept_within_the_quota(pool: BrowserPool, service: S
         for wrong in ("report.csv", "..%2f..%2fetc%2fpasswd", "%00", "uploads", "x" * 300):
             assert (await http.get(f"{address}/{wrong}", params={"token": mine["token"]})).status_code == 404
         assert kind(await http.get(address, params={"token": "guess"})) is LeaseMismatch
+
+
+async def test_the_next_lease_of_a_reused_context_has_a_quota_of_its_own(pool: BrowserPool, site: Site) -> None:
+    files = [["report.csv", 100_000], ["other.csv", 100_000]]
+    page = site.page("save-again", "", script=SAVE.replace("FILES", str(files)))
+    for _ in range(3):
+        async with pool.lease(owner="saver", viewport=SMALL, downloads=True, reuse="savers") as browser:
+            await browser.step(VisitPage(url=page), TITLE)
+            found = [await downloaded(browser, number) for number in (1, 2)]
+            assert [(one.name, one.size, one.error) for one in found] == [(name, size, None) for name, size in files]
+
+
+LATE = """const a = document.createElement('a'); a.download = 'late.txt'; a.href = URL.createObjectURL(new Blob(['x']));
+setInterval(() => { document.cookie = localStorage.late = sessionStorage.late = window.name = 'late=1' }, 5);
+setTimeout(() => setInterval(() => { a.click(); alert('late') }, 300), 400)"""
+
+
+@pytest.mark.parametrize("begins_with", ["a look", "a visit"])
+async def test_the_next_lease_of_a_reused_context_hears_nothing_of_the_old_page(
+    pool: BrowserPool, site: Site, begins_with: str
+) -> None:
+    late = site.page("late", "", script=LATE)
+    told = "document.title = [document.cookie, localStorage.late, sessionStorage.late, window.name].join()"
+    clean = site.page("not-late", "", script=told)
+    async with pool.lease(owner="one", viewport=SMALL, downloads=True, reuse=begins_with) as one:
+        await one.step(VisitPage(url=late), TITLE)
+    async with pool.lease(owner="two", viewport=SMALL, downloads=True, reuse=begins_with) as two:
+        await asyncio.sleep(1.0)  # time for the old page to be heard
+        action = Observe() if begins_with == "a look" else VisitPage(url=clean)
+        first = (await two.step(action, TITLE)).observation
+        assert (first.dialogs, first.downloads, len(first.tabs)) == ([], [], 1)
+        then = (await two.step(VisitPage(url=clean), TITLE)).observation
+        assert (then.title, then.dialogs, then.downloads) == (",,,", [], [])
 
 
 async def test_downloads_are_refused_where_nobody_asked_for_them(pool: BrowserPool, site: Site) -> None:

@@ -117,3 +117,17 @@ def test_lifetime_is_honoured(http: httpx.Client) -> None:
     assert 100 < session["expires_in_s"] <= 120
     http.post("/reset", params=instance).raise_for_status()
     assert http.post("/get", params={"lifetime_mins": 0}).status_code == 422
+
+
+def test_a_busy_page_fails_its_probe_and_keeps_its_lease(http: httpx.Client, site: Site) -> None:
+    """It computes for longer than a probe waits, and then has a moment for others."""
+    busy = "const work = () => { const end = Date.now() + 1600; while (Date.now() < end); setTimeout(work, 50) }; setTimeout(work)"
+    instance = http.post("/get").json()
+    execute(http, instance, "visit_page", url=site.page("busy", "busy", script=busy))
+    probes = [http.get("/probe", params=instance) for _ in range(8)]
+    failed = next(probe for probe in probes if probe.status_code != 200)
+    assert (failed.status_code, failed.json()) == (500, {"status": "error", "message": "Probe failed"})
+    assert execute(http, instance, "visit_page", url=site.page("idle", "idle")).json() == {"status": "success"}
+    assert http.get("/probe", params=instance).json() == {"status": "success", "message": "Probe successful"}
+    assert http.get("/metadata", params=instance).json()["title"] == "idle", "the session is the same"
+    http.post("/reset", params=instance).raise_for_status()

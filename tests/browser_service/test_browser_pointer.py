@@ -212,7 +212,7 @@ async def test_nothing_outside_the_folder_is_uploaded(pool: BrowserPool, site: S
         assert reply.observation.title == "upload-no"
 
 
-@pytest.mark.parametrize("folder", [None, "..", "nowhere", "/etc"])
+@pytest.mark.parametrize("folder", [None, "..", "nowhere", "/etc", ".", "task/..", "secret.txt"])
 async def test_without_a_folder_nothing_is_uploaded(pool: BrowserPool, site: Site, folder: str | None) -> None:
     page = site.page("upload-none", "<input type=file>")
     async with pool.lease(owner="nothing", viewport=SMALL, files=folder) as browser:
@@ -223,3 +223,17 @@ async def test_without_a_folder_nothing_is_uploaded(pool: BrowserPool, site: Sit
 
 def test_the_files_are_where_the_tests_think(service: Settings) -> None:
     assert service.files_dir is not None and (Path(service.files_dir) / "task" / "link.txt").read_text() == "secret"
+
+
+async def test_the_next_lease_of_a_reused_context_holds_no_button_and_no_key(pool: BrowserPool, site: Site) -> None:
+    page = site.page(
+        "mouse", "x", script="onmousemove = e => document.title = 'buttons ' + e.buttons + (e.shiftKey ? ' shift' : '')"
+    )
+    for _ in range(2):
+        async with pool.lease(owner="holds", viewport=SMALL, reuse="mice") as browser:
+            await browser.step(VisitPage(url=page), TITLE)
+            assert await after(browser, HoverCoords(x=120, y=90)) == "buttons 0"
+            assert await after(browser, MouseDown(x=200, y=150)) == "buttons 0"
+            assert await after(browser, MouseDown(x=210, y=150, button="right")) == "buttons 1"
+            assert await after(browser, KeyDown(keys=["shift"])) == "buttons 1"
+            assert await after(browser, HoverCoords(x=120, y=90)) == "buttons 3 shift"

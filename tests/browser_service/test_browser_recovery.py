@@ -1,6 +1,7 @@
 """What happens when a page hangs, a renderer dies, Chromium is killed, a client vanishes, the service is killed."""
 
 import asyncio
+import errno
 import os
 import shutil
 import subprocess
@@ -15,9 +16,19 @@ import psutil
 import pytest
 from real_service import SMALL, Site, free_port, running_service
 
+from browser_service.chromium.fleet import Fleet
+from browser_service.chromium.launcher import Launcher
 from browser_service.client import Browser, BrowserPool
-from browser_service.errors import BrowserCrashed, DeadlineExceeded, LeaseNotFound, PageCrashed, Unreachable
-from browser_service.models import Back, ClickId, Observe, ObserveRequest, VisitPage
+from browser_service.errors import (
+    BrowserCrashed,
+    BrowserServiceError,
+    DeadlineExceeded,
+    LeaseNotFound,
+    PageCrashed,
+    Unreachable,
+)
+from browser_service.models import Back, ClickId, Observe, ObserveRequest, Sleep, VisitPage
+from browser_service.session.browser import LeasedBrowser
 from browser_service.settings import Settings
 
 pytestmark = pytest.mark.browser
@@ -146,6 +157,54 @@ async def test_killed_chromium_loses_its_leases_and_comes_back(
         assert (await pool.info()).nodes[0].available == 2
         await assert_usable(pool, site)
         assert time.monotonic() - start < 60, "launching again takes a second on a quiet machine"
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "it never became true"
+        await asyncio.sleep(0.05)
+
+
+async def test_a_disk_that_is_full_for_a_while_only_delays_the_next_chromium(
+    pool: BrowserPool, service: Settings, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare, tries = Launcher.prepare, []
+
+    def full_at_first(self: Launcher, home: Path) -> Path:
+        tries.append(home)
+        if len(tries) < 4:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return prepare(self, home)
+
+    monkeypatch.setattr(Launcher, "prepare", full_at_first)
+    async with pool.lease(owner="doomed", viewport=SMALL) as browser:
+        chromium_of(service.state_dir).kill()
+        with pytest.raises(BrowserCrashed):
+            await browser.step(Observe(), QUICK)
+    await until(lambda: len(tries) == 4)
+    await assert_usable(pool, site)
+
+
+async def test_what_is_done_for_ever_is_done_again_after_a_failure(
+    pool: BrowserPool, service: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed: set[str] = set()
+
+    def broken(self: Fleet) -> None:
+        failed.add(sys._getframe(1).f_code.co_name)
+        raise RuntimeError("odd")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Fleet, "check", broken)
+        patched.setattr(Fleet, "_stop_hogs", broken)
+        await until(lambda: len(failed) == 2)
+    glances: list[Fleet] = []
+    monkeypatch.setattr(Fleet, "_stop_hogs", lambda fleet: glances.append(fleet))
+    async with pool.lease(owner="sleeper", viewport=SMALL, ttl_s=0.5, keep_alive=False):
+        await until(lambda: bool(glances))
+        async with pool.lease(owner="other", viewport=SMALL), pool.lease(owner="waiting", viewport=SMALL, wait_s=10):
+            pass
 
 
 async def test_a_lease_that_nobody_uses_expires_and_its_slot_comes_back(pool: BrowserPool, site: Site) -> None:
@@ -292,6 +351,37 @@ async def test_sessions_share_nothing(pool: BrowserPool, site: Site) -> None:
             assert await title(two) == "null"
     async with pool.lease(owner="third", viewport=SMALL) as three:
         assert await title(three) == "null"
+
+
+async def test_nobody_waits_for_the_last_call_of_the_lease_before(pool: BrowserPool, service: Settings) -> None:
+    async with BrowserPool(service.url) as other, asyncio.TaskGroup() as tasks:
+        async with pool.lease(owner="asleep", viewport=SMALL, reuse="last call") as asleep:
+            tasks.create_task(until_lost(asleep, Sleep(duration=20)))
+            await asyncio.sleep(0.5)
+        start = time.monotonic()
+        async with other.lease(owner="next", viewport=SMALL, reuse="last call") as following:
+            assert (await following.step(Observe(), QUICK)).error is None
+        assert time.monotonic() - start < 10, "it waited for the sleep of another lease"
+
+
+async def test_a_browser_that_can_not_be_cleaned_is_closed_and_costs_no_lease(
+    pool: BrowserPool, service: Settings, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = site.page("unclean", "x", script="document.title = document.cookie; document.cookie = 'c=1'")
+
+    async def full(self: LeasedBrowser) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(LeasedBrowser, "clean", full)
+    for _ in range(3):
+        async with pool.lease(owner="unclean", viewport=SMALL, reuse="unclean") as browser:
+            assert (await browser.step(VisitPage(url=page), QUICK)).observation.title == ""
+    await until(lambda: len(renderers_of(service.state_dir)) <= 2)
+
+
+async def until_lost(browser: Browser, action: Sleep) -> None:
+    with suppress(BrowserServiceError):
+        await browser.step(action, QUICK)
 
 
 async def test_leases_that_trust_one_another_get_a_cleaned_session(

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from real_service import Site, running_service
 
@@ -213,6 +213,7 @@ FITTING = st.fixed_dictionaries(
         "label": st.sampled_from(["one", "two", "three"]),
     },
 )
+ODD_NAMES = st.text(max_size=30) | st.sampled_from(["\ud800", "a.1.1.\ud800", "aHR0cDo.1.1.\ud800:1", "", "a\0b"])
 COMMANDS = st.sampled_from(sorted((KINDS | LOOKS.keys()) - SLOW))
 ARGUMENTS = FITTING | st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=8), ODD, max_size=4) | ODD
 FUZZ = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
@@ -232,6 +233,28 @@ def test_no_body_of_execute_breaks_anything(
     unreachable = answer.status_code == 502 and answer.json()["fault"] == "site"  # the history may lead to such a page
     assert unreachable or answer.status_code in (200, 400, 422), (body, answer.text)
     assert http.get("/probe", params=instance).status_code == 200, body
+
+
+@FUZZ
+@given(which=st.sampled_from(["instance_id", "token", "node"]), odd=ODD_NAMES)
+@example(which="token", odd="\ud800")
+@example(which="instance_id", odd="\ud800")
+def test_no_name_of_a_lease_breaks_anything(
+    http: httpx.Client, instance: dict[str, str], stepped: "Stepped", which: str, odd: str
+) -> None:
+    for path, named in (("/execute", instance), ("/execute", stepped.reference), ("/renew", stepped.reference)):
+        if path == "/renew" and which == "node":
+            continue
+        command = {"back": {}} if path == "/execute" else {}
+        body = json.dumps({**command, **named, which: odd})
+        answer = http.post(path, content=body, headers={"content-type": "application/json"})
+        assert answer.status_code in (400, 404, 409, 422), (path, body, answer.text)
+        assert {"code", "fault", "detail"} <= answer.json().keys()
+    refused = http.post(
+        "/release", content=json.dumps({"idempotency_key": odd}), headers={"content-type": "application/json"}
+    )
+    assert refused.status_code in (200, 422), (odd, refused.text)
+    assert http.get("/probe", params=instance).status_code == 200
 
 
 @FUZZ
@@ -260,9 +283,12 @@ class Stepped:
         self.lease = lease
         self.next = 0
 
+    @property
+    def reference(self) -> dict[str, str]:
+        return {name: self.lease[name] for name in ("instance_id", "token")}
+
     def step(self, http: httpx.Client, action: Any, observe: Any) -> httpx.Response:
-        body = {key: self.lease[key] for key in ("instance_id", "token")}
-        content = json.dumps({**body, "step_id": self.next, "action": action, "observe": observe})
+        content = json.dumps({**self.reference, "step_id": self.next, "action": action, "observe": observe})
         self.next += 1
         return http.post("/step", content=content, headers={"content-type": "application/json"})
 

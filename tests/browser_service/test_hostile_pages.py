@@ -56,6 +56,7 @@ at.textContent = 'deep'"""
 WORDS = """const huge = document.getElementById('huge'), words = 'x'.repeat(2e6);
 document.title = huge.textContent = huge.title = words;
 huge.setAttribute('aria-label', words);
+huge.setAttribute('role', words);
 history.pushState(0, '', '#' + words.slice(0, 1e6))"""
 FIELD = """document.querySelector('textarea').value = 'x'.repeat(1e6);
 for (let i = 0; i < 1e4; i++) document.querySelector('select').add(new Option('o' + i))"""
@@ -76,6 +77,32 @@ LARGE = [
     Trap("frames in frames", body="<iframe src=/nest?0 style='width:90vw;height:90vh'></iframe>", seen=has_button),
     Trap("huge words", body="<button id=huge>x</button>", script=WORDS, seen=is_short),
     Trap("a huge field", body="<textarea></textarea><select></select>", script=FIELD, seen=is_short),
+]
+# JavaScript counts an emoji as two characters: a page may hold one without the other, and so may a text that was cut.
+HALF = "'\\ud83d'"
+HALVES = [
+    Trap(
+        "half a title", script=f"document.title = {HALF}", seen=lambda seen: has_button(seen) and seen.title == "\ufffd"
+    ),
+    Trap("half in the words", script=f"document.body.append({HALF})", seen=lambda seen: "\ufffd" in (seen.text or "")),
+    Trap(
+        "a name that is cut in an emoji",
+        body=f"<a href=/calm>{'x' * 199}\U0001f600</a>",
+        seen=lambda seen: [mark.name for mark in seen.marks if mark.role == "link"] == ["x" * 199 + "\ufffd"],
+    ),
+    Trap(
+        "half a role",
+        body="<p style='height:50px'></p><a href=/calm id=odd>odd</a>",
+        script=f"odd.setAttribute('role', {HALF})",
+        seen=lambda seen: "\ufffd" in [mark.role for mark in seen.marks],
+    ),
+    Trap(
+        "half a dialog",
+        script=f"alert({HALF}); confirm('x'.repeat(499) + '\U0001f600')",
+        seen=lambda seen: seen.dialogs == ["alert: \ufffd", f"confirm: {'x' * 499}\U0001f600"],
+    ),
+    Trap("half an answer", script=f"prompt('name?', {HALF})", seen=lambda seen: seen.dialogs == ["prompt: name?"]),
+    Trap("half an address", script=f"history.pushState(0, '', '#' + {HALF})", seen=has_button),
 ]
 SHAKE = "<style>@keyframes k { to { transform: translate(9px) rotate(9deg) } } p { animation: k .1s infinite }</style>"
 BLUR = "<style>p { filter: blur(20px); backdrop-filter: blur(20px) }</style>"
@@ -176,7 +203,7 @@ FORGED = [
 ]
 
 
-@pytest.mark.parametrize("trap", [*LARGE, *BUSY, *FORGED], ids=lambda trap: trap.name)
+@pytest.mark.parametrize("trap", [*LARGE, *HALVES, *BUSY, *FORGED], ids=lambda trap: trap.name)
 def test_a_page_that_is_too_much_is_seen_and_left(
     trap: Trap, traps_pool: SyncBrowserPool, hostile: Site, bystander: Bystander
 ) -> None:

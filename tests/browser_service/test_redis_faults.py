@@ -193,6 +193,40 @@ async def test_a_redis_that_was_never_there(server: RealRedis, url: str) -> None
         assert "guessed" not in str(refused.value)
 
 
+async def test_a_redis_that_refuses_writes_is_away(server: RealRedis, store: RedisStore) -> None:
+    place = APlace(store, 1, ttl_s=60)
+    await place.report()
+    with server.client as client:
+        client.config_set("min-replicas-to-write", 1)
+        with pytest.raises(RegistryDown, match="NOREPLICAS") as refused:
+            await store.enqueue(wanted())
+        with pytest.raises(RegistryDown, match="NOREPLICAS"):
+            await place.report()
+        assert refused.value.problem().status == 503 and refused.value.retry_after_s
+        client.config_set("min-replicas-to-write", 0)
+    assert len(await lease(store)) == 1, "it is back"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+        "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+        "LOADING Redis is loading the dataset in memory",
+        "READONLY You can't write against a read only replica.",
+        "OOM command not allowed when used memory > 'maxmemory'.",
+        "ERR Error running script (call to f_5b): @user_script:1: @user_script: 1: -MISCONF Redis is configured",
+    ],
+)
+async def test_what_a_redis_says_that_can_not_work(server: RealRedis, said: str) -> None:
+    unable = RedisScripts(
+        server.url, "{leases}", deadline_s=DEADLINE_S, source=lambda name: f"return redis.error_reply({said!r})"
+    )
+    with pytest.raises(RegistryDown):
+        await unable.run("leases")
+    await unable.close()
+
+
 async def test_what_is_wrong_in_a_script_is_no_outage(server: RealRedis) -> None:
     broken = RedisScripts(server.url, "{leases}", deadline_s=DEADLINE_S, source=lambda name: "return nonsense()")
     with pytest.raises(Exception, match="nonsense") as failed:

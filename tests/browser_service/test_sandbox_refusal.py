@@ -29,6 +29,18 @@ def test_root_without_the_program_that_drops_the_uid_is_refused(
         Launcher(TRUE, Settings())
 
 
+@pytest.mark.parametrize("program", ["#!/bin/sh\nexec /bin/sleep 60", "no program"])
+def test_a_program_that_hangs_or_can_not_be_run_is_a_failed_launch(
+    as_root: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    setpriv = tmp_path / "setpriv"
+    setpriv.write_text(program)
+    setpriv.chmod(0o755)
+    with pytest.raises(LaunchError, match=r"setpriv.* could not be run"):
+        Launcher(TRUE, Settings(launch_deadline_s=0.3))
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 def test_root_is_refused_a_browser_that_the_other_user_can_not_run(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)

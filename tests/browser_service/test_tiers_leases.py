@@ -1,5 +1,6 @@
 """Leases through the tiers: given out by the master, used at the instance, queued fairly, all of a group or none."""
 
+import json
 import threading
 import time
 from collections.abc import Generator
@@ -66,6 +67,9 @@ def test_a_lease_is_used_at_its_instance_or_through_the_master(http: httpx.Clien
             for way in (direct, http):
                 refused = problem(way.post("/step", json=stolen))
                 assert refused.status == 409 and refused.fault == "client"
+                half = json.dumps({**stolen, "token": "aHR0cDo.1.1.\ud800"})
+                as_json = {"content-type": "application/json"}
+                assert problem(way.post("/step", content=half, headers=as_json)).code == "LEASE_MISMATCH"
         old = problem(direct.post("/step", json={**step(mine, 0), "step_id": 0, "token": ""}))
         assert old.code == "LEASE_MISMATCH"
         assert http.post("/renew", json=reference(mine)).json()["expires_in_s"] > 50

@@ -1,0 +1,97 @@
+"""What is done for ever goes on after a failure."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from browser_service.background import Background, every
+from browser_service.chromium import orphans
+from browser_service.events import Events
+from browser_service.leasing.leases import HeldLease, PlaceReport, QueueLimits
+from browser_service.leasing.store_in_process import InProcessStore
+from browser_service.leasing.tokens import TierKey
+from browser_service.settings import Settings
+from browser_service.tiers.overview import Overview
+from browser_service.tiers.places import Place
+from browser_service.tiers.reporter import Reporter
+
+REPORT = PlaceReport(place="http://127.0.0.1:1", node="http://127.0.0.1:2", capacity=1)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "it never became true"
+        await asyncio.sleep(0.01)
+
+
+async def test_work_is_done_again_after_a_failure_which_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    done = 0
+
+    async def work() -> None:
+        nonlocal done
+        done += 1
+        if done in (1, 2, 3, 5):
+            raise OSError("the disk is full")
+
+    background = Background()
+    with caplog.at_level(logging.ERROR):
+        background.start(every(0.001, work))
+        await until(lambda: done > 6)
+        await background.cancel()
+    assert len(caplog.records) == 2, "once for the first three, and once more after it had worked"
+    assert "the disk is full" in caplog.text
+
+
+async def test_a_reporter_reports_again_after_a_failure() -> None:
+    sent: list[PlaceReport] = []
+    failures = ["making it", "sending it"]
+
+    def reports() -> list[PlaceReport]:
+        if len(failures) == 2:
+            raise KeyError(failures.pop())
+        return [REPORT]
+
+    async def send(reports: list[PlaceReport]) -> None:
+        if failures:
+            raise ValueError(failures.pop())
+        sent.extend(reports)
+
+    async with Reporter(reports, send, interval_s=0.01):
+        await until(lambda: sent)
+
+
+async def test_a_front_reaps_again_after_a_failure() -> None:
+    class Failing(InProcessStore):
+        reaped = 0
+
+        async def reap(self) -> list[HeldLease]:
+            self.reaped += 1
+            if self.reaped == 1:
+                raise UnicodeError("odd")
+            return await super().reap()
+
+    def nowhere(url: str) -> Place:
+        raise AssertionError(url)
+
+    store = Failing(asyncio.get_running_loop().time, TierKey.random().sign, QueueLimits())
+    async with Overview(Settings(reap_interval_s=0.01), store, nowhere, Events()) as overview:
+        await store.report(REPORT)
+        await until(lambda: overview.knows(REPORT.place))
+    assert store.reaped > 1
+
+
+def test_a_dead_child_that_was_collected_meanwhile_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(psutil.Process):
+        def status(self) -> str:
+            return psutil.STATUS_ZOMBIE
+
+        def name(self) -> str:
+            raise psutil.NoSuchProcess(self.pid)
+
+    monkeypatch.setattr(psutil.Process, "children", lambda self: [Gone()])
+    assert orphans.zombies() == 1 and orphans.bury() == 0
