@@ -18,7 +18,7 @@ from browser_service.leasing.leases import PlaceReport
 from browser_service.settings import Settings
 from browser_service.tiers.admission import Admission
 from browser_service.tiers.overview import Overview
-from browser_service.tiers.places import Remote, tier_client
+from browser_service.tiers.places import remote_places, tier_client
 from browser_service.tiers.relay import Pending, Upstream
 from browser_service.tiers.reporter import Reporter
 from browser_service.tiers.service import Service, key_of, store_in_memory
@@ -122,7 +122,7 @@ async def running_node(
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(tier_client(key.value))
         store = store_in_memory(settings, key)
-        overview = await stack.enter_async_context(Overview(settings, store, lambda url: Remote(url, http), events))
+        overview = await stack.enter_async_context(Overview(settings, store, remote_places(settings, http), events))
         node = Node(settings, places, overview)
         overview.drain_node = node.set_draining
         if settings.master_url:

@@ -20,7 +20,7 @@ from browser_service.leasing.tokens import TierKey
 from browser_service.settings import Settings
 from browser_service.tiers.forwarding import Forwarding
 from browser_service.tiers.overview import Overview
-from browser_service.tiers.places import Remote, keep_alive_client
+from browser_service.tiers.places import keep_alive_client, remote_places
 
 pytestmark = pytest.mark.browser
 
@@ -131,7 +131,7 @@ async def test_an_instance_out_of_reach_is_asked_again_by_old_clients() -> None:
     store = InProcessStore(time.monotonic, key.sign, QueueLimits())
     async with (
         keep_alive_client() as http,
-        Overview(Settings(), store, lambda url: Remote(url, http), Events()) as overview,
+        Overview(Settings(), store, remote_places(Settings(), http), Events()) as overview,
     ):
         front = Forwarding(Starlette(), overview=overview, key=key, http=http, paths=["/screenshot"], deadline_s=20)
         transport = httpx.ASGITransport(front)

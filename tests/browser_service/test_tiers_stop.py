@@ -33,7 +33,7 @@ from browser_service.tiers.deploy import instances_for, shares
 from browser_service.tiers.nginx import configuration
 from browser_service.tiers.node import Node
 from browser_service.tiers.overview import Overview
-from browser_service.tiers.places import Remote, tier_client
+from browser_service.tiers.places import remote_places, tier_client
 from browser_service.tiers.supervise import Program, Supervisor
 
 
@@ -152,7 +152,7 @@ async def test_an_instance_that_says_nothing_is_killed_and_started_again(monkeyp
     store = InProcessStore(time.monotonic, key.sign, QueueLimits())
     async with (
         tier_client(key.value) as http,
-        Overview(settings, store, lambda url: Remote(url, http), Events()) as seen,
+        Overview(settings, store, remote_places(settings, http), Events()) as seen,
     ):
         node = Node(settings, {place: 2}, seen)
         async with Supervisor([Program(place, [], {})], on_exit=node.ended) as supervisor:
