@@ -84,8 +84,8 @@ EXECUTE: dict[str, Any] = {"requestBody": {"required": True, "content": {"applic
 @router.post("/execute", openapi_extra=EXECUTE, responses={200: {"model": dict[str, Any]}}, response_model=None)
 async def execute(request: Request) -> Response:
     """One command: `{"node", "instance_id", "<command>": {arguments}}`, in any order of keys."""
-    sessions = service_of(request).sessions
     body = _body(await request.body())
+    sessions = service_of(request).sessions
     sessions.check_node(body.get("node"))
     try:
         name, arguments = _command(body)
