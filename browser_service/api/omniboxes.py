@@ -124,8 +124,10 @@ def _command(body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     if not known:
         found = ", ".join(name for name in body if name not in NOT_COMMANDS) or "none"
         raise BadRequest(f"Unsupported command: {found[:200]}; known are {', '.join(sorted(KINDS | LOOKS.keys()))}")
-    arguments = body[known[0]]
-    return known[0], arguments if isinstance(arguments, dict) else {}
+    name, arguments = known[0], body[known[0]]
+    if not isinstance(arguments, dict | None):
+        raise BadRequest(f"the arguments of {name} must be an object such as {{}}, found {json.dumps(arguments)[:100]}")
+    return name, arguments or {}
 
 
 def _action(name: str, arguments: dict[str, Any]) -> Action:
