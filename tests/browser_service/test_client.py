@@ -260,6 +260,11 @@ def test_without_an_event_loop(service: Settings, site: Site) -> None:
             shot = browsers[0].step(Observe(), PICTURE).observation.screenshot
             assert shot and browsers[0].picture(shot).startswith(b"\x89PNG")
             assert len(pool.sessions()) == 2 == len(pool.info().nodes[0].instances)
+            asked = proxy.count("/renew")
+            browsers[0].renew()
+            assert proxy.count("/renew") > asked
+            browsers[0].release()
+            assert [live.instance_id for live in pool.sessions()] == [browsers[1].lease.instance_id]
             pool.end(browsers[1].lease.instance_id)
             with pytest.raises(LeaseNotFound):
                 browsers[1].step(Observe(), QUICK)
