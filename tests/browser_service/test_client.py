@@ -156,8 +156,10 @@ async def test_a_picture_by_reference_is_fetched_once(shaky: BrowserPool, proxy:
         proxy.faults[blob] = [Fault.HALF]
         first, again = await browser.picture(shot), await browser.picture(shot)
         assert first == again and hashlib.sha256(first).hexdigest() == shot.sha256 and proxy.count(blob) == 2
+        assert await browser.artifacts() == []
         with pytest.raises(NotKept):
             await browser.blob("0" * 64)
+        assert not [target for target in proxy.targets if browser.lease.token in target], "addresses end up in logs"
 
 
 def test_what_was_kept_is_fetched_after_the_lease(service: Settings, site: Site, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -220,5 +221,8 @@ def test_the_nginx_configuration_is_filled_and_takes_no_second_word() -> None:
     )
     assert "server 10.0.0.2:7000" in text and "rate=50r/s" in text and "$binary_remote_addr" in text
     assert "@" not in text and text.count("{") == text.count("}")
+    (line,) = [line for line in text.splitlines() if line.startswith("log_format")]
+    assert "$uri" in line and not re.search(r"\$(request|request_uri|args|query_string)\b", line), "queries have tokens"
+    assert f"access_log /var/log/nginx/browser_service.log {line.split()[1]};" in text
     with pytest.raises(ValueError, match="one word"):
         configuration(server_name="a; include /etc/passwd", upstreams=["x:1"], requests_per_second=1, **files)
