@@ -41,7 +41,8 @@ class Settings(BaseModel):
     """Address to listen on. Anything but a loopback address needs an api key."""
     port: Annotated[int, Field(ge=1, le=65_535)] = 7000
     advertise_host: Annotated[str, Field(min_length=1)] | None = None
-    """Name or address under which clients and the other tiers reach this machine. None: `host`."""
+    """Name or address under which clients and the other tiers reach this machine. None: `host`, unless that is all
+    addresses (`0.0.0.0`)."""
     node_url: str | None = None
     """Of an instance: address of the node that started it. None: the process is its own node."""
     master_url: str | None = None
@@ -154,6 +155,14 @@ class Settings(BaseModel):
         host = self.advertise_host or self.host
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
+    def require_address(self) -> None:
+        """For a process that tells others where it is. Raises `SettingsError` when it would name every machine, and none."""
+        if is_unspecified(self.advertise_host or self.host):
+            raise SettingsError(
+                f"host {self.advertise_host or self.host!r} leads every client to itself: set {PREFIX}ADVERTISE_HOST to the "
+                "name or address under which others reach this machine"
+            )
+
     @property
     def node_name(self) -> str:
         """The `node` of its leases on the wire."""
@@ -200,6 +209,19 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def is_unspecified(host: str) -> bool:
+    """Whether it stands for all addresses of whoever uses it: `0.0.0.0`, `::`."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def stays_here(host: str) -> bool:
+    """Whether whoever dials the host dials their own machine: another one may have something else there."""
+    return is_loopback(host) or is_unspecified(host)
 
 
 def _first_sentence(error: ValidationError) -> str:

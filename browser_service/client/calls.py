@@ -24,7 +24,7 @@ from anyio import Path as AsyncPath
 from pydantic import BaseModel, ValidationError
 
 from browser_service.errors import BrowserServiceError, RateLimited, Unreachable, error_of
-from browser_service.settings import is_loopback
+from browser_service.settings import stays_here
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -99,13 +99,13 @@ class Caller:
 
     def usable(self, direct_url: str | None) -> str | None:
         """The direct address, if calls may go there: not from https to plain http with the key, and not to another
-        machine's loopback address, behind which this machine has something else.
+        machine's address for itself, behind which this machine has something else.
         """
         if direct_url is None or not self._direct:
             return None
         front, direct = urlsplit(self.url), urlsplit(direct_url)
         is_downgrade = front.scheme == "https" and direct.scheme != "https"
-        is_elsewhere = is_loopback(direct.hostname or "") and not is_loopback(front.hostname or "")
+        is_elsewhere = stays_here(direct.hostname or "") and not stays_here(front.hostname or "")
         return None if is_downgrade or is_elsewhere else direct_url.rstrip("/")
 
     async def ask(self, call: Call, answer: type[M]) -> M:

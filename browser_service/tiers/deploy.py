@@ -42,7 +42,11 @@ def programs(
     instance_port: int,
     log_level: str,
 ) -> list[Program]:
-    """The master and its nodes. They share a key that is made here, unless one is set."""
+    """The master and its nodes. They share a key that is made here, unless one is set.
+
+    Raises `SettingsError` where clients could not be told an address.
+    """
+    settings.require_address()
     key = settings.tier_key.get_secret_value() if settings.tier_key else TierKey.random().value
     shared = {"BROWSER_SERVICE_TIER_KEY": key, "BROWSER_SERVICE_HOST": settings.host}
     redis = {"BROWSER_SERVICE_REDIS_URL": settings.redis_url.get_secret_value()} if settings.redis_url else {}

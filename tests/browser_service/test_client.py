@@ -225,6 +225,8 @@ async def test_the_key_never_leaves_by_a_way_that_is_none() -> None:
     far, near = Caller("http://farm.test", None, patience_s=1, direct=True), "http://10.0.0.7:9000"
     secure = Caller("https://farm.test", "key", patience_s=1, direct=True)
     assert far.usable(near) == near and far.usable(lease_at) is None and far.usable(None) is None
+    for every in ("http://0.0.0.0:9000", "http://[::]:9000"):
+        assert far.usable(every) is None, "the client's own machine, whoever listens there"
     assert secure.usable(near) is None and secure.usable("https://farm.test:9000/") == "https://farm.test:9000"
     await far.close()
     await secure.close()

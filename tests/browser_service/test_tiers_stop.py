@@ -86,12 +86,23 @@ def test_a_node_alone_gives_out_its_slots_and_on_sigterm_lets_leases_end(short_f
     assert [left.name for left in short_folder.iterdir()] == ["tier-key"]
 
 
+EXPOSED = {"BROWSER_SERVICE_API_KEY": "k", "BROWSER_SERVICE_TIER_KEY": "t" * 32}
+BEHIND = {"BROWSER_SERVICE_NODE_URL": "http://10.0.0.7:8080"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "word"),
     [
         (["master", "--host", "0.0.0.0"], {}, "BROWSER_SERVICE_API_KEY"),
         (["master", "--host", "0.0.0.0"], {"BROWSER_SERVICE_API_KEY": "k"}, "BROWSER_SERVICE_TIER_KEY"),
         (["node", "--host", "0.0.0.0"], {"BROWSER_SERVICE_API_KEY": "k"}, "BROWSER_SERVICE_TIER_KEY"),
+        (["master", "--host", "0.0.0.0"], EXPOSED, "BROWSER_SERVICE_ADVERTISE_HOST"),
+        (["node", "--host", "::"], EXPOSED, "BROWSER_SERVICE_ADVERTISE_HOST"),
+        (["node", "--host", "10.0.0.7", "--advertise-host", "0.0.0.0"], EXPOSED, "BROWSER_SERVICE_ADVERTISE_HOST"),
+        (["up", "--instances", "2", "--host", "0.0.0.0"], EXPOSED, "BROWSER_SERVICE_ADVERTISE_HOST"),
+        (["instance", "--host", "0.0.0.0"], {**EXPOSED, **BEHIND}, "BROWSER_SERVICE_ADVERTISE_HOST"),
+        (["deploy", "--host", "0.0.0.0"], EXPOSED, "BROWSER_SERVICE_ADVERTISE_HOST"),
+        (["nginx", "--server-name", "a;b", "--certificate", "c", "--certificate-key", "k"], {}, "one word"),
         (["master"], {"BROWSER_SERVICE_TIER_KEY": "guess"}, "too short"),
         (["deploy", "--nodes", "3", "--slots", "2"], {}, "at least one"),
         (["up", "--instances", "3", "--slots", "2"], {}, "at least one"),
