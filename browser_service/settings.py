@@ -123,6 +123,9 @@ class Settings(BaseModel):
     """Private addresses that every lease may reach, such as `127.0.0.1:8000,10.0.0.7:80`: for clients that can't name them."""
     egress_ports: Ports = frozenset()
     """Ports of public hosts besides 80 and 443, such as `8080,8443`."""
+    control_ports: Ports = frozenset()
+    """Ports of this machine that no page reaches, even if its lease names them, besides those of the process itself and of
+    the servers that it talks to. Whoever starts several processes sets those of the others; add what else is nobody's."""
     egress_max_bytes: Annotated[int, Field(ge=1)] | None = None
     """Traffic of one lease in both directions, after which it reaches nothing more."""
     egress_connect_s: Seconds = 10.0

@@ -28,8 +28,8 @@ from browser_service.leasing.leases import PlaceReport, QueueLimits
 from browser_service.leasing.store_in_process import InProcessStore
 from browser_service.leasing.tokens import LeasePlace, TierKey, shared_key
 from browser_service.settings import Settings
+from browser_service.tiers import deploy, supervise
 from browser_service.tiers import node as node_module
-from browser_service.tiers import supervise
 from browser_service.tiers.deploy import instances_for, shares
 from browser_service.tiers.nginx import configuration
 from browser_service.tiers.node import Node
@@ -216,6 +216,29 @@ def test_the_shared_key_is_one_and_only_ours_to_read(tmp_path: Path) -> None:
     path.chmod(0o644)
     with pytest.raises(OSError, match="can be read by others"):
         shared_key(tmp_path / "state")
+
+
+def test_every_part_is_told_what_its_pages_may_not_reach_and_where_it_is() -> None:
+    settings = Settings.model_validate(
+        {
+            "host": "0.0.0.0",
+            "api_key": "k",
+            "advertise_host": "farm.test",
+            "control_ports": "5000",
+            "redis_url": "redis://localhost:6380",
+        }
+    )
+    whole = deploy.programs(settings, [2, 1], instances=2, node_port=8080, instance_port=9000, log_level="info")
+    parts = "5000,6380,7000,8080,8081,9000,9001,9100"
+    assert {program.environment["BROWSER_SERVICE_CONTROL_PORTS"] for program in whole} == {parts}
+    by_line = {"port": 8080, "master_url": "http://a.test:7000,http://b.test:7001", "chromium": Path("/opt/chromium")}
+    alone = settings.model_copy(update={**by_line, "redis_url": None})
+    for program in node_module.programs(alone, {9000: 2, 9001: 1}, "t" * 32, "info"):
+        told = program.environment
+        assert told["BROWSER_SERVICE_CONTROL_PORTS"] == "5000,7000,7001,8080,9000,9001"
+        assert told["BROWSER_SERVICE_ADVERTISE_HOST"] == "farm.test"
+        assert told["BROWSER_SERVICE_CHROMIUM"] == "/opt/chromium"
+        assert program.name == f"http://farm.test:{told['BROWSER_SERVICE_PORT']}"
 
 
 def test_slots_are_spread_evenly() -> None:
