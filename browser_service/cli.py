@@ -83,7 +83,7 @@ def instance(
     if settings.node_url is None:
         _run(settings, log_level, running_service, create_app)
     else:
-        _run(_with_key(settings), log_level, running_instance, create_app, ends_with_driver=True)
+        _run(_among_tiers(settings), log_level, running_instance, create_app, ends_with_driver=True)
 
 
 @app.command()
@@ -116,7 +116,7 @@ def node(
 def master(port: Port = None, host: Host = None, redis: Redis = None, log_level: LogLevel = "info") -> None:
     """Start a master: it gives out the slots of the nodes that report to it."""
     settings = _settings(log_level, MASTER_PORT, port=port, host=host, redis_url=redis)
-    _run(_with_key(settings), log_level, running_front, create_front_app)
+    _run(_among_tiers(settings), log_level, running_front, create_front_app)
 
 
 @app.command()
@@ -190,18 +190,20 @@ def print_nginx(
     certificate: Annotated[Path, typer.Option(help="TLS certificate, with its chain")],
     certificate_key: Annotated[Path, typer.Option(help="its key")],
     upstream: Annotated[list[str] | None, typer.Option(help="host:port of a master; again for each")] = None,
-    requests_per_second: Annotated[int, typer.Option(help="allowed for each client address")] = 200,
+    requests_per_second: Annotated[int, typer.Option(min=1, help="allowed for each client address")] = 200,
 ) -> None:
     """Print a configuration for nginx in front of the masters: TLS, rate limit, streaming."""
-    print(
-        nginx.configuration(
+    try:
+        text = nginx.configuration(
             server_name=server_name,
             certificate=certificate,
             certificate_key=certificate_key,
             upstreams=upstream or [f"127.0.0.1:{MASTER_PORT}"],
             requests_per_second=requests_per_second,
         )
-    )
+    except ValueError as error:
+        _stop(str(error))
+    print(text)
 
 
 def _settings(log_level: str, default_port: int, **overrides: Any) -> Settings:
@@ -217,10 +219,18 @@ def _settings(log_level: str, default_port: int, **overrides: Any) -> Settings:
         _stop(str(error))
 
 
+def _among_tiers(settings: Settings) -> Settings:
+    """As a process that others talk to: with a key that they know and an address that they can use."""
+    settings = settings if settings.tier_key else _with_key(settings)
+    try:
+        settings.require_address()
+    except SettingsError as error:
+        _stop(str(error))
+    return settings
+
+
 def _with_key(settings: Settings) -> Settings:
     """With the key that tiers which were started by hand on this machine share; other machines need one to be set."""
-    if settings.tier_key is not None:
-        return settings
     if not is_loopback(settings.host):
         _stop(
             f"host {settings.host!r} can be reached from other machines: set BROWSER_SERVICE_TIER_KEY, on all of them"
@@ -243,7 +253,7 @@ def _run_node(settings: Settings, log_level: str, instances: int, first_port: in
         async with running_node(settings, slots, first_port, log_level) as service:
             yield service
 
-    _run(_with_key(settings), log_level, running, create_front_app)
+    _run(_among_tiers(settings), log_level, running, create_front_app)
 
 
 def _run(

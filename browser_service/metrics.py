@@ -1,6 +1,6 @@
 """`GET /metrics` at every tier, for Prometheus: counters fed by the events of this process, gauges read when they are asked for.
 
-Names and labels are an interface: dashboards and alarms are built on them. docs/ lists them.
+Names and labels are an interface: dashboards and alarms are built on them. docs/browser_service.md lists them.
 """
 
 import asyncio

@@ -49,7 +49,8 @@ class Settings(BaseModel):
     """Address to listen on. Anything but a loopback address needs an api key."""
     port: Annotated[int, Field(ge=1, le=65_535)] = 7000
     advertise_host: Annotated[str, Field(min_length=1)] | None = None
-    """Name or address under which clients and the other tiers reach this machine. None: `host`."""
+    """Name or address under which clients and the other tiers reach this machine. None: `host`, unless that is all
+    addresses (`0.0.0.0`)."""
     node_url: str | None = None
     """Of an instance: address of the node that started it. None: the process is its own node."""
     master_url: str | None = None
@@ -130,6 +131,9 @@ class Settings(BaseModel):
     """Private addresses that every lease may reach, such as `127.0.0.1:8000,10.0.0.7:80`: for clients that can't name them."""
     egress_ports: Ports = frozenset()
     """Ports of public hosts besides 80 and 443, such as `8080,8443`."""
+    control_ports: Ports = frozenset()
+    """Ports of this machine that no page reaches, even if its lease names them, besides those of the process itself and of
+    the servers that it talks to. Whoever starts several processes sets those of the others; add what else is nobody's."""
     egress_max_bytes: Annotated[int, Field(ge=1)] | None = None
     """Traffic of one lease in both directions, after which it reaches nothing more."""
     egress_connect_s: Seconds = 10.0
@@ -161,6 +165,14 @@ class Settings(BaseModel):
         """Address of a process of this machine."""
         host = self.advertise_host or self.host
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def require_address(self) -> None:
+        """For a process that tells others where it is. Raises `SettingsError` when it would name every machine, and none."""
+        if is_unspecified(self.advertise_host or self.host):
+            raise SettingsError(
+                f"host {self.advertise_host or self.host!r} leads every client to itself: set {PREFIX}ADVERTISE_HOST to the "
+                "name or address under which others reach this machine"
+            )
 
     @property
     def node_name(self) -> str:
@@ -208,6 +220,19 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def is_unspecified(host: str) -> bool:
+    """Whether it stands for all addresses of whoever uses it: `0.0.0.0`, `::`."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def stays_here(host: str) -> bool:
+    """Whether whoever dials the host dials their own machine: another one may have something else there."""
+    return is_loopback(host) or is_unspecified(host)
 
 
 def _first_sentence(error: ValidationError) -> str:

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
-from browser_service.errors import BadRequest, Draining, NoCapacity, RateLimited, RegistryDown
+from browser_service.errors import BadRequest, BrowserServiceError, NoCapacity
 from browser_service.models import Batch, BatchRequest, Lease, LeaseRequest
 from browser_service.models.tiers import OldLease
 from browser_service.tiers.service import service_of
@@ -13,7 +13,7 @@ OLD_WAIT_S = 60.0
 """An old client knows no queue: its /get is held this long before it is told that there is no capacity."""
 OLD_LONGEST_MINS = 24 * 60
 NO_CAPACITY = "No available nodes with capacity to create new instance"
-"""Old clients look for this sentence, and try again when they find it."""
+"""Old clients look for this sentence, and try again when they find it. Any other ends their task."""
 
 
 @router.post("/get", responses={200: {"model": Lease | OldLease}}, response_model=None)
@@ -35,7 +35,9 @@ async def get(request: Request, body: LeaseRequest | None = None, lifetime_mins:
     )
     try:
         lease = await service.admission.lease(wanted, needs_token=False, is_gone=request.is_disconnected)
-    except (NoCapacity, RateLimited, Draining, RegistryDown) as error:
+    except BrowserServiceError as error:
+        if error.fault != "infra":
+            raise
         raise NoCapacity(NO_CAPACITY, retry_after_s=error.retry_after_s) from error
     old = OldLease(instance_id=lease.instance_id, node=lease.node)
     return Response(old.model_dump_json(), media_type="application/json")

@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from starlette.datastructures import QueryParams
+from starlette.requests import ClientDisconnect
 
 from browser_service.errors import BadRequest, BrowserServiceError, Unauthorized
 from browser_service.leasing.tokens import same_secret
@@ -25,7 +27,13 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 LIVE_PATH = re.compile(r"/sessions/[^/]+/live(/stream)?")
 TIER_PATHS = "/tier/"
-OLD_COMMANDS = "/execute"
+OLD_WORDS = {
+    "/execute": "Failed to execute command",
+    "/screenshot": "Failed to get screenshot",
+    "/metadata": "Failed to get screenshot",
+}
+"""How OmniBoxes begins what it says of a failure, by path, and it says so of /metadata too; elsewhere it says no more
+than the `detail` that every problem has."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 PROBLEM_TYPE = b"application/problem+json"
 
@@ -76,17 +84,16 @@ class Gate:
         except BrowserServiceError as error:
             await answer(error, send)
             return
-        read = 0
-
-        async def counted() -> Message:
-            nonlocal read
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read > self._limit:  # a body without an announced length
-                return {"type": "http.disconnect"}
-            return message
-
-        await self._app(scope, counted, send)
+        body = _Body(receive, send, self._limit)
+        try:
+            await self._app(scope, body.receive, body.send)
+        except ClientDisconnect:
+            if not body.is_too_large:
+                raise
+        if body.is_too_large and not body.is_answered:
+            await answer(
+                BodyTooLarge(f"the body has more than {self._limit} bytes, which are the most that are read"), send
+            )
 
     def _check(self, scope: Message, headers: dict[bytes, bytes]) -> None:
         name = _without_port(headers.get(b"host", b"").decode("latin-1"))
@@ -122,10 +129,39 @@ class Gate:
                 raise Unauthorized("Invalid API Key.")
 
 
+class _Body:
+    """A request's body, up to the limit. One that announced no length is cut off there, and its half is nobody's request:
+    what the application says to it is not sent.
+    """
+
+    def __init__(self, receive: Receive, send: Send, limit: int) -> None:
+        self._receive, self._send, self._limit = receive, send, limit
+        self._read = 0
+        self.is_answered = False
+
+    @property
+    def is_too_large(self) -> bool:
+        return self._read > self._limit
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._read += len(message.get("body", b""))
+        return {"type": "http.disconnect"} if self.is_too_large else message
+
+    async def send(self, message: Message) -> None:
+        if self.is_answered or not self.is_too_large:
+            self.is_answered = True
+            await self._send(message)
+
+
 def _is_open(scope: Message) -> bool:
-    """A browser that shows the live view sends no header: there the lease's token in the address takes the key's place."""
-    path = scope["path"]
-    return path in OPEN_PATHS or (LIVE_PATH.fullmatch(path) is not None and b"token=" in scope["query_string"])
+    """A browser that shows the live view sends no header: there the lease's token in the address takes the key's place.
+
+    The query is read as the route reads it, for without a token the route takes the caller for one of the old wire format.
+    """
+    if LIVE_PATH.fullmatch(scope["path"]):
+        return bool(QueryParams(scope["query_string"]).get("token"))
+    return scope["path"] in OPEN_PATHS
 
 
 def problem_bytes(problem: Problem) -> bytes:
@@ -147,19 +183,18 @@ def bad_request(error: ValidationError, where: str) -> BadRequest:
     return BadRequest(f"{'.'.join([where, *map(str, first['loc'])])}: {first['msg']}")
 
 
-def refusal(error: BrowserServiceError, path: str) -> tuple[bytes, bytes]:
-    """Body and media type of the answer to a call that failed: a problem, and on /execute one in OmniBoxes' words."""
-    problem = error.problem()
-    if path != OLD_COMMANDS:
+def refusal(problem: Problem, path: str) -> tuple[bytes, bytes]:
+    """Body and media type of the answer to a call that failed: a problem, and on old paths one in OmniBoxes' words too."""
+    if path not in OLD_WORDS:
         return problem_bytes(problem), PROBLEM_TYPE
-    old = {"status": "error", "message": f"Failed to execute command: {error.detail}"}
+    old = {"status": "error", "message": f"{OLD_WORDS[path]}: {problem.detail}"}
     said = old | problem.model_dump(exclude_none=True, exclude={"status"})
     return json.dumps(said, separators=(",", ":")).encode(), b"application/json"
 
 
 async def answer(error: BrowserServiceError, send: Send, path: str = "") -> None:
     """The error as a whole response to a call of the path."""
-    body, media_type = refusal(error, path)
+    body, media_type = refusal(error.problem(), path)
     headers = [(b"content-type", media_type), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
     if error.retry_after_s:
         headers.append((b"retry-after", str(max(1, round(error.retry_after_s))).encode()))

@@ -86,8 +86,8 @@ EXECUTE: dict[str, Any] = {"requestBody": {"required": True, "content": {"applic
 @router.post("/execute", openapi_extra=EXECUTE, responses={200: {"model": dict[str, Any]}}, response_model=None)
 async def execute(request: Request) -> Response:
     """One command: `{"node", "instance_id", "<command>": {arguments}}`, in any order of keys."""
-    sessions = service_of(request).sessions
     body = _body(await request.body())
+    sessions = service_of(request).sessions
     sessions.check_node(body.get("node"))
     try:
         name, arguments = _command(body)
@@ -126,8 +126,10 @@ def _command(body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     if not known:
         found = ", ".join(name for name in body if name not in NOT_COMMANDS) or "none"
         raise BadRequest(f"Unsupported command: {found[:200]}; known are {', '.join(sorted(KINDS | LOOKS.keys()))}")
-    arguments = body[known[0]]
-    return known[0], arguments if isinstance(arguments, dict) else {}
+    name, arguments = known[0], body[known[0]]
+    if not isinstance(arguments, dict | None):
+        raise BadRequest(f"the arguments of {name} must be an object such as {{}}, found {json.dumps(arguments)[:100]}")
+    return name, arguments or {}
 
 
 def _action(name: str, arguments: dict[str, Any]) -> Action:

@@ -143,8 +143,14 @@ class Browser:
         await give_back(self._calls, body, self._direct_url)
 
     def _kept(self, path: str, deadline_s: float) -> Call:
-        rights = {"instance_id": self.lease.instance_id, "token": self.lease.token}
-        return Call(method="GET", path=path, deadline_s=deadline_s, params=rights, direct_url=self._direct_url)
+        return Call(
+            method="GET",
+            path=path,
+            deadline_s=deadline_s,
+            params={"instance_id": self.lease.instance_id},
+            token=self.lease.token,
+            direct_url=self._direct_url,
+        )
 
     def _with_picture(self, reply: StepReply, observe: ObserveRequest) -> StepReply:
         shot = reply.observation.screenshot

@@ -24,7 +24,7 @@ from anyio import Path as AsyncPath
 from pydantic import BaseModel, ValidationError
 
 from browser_service.errors import BrowserServiceError, RateLimited, Unreachable, error_of
-from browser_service.settings import is_loopback
+from browser_service.settings import stays_here
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -54,6 +54,8 @@ class Call:
     body: Callable[[float], BaseModel] | None = None
     """Makes what is sent, given the seconds since the call began."""
     params: dict[str, str] | None = None
+    token: str | None = None
+    """Of the lease, for a call without a body. It goes in a header: addresses end up in logs."""
     wait_s: float | None = None
     """How long a refusal for now is waited for; None: as long as for a service that is away."""
     patience_s: float | None = None
@@ -97,13 +99,13 @@ class Caller:
 
     def usable(self, direct_url: str | None) -> str | None:
         """The direct address, if calls may go there: not from https to plain http with the key, and not to another
-        machine's loopback address, behind which this machine has something else.
+        machine's address for itself, behind which this machine has something else.
         """
         if direct_url is None or not self._direct:
             return None
         front, direct = urlsplit(self.url), urlsplit(direct_url)
         is_downgrade = front.scheme == "https" and direct.scheme != "https"
-        is_elsewhere = is_loopback(direct.hostname or "") and not is_loopback(front.hostname or "")
+        is_elsewhere = stays_here(direct.hostname or "") and not stays_here(front.hostname or "")
         return None if is_downgrade or is_elsewhere else direct_url.rstrip("/")
 
     async def ask(self, call: Call, answer: type[M]) -> M:
@@ -183,7 +185,10 @@ class Caller:
 
     async def _once(self, url: str, call: Call, elapsed_s: float) -> httpx.Response:
         content = call.body(elapsed_s).model_dump_json() if call.body else None
-        request = self._http.build_request(call.method, url + call.path, params=call.params, content=content)
+        headers = {"x-lease-token": call.token} if call.token else None
+        request = self._http.build_request(
+            call.method, url + call.path, params=call.params, headers=headers, content=content
+        )
         try:
             response = await self._http.send(request, stream=call.to is not None)
             if call.to is not None:

@@ -135,3 +135,11 @@ class SyncBrowser:
     def download(self, artifact: Artifact, to: Path, *, deadline_s: float = 300) -> None:
         """See `Browser.download`."""
         self._portal.call(partial(self._browser.download, artifact, to, deadline_s=deadline_s))
+
+    def renew(self, *, deadline_s: float = 10) -> None:
+        """See `Browser.renew`."""
+        self._portal.call(partial(self._browser.renew, deadline_s=deadline_s))
+
+    def release(self) -> None:
+        """See `Browser.release`."""
+        self._portal.call(self._browser.release)

@@ -19,6 +19,8 @@ IPAddress = IPv4Address | IPv6Address
 LABEL = re.compile(r"[a-z0-9_-]{1,63}")
 LONGEST_HOST = 253
 LOCALHOST = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
+PROXIES = IPv4Network("127.98.115.0/24")
+"""Where the ways out of browsers listen (`egress.py`), those of other instances on this machine included."""
 
 
 class BadHost(ValueError):
@@ -33,7 +35,8 @@ class Reach(StrEnum):
     PRIVATE = "private"
     """A lease that names the site: loopback, private and shared networks."""
     NEVER = "never"
-    """No one: link-local and cloud metadata, multicast, unspecified, reserved, tunnels whose end can't be known."""
+    """No one: link-local and cloud metadata, multicast, unspecified, reserved, tunnels whose end can't be known, our own
+    proxies."""
 
 
 # The IANA special-purpose registries, coarser where no public site can be. The first network that fits counts.
@@ -41,6 +44,7 @@ _REACH_V4: tuple[tuple[str, Reach], ...] = (
     ("100.100.100.200/32", Reach.NEVER),  # a cloud's metadata inside the shared network
     ("10.0.0.0/8", Reach.PRIVATE),
     ("100.64.0.0/10", Reach.PRIVATE),
+    (str(PROXIES), Reach.NEVER),
     ("127.0.0.0/8", Reach.PRIVATE),
     ("172.16.0.0/12", Reach.PRIVATE),
     ("192.168.0.0/16", Reach.PRIVATE),

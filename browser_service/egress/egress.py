@@ -9,6 +9,7 @@ leads to no port of its own.
 
 import asyncio
 import logging
+import sys
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 from playwright.async_api import ProxySettings
 
 from browser_service.background import Background
-from browser_service.egress.addresses import BadHost, Endpoint, parse_endpoint
+from browser_service.egress.addresses import PROXIES, BadHost, Endpoint, parse_endpoint
 from browser_service.egress.connection import FromBrowser
 from browser_service.egress.dial import Dialler, Resolve
 from browser_service.egress.names import SystemResolver
@@ -26,7 +27,8 @@ from browser_service.settings import Settings
 
 log = logging.getLogger(__name__)
 
-PROXY_HOST = "127.0.0.1"
+# An address of this machine on which nothing but such proxies listens: whose ever they are, policies refuse all of it.
+PROXY_HOST = str(PROXIES[1]) if sys.platform == "linux" else "127.0.0.1"
 # Chromium bypasses proxies for loopback addresses; this takes that rule away. Said aloud, for an environment variable
 # switches off what Playwright adds by itself.
 NOTHING_BYPASSES = "<-loopback>"

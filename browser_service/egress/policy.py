@@ -94,7 +94,7 @@ class ServiceRules:
             web_ports=web_ports,
             allow_private=settings.leases_may_name_private_sites,
             blocklist=read_blocklist(settings.blocklist) if settings.blocklist else frozenset(),
-            control_ports=_control_ports(settings),
+            control_ports=control_ports(settings),
             max_bytes=settings.egress_max_bytes,
         )
 
@@ -176,12 +176,15 @@ def read_blocklist(path: Path) -> frozenset[str]:
     return frozenset(hosts)
 
 
-def _control_ports(settings: Settings) -> set[int]:
-    """Our own port and those of the servers that we talk to; they count only where they are on this machine."""
-    ports = {urlsplit(address).port for address in (settings.node_url, settings.master_url) if address}
+def control_ports(settings: Settings) -> set[int]:
+    """Our own port, those of the servers that we talk to, and those that were set; they count only where they are on this
+    machine.
+    """
+    masters = settings.master_url.split(",") if settings.master_url else []
+    ports = {urlsplit(address).port for address in (settings.node_url, *masters) if address}
     if settings.redis_url:
         ports.add(urlsplit(settings.redis_url.get_secret_value()).port or REDIS_PORT)
-    return {settings.port, *(port for port in ports if port)}
+    return {settings.port, *settings.control_ports, *(port for port in ports if port)}
 
 
 def _is_one_of(sites: tuple[HostRule, ...], endpoint: Endpoint) -> bool:

@@ -18,6 +18,7 @@ from browser_service.events import Events
 from browser_service.leasing.leases import GLANCE_S, RETRY_AFTER_S, Grant, Ticket
 from browser_service.models import Batch, BatchRequest, Lease, LeaseRequest
 from browser_service.tiers.overview import Overview
+from browser_service.tiers.places import Absent
 
 log = logging.getLogger(__name__)
 
@@ -102,26 +103,34 @@ class Admission:
     ) -> tuple[Ticket, list[Grant]]:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        if self._overview.draining:
-            raise Draining("the service takes no new leases; ask another one", retry_after_s=RETRY_AFTER_S)
+        self._refuse_if_draining()
         await asyncio.sleep(max(0.0, self._overview.opens_at - began))
         ticket = await self._store.enqueue(request, count=count, needs_token=needs_token)
         outcome = "gone"
         try:
-            while (grants := await self._store.claim(ticket)) is None:
+            while (grants := await self._claim(ticket)) is None:
                 await self._store.wait(ticket, min(GLANCE_S, max(0.01, began + request.wait_s - loop.time())))
                 if is_gone and await is_gone():
                     raise ClientGone("the client went away while it waited")
             outcome = "granted"
             return ticket, grants
-        except NoCapacity:
-            outcome = "no_capacity"
+        except (NoCapacity, Draining) as error:
+            outcome = error.code.lower()
             raise
         finally:
             if outcome != "granted":
                 with suppress(RegistryDown):  # a ticket that nobody claims leaves the line by itself
                     await self._store.cancel(ticket)
             self._events.emit("queue", outcome=outcome, waited_s=round(loop.time() - began, 4), count=count)
+
+    async def _claim(self, ticket: Ticket) -> list[Grant] | None:
+        """What the ticket got. A slot that comes free while the service drains goes to nobody, or it would never be empty."""
+        self._refuse_if_draining()
+        return await self._store.claim(ticket)
+
+    def _refuse_if_draining(self) -> None:
+        if self._overview.draining:
+            raise Draining("the service takes no new leases; ask another one", retry_after_s=RETRY_AFTER_S)
 
     async def _admit(self, grants: list[Grant]) -> list[Lease]:
         """All of the grants, or the first error."""
@@ -135,7 +144,7 @@ class Admission:
     async def _admit_one(self, grant: Grant) -> Lease:
         try:
             return await self._overview.place_at(grant.place).admit(grant)
-        except Unreachable:
+        except Absent:  # a slow one has other leases, which go on; one that has died stops reporting
             await self._overview.distrust(grant.place)
             raise
 

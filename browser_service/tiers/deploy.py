@@ -10,6 +10,7 @@ import logging
 import signal
 from collections.abc import Sequence
 
+from browser_service.egress.policy import control_ports
 from browser_service.leasing.tokens import TierKey
 from browser_service.settings import Settings
 from browser_service.tiers.supervise import STOP_DEADLINE_S, Program, Supervisor
@@ -42,9 +43,22 @@ def programs(
     instance_port: int,
     log_level: str,
 ) -> list[Program]:
-    """The master and its nodes. They share a key that is made here, unless one is set."""
+    """The master and its nodes. They share a key that is made here, unless one is set.
+
+    Raises `SettingsError` where clients could not be told an address.
+    """
+    settings.require_address()
     key = settings.tier_key.get_secret_value() if settings.tier_key else TierKey.random().value
-    shared = {"BROWSER_SERVICE_TIER_KEY": key, "BROWSER_SERVICE_HOST": settings.host}
+    several = [min(slots, instances or instances_for(slots)) for slots in slots_per_node]
+    ports = control_ports(settings)  # no page of one instance may reach any other part
+    for index, count in enumerate(several):
+        first = instance_port + PORTS_PER_NODE * index
+        ports |= {node_port + index, *range(first, first + count)}
+    shared = {
+        "BROWSER_SERVICE_TIER_KEY": key,
+        "BROWSER_SERVICE_HOST": settings.host,
+        "BROWSER_SERVICE_CONTROL_PORTS": ",".join(map(str, sorted(ports))),
+    }
     redis = {"BROWSER_SERVICE_REDIS_URL": settings.redis_url.get_secret_value()} if settings.redis_url else {}
     logged = ["--log-level", log_level]
     master = Program("master", ["master", *logged], {**shared, **redis, "BROWSER_SERVICE_PORT": str(settings.port)})
@@ -56,7 +70,7 @@ def programs(
                 "--instance-port",
                 str(instance_port + PORTS_PER_NODE * index),
                 "--instances",
-                str(min(slots, instances or instances_for(slots))),
+                str(several[index]),
                 *logged,
             ],
             {

@@ -173,7 +173,7 @@ def _call(scope: Message, body: bytes) -> Call | None:
 def _json_object(body: bytes) -> dict[str, Any]:
     try:
         said = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadRequest(f"the body is no JSON: {error}") from None
     if not isinstance(said, dict):
         raise BadRequest("the body must be a JSON object")
@@ -185,7 +185,7 @@ async def _whole_body(receive: Receive) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise BadRequest("the body is larger than the service reads, or it ended early")
+            raise BadRequest("the body ended early")  # if it is too large, the gate says so instead
         parts.append(message.get("body", b""))
         if not message.get("more_body"):
             return b"".join(parts)

@@ -1,11 +1,13 @@
 """The FastAPI application of a process with browsers: an instance behind a node, or the whole service in one process."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, nullcontext, suppress
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from browser_service import metrics
@@ -60,6 +62,8 @@ def bare_app(settings: Settings, lifespan: Any, *inner: Middleware) -> FastAPI:
     )
     app.add_exception_handler(BrowserServiceError, _broken)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _not_served)
+    app.add_exception_handler(Exception, _unforeseen)
     for router in (ops_api.router, metrics.router, live.events_router):
         app.include_router(router)
     return app
@@ -83,11 +87,31 @@ async def running_instance(settings: Settings) -> AsyncGenerator[Service, None]:
 async def _broken(request: Request, error: Any) -> Response:
     """A `BrowserServiceError` as the answer to a request."""
     headers = {"retry-after": str(max(1, round(error.retry_after_s)))} if error.retry_after_s else None
-    body, media_type = refusal(error, request.url.path)
-    return Response(body, error.status, headers, media_type=media_type.decode())
+    return _answer(request, error.problem(), headers)
 
 
 async def _invalid(request: Request, error: Any) -> Response:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if part != "body")
     return await _broken(request, BadRequest(f"{where or 'the request'}: {first['msg']}"))
+
+
+async def _not_served(request: Request, error: Any) -> Response:
+    """What the framework refuses by itself: a path or method that there is not, a body that it can't read."""
+    status = HTTPStatus(error.status_code)
+    said = f"{request.method} {request.url.path[:200]}: {error.detail}; /docs has what this process answers to"
+    problem = Problem(
+        title=status.phrase, status=status, detail=said, code=status.name, fault="client", retryable=False
+    )
+    return _answer(request, problem, error.headers)
+
+
+async def _unforeseen(request: Request, error: Any) -> Response:
+    """A mistake of ours. The log has all of it; whoever asked is told its name."""
+    said = f"the service made a mistake with this call ({type(error).__name__}); its log says more"
+    return await _broken(request, BrowserServiceError(said))
+
+
+def _answer(request: Request, problem: Problem, headers: Mapping[str, str] | None) -> Response:
+    body, media_type = refusal(problem, request.url.path)
+    return Response(body, problem.status, headers, media_type=media_type.decode())

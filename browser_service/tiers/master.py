@@ -21,7 +21,7 @@ from browser_service.tiers.admission import Admission
 from browser_service.tiers.forwarding import Forwarding
 from browser_service.tiers.instance import ON_A_LEASE, bare_app
 from browser_service.tiers.overview import Overview
-from browser_service.tiers.places import Remote, keep_alive_client, tier_client
+from browser_service.tiers.places import keep_alive_client, remote_places, tier_client
 from browser_service.tiers.service import Service, key_of, store_in_memory, store_in_redis
 
 # A master that begins listens for so many reports before it gives out the first slot.
@@ -39,7 +39,7 @@ async def running_front(settings: Settings) -> AsyncGenerator[Service, None]:
         store, opens_after_s = store_in_memory(settings, key), REPORTS_BEFORE_OPENING * settings.report_interval_s
     async with (
         tier_client(key.value) as http,
-        Overview(settings, store, lambda url: Remote(url, http), events, opens_after_s=opens_after_s) as overview,
+        Overview(settings, store, remote_places(settings, http), events, opens_after_s=opens_after_s) as overview,
     ):
         given = Admission(overview, events)
         yield Service(settings, events, key, overview=overview, given=given, learn=overview.learn)

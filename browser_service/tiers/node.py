@@ -8,17 +8,18 @@ node ── supervises ──> instances (port 9000 and up)
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from browser_service.background import Background
+from browser_service.egress.policy import control_ports
 from browser_service.errors import BrowserServiceError
 from browser_service.events import Events
 from browser_service.leasing.leases import PlaceReport
 from browser_service.settings import Settings
 from browser_service.tiers.admission import Admission
 from browser_service.tiers.overview import Overview
-from browser_service.tiers.places import Remote, tier_client
+from browser_service.tiers.places import remote_places, tier_client
 from browser_service.tiers.relay import Pending, Upstream
 from browser_service.tiers.reporter import Reporter
 from browser_service.tiers.service import Service, key_of, store_in_memory
@@ -114,34 +115,41 @@ async def running_node(
 ) -> AsyncGenerator[Service, None]:
     """Instances with so many slots each, on ports from `first_port` on, and what is in front of them."""
     key, events = key_of(settings), Events()
-    places = {settings.address_of(first_port + index): count for index, count in enumerate(slots)}
-    programs = [
-        _instance(settings, place, first_port + index, count, key.value, log_level)
-        for index, (place, count) in enumerate(places.items())
-    ]
+    ports = dict(enumerate(slots, first_port))
+    places = {settings.address_of(port): count for port, count in ports.items()}
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(tier_client(key.value))
         store = store_in_memory(settings, key)
-        overview = await stack.enter_async_context(Overview(settings, store, lambda url: Remote(url, http), events))
+        overview = await stack.enter_async_context(Overview(settings, store, remote_places(settings, http), events))
         node = Node(settings, places, overview)
         overview.drain_node = node.set_draining
         if settings.master_url:
             await stack.enter_async_context(node.reports_to(Upstream(settings.master_url.split(","), http)))
         stack.push_async_callback(node.stop)
         stop_s = STOP_DEADLINE_S + settings.drain_deadline_s
-        supervisor = await stack.enter_async_context(Supervisor(programs, on_exit=node.ended, stop_deadline_s=stop_s))
+        instances = programs(settings, ports, key.value, log_level)
+        supervisor = await stack.enter_async_context(Supervisor(instances, on_exit=node.ended, stop_deadline_s=stop_s))
         watching = asyncio.get_running_loop().create_task(node.kill_the_hung(supervisor))
         stack.callback(watching.cancel)
         given = None if settings.master_url else Admission(overview, events)
         yield Service(settings, events, key, overview=overview, given=given, learn=node.learn)
 
 
-def _instance(settings: Settings, place: str, port: int, slots: int, key: str, log_level: str) -> Program:
-    environment = {
-        "BROWSER_SERVICE_PORT": str(port),
-        "BROWSER_SERVICE_SLOTS": str(slots),
+def programs(settings: Settings, slots: Mapping[int, int], key: str, log_level: str) -> list[Program]:
+    """The instances: `slots` are how many each has, by port. What came to the node by command line is passed on here."""
+    shared = {
         "BROWSER_SERVICE_HOST": settings.host,
         "BROWSER_SERVICE_NODE_URL": settings.url,
         "BROWSER_SERVICE_TIER_KEY": key,
+        "BROWSER_SERVICE_CONTROL_PORTS": ",".join(map(str, sorted(control_ports(settings) | slots.keys()))),
     }
-    return Program(place, ["instance", "--log-level", log_level], environment)
+    if settings.advertise_host:
+        shared["BROWSER_SERVICE_ADVERTISE_HOST"] = settings.advertise_host
+    if settings.chromium:
+        shared["BROWSER_SERVICE_CHROMIUM"] = str(settings.chromium)
+
+    def instance(port: int, count: int) -> Program:
+        own = {"BROWSER_SERVICE_PORT": str(port), "BROWSER_SERVICE_SLOTS": str(count)}
+        return Program(settings.address_of(port), ["instance", "--log-level", log_level], {**shared, **own})
+
+    return [instance(port, count) for port, count in slots.items()]

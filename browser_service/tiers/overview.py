@@ -72,7 +72,7 @@ class Overview:
             await self._refresh()
 
     async def distrust(self, place: str) -> None:
-        """Nothing more is given to a place that does not answer, until it reports again."""
+        """Nothing more is given to a place that is not there, until it reports again."""
         with suppress(RegistryDown):
             await self._refresh()
             if held := self._places.get(place):

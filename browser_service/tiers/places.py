@@ -3,6 +3,7 @@
 Every call to another process has a deadline, and what went wrong comes back as an error of `errors.py`.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import httpx
@@ -13,12 +14,15 @@ from browser_service.leasing.leases import Grant
 from browser_service.models import Lease
 from browser_service.models.tiers import EndRequest, PlaceStatus
 from browser_service.session.sessions import Sessions
+from browser_service.settings import Settings
 
 GLANCE_S = 2.0
-"""Deadline of calls that only read or switch something."""
-ADMIT_S = 15.0
-"""Deadline of an admission: a browser that stands ready takes milliseconds, a cold start of Chromium seconds."""
+"""Deadline of calls that only read or switch something, and of connecting for any call."""
 TIER_HEADER = "x-tier-key"
+
+
+class Absent(Unreachable):
+    """Nobody listens at the place's address: it is gone, and not just slow."""
 
 
 class Place(Protocol):
@@ -61,14 +65,16 @@ class Local:
 
 
 class Remote:
-    """An instance at an address."""
+    """An instance at an address. What can't be reached there raises `Absent`, what says nothing in time `Unreachable`."""
 
-    def __init__(self, url: str, http: httpx.AsyncClient) -> None:
+    def __init__(self, url: str, http: httpx.AsyncClient, *, launch_deadline_s: float) -> None:
+        """`launch_deadline_s`: as the instance has it, for an admission may have to start a Chromium."""
         self._url = url
         self._http = http
+        self._admit_s = launch_deadline_s + GLANCE_S
 
     async def admit(self, grant: Grant) -> Lease:
-        return Lease.model_validate_json(await self._ask("POST", "/tier/admit", grant, ADMIT_S))
+        return Lease.model_validate_json(await self._ask("POST", "/tier/admit", grant, self._admit_s))
 
     async def end(self, lease_id: str) -> None:
         await self._ask("POST", "/tier/end", EndRequest(lease_id=lease_id), GLANCE_S)
@@ -79,16 +85,23 @@ class Remote:
     async def set_draining(self, draining: bool) -> None:
         await self._ask("POST", "/tier/drain" if draining else "/tier/undrain", None, GLANCE_S)
 
-    async def _ask(self, method: str, path: str, body: BaseModel | None, timeout_s: float) -> bytes:
+    async def _ask(self, method: str, path: str, body: BaseModel | None, deadline_s: float) -> bytes:
         content = body.model_dump_json() if body else None
+        timeout = httpx.Timeout(deadline_s, connect=GLANCE_S)
         try:
-            answer = await self._http.request(method, self._url + path, content=content, timeout=timeout_s)
+            answer = await self._http.request(method, self._url + path, content=content, timeout=timeout)
         except httpx.HTTPError as error:
+            kind = Absent if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) else Unreachable
             reason = str(error) or type(error).__name__
-            raise Unreachable(f"no answer from the instance at {self._url}: {reason}") from error
+            raise kind(f"no answer from the instance at {self._url}: {reason}") from error
         if not answer.is_success:
             raise error_of(answer.status_code, answer.content)
         return answer.content
+
+
+def remote_places(settings: Settings, http: httpx.AsyncClient) -> Callable[[str], Remote]:
+    """Makes the place at an address, for whoever knows addresses only."""
+    return lambda url: Remote(url, http, launch_deadline_s=settings.launch_deadline_s)
 
 
 def tier_client(key: str) -> httpx.AsyncClient:

@@ -31,6 +31,8 @@ class FaultProxy:
     """Sent in place of what the service would say."""
     seen: list[str] = field(default_factory=list)
     """Paths that were asked for."""
+    targets: list[str] = field(default_factory=list)
+    """The same with their queries."""
     sizes: list[int] = field(default_factory=list)
     """Bytes of the answers."""
 
@@ -43,7 +45,9 @@ class FaultProxy:
         with client, client.makefile("rb") as asked, socket.create_connection(self.target) as upstream:
             answered = upstream.makefile("rb")
             while request := read_message(asked):
-                path = request.split(b" ", 2)[1].decode().partition("?")[0]
+                target = request.split(b" ", 2)[1].decode()
+                path = target.partition("?")[0]
+                self.targets.append(target)
                 self.seen.append(path)
                 if canned := self.answers.get(path):
                     client.sendall(canned.pop(0))

@@ -16,6 +16,8 @@ import httpx
 import psutil
 from real_service import free_port
 
+from browser_service.egress.addresses import Endpoint
+
 START_S = 120.0
 SMALL = {"width": 400, "height": 300}
 
@@ -41,6 +43,17 @@ class Deployment:
                 ):
                     return process.pid
         raise LookupError(f"nothing of the deployment serves port {wanted}")
+
+    def listening(self) -> set[Endpoint]:
+        """Where processes of the service itself listen; Chromium's are not among them."""
+        found = set[Endpoint]()
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            with suppress(psutil.Error):
+                if "browser_service.cli" not in process.cmdline():
+                    continue
+                open_ones = [each for each in process.net_connections("tcp") if each.status == psutil.CONN_LISTEN]
+                found |= {Endpoint(each.laddr.ip, each.laddr.port) for each in open_ones}
+        return found
 
     def kill(self, port: int | str, number: signal.Signals = signal.SIGKILL) -> psutil.Process:
         """Sends a signal to the process that serves the port."""

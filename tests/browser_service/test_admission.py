@@ -1,40 +1,162 @@
-"""A place that admits a grant twice while the first browser does not open."""
+"""Admission in front of places that refuse, are slow or are gone, without any browser."""
 
 import asyncio
 import time
-from pathlib import Path
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 
-from browser_service.chromium.chromium import Chromium
-from browser_service.chromium.fleet import Fleet
-from browser_service.errors import BrowserCrashed
-from browser_service.events import Events
-from browser_service.leasing.leases import Grant
+import httpx
+import pytest
+
+from browser_service.api.front import NO_CAPACITY
+from browser_service.errors import (
+    BadRequest,
+    BrowserCrashed,
+    BrowserServiceError,
+    DeadlineExceeded,
+    Draining,
+    EgressFailed,
+    SlotTaken,
+    Unreachable,
+)
+from browser_service.events import Event, Events
+from browser_service.leasing.leases import Grant, PlaceReport, QueueLimits
+from browser_service.leasing.store_in_process import InProcessStore
 from browser_service.leasing.tokens import TierKey
-from browser_service.models import Isolation, LeaseRequest
-from browser_service.session.sessions import Sessions
+from browser_service.models import Lease, LeaseRequest
+from browser_service.models.tiers import PlaceStatus
 from browser_service.settings import Settings
+from browser_service.tiers.admission import TRIES, Admission
+from browser_service.tiers.master import create_front_app
+from browser_service.tiers.overview import Overview
+from browser_service.tiers.places import Place, remote_places
+from browser_service.tiers.service import Service
+
+PLACE, NODE = "http://127.0.0.1:9000", "http://127.0.0.1:8080"
+REPORT = PlaceReport(place=PLACE, node=NODE, capacity=1, ttl_s=600)
+SETTINGS = Settings(launch_deadline_s=20)
 
 
-class NoBrowsers(Fleet):
-    """Starts nothing: each launch takes a moment and fails."""
+class Scripted:
+    """A place that has a browser for every grant, or fails with always the same."""
 
-    launches = 0
+    def __init__(self, failure: BrowserServiceError | None = None) -> None:
+        self.failure = failure
+        self.admitted: list[Grant] = []
 
-    async def host(self, isolation: Isolation) -> Chromium:
-        self.launches += 1
-        await asyncio.sleep(0.1)
-        raise BrowserCrashed("no browser could be started: the disk is full")
+    async def admit(self, grant: Grant) -> Lease:
+        self.admitted.append(grant)
+        if self.failure:
+            raise self.failure
+        return Lease(
+            instance_id=f"{grant.lease_id}:9000",
+            node=NODE,
+            generation=grant.generation,
+            token=grant.token,
+            expires_in_s=60,
+            viewport=grant.request.viewport,
+        )
+
+    async def end(self, lease_id: str) -> None:
+        return
+
+    async def status(self) -> PlaceStatus:
+        return PlaceStatus(browser="Scripted", sessions=[])
+
+    async def set_draining(self, draining: bool) -> None:
+        return
 
 
-async def test_a_repeated_grant_hears_what_became_of_the_first(tmp_path: Path) -> None:
-    settings, events = Settings(egress=False, state_dir=tmp_path), Events()
-    fleet = NoBrowsers(settings, tmp_path, events)
-    sessions = Sessions(settings, fleet, TierKey.random(), events, time.monotonic)
-    wanted = LeaseRequest()
-    grant = Grant(lease_id="one", place=settings.url, slot=0, generation=1, token="", needs_token=False, request=wanted)
-    first, again = await asyncio.gather(sessions.admit(grant), sessions.admit(grant), return_exceptions=True)
-    assert isinstance(first, BrowserCrashed) and "the disk is full" in first.detail
-    assert isinstance(again, BrowserCrashed) and again.session_state == "lost"
-    assert fleet.launches == 1, "a lease that is over opens nothing"
-    assert sessions.shelves.find("one", None).gone_at is not None, "its shelf was closed"
-    assert len(sessions) == 0
+@asynccontextmanager
+async def fronted(place_at: Callable[[str], Place]) -> AsyncGenerator[tuple[Service, httpx.AsyncClient], None]:
+    """A front whose one place has one slot, and a client of it."""
+    key, events = TierKey.random(), Events()
+    store = InProcessStore(time.monotonic, key.sign, QueueLimits())
+    async with Overview(SETTINGS, store, place_at, events) as overview:
+        await overview.learn([REPORT])
+        service = Service(SETTINGS, events, key, overview=overview, given=Admission(overview, events))
+        app = create_front_app(SETTINGS, service)
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client,
+        ):
+            yield service, client
+
+
+@pytest.mark.parametrize("kind", [BrowserCrashed, SlotTaken, Unreachable, DeadlineExceeded, EgressFailed])
+async def test_whatever_breaks_with_us_is_no_capacity_to_an_old_client(kind: type[BrowserServiceError]) -> None:
+    """WebGym asks again when it reads that, and gives the task up when it reads anything else."""
+    place = Scripted(kind("it broke"))
+    async with fronted(lambda _: place) as (_, client):
+        old = await client.post("/get")
+        assert (old.status_code, old.json()["detail"], old.json()["retryable"]) == (503, NO_CAPACITY, True)
+        assert len(place.admitted) == TRIES
+        new = await client.post("/get", json={"wait_s": 1})
+        assert (new.status_code, new.json()["code"]) == (kind.status, kind.code), "a new client hears what it was"
+
+
+async def test_what_an_old_client_did_wrong_is_not_called_capacity() -> None:
+    place = Scripted(BadRequest("not like this"))
+    async with fronted(lambda _: place) as (_, client):
+        refused = await client.post("/get")
+        assert (refused.status_code, refused.json()["detail"]) == (422, "not like this") and len(place.admitted) == 1
+
+
+async def test_who_stands_in_line_gets_nothing_of_a_service_that_drains() -> None:
+    place, outcomes = Scripted(), list[str]()
+
+    def note(event: Event) -> None:
+        if event.kind == "queue":
+            outcomes.append(event.fields["outcome"])
+
+    async with fronted(lambda _: place) as (service, _):
+        service.events.listen(note)
+        first = await service.admission.lease(LeaseRequest())
+        waiting = asyncio.create_task(service.admission.lease(LeaseRequest(wait_s=600)))
+        async with asyncio.timeout(10):
+            while (await service.tier.status()).queue == 0:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+            await service.drain()
+            await service.tier.end_by_force(first.instance_id)
+            with pytest.raises(Draining) as refused:
+                await waiting
+        assert refused.value.retryable and refused.value.retry_after_s
+        assert len(place.admitted) == 1 and outcomes == ["granted", "draining"]
+        assert (await service.tier.status()).queue == 0
+        await service.undrain()
+        assert await service.admission.lease(LeaseRequest(wait_s=5)), "the slot is free again"
+
+
+async def test_a_place_that_starts_slowly_keeps_its_other_leases() -> None:
+    """They left the books once, and an old client's next call found no such node."""
+    waited = list[float]()
+
+    def starting(request: httpx.Request) -> httpx.Response:
+        waited.append(request.extensions["timeout"]["read"])
+        raise httpx.ReadTimeout("nothing came", request=request)
+
+    async with (
+        httpx.AsyncClient(transport=httpx.MockTransport(starting)) as http,
+        fronted(remote_places(SETTINGS, http)) as (service, client),
+    ):
+        assert (await client.post("/get")).json()["detail"] == NO_CAPACITY
+        assert waited[0] > SETTINGS.launch_deadline_s, "the place says itself when Chromium does not start"
+        assert service.overview and await service.overview.place_of("somebody:9000", NODE) == PLACE
+        assert service.is_ready
+
+
+async def test_a_place_that_is_not_there_is_given_nothing_more() -> None:
+    asked = list[str]()
+
+    def nobody(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        raise httpx.ConnectError("refused", request=request)
+
+    async with (
+        httpx.AsyncClient(transport=httpx.MockTransport(nobody)) as http,
+        fronted(remote_places(SETTINGS, http)) as (service, client),
+    ):
+        refused = await client.post("/get", json={"wait_s": 0.2})
+        assert refused.json()["code"] == "NO_CAPACITY" and asked.count("/tier/admit") == 1
+        assert not (await service.tier.status()).nodes

@@ -53,7 +53,7 @@ def page(site: Site) -> str:
     )
 
 
-ROWS: list[tuple[str, dict[str, Any]]] = [
+ROWS: list[tuple[str, dict[str, Any] | None]] = [
     ("click_coords", {"x": 5.5, "y": 700}),
     ("click_id", {"id": 1}),
     ("click_id", {"id": "1"}),
@@ -73,6 +73,7 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
     ("tab_and_enter", {}),
     ("sleep", {"duration": 0.01}),
     ("back", {}),
+    ("back", None),
 ]
 
 
@@ -84,7 +85,7 @@ def execute(http: httpx.Client, instance: dict[str, str], name: str, arguments: 
 
 @pytest.mark.parametrize(("name", "arguments"), ROWS, ids=lambda value: value if isinstance(value, str) else "")
 def test_a_command_answers_success_byte_for_byte(
-    http: httpx.Client, instance: dict[str, str], page: str, name: str, arguments: dict[str, Any]
+    http: httpx.Client, instance: dict[str, str], page: str, name: str, arguments: dict[str, Any] | None
 ) -> None:
     assert execute(http, instance, "visit_page", {"url": page}).content == b'{"status":"success"}'
     http.get("/screenshot", params={**instance, "interaction_mode": "set_of_marks"}).raise_for_status()
@@ -155,6 +156,8 @@ def test_there_is_no_screenshot_info_before_the_first_screenshot(http: httpx.Cli
         ({"click_id": {}}, 422, "id"),
         ({"click_coords": {"x": 2_000, "y": 5}}, 400, "outside the viewport"),
         ({"get_webpage_text": {"n_lines": "many"}}, 422, "n_lines"),
+        ({"sleep": 5}, 422, "the arguments of sleep must be an object"),
+        ({"page_down": [500]}, 422, "the arguments of page_down must be an object such as {}, found [500]"),
         ({"visit_page": {"url": "file:///etc/passwd"}}, 400, "can't be visited"),
         ({"visit_page": {"url": "http://no-such-name.invalid/"}}, 502, "no-such-name"),
     ],

@@ -156,8 +156,10 @@ async def test_a_picture_by_reference_is_fetched_once(shaky: BrowserPool, proxy:
         proxy.faults[blob] = [Fault.HALF]
         first, again = await browser.picture(shot), await browser.picture(shot)
         assert first == again and hashlib.sha256(first).hexdigest() == shot.sha256 and proxy.count(blob) == 2
+        assert await browser.artifacts() == []
         with pytest.raises(NotKept):
             await browser.blob("0" * 64)
+        assert not [target for target in proxy.targets if browser.lease.token in target], "addresses end up in logs"
 
 
 def test_what_was_kept_is_fetched_after_the_lease(service: Settings, site: Site, tmp_path: Path) -> None:
@@ -223,6 +225,8 @@ async def test_the_key_never_leaves_by_a_way_that_is_none() -> None:
     far, near = Caller("http://farm.test", None, patience_s=1, direct=True), "http://10.0.0.7:9000"
     secure = Caller("https://farm.test", "key", patience_s=1, direct=True)
     assert far.usable(near) == near and far.usable(lease_at) is None and far.usable(None) is None
+    for every in ("http://0.0.0.0:9000", "http://[::]:9000"):
+        assert far.usable(every) is None, "the client's own machine, whoever listens there"
     assert secure.usable(near) is None and secure.usable("https://farm.test:9000/") == "https://farm.test:9000"
     await far.close()
     await secure.close()
@@ -260,6 +264,11 @@ def test_without_an_event_loop(service: Settings, site: Site) -> None:
             shot = browsers[0].step(Observe(), PICTURE).observation.screenshot
             assert shot and browsers[0].picture(shot).startswith(b"\x89PNG")
             assert len(pool.sessions()) == 2 == len(pool.info().nodes[0].instances)
+            asked = proxy.count("/renew")
+            browsers[0].renew()
+            assert proxy.count("/renew") > asked
+            browsers[0].release()
+            assert [live.instance_id for live in pool.sessions()] == [browsers[1].lease.instance_id]
             pool.end(browsers[1].lease.instance_id)
             with pytest.raises(LeaseNotFound):
                 browsers[1].step(Observe(), QUICK)

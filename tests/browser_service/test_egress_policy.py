@@ -63,6 +63,9 @@ def test_naming_an_address_that_is_nobodys_does_not_open_it() -> None:
     assert refusal(bold, "metadata.test:80", "169.254.169.254") == "address"
     assert refusal(bold, "metadata.test:80", "::ffff:169.254.169.254") == "address"
     assert refusal(bold, "0.0.0.0:80", "0.0.0.0") == "address"
+    bold = policy(sites=["127.98.115.1:*", "near.test:*"])
+    assert refusal(bold, "127.98.115.1:40000", "127.98.115.1") == "address", "a proxy, of whichever instance"
+    assert refusal(bold, "near.test:40000", "::ffff:127.98.115.1") == "address"
 
 
 def test_the_service_itself_is_never_a_site() -> None:
@@ -135,11 +138,12 @@ def test_the_servers_that_the_service_talks_to_are_its_own_ports() -> None:
         {
             "port": 9000,
             "node_url": "http://127.0.0.1:8080",
-            "master_url": "http://a:7000",
+            "master_url": "http://a:7000,http://b:7001",
             "redis_url": "redis://:p@localhost",
+            "control_ports": "8081,9001",
         }
     )
-    assert ServiceRules.read(settings).control_ports == {9000, 8080, 7000, 6379}
+    assert ServiceRules.read(settings).control_ports == {9000, 8080, 7000, 7001, 6379, 8081, 9001}
 
 
 def test_sites_of_every_lease_are_set_for_the_service() -> None:

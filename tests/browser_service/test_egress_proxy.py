@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from browser_service.egress.addresses import IPAddress
-from browser_service.egress.egress import Account, Egress
+from browser_service.egress.egress import PROXY_HOST, Account, Egress
 from browser_service.models import LeaseRequest
 from browser_service.settings import Settings
 
@@ -103,7 +103,7 @@ class Client:
 
 @asynccontextmanager
 async def connected(account: Account) -> AsyncGenerator[Client, None]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", account.port)
+    reader, writer = await asyncio.open_connection(PROXY_HOST, account.port)
     try:
         yield Client(reader, writer)
     finally:
@@ -428,4 +428,4 @@ async def test_closing_leaves_nothing_open() -> None:
                 assert await client.is_over()
             egress.close(account)
         with pytest.raises(ConnectionError):
-            await asyncio.open_connection("127.0.0.1", account.port)
+            await asyncio.open_connection(PROXY_HOST, account.port)

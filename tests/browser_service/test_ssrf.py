@@ -8,10 +8,12 @@ import socketserver
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
 from real_service import SMALL, Site, running_service
+from real_tiers import Deployment
 
 from browser_service.client import Browser, BrowserPool
 from browser_service.models import ObserveRequest, Sleep, VisitPage
@@ -191,6 +193,24 @@ async def test_no_page_reaches_a_port_of_the_service_itself(site: Site) -> None:
                     if port in listening_ports():  # a spare context may have gone meanwhile, and its port with it
                         assert reply.error.code == "NAV_BLOCKED", (port, reply.error)
                         assert "the browser service itself" in reply.error.message
+
+
+async def test_no_page_reaches_another_part_of_the_deployment(deployment: Deployment, site: Site) -> None:
+    """Every lease of this deployment may reach 127.0.0.1, and names it once more: the other parts are still nobody's site."""
+    deployment.wait_until_whole()
+    async with BrowserPool(deployment.url) as pool, pool.batch(2, owner="parts", viewport=SMALL) as others:
+        sites = ["127.0.0.1:*", *(f"{host}:*" for host in ("127.98.115.1", "localhost", "[::1]"))]
+        async with pool.lease(owner="curious", viewport=SMALL, sites=sites) as browser:
+            parts = deployment.listening()
+            fixed = {urlsplit(url).port for url in (deployment.url, *deployment.node_urls)}
+            fixed |= {urlsplit(each.lease.direct_url or "").port for each in others}
+            assert fixed <= {part.port for part in parts}, "master, nodes and both instances"
+            assert len(parts) > len(fixed) + 2, "and the ways out of their browsers"
+            assert (await browser.step(VisitPage(url=site.page("near", "x")), QUICK)).error is None
+            for part in parts:
+                for host in {part.host, "localhost"} if part.port in fixed else {part.host}:
+                    reply = await browser.step(VisitPage(url=f"http://{host}:{part.port}/healthz"), QUICK)
+                    assert reply.error is not None and reply.error.code == "NAV_BLOCKED", (host, part, reply.error)
 
 
 def listening_ports() -> set[int]:

@@ -20,7 +20,7 @@ from browser_service.leasing.tokens import TierKey
 from browser_service.settings import Settings
 from browser_service.tiers.forwarding import Forwarding
 from browser_service.tiers.overview import Overview
-from browser_service.tiers.places import Remote, keep_alive_client
+from browser_service.tiers.places import keep_alive_client, remote_places
 
 pytestmark = pytest.mark.browser
 
@@ -124,6 +124,27 @@ def test_whatever_fails_at_execute_says_so_in_the_old_words(http: httpx.Client, 
     assert over.json()["session_state"] == "lost"
 
 
+def test_what_can_not_be_seen_is_told_in_the_old_words(http: httpx.Client, deployment: Deployment) -> None:
+    """OmniBoxes says the same sentence of a screenshot and of metadata."""
+    instance = http.post("/get").json()
+    port = instance["instance_id"].rpartition(":")[2]
+    other = http.post("/get", json={}).json()
+    failed = b'{"status":"error","message":"Failed to get screenshot: '
+    for path in ("/screenshot", "/metadata"):
+        for wrong, status, code, words in (
+            ({"node": "somewhere"}, 400, "UNKNOWN_NODE", b"Node somewhere is not found"),
+            ({"instance_id": f"nobody:{port}"}, 404, "LEASE_NOT_FOUND", b"instance not found: "),
+            ({"instance_id": other["instance_id"], "node": other["node"]}, 409, "LEASE_MISMATCH", b"the token is not"),
+        ):
+            answer = http.get(path, params={**instance, **wrong})
+            assert answer.status_code == status and answer.content.startswith(failed + words), answer.text
+            said = answer.json()
+            assert answer.headers["content-type"] == "application/json"
+            assert said["code"] == code and said["fault"] == "client" and said["retryable"] is False and said["detail"]
+        unsaid = http.get(path, params={"node": instance["node"]})
+        assert unsaid.status_code == 422 and unsaid.content.startswith(failed)
+
+
 async def test_an_instance_out_of_reach_is_asked_again_by_old_clients() -> None:
     """They take a picture again if the answer has the word Connection in it, and drop the task if not."""
     port, key = free_port(), TierKey.random()
@@ -131,7 +152,7 @@ async def test_an_instance_out_of_reach_is_asked_again_by_old_clients() -> None:
     store = InProcessStore(time.monotonic, key.sign, QueueLimits())
     async with (
         keep_alive_client() as http,
-        Overview(Settings(), store, lambda url: Remote(url, http), Events()) as overview,
+        Overview(Settings(), store, remote_places(Settings(), http), Events()) as overview,
     ):
         front = Forwarding(Starlette(), overview=overview, key=key, http=http, paths=["/screenshot"], deadline_s=20)
         transport = httpx.ASGITransport(front)

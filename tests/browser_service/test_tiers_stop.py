@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -27,13 +28,13 @@ from browser_service.leasing.leases import PlaceReport, QueueLimits
 from browser_service.leasing.store_in_process import InProcessStore
 from browser_service.leasing.tokens import LeasePlace, TierKey, shared_key
 from browser_service.settings import Settings
+from browser_service.tiers import deploy, supervise
 from browser_service.tiers import node as node_module
-from browser_service.tiers import supervise
 from browser_service.tiers.deploy import instances_for, shares
 from browser_service.tiers.nginx import configuration
 from browser_service.tiers.node import Node
 from browser_service.tiers.overview import Overview
-from browser_service.tiers.places import Remote, tier_client
+from browser_service.tiers.places import remote_places, tier_client
 from browser_service.tiers.supervise import Program, Supervisor
 
 
@@ -85,12 +86,23 @@ def test_a_node_alone_gives_out_its_slots_and_on_sigterm_lets_leases_end(short_f
     assert [left.name for left in short_folder.iterdir()] == ["tier-key"]
 
 
+EXPOSED = {"BROWSER_SERVICE_API_KEY": "k", "BROWSER_SERVICE_TIER_KEY": "t" * 32}
+BEHIND = {"BROWSER_SERVICE_NODE_URL": "http://10.0.0.7:8080"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "word"),
     [
         (["master", "--host", "0.0.0.0"], {}, "BROWSER_SERVICE_API_KEY"),
         (["master", "--host", "0.0.0.0"], {"BROWSER_SERVICE_API_KEY": "k"}, "BROWSER_SERVICE_TIER_KEY"),
         (["node", "--host", "0.0.0.0"], {"BROWSER_SERVICE_API_KEY": "k"}, "BROWSER_SERVICE_TIER_KEY"),
+        (["master", "--host", "0.0.0.0"], EXPOSED, "BROWSER_SERVICE_ADVERTISE_HOST"),
+        (["node", "--host", "::"], EXPOSED, "BROWSER_SERVICE_ADVERTISE_HOST"),
+        (["node", "--host", "10.0.0.7", "--advertise-host", "0.0.0.0"], EXPOSED, "BROWSER_SERVICE_ADVERTISE_HOST"),
+        (["up", "--instances", "2", "--host", "0.0.0.0"], EXPOSED, "BROWSER_SERVICE_ADVERTISE_HOST"),
+        (["instance", "--host", "0.0.0.0"], {**EXPOSED, **BEHIND}, "BROWSER_SERVICE_ADVERTISE_HOST"),
+        (["deploy", "--host", "0.0.0.0"], EXPOSED, "BROWSER_SERVICE_ADVERTISE_HOST"),
+        (["nginx", "--server-name", "a;b", "--certificate", "c", "--certificate-key", "k"], {}, "one word"),
         (["master"], {"BROWSER_SERVICE_TIER_KEY": "guess"}, "too short"),
         (["deploy", "--nodes", "3", "--slots", "2"], {}, "at least one"),
         (["up", "--instances", "3", "--slots", "2"], {}, "at least one"),
@@ -152,7 +164,7 @@ async def test_an_instance_that_says_nothing_is_killed_and_started_again(monkeyp
     store = InProcessStore(time.monotonic, key.sign, QueueLimits())
     async with (
         tier_client(key.value) as http,
-        Overview(settings, store, lambda url: Remote(url, http), Events()) as seen,
+        Overview(settings, store, remote_places(settings, http), Events()) as seen,
     ):
         node = Node(settings, {place: 2}, seen)
         async with Supervisor([Program(place, [], {})], on_exit=node.ended) as supervisor:
@@ -212,6 +224,29 @@ def test_the_shared_key_is_one_and_only_ours_to_read(tmp_path: Path) -> None:
         shared_key(tmp_path / "state")
 
 
+def test_every_part_is_told_what_its_pages_may_not_reach_and_where_it_is() -> None:
+    settings = Settings.model_validate(
+        {
+            "host": "0.0.0.0",
+            "api_key": "k",
+            "advertise_host": "farm.test",
+            "control_ports": "5000",
+            "redis_url": "redis://localhost:6380",
+        }
+    )
+    whole = deploy.programs(settings, [2, 1], instances=2, node_port=8080, instance_port=9000, log_level="info")
+    parts = "5000,6380,7000,8080,8081,9000,9001,9100"
+    assert {program.environment["BROWSER_SERVICE_CONTROL_PORTS"] for program in whole} == {parts}
+    by_line = {"port": 8080, "master_url": "http://a.test:7000,http://b.test:7001", "chromium": Path("/opt/chromium")}
+    alone = settings.model_copy(update={**by_line, "redis_url": None})
+    for program in node_module.programs(alone, {9000: 2, 9001: 1}, "t" * 32, "info"):
+        told = program.environment
+        assert told["BROWSER_SERVICE_CONTROL_PORTS"] == "5000,7000,7001,8080,9000,9001"
+        assert told["BROWSER_SERVICE_ADVERTISE_HOST"] == "farm.test"
+        assert told["BROWSER_SERVICE_CHROMIUM"] == "/opt/chromium"
+        assert program.name == f"http://farm.test:{told['BROWSER_SERVICE_PORT']}"
+
+
 def test_slots_are_spread_evenly() -> None:
     assert shares(16, 2) == [8, 8] and shares(5, 3) == [2, 2, 1]
     assert [instances_for(slots) for slots in (1, 2, 8, 17)] == [1, 2, 2, 3]
@@ -226,5 +261,8 @@ def test_the_nginx_configuration_is_filled_and_takes_no_second_word() -> None:
     )
     assert "server 10.0.0.2:7000" in text and "rate=50r/s" in text and "$binary_remote_addr" in text
     assert "@" not in text and text.count("{") == text.count("}")
+    (line,) = [line for line in text.splitlines() if line.startswith("log_format")]
+    assert "$uri" in line and not re.search(r"\$(request|request_uri|args|query_string)\b", line), "queries have tokens"
+    assert f"access_log /var/log/nginx/browser_service.log {line.split()[1]};" in text
     with pytest.raises(ValueError, match="one word"):
         configuration(server_name="a; include /etc/passwd", upstreams=["x:1"], requests_per_second=1, **files)
