@@ -143,6 +143,26 @@ def test_attempts_are_counted_on_over_a_carry(monkeypatch: pytest.MonkeyPatch) -
     assert noted == [(1, 1), (2, 2), (2, 3)] and kept.attempt == 4
 
 
+def test_an_episode_that_is_carried_between_two_tries_is_counted_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    straggler: list[str] = []
+
+    def code(slot: Slot) -> str | None:
+        straggler.append(slot.trajectory_id)
+        return "BROWSER_CRASHED" if straggler.count(straggler[0]) == 1 and slot.trajectory_id == straggler[0] else None
+
+    async def one(folder: RunFolder) -> None:
+        rank = rank_for(folder)
+        await play_rollout(folder, 1, [rank])
+        assert rank.under_way == {straggler[0]} and asyncio.get_running_loop().time() < 30
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr("flows.tries.PAUSE_S", 1_000)
+    use(monkeypatch, playing(lambda slot: 5, code))
+    with running_game(**SHAPE | {"completion_threshold": 0.5}) as folder:
+        virtual_clock.run(one(folder))
+        assert files_of(folder, 2).store.read(straggler[0]).attempt == 2
+
+
 def test_a_carried_episode_is_told_of_in_the_new_stage_only(monkeypatch: pytest.MonkeyPatch) -> None:
     async def two(folder: RunFolder) -> None:
         rank = rank_for(folder)
