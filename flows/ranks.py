@@ -60,24 +60,25 @@ class _Bounds(NamedTuple):
     """Of the ranks that are open; an evaluation has others than the rollout that was carried over."""
 
 
-_BOUNDS: dict[Path, _Bounds] = {}
+_BOUNDS: dict[tuple[Path, int], _Bounds] = {}
 
 
 @contextmanager
 def bounds_of(folder: RunFolder, shard: int) -> Generator[SharedBounds]:
-    """The bounds of a run in this process, the same ones as long as a rank of it is open."""
-    if folder.root not in _BOUNDS:
-        config, state_dir = folder.config.rollout, folder.config.services.state_dir
+    """The bounds of a run in this process, the same ones as long as a rank of it is open; with `ranks: workers` the shard's own."""
+    config, state_dir = folder.config.rollout, folder.config.services.state_dir
+    key = (folder.root, shard if config.ranks == "workers" else 0)
+    if key not in _BOUNDS:
         queue = ModelQueue(config.model_queue, lambda: asyncio.to_thread(ask_model, state_dir))
-        _BOUNDS[folder.root] = _Bounds(SharedBounds(config, shard, queue), [])
-    bounds = _BOUNDS[folder.root]
+        _BOUNDS[key] = _Bounds(SharedBounds(config, shard, queue), [])
+    bounds = _BOUNDS[key]
     bounds.shards.append(shard)
     try:
         yield bounds.shared
     finally:
         bounds.shards.remove(shard)
         if not bounds.shards:
-            del _BOUNDS[folder.root]
+            del _BOUNDS[key]
 
 
 class _Kept:

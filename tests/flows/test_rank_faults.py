@@ -240,6 +240,15 @@ def test_all_ranks_of_a_run_in_one_process_have_the_same_bounds() -> None:
             assert later is not first, "they end with the last rank, for they belong to its event loop"
 
 
+def test_workers_have_their_parts_also_where_they_share_a_process() -> None:
+    with (
+        running_game(**SHAPE, shards=2, ranks="workers") as folder,
+        bounds_of(folder, 0) as first,
+        bounds_of(folder, 1) as second,
+    ):
+        assert first is not second
+
+
 def test_a_worker_waits_for_all() -> None:
     for ranks, waits in (("workers", True), ("here", False)):
         with running_game(**SHAPE | {"completion_threshold": 0.5, "ranks": ranks}) as folder:
