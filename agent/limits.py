@@ -5,7 +5,8 @@ page and look at it, so it needs a place at each gate that it passes.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+import math
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated, Literal
 
@@ -39,14 +40,21 @@ class CallLimits(BaseModel):
     model: Limit = None
     """Turns that the model is asked for. What vLLM cannot batch waits there with its prompt in memory."""
 
+    def given(self) -> dict[str, int]:
+        """The limits that there are, by kind."""
+        return self.model_dump(exclude_none=True)
+
+    def part(self, weights: Sequence[float], number: int) -> "CallLimits":
+        """What one of several processes may have under way of these, by its weight."""
+        return CallLimits(**{kind: shares(limit, weights)[number] for kind, limit in self.given().items()})
+
 
 class Gates:
-    """The limits of one set of episodes. Example: `async with gates.passed("model"): turn = await policy.act(...)`."""
+    """The limits of all episodes of a process. Example: `async with gates.passed("model"): turn = await policy.act(...)`."""
 
-    def __init__(self, limits: CallLimits | None = None, *, parts: int = 1) -> None:
-        """`parts`: how many such sets share the limits; each gets its part, at least one."""
-        given = limits.model_dump(exclude_none=True) if limits else {}
-        self._gates = {kind: asyncio.Semaphore(max(1, limit // parts)) for kind, limit in given.items()}
+    def __init__(self, limits: CallLimits | None = None) -> None:
+        given = limits.given() if limits else {}
+        self._gates = {kind: asyncio.Semaphore(limit) for kind, limit in given.items()}
 
     @asynccontextmanager
     async def passed(self, *kinds: Kind) -> AsyncGenerator[None, None]:
@@ -56,6 +64,20 @@ class Gates:
             for kind in sorted(set(kinds) & self._gates.keys()):
                 await places.enter_async_context(self._gates[kind])
             yield
+
+
+def shares(total: int, weights: Sequence[float]) -> list[int]:
+    """`total` dealt out by weight (largest remainders), at least one each. Example: `shares(8, [1, 1, 1])` is `[3, 3, 2]`.
+
+    The parts add up to `total`, unless there are more of them than that.
+    """
+    fair = [total * weight / sum(weights) for weight in weights]
+    parts = [max(1, math.floor(part)) for part in fair]
+    while sum(parts) != max(total, len(parts)):
+        step = 1 if sum(parts) < total else -1
+        movable = [one for one, part in enumerate(parts) if part + step >= 1]
+        parts[max(movable, key=lambda one: step * (fair[one] - parts[one]))] += step
+    return parts
 
 
 def kinds_of(action: Action, observe: ObserveRequest) -> list[Kind]:

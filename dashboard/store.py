@@ -120,7 +120,7 @@ class RunsDir:
 @lru_cache(maxsize=256)
 def _verdicts(path: Path, changed: int) -> dict[str, Verdict]:
     """Cached by the time of the last change: a judge stage that runs again replaces the file as a whole."""
-    verdicts = (Verdict.model_validate_json(line) for line in path.read_text().splitlines())
+    verdicts = (Verdict.model_validate_json(line) for line in path.read_bytes().splitlines())
     return {verdict.trajectory_id: verdict for verdict in verdicts}
 
 

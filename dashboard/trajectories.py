@@ -149,7 +149,7 @@ def _broken_attempts(runs: RunsDir, path: Path) -> list[BrokenAttempt]:
     if not runs.has(path):
         return []
     found: list[BrokenAttempt] = []
-    for line in reversed(path.read_text().splitlines()[-BROKEN_ATTEMPTS:]):
+    for line in reversed(path.read_bytes().splitlines()[-BROKEN_ATTEMPTS:]):
         try:
             found.append(BrokenAttempt.model_validate_json(line))
         except ValidationError:

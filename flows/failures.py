@@ -42,7 +42,7 @@ def read_failures(path: Path) -> list[FailedAttempt]:
     if not path.exists():
         return []
     found: list[FailedAttempt] = []
-    for line in path.read_text().splitlines():
+    for line in path.read_bytes().splitlines():  # as bytes: a line of text may hold U+2028, or end inside a character
         try:
             found.append(FailedAttempt.model_validate_json(line))
         except ValidationError:

@@ -9,14 +9,16 @@ from collections.abc import Sequence
 from agent.models.openai_chat import OpenAIChat, Served
 from agent.types import Pictures, Policy, Step, Task, Turn
 from browser_service.models import Observation
+from flows.usage import ServerMeter
 
 
 class TurnGate:
     """A policy that can be held between two turns. It is one itself: give it to `agent.episode.play`."""
 
-    def __init__(self, policy: Policy) -> None:
-        self.asking = 0
-        """Turns that are asked for now."""
+    def __init__(self, policy: Policy, meter: ServerMeter) -> None:
+        """`meter` is told of each turn."""
+        self._asking = 0
+        self._meter = meter
         self._policy = policy
         self._open = asyncio.Event()
         self._open.set()
@@ -43,8 +45,8 @@ class TurnGate:
             return
 
     def serve(self, served: Served) -> None:
-        """Goes on with the policy that is served now."""
-        if isinstance(self._policy, OpenAIChat):
+        """Goes on with the policy that is served now; another's model, which has no versions, stays what it is."""
+        if isinstance(self._policy, OpenAIChat) and self._policy.served.version is not None:
             self._policy.served = served
         self._open.set()
 
@@ -53,11 +55,12 @@ class TurnGate:
     ) -> Turn:
         """The policy's turn, as soon as turns are asked for."""
         await self._open.wait()
-        self.asking += 1
+        self._asking += 1
         self._quiet.clear()
         try:
-            return await self._policy.act(task, goal, history, observation, pictures)
+            with self._meter.asking():
+                return await self._policy.act(task, goal, history, observation, pictures)
         finally:
-            self.asking -= 1
-            if not self.asking:
+            self._asking -= 1
+            if not self._asking:
                 self._quiet.set()

@@ -103,4 +103,4 @@ def shuffled(verdicts: list[Verdict], seed: str) -> list[Verdict]:
 
 def read_verdicts(directory: Path) -> list[Verdict]:
     """The verdicts of a judge or evaluate folder."""
-    return [Verdict.model_validate_json(line) for line in (directory / VERDICTS).read_text().splitlines()]
+    return [Verdict.model_validate_json(line) for line in (directory / VERDICTS).read_bytes().splitlines()]

@@ -69,6 +69,13 @@ class LiveFile:
         self._now.episodes.pop(trajectory_id, None)
         self._save_now_and_then()
 
+    def hand_over(self, to: "LiveFile") -> None:
+        """The other file tells of the episodes from now on; this one is written for the last time."""
+        to._now.episodes |= self._now.episodes
+        self._now.episodes, self._now.queued = {}, 0
+        self.save()
+        to.save()
+
     def queue(self, length: int) -> None:
         """So many episodes wait."""
         self._now.queued = length

@@ -10,37 +10,39 @@ An episode that breaks is tried again by its fault: up to `max_attempts` times w
 
 import asyncio
 import logging
-import random
 from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from typing import cast
 
 from agent.config import AgentConfig
-from agent.episode import Slot, Watch, play
-from agent.judging.verifier import Verifier
-from agent.limits import Gates
+from agent.episode import Played, Slot
 from agent.models.config import TrainedPolicy
 from agent.models.openai_chat import Served
-from agent.store import Recording
-from agent.types import Policy, Trajectory
+from agent.types import Failure, Policy
 from browser_service.client import BrowserPool
 from environments.base import Environment
-from flows.board import Board, tries_of
+from flows.board import Board
 from flows.gate import TurnGate
-from flows.live import Phase
 from flows.plan import Group, Why, extend_plan
+from flows.player import Player
 from flows.run_folder import RunFolder
+from flows.shared_bounds import SharedBounds
 from flows.stage_files import StageFiles
-from flows.usage import UsageMeter
+from flows.tries import Tries
+from flows.usage import SlotMeter, add_usage
 
 logger = logging.getLogger(__name__)
 
 BROWSERS_LOST = frozenset({"UNREACHABLE", "DRAINING"})
 SERVICE_LOST = BROWSERS_LOST | {"MODEL_GONE", "MODEL_UNREACHABLE", "POLICY_CHANGED"}
 """Failure codes that say that a service of ours is away, not that an episode went wrong. Another's model is none of ours."""
-RETRY_PAUSE_S = 0.5
-"""Seconds before the second attempt of an episode; doubled for each further one."""
+ABANDONED = Failure(side="infra", code="ABANDONED", message="its rank was stopped", retryable=True)
+STRAGGLER = Failure(
+    side="infra",
+    code="STRAGGLER",
+    message="the stage ended before the episode did (rollout.stragglers: kill)",
+    retryable=False,
+)
 
 
 class Rank:
@@ -56,26 +58,36 @@ class Rank:
         pool: BrowserPool,
         policy: Policy,
         served: Served,
+        bounds: SharedBounds | None = None,
         slots_in_use: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`slots_in_use`: how many of the shard's slots another rank's episodes hold now; they are left to it."""
+        """`bounds`: those of all ranks in this process, None where there is no other. `slots_in_use`: how many of the shard's
+        slots another rank's episodes hold now; they are left to it."""
         self.shard = shard
-        self._slots_in_use = slots_in_use
-        self.gate = TurnGate(policy)
         self._folder, self._config = folder, folder.config.rollout
-        self._agent, self._environment, self._pool, self._served = agent, environment, pool, served
+        self._slots_in_use = slots_in_use
+        self._bounds = bounds or SharedBounds(self._config, shard)
+        self.gate = TurnGate(policy, self._bounds.server)
+        self._player = Player(
+            agent=agent,
+            environment=environment,
+            pool=pool,
+            gate=self.gate,
+            served=served,
+            bounds=self._bounds,
+            reuse=environment.name if self._config.reuse_contexts else None,
+            files=lambda: self._files_now,
+            changing=self._count,
+        )
         self._slots = self._config.slots_of(shard)
-        self._gates = Gates(self._config.limits, parts=self._config.shards)
-        self._verifier = Verifier(environment.check)
         self._files: StageFiles | None = None
         self._board = Board(self._config, [], done=set())
         self._queue: deque[Slot] = deque()
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._recordings: dict[str, Recording] = {}
         self._changed = asyncio.Event()
         self._lost: str | None = None
         self._extends: set[Why] = set()
-        self._meter = UsageMeter(self._slots)
+        self._meter = SlotMeter(self._slots)
 
     async def play(
         self, files: StageFiles, groups: list[Group], *, threshold: float, extends: Collection[Why] = ()
@@ -86,10 +98,18 @@ class Rank:
         """
         slots = [slot for group in groups for slot in group.slots(files.iteration)]
         done = {slot.trajectory_id for slot in slots if files.store.has(slot.trajectory_id)}
+        if self._files is not None:
+            files.take_over(self._files)
         self._files, self._lost, self._extends = files, None, set(extends)
         self._board = Board(self._config, groups, done=done, threshold=threshold)
         files.expect(total=len(slots), done=len(done))
         self._queue.extend(slot for slot in slots if slot.trajectory_id not in done | self._running.keys())
+        async with self._bounds.playing(self._fill):
+            await self._until_enough(files)
+        self._write_down(files)
+        return self._lost
+
+    async def _until_enough(self, files: StageFiles) -> None:
         self._meter.start()
         self._fill()
         await self._until(lambda: self._lost is not None or self._board.is_enough or not (self._running or self._queue))
@@ -101,20 +121,23 @@ class Rank:
         self._queue.clear()
         self._extends.clear()
         self._count()
-        self._meter.stop(files.directory, self.shard)
+
+    def _write_down(self, files: StageFiles) -> None:
+        """What there is to say when a stage is over."""
+        usage = self._meter.stop()
+        if self._config.ranks == "here":  # a worker knows only when it asked nothing itself
+            usage = usage + self._bounds.server.take()
+        add_usage(files.directory, self.shard, usage)
         files.live.queue(0)
         files.live.save()
         files.progress.save()
-        return self._lost
 
     def carry_to(self, files: StageFiles) -> None:
         """From now on what is under way belongs to another stage."""
-        for trajectory_id, recording in self._recordings.items():
-            recording.move_to(files.store)
-            if self._files:
-                self._files.live.forget(trajectory_id)
-        if self._files:
-            self._files.live.save()
+        for attempt in self._player.attempts.values():
+            attempt.recording.move_to(files.store)
+        if self._files is not None:
+            files.take_over(self._files)
         self._files = files
 
     @property
@@ -123,16 +146,12 @@ class Rank:
         return set(self._running)
 
     async def stop(self) -> None:
-        """Gives up what is under way; its leases are given back."""
-        self._queue.clear()
-        tasks = list(self._running.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Gives up what is under way; its leases are given back, and what was played for nothing is written down."""
+        await self._cancel(ABANDONED)
 
     def serve(self, served: Served) -> None:
         """Goes on with this policy."""
-        self._served = served
+        self._player.served = served
         self.gate.serve(served)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
@@ -141,23 +160,19 @@ class Rank:
             await self._changed.wait()
 
     def _fill(self) -> None:
-        """Begins episodes as long as there are a free slot, an episode and room for its pictures."""
-        while self._has_slot() and self._lost is None and self._has_room():
+        """Begins episodes as long as there are a free slot, an episode and room for it."""
+        while self._has_slot() and self._lost is None and self._bounds.has_room():
             if not self._queue and not self._begin_ahead():
                 break
             slot = self._queue.popleft()
             self._count()
+            self._bounds.running.add(slot.trajectory_id)
             self._running[slot.trajectory_id] = asyncio.create_task(self._episode(slot), name=slot.trajectory_id)
         self._files_now.live.queue(len(self._queue))
 
     def _has_slot(self) -> bool:
         """One is always its own, so that a rank never only waits for the other."""
         return len(self._running) < max(1, self._slots - self._slots_in_use())
-
-    def _has_room(self) -> bool:
-        if self._config.in_flight_mb is None or not self._running:
-            return True
-        return sum(recording.bytes for recording in self._recordings.values()) < self._config.in_flight_mb * 1e6
 
     def _begin_ahead(self) -> bool:
         """Whether groups of the next iteration could be begun: nothing of this one waits, and a slot is free."""
@@ -183,69 +198,45 @@ class Rank:
         """One episode on one slot, whatever becomes of it."""
         try:
             await self._until_played(slot)
-        except Exception as error:  # a bug of ours must not take the other episodes along, nor be silent
+        except OSError as error:  # a full disk and the like: the next episode would fare no better
             logger.exception("%s could not be played", slot.trajectory_id)
             self._lost = f"{type(error).__name__}: {error}"
+        except Exception:  # a bug of ours must not take the other episodes along; the next round plays this one again
+            logger.exception("%s could not be stored", slot.trajectory_id)
         finally:
-            self._count()
-            del self._running[slot.trajectory_id]
-            self._recordings.pop(slot.trajectory_id, None)
-            self._files_now.live.forget(slot.trajectory_id)
-            self._changed.set()
-        self._fill()
+            self._end(slot.trajectory_id)
+        self._bounds.fill()
+
+    def _end(self, trajectory_id: str) -> None:
+        """The episode's slot is free."""
+        self._count()
+        self._running.pop(trajectory_id, None)
+        self._bounds.running.discard(trajectory_id)
+        self._files_now.live.forget(trajectory_id)
+        self._changed.set()
 
     async def _until_played(self, slot: Slot) -> None:
         """Try an episode until it is whole, until its tries are used up, or until a service is lost."""
-        tries = 0
+        tries = Tries(self._config, patience_s=self._player.agent.episode_deadline_s)
         while True:
-            tries += 1
-            attempt = slot._replace(attempt=self._files_now.attempt_of(slot.trajectory_id))
-            recording = self._recordings[slot.trajectory_id] = self._files_now.store.begin(slot.trajectory_id)
-            played = await play(
-                attempt,
-                policy=self.gate,
-                pool=self._pool,
-                serve=self._environment.serve,
-                viewport=self._environment.viewport,
-                config=self._agent,
-                # Another model's trajectories belong to no version of the policy.
-                policy_version=self._served.version if isinstance(self._agent.model, TrainedPolicy) else None,
-                reuse=self._environment.name if self._config.reuse_contexts else None,
-                recording=recording,
-                watch=self._watch(attempt),
-            )
+            played, reward = await self._player.play(slot)
             failure = played.trajectory.failure
             if failure is not None:
                 self._files_now.note(played.trajectory, failure)
-            ours = isinstance(self._agent.model, TrainedPolicy)
+            ours = isinstance(self._player.agent.model, TrainedPolicy)
             if failure is not None and failure.code in (SERVICE_LOST if ours else BROWSERS_LOST):
                 self._lost = f"{failure.code}: {failure.message}"
                 return
-            if failure is None or tries >= tries_of(failure, self._config):
-                await self._keep(played.trajectory, played.images)
+            if failure is None or not tries.another_after(failure):
+                self._keep(played, reward)
                 return
-            await asyncio.sleep(RETRY_PAUSE_S * 2 ** (tries - 1) * random.uniform(0.5, 1.5))
+            self._files_now.store.forget(slot.trajectory_id)
+            await asyncio.sleep(tries.pause_s())
 
-    def _watch(self, slot: Slot) -> Watch:
-        step = 0
-
-        def tell(phase: str, steps: int) -> None:
-            nonlocal step
-            self._count()
-            step = steps
-            self._files_now.live.tell(slot.trajectory_id, cast(Phase, phase), steps, slot.attempt)
-
-        async def may_go_on() -> None:
-            if not self.gate.is_open:
-                tell("parked", step)
-                await self.gate.opened()
-
-        return Watch(self._gates, tell, may_go_on)
-
-    async def _keep(self, trajectory: Trajectory, images: dict[str, bytes]) -> None:
+    def _keep(self, played: Played, reward: float | None) -> None:
         """Store a trajectory for good; a group that it completes may have taught nothing, and then another is begun."""
-        reward = (await self._verifier.judge(trajectory)).reward
-        self._files_now.keep(trajectory, images, reward)
+        trajectory = played.trajectory
+        self._files_now.keep(trajectory, played.images, reward)
         if self._board.complete(trajectory.group, trajectory.id, reward) and "replacement" in self._extends:
             self._extend(1, "replacement")
 
@@ -255,13 +246,27 @@ class Rank:
             async with asyncio.timeout(self._config.completion_grace_period):
                 await self._until(lambda: self._lost is not None or not (self._running or self._queue))
         if self._lost is None:
-            await self.stop()
+            await self._cancel(STRAGGLER)
             for slot in [slot for group in self._board.unfinished for slot in group.slots(files.iteration)]:
                 if not files.store.has(slot.trajectory_id):
-                    files.kill(slot)
+                    files.kill(slot, STRAGGLER)
+
+    async def _cancel(self, failure: Failure) -> None:
+        """Stops what is under way; `failure` is written down for each attempt that was played for nothing."""
+        self._queue.clear()
+        tasks, attempts = dict(self._running), dict(self._player.attempts)
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+        for trajectory_id, task in tasks.items():
+            self._end(trajectory_id)  # one that was stopped before it began could not do so itself
+            if task.cancelled() and trajectory_id in attempts:
+                with suppress(OSError):  # the disk may be what stops the rank
+                    self._files_now.note(self._player.broken(attempts[trajectory_id], failure), failure)
+        self._bounds.fill()
 
     def _count(self) -> None:
-        self._meter.note(running=len(self._running), queued=len(self._queue), asking=self.gate.asking)
+        self._meter.note(running=len(self._running), queued=len(self._queue))
 
     @property
     def _files_now(self) -> StageFiles:

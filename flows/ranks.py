@@ -4,17 +4,21 @@ A kept rank belongs to a task of its own, because the stage's task, and Prefect'
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from agent.models.openai_chat import Served
 from agent.models.opening import open_model
 from browser_service.client import BrowserPool
 from environments.registry import make_environment
+from flows.model_queue import ModelQueue
+from flows.monitor_services import ask_model
 from flows.rank import Rank
 from flows.run_folder import RunFolder, Stage
 from flows.service_specs import socket_path
+from flows.shared_bounds import SharedBounds
 from flows.stage_files import StageFiles
 from flows.who_acts import agent_of
 
@@ -42,11 +46,39 @@ async def open_rank(
             pool=pool,
             policy=policy,
             served=served,
+            bounds=stack.enter_context(bounds_of(folder, shard)),
             # An evaluation shares the browsers with what was carried over; two rollouts of a shard never overlap.
             slots_in_use=(lambda: _carried(folder, shard)) if stage is not Stage.ROLLOUT else lambda: 0,
         )
         stack.push_async_callback(rank.stop)
         yield rank
+
+
+class _Bounds(NamedTuple):
+    shared: SharedBounds
+    shards: list[int]
+    """Of the ranks that are open; an evaluation has others than the rollout that was carried over."""
+
+
+_BOUNDS: dict[tuple[Path, int], _Bounds] = {}
+
+
+@contextmanager
+def bounds_of(folder: RunFolder, shard: int) -> Generator[SharedBounds]:
+    """The bounds of a run in this process, the same ones as long as a rank of it is open; with `ranks: workers` the shard's own."""
+    config, state_dir = folder.config.rollout, folder.config.services.state_dir
+    key = (folder.root, shard if config.ranks == "workers" else 0)
+    if key not in _BOUNDS:
+        queue = ModelQueue(config.model_queue, lambda: asyncio.to_thread(ask_model, state_dir))
+        _BOUNDS[key] = _Bounds(SharedBounds(config, shard, queue), [])
+    bounds = _BOUNDS[key]
+    bounds.shards.append(shard)
+    try:
+        yield bounds.shared
+    finally:
+        bounds.shards.remove(shard)
+        if not bounds.shards:
+            del _BOUNDS[key]
 
 
 class _Kept:

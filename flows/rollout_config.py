@@ -1,11 +1,10 @@
 """Section `rollout` of a loop's configuration: how the trajectories of one iteration are collected."""
 
-import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from agent.limits import CallLimits
+from agent.limits import CallLimits, shares
 from flows.section import Section
 
 Weight = Annotated[float, Field(gt=0, le=1_000)]
@@ -22,8 +21,10 @@ class RolloutConfig(Section):
     """Episodes at the same time, over all shards."""
     limits: CallLimits = CallLimits()
     """Calls at the same time, by kind and over all shards."""
+    model_queue: Annotated[int, Field(ge=0)] | None = None
+    """Turns that may wait in the model server (vLLM's own count); while there are more, no further episode is begun."""
     in_flight_mb: Annotated[float, Field(gt=0)] | None = None
-    """Pictures of unfinished episodes that are held in memory; beyond that no further episode is begun."""
+    """Pictures of unfinished episodes that are held in memory, over all shards; beyond that no further episode is begun."""
 
     shards: Annotated[int, Field(ge=1, le=64)] = 2
     """Parts of a stage that Prefect sees; each is a subflow, and a rank where there are several machines."""
@@ -37,7 +38,8 @@ class RolloutConfig(Section):
     """What becomes of groups that are unfinished when `completion_threshold` is reached: they go on, and belong to the next
     iteration; or they are stopped after `completion_grace_period`, stored as failed and neither judged nor trained on."""
     completion_threshold: Annotated[float, Field(gt=0, le=1)] = 0.98
-    """Share of an iteration's groups whose end ends the stage. The last iteration waits for all that it would carry over."""
+    """Share of an iteration's groups whose end ends the stage. The last iteration waits for all that it would carry over, and
+    so does each with `ranks: workers`."""
     completion_grace_period: Annotated[float, Field(ge=0)] = 120.0
     """Seconds that `kill` leaves to the rest."""
     ahead: Annotated[int, Field(ge=0)] = 0
@@ -62,6 +64,17 @@ class RolloutConfig(Section):
         weights = self.rank_load_weight
         if weights is not None and len(weights) != self.shards:
             raise ValueError(f"rank_load_weight has {len(weights)} numbers, but there are shards={self.shards}")
+        if self.shards > self.concurrency:
+            raise ValueError(
+                f"shards={self.shards} play at least one episode each, but concurrency={self.concurrency}; "
+                f"raise the concurrency or lower the shards"
+            )
+        short = next((kind for kind, limit in self.limits.given().items() if limit < self.shards), None)
+        if self.ranks == "workers" and short:
+            raise ValueError(
+                f"limits.{short}={self.limits.given()[short]} leaves nothing to some of the shards={self.shards}, which are "
+                f"processes of their own with ranks=workers; raise the limit or lower the shards"
+            )
         if self.ahead and self.stragglers == "kill":
             raise ValueError(
                 "ahead begins groups that are carried over, which stragglers=kill does not do; set ahead=0"
@@ -75,4 +88,14 @@ class RolloutConfig(Section):
 
     def slots_of(self, shard: int) -> int:
         """Episodes that a shard plays at the same time: its share of the concurrency, at least one."""
-        return max(1, math.ceil(self.concurrency * self.weights()[shard] - 1e-9))
+        return shares(self.concurrency, self.weights())[shard]
+
+    def limits_of(self, shard: int) -> CallLimits:
+        """The limits that hold in the process of a shard: all of them, which its ranks share, or a worker's part."""
+        return self.limits if self.ranks == "here" else self.limits.part(self.weights(), shard)
+
+    def in_flight_mb_of(self, shard: int) -> float | None:
+        """The room for pictures in the process of a shard, in the same way."""
+        if self.in_flight_mb is None or self.ranks == "here":
+            return self.in_flight_mb
+        return self.in_flight_mb * self.weights()[shard]

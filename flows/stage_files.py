@@ -25,15 +25,22 @@ class StageFiles:
         self.progress = ProgressFile(self.directory, shard)
         self.live = LiveFile(self.directory, shard, slots=slots)
         self._failures = self.directory / FAILURES
-        self._attempts = Counter(failed.trajectory_id for failed in read_failures(self._failures))
+        self._attempts: Counter[str] = Counter()
+        for failed in read_failures(self._failures):
+            self._attempts[failed.trajectory_id] = failed.attempt
 
     def attempt_of(self, trajectory_id: str) -> int:
         """The number of the attempt at an episode that comes next."""
         return self._attempts[trajectory_id] + 1
 
+    def take_over(self, before: "StageFiles") -> None:
+        """Episodes that are under way belong to this stage now; their attempts are counted on."""
+        self._attempts |= before._attempts
+        before.live.hand_over(self.live)
+
     def note(self, broken: Trajectory, failure: Failure) -> None:
         """Write down what broke an attempt, whether or not it is tried again."""
-        self._attempts[broken.id] += 1
+        self._attempts[broken.id] = broken.attempt
         self.progress.add(Progress(failures=1))
         attempt = FailedAttempt(
             trajectory_id=broken.id,
@@ -58,17 +65,12 @@ class StageFiles:
             Progress(done=1, judged=int(reward is not None), successes=int(reward is not None and reward >= 1))
         )
 
-    def kill(self, slot: Slot) -> None:
-        """Store an episode that was stopped, or never begun, as failed: no reward can be read from it."""
-        begun = (self.directory / slot.trajectory_id).exists()
+    def broken(self, slot: Slot, failure: Failure, *, seconds: float | None = None) -> Trajectory:
+        """What is left of an attempt that gave no trajectory of its own: the steps that were recorded. `seconds`: None for theirs."""
         steps = self.store.steps_so_far(slot.trajectory_id)
-        failure = Failure(
-            side="infra",
-            code="STRAGGLER",
-            message="the stage ended before the episode did (rollout.stragglers: kill)",
-            retryable=False,
-        )
-        killed = Trajectory(
+        if seconds is None:
+            seconds = sum(step.seconds.get("think", 0) + step.seconds.get("step", 0) for step in steps)
+        return Trajectory(
             id=slot.trajectory_id,
             task=slot.task,
             goal=slot.task.goal,
@@ -78,9 +80,11 @@ class StageFiles:
             steps=tuple(steps),
             stop=StopReason.FAILED,
             failure=failure,
-            attempt=self.attempt_of(slot.trajectory_id),
-            seconds=sum(step.seconds.get("think", 0) + step.seconds.get("step", 0) for step in steps),
+            attempt=slot.attempt,
+            seconds=seconds,
         )
-        if begun:
-            self.note(killed, failure)
-        self.keep(killed, {}, None)
+
+    def kill(self, slot: Slot, failure: Failure) -> None:
+        """Store an episode that was stopped, or never begun, as failed: no reward can be read from it."""
+        latest = slot._replace(attempt=max(1, self._attempts[slot.trajectory_id]))
+        self.keep(self.broken(latest, failure), {}, None)

@@ -23,8 +23,10 @@ def threshold_of(folder: RunFolder, iteration: int, stage: Stage) -> float:
 
 
 def carries(folder: RunFolder, iteration: int) -> bool:
-    """Whether an iteration leaves unfinished groups to the next one. The last one has none."""
-    return folder.config.rollout.stragglers == "carry_over" and iteration < folder.config.iterations
+    """Whether an iteration leaves unfinished groups to the next one. The last one has none, and a worker waits for all:
+    its process ends with its share of the stage, and what is under way would be played for nothing."""
+    config = folder.config.rollout
+    return config.stragglers == "carry_over" and config.ranks == "here" and iteration < folder.config.iterations
 
 
 def unfinished_shards(folder: RunFolder, iteration: int, stage: Stage) -> dict[int, list[Group]]:

@@ -3,7 +3,9 @@
 iterations/0003/rollout/usage-00.json     added to when a stage is played in several rounds
 """
 
-import time
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,15 +18,16 @@ class Usage(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    seconds: float = 0.0
     slot_seconds: float = 0.0
     """Slots times seconds: what there was."""
     busy_slot_seconds: float = 0.0
     queued_slot_seconds: float = 0.0
     """Slots times seconds while an episode waited."""
     busy_while_queued: float = 0.0
+    server_seconds: float = 0.0
+    """While any rank of the process played: each second is in the file of one of them."""
     server_idle_seconds: float = 0.0
-    """While no turn was asked for."""
+    """Those of them in which no turn was asked for."""
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(**{name: getattr(self, name) + getattr(other, name) for name in Usage.model_fields})
@@ -36,13 +39,62 @@ class Usage(BaseModel):
             found["slots_idle_share"] = 1 - self.busy_slot_seconds / self.slot_seconds
         if self.queued_slot_seconds:
             found["slots_busy_while_queued"] = self.busy_while_queued / self.queued_slot_seconds
-        if self.seconds:
-            found["server_idle_share"] = self.server_idle_seconds / self.seconds
+        if self.server_seconds:
+            found["server_idle_share"] = self.server_idle_seconds / self.server_seconds
         return found
 
 
-class UsageMeter:
-    """Integrates while a stage is being played. Call `note` before each change of what it is told."""
+class ServerMeter:
+    """How long the model server is asked for nothing while the ranks of a process play; they share it, as they share the server.
+
+    Belongs to an event loop, whose clock it reads.
+    """
+
+    def __init__(self) -> None:
+        self._playing = self._asking = 0
+        self._since = 0.0
+        self._usage = Usage()
+
+    @contextmanager
+    def playing(self) -> Generator[None]:
+        """A rank plays a stage."""
+        self._note()
+        self._playing += 1
+        try:
+            yield
+        finally:
+            self._note()
+            self._playing -= 1
+
+    @contextmanager
+    def asking(self) -> Generator[None]:
+        """A turn is asked for."""
+        self._note()
+        self._asking += 1
+        try:
+            yield
+        finally:
+            self._note()
+            self._asking -= 1
+
+    def take(self) -> Usage:
+        """What was measured since the last call, so that the ranks can write it down without counting a second twice."""
+        self._note()
+        taken, self._usage = self._usage, Usage()
+        return taken
+
+    def _note(self) -> None:
+        """What was true since the last change."""
+        now = asyncio.get_running_loop().time()
+        span, self._since = now - self._since, now
+        if self._playing:
+            self._usage.server_seconds += span
+            if not self._asking:
+                self._usage.server_idle_seconds += span
+
+
+class SlotMeter:
+    """Integrates over a rank's slots while a stage is being played. Call `note` before each change of what it is told."""
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
@@ -51,29 +103,31 @@ class UsageMeter:
 
     def start(self) -> None:
         """The stage begins."""
-        self._usage, self._since = Usage(), time.monotonic()
+        self._usage, self._since = Usage(), asyncio.get_running_loop().time()
 
-    def note(self, *, running: int, queued: int, asking: int) -> None:
+    def note(self, *, running: int, queued: int) -> None:
         """What was true since the last call."""
         if self._since is None:
             return
-        now = time.monotonic()
+        now = asyncio.get_running_loop().time()
         span, self._since = now - self._since, now
         usage, busy = self._usage, min(running, self._slots)
-        usage.seconds += span
         usage.slot_seconds += span * self._slots
         usage.busy_slot_seconds += span * busy
         if queued:
             usage.queued_slot_seconds += span * self._slots
             usage.busy_while_queued += span * busy
-        if not asking:
-            usage.server_idle_seconds += span
 
-    def stop(self, stage_dir: Path, shard: int) -> None:
-        """The stage is over for this shard: what was measured goes to its file."""
+    def stop(self) -> Usage:
+        """The stage is over: what was measured."""
         self._since = None
-        path = stage_dir / f"usage-{shard:02d}.json"
-        write_atomically(path, (_read(path) + self._usage).model_dump_json().encode())
+        return self._usage
+
+
+def add_usage(stage_dir: Path, shard: int, usage: Usage) -> None:
+    """Adds to a shard's file."""
+    path = stage_dir / f"usage-{shard:02d}.json"
+    write_atomically(path, (_read(path) + usage).model_dump_json().encode())
 
 
 def read_usage(stage_dir: Path) -> Usage:

@@ -83,7 +83,7 @@ def _read_config(path: Path) -> UpdateConfig:
 
 def _read_verdicts(path: Path) -> dict[str, Verdict]:
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_bytes().splitlines()
     except FileNotFoundError:
         raise BadInput(f"{path} does not exist; judge the trajectories first") from None
     verdicts: dict[str, Verdict] = {}

@@ -2,7 +2,9 @@
 
 import asyncio
 
-from agent.limits import CallLimits, Gates, Kind, kinds_of
+import pytest
+
+from agent.limits import CallLimits, Gates, Kind, kinds_of, shares
 from browser_service.models import ClickId, Observe, ObserveRequest, VisitPage
 
 
@@ -31,9 +33,25 @@ async def test_each_kind_has_its_own_limit() -> None:
     assert await most_at_once(gates, "model", "navigate", "screenshot") == 1
 
 
-async def test_parts_share_a_limit_and_each_has_at_least_one() -> None:
-    assert await most_at_once(Gates(CallLimits(model=8), parts=2), "model") == 4
-    assert await most_at_once(Gates(CallLimits(model=1), parts=4), "model") == 1
+async def test_parts_of_a_limit_add_up_to_it() -> None:
+    parts = [CallLimits(model=7, navigate=3).part([2, 1], number) for number in (0, 1)]
+    assert parts == [CallLimits(model=5, navigate=2), CallLimits(model=2, navigate=1)]
+    assert [await most_at_once(Gates(part), "model") for part in parts] == [5, 2]
+
+
+@pytest.mark.parametrize(
+    ("total", "weights", "dealt"),
+    [
+        (8, [1, 1, 1], [3, 3, 2]),
+        (9, [2, 1], [6, 3]),
+        (7, [0.5, 0.5], [4, 3]),
+        (5, [100, 1, 1], [3, 1, 1]),
+        (10, [0.7, 0.2, 0.1], [7, 2, 1]),
+        (1, [1, 1], [1, 1]),
+    ],
+)
+def test_what_is_shared_adds_up_and_each_has_one(total: int, weights: list[float], dealt: list[int]) -> None:
+    assert shares(total, weights) == dealt
 
 
 async def test_calls_of_several_kinds_do_not_wait_for_one_another_for_ever() -> None:

@@ -23,6 +23,8 @@ class StandInModel:
         """Of chat completions; another than 200 is a fault."""
         self.completions = 0
         self.published: list[str] = []
+        self.asked: set[str] = set()
+        """Paths."""
         self.restart_at: int | None = None
         """Number of the completion at which the server forgets its policy, as a restarted one does."""
         self.held: set[int] = set()
@@ -54,6 +56,7 @@ class StandInModel:
 
     def reply(self, path: str, asked: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Answer any route."""
+        self.asked.add(path)
         match path.partition("?")[0]:
             case "/v1/chat/completions":
                 return self.complete(asked)

@@ -81,7 +81,17 @@ def test_groups_are_dealt_by_weight_and_stay_where_they_are() -> None:
 def test_slots_are_shared_by_weight() -> None:
     config = RolloutConfig(concurrency=9, shards=2, rank_load_weight=[2, 1])
     assert [config.slots_of(shard) for shard in (0, 1)] == [6, 3]
-    assert RolloutConfig(concurrency=1, shards=4).slots_of(3) == 1
+    odd = RolloutConfig(concurrency=8, shards=3)
+    assert [odd.slots_of(shard) for shard in range(3)] == [3, 3, 2], "never more than the browsers that there are"
+
+
+def test_bounds_are_shared_in_one_process_and_dealt_out_to_workers() -> None:
+    shape = {"shards": 2, "limits": {"model": 7}, "in_flight_mb": 30, "rank_load_weight": [2, 1]}
+    here = RolloutConfig.model_validate(shape)
+    assert (here.limits_of(1).model, here.in_flight_mb_of(1)) == (7, 30)
+    workers = RolloutConfig.model_validate(shape | {"ranks": "workers"})
+    assert [workers.limits_of(shard).model for shard in (0, 1)] == [5, 2]
+    assert [workers.in_flight_mb_of(shard) for shard in (0, 1)] == pytest.approx([20, 10])
 
 
 @pytest.mark.parametrize(
@@ -90,6 +100,8 @@ def test_slots_are_shared_by_weight() -> None:
         ({"rank_load_weight": [1.0]}, "rank_load_weight has 1 numbers, but there are shards=2"),
         ({"ahead": 2, "stragglers": "kill"}, "ahead begins groups that are carried over"),
         ({"limits": {"clicks": 2}}, "Extra inputs"),
+        ({"shards": 3, "concurrency": 2}, "shards=3 play at least one episode each, but concurrency=2"),
+        ({"ranks": "workers", "limits": {"model": 1}}, "limits.model=1 leaves nothing to some of the shards=2"),
         ({"completion_threshold": 0}, "greater than 0"),
     ],
 )

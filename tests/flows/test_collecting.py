@@ -72,6 +72,17 @@ async def test_a_rollout_is_collected_once_and_judged(folder: RunFolder, model: 
     assert (progress.done, progress.total) == (4, 4)
 
 
+async def test_a_model_server_that_does_not_tell_its_queue_is_no_failure(write_config, browsers: str) -> None:
+    config = load_config(write_config(), ["environment.domains=[click-test]", "rollout.model_queue=0"])
+    folder = RunFolder.create("queued", config)
+    import_policy(config.policy.model, folder.policies)
+    supervised(config, browsers)
+    with running_model(socket_path(config.services.state_dir)) as model:
+        report = await rollout_stage(folder, 1)
+    assert "/metrics" in model.asked
+    assert report.counts["trajectories"] == 4 and report.counts["failed"] == 0
+
+
 async def test_only_what_is_missing_is_played_again(folder: RunFolder, model: StandInModel) -> None:
     await rollout_stage(folder, 1)
     before = written(folder, Stage.ROLLOUT)

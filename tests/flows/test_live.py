@@ -30,6 +30,21 @@ def test_the_last_change_of_a_burst_is_written_and_the_file_beats(tmp_path: Path
     assert still == later, "nobody writes for a shard that is over"
 
 
+def test_episodes_are_handed_over_with_their_phases_and_the_old_file_rests(tmp_path: Path) -> None:
+    async def carry() -> None:
+        old, new = LiveFile(tmp_path / "1", 0, slots=2), LiveFile(tmp_path / "2", 0, slots=2)
+        old.tell("a-m00", "model", 4, attempt=2)
+        told = read_live(tmp_path / "1")[0].episodes
+        old.hand_over(new)
+        assert read_live(tmp_path / "1")[0].episodes == {} and read_live(tmp_path / "2")[0].episodes == told
+        still = read_live(tmp_path / "1")[0].at
+        await asyncio.sleep(3 * live.BEAT_S)
+        assert read_live(tmp_path / "1")[0].at == still
+        assert read_live(tmp_path / "2")[0].at > still
+
+    virtual_clock.run(carry())
+
+
 def test_a_torn_file_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "live-00.json").write_text('{"at": 1')
     (tmp_path / "live-x.json").write_text("{}")

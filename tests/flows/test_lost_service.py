@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 import virtual_clock
-from test_scheduling import check, configured
+from game import check, configured
 
 from agent.config import AgentConfig
 from agent.episode import Played, Slot
@@ -13,7 +13,7 @@ from agent.models.config import ChatModel, ModelConfig, OpenAIComputer, TrainedP
 from agent.models.openai_chat import Served
 from agent.types import Failure, StopReason, Trajectory
 from browser_service.models import Viewport
-from flows import rank as rank_module
+from flows import player
 from flows.plan import assigned, planned_groups
 from flows.rank import Rank
 from flows.run_folder import RunFolder, Stage
@@ -44,7 +44,7 @@ def played(monkeypatch: pytest.MonkeyPatch, model: ModelConfig, code: str) -> tu
         )
         return Played(trajectory, {})
 
-    monkeypatch.setattr(rank_module, "play", play)
+    monkeypatch.setattr(player, "play", play)
     with configured(groups_per_iteration=1, group_size=2, concurrency=1, max_attempts=3) as config:
         folder = RunFolder.create("game", config)
         files = StageFiles(folder, 1, Stage.ROLLOUT, shard=0, slots=1)

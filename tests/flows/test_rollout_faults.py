@@ -36,10 +36,10 @@ asyncio.run(rollout_stage(RunFolder.open(Path(sys.argv[1])), 1))
 
 @pytest.fixture(scope="module")
 def fleet() -> Generator[Service]:
-    """A master, two nodes, an instance of two slots on each."""
+    """A master, two nodes, an instance of eight slots on each."""
     ports = ["--node-port", str(free_port()), "--instance-port", str(free_port())]
     quick = {"REPORT_INTERVAL_S": "0.2", "PLACE_TTL_S": "2", "REAP_INTERVAL_S": "0.1"}
-    arguments = ("deploy", "--nodes", "2", "--slots", "4", "--instances", "1", *ports)
+    arguments = ("deploy", "--nodes", "2", "--slots", "16", "--instances", "1", *ports)
     with running_service(*arguments, **quick) as service:
         yield service
 
@@ -47,7 +47,7 @@ def fleet() -> Generator[Service]:
 @contextmanager
 def run(write_config: WriteConfig, fleet: Service) -> Generator[tuple[RunFolder, StandInModel]]:
     shape = ["environment.domains=[click-test]", "rollout.groups_per_iteration=16", "rollout.group_size=4"]
-    config = load_config(write_config(), [*shape, "services.browser_slots=4", "rollout.concurrency=4"])
+    config = load_config(write_config(), [*shape, "services.browser_slots=16", "rollout.concurrency=16"])
     folder = RunFolder.create("faults", config)
     import_policy(config.policy.model, folder.policies)
     supervised(config, fleet.url)

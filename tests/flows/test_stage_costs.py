@@ -7,6 +7,7 @@ import pytest
 from agent.episode_facts import facts_of
 from agent.types import Failure, StopReason, Task, Trajectory, Verdict
 from flows.failures import FAILURES, FailedAttempt, append_line, read_failures
+from flows.judge import VERDICTS, read_verdicts
 from flows.run_folder import RunFolderError
 from flows.stage_costs import wasted, written
 from flows.task_history import OUTCOMES, read_outcomes, write_outcomes
@@ -51,6 +52,19 @@ def test_outcomes_by_task(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="the stage judges again"):
         read_outcomes(tmp_path)
     assert read_outcomes(tmp_path / "none") == []
+
+
+def test_lines_with_any_text_and_one_torn_inside_a_character_are_read(tmp_path: Path) -> None:
+    text = "a\u2028b\u2029c\u0085d"
+    failure = BROKEN.model_copy(update={"message": text})
+    attempt = FailedAttempt(trajectory_id="t-m0", attempt=1, at="", failure=failure)
+    append_line(tmp_path / FAILURES, attempt.model_dump_json())
+    with (tmp_path / FAILURES).open("ab") as file:
+        file.write('{"trajectory_id": "ä'.encode()[:-1])
+    assert read_failures(tmp_path / FAILURES) == [attempt]
+    verdict = Verdict(trajectory_id="t-m0", reward=1.0, evidence=text, judge="t")
+    (tmp_path / VERDICTS).write_text(f"{verdict.model_dump_json()}\n")
+    assert read_verdicts(tmp_path) == [verdict]
 
 
 def test_wasted_work_and_room(tmp_path: Path) -> None:

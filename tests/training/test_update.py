@@ -17,7 +17,7 @@ from training.models import load_policy, pick_device, score
 from training.report import UpdateReport, read_report
 from training.samples import digest
 from training.update import main
-from training.update_inputs import Request
+from training.update_inputs import Request, read_batch
 
 CONFIG = {
     "learning_rate": 1e-3,
@@ -165,6 +165,13 @@ def test_without_signal_nothing_is_written(request_of: Request) -> None:
     assert report.counts["groups_zero_signal"] == 2
     assert versions(request_of.policies) == [0]
     assert "imports" not in report.seconds, "torch was loaded for nothing"
+
+
+def test_verdicts_with_any_text_are_read(request_of: Request) -> None:
+    lines = request_of.verdicts.read_text().splitlines()
+    told = [json.loads(line) | {"evidence": "a\u2028b\u2029c\u0085d"} for line in lines]
+    request_of.verdicts.write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in told))
+    assert read_batch(request_of).samples
 
 
 def missing_policy(request: Request) -> Request:
