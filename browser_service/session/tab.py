@@ -189,13 +189,20 @@ class OpenTab:
 
     async def forget_everything(self) -> None:
         """Leaves the page and clears what documents have stored: local, session and window storage, databases, caches."""
-        # The scripts stop first: nothing is stored again, and no question asked, until the page is gone.
-        await asyncio.gather(self.run_scripts(False), self.ask("forget"))
-        await self.send("Page.navigate", {"url": "about:blank"})  # Playwright's own way takes four times as long
+        await self.run_scripts(False)  # nothing is stored again, and no question asked, until the page is gone
+        await self.ask("forget")  # not before that was answered: the two go separate ways into the renderer
+        # Chromium answers before the page is gone, and with its scripts on it would store things again.
+        async with self.page.expect_event("framenavigated", lambda frame: frame == self.page.main_frame):
+            await self.send("Page.navigate", {"url": "about:blank"})  # Playwright's own way takes four times as long
         storage = {"origin": "*", "storageTypes": "all"}
         await asyncio.gather(self.run_scripts(True), self.send("Storage.clearDataForOrigin", storage))
+        # The window's name outlives the page. Chromium may have heard of the empty one too late to believe the old page, so
+        # it has to change once more, from the new one.
+        await self.send("Runtime.evaluate", {"expression": "window.name = '-'; window.name = ''"})
         while self.held:
             await self.page.mouse.up(button=self.held.pop())
+        while self.held_keys:
+            await self.page.keyboard.up(self.held_keys.pop())
         self.title, self.url, self.failed_document = "", "about:blank", None
 
     async def forget_history(self) -> None:
