@@ -105,21 +105,28 @@ class Supervisor:
     async def _keep(self, child: Child) -> None:
         while not self._told_to_stop.is_set():
             began = time.monotonic()
-            child.process = await _start(child.program)
-            child.starts += 1
-            if self._told_to_stop.is_set():  # told to stop while it started
-                child.process.terminate()
-            code = await child.process.wait()
+            ended = await self._run(child)
             if self._told_to_stop.is_set():
                 return
             self._on_exit(child.program)
             if time.monotonic() - began >= STABLE_S:
                 child.pause_s = SHORTEST_PAUSE_S
-            log.error("%s ended with %d, starting it again in %g s", child.program.name, code, child.pause_s)
+            log.error("%s %s, starting it again in %g s", child.program.name, ended, child.pause_s)
             with suppress(TimeoutError):
                 async with asyncio.timeout(child.pause_s):
                     await self._told_to_stop.wait()
             child.pause_s = min(2 * child.pause_s, LONGEST_PAUSE_S)
+
+    async def _run(self, child: Child) -> str:
+        """Runs the program once; how it ended, in words."""
+        try:
+            child.process = await _start(child.program)
+        except OSError as error:  # the machine has no process or no memory to spare, for the moment
+            return f"could not be started ({error})"
+        child.starts += 1
+        if self._told_to_stop.is_set():  # told to stop while it started
+            child.process.terminate()
+        return f"ended with {await child.process.wait()}"
 
 
 async def _start(program: Program) -> asyncio.subprocess.Process:

@@ -1,6 +1,7 @@
 """How the tiers start and stop: drain on SIGTERM, children kept running with growing pauses, keys that nobody can guess."""
 
 import asyncio
+import errno
 import os
 import re
 import signal
@@ -138,6 +139,22 @@ async def test_a_child_is_started_again_with_pauses_that_grow_and_shrink(monkeyp
         await until(lambda: len(ended) >= seen + 2)
         assert child.pause_s <= 0.02, "after a stable time they begin anew"
     assert child.pid is None
+
+
+async def test_a_machine_that_has_no_process_to_spare_only_delays_a_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = list[Program]()
+
+    async def start(program: Program) -> asyncio.subprocess.Process:
+        tries.append(program)
+        if len(tries) < 3:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return await asyncio.create_subprocess_exec("sleep", "60")
+
+    monkeypatch.setattr(supervise, "_start", start)
+    async with Supervisor([Program("late", [], {})]) as supervisor:
+        (child,) = supervisor.children
+        await until(lambda: child.pid is not None)
+    assert len(tries) == 3 and child.starts == 1
 
 
 async def test_a_child_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
