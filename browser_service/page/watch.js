@@ -35,4 +35,5 @@ const hasPainted = () => performance.getEntriesByType('paint').length > 0;
 function forget() {
   try { sessionStorage.clear(); } catch { /* documents without an origin have none */ }
   window.name = '';
+  location.replace('about:blank');
 }

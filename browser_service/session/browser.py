@@ -195,9 +195,9 @@ class LeasedBrowser:
         await self._stop_recording()
         async with self._ladder.guarded("cleaning a session", self._settings.close_deadline_s):
             await self._tabs.close_others()
-            await self._tabs.active.forget_everything()
+            await self._tabs.active.leave()
             await self._tabs.close_others()  # the page may have opened more, until it was left
-            await self._context.clear_cookies()
+            await asyncio.gather(self._tabs.active.forget_everything(), self._context.clear_cookies())
         await self._downloads.stop()
         self.chromium.clipboard.forget(self)
         self.seen = self._shelf = self._files = None

@@ -187,18 +187,23 @@ class OpenTab:
             async with asyncio.timeout(RELEASE_S):
                 await asyncio.gather(self.run_scripts(True), self.send("Fetch.disable", {}))
 
-    async def forget_everything(self) -> None:
-        """Leaves the page and clears what documents have stored: local, session and window storage, databases, caches."""
-        await self.run_scripts(False)  # nothing is stored again, and no question asked, until the page is gone
-        await self.ask("forget")  # not before that was answered: the two go separate ways into the renderer
-        # Chromium answers before the page is gone, and with its scripts on it would store things again.
+    async def leave(self) -> None:
+        """Leaves the page for an empty one. It stores nothing and asks nothing from the first moment on."""
+        await self.run_scripts(False)
+        # The page goes by itself, in its own renderer: sent away by us (Page.navigate) it would change to another process.
+        # That is not over when it is answered, and with its scripts on the page would store things until then.
         async with self.page.expect_event("framenavigated", lambda frame: frame == self.page.main_frame):
-            await self.send("Page.navigate", {"url": "about:blank"})  # Playwright's own way takes four times as long
-        storage = {"origin": "*", "storageTypes": "all"}
-        await asyncio.gather(self.run_scripts(True), self.send("Storage.clearDataForOrigin", storage))
-        # The window's name outlives the page. Chromium may have heard of the empty one too late to believe the old page, so
-        # it has to change once more, from the new one.
-        await self.send("Runtime.evaluate", {"expression": "window.name = '-'; window.name = ''"})
+            with suppress(PageMoved):  # it was quicker than its answer
+                await self.ask("forget")
+
+    async def forget_everything(self) -> None:
+        """Clears what documents have stored: local and window storage, databases, caches; and what the lease held."""
+        await asyncio.gather(
+            self.run_scripts(True),
+            self.send("Storage.clearDataForOrigin", {"origin": "*", "storageTypes": "all"}),
+            # Chromium may have heard of the empty name too late to believe the old page: it has to change once more.
+            self.send("Runtime.evaluate", {"expression": "window.name = '-'; window.name = ''"}),
+        )
         while self.held:
             await self.page.mouse.up(button=self.held.pop())
         while self.held_keys:
