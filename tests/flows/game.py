@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 import yaml
 
+from agent.config import AgentConfig
 from agent.episode import Played, Slot
 from agent.models.openai_chat import Served
 from agent.types import Failure, StopReason, Trajectory, Verdict
@@ -143,6 +144,7 @@ def rank_for(
     folder: RunFolder,
     shard: int = 0,
     *,
+    agent: AgentConfig | None = None,
     bounds: SharedBounds | None = None,
     policy: Any = None,
     slots_in_use: Callable[[], int] = lambda: 0,
@@ -152,7 +154,7 @@ def rank_for(
     return Rank(
         folder,
         shard,
-        agent=agent_of(folder.config, Stage.ROLLOUT),
+        agent=agent or agent_of(folder.config, Stage.ROLLOUT),
         environment=cast(Any, environment),
         pool=cast(Any, None),
         policy=policy,

@@ -1,23 +1,17 @@
 """Which failures say that a service of ours is away, so that the stage waits for it, and which are an episode's own."""
 
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import virtual_clock
-from game import check, configured
+from game import ended, files_of, rank_for, running_game, use
 
 from agent.config import AgentConfig
 from agent.episode import Played, Slot
 from agent.models.config import ChatModel, ModelConfig, OpenAIComputer, TrainedPolicy
-from agent.models.openai_chat import Served
-from agent.types import Failure, StopReason, Trajectory
-from browser_service.models import Viewport
-from flows import player
+from agent.types import Trajectory
 from flows.plan import assigned, planned_groups
-from flows.rank import Rank
-from flows.run_folder import RunFolder, Stage
-from flows.stage_files import StageFiles
+from flows.run_folder import Stage
 
 OTHERS: list[ModelConfig] = [ChatModel(model="m", base_url="http://a"), OpenAIComputer(model="m")]
 OF_THE_MODEL = ["MODEL_UNREACHABLE", "MODEL_GONE", "POLICY_CHANGED"]
@@ -29,37 +23,13 @@ def played(monkeypatch: pytest.MonkeyPatch, model: ModelConfig, code: str) -> tu
 
     async def play(slot: Slot, **with_what: Any) -> Played:
         begun.append(slot.trajectory_id)
-        failure = Failure(side="infra", code=code, message="on purpose", retryable=True)
-        trajectory = Trajectory(
-            id=slot.trajectory_id,
-            task=slot.task,
-            goal="",
-            group=slot.group,
-            member=slot.member,
-            iteration=slot.iteration,
-            steps=(),
-            stop=StopReason.FAILED,
-            failure=failure,
-            attempt=slot.attempt,
-        )
-        return Played(trajectory, {})
+        return Played(ended(slot, code), {})
 
-    monkeypatch.setattr(player, "play", play)
-    with configured(groups_per_iteration=1, group_size=2, concurrency=1, max_attempts=3) as config:
-        folder = RunFolder.create("game", config)
-        files = StageFiles(folder, 1, Stage.ROLLOUT, shard=0, slots=1)
-        nothing = cast(Any, None)
-        rank = Rank(
-            folder,
-            0,
-            agent=AgentConfig(model=model),
-            environment=cast(Any, SimpleNamespace(name="game", viewport=Viewport(), serve=None, check=check)),
-            pool=nothing,
-            policy=nothing,
-            served=Served("game", None, 0),
-        )
+    use(monkeypatch, play)
+    with running_game(groups_per_iteration=1, group_size=2, concurrency=1, max_attempts=3) as folder:
+        files = files_of(folder, 1)
         groups = assigned(planned_groups(folder, 1, Stage.ROLLOUT), [1.0])[0]
-        lost = virtual_clock.run(rank.play(files, groups, threshold=1.0))
+        lost = virtual_clock.run(rank_for(folder, agent=AgentConfig(model=model)).play(files, groups, threshold=1.0))
         return lost, len(begun), list(files.store)
 
 
