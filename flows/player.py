@@ -53,8 +53,8 @@ class Player:
     async def play(self, slot: Slot) -> tuple[Played, float | None]:
         """The next attempt at an episode, and its reward, which is only for the display and for what is replaced.
 
-        A bug of ours breaks the attempt as the infrastructure would, and is never a reward. Raises OSError: what the disk
-        refuses to one episode it refuses to all.
+        A bug of ours breaks the attempt as the infrastructure would, and is never a reward. Raises OSError of the disk: what
+        it refuses to one episode it refuses to all.
         """
         slot = slot._replace(attempt=self.files().attempt_of(slot.trajectory_id))
         recording = self.files().store.begin(slot.trajectory_id)
@@ -63,9 +63,9 @@ class Player:
         self.bounds.recordings[slot.trajectory_id] = recording
         try:
             return await self._play(attempt)
-        except OSError:
-            raise
         except Exception as error:
+            if isinstance(error, OSError) and not isinstance(error, TimeoutError | ConnectionError):
+                raise
             logger.exception("%s attempt %d met a bug", slot.trajectory_id, slot.attempt)
             message = f"{type(error).__name__}: {error}"[:500]
             bug = Failure(side="infra", code="BUG", message=message, retryable=True)

@@ -40,8 +40,11 @@ def playing(
     return play
 
 
+@pytest.mark.parametrize(
+    "bug", [KeyError("on purpose"), TimeoutError("on purpose"), ConnectionResetError("on purpose")]
+)
 def test_a_bug_in_one_episode_is_its_own_failure(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, bug: Exception
 ) -> None:
     seen: list[str] = []
 
@@ -49,7 +52,7 @@ def test_a_bug_in_one_episode_is_its_own_failure(
         await asyncio.sleep(1)
         seen.append(slot.trajectory_id)
         if slot.trajectory_id == min(seen):
-            raise KeyError("on purpose")
+            raise bug
         return Played(ended(slot), {})
 
     use(monkeypatch, play)
@@ -60,7 +63,7 @@ def test_a_bug_in_one_episode_is_its_own_failure(
     (broken,) = [one for one in trajectories if one.failure]
     assert len(trajectories) == 4 and broken.failure is not None and broken.attempt == 3
     assert (broken.failure.side, broken.failure.code) == ("infra", "BUG")
-    assert broken.failure.message == "KeyError: 'on purpose'"
+    assert broken.failure.message == f"{type(bug).__name__}: {bug}"
     assert [(one.failure.code, one.attempt) for one in noted] == [("BUG", 1), ("BUG", 2), ("BUG", 3)]
     assert all(one.seconds == pytest.approx(1) for one in noted)
     assert "Traceback" in caplog.text
