@@ -21,19 +21,35 @@
     return apply(listen, this, [type, listener, options]);
   };
   for (const prototype of [HTMLElement.prototype, SVGElement.prototype]) {
-    const property = getOwnPropertyDescriptor(prototype, 'onclick');
-    const set = function onclick(handler) {
-      apply(property.set, this, [handler]);
-      if (typeof handler === 'function') handling.add(this);
-      else handling.delete(this);
-      news.push(new WeakRef(this));
-    };
-    defineProperty(prototype, 'onclick', { ...property, set });
+    for (const type of CLICKS) {
+      const name = `on${type}`;
+      const property = getOwnPropertyDescriptor(prototype, name);
+      if (!property) continue; // touch handlers, where there is no touch screen
+      // One setter per property, named as the page would find it named.
+      const { [name]: set } = { [name](handler) {
+        apply(property.set, this, [handler]);
+        if (typeof handler === 'function') handling.add(this);
+        else handling.delete(this);
+        news.push(new WeakRef(this));
+      } };
+      defineProperty(prototype, name, { ...property, set });
+    }
   }
+
+  // No script can ask a host for its closed shadow root later.
+  const attach = Element.prototype.attachShadow;
+  let roots = [];
+  Element.prototype.attachShadow = function attachShadow(options) {
+    const root = apply(attach, this, [options]);
+    if (options?.mode === 'closed') roots.push(new WeakRef(root));
+    return root;
+  };
 
   apply(listen, performance, ['__rl-loop-ask', () => {
     const elements = news.map((ref) => ref.deref()).filter(Boolean);
     news = [];
+    send('__rl-loop-root', roots.map((ref) => ref.deref()).filter(Boolean));
+    roots = [];
     const isHeard = (el) => listening.has(el) || handling.has(el);
     send('__rl-loop-heard', elements.filter(isHeard));
     send('__rl-loop-not', elements.filter((el) => !isHeard(el)));

@@ -7,6 +7,7 @@ new MutationObserver(() => { lastChange = performance.now(); })
 const heard = new WeakSet();
 performance.addEventListener('__rl-loop-heard', (event) => { for (const { target } of event.touches) heard.add(target); });
 performance.addEventListener('__rl-loop-not', (event) => { for (const { target } of event.touches) heard.delete(target); });
+performance.addEventListener('__rl-loop-root', (event) => { for (const { target } of event.touches) closedRoots.set(target.host, target); });
 const catchUp = () => { performance.dispatchEvent(new Event('__rl-loop-ask')); };
 
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -56,6 +56,8 @@ class OpenTab:
         self.url = page.url
         self.held: set[Button] = set()
         """Mouse buttons that are pressed."""
+        self.pointer: tuple[float, float] | None = None
+        """Where the mouse was last moved to by an action of its own."""
         self.failed_document: FailedDocument | None = None
         """The newest main document, if it did not come. Set by the session, which also hears of tabs that are only opening."""
         self._cdp: CDPSession | None = None
