@@ -9,8 +9,10 @@ from pathlib import Path
 
 _HERE = Path(__file__).parent
 _PARTS = ("safe.js", "watch.js", "place.js", "find.js", "name.js", "look.js", "act.js", "scroll.js")
-_OFFERED = "quiet, hasPainted, look, survey, aim, adopt, frameBox, showFrame, bare, setById, setAt, caret, choose, fileInput, scrollMark, scrollAt, "
-_OFFERED += "scrollPage, metadata, forget, heard, catchUp"
+_OFFERED = (
+    "quiet, hasPainted, look, survey, aim, adopt, frameBox, showFrame, bare, setById, setAt, caret, choose, fileInput, "
+    "scrollMark, scrollAt, scrollPage, metadata, forget, heard, catchUp"
+)
 
 WORLD = "rl-loop"
 """Name of the isolated world."""

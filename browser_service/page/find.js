@@ -20,7 +20,13 @@ function belongsTo(hit, el) {
   }
   return false;
 }
-const controlOf = (el) => (tagOf(el) === 'LABEL' && el.control) || el;
+// The control that a drawn element stands for: a label's, or the one hidden input inside a drawn slider or switch.
+function controlOf(el) {
+  if (tagOf(el) === 'LABEL') return el.control || el;
+  if (tagOf(el) !== 'SPAN' && tagOf(el) !== 'DIV') return el;
+  const inputs = el.getAttribute('role') || el.childElementCount > 6 ? [] : el.querySelectorAll('input,select,textarea,button');
+  return inputs.length === 1 && ['range', 'checkbox', 'radio'].includes(inputs[0].type) && isHidden(inputs[0]) ? inputs[0] : el;
+}
 function isEnabled(el) {
   const control = controlOf(el);
   return !control.matches(':disabled') && control.getAttribute('aria-disabled') !== 'true' && !el.closest('[inert]');
@@ -71,7 +77,7 @@ function interest(el) {
   const role = el.getAttribute('role');
   if (role && ROLES.has(role)) return 2;
   if (el.tagName === 'OPTION') return isListbox(el.closest('select')) || isDrawnOption(el) ? 2 : 0;
-  if (el.tagName === 'LABEL' && el.control && isHidden(el.control)) return 2;
+  if (el.tagName === 'LABEL' && el.control && (isChoice(el.control) ? isHidden(el.control) : !isVisible(el.control))) return 2;
   if (isHeard(el)) return 1;
   if (!PLAIN_CURSORS.has(getComputedStyle(el).cursor) && !isLabelOfControl(el)) return 1;
   return 0;
@@ -99,10 +105,14 @@ const centreOf = (el) => {
   const { x, y, width, height } = placed(viewOf(homeOf(el)), boundsOf(el));
   return [x + width / 2, y + height / 2];
 };
-const strictlyHit = (el) => hitAt(...centreOf(el)) === el;
+function strictlyHit(el) {
+  for (let node = hitAt(...centreOf(el)); node; node = parentOf(node)) if (node === el) return true;
+  return false;
+}
+const isChoice = (el) => tagOf(el) === 'INPUT' && ['checkbox', 'radio', 'file'].includes(el.type);
 // A hidden control whose drawn label takes its place.
 function isStoodFor(el) {
-  if (tagOf(el) !== 'INPUT' || !['checkbox', 'radio', 'file'].includes(el.type) || !el.labels) return false;
+  if (!isChoice(el) || !el.labels) return false;
   return [...el.labels].some((label) => isVisible(label) && label.getBoundingClientRect().width > 2) && isHidden(el);
 }
 // An element with content beyond its edges, in either direction; of a framed document, the document itself.
@@ -188,14 +198,15 @@ function isPartOfControl(el, found) {
 // listens on behalf of what is in it (event delegation), or a second element around the same words.
 function withoutDoubles(found, time) {
   const dropped = new Set();
-  for (const [el, inner] of found) {
+  const items = itemsIn(found);
+  for (const [el] of found) {
     if (time.isOver()) break;
     for (let outer = parentOf(el); outer; outer = parentOf(outer)) {
       const around = found.get(outer);
       if (!around || dropped.has(outer)) continue;
       const big = around.rect.width * around.rect.height > 0.3 * innerWidth * innerHeight;
       const centred = belongsTo(hitAt(around.x, around.y), el);
-      const isDelegating = around.how === 1 && inner.how === 1 && PLAIN_CURSORS.has(getComputedStyle(outer).cursor);
+      const isDelegating = items.get(outer) > 1 && PLAIN_CURSORS.has(getComputedStyle(outer).cursor) && !isEditor(outer);
       if (around.how === 1 && (big || centred || isDelegating)) dropped.add(outer);
       else if (centred && textOf(outer) === textOf(el) && !isControl(el)) {
         dropped.add(roleOf(outer) === 'generic' || HOLDERS.has(roleOf(outer)) ? outer : el);
@@ -203,6 +214,17 @@ function withoutDoubles(found, time) {
     }
   }
   return [...found].filter(([el]) => !dropped.has(el));
+}
+// How many items with nothing but a hand cursor lie in each target that only listens.
+function itemsIn(found) {
+  const items = new Map();
+  for (const [el, { how }] of found) {
+    if (how !== 1 || isHeard(el)) continue;
+    for (let outer = parentOf(el); outer; outer = parentOf(outer)) {
+      if (found.get(outer)?.how === 1) items.set(outer, (items.get(outer) || 0) + 1);
+    }
+  }
+  return items;
 }
 function order(a, b) {
   const up = (el) => parentOf(el) || (homeOf(el) !== window && homeOf(el)?.frameElement) || null;

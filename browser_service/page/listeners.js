@@ -45,9 +45,51 @@
     return root;
   };
 
+  // Timers that are set in answer to input, up to a second: suggestions that wait for a pause in the typing. Timers that such
+  // a timer sets count too, twice over; one that sets itself again for ever does not hold anybody up.
+  const { setTimeout: later, clearTimeout: cancel, Map, Math: { max } } = globalThis;
+  const now = performance.now.bind(performance);
+  const INPUTS = ['keydown', 'keyup', 'beforeinput', 'input', 'change', 'click', 'pointerdown', 'pointerup', 'mousedown', 'mouseup', 'focusin'];
+  const LONGEST = 1000, DEEPEST = 2;
+  const pending = new Map();
+  let depth = -1; // of what runs now: 0 in answer to input, 1 in a timer of that; -1: neither
+  for (const type of INPUTS) {
+    apply(listen, window, [type, (event) => {
+      if (!event.isTrusted || depth === 0) return;
+      depth = 0;
+      apply(later, window, [() => { depth = -1; }, 0]);
+    }, { capture: true, passive: true }]);
+  }
+  window.setTimeout = function setTimeout(handler, delay, ...rest) {
+    const level = depth;
+    if (level < 0 || level >= DEEPEST || !(delay > 0 && delay <= LONGEST) || typeof handler !== 'function') {
+      return apply(later, this, arguments);
+    }
+    const run = (...given) => {
+      pending.delete(id);
+      const before = depth;
+      depth = level + 1;
+      try { apply(handler, window, given); } finally { depth = before; }
+    };
+    const id = apply(later, this, [run, delay, ...rest]);
+    if (pending.size < 500) pending.set(id, now() + delay);
+    return id;
+  };
+  window.clearTimeout = function clearTimeout(id) {
+    pending.delete(id);
+    return apply(cancel, this, [id]);
+  };
+  function lastTimer() {
+    let last = 0;
+    for (const due of pending.values()) last = max(last, due);
+    return last;
+  }
+
   apply(listen, performance, ['__rl-loop-ask', () => {
     const elements = news.map((ref) => ref.deref()).filter(Boolean);
     news = [];
+    const timer = new Touch({ identifier: 0, target: document, clientX: lastTimer() });
+    apply(tell, performance, [new TouchEvent('__rl-loop-timer', { touches: [timer] })]);
     send('__rl-loop-root', roots.map((ref) => ref.deref()).filter(Boolean));
     roots = [];
     const isHeard = (el) => listening.has(el) || handling.has(el);

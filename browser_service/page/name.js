@@ -46,7 +46,8 @@ function roleOf(el) {
   if (given && given !== 'presentation' && given !== 'none') return given;
   if (el.tagName === 'INPUT') return INPUT_ROLES[el.type] || 'textbox';
   if (el.tagName === 'SELECT') return isListbox(el) ? 'listbox' : 'combobox';
-  if (controlOf(el) !== el) return isHidden(el.control) ? roleOf(el.control) : 'generic';
+  const control = controlOf(el);
+  if (control !== el) return isHidden(control) ? roleOf(control) : 'generic';
   if (isEditor(el)) return 'textbox';
   return TAG_ROLES[el.tagName] || 'generic';
 }
@@ -79,6 +80,7 @@ function nameOf(el) {
   if (byIds) return byIds;
   if (el.getAttribute('aria-label')) return clean(el.getAttribute('aria-label'));
   if (el.tagName === 'INPUT' && ['submit', 'reset', 'button'].includes(el.type)) return clean(el.value) || el.type;
+  if (controlOf(el) !== el && tagOf(el) !== 'LABEL' && !textOf(el)) return nameOf(controlOf(el));
   const labels = el.labels ? [...el.labels].map((label) => labelText(label, el)).filter(Boolean).join(' ') : '';
   if (labels) return labels;
   if (tagOf(el) === 'AUDIO' || tagOf(el) === 'VIDEO') return clean(el.title || `${tagOf(el).toLowerCase()} player`);
@@ -112,6 +114,7 @@ function looks(el) {
   return clean(`${colour} ${form}`);
 }
 function valueOf(el) {
+  if (controlOf(el) !== el) return tagOf(el) === 'LABEL' ? null : valueOf(controlOf(el));
   if (el.tagName === 'SELECT') return [...el.selectedOptions].map((option) => option.label).join(', ');
   if (el.tagName === 'INPUT') {
     return el.type === 'password' || ['checkbox', 'radio', 'button'].includes(INPUT_ROLES[el.type]) ? null : el.value;
@@ -121,7 +124,7 @@ function valueOf(el) {
   return roleOf(el) === 'textbox' && isEditor(el) ? textOf(el) : null;
 }
 function checkedOf(el) {
-  if (controlOf(el) !== el) return checkedOf(el.control);
+  if (controlOf(el) !== el) return checkedOf(controlOf(el));
   if (el.tagName === 'INPUT' && (el.type === 'checkbox' || el.type === 'radio')) return el.checked;
   if (el.tagName === 'OPTION') return el.selected;
   const said = el.getAttribute('aria-checked') || (el.getAttribute('role') === 'option' ? el.getAttribute('aria-selected') : null);

@@ -7,7 +7,7 @@ const reader = (type, name) => call.bind(Object.getOwnPropertyDescriptor(type.pr
 const caller = (type, name) => call.bind(type.prototype[name]);
 const ofDocument = {
   title: reader(Document, 'title'), body: reader(Document, 'body'), root: reader(Document, 'documentElement'), state: reader(Document, 'readyState'),
-  view: reader(Document, 'defaultView'), scroller: reader(Document, 'scrollingElement'), active: reader(Document, 'activeElement'), walker: caller(Document, 'createTreeWalker'),
+  view: reader(Document, 'defaultView'), scroller: reader(Document, 'scrollingElement'), active: reader(Document, 'activeElement'), animations: caller(Document, 'getAnimations'), walker: caller(Document, 'createTreeWalker'),
   hit: caller(Document, 'elementFromPoint'), byId: caller(Document, 'getElementById'), all: caller(Document, 'querySelectorAll'),
 };
 const listen = caller(EventTarget, 'addEventListener');
