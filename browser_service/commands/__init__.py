@@ -67,6 +67,7 @@ TABLE: dict[str, Callable[[Hand, Any], Awaitable[None]]] = {
         pointer.page_down,
         pointer.page_up,
         pointer.select_option,
+        pointer.select_coords,
         keyboard.fill_coords,
         keyboard.fill_id,
         keyboard.keypress,
@@ -75,6 +76,7 @@ TABLE: dict[str, Callable[[Hand, Any], Awaitable[None]]] = {
         keyboard.type_text,
         keyboard.tab_and_enter,
         files.upload,
+        files.upload_coords,
         sleep,
         observe,
     )

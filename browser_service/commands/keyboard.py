@@ -101,7 +101,9 @@ async def tab_and_enter(hand: Hand, action: models.TabAndEnter) -> None:
 async def _fill(hand: Hand, action: models.FillCoords | models.FillId, caret: dict[str, Any], named: str) -> None:
     """Types into what has the focus now. Raises `ActionFailed` where nothing there takes text."""
     if not caret["is_text"]:
-        code, why = ("READ_ONLY", "it is read-only") if caret.get("is_read_only") else ("NOT_EDITABLE", "it takes no text")
+        code, why = (
+            ("READ_ONLY", "it is read-only") if caret.get("is_read_only") else ("NOT_EDITABLE", "it takes no text")
+        )
         what = f", a {caret['role']}" if caret.get("role") else ""
         raise ActionFailed(code, f"nothing was typed into {named}{what}: {why}")
     if action.delete_existing and caret["erase"]:

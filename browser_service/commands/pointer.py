@@ -130,5 +130,10 @@ async def page_up(hand: Hand, action: models.PageUp) -> None:
     await hand.ask("scrollPage", -action.amount, action.full_page)
 
 
+async def select_coords(hand: Hand, action: models.SelectCoords) -> None:
+    hand.check_point(action.x, action.y)
+    await hand.ask("chooseAt", action.x, action.y, action.label, action.selected)
+
+
 async def select_option(hand: Hand, action: models.SelectOption) -> None:
     await hand.ask_mark(action.id, "choose", action.label, action.selected)

@@ -136,6 +136,16 @@ class SelectOption(Wire):
     selected: bool | None = None
 
 
+class SelectCoords(Wire):
+    """Choose the option labelled `label` of the `<select>` at a point. `selected`: False takes one of several away."""
+
+    kind: Literal["select_coords"] = "select_coords"
+    x: Coordinate
+    y: Coordinate
+    label: Text
+    selected: bool | None = None
+
+
 class HoverCoords(Wire):
     """Move the mouse to a point."""
 
@@ -201,12 +211,24 @@ class CloseTab(Wire):
     index: Annotated[int, Field(ge=0, le=100)] | None = None
 
 
+FileNames = Annotated[list[Annotated[str, Field(min_length=1, max_length=255)]], Field(min_length=1, max_length=20)]
+
+
 class Upload(Wire):
     """Give files of the lease's folder (`LeaseRequest.files`) to a marked file input, or to whatever opens a chooser."""
 
     kind: Literal["upload"] = "upload"
     id: MarkId
-    files: Annotated[list[Annotated[str, Field(min_length=1, max_length=255)]], Field(min_length=1, max_length=20)]
+    files: FileNames
+
+
+class UploadCoords(Wire):
+    """Give files of the lease's folder to the file input at a point, or to whatever opens a chooser when it is clicked."""
+
+    kind: Literal["upload_coords"] = "upload_coords"
+    x: Coordinate
+    y: Coordinate
+    files: FileNames
 
 
 class PageDown(Wire):
@@ -288,6 +310,7 @@ Action = Annotated[
     | FillCoords
     | FillId
     | SelectOption
+    | SelectCoords
     | HoverCoords
     | HoverId
     | HoverAndScrollCoords
@@ -297,6 +320,7 @@ Action = Annotated[
     | SwitchTab
     | CloseTab
     | Upload
+    | UploadCoords
     | PageDown
     | PageUp
     | Keypress

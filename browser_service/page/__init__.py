@@ -10,7 +10,8 @@ from pathlib import Path
 _HERE = Path(__file__).parent
 _PARTS = ("safe.js", "watch.js", "place.js", "find.js", "name.js", "look.js", "act.js", "scroll.js")
 _OFFERED = (
-    "quiet, hasPainted, look, survey, aim, adopt, frameBox, showFrame, bare, setById, setAt, caret, choose, fileInput, "
+    "quiet, hasPainted, look, survey, aim, adopt, frameBox, showFrame, bare, setById, setAt, caret, choose, chooseAt, "
+    "fileInput, fileInputAt, "
     "scrollMark, scrollAt, scrollPage, metadata, forget, heard, catchUp"
 )
 

@@ -97,9 +97,20 @@ function caret() {
 const TYPED = new Set('text search url tel email password number'.split(' '));
 // What takes keys without being a text field: cells begin to be edited, lists look for what is typed.
 const KEYBOARD_ROLES = new Set('application combobox document grid gridcell listbox option searchbox spinbutton table textbox tree treegrid treeitem'.split(' '));
+function chooseAt(x, y, label, isOn) {
+  const hit = hitAt(x, y);
+  const field = hit && controlOf(hit.closest('select,label') || hit);
+  const named = `the element at (${x}, ${y})`;
+  if (!field || tagOf(field) !== 'SELECT') return { error: 'NOT_A_SELECT', message: `${named} is ${field ? `a ${roleOf(field)}` : 'nothing'}, not a select` };
+  return pick(field, label, named, isOn);
+}
 // The element of a mark itself, for the driver to hand files to; a label or button stands for the input in or behind it.
-function fileInput(id) {
-  const el = elementOf(id);
+function fileInputAt(x, y) {
+  const hit = hitAt(x, y);
+  return hit && inputFor(hit.closest('label') || hit);
+}
+const fileInput = (id) => inputFor(elementOf(id));
+function inputFor(el) {
   const input = el && [el, el.control, el.querySelector('input[type=file]')].find((one) => one && one.tagName === 'INPUT' && one.type === 'file');
   return input || null;
 }
