@@ -63,7 +63,7 @@ function pick(select, label, named, isOn = true) {
 }
 function pickOption(select, option, named, isOn) {
   if (!isEnabled(select)) return { error: 'DISABLED', message: `${named} is disabled` };
-  if (option.disabled || option.closest('optgroup')?.disabled) {
+  if (isOff(option)) {
     return { error: 'NO_SUCH_OPTION', message: `the option ${JSON.stringify(clean(option.label))} of ${named} is disabled` };
   }
   if (!isOn && !select.multiple) return { error: 'BAD_VALUE', message: `${named} has exactly one choice: choose another one instead` };

@@ -65,7 +65,7 @@ const AUDIO_BUTTON = 25;
 // Another control inside `el` that a click at `hit` would reach: one that says something else than `el` itself.
 function controlInside(hit, el) {
   for (let node = hit; node && node !== el; node = parentOf(node)) {
-    if (node.matches(CONTROLS) && textOf(node) !== textOf(el)) return node;
+    if (!isMasked(node) && node.matches(CONTROLS) && textOf(node) !== textOf(el)) return node;
   }
   return null;
 }
@@ -147,7 +147,7 @@ function lifted(el) {
 // Items of a list whose container has the hand for all of them: each is what was meant, and not the container.
 const ITEMS = 'li,td,th,tr,option,path,circle,rect,polygon,[data-index],[data-value],[data-id],[data-day],[data-date]';
 function isRowOfLikes(item, container) {
-  if (!item.matches(ITEMS) || container.matches('a[href],button,label,[role=button],[role=link],[role=option],[role=menuitem],[role=tab]')) return false;
+  if (!item.matches(ITEMS) || !container || isMasked(container) || container.matches('a[href],button,label,[role=button],[role=link],[role=option],[role=menuitem],[role=tab]')) return false;
   return container.children.length > 1 && [...container.children].slice(0, 8).filter((one) => tagOf(one) === tagOf(item)).length > 1;
 }
 
@@ -170,6 +170,20 @@ function targets() {
   }
   return { time, isPartial, found: [...kept].sort(([a], [b]) => order(a, b)), frames: frames.filter((el) => isVisible(el) && inView(el)) };
 }
+// The options of the select that has the focus, after it, in rows below it: Chromium draws its list outside of the page.
+function addOpenOptions(found) {
+  const select = ofDocument.active(document);
+  const at = found.findIndex(([el]) => el === select);
+  if (at < 0 || tagOf(select) !== 'SELECT' || isListbox(select)) return;
+  const { rect } = found[at][1];
+  const rows = [...select.options].filter((option) => !isOff(option)).slice(0, MOST_ROWS).map((option, i) => {
+    const row = { x: rect.x, y: rect.y + rect.height * (i + 1), width: rect.width, height: rect.height };
+    return [option, { x: row.x + row.width / 2, y: row.y + row.height / 2, rect: row, how: 2 }];
+  });
+  found.splice(at + 1, 0, ...rows);
+}
+const MOST_ROWS = 50;
+const isOff = (option) => option.disabled || Boolean(option.closest('optgroup')?.disabled);
 function consider(el, found) {
   let how = interest(el);
   if (how === 0) return;

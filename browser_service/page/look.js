@@ -8,11 +8,12 @@ let marked = new Map();
 let unseen = new Map();
 let frames = [];
 
-function look(wantMarks, wantText, seenFrom) {
+function look(wantMarks, wantText, seenFrom, withOptions) {
   const seen = { url: location.href.slice(0, URL_LIMIT), title: ofDocument.title(document).slice(0, TITLE_LIMIT), marks: [], text: null, frames: [], partial: false };
   if (wantMarks) {
     clip = seenFrom;
     const all = targets();
+    if (withOptions) addOpenOptions(all.found);
     marked = new Map();
     unseen = new Map();
     for (const [el, spot] of all.found) {

@@ -24,7 +24,7 @@ const hasHiddenTree = (el) => tagOf(el) === 'SLOT' || Boolean(shadowOf(el)) || (
 // The words of the flat tree below a node, without those in `skipped`.
 function flatText(node, skipped, depth = 0) {
   if (typeOf(node) === Node.TEXT_NODE) return node.data;
-  if (node === skipped || depth > 30) return '';
+  if (node === skipped || depth > 30 || (typeOf(node) === Node.ELEMENT_NODE && isMasked(node))) return '';
   if (typeOf(node) === Node.ELEMENT_NODE) {
     if (['STYLE', 'SCRIPT', 'TEMPLATE', 'NOSCRIPT'].includes(tagOf(node))) return '';
     if (tagOf(node) !== 'SLOT' && !isVisible(node)) return '';
@@ -61,7 +61,8 @@ function isEditor(el) {
 }
 // The only text field in an element, or beside it in a box of its size.
 function fieldBehind(el) {
-  const around = parentElementOf(el);
+  const parent = parentElementOf(el);
+  const around = parent && !isMasked(parent) ? parent : null;
   const mine = el.getBoundingClientRect(), its = around?.getBoundingClientRect();
   const isFilled = around && around !== bodyOf(el) && mine.width * mine.height > 0.7 * its.width * its.height;
   for (const box of isFilled ? [el, around] : [el]) {

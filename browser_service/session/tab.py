@@ -85,9 +85,9 @@ class OpenTab:
         """
         return await (await self.world()).ask(function, *arguments)
 
-    async def look(self, with_marks: bool, with_text: bool) -> dict[str, Any]:
+    async def look(self, with_marks: bool, with_text: bool, *, with_options: bool = False) -> dict[str, Any]:
         """What there is to see, in frames of other origins too. Numbers are valid until the next look with marks."""
-        answer = await self.ask("look", with_marks, with_text, None)
+        answer = await self.ask("look", with_marks, with_text, None, with_options)
         if with_marks:
             self._marks = {}
             if answer["frames"]:
