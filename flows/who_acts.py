@@ -25,7 +25,7 @@ def agent_of(config: LoopConfig, stage: Stage) -> AgentConfig:
 def served_tokenizer(config: LoopConfig) -> Path:
     """The directory whose tokenizer vLLM uses: the first policy's, for a reload changes weights only, unless it is told another."""
     arguments = config.serving.extra_args
-    for option, value in zip(arguments, [*arguments[1:], ""], strict=True):
+    for option, value in zip(arguments, (*arguments[1:], ""), strict=False):
         if option == "--tokenizer":
             return Path(value)
         if option.startswith("--tokenizer="):
