@@ -64,8 +64,8 @@ class Deployment:
     def is_whole(self) -> bool:
         """Whether every slot is there and free, and the master gives them out."""
         try:
-            nodes = httpx.get(f"{self.url}/info", timeout=2).json()["nodes"]
-            is_ready = httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
+            nodes = httpx.get(f"{self.url}/info", timeout=20).json()["nodes"]
+            is_ready = httpx.get(f"{self.url}/readyz", timeout=20).status_code == 200
         except httpx.HTTPError:
             return False
         usable = [node for node in nodes if node["healthy"] and not node["draining"]]
@@ -112,7 +112,7 @@ def running_deployment(**environment: str) -> Generator[Deployment, None, None]:
             children = psutil.Process(process.pid).children(recursive=True)
             process.terminate()
             process.wait(40)
-            _, alive = psutil.wait_procs(children, timeout=10)
+            _, alive = psutil.wait_procs(children, timeout=60)
             assert not alive, "processes of the deployment are left"
         assert list(Path(folder).iterdir()) == [], "the deployment left files behind"
 
