@@ -2,10 +2,12 @@
 BIN := .venv/bin
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup demo test chaos check format bench
+ARGS ?=
+
+.PHONY: help setup demo test test-crowded chaos check format bench
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
 
 setup: ## system packages, .venv and Python packages
 	@./setup.sh
@@ -15,6 +17,9 @@ demo: setup ## train a small web agent on this machine's CPU, from services to l
 
 test: setup check ## all tests: real Chromium, real vLLM, crash and resume
 	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+
+test-crowded: setup ## tests beside two busy loops per core (some: make test-crowded ARGS=tests/agent)
+	@$(BIN)/python -m scripts.crowd $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 chaos: setup ## the whole stack with its parts killed
 	@$(BIN)/python -m pytest tests/integration

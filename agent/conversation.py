@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from agent.budget import PER_MESSAGE, Costs, first, fit, line_tokens, text_tokens
 from agent.config import AgentConfig
+from agent.control_tokens import ControlTokens
 from agent.parsing import grammar
 from agent.profiles import PROFILES, Profile
 from agent.replies import THINK_END, memory, reason, without_thinking
@@ -28,6 +29,7 @@ ACTION_LIMIT = 400
 """Most characters of an earlier action, which may have typed pages of text."""
 FEEDBACK_LIMIT = 300
 MAX_TABS = 10
+TAGS = ("<tool_call>", "</tool_call>")
 
 CALLS = """\
 You operate a web browser to carry out a task. Each turn you see the page and reply with exactly one action:
@@ -68,35 +70,46 @@ class Prompt(NamedTuple):
 
 
 def conversation(
-    goal: str, history: Sequence[Step], observation: Observation, config: AgentConfig, pictures: Pictures
+    goal: str,
+    history: Sequence[Step],
+    observation: Observation,
+    config: AgentConfig,
+    pictures: Pictures,
+    control: ControlTokens,
 ) -> Prompt:
-    """The prompt for the next action. Raises `PromptTooLong`, and ValueError when the page's picture is missing."""
+    """The prompt for the next action. Raises `PromptTooLong`, and ValueError when the page's picture is missing.
+
+    Each text is defused before it is counted, and each message once more: a token may lie across two lines.
+    """
     profile = PROFILES[config.profile]
     system = _system(config, profile)
     window = _window(history, config, pictures)
-    lines = [_line(step, config, profile) for step in history]
-    elements = _elements(goal, observation, config)
-    result, head, tail = _result(history[-1]) if history else "", _head(observation), _tail(goal, history, config)
+    lines = [control.defused(_line(step, config, profile)) for step in history]
+    elements = [control.defused(element) for element in _elements(goal, observation, config)]
+    result = control.defused(_result(history[-1])) if history else ""
+    head, tail = control.defused(_head(observation)), control.defused(_tail(goal, history, config))
+    goal = control.defused(goal)
     costs = Costs(
         fixed=text_tokens(system + goal + result + head + tail) + picture_tokens(observation, config) + 4 * PER_MESSAGE,
-        rounds=[_cost(step, profile) for step in window],
+        rounds=[_cost(step, config, profile, control) for step in window],
         lines=line_tokens(lines),
         elements=line_tokens(elements),
     )
     kept = fit(costs, config.prompt_tokens, most_lines=config.history_steps)
     window = window[len(window) - kept.rounds :]
-    told = lines[len(lines) - kept.rounds - kept.lines : len(lines) - kept.rounds]
-    earlier = ["Earlier steps:", *told] if told else []
+    told_as_lines = lines[len(lines) - kept.rounds - kept.lines : len(lines) - kept.rounds]
+    earlier = ["Earlier steps:", *told_as_lines] if told_as_lines else []
     messages: list[Message] = [{"role": "system", "content": system}]
     images: list[str] = []
     for index, step in enumerate(window):
         opening = [f"Task: {goal}", *earlier] if index == 0 else [_result(history[step.index - 1])]
+        told = control.defused("\n".join([*opening, _page(step.observation)]))
         messages += [
-            _user(step.observation, [*opening, _page(step.observation)], pictures, images),
-            {"role": "assistant", "content": _reply(step, config, profile)},
+            _user(step.observation, told, pictures, images),
+            {"role": "assistant", "content": _reply(step, config, profile, control)},
         ]
     since = [result] if window else earlier  # the last of the earlier lines says what the last action changed
-    now = [*since, head, *first(elements, kept.elements), tail]
+    now = control.defused("\n".join([*since, head, *first(elements, kept.elements), tail]))
     messages.append(_user(observation, now, pictures, images, shown=config.screenshot))
     return Prompt(messages, tuple(images))
 
@@ -147,16 +160,14 @@ def _window(history: Sequence[Step], config: AgentConfig, pictures: Pictures) ->
     return window
 
 
-def _user(
-    observation: Observation, lines: list[str], pictures: Pictures, images: list[str], *, shown: bool = True
-) -> Message:
+def _user(observation: Observation, text: str, pictures: Pictures, images: list[str], *, shown: bool = True) -> Message:
     """A message of the user's side; its picture's hash is added to `images`."""
     content: list[Message] = []
     if shown:
         part, sha256 = picture_part(observation, pictures)
         content.append(part)
         images.append(sha256)
-    content.append({"type": "text", "text": "\n".join(lines)})
+    content.append({"type": "text", "text": text})
     return {"role": "user", "content": content}
 
 
@@ -214,16 +225,17 @@ def _result(step: Step) -> str:
     return f"Result: {_outcome(step)}"
 
 
-def _reply(step: Step, config: AgentConfig, profile: Profile) -> str:
+def _reply(step: Step, config: AgentConfig, profile: Profile, control: ControlTokens) -> str:
+    """What the model said then. The tags of its own tool call stay tokens, as it sampled them; text inside does not."""
     said = spoken(step.completion, profile) if step.completion else ""
-    return said[:REPLY_LIMIT] or f"({_said(step, config, profile)})"
+    kept = TAGS if profile.syntax == "tool_call" else ()
+    return control.defused_around(said[:REPLY_LIMIT] or f"({_said(step, config, profile)})", kept)
 
 
-def _cost(step: Step, profile: Profile) -> int:
+def _cost(step: Step, config: AgentConfig, profile: Profile, control: ControlTokens) -> int:
     """Upper estimate for a round: its picture, its page, the reply, what came of it."""
-    text = text_tokens(_page(step.observation) + _result(step))
-    text += text_tokens(spoken(step.completion, profile)[:REPLY_LIMIT]) if step.completion else 0
-    return profile.picture.tokens(*_size(step.observation)) + text + 2 * PER_MESSAGE
+    told = control.defused(_page(step.observation) + _result(step)) + _reply(step, config, profile, control)
+    return profile.picture.tokens(*_size(step.observation)) + text_tokens(told) + 2 * PER_MESSAGE
 
 
 def _size(observation: Observation) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from agent.budget import PER_MESSAGE, Costs, first, fit, line_tokens, text_tokens
 from agent.config import AgentConfig
+from agent.control_tokens import GENERIC, ControlTokens
 from agent.conversation import (
     ACTION_LIMIT,
     FEEDBACK_LIMIT,
@@ -32,18 +33,21 @@ def compose(
     observation: Observation,
     config: AgentConfig,
     pictures: Pictures = NO_PICTURES,
+    control: ControlTokens = GENERIC,
 ) -> Prompt:
-    """The prompt for the next action, in the form that `config.prompt` names.
+    """The prompt for the next action, in the form that `config.prompt` names. Only the system message may hold tokens of `control`.
 
     Raises ValueError if a screenshot is wanted and the observation has no picture data, `PromptTooLong` if the page and
     the instruction alone exceed `config.prompt_tokens`.
     """
     if config.prompt == "full":
-        return conversation(goal, history, observation, config, pictures)
-    return _compact(goal, history, observation, config)
+        return conversation(goal, history, observation, config, pictures, control)
+    return _compact(goal, history, observation, config, control)
 
 
-def _compact(goal: str, history: Sequence[Step], observation: Observation, config: AgentConfig) -> Prompt:
+def _compact(
+    goal: str, history: Sequence[Step], observation: Observation, config: AgentConfig, control: ControlTokens
+) -> Prompt:
     """Only page, history and task. Example of its text: `[1] "ok" button\\nTask: Click on ok.`"""
     marks = config.interaction_mode == "set_of_marks"
     grid = None if marks else Grid(GRID, observation.viewport)
@@ -53,9 +57,10 @@ def _compact(goal: str, history: Sequence[Step], observation: Observation, confi
         part, sha256 = picture_part(observation, NO_PICTURES)
         content.append(part)
         images = (sha256,)
-    elements = [describe(mark, star=config.star_named and is_named(mark, goal)) for mark in observation.marks if marks]
-    done = [f"Done: {_told(step, grid)}" for step in history]
-    task = f"Task: {goal}"
+    described = (describe(mark, star=config.star_named and is_named(mark, goal)) for mark in observation.marks if marks)
+    elements = [control.defused(line) for line in described]
+    done = [control.defused(f"Done: {_told(step, grid)}") for step in history]
+    task = control.defused(f"Task: {goal}")
     costs = Costs(
         fixed=text_tokens(task) + picture_tokens(observation, config) + PER_MESSAGE,
         rounds=[],
@@ -64,7 +69,7 @@ def _compact(goal: str, history: Sequence[Step], observation: Observation, confi
     )
     kept = fit(costs, config.prompt_tokens, most_lines=config.history_steps)
     lines = [*first(elements, kept.elements), *done[len(done) - kept.lines :], task]
-    content.append({"type": "text", "text": "\n".join(lines)})
+    content.append({"type": "text", "text": control.defused("\n".join(lines))})
     return Prompt([{"role": "user", "content": content}], images)
 
 

@@ -9,6 +9,7 @@ from agent.store import TrajectoryStore
 from agent.store_check import HARMLESS, Problem, check_store
 from flows.errors import LoopError
 from flows.judge import VERDICTS, read_verdicts
+from flows.placeholder_check import placeholders
 from flows.plan import read_carried, read_plan
 from flows.preflight import Finding
 from flows.run_folder import RunFolder, Stage, StageKey
@@ -130,6 +131,7 @@ CHECKS: dict[str, Callable[[RunFolder], str]] = {
     "writer": writer,
     "policies": policies,
     "trajectories": trajectories,
+    "placeholders": placeholders,
     "verdicts": verdicts,
 }
 

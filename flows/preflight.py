@@ -11,12 +11,14 @@ from typing import NamedTuple
 
 from agent.models.opening import check_model
 from agent.models.vendors import ModelUnavailable
+from agent.tokenizer_files import TokenizerUnreadable, control_tokens
 from flows.config import LoopConfig
 from flows.errors import LoopError
 from flows.run_folder import Stage
 from flows.service_specs import PORT_KEYS, choose_ports
 from flows.services import disk_free_gb
 from flows.supervisor import read_status
+from flows.who_acts import served_tokenizer
 
 PACKAGES = {
     "prefect": "flows",
@@ -100,6 +102,10 @@ def model(config: LoopConfig) -> str:
         raise PreflightError(f"policy.model: {path} is no model directory, it has no config.json")
     if not any(path.glob("*.safetensors")):
         raise PreflightError(f"policy.model: {path} has no weights (*.safetensors)")
+    try:
+        control_tokens(served_tokenizer(config))
+    except TokenizerUnreadable as error:
+        raise PreflightError(f"policy.model: {error}") from None
     return str(path)
 
 

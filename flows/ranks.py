@@ -20,7 +20,7 @@ from flows.run_folder import RunFolder, Stage
 from flows.service_specs import socket_path
 from flows.shared_bounds import SharedBounds
 from flows.stage_files import StageFiles
-from flows.who_acts import agent_of
+from flows.who_acts import agent_of, served_tokenizer
 
 
 @asynccontextmanager
@@ -36,7 +36,13 @@ async def open_rank(
         pool = await stack.enter_async_context(BrowserPool(browsers))
         policy = await stack.enter_async_context(
             # Only environments that make their own tasks know solutions (environments.base.SeededEnvironment).
-            open_model(agent, served=served, uds=socket, solve=getattr(environment, "solve", None))
+            open_model(
+                agent,
+                served=served,
+                uds=socket,
+                solve=getattr(environment, "solve", None),
+                tokenizer=served_tokenizer(config),
+            )
         )
         rank = Rank(
             folder,

@@ -1,5 +1,7 @@
 """Who acts in a stage."""
 
+from pathlib import Path
+
 from agent.config import AgentConfig
 from agent.models.config import TrainedPolicy, VendorModel
 from flows.config import LoopConfig
@@ -18,3 +20,14 @@ def agent_of(config: LoopConfig, stage: Stage) -> AgentConfig:
         room = config.serving.max_model_len - agent.max_tokens
         agent = agent.model_copy(update={"prompt_tokens": room})
     return agent
+
+
+def served_tokenizer(config: LoopConfig) -> Path:
+    """The directory whose tokenizer vLLM uses: the first policy's, for a reload changes weights only, unless it is told another."""
+    arguments = config.serving.extra_args
+    for option, value in zip(arguments, (*arguments[1:], ""), strict=False):
+        if option == "--tokenizer":
+            return Path(value)
+        if option.startswith("--tokenizer="):
+            return Path(option.partition("=")[2])
+    return config.policy.model

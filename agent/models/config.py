@@ -1,6 +1,7 @@
 """Which model acts: one class per kind, told apart by `kind`. Keys stay in the environment; only their variable is named."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -50,6 +51,9 @@ class ChatModel(RemoteModel):
     """Without `/v1`. Example: `http://127.0.0.1:8000`."""
     tokens: bool = False
     """Ask for token ids and log-probabilities, which vLLM gives and vendors do not."""
+    tokenizer: Path | None = None
+    """A directory with the tokenizer's files of the served model, whose control tokens no text of a page becomes then. None:
+    everything that looks like a control token of any known family is broken."""
 
 
 class _ComputerModel(RemoteModel):

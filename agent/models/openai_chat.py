@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 
 from agent.budget import PromptTooLong
 from agent.config import AgentConfig
+from agent.control_tokens import GENERIC, ControlTokens
 from agent.conversation import spoken
 from agent.failures import failed
 from agent.models.chat_reply import completion_of
@@ -48,12 +49,14 @@ class OpenAIChat:
         api_key: str | None = None,
         seed: int | None = None,
         tokens: bool = True,
+        control: ControlTokens = GENERIC,
     ) -> None:
         """`uds` is the server's UNIX socket, else `base_url` is used; `seed` fixes sampling per request where given;
-        `tokens` asks for token ids and log-probabilities, without which nothing can be trained."""
+        `tokens` asks for token ids and log-probabilities, without which nothing can be trained; `control` are the control
+        tokens of the model's tokenizer, which no text of a page may become."""
         self.served = served
         """What the server must be serving; may be changed between turns, each of which keeps to what it began with."""
-        self._config, self._seed, self._tokens = config, seed, tokens
+        self._config, self._seed, self._tokens, self._control = config, seed, tokens, control
         self._server = ChatServer(
             uds=uds, base_url=base_url, api_key=api_key, longest_pause_s=config.completion_deadline_s
         )
@@ -71,7 +74,7 @@ class OpenAIChat:
     ) -> Turn:
         """Samples one completion and parses it. Raises `EpisodeFailure`: infra if the server broke, policy if the prompt is too long."""
         try:
-            prompt = compose(goal, history, observation, self._config, pictures)
+            prompt = compose(goal, history, observation, self._config, pictures, self._control)
         except PromptTooLong as error:
             raise failed("policy", "PROMPT_TOO_LONG", str(error), retryable=False) from error
         served = self.served

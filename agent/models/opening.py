@@ -1,5 +1,6 @@
 """Opens the model that a configuration names. Keys come from the environment and go nowhere else."""
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -7,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from agent.config import AgentConfig
+from agent.control_tokens import ControlTokens
 from agent.models.anthropic_computer import AnthropicComputerTranslator
 from agent.models.computer import ComputerModel, Translator, Vendor
 from agent.models.config import (
@@ -26,6 +28,7 @@ from agent.models.openai_computer import OpenAIComputerTranslator
 from agent.models.random import Random
 from agent.models.scripted import Scripted, Solution
 from agent.models.vendors import ModelUnavailable, open_anthropic, open_gemini, open_openai
+from agent.tokenizer_files import TokenizerUnreadable, control_tokens
 from agent.types import Policy
 
 SDKS: dict[str, tuple[str, str]] = {
@@ -38,19 +41,23 @@ SDKS: dict[str, tuple[str, str]] = {
 
 @asynccontextmanager
 async def open_model(
-    config: AgentConfig, *, served: Served, uds: Path | None, solve: Solution | None
+    config: AgentConfig, *, served: Served, uds: Path | None, solve: Solution | None, tokenizer: Path | None = None
 ) -> AsyncGenerator[Policy]:
-    """The policy of `config.model`. `served` and `uds` are the trained policy's, `solve` is the environment's solution.
+    """The policy of `config.model`. `served`, `uds` and `tokenizer` (a directory) are the trained policy's, `solve` is the
+    environment's solution.
 
     Raises `ModelUnavailable` when its SDK or its key is missing, or the environment has no solution to play.
     """
     match config.model:
         case TrainedPolicy():
-            async with OpenAIChat(config, served, uds=uds) as chat:
+            async with OpenAIChat(config, served, uds=uds, control=await _control_of(tokenizer)) as chat:
                 yield chat
         case ChatModel(model=name, base_url=base_url, tokens=tokens) as remote:
-            other = Served(model=name, tag=None, version=None)
-            async with OpenAIChat(config, other, base_url=base_url, api_key=key_of(remote), tokens=tokens) as chat:
+            other, control = Served(model=name, tag=None, version=None), await _control_of(remote.tokenizer)
+            key = key_of(remote)
+            async with OpenAIChat(
+                config, other, base_url=base_url, api_key=key, tokens=tokens, control=control
+            ) as chat:
                 yield chat
         case ScriptedSolution():
             if solve is None:
@@ -81,7 +88,24 @@ def check_model(model: ModelConfig, environment: Mapping[str, str] = os.environ)
     if not isinstance(model, RemoteModel):
         return model.kind
     key_of(model, environment)
+    if isinstance(model, ChatModel) and model.tokenizer is not None:
+        if not model.tokenizer.is_dir():
+            raise ModelUnavailable(
+                f"agent.model.tokenizer: {model.tokenizer} is no directory; name one with the model's tokenizer.json, or leave it out"
+            )
+        _read_control_tokens(model.tokenizer)
     return f"{model.kind} {model.model}"
+
+
+async def _control_of(tokenizer: Path | None) -> ControlTokens:
+    return await asyncio.to_thread(_read_control_tokens, tokenizer)  # a large vocabulary takes a second
+
+
+def _read_control_tokens(tokenizer: Path | None) -> ControlTokens:
+    try:
+        return control_tokens(tokenizer)
+    except TokenizerUnreadable as error:
+        raise ModelUnavailable(str(error)) from error
 
 
 def key_of(model: RemoteModel, environment: Mapping[str, str] = os.environ) -> str | None:

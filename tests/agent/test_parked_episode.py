@@ -14,7 +14,7 @@ from agent.episode import Played, Slot, Watch, play
 from agent.types import Answer, Completion, Pictures, Step, StopReason, Task, Turn
 from browser_service.models import Action, Back, Observation, ObserveRequest, StepReply
 
-DEADLINE_S = 1.0
+DEADLINE_S = 2.5
 
 
 class OnePage:
@@ -74,6 +74,6 @@ async def test_what_was_left_of_the_deadline_is_left_after_the_wait() -> None:
         await asyncio.sleep(0.3)
         went_on = time.monotonic()
 
-    trajectory = (await played(Goes(0.7 * DEADLINE_S, 60), parked)).trajectory
+    trajectory = (await played(Goes(0.5 * DEADLINE_S, 60), parked)).trajectory
     assert trajectory.failure is not None and trajectory.failure.code == "EPISODE_DEADLINE"
-    assert time.monotonic() - went_on < 0.7 * DEADLINE_S  # 0.3 of it were left, not all of it
+    assert time.monotonic() - went_on < 0.95 * DEADLINE_S  # half of it was left, not all of it

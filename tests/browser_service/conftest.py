@@ -1,11 +1,11 @@
 """Fixtures: one service and one site per module, a client and a leased browser per test."""
 
 import tempfile
-import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 
 import pytest
+from eventually import wait_until
 from hostile_site import running_hostile_site
 from hostile_traps import Bystander, bystanding
 from real_service import SMALL, Site, running_service, running_site
@@ -67,13 +67,10 @@ def bystander(traps_pool: SyncBrowserPool, hostile: Site) -> Generator[Bystander
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], bool]], None]:
-    """Waits until something becomes true, at most ten seconds."""
+    """Waits until something becomes true."""
 
     def wait(condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 10
-        while not condition():
-            assert time.monotonic() < deadline, "it never became true"
-            time.sleep(0.02)
+        wait_until(condition)
 
     return wait
 

@@ -7,6 +7,7 @@ import asyncio
 import sys
 
 from browser_service.client import BrowserPool
+from browser_service.errors import BrowserCrashed, LeaseNotFound
 from browser_service.models import ObserveRequest, Viewport, VisitPage
 
 SMALL = Viewport(width=400, height=300)
@@ -17,11 +18,20 @@ async def main(service: str, page: str, count: int) -> None:
     async with BrowserPool(service) as pool:
 
         async def use(holding: asyncio.Semaphore | None) -> None:
+            while not await used(holding):
+                pass
+
+        async def used(holding: asyncio.Semaphore | None) -> bool:
+            """Opens the page, and stays. False when the lease was over before: it is short, and a crowded machine renews it late."""
             async with pool.lease(owner="soak", viewport=SMALL, ttl_s=2, wait_s=60) as browser:
-                await browser.step(VisitPage(url=page), QUICK, deadline_s=60)
+                try:
+                    await browser.step(VisitPage(url=page), QUICK, deadline_s=60)
+                except (BrowserCrashed, LeaseNotFound):
+                    return False
                 if holding:
                     holding.release()
                     await asyncio.sleep(600)
+            return True
 
         await asyncio.gather(*(use(None) for _ in range(count)))
         holding = asyncio.Semaphore(0)

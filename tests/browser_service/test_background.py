@@ -2,11 +2,10 @@
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable
 
 import psutil
 import pytest
+from eventually import until
 
 from browser_service.background import Background, every
 from browser_service.chromium import orphans
@@ -20,13 +19,6 @@ from browser_service.tiers.places import Place
 from browser_service.tiers.reporter import Reporter
 
 REPORT = PlaceReport(place="http://127.0.0.1:1", node="http://127.0.0.1:2", capacity=1)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "it never became true"
-        await asyncio.sleep(0.01)
 
 
 async def test_work_is_done_again_after_a_failure_which_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:

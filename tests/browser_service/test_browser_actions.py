@@ -293,7 +293,7 @@ async def test_an_answer_that_never_comes_ends_at_the_navigation_deadline(browse
 
 async def test_sleep_takes_its_time(browser: Browser) -> None:
     reply = await browser.step(Sleep(duration=0.3))
-    assert 290 <= reply.timings_ms["act"] < 3_000
+    assert 290 <= reply.timings_ms["act"] < 20_000
 
 
 async def test_an_unchanged_screen_is_sent_once_and_the_client_fills_it_in(pool: BrowserPool, site: Site) -> None:

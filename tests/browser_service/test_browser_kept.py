@@ -6,9 +6,11 @@ import zipfile
 from collections.abc import Generator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from eventually import PATIENCE_S
 from PIL import Image
 from real_service import SMALL, Site, running_service
 
@@ -53,7 +55,10 @@ def rights(browser: Browser) -> dict[str, str]:
 
 
 async def test_a_picture_by_reference_is_fetched_by_its_hash(pool: BrowserPool, service: Settings, site: Site) -> None:
-    async with pool.lease(owner="refs", viewport=SMALL) as browser, httpx.AsyncClient(base_url=service.url) as http:
+    async with (
+        pool.lease(owner="refs", viewport=SMALL) as browser,
+        httpx.AsyncClient(base_url=service.url, timeout=PATIENCE_S) as http,
+    ):
         shot = shot_of(await browser.step(VisitPage(url=site.page("ref", "<h1>ref</h1>")), REFERENCE))
         assert shot.data is None
         got = await http.get(f"/blob/{shot.sha256}", params=rights(browser))
@@ -70,7 +75,7 @@ async def test_a_picture_by_reference_is_fetched_by_its_hash(pool: BrowserPool, 
         async with pool.lease(owner="other", viewport=SMALL) as other:
             assert kind(await http.get(f"/blob/{shot.sha256}", params=rights(other))) is NotKept, "not of this lease"
         mine = rights(browser)
-    async with httpx.AsyncClient(base_url=service.url) as http:
+    async with httpx.AsyncClient(base_url=service.url, timeout=PATIENCE_S) as http:
         assert (await http.get(f"/blob/{shot.sha256}", params=mine)).content == got.content, "a while after the end"
         assert kind(await http.get(f"/blob/{shot.sha256}", params={**mine, "instance_id": "nobody:1"})) is LeaseNotFound
 
@@ -117,12 +122,11 @@ SAVE = """for (const [name, size] of FILES) { const a = document.createElement('
 async def downloaded(browser: Browser, mark: int) -> Download:
     """Clicks the mark, and looks until the download has ended."""
     reply = await browser.step(ClickId(id=mark), TITLE)
-    for _ in range(100):
-        if reply.observation.downloads:
-            return reply.observation.downloads[0]
-        await asyncio.sleep(0.05)
-        reply = await browser.step(Observe(), TITLE)
-    raise AssertionError("no download ended")
+    async with asyncio.timeout(PATIENCE_S):
+        while not reply.observation.downloads:
+            await asyncio.sleep(0.05)
+            reply = await browser.step(Observe(), TITLE)
+    return reply.observation.downloads[0]
 
 
 async def test_downloads_are_kept_within_the_quota(pool: BrowserPool, service: Settings, site: Site) -> None:
@@ -143,7 +147,7 @@ async def test_downloads_are_kept_within_the_quota(pool: BrowserPool, service: S
         assert "larger than 200000" in errors[0] and "larger than" in errors[1] and "4 files at most" in errors[2]
         assert await browser.blob(found[0].sha256) == b"x" * 1_000
         mine = rights(browser)
-    async with httpx.AsyncClient(base_url=service.url) as http:
+    async with httpx.AsyncClient(base_url=service.url, timeout=PATIENCE_S) as http:
         address = f"/sessions/{mine['instance_id']}/artifacts"
         listed = (await http.get(address, params={"token": mine["token"]})).json()["artifacts"]
         assert [(one["kind"], one["name"], one["size"]) for one in listed] == [
@@ -206,13 +210,13 @@ async def test_a_film_and_a_trace_are_there_once_the_lease_is_over(
         await browser.step(VisitPage(url=page))
         await browser.step(ClickId(id=1))
         mine = rights(browser)
-    async with httpx.AsyncClient(base_url=service.url) as http:
+    async with httpx.AsyncClient(base_url=service.url, timeout=PATIENCE_S) as http:
         address, token = f"/sessions/{mine['instance_id']}/artifacts", {"token": mine["token"]}
-        for _ in range(100):
-            listed = {one["kind"]: one for one in (await http.get(address, params=token)).json()["artifacts"]}
-            if len(listed) == 2:
-                break
-            await asyncio.sleep(0.1)
+        listed: dict[str, Any] = {}
+        async with asyncio.timeout(PATIENCE_S):
+            while len(listed) < 2:
+                await asyncio.sleep(0.05)
+                listed = {one["kind"]: one for one in (await http.get(address, params=token)).json()["artifacts"]}
         film = await http.get(f"{address}/{listed['video']['id']}", params=token)
         assert film.headers["content-type"] == "video/webm" and film.content[:4] == b"\x1a\x45\xdf\xa3"
         trace = await http.get(f"{address}/{listed['trace']['id']}", params=token)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import get_type_hints
 
 import pytest
+from eventually import PATIENCE_S, until
 from fault_proxy import Fault, FaultProxy, refusal, running_proxy
 from real_service import SMALL, Site, free_port
 from real_tiers import Deployment, wait_until
@@ -64,7 +65,7 @@ async def test_a_lease_is_asked_for_and_given_back_once(
     shaky: BrowserPool, proxy: FaultProxy, pool: BrowserPool, fault: Fault
 ) -> None:
     proxy.faults |= {"/get": [fault], "/release": [fault]}
-    async with shaky.lease(owner="blink", viewport=SMALL, wait_s=10) as browser:
+    async with shaky.lease(owner="blink", viewport=SMALL, wait_s=60) as browser:
         (live,) = await pool.sessions()
         assert live.instance_id == browser.lease.instance_id
     assert await pool.sessions() == [] and proxy.count("/get") == proxy.count("/release") == 2
@@ -74,28 +75,28 @@ async def test_a_group_is_leased_whole_and_given_back_whole(
     shaky: BrowserPool, proxy: FaultProxy, pool: BrowserPool
 ) -> None:
     proxy.faults["/batch_get"] = [Fault.AFTER]
-    async with shaky.batch(3, owner="group", viewport=SMALL, wait_s=10) as browsers:
+    async with shaky.batch(3, owner="group", viewport=SMALL, wait_s=60) as browsers:
         assert {live.instance_id for live in await pool.sessions()} == {each.lease.instance_id for each in browsers}
         await asyncio.gather(*(browser.step(Observe(), QUICK) for browser in browsers))
         began = time.monotonic()
         with pytest.raises(NoCapacity) as refused:
             async with pool.batch(2, owner="late", viewport=SMALL, wait_s=0.2):
                 pass
-        assert refused.value.retryable and time.monotonic() - began < 5
+        assert refused.value.retryable and time.monotonic() - began < 30
     assert await pool.sessions() == []
 
 
 async def test_retry_after_is_kept_while_there_is_time(shaky: BrowserPool, proxy: FaultProxy) -> None:
     proxy.answers["/get"] = [refusal("429 Too Many Requests", retry_after="1")]
     began = time.monotonic()
-    async with shaky.lease(owner="patient", viewport=SMALL, wait_s=10):
+    async with shaky.lease(owner="patient", viewport=SMALL, wait_s=60):
         assert time.monotonic() - began >= 1 and proxy.count("/get") == 2
-    proxy.answers["/get"] = [refusal("429 Too Many Requests", retry_after="7")]
+    proxy.answers["/get"] = [refusal("429 Too Many Requests", retry_after="60")]
     began = time.monotonic()
     with pytest.raises(RateLimited) as refused:
         async with shaky.lease(owner="hasty", viewport=SMALL, wait_s=2):
             pass
-    assert time.monotonic() - began < 1 and refused.value.retry_after_s == 7
+    assert time.monotonic() - began < 30 and refused.value.retry_after_s == 60
     proxy.answers["/info"] = [refusal("502 Bad Gateway"), refusal("503 Service Unavailable", retry_after="soon")]
     assert (await shaky.info()).nodes and proxy.count("/info") == 3
 
@@ -106,7 +107,7 @@ async def test_a_service_that_says_nothing_is_waited_for_until_the_deadline() ->
         async with BrowserPool(f"http://127.0.0.1:{mute.getsockname()[1]}", timeout_s=0.5) as pool:
             with pytest.raises(Unreachable, match=r"no answer .* within 0\.5 s"):
                 await pool.info()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 async def test_what_is_over_is_told_and_not_asked_again(
@@ -123,11 +124,12 @@ async def test_what_is_over_is_told_and_not_asked_again(
 
 async def test_a_lease_is_renewed_while_its_holder_thinks(shaky: BrowserPool, proxy: FaultProxy) -> None:
     proxy.faults["/renew"] = [Fault.BEFORE, Fault.AFTER]
-    async with shaky.lease(owner="thinker", viewport=SMALL, ttl_s=2) as browser:
-        await asyncio.sleep(4)
+    async with shaky.lease(owner="thinker", viewport=SMALL, ttl_s=3) as browser:
+        await asyncio.sleep(4.5)
+        await until(lambda: proxy.count("/renew") >= 5 and proxy.faults["/renew"] == [], "renewals in spite of faults")
         await browser.step(Observe(), QUICK)
-        asked = proxy.count("/renew")
-        assert 5 <= asked <= 12 and proxy.faults["/renew"] == []
+        assert proxy.count("/renew") <= 16, "no faster than it must"
+    asked = proxy.count("/renew")
     await asyncio.sleep(1)
     assert proxy.count("/renew") == asked, "it ends with the lease"
 
@@ -175,25 +177,32 @@ def test_what_was_kept_is_fetched_after_the_lease(service: Settings, site: Site,
 
 
 async def test_draining_and_what_happens_can_be_seen(pool: BrowserPool) -> None:
-    async def told() -> list[Event]:
-        found = []
+    found: list[Event] = []
+
+    async def listen() -> None:
         async for event in pool.events("lease_granted", "lease_ended"):
             found.append(event)
-            if event.kind == "lease_ended":
-                return found
-        raise AssertionError("it goes on for ever")
 
-    listening = asyncio.create_task(told())
-    await asyncio.sleep(0.3)
+    listening = asyncio.create_task(listen())
+    async with asyncio.timeout(PATIENCE_S):
+        while not found:  # nobody tells when the service has heard that somebody listens
+            async with pool.lease(owner="first", viewport=SMALL):
+                await asyncio.sleep(0.05)
     async with pool.lease(owner="watched", viewport=SMALL):
         await pool.drain()
         with pytest.raises(Draining):
             async with pool.lease(owner="too late", viewport=SMALL, wait_s=0.2):
                 pass
         await pool.undrain()
-    async with asyncio.timeout(10):
-        granted, ended = await listening
-    assert granted.fields["owner"] == "watched" and ended.fields["how"] == "released"
+
+    def watched() -> list[Event]:
+        granted = [at for at, event in enumerate(found) if event.fields.get("owner") == "watched"]
+        return found[granted[0] :] if granted else []
+
+    await until(lambda: len(watched()) >= 2, "the events of the watched lease")
+    listening.cancel()
+    granted, ended = watched()
+    assert (granted.kind, ended.kind, ended.fields["how"]) == ("lease_granted", "lease_ended", "released")
 
 
 async def test_calls_take_the_straight_way_and_the_long_one_where_they_must(deployment: Deployment, site: Site) -> None:
@@ -259,8 +268,8 @@ def test_without_an_event_loop(service: Settings, site: Site) -> None:
     with running_proxy(service.url) as proxy, SyncBrowserPool(proxy.url) as pool, ThreadPoolExecutor(4) as threads:
         proxy.faults |= {"/get": [Fault.AFTER], "/step": [Fault.AFTER, Fault.BEFORE, Fault.HALF]}
         assert list(threads.map(click, [pool] * 4)) == ["2"] * 4
-        with pool.batch(2, owner="pair", viewport=SMALL, ttl_s=2) as browsers:
-            time.sleep(3)
+        with pool.batch(2, owner="pair", viewport=SMALL, ttl_s=3) as browsers:
+            time.sleep(4.5)
             shot = browsers[0].step(Observe(), PICTURE).observation.screenshot
             assert shot and browsers[0].picture(shot).startswith(b"\x89PNG")
             assert len(pool.sessions()) == 2 == len(pool.info().nodes[0].instances)

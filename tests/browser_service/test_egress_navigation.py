@@ -172,7 +172,7 @@ async def test_sites_that_are_none_are_told_when_the_lease_is_asked_for(pool: Br
     with pytest.raises(BadRequest, match="256"):
         async with pool.lease(owner="typo", viewport=SMALL, sites=["256.1.1.1:80"]):
             pass
-    async with pool.lease(owner="next", viewport=SMALL, wait_s=5):  # and no slot is lost by that
+    async with pool.lease(owner="next", viewport=SMALL, wait_s=60):  # and no slot is lost by that
         pass
 
 

@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
+from eventually import PATIENCE_S, until
 from real_service import SMALL, Site, free_port, running_service
 
 from browser_service.chromium import orphans
@@ -43,13 +44,6 @@ def browsers_in(folder: Path) -> dict[int, Path]:
         if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
             found[pid] = noted.with_name(noted.name.removesuffix("-pid"))
     return found
-
-
-async def until(condition: Callable[[], object], what: str, seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        await asyncio.sleep(0.05)
 
 
 async def test_a_shared_browser_is_replaced_while_its_session_goes_on(
@@ -99,7 +93,7 @@ def is_running(pid: int) -> bool:
 async def test_an_unknown_watcher_sees_nothing_and_the_holder_sees_the_screen(
     pool: BrowserPool, service: Settings, site: Site
 ) -> None:
-    async with pool.lease(owner="watched", viewport=SMALL) as browser, httpx.AsyncClient(timeout=10) as http:
+    async with pool.lease(owner="watched", viewport=SMALL) as browser, httpx.AsyncClient(timeout=PATIENCE_S) as http:
         evil = site.page("evil", "x", title="</title><script>parent.document.title=1</script>")
         await browser.step(VisitPage(url=evil), QUICK)
         view = f"{service.url}/sessions/{browser.lease.instance_id}/live"
@@ -114,7 +108,7 @@ async def test_an_unknown_watcher_sees_nothing_and_the_holder_sees_the_screen(
 
 
 async def test_events_are_told_as_they_happen(pool: BrowserPool, service: Settings) -> None:
-    async with httpx.AsyncClient(timeout=10) as http, http.stream("GET", f"{service.url}/events") as stream:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as http, http.stream("GET", f"{service.url}/events") as stream:
         lines = stream.aiter_lines()
         assert await anext(lines) == ": listening"
         async with pool.lease(owner="told", viewport=SMALL):
@@ -142,7 +136,7 @@ def test_nothing_is_left_of_sessions_whose_holders_were_killed(service: Settings
     soak(service, site, HOLDERS)  # what is made once is made now
     before = footprint(service)
     soak(service, site, SOAKED)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while (more := grown(before, footprint(service))) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert not more, f"after {SOAKED} sessions there is more than before: {more}"
@@ -158,7 +152,7 @@ def soak(service: Settings, site: Site, sessions: int) -> None:
             said = client.stdout.readline()
             client.kill()  # the first half was released before
         assert said == b"holding\n", number
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + PATIENCE_S
         while httpx.get(f"{service.url}/sessions").json()["sessions"]:
             assert time.monotonic() < deadline, "leases of a killed client did not end"
             time.sleep(0.05)
@@ -188,11 +182,11 @@ def test_four_sessions_are_ready_soon(short_folder: Path) -> None:
     start = time.monotonic()
     service = subprocess.Popen([*command, "--log-level", "warning"], env=environment)
     try:
-        asyncio.run(_four_sessions(f"http://127.0.0.1:{port}", start + 60))
+        asyncio.run(_four_sessions(f"http://127.0.0.1:{port}", start + 2 * PATIENCE_S))
         assert folder_bytes(short_folder) > 0 and resident_bytes(service.pid) > 0
     finally:
         service.terminate()
-        assert service.wait(20) == 0
+        assert service.wait(PATIENCE_S) == 0
     assert list(short_folder.iterdir()) == []
 
 
@@ -205,7 +199,7 @@ async def _four_sessions(url: str, deadline: float) -> None:
             except httpx.TransportError:
                 await asyncio.sleep(0.05)
     async with BrowserPool(url) as pool:
-        leases = [pool.lease(owner=f"{number}", wait_s=20) for number in range(4)]
+        leases = [pool.lease(owner=f"{number}", wait_s=PATIENCE_S) for number in range(4)]
         browsers = await asyncio.gather(*(lease.__aenter__() for lease in leases))
         assert len({browser.lease.instance_id for browser in browsers}) == 4
         assert time.monotonic() < deadline, "five seconds on a quiet machine; see benchmarks/pool.py"

@@ -539,12 +539,12 @@ async def test_whoever_waits_is_woken(store: LeaseStore) -> None:
     ticket = await wait_in_line(store)
     began = time.monotonic()
     await store.wait(ticket, 0.05)
-    assert time.monotonic() - began < 5, "nothing came free, and still it waited on"
+    assert time.monotonic() - began < 30, "nothing came free, and still it waited on"
     woken = asyncio.create_task(store.wait(ticket, 60))
     await asyncio.sleep(0.2)
     assert not woken.done()
     await place.finish(held.lease_id)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await woken
     assert await store.claim(ticket)
 
@@ -596,7 +596,7 @@ async def test_two_masters_share_one_redis(server: RealRedis) -> None:
         woken = asyncio.create_task(there.wait(ticket, 60))
         await asyncio.sleep(0.2)
         await place.finish(grant.lease_id)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await woken
         assert await there.claim(ticket)
         await there.close()

@@ -17,7 +17,7 @@ from browser_service.leasing.redis_scripts import RedisScripts
 from browser_service.leasing.store_redis import RedisStore
 
 DEADLINE_S = 2.0
-MARGIN_S = 3.0
+MARGIN_S = 20.0
 """What a busy machine may add to a deadline."""
 
 
@@ -144,7 +144,7 @@ async def test_a_redis_that_hangs_is_given_up_in_time_and_found_again(server: Re
     assert [held.lease_id for held in await store.leases()] == [running.lease_id]
     assert await store.claim(ticket) is None
     await place.finish(running.lease_id)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await waiting
     assert len(await store.claim(ticket) or []) == 2
 

@@ -105,7 +105,7 @@ def test_a_group_gets_all_of_its_leases_or_none(http: httpx.Client) -> None:
     http.post("/release", json=reference(group[0])).raise_for_status()
     refused = http.post("/batch_get", json={"count": 2, "lease": {"viewport": SMALL, "wait_s": 0.3}})
     assert problem(refused).code == "NO_CAPACITY" and int(refused.headers["retry-after"]) >= 1
-    assert lease(http, wait_s=2), "what a refused group would have got is free"
+    assert lease(http, wait_s=30), "what a refused group would have got is free"
     too_many = http.post("/batch_get", json={"count": 1_000, "lease": {}})
     assert problem(too_many).status == 422
 
@@ -138,7 +138,7 @@ def test_who_went_away_while_waiting_gets_no_slot(http: httpx.Client, deployment
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{deployment.url}/get", json={"wait_s": 60, "owner": "gone"}, timeout=0.5)
     http.post("/release", json=reference(held[0])).raise_for_status()
-    next_one = lease(http, wait_s=5, owner="next")
+    next_one = lease(http, wait_s=60, owner="next")
     assert "gone" not in {each["owner"] for each in http.get("/sessions").json()["sessions"]}
     assert http.get("/info").json()["queue"] == 0
     assert next_one
@@ -163,7 +163,7 @@ def test_a_full_queue_and_a_wait_in_vain_say_when_to_come_back(http: httpx.Clien
     began = time.monotonic()
     refused = http.post("/get", json={"wait_s": 0.5})
     assert problem(refused).code == "NO_CAPACITY" and refused.status_code == 503
-    assert 0.4 < time.monotonic() - began < 5 and int(refused.headers["retry-after"]) >= 1
+    assert 0.4 < time.monotonic() - began < 30 and int(refused.headers["retry-after"]) >= 1
     with ThreadPoolExecutor(3) as pool:
         waiting = [pool.submit(httpx.post, f"{deployment.url}/get", json={"wait_s": 2}, timeout=30) for _ in range(3)]
         wait_until(lambda: http.get("/info").json()["queue"] == 3, 10)
@@ -186,7 +186,7 @@ def test_a_drained_node_empties_and_the_other_goes_on(http: httpx.Client, deploy
     assert problem(http.post("/get", json={"wait_s": 0.2})).code == "NO_CAPACITY"
     assert httpx.get(f"{first}/readyz").status_code == 503
     http.post("/undrain", params={"node": first}).raise_for_status()
-    assert lease(http, wait_s=5).node == first
+    assert lease(http, wait_s=60).node == first
     assert problem(http.post("/drain", params={"node": "http://elsewhere"})).status == 400
     assert problem(httpx.post(f"{first}/tier/drain")).status == 401
 

@@ -59,14 +59,14 @@ def shared(short_folder: Path) -> Generator[Shared, None, None]:
                 process.terminate()
             for process in processes:
                 process.wait(40)
-            _, alive = psutil.wait_procs(below, timeout=5)
+            _, alive = psutil.wait_procs(below, timeout=60)
             assert not alive
 
 
 def available(url: str) -> int:
     """Free slots, as the service at the address knows; -1 while it does not answer."""
     try:
-        return sum(node["available"] for node in httpx.get(f"{url}/info", timeout=5).json()["nodes"])
+        return sum(node["available"] for node in httpx.get(f"{url}/info", timeout=20).json()["nodes"])
     except httpx.HTTPError:
         return -1
 

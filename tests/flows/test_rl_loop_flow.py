@@ -6,6 +6,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from eventually import PATIENCE_S
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import TaskRun
@@ -54,10 +55,11 @@ async def test_finished_stages_are_skipped_and_nothing_runs_twice(write_config, 
     assert await state.result() == str(folder.root)
     assert {path: path.stat().st_mtime_ns for path in folder.root.glob("iterations/*/*/done.json")} == before
     assert state.state_details.flow_run_id is not None
-    await asyncio.sleep(2)  # task states reach the server in the background
-    runs = await task_runs(state.state_details.flow_run_id)
-    assert len(runs) == 8
-    assert {run.state_name for run in runs} == {"Skipped"}
+    names: list[str | None] = []
+    async with asyncio.timeout(PATIENCE_S):  # task states reach the server in the background
+        while names != ["Skipped"] * 8:
+            await asyncio.sleep(0.1)
+            names = [run.state_name for run in await task_runs(state.state_details.flow_run_id)]
     assert folder.record().prefect_flow_runs == [str(state.state_details.flow_run_id)]
     assert (folder.root / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
 
