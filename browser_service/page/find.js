@@ -222,9 +222,11 @@ function withoutDoubles(found, time) {
       const centred = belongsTo(hitAt(around.x, around.y), el);
       const isDelegating = items.get(outer) > 1 && PLAIN_CURSORS.has(getComputedStyle(outer).cursor) && !isEditor(outer);
       if (around.how === 1 && (big || centred || isDelegating)) dropped.add(outer);
-      else if (centred && textOf(outer) === textOf(el) && !isControl(el)) {
+      else if (HOLDERS.has(roleOf(outer)) ? textOf(outer) === textOf(el) : centred && textOf(outer) === textOf(el) && !isControl(el)) {
         dropped.add(roleOf(outer) === 'generic' || HOLDERS.has(roleOf(outer)) ? outer : el);
       }
+      // A component around its own button.
+      else if (centred && isControl(el) && outer.localName.includes('-') && textOf(outer) === textOf(el)) dropped.add(outer);
     }
   }
   return [...found].filter(([el]) => !dropped.has(el));

@@ -49,7 +49,12 @@ function roleOf(el) {
   const control = controlOf(el);
   if (control !== el) return isHidden(control) ? roleOf(control) : 'generic';
   if (isEditor(el)) return 'textbox';
-  return TAG_ROLES[el.tagName] || 'generic';
+  return TAG_ROLES[el.tagName] || customRole(el) || 'generic';
+}
+// Components keep their role to themselves (ElementInternals); what they are called says it: <md-radio>, <my-primary-tab>.
+function customRole(el) {
+  const word = /-(button|checkbox|link|option|radio|slider|switch|tab)$/.exec(el.localName || '');
+  return word ? word[1] : null;
 }
 // Text that is edited in place: an element, a framed document, or what a code editor draws for a field of its own that
 // nobody sees.
@@ -94,8 +99,27 @@ function nameOf(el) {
   const inside = picture && (picture.getAttribute('alt') || picture.getAttribute('title') || picture.getAttribute('aria-label') || picture.textContent);
   const said = el.getAttribute('alt') || el.getAttribute('placeholder') || el.getAttribute('title') || inside || labelBefore(el);
   if (clean(said)) return clean(said);
+  const around = hostLabel(el) || (el.getAttribute('role') === 'combobox' ? drawnHint(el) : '');
+  if (around) return around;
   if (isField) return clean(el.getAttribute('name'));
   return roleOf(el) === 'generic' ? looks(el) : '';
+}
+// The label of the component that an element is the inside of.
+function hostLabel(el) {
+  const host = el.localName?.includes('-') ? el : isRoot(rootOf(el)) ? rootOf(el).host : null;
+  if (!host) return '';
+  const byId = host.id && rootOf(host).querySelector ? rootOf(host).querySelector(`label[for="${CSS.escape(host.id)}"]`) : null;
+  const label = host.closest('label') || byId;
+  return clean(host.getAttribute('aria-label')) || (label ? clean(flatText(label, host)) : '') || clean(host.getAttribute('title'));
+}
+// The hint that a component draws beside its empty field, in place of a placeholder.
+function drawnHint(el) {
+  let box = parentElementOf(el);
+  for (let up = 0; box && up < 3 && !isMasked(box); up += 1, box = parentElementOf(box)) {
+    const text = textOf(box);
+    if (text) return text.length <= 60 && box.querySelectorAll('input,select,textarea').length === 1 ? text : '';
+  }
+  return '';
 }
 // A label's words without those of the field that it is drawn around.
 const labelText = (label, field) => (label.contains(field) && ['SELECT', 'TEXTAREA'].includes(tagOf(field)) ? clean(flatText(label, field)) : textOf(label));
@@ -128,6 +152,8 @@ function checkedOf(el) {
   if (controlOf(el) !== el) return checkedOf(controlOf(el));
   if (el.tagName === 'INPUT' && (el.type === 'checkbox' || el.type === 'radio')) return el.checked;
   if (el.tagName === 'OPTION') return el.selected;
+  if (customRole(el) && el.hasAttribute('checked')) return true;
+  if (el.hasAttribute('aria-pressed')) return el.getAttribute('aria-pressed') === 'true';
   const said = el.getAttribute('aria-checked') || (el.getAttribute('role') === 'option' ? el.getAttribute('aria-selected') : null);
   return said === null ? null : said === 'true';
 }
