@@ -34,11 +34,17 @@ def render(action: AgentAction, grid: Grid | None = None) -> str:
             return f"scroll({_quoted(direction)}, {id})"
         case wire.Upload(id=id, files=files):
             return f"upload({id}, {_quoted(', '.join(files))})"
+        case wire.DragId(id=id, to_id=None, dx=dx, dy=dy):
+            return f"drag_by({id}, {dx:g}, {dy:g})"
+        case wire.DragId(id=id, to_id=to_id):
+            return f"drag({id}, {to_id})"
         case wire.Drag(x=x, y=y, to_x=to_x, to_y=to_y, hold=hold):
             return f"{_held(hold)}drag({_point(x, y, grid)}, {_point(to_x, to_y, grid)})"
         case (
             wire.ClickCoords(x=x, y=y)
             | wire.FillCoords(x=x, y=y)
+            | wire.SelectCoords(x=x, y=y)
+            | wire.UploadCoords(x=x, y=y)
             | wire.HoverCoords(x=x, y=y)
             | wire.MouseDown(x=x, y=y)
             | wire.MouseUp(x=x, y=y)
@@ -71,8 +77,8 @@ def _with_element(action: AgentAction, element: str) -> str:
             return f"{_click(button, clicks)}({element})"
         case wire.FillId(value=value):
             return f"type({element}, {_quoted(value)})"
-        case wire.SelectOption(label=label):
-            return f"select({element}, {_quoted(label or '')})"
+        case wire.SelectOption(label=label, selected=selected):
+            return f"{_select(selected)}({element}, {_quoted(label or '')})"
         case _:
             return f"hover({element})"
 
@@ -83,6 +89,10 @@ def _with_point(action: AgentAction, point: str) -> str:
             return f"{_held(hold)}{_click(button, clicks)}({point})"
         case wire.FillCoords(value=value):
             return f"type({point}, {_quoted(value)})"
+        case wire.SelectCoords(label=label, selected=selected):
+            return f"{_select(selected)}({point}, {_quoted(label)})"
+        case wire.UploadCoords(files=files):
+            return f"upload({point}, {_quoted(', '.join(files))})"
         case wire.HoverAndScrollCoords(direction=direction):
             return f"scroll({_quoted(direction)}, {point})"
         case wire.ScrollCoords(dx=dx, dy=dy, hold=hold):
@@ -124,6 +134,10 @@ def _held(keys: Sequence[str]) -> str:
 def _click(button: wire.Button, clicks: int) -> str:
     times = {1: "click", 2: "double_click", 3: "triple_click"}[clicks]
     return times if button == "left" else f"{button}_{times}"
+
+
+def _select(selected: bool | None) -> str:
+    return "unselect" if selected is False else "select"
 
 
 def _point(x: float, y: float, grid: Grid | None) -> str:

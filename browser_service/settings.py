@@ -77,6 +77,8 @@ class Settings(BaseModel):
     own, for the open web."""
     warm: Annotated[int, Field(ge=0, le=64)] = 4
     """Fresh sessions that are kept open ahead of their leases, where slots are free."""
+    sessions_per_chromium: Annotated[int, Field(ge=1, le=256)] = 4
+    """Sessions that share one Chromium at the most: so many leases end when one dies. Each further Chromium costs about 85 MB."""
     shared_leases: Annotated[int, Field(ge=1)] = 500
     """Leases after which the shared Chromium is replaced; those that it still has go on."""
     own_leases: Annotated[int, Field(ge=1)] = 20

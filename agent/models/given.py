@@ -170,6 +170,8 @@ def where(action: AgentAction) -> Point | None:
         case (
             wire.ClickCoords(x=x, y=y)
             | wire.FillCoords(x=x, y=y)
+            | wire.SelectCoords(x=x, y=y)
+            | wire.UploadCoords(x=x, y=y)
             | wire.HoverCoords(x=x, y=y)
             | wire.MouseDown(x=x, y=y)
             | wire.MouseUp(x=x, y=y)

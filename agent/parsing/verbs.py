@@ -13,8 +13,10 @@ from browser_service import models as wire
 from browser_service.models import InteractionMode
 
 MAX_KEYS = 6
+MAX_FILES = 20
 LONGEST_WAIT_S = 30
-NUMBERS = frozenset({"id", "x", "y", "to_x", "to_y", "seconds", "number"})
+LONGEST_DRAG = 4_096
+NUMBERS = frozenset({"id", "to_id", "x", "y", "to_x", "to_y", "right", "down", "seconds", "number"})
 """Parameters that are numbers; the others are text."""
 
 
@@ -81,10 +83,49 @@ def _drag(a: Arguments) -> AgentAction:
 
 
 def _press(a: Arguments) -> AgentAction:
-    keys = [key for key in a.text(0).split("+") if key][:MAX_KEYS]
-    if not keys or any(len(key) > 32 for key in keys):
+    keys = _chord(a.text(0))
+    if not 1 <= len(keys) <= MAX_KEYS or any(len(key) > 32 for key in keys):
         raise FormatError('press takes the name of a key or a chord, such as "Control+a"')
     return wire.Keypress(keys=keys)
+
+
+def _chord(text: str) -> list[str]:
+    """The keys of a chord; a `+` at its end is the key itself. Example: `Control++` -> Control and +."""
+    if text == "+" or text.endswith("++"):
+        return [*_chord(text[:-2]), "+"] if text != "+" else ["+"]
+    return [key for key in text.split("+") if key]
+
+
+def _drag_id(a: Arguments) -> AgentAction:
+    return wire.DragId(id=a.mark(0), to_id=a.mark(1))
+
+
+def _drag_by(a: Arguments) -> AgentAction:
+    dx, dy = a.number(1), a.number(2)
+    if not (abs(dx) <= LONGEST_DRAG and abs(dy) <= LONGEST_DRAG):
+        raise FormatError(f"drag_by takes pixels from -{LONGEST_DRAG} to {LONGEST_DRAG}, found {dx:g} and {dy:g}")
+    return wire.DragId(id=a.mark(0), dx=dx, dy=dy)
+
+
+def _select_point(*, selected: bool | None) -> Callable[[Arguments], AgentAction]:
+    def build(a: Arguments) -> AgentAction:
+        x, y = a.point(0)
+        return wire.SelectCoords(x=x, y=y, label=a.text(2), selected=selected)
+
+    return build
+
+
+def _files(text: str) -> list[str]:
+    """File names, separated by commas. Raises FormatError for none, too many or too long ones."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not 1 <= len(names) <= MAX_FILES or any(len(name) > 255 for name in names):
+        raise FormatError(f"upload takes 1 to {MAX_FILES} file names separated by commas, found {len(names)}")
+    return names
+
+
+def _upload_point(a: Arguments) -> AgentAction:
+    x, y = a.point(0)
+    return wire.UploadCoords(x=x, y=y, files=_files(a.text(2)))
 
 
 def _scroll_page(a: Arguments) -> AgentAction:
@@ -175,6 +216,32 @@ POINTS: Verbs = (
     Verb("type", ("x", "y", "text"), "click a text field at a point and replace its content", _fill_point),
     Verb("hover", ("x", "y"), "move the mouse to a point", _hover_point),
 )
+MARKS_FULL: Verbs = (
+    Verb(
+        "unselect",
+        ("id", "label"),
+        "take an option of list id away",
+        lambda a: wire.SelectOption(id=a.mark(0), label=a.text(1), selected=False),
+    ),
+    Verb("double_click", ("id",), "click element id twice", _click_id(clicks=2)),
+    Verb("right_click", ("id",), "click element id with the right button", _click_id("right")),
+    Verb("drag", ("id", "to_id"), "drag element id onto element to_id", _drag_id),
+    Verb("drag_by", ("id", "right", "down"), "drag element id by so many pixels, negative to go left or up", _drag_by),
+    Verb(
+        "upload",
+        ("id", "files"),
+        "give files to element id, names separated by commas",
+        lambda a: wire.Upload(id=a.mark(0), files=_files(a.text(1))),
+    ),
+)
+POINTS_FULL: Verbs = (
+    Verb("select", ("x", "y", "label"), "choose an option of the list at a point", _select_point(selected=None)),
+    Verb("unselect", ("x", "y", "label"), "take an option of the list at a point away", _select_point(selected=False)),
+    Verb("double_click", ("x", "y"), "click a point twice", _click_point(clicks=2)),
+    Verb("right_click", ("x", "y"), "click a point with the right button", _click_point("right")),
+    Verb("drag", ("x", "y", "to_x", "to_y"), "drag from one point to another", _drag),
+    Verb("upload", ("x", "y", "files"), "give files to what lies at a point, names separated by commas", _upload_point),
+)
 BRIEF: dict[InteractionMode, Verbs] = {
     "set_of_marks": (*MARKS, PRESS, SCROLL, BACK, WAIT, ANSWER),
     "coordinates": (*POINTS, PRESS, SCROLL, BACK, WAIT, ANSWER),
@@ -182,17 +249,14 @@ BRIEF: dict[InteractionMode, Verbs] = {
 FULL: dict[InteractionMode, Verbs] = {
     "set_of_marks": (
         *MARKS,
-        Verb("double_click", ("id",), "click element id twice", _click_id(clicks=2)),
-        Verb("right_click", ("id",), "click element id with the right button", _click_id("right")),
+        *MARKS_FULL,
         PRESS,
         Verb("scroll", ("direction", "id"), 'scroll the page "up" or "down", or element id', _scroll_id, optional=1),
         *SHARED,
     ),
     "coordinates": (
         *POINTS,
-        Verb("double_click", ("x", "y"), "click a point twice", _click_point(clicks=2)),
-        Verb("right_click", ("x", "y"), "click a point with the right button", _click_point("right")),
-        Verb("drag", ("x", "y", "to_x", "to_y"), "drag from one point to another", _drag),
+        *POINTS_FULL,
         PRESS,
         Verb(
             "scroll",

@@ -16,6 +16,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field, TypeAdapter, ValidationError
 
 from browser_service.api.gate import bad_request
+from browser_service.api.old_clients import has_happened, is_empty, lenient
 from browser_service.errors import BadRequest
 from browser_service.models import Action, ActionError, InteractionMode, Mark, ObserveRequest, Wire
 from browser_service.models.tiers import OldMetadata, OldProbe
@@ -25,7 +26,8 @@ from browser_service.tiers.service import service_of
 router = APIRouter(tags=["OmniBoxes"])
 ACTION: TypeAdapter[Action] = TypeAdapter(Action)
 ACTIONS: tuple[type[Wire], ...] = get_args(get_args(Action)[0])
-KINDS = frozenset(kind.model_fields["kind"].default for kind in ACTIONS)
+OF_KIND: dict[str, type[Wire]] = {kind.model_fields["kind"].default: kind for kind in ACTIONS}
+KINDS = frozenset(OF_KIND)
 
 
 @router.get("/screenshot", response_class=Response, responses={200: {"content": {"image/png": {}}}})
@@ -33,15 +35,14 @@ async def screenshot(
     request: Request,
     instance_id: str,
     node: str | None = None,
-    interaction_mode: InteractionMode = "set_of_marks",
+    interaction_mode: str = "set_of_marks",
     token: str | None = None,
 ) -> Response:
-    """A PNG of the viewport; with set_of_marks the numbers in it are valid until the next such picture."""
+    """A PNG of the viewport; with set_of_marks (or any unknown mode) the numbers in it are valid until the next such picture."""
     sessions = service_of(request).sessions
     sessions.check_node(node)
-    with_marks = interaction_mode == "set_of_marks"
     async with sessions.use(instance_id, token) as (browser, _):
-        observation = await browser.observe(ObserveRequest(marks=with_marks, draw_marks=with_marks))
+        observation = await browser.observe(_pictured(interaction_mode))
     assert observation.screenshot is not None and observation.screenshot.data is not None
     return Response(base64.b64decode(observation.screenshot.data), media_type=observation.screenshot.media_type)
 
@@ -91,16 +92,34 @@ async def execute(request: Request) -> Response:
     sessions.check_node(body.get("node"))
     try:
         name, arguments = _command(body)
-        wanted = LOOKS[name][0].model_validate(arguments) if name in LOOKS else _action(name, arguments)
-    except ValidationError as error:
-        return _refused(bad_request(error, name))
     except BadRequest as error:
         return _refused(error)
     async with sessions.use(body["instance_id"], body.get("token")) as (browser, _):
+        if is_empty(name, arguments):
+            return _done("no key was named: nothing was pressed")
+        kind = LOOKS[name][0] if name in LOOKS else OF_KIND[name]
+        arguments, note = lenient(arguments, kind, browser.viewport)
+        try:
+            wanted = kind.model_validate(arguments) if name in LOOKS else _action(name, arguments)
+        except ValidationError as error:
+            return _refused(bad_request(error, name))
         if name in LOOKS:
             return _json(await LOOKS[name][1](browser, wanted))
         _, failed, _ = await browser.step(cast(Action, wanted), NOTHING)
-    return _without_effect(failed, arguments) if failed else _json({"status": "success"})
+    if failed is None:
+        return _done(note)
+    return _done(failed.message) if has_happened(name, failed) else _without_effect(failed, arguments)
+
+
+def _done(note: str) -> Response:
+    """The command was carried out; `note` says what about it was not as asked."""
+    return _json({"status": "success", "message": note} if note else {"status": "success"})
+
+
+def _pictured(interaction_mode: str) -> ObserveRequest:
+    """What a picture of this mode shows: with marks, also the options of the list that was clicked last."""
+    with_marks = interaction_mode != "coordinates"
+    return ObserveRequest(marks=with_marks, draw_marks=with_marks, open_options=with_marks)
 
 
 NOT_COMMANDS = frozenset({"node", "instance_id", "token"})
@@ -182,8 +201,7 @@ async def _screenshot_info(browser: LeasedBrowser, _: _NoArguments) -> dict[str,
 
 
 async def _take_screenshot(browser: LeasedBrowser, wanted: _TakeScreenshot) -> dict[str, Any]:
-    with_marks = wanted.interaction_mode == "set_of_marks"
-    await browser.observe(ObserveRequest(marks=with_marks, draw_marks=with_marks))
+    await browser.observe(_pictured(wanted.interaction_mode))
     return {"status": "screenshot_taken"}
 
 

@@ -73,6 +73,8 @@ class Chromium:
     lost: BrowserCrashed | None = None
     """Why its sessions are lost, once it was killed or died."""
     _closing: bool = False
+    _opening: int = 0
+    """Contexts that are being opened."""
 
     @classmethod
     async def launch(
@@ -124,6 +126,11 @@ class Chromium:
         return self.lost is None and self.browser.is_connected() and self.driver.is_alive
 
     @property
+    def load(self) -> int:
+        """Sessions that are in it, or about to be."""
+        return len(self.contexts) + self._opening
+
+    @property
     def takes_leases(self) -> bool:
         """Whether a lease may begin in it."""
         return self.retiring is None and not self._closing and self.is_alive
@@ -133,6 +140,7 @@ class Chromium:
 
         Raises `BrowserCrashed` when Chromium does not answer.
         """
+        self._opening += 1
         try:
             async with asyncio.timeout(self.settings.launch_deadline_s):
                 if self.egress is None:
@@ -150,6 +158,8 @@ class Chromium:
             raise BrowserCrashed("Chromium died while a session was opened; ask for a lease again") from error
         except OSError as error:
             raise BrowserCrashed(f"the session got no way out ({error}); ask for a lease again") from error
+        finally:
+            self._opening -= 1
         return context
 
     async def _new_context_behind(self, egress: Egress, options: dict[str, Any]) -> BrowserContext:

@@ -1,6 +1,7 @@
-"""The Chromium processes of one service: one that many sessions share, and those that belong to one session each.
+"""The Chromium processes of one service: those that some sessions share, and those that belong to one session each.
 
-    host("context") -> the shared one; when it has to go, a new one takes new leases while the old one drains
+    host("context") -> a shared one that has room (`sessions_per_chromium`); when one has to go, it drains while others take
+                       new leases
     host("browser") -> one of its own, used again for a few leases, each in a fresh context
 
 All run under one driver. A browser or driver that dies is replaced; only the sessions that were in it are lost.
@@ -57,7 +58,8 @@ class Fleet:
         self._driver: Driver | None = None
         self._launcher: Launcher | None = None
         self._launched = 0
-        self._shared: Chromium | None = None
+        self._shared: list[Chromium] = []
+        """Those that take sessions; the oldest first."""
         self._all: set[Chromium] = set()
         self._own_idle: list[Chromium] = []
         self._renderers: dict[int, Chromium] = {}
@@ -96,7 +98,7 @@ class Fleet:
         """Whether new sessions can be opened at once."""
         if self._driver is None or not self._driver.is_alive:
             return False
-        return self._settings.isolation == "browser" or (self._shared is not None and self._shared.is_alive)
+        return self._settings.isolation == "browser" or any(chromium.is_alive for chromium in self._shared)
 
     @property
     def browsers(self) -> list[Chromium]:
@@ -108,7 +110,7 @@ class Fleet:
         return await asyncio.to_thread(usage_of, [chromium.process.pid for chromium in self._all])
 
     async def host(self, isolation: Isolation) -> Chromium:
-        """A Chromium for one more context: the shared one, or one that nobody else is in. Raises `BrowserCrashed`."""
+        """A Chromium for one more context: a shared one with room, or one that nobody else is in. Raises `BrowserCrashed`."""
         try:
             if isolation == "context":
                 return await self._ensure_shared()
@@ -132,17 +134,27 @@ class Fleet:
             log.info("a Chromium is replaced (%s) after %d leases", reason, chromium.leases)
             self.events.emit("recycled", reason=reason, shared=chromium.is_shared, leases=chromium.leases)
             self.on_retired(chromium)
-            if chromium is self._shared:
-                self._shared = None
-                self._background.start(self._relaunch())
+            self._replace_shared(chromium)
         if not chromium.contexts:
             self._dismiss(chromium)
 
     async def _ensure_shared(self) -> Chromium:
+        """The fullest shared Chromium that has room, so that the others can end; a new one where none has."""
         async with self._lock:
-            if self._shared is None or not self._shared.takes_leases:
-                self._shared = await self._launch(is_shared=True)
-            return self._shared
+            self._shared = [chromium for chromium in self._shared if chromium.takes_leases]
+            most = self._settings.sessions_per_chromium
+            if open_ones := [chromium for chromium in self._shared if chromium.load < most]:
+                return max(open_ones, key=lambda chromium: chromium.load)
+            chromium = await self._launch(is_shared=True)
+            self._shared.append(chromium)
+            return chromium
+
+    def _replace_shared(self, chromium: Chromium) -> None:
+        """Takes a Chromium from the shared ones; when it was the last, a new one is started at once."""
+        if chromium in self._shared:
+            self._shared.remove(chromium)
+            if not self._shared:
+                self._background.start(self._relaunch())
 
     async def _launch(self, *, is_shared: bool) -> Chromium:
         driver = await self._ensure_driver()
@@ -183,14 +195,18 @@ class Fleet:
         if not chromium.is_alive:
             self._lost(chromium)
         elif chromium.retiring or (reason := why_replace(chromium, self._settings)) is None:
-            if chromium.contexts:
+            if chromium.load:
                 return
-            if chromium.retiring or (not chromium.is_shared and self._own_idle):
+            if chromium.retiring or (not chromium.is_shared and self._own_idle) or self._is_spare(chromium):
                 self._dismiss(chromium)
             elif not chromium.is_shared:
                 self._own_idle.append(chromium)
         else:
             self.retire(chromium, reason)
+
+    def _is_spare(self, chromium: Chromium) -> bool:
+        """Whether a shared Chromium without sessions can end: others are there for the next ones."""
+        return chromium.is_shared and len(self._shared) > 1
 
     def _lost(self, chromium: Chromium) -> None:
         self._all.discard(chromium)
@@ -200,12 +216,11 @@ class Fleet:
         self.events.emit("crash", part=part, shared=chromium.is_shared, sessions=len(chromium.contexts))
         self.on_lost()
         self._background.start(chromium.close())
-        if chromium is self._shared:
-            self._shared = None
-            self._background.start(self._relaunch())
+        self._replace_shared(chromium)
 
     def _dismiss(self, chromium: Chromium) -> None:
         self._all.discard(chromium)
+        self._replace_shared(chromium)
         self._background.start(chromium.close())
 
     async def _relaunch(self) -> None:

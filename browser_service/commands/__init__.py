@@ -27,11 +27,16 @@ def own_seconds(action: models.Action, navigation_deadline_s: float) -> float:
     """Time that an action takes by itself, on top of the deadline of a call."""
     if isinstance(action, models.Sleep | models.Keypress):
         return action.duration
+    if isinstance(action, models.Drag | models.DragId):
+        return action.rest_s
     return navigation_deadline_s if action.kind in NAVIGATIONS else 0.0
 
 
 async def sleep(hand: Hand, action: models.Sleep) -> None:
-    await asyncio.sleep(action.duration)
+    if hand.tab.held and hand.tab.pointer:
+        await pointer.rest(hand, hand.tab.pointer, action.duration)
+    else:
+        await asyncio.sleep(action.duration)
 
 
 async def observe(hand: Hand, action: models.Observe) -> None:
@@ -51,6 +56,7 @@ TABLE: dict[str, Callable[[Hand, Any], Awaitable[None]]] = {
         pointer.click_coords,
         pointer.click_id,
         pointer.drag,
+        pointer.drag_id,
         pointer.mouse_down,
         pointer.mouse_up,
         pointer.hover_coords,
@@ -61,6 +67,7 @@ TABLE: dict[str, Callable[[Hand, Any], Awaitable[None]]] = {
         pointer.page_down,
         pointer.page_up,
         pointer.select_option,
+        pointer.select_coords,
         keyboard.fill_coords,
         keyboard.fill_id,
         keyboard.keypress,
@@ -69,6 +76,7 @@ TABLE: dict[str, Callable[[Hand, Any], Awaitable[None]]] = {
         keyboard.type_text,
         keyboard.tab_and_enter,
         files.upload,
+        files.upload_coords,
         sleep,
         observe,
     )

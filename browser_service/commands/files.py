@@ -9,7 +9,7 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from browser_service import models
 from browser_service.commands.hand import ActionFailed, Hand
-from browser_service.session.world import PageMoved
+from browser_service.session.world import PageMoved, World
 
 CHOOSER_S = 3.0
 """How long a click may take to ask for files."""
@@ -32,21 +32,44 @@ async def upload(hand: Hand, action: models.Upload) -> None:
     files = await asyncio.to_thread(_staged, [_allowed(hand, name) for name in action.files], hand.staging)
     try:
         realm, number = await hand.tab.realm(action.id)
-        node = await realm.world.object("fileInput", number)
     except PageMoved:
-        raise ActionFailed("STALE_MARK", "the page changed before the action reached it; look again") from None
-    if node:
-        await realm.world.send("DOM.setFileInputFiles", {"files": files, "objectId": node})
+        raise _stale() from None
+    if await _given(realm.world, files, "fileInput", number):
         return
     spot = await hand.aim(action.id)
+    await _choose(hand, files, spot["x"], spot["y"], f"mark {action.id}")
+
+
+async def upload_coords(hand: Hand, action: models.UploadCoords) -> None:
+    hand.check_point(action.x, action.y)
+    files = await asyncio.to_thread(_staged, [_allowed(hand, name) for name in action.files], hand.staging)
+    if not await _given(await hand.tab.world(), files, "fileInputAt", action.x, action.y):
+        await _choose(hand, files, action.x, action.y, f"the element at ({action.x:g}, {action.y:g})")
+
+
+async def _given(world: World, files: list[str], function: str, *where: float) -> bool:
+    """Gives the files to the file input that the page script finds; False when there is none."""
+    try:
+        node = await world.object(function, *where)
+    except PageMoved:
+        raise _stale() from None
+    if node:
+        await world.send("DOM.setFileInputFiles", {"files": files, "objectId": node})
+    return node is not None
+
+
+async def _choose(hand: Hand, files: list[str], x: float, y: float, named: str) -> None:
+    """Clicks and gives the files to the chooser that opens."""
     try:
         async with hand.tab.page.expect_file_chooser(timeout=CHOOSER_S * 1000) as chooser:
-            await hand.tab.page.mouse.click(spot["x"], spot["y"])
+            await hand.tab.page.mouse.click(x, y)
         await (await chooser.value).set_files(files)
     except PlaywrightTimeout:
-        raise ActionFailed(
-            "NO_FILE_CHOOSER", f"mark {action.id} takes no files, and a click on it asks for none"
-        ) from None
+        raise ActionFailed("NO_FILE_CHOOSER", f"{named} takes no files, and a click on it asks for none") from None
+
+
+def _stale() -> ActionFailed:
+    return ActionFailed("STALE_MARK", "the page changed before the action reached it; look again")
 
 
 def _allowed(hand: Hand, name: str) -> Path:

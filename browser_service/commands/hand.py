@@ -50,6 +50,14 @@ class Hand:
         except PageMoved:
             raise _stale() from None
 
+    async def ask_realm(self, mark: int, function: str, *arguments: Any) -> dict[str, Any]:
+        """Asks the page script of the document in which a mark is."""
+        try:
+            realm, _ = await self.tab.realm(mark)
+            return _checked(await realm.world.ask(function, *arguments))
+        except PageMoved:
+            raise _stale() from None
+
     async def aim(self, mark: int) -> dict[str, Any]:
         """A point (`x`, `y`) of the viewport that hits the marked element, and its `type`."""
         try:

@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncGenerator, Generator, Iterable
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 from playwright.async_api import Error as PlaywrightError
+from playwright.async_api import Keyboard
 
 from browser_service import models
 from browser_service.commands.hand import ActionFailed, Hand
@@ -18,22 +20,22 @@ KEYS = {
     "pagedown": "PageDown", "page_down": "PageDown", "pageup": "PageUp", "page_up": "PageUp", "shift": "Shift",
     "space": "Space", "tab": "Tab",
 }  # fmt: skip
-SET_NOT_TYPED = frozenset({"date", "time", "month", "week", "datetime-local", "color", "range"})
 
 
 async def fill_coords(hand: Hand, action: models.FillCoords) -> None:
     hand.check_point(action.x, action.y)
+    if (await hand.ask("setAt", action.x, action.y, action.value)).get("done"):
+        return
     await hand.tab.page.mouse.click(action.x, action.y)
-    await _fill(hand, action)
+    await _fill(hand, action, await hand.ask("caret"), f"the element at ({action.x:g}, {action.y:g})")
 
 
 async def fill_id(hand: Hand, action: models.FillId) -> None:
     spot = await hand.aim(action.id)
-    if spot["type"] in SET_NOT_TYPED:
-        await hand.ask_mark(action.id, "setValue", action.value)
+    if (await hand.ask_mark(action.id, "setById", action.value)).get("done"):
         return
     await hand.tab.page.mouse.click(spot["x"], spot["y"])
-    await _fill(hand, action)
+    await _fill(hand, action, await hand.ask_realm(action.id, "caret"), f"mark {action.id}")
 
 
 async def keypress(hand: Hand, action: models.Keypress) -> None:
@@ -87,7 +89,8 @@ def _known_keys() -> Generator[None]:
 
 
 async def type_text(hand: Hand, action: models.TypeText) -> None:
-    await _type(hand, action.value, press_enter=action.press_enter)
+    ending = (await hand.ask("caret")).get("lines", "enter") if "\n" in action.value else "enter"
+    await _type(hand, action.value, ending, press_enter=action.press_enter)
 
 
 async def tab_and_enter(hand: Hand, action: models.TabAndEnter) -> None:
@@ -95,20 +98,45 @@ async def tab_and_enter(hand: Hand, action: models.TabAndEnter) -> None:
     await hand.tab.page.keyboard.press("Enter")
 
 
-async def _fill(hand: Hand, action: models.FillCoords | models.FillId) -> None:
-    if action.delete_existing:
+async def _fill(hand: Hand, action: models.FillCoords | models.FillId, caret: dict[str, Any], named: str) -> None:
+    """Types into what has the focus now. Raises `ActionFailed` where nothing there takes text."""
+    if not caret["is_text"]:
+        code, why = (
+            ("READ_ONLY", "it is read-only") if caret.get("is_read_only") else ("NOT_EDITABLE", "it takes no text")
+        )
+        what = f", a {caret['role']}" if caret.get("role") else ""
+        raise ActionFailed(code, f"nothing was typed into {named}{what}: {why}")
+    if action.delete_existing and caret["erase"]:
         await hand.tab.page.keyboard.press("Control+a")
         await hand.tab.page.keyboard.press("Backspace")
-    await _type(hand, action.value, press_enter=action.press_enter)
+    await _type(hand, action.value, caret["lines"], press_enter=action.press_enter)
 
 
-async def _type(hand: Hand, value: str, *, press_enter: bool) -> None:
+async def _type(hand: Hand, value: str, line_ending: str, *, press_enter: bool) -> None:
+    """Types text; what ends a line must not send it, as Enter does in a chat."""
     keyboard = hand.tab.page.keyboard
-    await keyboard.type(value[:TYPED_LIMIT])
-    if rest := value[TYPED_LIMIT:]:
-        await keyboard.insert_text(rest)
+    left = TYPED_LIMIT
+    for number, line in enumerate(value.replace("\r\n", "\n").split("\n")):
+        if number:
+            await _end_line(keyboard, line_ending)
+        await keyboard.type(line[:left])
+        if rest := line[left:]:
+            await keyboard.insert_text(rest)
+        left = max(0, left - len(line))
     if press_enter:
         await keyboard.press("Enter")
+
+
+async def _end_line(keyboard: Keyboard, line_ending: str) -> None:
+    match line_ending:
+        case "insert":
+            await keyboard.insert_text("\n")
+        case "shift":
+            await keyboard.press("Shift+Enter")
+        case "enter":
+            await keyboard.press("Enter")
+        case _:  # a field of one line: a space, as browsers make of a line break that is pasted
+            await keyboard.insert_text(" ")
 
 
 def _key(name: str) -> str:

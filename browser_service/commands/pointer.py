@@ -1,10 +1,24 @@
 """What the mouse does: click, drag, hover, scroll, choose."""
 
+import asyncio
+import time
+
 from browser_service import models
 from browser_service.commands.hand import Hand
 from browser_service.commands.keyboard import holding
 
-DRAG_STEPS = 8
+WHEEL = {"up": (0, -1), "down": (0, 1), "left": (-1, 0), "right": (1, 0)}
+WHEEL_PIXELS = 400
+"""How far the wheel is turned over a framed page of another origin."""
+DRAG_STEPS = 16
+STEP_S = 0.012
+"""Pause between two points of a drag: pages that follow the pointer by frames see each of them."""
+GRIP_S = 0.06
+"""How long a drag rests after the button is pressed and after the first small move."""
+RESTING_S = 0.05
+"""Time between two reports of a pointer that rests."""
+REST_S = 0.2
+"""How long it rests over its goal before the button is let go: lists that give way are animated."""
 
 
 async def click_coords(hand: Hand, action: models.ClickCoords) -> None:
@@ -21,12 +35,45 @@ async def click_id(hand: Hand, action: models.ClickId) -> None:
 async def drag(hand: Hand, action: models.Drag) -> None:
     hand.check_point(action.x, action.y)
     hand.check_point(action.to_x, action.to_y)
-    mouse = hand.tab.page.mouse
     async with holding(hand, action.hold):
-        await mouse.move(action.x, action.y)
-        await mouse.down()
-        await mouse.move(action.to_x, action.to_y, steps=DRAG_STEPS)
+        await _drag(hand, (action.x, action.y), (action.to_x, action.to_y), rest_s=action.rest_s)
+
+
+async def drag_id(hand: Hand, action: models.DragId) -> None:
+    spot = await hand.aim(action.id)
+    if action.to_id is None:
+        goal = (spot["x"] + action.dx, spot["y"] + action.dy)
+        hand.check_point(*goal)
+    else:
+        to = await hand.aim(action.to_id)
+        spot = await hand.aim(action.id)  # the goal may have been scrolled to
+        goal = (to["x"], to["y"])
+    await _drag(hand, (spot["x"], spot["y"]), goal, rest_s=action.rest_s)
+
+
+async def _drag(hand: Hand, start: tuple[float, float], goal: tuple[float, float], *, rest_s: float) -> None:
+    """Moves what lies at `start` as a hand does: it grips, begins slowly, and rests over the goal before it lets go."""
+    mouse = hand.tab.page.mouse
+    (x, y), (to_x, to_y) = start, goal
+    await mouse.move(x, y)
+    await mouse.down()
+    try:
+        await asyncio.sleep(GRIP_S)
+        for step in range(1, DRAG_STEPS + 1):
+            share = (step / DRAG_STEPS) ** 1.5
+            await mouse.move(x + (to_x - x) * share, y + (to_y - y) * share)
+            await asyncio.sleep(GRIP_S if step == 1 else STEP_S)
+        await rest(hand, goal, REST_S + rest_s)
+    finally:
         await mouse.up()
+
+
+async def rest(hand: Hand, point: tuple[float, float], seconds: float) -> None:
+    """Stays at a point with the button held. Browsers go on telling a page what is held over it; DevTools only tell moves."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        await asyncio.sleep(min(left, RESTING_S))
+        await hand.tab.page.mouse.move(*point)
 
 
 async def mouse_down(hand: Hand, action: models.MouseDown) -> None:
@@ -34,6 +81,7 @@ async def mouse_down(hand: Hand, action: models.MouseDown) -> None:
     await hand.tab.page.mouse.move(action.x, action.y)
     await hand.tab.page.mouse.down(button=action.button)
     hand.tab.held.add(action.button)
+    hand.tab.pointer = (action.x, action.y)
 
 
 async def mouse_up(hand: Hand, action: models.MouseUp) -> None:
@@ -47,6 +95,7 @@ async def hover_coords(hand: Hand, action: models.HoverCoords) -> None:
     hand.check_point(action.x, action.y)
     async with holding(hand, action.hold):
         await hand.tab.page.mouse.move(action.x, action.y)
+    hand.tab.pointer = (action.x, action.y)
 
 
 async def hover_id(hand: Hand, action: models.HoverId) -> None:
@@ -57,7 +106,9 @@ async def hover_id(hand: Hand, action: models.HoverId) -> None:
 async def hover_and_scroll_coords(hand: Hand, action: models.HoverAndScrollCoords) -> None:
     hand.check_point(action.x, action.y)
     await hand.tab.page.mouse.move(action.x, action.y)
-    await hand.ask("scrollAt", action.x, action.y, action.direction)
+    if (await hand.ask("scrollAt", action.x, action.y, action.direction)).get("foreign"):
+        dx, dy = WHEEL[action.direction]
+        await hand.tab.page.mouse.wheel(dx * WHEEL_PIXELS, dy * WHEEL_PIXELS)
 
 
 async def scroll_coords(hand: Hand, action: models.ScrollCoords) -> None:
@@ -79,5 +130,10 @@ async def page_up(hand: Hand, action: models.PageUp) -> None:
     await hand.ask("scrollPage", -action.amount, action.full_page)
 
 
+async def select_coords(hand: Hand, action: models.SelectCoords) -> None:
+    hand.check_point(action.x, action.y)
+    await hand.ask("chooseAt", action.x, action.y, action.label, action.selected)
+
+
 async def select_option(hand: Hand, action: models.SelectOption) -> None:
-    await hand.ask_mark(action.id, "choose", action.label)
+    await hand.ask_mark(action.id, "choose", action.label, action.selected)

@@ -52,8 +52,14 @@ class ClickId(Wire):
     clicks: Annotated[int, Field(ge=1, le=3)] = 1
 
 
+RestSeconds = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
+
+
 class Drag(Wire):
-    """Press the left button at one point, move, and let go at another."""
+    """Press the left button at one point, move as a hand does, rest for a moment, and let go at another.
+
+    `rest_s`: seconds to rest longer over the goal, where something opens under what is held.
+    """
 
     kind: Literal["drag"] = "drag"
     x: Coordinate
@@ -61,6 +67,21 @@ class Drag(Wire):
     to_x: Coordinate
     to_y: Coordinate
     hold: Held = []
+    rest_s: RestSeconds = 0.0
+
+
+class DragId(Wire):
+    """Drag a marked element onto another one, or by an offset in CSS pixels.
+
+    Examples: `{"kind": "drag_id", "id": 3, "to_id": 7}`, `{"kind": "drag_id", "id": 3, "dx": 80}`.
+    """
+
+    kind: Literal["drag_id"] = "drag_id"
+    id: MarkId
+    to_id: MarkId | None = None
+    dx: Annotated[float, Field(ge=-4_096, le=4_096, allow_inf_nan=False)] = 0.0
+    dy: Annotated[float, Field(ge=-4_096, le=4_096, allow_inf_nan=False)] = 0.0
+    rest_s: RestSeconds = 0.0
 
 
 class MouseDown(Wire):
@@ -103,11 +124,26 @@ class FillId(Wire):
 
 
 class SelectOption(Wire):
-    """Choose a marked `<option>` (OmniBoxes: the option's own mark), or the option labelled `label` of a marked `<select>`."""
+    """Choose a marked `<option>` (OmniBoxes: the option's own mark), or the option labelled `label` of a marked `<select>`.
+
+    `selected`: False takes one of several choices away. None: an option that is marked itself changes its state where
+    several can be chosen, as a click with Control does; otherwise it is chosen.
+    """
 
     kind: Literal["select_option"] = "select_option"
     id: MarkId
     label: Text | None = None
+    selected: bool | None = None
+
+
+class SelectCoords(Wire):
+    """Choose the option labelled `label` of the `<select>` at a point. `selected`: False takes one of several away."""
+
+    kind: Literal["select_coords"] = "select_coords"
+    x: Coordinate
+    y: Coordinate
+    label: Text
+    selected: bool | None = None
 
 
 class HoverCoords(Wire):
@@ -175,12 +211,24 @@ class CloseTab(Wire):
     index: Annotated[int, Field(ge=0, le=100)] | None = None
 
 
+FileNames = Annotated[list[Annotated[str, Field(min_length=1, max_length=255)]], Field(min_length=1, max_length=20)]
+
+
 class Upload(Wire):
     """Give files of the lease's folder (`LeaseRequest.files`) to a marked file input, or to whatever opens a chooser."""
 
     kind: Literal["upload"] = "upload"
     id: MarkId
-    files: Annotated[list[Annotated[str, Field(min_length=1, max_length=255)]], Field(min_length=1, max_length=20)]
+    files: FileNames
+
+
+class UploadCoords(Wire):
+    """Give files of the lease's folder to the file input at a point, or to whatever opens a chooser when it is clicked."""
+
+    kind: Literal["upload_coords"] = "upload_coords"
+    x: Coordinate
+    y: Coordinate
+    files: FileNames
 
 
 class PageDown(Wire):
@@ -256,11 +304,13 @@ Action = Annotated[
     | ClickCoords
     | ClickId
     | Drag
+    | DragId
     | MouseDown
     | MouseUp
     | FillCoords
     | FillId
     | SelectOption
+    | SelectCoords
     | HoverCoords
     | HoverId
     | HoverAndScrollCoords
@@ -270,6 +320,7 @@ Action = Annotated[
     | SwitchTab
     | CloseTab
     | Upload
+    | UploadCoords
     | PageDown
     | PageUp
     | Keypress

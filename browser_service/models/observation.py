@@ -105,6 +105,8 @@ class ObserveRequest(Wire):
     marks: bool = True
     draw_marks: bool = False
     """Draw the marks' boxes and numbers into the picture (set-of-marks)."""
+    open_options: bool = False
+    """Mark the options of the select that has the focus, too, as OmniBoxes does: they have marks of their own then."""
     text: bool = False
     ax_tree: bool = False
     image_format: ImageFormat = "png"

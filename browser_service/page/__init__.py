@@ -8,9 +8,12 @@ import secrets
 from pathlib import Path
 
 _HERE = Path(__file__).parent
-_PARTS = ("safe.js", "watch.js", "find.js", "name.js", "look.js", "act.js")
-_OFFERED = "quiet, hasPainted, look, survey, aim, adopt, frameBox, showFrame, bare, setValue, choose, fileInput, scrollMark, scrollAt, "
-_OFFERED += "scrollPage, metadata, forget, heard, catchUp"
+_PARTS = ("safe.js", "watch.js", "place.js", "find.js", "name.js", "look.js", "act.js", "scroll.js")
+_OFFERED = (
+    "quiet, hasPainted, look, survey, aim, adopt, frameBox, showFrame, bare, setById, setAt, caret, choose, chooseAt, "
+    "fileInput, fileInputAt, "
+    "scrollMark, scrollAt, scrollPage, metadata, forget, heard, catchUp"
+)
 
 WORLD = "rl-loop"
 """Name of the isolated world."""

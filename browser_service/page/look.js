@@ -8,11 +8,12 @@ let marked = new Map();
 let unseen = new Map();
 let frames = [];
 
-function look(wantMarks, wantText, seenFrom) {
+function look(wantMarks, wantText, seenFrom, withOptions) {
   const seen = { url: location.href.slice(0, URL_LIMIT), title: ofDocument.title(document).slice(0, TITLE_LIMIT), marks: [], text: null, frames: [], partial: false };
   if (wantMarks) {
     clip = seenFrom;
     const all = targets();
+    if (withOptions) addOpenOptions(all.found);
     marked = new Map();
     unseen = new Map();
     for (const [el, spot] of all.found) {
@@ -44,10 +45,9 @@ function survey() {
   return everything.map((el) => {
     let id = numbers.get(el);
     if (!id) unseen.set(id = FIRST_UNSEEN + unseen.size, el);
-    const { dx, dy } = viewOf(homeOf(el));
-    const { x, y, width, height } = el.getBoundingClientRect();
-    const where = seen.has(el) ? 'in view' : y + dy + height / 2 < 0 ? 'above' : 'below';
-    return { where, ...describe(el, { rect: { x: x + dx, y: y + dy, width, height } }, id) };
+    const rect = placed(viewOf(homeOf(el)), boundsOf(el));
+    const where = seen.has(el) ? 'in view' : rect.y + rect.height / 2 < 0 ? 'above' : 'below';
+    return { where, ...describe(el, { rect }, id) };
   });
 }
 function isOutOfView(el) {
@@ -63,11 +63,13 @@ function frameBox(index) {
   if (!el || !el.isConnected) return null;
   const view = viewOf(homeOf(el));
   const box = contentBox(el);
-  const x = box.x + view.dx, y = box.y + view.dy;
+  const { x, y, width, height } = placed(view, box);
+  const scaleX = view.scaleX * box.scaleX, scaleY = view.scaleY * box.scaleY;
   return {
-    x, y, clip: {
-      left: Math.max(view.left - x, 0), top: Math.max(view.top - y, 0),
-      right: Math.min(view.right - x, box.width), bottom: Math.min(view.bottom - y, box.height),
+    x, y, scale_x: scaleX, scale_y: scaleY,
+    clip: {  // in the coordinates of the framed document
+      left: Math.max(view.left - x, 0) / scaleX, top: Math.max(view.top - y, 0) / scaleY,
+      right: Math.min(view.right - x, width) / scaleX, bottom: Math.min(view.bottom - y, height) / scaleY,
     },
   };
 }
@@ -99,9 +101,7 @@ function aim(id, seenFrom) {
     spot = clickable(el);
   }
   if (spot) return { x: spot.x, y: spot.y, type: el.tagName === 'INPUT' ? el.type : el.tagName.toLowerCase() };
-  const rect = el.getBoundingClientRect();
-  const { dx, dy } = viewOf(homeOf(el));
-  const over = hitAt(rect.x + dx + rect.width / 2, rect.y + dy + rect.height / 2);
+  const over = hitAt(...centreOf(el));
   const what = over && !belongsTo(over, el) ? `covered by <${over.tagName.toLowerCase()}>` : 'not visible';
   return { error: 'NOT_REACHABLE', message: `the element of mark ${id} is ${what}` };
 }

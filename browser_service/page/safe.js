@@ -7,16 +7,25 @@ const reader = (type, name) => call.bind(Object.getOwnPropertyDescriptor(type.pr
 const caller = (type, name) => call.bind(type.prototype[name]);
 const ofDocument = {
   title: reader(Document, 'title'), body: reader(Document, 'body'), root: reader(Document, 'documentElement'), state: reader(Document, 'readyState'),
-  view: reader(Document, 'defaultView'), scroller: reader(Document, 'scrollingElement'), walker: caller(Document, 'createTreeWalker'),
+  view: reader(Document, 'defaultView'), scroller: reader(Document, 'scrollingElement'), active: reader(Document, 'activeElement'), animations: caller(Document, 'getAnimations'), walker: caller(Document, 'createTreeWalker'),
   hit: caller(Document, 'elementFromPoint'), byId: caller(Document, 'getElementById'), all: caller(Document, 'querySelectorAll'),
 };
 const listen = caller(EventTarget, 'addEventListener');
 const tagOf = reader(Element, 'tagName');
-const shadowOf = reader(Element, 'shadowRoot');
+const openRootOf = reader(Element, 'shadowRoot');
+// Closed shadow roots by their host, as listeners.js reports them: no script can ask a host for one.
+const closedRoots = new WeakMap();
+const shadowOf = (el) => openRootOf(el) || closedRoots.get(el) || null;
 const parentElementOf = reader(Node, 'parentElement');
 const rootOf = caller(Node, 'getRootNode');
 const documentOf = reader(Node, 'ownerDocument');
 const typeOf = reader(Node, 'nodeType');
+// The slot that shows a child of a shadow host; of a closed root only the root itself tells.
+function slotOf(el) {
+  if (el.assignedSlot) return el.assignedSlot;
+  const root = parentElementOf(el) && closedRoots.get(parentElementOf(el));
+  return root ? [...root.querySelectorAll('slot')].find((slot) => slot.assignedNodes().includes(el)) || null : null;
+}
 const isBefore = (a, b) => Boolean(comparePlaces(a, b) & Node.DOCUMENT_POSITION_FOLLOWING);
 const comparePlaces = caller(Node, 'compareDocumentPosition');
 

@@ -4,7 +4,7 @@ Frames of the page's own origin need nothing of this: the page script walks into
 """
 
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import Any, NamedTuple
 
 from playwright.async_api import CDPSession, Frame, Page
 from playwright.async_api import Error as PlaywrightError
@@ -16,6 +16,21 @@ MOST_FRAMES = 12
 DEEPEST = 3
 
 
+class Place(NamedTuple):
+    """Where a framed document is drawn: its origin in the viewport, its scale there, and the part that can be seen."""
+
+    x: float
+    y: float
+    scale_x: float
+    scale_y: float
+    clip: dict[str, float] | None
+    """Left, top, right and bottom in the document's own pixels; None: all of it."""
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """A point of the document, in the viewport."""
+        return self.x + x * self.scale_x, self.y + y * self.scale_y
+
+
 class Realm:
     """A document with those of its own origin inside: what one run of the page script sees."""
 
@@ -25,15 +40,16 @@ class Realm:
         self._parent = parent
         self._index = index
 
-    async def place(self, *, show: bool = False) -> tuple[float, float, dict[str, float] | None] | None:
-        """Its origin in the viewport, and the part of it that can be seen (None: all); None when it is gone."""
+    async def place(self, *, show: bool = False) -> "Place | None":
+        """Where the document is drawn in the viewport; None when its frame is gone."""
         if self._parent is None:
-            return 0.0, 0.0, None
+            return Place(0.0, 0.0, 1.0, 1.0, None)
         around = await self._parent.place(show=show)
         box = await self._parent.world.ask("showFrame" if show else "frameBox", self._index)
         if around is None or box is None:
             return None
-        return around[0] + box["x"], around[1] + box["y"], box["clip"]
+        x, y = around.at(box["x"], box["y"])
+        return Place(x, y, around.scale_x * box["scale_x"], around.scale_y * box["scale_y"], box["clip"])
 
     async def aim(self, mark: int) -> dict[str, Any]:
         """Where in the viewport to point at a mark, or an `error` and its `message`."""
@@ -42,10 +58,10 @@ class Realm:
         for show in (False, True):
             if (where := await self.place(show=show)) is None:
                 return {"error": "STALE_MARK", "message": f"the frame of mark {mark} is gone; look again"}
-            x, y, clip = where
-            spot = await self.world.ask("aim", mark, clip)
+            spot = await self.world.ask("aim", mark, where.clip)
             if "error" not in spot:
-                return {**spot, "x": spot["x"] + x, "y": spot["y"] + y}
+                x, y = where.at(spot["x"], spot["y"])
+                return {**spot, "x": x, "y": y}
         return spot
 
     async def uncovered(self, marks: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -53,13 +69,14 @@ class Realm:
         where = await self.place()
         if self._parent is None or where is None:
             return marks if where else []
-        x, y, _ = where
         inner = await self._parent.world.ask("frameBox", self._index)
-        spots = [[one["spot"][0] + inner["x"], one["spot"][1] + inner["y"]] for one in marks]
-        bare = await self._parent.world.ask("bare", self._index, spots)
+        framed = Place(inner["x"], inner["y"], inner["scale_x"], inner["scale_y"], None)
+        bare = await self._parent.world.ask("bare", self._index, [framed.at(*one["spot"]) for one in marks])
         for one in marks:
-            one["mark"]["box"]["x"] = round(one["mark"]["box"]["x"] + x, 1)
-            one["mark"]["box"]["y"] = round(one["mark"]["box"]["y"] + y, 1)
+            box = one["mark"]["box"]
+            x, y = where.at(box["x"], box["y"])
+            size = {"width": box["width"] * where.scale_x, "height": box["height"] * where.scale_y}
+            one["mark"]["box"] = {name: round(value, 1) for name, value in {"x": x, "y": y, **size}.items()}
         return [one for one, is_bare in zip(marks, bare, strict=True) if is_bare]
 
 
@@ -101,7 +118,7 @@ class Frames:
     async def _seen_in(self, framed: Realm, *, depth: int) -> list[tuple[Realm, dict[str, Any]]]:
         if (where := await framed.place()) is None:
             return []
-        seen = await framed.world.ask("look", True, False, where[2])
+        seen = await framed.world.ask("look", True, False, where.clip)
         seen["marks"] = await framed.uncovered(seen["marks"])
         if depth < DEEPEST and seen["frames"]:
             return await self._merged(framed, seen, depth=depth + 1)

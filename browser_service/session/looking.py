@@ -113,7 +113,7 @@ async def _stop_navigation(tab: OpenTab, patience_s: float) -> bool:
 async def look(tab: OpenTab, wanted: ObserveRequest, viewport: Viewport, shelf: Shelf | None, phases: Phases) -> Look:
     """One look at a tab. Raises `PageMoved` when it changes meanwhile."""
     now = time.perf_counter()
-    seen = read_look(await tab.look(wanted.marks or wanted.draw_marks, wanted.text))
+    seen = read_look(await tab.look(wanted.marks or wanted.draw_marks, wanted.text, with_options=wanted.open_options))
     found = Look(seen, is_partial=seen.is_partial)
     now = phases.add("marks", now)
     if wanted.screenshot:

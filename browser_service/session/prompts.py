@@ -32,8 +32,9 @@ class Dialogs:
 
     def answer(self, dialog: Dialog) -> None:
         """Listener of the context's event `dialog`."""
-        if len(self._told) < MOST_TOLD and dialog.type != "beforeunload":
-            self._told.append(f"{dialog.type}: {well_formed(dialog.message[:LONGEST_TOLD])}")
+        if len(self._told) < MOST_TOLD:
+            said = "the page asked whether to leave it" if dialog.type == "beforeunload" else dialog.message
+            self._told.append(f"{dialog.type}: {well_formed(said[:LONGEST_TOLD])}")
         is_accepted = dialog.type in ACCEPTED or self._policy == "accept"
         self._background.start(dialog.accept(dialog.default_value) if is_accepted else dialog.dismiss())
 

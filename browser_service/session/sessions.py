@@ -191,12 +191,13 @@ class Sessions:
     async def status(self) -> PoolStatus:
         """Who holds what here."""
         sessions = await self.sessions()
+        is_healthy = self.chromium.is_alive
         node = NodeStatus(
             url=self.settings.node_name,
             hash=self.settings.node_name,
-            healthy=self.chromium.is_alive,
+            healthy=is_healthy,
             capacity=self.settings.slots,
-            available=max(0, self.settings.slots - len(sessions)),
+            available=max(0, self.settings.slots - len(sessions)) if is_healthy else 0,
             instances=[session.instance_id for session in sessions],
             sessions=sessions,
             draining=self.draining,

@@ -56,6 +56,8 @@ class OpenTab:
         self.url = page.url
         self.held: set[Button] = set()
         """Mouse buttons that are pressed."""
+        self.pointer: tuple[float, float] | None = None
+        """Where the mouse was last moved to by an action of its own."""
         self.failed_document: FailedDocument | None = None
         """The newest main document, if it did not come. Set by the session, which also hears of tabs that are only opening."""
         self._cdp: CDPSession | None = None
@@ -83,9 +85,9 @@ class OpenTab:
         """
         return await (await self.world()).ask(function, *arguments)
 
-    async def look(self, with_marks: bool, with_text: bool) -> dict[str, Any]:
+    async def look(self, with_marks: bool, with_text: bool, *, with_options: bool = False) -> dict[str, Any]:
         """What there is to see, in frames of other origins too. Numbers are valid until the next look with marks."""
-        answer = await self.ask("look", with_marks, with_text, None)
+        answer = await self.ask("look", with_marks, with_text, None, with_options)
         if with_marks:
             self._marks = {}
             if answer["frames"]:

@@ -203,7 +203,11 @@ def _node(name: str, places: Mapping[HeldPlace, PlaceStatus]) -> NodeStatus:
         healthy=any(place.healthy for place in places),
         capacity=sum(place.capacity for place in places),
         # A place that does not answer says of no browser: who knows how many of its slots are free.
-        available=sum(max(0, place.capacity - len(told.sessions)) for place, told in places.items() if told.browser),
+        available=sum(
+            max(0, place.capacity - len(told.sessions))
+            for place, told in places.items()
+            if told.browser and place.healthy
+        ),
         instances=[session.instance_id for session in sessions],
         sessions=sessions,
         draining=all(place.draining for place in places),

@@ -88,3 +88,10 @@ def short_folder() -> Generator[Path, None, None]:
     with tempfile.TemporaryDirectory(prefix="bs-", dir="/tmp") as folder:
         Path(folder).chmod(0o711)
         yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def other() -> Generator[Site, None, None]:
+    """A second site: another port, so another origin."""
+    with running_site() as running:
+        yield running

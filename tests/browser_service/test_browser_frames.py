@@ -3,7 +3,7 @@
 from collections.abc import Generator
 
 import pytest
-from real_service import Site, running_service, running_site
+from real_service import Site, running_service
 
 from browser_service.client import Browser
 from browser_service.models import ClickId, FillId, Observe, ObserveRequest, PageDown, SelectOption, VisitPage
@@ -19,13 +19,6 @@ def service() -> Generator[Settings, None, None]:
     """The pages of these tests come from two names of this machine, which Chromium gives a process each."""
     with running_service(slots=1, settle_cap_s=1, egress_sites=["127.0.0.1:*", "localhost:*"]) as settings:
         yield settings
-
-
-@pytest.fixture(scope="module")
-def other() -> Generator[Site, None, None]:
-    """A second site: another port, so another origin."""
-    with running_site() as running:
-        yield running
 
 
 FRAMED = (
@@ -66,10 +59,11 @@ async def test_marks_reach_into_frames_of_other_origins(browser: Browser, site: 
         script=LISTENS,
     )
     reply = await browser.step(VisitPage(url=page), TITLE)
-    assert [mark.name for mark in reply.observation.marks] == ["first", "inner", "last"]
-    assert reply.observation.marks[1].box.y > reply.observation.marks[0].box.y + 20
-    assert (await browser.step(ClickId(id=2), TITLE)).observation.title == "inner"
-    assert (await browser.step(ClickId(id=3), TITLE)).error is None
+    assert [mark.name for mark in reply.observation.marks] == ["first", "foreign", "inner", "last"]
+    assert reply.observation.marks[1].scrollable, "the framed page is longer than its frame"
+    assert reply.observation.marks[2].box.y > reply.observation.marks[0].box.y + 20
+    assert (await browser.step(ClickId(id=3), TITLE)).observation.title == "inner"
+    assert (await browser.step(ClickId(id=4), TITLE)).error is None
 
 
 async def test_a_frame_behind_something_shows_no_marks(browser: Browser, site: Site, other: Site) -> None:
