@@ -17,7 +17,7 @@ FILE = "canary.json"
 class ScoredCompletion(BaseModel):
     """One stored completion under the new weights."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     trajectory_id: str
     step: int
@@ -34,7 +34,7 @@ class ScoredCompletion(BaseModel):
 class Canary(BaseModel):
     """The content of canary.json."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     version: int
     """The policy that scored."""

@@ -31,7 +31,7 @@ _WEIGHTS_OF_OTHER_LIBRARIES = {".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack"
 class Checkpoint(BaseModel):
     """A complete policy. Example: `Checkpoint(version=4, path=Path("policies/v0004"), parent=3, step=16, sha256={...}, ...)`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     version: int
     path: Path

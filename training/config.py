@@ -11,7 +11,7 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class UpdateConfig(BaseModel):
     """Settings of one update. Unknown keys are refused. Example: `UpdateConfig(learning_rate=2e-4, minibatches=2)`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     advantage_scale: Literal["std", "none"] = "std"
     """`std` divides a group's centred rewards by their standard deviation (GRPO), `none` leaves them (Dr. GRPO)."""

@@ -27,7 +27,7 @@ FILE = "update.json"
 class UpdateReport(BaseModel):
     """Outcome of one update. `checkpoint` is None when there was nothing to learn from; then `skipped` says why."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     version: int
     """The version that was asked for."""
