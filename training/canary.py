@@ -4,11 +4,13 @@ The trainer writes them into each checkpoint; the publisher scores the same toke
 proves that the server holds these weights. An imported policy has none.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from training.errors import CheckpointError, Diverged
 from training.samples import Sample
 
 FILE = "canary.json"
@@ -49,7 +51,13 @@ def choose(samples: Sequence[Sample], count: int) -> list[Sample]:
 
 
 def make_canary(version: int, samples: Sequence[Sample], logprobs: Sequence[Sequence[float]]) -> Canary:
-    """Puts samples and their new log-probabilities together."""
+    """Puts samples and their new log-probabilities together. Raises Diverged for log-probabilities that are none."""
+    for sample, scores in zip(samples, logprobs, strict=True):
+        if not all(map(math.isfinite, scores)):
+            raise Diverged(
+                f"the new weights give trajectory {sample.trajectory_id}, step {sample.step} log-probabilities that are not "
+                f"finite, so version {version} is not written; lower update.learning_rate"
+            )
     completions = tuple(
         ScoredCompletion(
             trajectory_id=sample.trajectory_id,
@@ -66,6 +74,15 @@ def make_canary(version: int, samples: Sequence[Sample], logprobs: Sequence[Sequ
 
 
 def read_canary(checkpoint: Path) -> Canary | None:
-    """The canary of a checkpoint directory, or None when it has none (an imported policy)."""
+    """The canary of a checkpoint directory, or None when it has none (an imported policy).
+
+    Raises CheckpointError when it can't be read or holds numbers that are not finite.
+    """
     path = checkpoint / FILE
-    return Canary.model_validate_json(path.read_bytes()) if path.exists() else None
+    try:
+        return Canary.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (ValidationError, OSError) as error:
+        why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        raise CheckpointError(f"{path} is no canary ({why}); delete {checkpoint} and make it again") from error

@@ -39,6 +39,11 @@ class UpdateConfig(BaseModel):
     """Versions that a sample may be older than the policy it trains, as those of carried episodes are; older ones are left
     out. The ratio to the stored log-probabilities corrects for the difference, and `max_ratio` masks what it cannot."""
 
+    max_bad_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """At most this share of samples may have something wrong with them: a picture that is lost or can't be decoded,
+    placeholders that do not fit the pictures, token ids that the model does not have. They are left out, counted and named in
+    the report. More of them stop the update, unless all are of one trajectory."""
+
     learning_rate: Positive = 1e-6
     """After the warm-up; see `decay_versions`."""
     decay_versions: Annotated[int, Field(ge=0)] = 0
