@@ -97,9 +97,16 @@ def test_a_configuration_refuses_nan_in_a_sentence(tmp_path: Path, key: str) -> 
 
 def trajectory(**final_state: Any) -> Trajectory:
     task = Task(id="t", environment="miniwob")
-    state = {"final_state": final_state} if final_state else {}
     return Trajectory(
-        id="t", task=task, goal="", group="g", member=0, iteration=1, steps=(), stop=StopReason.DONE, **state
+        id="t",
+        task=task,
+        goal="",
+        group="g",
+        member=0,
+        iteration=1,
+        steps=(),
+        stop=StopReason.DONE,
+        final_state=final_state,
     )
 
 

@@ -4,13 +4,12 @@ The trainer writes them into each checkpoint; the publisher scores the same toke
 proves that the server holds these weights. An imported policy has none.
 """
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from training.errors import CheckpointError, Diverged
+from training.errors import CheckpointError
 from training.samples import Sample
 
 FILE = "canary.json"
@@ -51,13 +50,7 @@ def choose(samples: Sequence[Sample], count: int) -> list[Sample]:
 
 
 def make_canary(version: int, samples: Sequence[Sample], logprobs: Sequence[Sequence[float]]) -> Canary:
-    """Puts samples and their new log-probabilities together. Raises Diverged for log-probabilities that are none."""
-    for sample, scores in zip(samples, logprobs, strict=True):
-        if not all(map(math.isfinite, scores)):
-            raise Diverged(
-                f"the new weights give trajectory {sample.trajectory_id}, step {sample.step} log-probabilities that are not "
-                f"finite, so version {version} is not written; lower update.learning_rate"
-            )
+    """Puts samples and their new log-probabilities together."""
     completions = tuple(
         ScoredCompletion(
             trajectory_id=sample.trajectory_id,

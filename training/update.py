@@ -11,6 +11,7 @@ Repeating a finished update trains nothing and writes its report again.
 import argparse
 import json
 import logging
+import math
 import os
 import resource
 import sys
@@ -116,7 +117,7 @@ def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch
     _check_gap(learned.metrics["gap_large"], batch)
     with watch.phase("score"):
         chosen = choose(samples, config.canaries)
-        canary = make_canary(request.version, chosen, score(policy, chosen, batch.store.image))
+        canary = make_canary(request.version, chosen, _finite(score(policy, chosen, batch.store.image)))
     failpoints.reach("update.before_write")
     report = report.model_copy(update={"steps": learned.steps, "metrics": report.metrics | learned.metrics})
     require_finite(report)
@@ -154,6 +155,16 @@ def _that_fit(batch: Batch, policy: "LoadedPolicy") -> Batch:
         return batch
     counter = FeatureCounter(policy.processor.image_processor, policy.image_token_id, batch.pictures)
     return batch.without(*without_faulty(batch.samples, counter.fault_of))
+
+
+def _finite(scores: list[list[float]]) -> list[list[float]]:
+    """The canaries' log-probabilities. Raises Diverged when one of them is not finite."""
+    if not all(math.isfinite(one) for row in scores for one in row):
+        raise Diverged(
+            "training diverged: the new weights give log-probabilities that are not finite, so nothing is written; lower "
+            "update.learning_rate or max_grad_norm"
+        )
+    return scores
 
 
 def _refuse_diverged(folder: Path, version: int) -> None:
