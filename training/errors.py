@@ -5,7 +5,7 @@ UpdateError
 ├── SampleError       a stored step that must not be trained on (training.samples)
 ├── CheckpointError   a checkpoint that can't be read or written (training.checkpoints)
 ├── ModelError        a model directory or picture that does not fit the samples (training.models)
-└── Diverged          training that gave numbers which are not finite (training.update, training.canary)
+└── Diverged          training that gave numbers which are not finite (training.divergence, training.report)
 """
 
 

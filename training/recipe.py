@@ -28,21 +28,24 @@ refuse an update or choose samples (the digest of the samples has those). `decay
 
 
 class Recipe(BaseModel):
-    """Example: `Recipe(parent_digest="9f8c...", config={"learning_rate": 1e-6, "loss_type": "dapo", ...})`."""
+    """Example: `Recipe(parent_digest="9f8c...", temperature=1.0, config={"learning_rate": 1e-6, "loss_type": "dapo", ...})`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     parent_digest: str
     """`Checkpoint.digest` of the policy that was trained."""
+    temperature: float
+    """At which the samples were taken."""
     config: dict[str, Any]
     """The keys that have an effect; the learning rate is that of this version."""
 
 
-def recipe_of(config: UpdateConfig, version: int, *, parent_digest: str) -> Recipe:
+def recipe_of(config: UpdateConfig, version: int, *, parent_digest: str, temperature: float) -> Recipe:
     """The recipe of the update that makes `version`."""
     settings = config.for_version(version).model_dump(mode="json")
     return Recipe(
         parent_digest=parent_digest,
+        temperature=temperature,
         config={key: value for key, value in settings.items() if key not in WITHOUT_EFFECT},
     )
 
@@ -60,6 +63,8 @@ def difference(made: Recipe, wanted: Recipe) -> str | None:
         for key in known
         if made.config.get(key, defaults[key]) != wanted.config[key]
     ]
+    if made.temperature != wanted.temperature:
+        found.insert(0, f"its samples were taken at temperature {made.temperature:g}, these at {wanted.temperature:g}")
     if made.parent_digest != wanted.parent_digest:
         found.insert(0, "its parent had other files")
     return ", ".join(found) or None

@@ -11,7 +11,6 @@ Repeating a finished update trains nothing and writes its report again.
 import argparse
 import json
 import logging
-import math
 import os
 import resource
 import sys
@@ -29,7 +28,8 @@ from training import failpoints
 from training.canary import FILE as CANARY_FILE
 from training.canary import choose, make_canary
 from training.checkpoints import checkpoint_path, is_disk_full, read_checkpoint, write_checkpoint
-from training.errors import BadInput, Diverged, UpdateError
+from training.divergence import finite_scores, require_sound
+from training.errors import BadInput, UpdateError
 from training.lean_imports import hide_unused_packages, without_collection
 from training.made_before import made_before, with_checkpoint
 from training.picture_checks import FeatureCounter, without_faulty
@@ -37,7 +37,6 @@ from training.report import FILE as REPORT_FILE
 from training.report import UpdateReport, require_finite, write_report
 from training.samples import digest
 from training.settings import let_idle_threads_sleep
-from training.soundness import why_unsound
 from training.update_inputs import Batch, Request, check_for_training, read_batch
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def update(request: Request) -> UpdateReport:
 
 def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch) -> UpdateReport:
     """Trains the parent policy on the samples and writes the checkpoint, with its canary and optimiser state."""
-    identity = digest(batch.samples)
+    identity, recipe = digest(batch.samples), batch.recipe
     config, parent, samples = batch.config, batch.parent, batch.samples
     log.info("version %d: training on %d samples of %s", request.version, len(samples), parent.path)
     # torch and TRL take seconds to import: not before the input is known to be good.
@@ -117,7 +116,7 @@ def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch
     _check_gap(learned.metrics["gap_large"], batch)
     with watch.phase("score"):
         chosen = choose(samples, config.canaries)
-        canary = make_canary(request.version, chosen, _finite(score(policy, chosen, batch.store.image)))
+        canary = make_canary(request.version, chosen, finite_scores(score(policy, chosen, batch.store.image)))
     failpoints.reach("update.before_write")
     report = report.model_copy(update={"steps": learned.steps, "metrics": report.metrics | learned.metrics})
     require_finite(report)
@@ -129,11 +128,11 @@ def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch
             parent=parent.version,
             step=parent.step + learned.steps,
             samples=identity,
-            recipe=batch.recipe,
+            recipe=recipe,
         ) as folder,
     ):
         write_policy(policy.model, parent.path, folder, optimizer=learned.optimizer if config.carry_optimizer else None)
-        _refuse_diverged(folder, request.version)
+        require_sound(folder, request.version)
         (folder / CANARY_FILE).write_text(canary.model_dump_json())
         (folder / REPORT_FILE).write_text(report.model_copy(update={"seconds": watch.seconds}).model_dump_json())
     return with_checkpoint(report, read_checkpoint(checkpoint_path(request.policies, request.version), verify=False))
@@ -155,24 +154,6 @@ def _that_fit(batch: Batch, policy: "LoadedPolicy") -> Batch:
         return batch
     counter = FeatureCounter(policy.processor.image_processor, policy.image_token_id, batch.pictures)
     return batch.without(*without_faulty(batch.samples, counter.fault_of))
-
-
-def _finite(scores: list[list[float]]) -> list[list[float]]:
-    """The canaries' log-probabilities. Raises Diverged when one of them is not finite."""
-    if not all(math.isfinite(one) for row in scores for one in row):
-        raise Diverged(
-            "training diverged: the new weights give log-probabilities that are not finite, so nothing is written; lower "
-            "update.learning_rate or max_grad_norm"
-        )
-    return scores
-
-
-def _refuse_diverged(folder: Path, version: int) -> None:
-    """Raises Diverged for a policy that was just written and has a number that is not finite."""
-    if why := why_unsound(folder):
-        raise Diverged(
-            f"training diverged: {why}, so version {version} is not written; lower update.learning_rate or max_grad_norm"
-        )
 
 
 def _describe(request: Request, batch: Batch) -> UpdateReport:

@@ -56,8 +56,10 @@ class Batch(NamedTuple):
 
     @property
     def recipe(self) -> Recipe:
-        """What decides the result besides the samples."""
-        return recipe_of(self.config, self.version, parent_digest=self.parent.digest)
+        """What decides the result besides the samples, of which there must be one."""
+        return recipe_of(
+            self.config, self.version, parent_digest=self.parent.digest, temperature=self.samples[0].temperature
+        )
 
     def without(self, samples: list[Sample], bad: list[BadStep]) -> "Batch":
         """The batch with the samples that are left when some more are found bad. Raises SampleError for too many."""

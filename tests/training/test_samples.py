@@ -94,7 +94,7 @@ def test_only_a_model_with_eyes_has_placeholders(tmp_path: Path, config: str, fo
 )
 def test_a_broken_model_configuration_is_a_sentence(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "config.json").write_bytes(content)
-    with pytest.raises(SampleError, match="config.json") as refused:
+    with pytest.raises(SampleError, match=r"config\.json") as refused:
         read_vocabulary(tmp_path)
     assert "\n" not in str(refused.value)
 
