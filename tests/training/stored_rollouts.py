@@ -36,9 +36,9 @@ class Rollout:
         self.verdicts_path = folder / "verdicts.jsonl"
         self.verdicts: list[Verdict] = []
         config = json.loads((model_directory / "config.json").read_bytes())
-        self.image_token = config["image_token_id"]
+        self.image_token = config.get("image_token_id", 5)
         self._first_word = 20
-        self._vocabulary = config["text_config"]["vocab_size"]
+        self._vocabulary = config.get("text_config", config)["vocab_size"]
 
     def completion(
         self, seed: int, *, version: int = 0, with_picture: bool = True
