@@ -14,7 +14,7 @@ SafetyPolicy = Literal["ask", "deny", "allow"]
 class AgentConfig(BaseModel):
     """Section `agent` of a loop's configuration."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     interaction_mode: InteractionMode = "set_of_marks"
     """Whether the agent names numbered elements or points of the screen (a grid of 1000 x 1000)."""

@@ -21,7 +21,7 @@ from agent.config import AgentConfig
 from agent.episode import Played, Slot, play
 from agent.failures import EpisodeFailure, failed
 from agent.gym_spaces import ActionText, observation_space, pixels, seen, turn_of
-from agent.judging.verifier import Check
+from agent.judging.verifier import Check, verdict_of
 from agent.stepped import Pause, SteppedEpisode
 from agent.tape import by_reference
 from agent.types import AgentAction, Policy, Site, Step, StopReason, Task, Trajectory, Verdict
@@ -204,7 +204,7 @@ class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction]):
         failure = trajectory.failure
         if last is None or last.screenshot is None or (failure is not None and failure.side != "policy"):
             raise self._broken(trajectory)
-        verdict = self._check(trajectory)
+        verdict = verdict_of(self._check, trajectory)
         if verdict.reward is None:
             raise failed("judge", "UNJUDGED", f"{trajectory.id}: {verdict.evidence}", retryable=False)
         self._picture = played.images[last.screenshot.sha256]

@@ -22,7 +22,7 @@ NAVIGATES = frozenset({"visit_page", "back", "forward", "reload", "open_tab"})
 class CallLimits(BaseModel):
     """Calls at the same time, by kind; None: as many as there are episodes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     allocate: Limit = None
     """Leases that are asked for."""

@@ -3,11 +3,12 @@
 A `Trajectory` carries no reward and a `Verdict` no steps, so judging can be repeated without touching the evidence.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from browser_service.models import Action, Observation, Wire
 
@@ -15,10 +16,28 @@ Split = Literal["train", "heldout"]
 Side = Literal["policy", "site", "infra", "judge"]
 
 
-class Noun(BaseModel):
-    """Base of what is written to disk: frozen, unknown fields refused."""
+def only_finite(value: dict[str, Any]) -> dict[str, Any]:
+    """The same JSON object. Raises ValueError for NaN or Infinity anywhere in it: JSON has neither, a file would say null."""
+    left: list[Any] = [value]
+    while left:
+        match left.pop():
+            case float() as number if not math.isfinite(number):
+                raise ValueError(f"expected finite numbers, found {number}")
+            case dict() as inner:
+                left.extend(inner.values())
+            case list() | tuple() as inner:
+                left.extend(inner)
+    return value
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+
+JsonObject = Annotated[dict[str, Any], AfterValidator(only_finite)]
+Reward = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class Noun(BaseModel):
+    """Base of what is written to disk: frozen, unknown fields refused, numbers finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Task(Noun):
@@ -70,7 +89,7 @@ class Completion(Noun):
     policy_version: int | None = None
     images: tuple[str, ...] = ()
     """sha256 of the pictures in the prompt, in their order."""
-    temperature: float = 1.0
+    temperature: Annotated[float, Field(ge=0)] = 1.0
     thoughts: str = ""
     """What the model thought, where the server or the vendor tells it apart from the reply."""
     raw: dict[str, Any] = {}
@@ -150,7 +169,7 @@ class Trajectory(Noun):
     final_observation: Observation | None = None
     """The page after the last action; None when the episode broke before it could be seen."""
     answer: str | None = None
-    final_state: dict[str, Any] = {}
+    final_state: JsonObject = {}
     """What the environment recorded about the end, for its verifier. MiniWoB++: `{"done": true, "raw_reward": 1.0}`."""
     failure: Failure | None = None
     policy_version: int | None = None
@@ -165,8 +184,9 @@ class Verdict(Noun):
     """What a judge says about one trajectory."""
 
     trajectory_id: str
-    reward: float | None
-    """In [0, 1]; None when it could not be judged, which is never the same as 0."""
+    reward: Reward | None
+    """From 0 to 1, and refused outside: a clamped number would be one that nobody gave. None when it could not be judged,
+    which is never the same as 0."""
     criteria: dict[str, bool] = {}
     evidence: str = ""
     judge: str

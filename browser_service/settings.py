@@ -43,7 +43,7 @@ def default_state_dir() -> Path:
 class Settings(BaseModel):
     """Everything that can be set. Field `port` is the variable `BROWSER_SERVICE_PORT`, and so on."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     """Address to listen on. Anything but a loopback address needs an api key."""

@@ -19,7 +19,7 @@ class TasksConfig(BaseModel):
     Example: `{train: tasks/train.jsonl, heldout: "hf:microsoft/webgym_tasks#test"}`
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     train: str
     """A file (WebGym's JSONL, the dashboard's tasks.json, ours) or a Hugging Face dataset `hf:NAME#SPLIT`."""
@@ -36,7 +36,7 @@ class TasksConfig(BaseModel):
 class EnvironmentConfig(BaseModel):
     """Which environment is played and with which tasks. Example: `EnvironmentConfig(domains=("click-button",))`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: Literal["miniwob", "live"] = "miniwob"
     domains: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ class Outcome(BaseModel):
     Example: `Outcome(task="17", host="www.imdb.com", iteration=3, attempts=8, judged=7, successes=2, blocked=1)`
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     task: str
     family: str = ""
@@ -40,7 +40,7 @@ class Outcome(BaseModel):
 class SuccessRate(BaseModel):
     """A measured success rate and what it rests on."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     successes: float = 0.0
     judged: float = 0.0

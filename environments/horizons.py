@@ -17,7 +17,7 @@ Steps = Annotated[int, Field(ge=1, le=1_000)]
 class HorizonConfig(BaseModel):
     """Section `environment.horizon`. Without anything in it each task keeps its own `max_steps`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     by_difficulty: dict[Name, Steps] = {}
     """Steps of a training task, by band of difficulty. A difficulty in no band keeps the task's own."""

@@ -14,7 +14,7 @@ Host = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
 class BlockingConfig(BaseModel):
     """Section `environment.blocking`. Example: `BlockingConfig(hosts=("example.com",), open_after=3)`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     hosts: tuple[Host, ...] = ()
     """Hosts that training never visits, their subdomains included."""

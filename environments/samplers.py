@@ -41,7 +41,7 @@ class Candidate(NamedTuple):
 class Config(BaseModel):
     """Base of the samplers' settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Uniform(Config):

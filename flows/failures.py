@@ -16,7 +16,7 @@ FAILURES = "failures.jsonl"
 class FailedAttempt(BaseModel):
     """A line of failures.jsonl."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     trajectory_id: str
     attempt: int

@@ -24,7 +24,7 @@ BEAT_S = 20.0
 class Cell(BaseModel):
     """One episode that is being played."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     phase: Phase
     step: int = 0
@@ -37,7 +37,7 @@ class Cell(BaseModel):
 class Live(BaseModel):
     """One shard now."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     at: float = 0.0
     """When this was written, in seconds of the epoch; an old one is what a killed process left."""

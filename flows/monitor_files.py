@@ -62,13 +62,13 @@ class Ended(NamedTuple):
 class _Step(BaseModel):
     """A step that is only counted."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
 
 class _Trajectory(BaseModel):
     """The little of a trajectory that is shown; validating all of it would take three times as long."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
     steps: list[_Step]
     failure: Failure | None = None

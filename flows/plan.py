@@ -32,7 +32,7 @@ CARRIED = "carried.jsonl"
 class Group(BaseModel):
     """A line of plan.jsonl: a task, and how many episodes of it are compared with one another."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     group: str
     """Example: `i0003-click-link.3017` in training, `e0003-..` in evaluation."""

@@ -16,7 +16,7 @@ from flows.progress import ProgressFile
 from flows.publishing import StageError, ensure_served, policy_version
 from flows.run_folder import RunFolder, Stage, StageReport
 from training.checkpoints import checkpoint_path, prune
-from training.report import read_report
+from training.report import UpdateReport, read_report
 
 STOP_S = 10.0
 """Seconds between SIGTERM and SIGKILL for an update that is given up."""
@@ -32,10 +32,10 @@ async def policy_update_stage(folder: RunFolder, iteration: int) -> StageReport:
     directory = folder.stage_dir(iteration, Stage.POLICY_UPDATE)
     progress = ProgressFile(directory)
     report_file = directory / "update.json"
-    if not report_file.is_file():
-        progress.say("training")
-        await run_update(folder, iteration, report_file)
-    report = read_report(report_file)
+    # Also where a report is: the version of a stage that was never finished may not be sound, and then it is made again.
+    progress.say("training")
+    await run_update(folder, iteration, report_file)
+    report = _read(report_file)
     trained = time.monotonic()
     progress.say("publishing")
     version = policy_version(folder, iteration)
@@ -55,6 +55,13 @@ async def policy_update_stage(folder: RunFolder, iteration: int) -> StageReport:
     )
     prune(folder.policies, folder.config.update.keep_last, keep={0, version, *best_version(folder)})
     return done
+
+
+def _read(path: Path) -> UpdateReport:
+    try:
+        return read_report(path)
+    except ValueError as error:
+        raise StageError(str(error)) from error
 
 
 async def run_update(folder: RunFolder, iteration: int, report: Path) -> None:

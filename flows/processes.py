@@ -23,7 +23,7 @@ TETHER = Path(__file__).with_name("tether.py")
 class ProcessId(BaseModel):
     """A process for certain. Example: `ProcessId(pid=4711, started=88213456)`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     pid: int
     started: int

@@ -14,7 +14,7 @@ WRITE_EVERY_S = 0.5
 class Progress(BaseModel):
     """Where one stage, or one shard of it, stands."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     done: int = 0
     total: int = 0

@@ -16,7 +16,7 @@ from agent.store import write_atomically
 class Outcome(BaseModel):
     """The end of one shard in one round."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     round: int
     lost: str | None

@@ -114,7 +114,7 @@ async def shards_in_prefect(folder: RunFolder, keys: list[ShardKey], served: Ser
 class ShardCall(BaseModel):
     """What the player of one shard is told, on this machine or another: `ShardKey`, `Served`, and where things are."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     root: str
     """The run folder."""

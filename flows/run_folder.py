@@ -44,7 +44,7 @@ class Stage(StrEnum):
 class StageReport(BaseModel):
     """Content of done.json: what a finished stage did."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     stage: Stage
     iteration: int
@@ -60,7 +60,7 @@ class StageReport(BaseModel):
 class RunRecord(BaseModel):
     """Content of run.json."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
     created: str

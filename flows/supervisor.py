@@ -44,7 +44,7 @@ State = Literal["waiting", "starting", "ready", "restarting", "stopped"]
 class ServiceSpec(BaseModel):
     """How to start one service and how to know that it is ready."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
     command: list[str]
@@ -66,7 +66,7 @@ class ServiceSpec(BaseModel):
 class SupervisorSpec(BaseModel):
     """What `rl-loop up` asks for."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     working_dir: str
     services: list[ServiceSpec]
@@ -75,7 +75,7 @@ class SupervisorSpec(BaseModel):
 class ServiceStatus(BaseModel):
     """What is known about one service."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     name: str
     address: str
@@ -92,7 +92,7 @@ class ServiceStatus(BaseModel):
 class SupervisorStatus(BaseModel):
     """Content of services.json."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     supervisor: ProcessId
     services: list[ServiceStatus]

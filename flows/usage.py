@@ -16,7 +16,7 @@ from agent.store import write_atomically
 class Usage(BaseModel):
     """Seconds, weighted where it says so."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     slot_seconds: float = 0.0
     """Slots times seconds: what there was."""

@@ -7,8 +7,9 @@ proves that the server holds these weights. An imported policy has none.
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from training.errors import CheckpointError
 from training.samples import Sample
 
 FILE = "canary.json"
@@ -17,7 +18,7 @@ FILE = "canary.json"
 class ScoredCompletion(BaseModel):
     """One stored completion under the new weights."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     trajectory_id: str
     step: int
@@ -34,7 +35,7 @@ class ScoredCompletion(BaseModel):
 class Canary(BaseModel):
     """The content of canary.json."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     version: int
     """The policy that scored."""
@@ -66,6 +67,15 @@ def make_canary(version: int, samples: Sequence[Sample], logprobs: Sequence[Sequ
 
 
 def read_canary(checkpoint: Path) -> Canary | None:
-    """The canary of a checkpoint directory, or None when it has none (an imported policy)."""
+    """The canary of a checkpoint directory, or None when it has none (an imported policy).
+
+    Raises CheckpointError when it can't be read or holds numbers that are not finite.
+    """
     path = checkpoint / FILE
-    return Canary.model_validate_json(path.read_bytes()) if path.exists() else None
+    try:
+        return Canary.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (ValidationError, OSError) as error:
+        why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        raise CheckpointError(f"{path} is no canary ({why}); delete {checkpoint} and make it again") from error

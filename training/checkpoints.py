@@ -5,48 +5,24 @@ rename. Readers believe only a manifest whose files have the stated sizes and ha
 """
 
 import errno
-import hashlib
 import json
 import os
-import re
 import shutil
-import time
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from training import failpoints
 from training.errors import CheckpointError
+from training.manifest import ABOUT_ITS_MAKING, VERSION_NAME, Checkpoint, read_checkpoint, sync, write_manifest
+from training.recipe import Recipe
+from training.soundness import why_unsound
 
-MANIFEST = "manifest.json"
-_NAME = re.compile(r"v(\d{4,})")
-_OURS = {MANIFEST, "canary.json", "update.json"}
-"""Written beside a model by us, about its making: not part of the model."""
 _WEIGHTS_OF_OTHER_LIBRARIES = {".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".onnx", ".gguf"}
-
-
-class Checkpoint(BaseModel):
-    """A complete policy. Example: `Checkpoint(version=4, path=Path("policies/v0004"), parent=3, step=16, sha256={...}, ...)`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    version: int
-    path: Path
-    parent: int | None
-    """Version that was trained to make this one; None for an imported policy."""
-    step: int
-    """Optimiser steps since the imported policy."""
-    sha256: dict[str, str]
-    """Digest per file, by its path inside the checkpoint."""
-    sizes: dict[str, int]
-    """Bytes per file."""
-    samples: str | None = None
-    """Digest of the samples it was trained on: tells a repeated update from another one."""
-    created: float
-    """Seconds since 1970, at the end of writing."""
+_ASIDE = ".unsound"
+"""End of the name of a version that was set aside."""
 
 
 def checkpoint_path(policies: Path, version: int) -> Path:
@@ -54,36 +30,9 @@ def checkpoint_path(policies: Path, version: int) -> Path:
     return policies / f"v{version:04d}"
 
 
-def read_checkpoint(path: Path, *, verify: bool = True) -> Checkpoint:
-    """The checkpoint in a directory, its files' sizes checked and, with `verify`, their sha256 too.
-
-    Raises CheckpointError when it is missing, incomplete or damaged.
-    """
-    if not path.is_dir():
-        raise CheckpointError(f"{path} does not exist; expected the directory of a checkpoint")
-    try:
-        manifest = json.loads((path / MANIFEST).read_bytes())
-        checkpoint = Checkpoint.model_validate({**manifest, "path": path})
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} has no {MANIFEST}, so it is no complete checkpoint; import it first") from None
-    except (json.JSONDecodeError, ValidationError, TypeError) as error:
-        raise CheckpointError(
-            f"{path / MANIFEST} is not a checkpoint's manifest: {str(error).splitlines()[0]}"
-        ) from error
-    for name, size in checkpoint.sizes.items():
-        file = path / name
-        if not file.is_file() or file.stat().st_size != size:
-            raise CheckpointError(
-                f"{file} is missing or has not the {size} bytes of the manifest; delete {path} and make it again"
-            )
-        if verify and _sha256(file) != checkpoint.sha256[name]:
-            raise CheckpointError(f"{file} does not match the sha256 in the manifest; delete {path} and make it again")
-    return checkpoint
-
-
 def versions(policies: Path) -> list[int]:
     """Versions that have a directory, ascending."""
-    names = (_NAME.fullmatch(path.name) for path in policies.iterdir()) if policies.is_dir() else ()
+    names = (VERSION_NAME.fullmatch(path.name) for path in policies.iterdir()) if policies.is_dir() else ()
     return sorted(int(name[1]) for name in names if name)
 
 
@@ -95,7 +44,13 @@ def latest(policies: Path, *, verify: bool = False) -> Checkpoint | None:
 
 @contextmanager
 def write_checkpoint(
-    policies: Path, version: int, *, parent: int | None, step: int, samples: str | None = None
+    policies: Path,
+    version: int,
+    *,
+    parent: int | None,
+    step: int,
+    samples: str | None = None,
+    recipe: Recipe | None = None,
 ) -> Generator[Path]:
     """Yields an empty folder to write a policy into; leaving the block makes it the checkpoint `version`.
 
@@ -109,10 +64,10 @@ def write_checkpoint(
     try:
         partial.mkdir(parents=True)
         yield partial
-        _write_manifest(partial, version=version, parent=parent, step=step, samples=samples)
+        write_manifest(partial, version=version, parent=parent, step=step, samples=samples, recipe=recipe)
         failpoints.reach("checkpoint.before_rename")
         partial.rename(target)
-        _sync(policies)
+        sync(policies)
     except (OSError, SafetensorError) as error:
         if not is_disk_full(error):
             raise
@@ -126,10 +81,25 @@ def write_checkpoint(
 
 def remove_partials(policies: Path) -> list[Path]:
     """Deletes what killed writers left; a writer that still lives keeps its folder."""
-    leftovers = [path for path in policies.glob("*.partial-*") if not _is_alive(int(path.name.rpartition("-")[2]))]
+    written = ((path, path.name.rpartition("-")[2]) for path in policies.glob("*.partial-*"))
+    leftovers = [path for path, pid in written if pid.isdecimal() and not _is_alive(int(pid))]
     for path in leftovers:
         shutil.rmtree(path, ignore_errors=True)
     return leftovers
+
+
+def set_aside(policies: Path, version: int) -> Path:
+    """Takes a version out of the way, so that it can be made again; returns where it lies now, for whoever wants to look.
+
+    One per version is kept, until `prune` finds a newer version.
+    """
+    place = policies / f"{checkpoint_path(policies, version).name}{_ASIDE}"
+    if place.is_dir():
+        shutil.rmtree(place)
+    place.unlink(missing_ok=True)
+    checkpoint_path(policies, version).rename(place)
+    sync(policies)
+    return place
 
 
 def prune(policies: Path, keep_last: int, *, keep: Collection[int] = ()) -> list[int]:
@@ -142,6 +112,10 @@ def prune(policies: Path, keep_last: int, *, keep: Collection[int] = ()) -> list
         # Renamed first: a crash in the middle of deleting leaves no directory with a checkpoint's name.
         path = checkpoint_path(policies, version)
         shutil.rmtree(path.rename(policies / f"{path.name}.partial-{os.getpid()}"))
+    newest = max(versions(policies), default=0)
+    for path in policies.glob(f"v*{_ASIDE}"):
+        if (named := VERSION_NAME.fullmatch(path.name.removesuffix(_ASIDE))) and int(named[1]) < newest:
+            shutil.rmtree(path, ignore_errors=True)
     return old
 
 
@@ -166,39 +140,21 @@ def _model_files(source: Path) -> list[Path]:
     if not source.is_dir():
         raise CheckpointError(f"{source} does not exist; expected a model directory with config.json and *.safetensors")
     files = [path for path in sorted(source.iterdir()) if path.is_file() and not path.name.startswith(".")]
-    files = [path for path in files if path.suffix not in _WEIGHTS_OF_OTHER_LIBRARIES and path.name not in _OURS]
+    files = [
+        path for path in files if path.suffix not in _WEIGHTS_OF_OTHER_LIBRARIES and path.name not in ABOUT_ITS_MAKING
+    ]
     weights = [path for path in files if path.suffix == ".safetensors"]
     if not weights or not (source / "config.json").is_file():
         raise CheckpointError(f"{source} is no model directory: expected config.json and *.safetensors in it")
-    for path in weights:
-        try:
-            with safe_open(path, framework="np"):
-                pass  # opening checks the header against the file's length
-        except SafetensorError as error:
-            raise CheckpointError(f"{path} is damaged ({error}); fetch or make the model again") from error
+    try:
+        json.loads((source / "config.json").read_bytes())
+    except ValueError as error:
+        raise CheckpointError(
+            f"{source / 'config.json'} is damaged ({error}); fetch or make the model again"
+        ) from error
+    if why := why_unsound(source, optimizer=False):
+        raise CheckpointError(f"{source} can't be a policy: {why}; fetch or make the model again")
     return files
-
-
-def _write_manifest(folder: Path, *, version: int, parent: int | None, step: int, samples: str | None) -> None:
-    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    for path in files.values():
-        _sync(path)
-    manifest = {
-        "version": version,
-        "parent": parent,
-        "step": step,
-        "samples": samples,
-        "created": time.time(),
-        "sha256": {name: _sha256(path) for name, path in files.items()},
-        "sizes": {name: path.stat().st_size for name, path in files.items()},
-    }
-    failpoints.reach("checkpoint.before_manifest")
-    with (folder / MANIFEST).open("w") as file:
-        json.dump(manifest, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    for directory in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
-        _sync(directory)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
@@ -208,19 +164,6 @@ def _link_or_copy(source: Path, target: Path) -> None:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
             raise
         shutil.copyfile(source, target)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_disk_full(error: Exception) -> bool:

@@ -11,7 +11,7 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class UpdateConfig(BaseModel):
     """Settings of one update. Unknown keys are refused. Example: `UpdateConfig(learning_rate=2e-4, minibatches=2)`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     advantage_scale: Literal["std", "none"] = "std"
     """`std` divides a group's centred rewards by their standard deviation (GRPO), `none` leaves them (Dr. GRPO)."""
@@ -38,6 +38,11 @@ class UpdateConfig(BaseModel):
     max_staleness: Annotated[int, Field(ge=0)] = 4
     """Versions that a sample may be older than the policy it trains, as those of carried episodes are; older ones are left
     out. The ratio to the stored log-probabilities corrects for the difference, and `max_ratio` masks what it cannot."""
+
+    max_bad_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """At most this share of samples may have something wrong with them: a picture that is lost or can't be decoded,
+    placeholders that do not fit the pictures, token ids that the model does not have. They are left out, counted and named in
+    the report. More of them stop the update, unless all are of one trajectory."""
 
     learning_rate: Positive = 1e-6
     """After the warm-up; see `decay_versions`."""

@@ -4,7 +4,8 @@ UpdateError
 ├── BadInput          a file or an argument of the update (training.update_inputs)
 ├── SampleError       a stored step that must not be trained on (training.samples)
 ├── CheckpointError   a checkpoint that can't be read or written (training.checkpoints)
-└── ModelError        a model directory or picture that does not fit the samples (training.models)
+├── ModelError        a model directory or picture that does not fit the samples (training.models)
+└── Diverged          training that gave numbers which are not finite (training.divergence, training.report)
 """
 
 
@@ -26,3 +27,7 @@ class CheckpointError(UpdateError):
 
 class ModelError(UpdateError):
     """A model directory, its optimiser's state, or a picture, that does not fit. The message says which."""
+
+
+class Diverged(UpdateError):
+    """Training gave weights, metrics or log-probabilities that are not finite. The message says what, and nothing is written."""

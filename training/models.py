@@ -62,10 +62,18 @@ def load_policy(directory: Path, *, dtype: str, device: torch.device) -> LoadedP
         (AutoModelForImageTextToText, AutoProcessor) if sees else (AutoModelForCausalLM, AutoTokenizer)
     )
     try:
-        model = model_class.from_pretrained(directory, dtype=getattr(torch, dtype), local_files_only=True)
+        model, loading = model_class.from_pretrained(
+            directory, dtype=getattr(torch, dtype), local_files_only=True, output_loading_info=True
+        )
         processor = processor_class.from_pretrained(directory, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{directory} can't be loaded as a policy: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # the libraries' readers raise errors of many trees for files that do not fit together
+        why = (str(error).splitlines() or [repr(error)])[0]
+        raise ModelError(f"{directory} can't be loaded as a policy: {why}") from error
+    if missing := sorted(loading["missing_keys"]):
+        # transformers only warns, and would train random numbers in their place.
+        raise ModelError(
+            f"{directory} can't be loaded as a policy: its weights lack {missing[0]} ({len(missing)} in all)"
+        )
     model.to(device).train()
     return LoadedPolicy(model, processor, device, config.get("image_token_id") if sees else None)
 

@@ -15,10 +15,13 @@ Metrics, each an average over the sampled tokens of all passes unless said other
     tokens_mean                      sampled tokens per sample
 """
 
+import math
 import os
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from training.errors import Diverged
 
 FILE = "update.json"
 """Name of the copy inside the checkpoint, from which a repeated update writes its report again."""
@@ -27,7 +30,8 @@ FILE = "update.json"
 class UpdateReport(BaseModel):
     """Outcome of one update. `checkpoint` is None when there was nothing to learn from; then `skipped` says why."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A report of another version of the program must not stop a resume: what is not known here is ignored.
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     version: int
     """The version that was asked for."""
@@ -43,11 +47,13 @@ class UpdateReport(BaseModel):
     steps: int = 0
     """Optimiser steps of this update."""
     counts: dict[str, int] = {}
-    """trajectories, judged, groups, groups_zero_signal, groups_too_small, groups_used, samples, tokens."""
+    """trajectories, judged, groups, groups_zero_signal, groups_too_small, groups_used, samples, tokens, bad_samples."""
     excluded: dict[str, int] = {}
     """Trajectories left out, by reason."""
     masked_steps: dict[str, int] = {}
-    """Steps of used groups left out, by reason."""
+    """Steps of used groups left out, by reason; those that something is wrong with begin with `bad_`."""
+    bad_samples: tuple[str, ...] = ()
+    """The first of those, each with trajectory, step and what is wrong."""
     metrics: dict[str, float] = {}
     seconds: dict[str, float] = {}
     """By phase: read, imports, load, train, score, write; and total."""
@@ -55,8 +61,18 @@ class UpdateReport(BaseModel):
     """Largest resident size of the update process."""
 
 
+def require_finite(report: UpdateReport) -> None:
+    """Raises Diverged when a metric is not finite: JSON would say null, and nobody could read the report."""
+    if odd := sorted(name for name, value in report.metrics.items() if not math.isfinite(value)):
+        raise Diverged(
+            f"the update that makes version {report.version} diverged: {', '.join(odd)} not finite; nothing is written: lower "
+            "update.learning_rate or look at the rewards"
+        )
+
+
 def write_report(report: UpdateReport, path: Path) -> None:
-    """Replaces the file in one step, flushed to disk."""
+    """Replaces the file in one step, flushed to disk. Raises Diverged for one with numbers that are not finite."""
+    require_finite(report)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     with temporary.open("w") as file:
@@ -72,5 +88,6 @@ def read_report(path: Path) -> UpdateReport:
         return UpdateReport.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist; the update wrote no report") from None
-    except ValidationError as error:
-        raise ValueError(f"{path} is no update report: {error.errors()[0]['msg']}") from error
+    except (ValidationError, OSError) as error:
+        why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        raise ValueError(f"{path} is no update report: {why}") from error

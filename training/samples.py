@@ -5,6 +5,8 @@ Every invariant that a wrong rollout, store or server could break is checked her
 
 import hashlib
 import json
+import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from agent.types import Completion
 from training.errors import SampleError
 from training.filters import Member, trainable
+from training.sample_checks import BadStep, Fault, Vocabulary, fault_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,30 +48,28 @@ class Sample:
         return len(self.prompt_token_ids) + len(self.token_ids)
 
 
-class Vocabulary(NamedTuple):
-    """What the model's configuration says about token ids."""
-
-    size: int
-    image_tokens: frozenset[int]
-    """Placeholders for picture features; only prompts may hold them."""
-
-
 class Samples(NamedTuple):
     """The samples of an update, and the steps that were left out, by reason."""
 
     samples: list[Sample]
     masked_steps: dict[str, int]
+    """Steps that teach nothing and are in order, by reason."""
+    bad: list[BadStep]
+    """Steps that something is wrong with."""
 
 
 def read_vocabulary(model_directory: Path) -> Vocabulary:
     """Reads it from config.json. Raises SampleError when the file does not describe a language model."""
     path = model_directory / "config.json"
-    config = json.loads(path.read_bytes())
-    size = config.get("text_config", config).get("vocab_size")
+    try:
+        config = json.loads(path.read_bytes())
+        size = (config.get("text_config") or config).get("vocab_size")
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise SampleError(f"{path} can't be read as a model's configuration: {' '.join(str(error).split())}") from error
     if not isinstance(size, int):
         raise SampleError(f"{path} names no vocab_size; expected the configuration of a language model")
-    tokens = (config.get(key) for key in ("image_token_id", "video_token_id"))
-    return Vocabulary(size, frozenset(token for token in tokens if token is not None))
+    sees = "vision_config" in config
+    return Vocabulary(size, *(config.get(key) if sees else None for key in ("image_token_id", "video_token_id")))
 
 
 def build_samples(
@@ -76,45 +77,59 @@ def build_samples(
 ) -> Samples:
     """Samples of all trainable steps, in the order of trajectories and steps.
 
-    Steps that were sampled by a policy more than `max_staleness` versions older than `policy_version` are left out.
-    Raises SampleError for a step that breaks an invariant, was sampled by a policy that is newer than the one trained, or
-    at another temperature than the others.
+    Steps that were sampled by a policy more than `max_staleness` versions older than `policy_version` are left out, and so
+    are those that break an invariant, or were sampled at another temperature than most.
     """
     samples: list[Sample] = []
-    masked: dict[str, int] = {}
+    masked: Counter[str] = Counter()
+    bad: list[BadStep] = []
     for trajectory, _, advantage in members:
+        if not math.isfinite(advantage):
+            raise SampleError(f"trajectory {trajectory.id} has the advantage {advantage}; expected a finite number")
         for step in trajectory.steps:
             completion, reason = trainable(step)
             if completion is None:
-                masked[reason] = masked.get(reason, 0) + 1
-                continue
-            if vocabulary.image_tokens & set(completion.token_ids):
+                masked[reason] += 1
+            elif vocabulary.placeholders & set(completion.token_ids):
                 # The policy wrote a picture's placeholder: its own doing, but no forward pass could reproduce it.
-                masked["image_placeholder"] = masked.get("image_placeholder", 0) + 1
-                continue
-            where = f"trajectory {trajectory.id}, step {step.index}"
-            _check_tokens(completion, vocabulary, where)
-            version = _checked_version(completion, policy_version, where)
-            if version < policy_version - max_staleness:
-                masked["stale"] = masked.get("stale", 0) + 1
-                continue
-            samples.append(
-                Sample(
-                    trajectory_id=trajectory.id,
-                    step=step.index,
-                    prompt_token_ids=np.asarray(completion.prompt_token_ids, dtype=np.int64),
-                    token_ids=np.asarray(completion.token_ids, dtype=np.int64),
-                    logprobs=np.asarray(completion.logprobs, dtype=np.float32),
-                    advantage=advantage,
-                    images=completion.images,
-                    policy_version=version,
-                    temperature=completion.temperature,
-                )
-            )
-    temperatures = sorted({sample.temperature for sample in samples})
-    if len(temperatures) > 1:
-        raise SampleError(f"samples of one update must share a temperature, found {temperatures}")
-    return Samples(samples, masked)
+                masked["image_placeholder"] += 1
+            elif fault := fault_of(completion, vocabulary, policy_version=policy_version):
+                bad.append(BadStep(trajectory.id, step.index, fault))
+            elif (completion.policy_version or 0) < policy_version - max_staleness:
+                masked["stale"] += 1
+            else:
+                samples.append(_sample(trajectory.id, step.index, completion, advantage))
+    samples, odd = _of_one_temperature(samples)
+    return Samples(samples, dict(masked), bad + odd)
+
+
+def _sample(trajectory_id: str, step: int, completion: Completion, advantage: float) -> Sample:
+    return Sample(
+        trajectory_id=trajectory_id,
+        step=step,
+        prompt_token_ids=np.asarray(completion.prompt_token_ids, dtype=np.int64),
+        token_ids=np.asarray(completion.token_ids, dtype=np.int64),
+        logprobs=np.asarray(completion.logprobs, dtype=np.float32),
+        advantage=advantage,
+        images=completion.images,
+        policy_version=completion.policy_version or 0,
+        temperature=completion.temperature,
+    )
+
+
+def _of_one_temperature(samples: list[Sample]) -> tuple[list[Sample], list[BadStep]]:
+    """The samples at the most frequent temperature, and the others named: log-probabilities are meant at one for all."""
+    counts = Counter(sample.temperature for sample in samples)
+    if len(counts) < 2:
+        return samples, []
+    common = max(sorted(counts), key=lambda temperature: counts[temperature])
+    sentence = "sampled at temperature {:g}, most others at {:g}; samples of one update must share a temperature"
+    odd = [
+        BadStep(one.trajectory_id, one.step, Fault("temperature", sentence.format(one.temperature, common)))
+        for one in samples
+        if one.temperature != common
+    ]
+    return [sample for sample in samples if sample.temperature == common], odd
 
 
 def digest(samples: Sequence[Sample]) -> str:
@@ -126,33 +141,3 @@ def digest(samples: Sequence[Sample]) -> str:
         for array in (sample.prompt_token_ids, sample.token_ids, sample.logprobs):
             total.update(array.tobytes())
     return total.hexdigest()
-
-
-def _check_tokens(completion: Completion, vocabulary: Vocabulary, where: str) -> None:
-    tokens, logprobs = len(completion.token_ids), len(completion.logprobs)
-    if tokens != logprobs:
-        raise SampleError(f"{where}: {tokens} tokens but {logprobs} log-probabilities; collect the trajectory again")
-    if not completion.prompt_token_ids:
-        raise SampleError(f"{where}: no prompt tokens stored; ask the server for return_token_ids")
-    values = np.asarray(completion.logprobs)
-    if not np.isfinite(values).all() or values.max() > 1e-3:
-        raise SampleError(f"{where}: log-probabilities must be finite and at most 0, found {values.max()}")
-    ids = np.asarray(completion.prompt_token_ids + completion.token_ids)
-    if ids.min() < 0 or ids.max() >= vocabulary.size:
-        raise SampleError(
-            f"{where}: token ids from {ids.min()} to {ids.max()} in a vocabulary of {vocabulary.size}; "
-            "the trajectory was sampled by another model"
-        )
-    has_pads = bool(vocabulary.image_tokens & set(completion.prompt_token_ids))
-    if has_pads != bool(completion.images):
-        found = "placeholders but no pictures" if has_pads else "pictures but no placeholders"
-        raise SampleError(f"{where}: the prompt has {found}")
-
-
-def _checked_version(completion: Completion, policy_version: int, where: str) -> int:
-    version = completion.policy_version
-    if version is None:
-        raise SampleError(f"{where}: sampled by no known policy version")
-    if version > policy_version:
-        raise SampleError(f"{where}: sampled by policy version {version}, but version {policy_version} is trained")
-    return version

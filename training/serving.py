@@ -47,7 +47,7 @@ class ServedPolicy(NamedTuple):
 class PublishReport(BaseModel):
     """The proof of a publish."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     version: str
     model: str

@@ -10,7 +10,7 @@ Seconds = Annotated[float, Field(gt=0, le=7_200)]
 class ServingConfig(BaseModel):
     """Section `serving` of a loop's configuration."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     dtype: Literal["float32", "bfloat16", "auto"] = "auto"
     """Of the served weights; `auto` takes the checkpoint's own. float32 on a CPU."""

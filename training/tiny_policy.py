@@ -12,6 +12,7 @@ from training.torchvision_on_cpu import declare_missing_operators
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
 
 SPECIAL_TOKENS = (
     "<|endoftext|>",
@@ -64,7 +65,7 @@ def build(directory: Path, *, texts: Iterable[str], seed: int = 0, size: Size | 
     from transformers.models.qwen3_vl import Qwen3VLVideoProcessor
 
     size = size or Size()
-    tokenizer = _wrapped(train_tokenizer(texts, size.vocabulary))
+    tokenizer = wrapped(train_tokenizer(texts, size.vocabulary))
     image_processor = Qwen2VLImageProcessor(
         patch_size=16,
         merge_size=2,
@@ -118,7 +119,8 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> "Tokenizer":
     return tokenizer
 
 
-def _wrapped(tokenizer: "Tokenizer"):
+def wrapped(tokenizer: "Tokenizer") -> "PreTrainedTokenizerFast":
+    """The tokenizer as transformers wants it, with its special tokens."""
     from transformers import PreTrainedTokenizerFast
 
     return PreTrainedTokenizerFast(

@@ -15,9 +15,11 @@ import os
 import resource
 import sys
 import time
+from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,22 +27,25 @@ from agent.store import CorruptTrajectory
 from training import failpoints
 from training.canary import FILE as CANARY_FILE
 from training.canary import choose, make_canary
-from training.checkpoints import (
-    Checkpoint,
-    checkpoint_path,
-    is_disk_full,
-    read_checkpoint,
-    write_checkpoint,
-)
+from training.checkpoints import checkpoint_path, is_disk_full, read_checkpoint, write_checkpoint
+from training.divergence import finite_scores, require_sound
 from training.errors import BadInput, UpdateError
 from training.lean_imports import hide_unused_packages, without_collection
+from training.made_before import made_before, with_checkpoint
+from training.picture_checks import FeatureCounter, without_faulty
 from training.report import FILE as REPORT_FILE
-from training.report import UpdateReport, write_report
+from training.report import UpdateReport, require_finite, write_report
 from training.samples import digest
 from training.settings import let_idle_threads_sleep
-from training.update_inputs import Batch, Request, read_batch
+from training.update_inputs import Batch, Request, check_for_training, read_batch
+
+if TYPE_CHECKING:
+    from training.models import LoadedPolicy
 
 log = logging.getLogger("training.update")
+
+NAMED = 20
+"""Bad samples that a report names; all are counted."""
 
 
 class Stopwatch:
@@ -66,12 +71,13 @@ def update(request: Request) -> UpdateReport:
         with watch.phase("read"):
             batch = read_batch(request)
         report = _describe(request, batch)
-        target = checkpoint_path(request.policies, request.version)
         if not batch.samples:
             report = report.model_copy(update={"skipped": _why_skipped(batch)})
-        elif target.exists():
-            report = _finished_before(target, batch)
+        elif before := _made_before(request, batch):
+            report = before
         else:
+            with watch.phase("check"):
+                check_for_training(request, batch)
             report = train(request, batch, report, watch)
     failpoints.reach("update.before_report")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -82,6 +88,7 @@ def update(request: Request) -> UpdateReport:
 
 def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch) -> UpdateReport:
     """Trains the parent policy on the samples and writes the checkpoint, with its canary and optimiser state."""
+    identity, recipe = digest(batch.samples), batch.recipe
     config, parent, samples = batch.config, batch.parent, batch.samples
     log.info("version %d: training on %d samples of %s", request.version, len(samples), parent.path)
     # torch and TRL take seconds to import: not before the input is known to be good.
@@ -91,6 +98,10 @@ def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch
         from training.writing import write_policy
     with watch.phase("load"):
         policy = load_policy(parent.path, dtype=config.dtype, device=pick_device(config.device))
+        batch = _that_fit(batch, policy)
+    report, samples = _describe(request, batch), batch.samples
+    if not samples:
+        return report.model_copy(update={"skipped": _why_skipped(batch)})
     failpoints.reach("update.before_train")
     with watch.phase("train"):
         learned = learn(
@@ -105,9 +116,10 @@ def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch
     _check_gap(learned.metrics["gap_large"], batch)
     with watch.phase("score"):
         chosen = choose(samples, config.canaries)
-        canary = make_canary(request.version, chosen, score(policy, chosen, batch.store.image))
+        canary = make_canary(request.version, chosen, finite_scores(score(policy, chosen, batch.store.image)))
     failpoints.reach("update.before_write")
     report = report.model_copy(update={"steps": learned.steps, "metrics": report.metrics | learned.metrics})
+    require_finite(report)
     with (
         watch.phase("write"),
         write_checkpoint(
@@ -115,31 +127,33 @@ def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch
             request.version,
             parent=parent.version,
             step=parent.step + learned.steps,
-            samples=digest(samples),
+            samples=identity,
+            recipe=recipe,
         ) as folder,
     ):
         write_policy(policy.model, parent.path, folder, optimizer=learned.optimizer if config.carry_optimizer else None)
+        require_sound(folder, request.version)
         (folder / CANARY_FILE).write_text(canary.model_dump_json())
         (folder / REPORT_FILE).write_text(report.model_copy(update={"seconds": watch.seconds}).model_dump_json())
-    return _with_checkpoint(report, read_checkpoint(checkpoint_path(request.policies, request.version), verify=False))
+    return with_checkpoint(report, read_checkpoint(checkpoint_path(request.policies, request.version), verify=False))
 
 
-def _finished_before(target: Path, batch: Batch) -> UpdateReport:
-    """The report of the update that made `target`, provided that it is the same update."""
-    checkpoint = read_checkpoint(target)
-    if (checkpoint.parent, checkpoint.samples) != (batch.parent.version, digest(batch.samples)):
-        raise BadInput(
-            f"{target} exists already and was made from version {checkpoint.parent} and other samples; "
-            "delete it to make it again"
-        )
-    log.info("version %d exists and was made from these samples: nothing to train", checkpoint.version)
-    stored = UpdateReport.model_validate_json((target / REPORT_FILE).read_bytes())
-    return _with_checkpoint(stored.model_copy(update={"reused": True}), checkpoint)
+def _made_before(request: Request, batch: Batch) -> UpdateReport | None:
+    return made_before(
+        request.policies,
+        request.version,
+        parent=batch.parent.version,
+        samples=digest(batch.samples),
+        recipe=batch.recipe,
+    )
 
 
-def _with_checkpoint(report: UpdateReport, checkpoint: Checkpoint) -> UpdateReport:
-    where = {"checkpoint": str(checkpoint.path), "checkpoint_written_at": checkpoint.created}
-    return report.model_copy(update=where)
+def _that_fit(batch: Batch, policy: "LoadedPolicy") -> Batch:
+    """The batch without samples whose prompts have more or fewer placeholders than the policy makes of their pictures."""
+    if policy.image_token_id is None:
+        return batch
+    counter = FeatureCounter(policy.processor.image_processor, policy.image_token_id, batch.pictures)
+    return batch.without(*without_faulty(batch.samples, counter.fault_of))
 
 
 def _describe(request: Request, batch: Batch) -> UpdateReport:
@@ -157,9 +171,10 @@ def _describe(request: Request, batch: Batch) -> UpdateReport:
     return UpdateReport(
         version=request.version,
         parent=batch.parent.version,
-        counts={**selection.counts, "samples": len(samples), "tokens": sum(tokens)},
+        counts={**selection.counts, "samples": len(samples), "tokens": sum(tokens), "bad_samples": len(batch.bad)},
         excluded=selection.excluded,
-        masked_steps=batch.masked_steps,
+        masked_steps={**batch.masked_steps, **Counter(f"bad_{one.fault.reason}" for one in batch.bad)},
+        bad_samples=tuple(str(one) for one in batch.bad[:NAMED]),
         metrics=metrics,
     )
 
@@ -196,10 +211,14 @@ def main(arguments: Sequence[str]) -> int:
         log.error("%s", error)
         return 2
     except OSError as error:
-        if not is_disk_full(error):
-            raise
-        log.error("no space left to write %s; free some and resume", error.filename or request.report)
+        where = error.filename or request.report
+        if is_disk_full(error):
+            log.error("no space left to write %s; free some and resume", where)
+        else:
+            log.error("%s can't be read or written: %s", where, error.strerror or error)
         return 2
+    for one in report.bad_samples:
+        log.warning("left out: %s", one)
     outcome = report.skipped or f"{report.checkpoint} in {report.steps} steps"
     log.info("version %d: %s (%s)", report.version, outcome, json.dumps(report.seconds))
     return 0

@@ -9,9 +9,14 @@ from agent.store import TrajectoryStore
 from agent.types import Verdict
 from training.checkpoints import Checkpoint, read_checkpoint
 from training.config import UpdateConfig
-from training.errors import BadInput
+from training.disk_space import require_space
+from training.errors import BadInput, CheckpointError
 from training.filters import Selection, select
+from training.picture_checks import Picture, look_at, picture_fault, without_faulty
+from training.recipe import Recipe, recipe_of
+from training.sample_checks import BadStep, refuse_many
 from training.samples import Sample, Samples, build_samples, read_vocabulary
+from training.soundness import why_unsound
 
 
 class Request(NamedTuple):
@@ -37,11 +42,30 @@ class Batch(NamedTuple):
     """Everything that was read and checked."""
 
     config: UpdateConfig
+    version: int
+    """That is to be made."""
     parent: Checkpoint
     store: TrajectoryStore
     selection: Selection
     samples: list[Sample]
     masked_steps: dict[str, int]
+    bad: list[BadStep]
+    """Steps that are left out because something is wrong with them."""
+    pictures: dict[str, Picture]
+    """Those of the prompts, by sha256."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """What decides the result besides the samples, of which there must be one."""
+        return recipe_of(
+            self.config, self.version, parent_digest=self.parent.digest, temperature=self.samples[0].temperature
+        )
+
+    def without(self, samples: list[Sample], bad: list[BadStep]) -> "Batch":
+        """The batch with the samples that are left when some more are found bad. Raises SampleError for too many."""
+        found = self.bad + bad
+        refuse_many(found, len(samples), at_most=self.config.max_bad_fraction)
+        return self._replace(samples=samples, bad=found)
 
 
 def read_batch(request: Request) -> Batch:
@@ -50,15 +74,23 @@ def read_batch(request: Request) -> Batch:
     parent = read_checkpoint(request.policy)
     if request.version <= parent.version:
         raise BadInput(f"version {request.version} can't be made from version {parent.version}; versions count upwards")
+    if request.report.is_dir() or (request.policies.exists() and not request.policies.is_dir()):
+        raise BadInput(f"expected a file at {request.report} and a folder at {request.policies}, found the contrary")
     if not request.trajectories.is_dir():
         raise BadInput(f"{request.trajectories} does not exist; expected the stage folder of a rollout")
     store = TrajectoryStore(request.trajectories)
     selection = select(store, _read_verdicts(request.verdicts), config)
-    samples, masked = _samples(selection, parent, config)
-    missing = [sha for sample in samples for sha in sample.images if not store.has_image(sha)]
-    if missing:
-        raise BadInput(f"{store.image_path(missing[0])} does not exist, though a stored prompt shows it; play again")
-    return Batch(config, parent, store, selection, samples, masked)
+    samples, masked, bad = _samples(selection, parent, config)
+    pictures = look_at(store, samples)
+    batch = Batch(config, request.version, parent, store, selection, samples, masked, bad, pictures)
+    return batch.without(*without_faulty(samples, lambda sample: picture_fault(sample, pictures)))
+
+
+def check_for_training(request: Request, batch: Batch) -> None:
+    """What only matters when something is trained: a parent without NaN, and room for its child. Raises UpdateError."""
+    if why := why_unsound(batch.parent.path, optimizer=batch.config.carry_optimizer):
+        raise CheckpointError(f"{batch.parent.path} can't be trained: {why}; start from another version")
+    require_space(batch.parent.path, request.policies, batch.config)
 
 
 def _samples(selection: Selection, parent: Checkpoint, config: UpdateConfig) -> Samples:
@@ -78,7 +110,7 @@ def _read_config(path: Path) -> UpdateConfig:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise BadInput(f"{path}: {key}: {first['msg']}") from error
+        raise BadInput(f"{path}: {key}: {' '.join(first['msg'].split())}") from error
 
 
 def _read_verdicts(path: Path) -> dict[str, Verdict]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from pydantic import ValidationError
+
 from agent.types import Trajectory, Verdict
 
 Check = Callable[[Trajectory], Verdict]
@@ -22,4 +24,20 @@ class Verifier:
         if failure is not None and failure.side != "policy":
             evidence = f"not judged: {failure.side} failure {failure.code}"
             return Verdict(trajectory_id=trajectory.id, reward=None, evidence=evidence, judge=self.name)
-        return self._check(trajectory)
+        return verdict_of(self._check, trajectory)
+
+
+def verdict_of(check: Check, trajectory: Trajectory) -> Verdict:
+    """The verdict that a check gives; unjudged when it gives a reward that is none.
+
+    Such a reward, NaN or outside 0 to 1, says something about the check and nothing about the policy.
+    """
+    try:
+        return check(trajectory)
+    except ValidationError as error:
+        if error.title != Verdict.__name__:
+            raise
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        evidence = f"not judged: the environment's check gave {where} {first['input']!r}: {first['msg']}"[:500]
+        return Verdict(trajectory_id=trajectory.id, reward=None, evidence=evidence, judge=Verifier.name)

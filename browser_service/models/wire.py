@@ -21,4 +21,4 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 class Wire(BaseModel):
     """Base of everything that crosses a process: frozen, unknown fields refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

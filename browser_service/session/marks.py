@@ -1,5 +1,6 @@
 """Marks: what the page script saw, as wire nouns, and their boxes and numbers drawn into a picture (set-of-marks)."""
 
+import math
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -24,8 +25,10 @@ class Seen(NamedTuple):
 
 def read_look(answer: dict[str, Any]) -> Seen:
     """What `look` of the page script returned."""
-    marks = [Mark.model_validate(one["mark"]) for one in answer["marks"]]
-    tags = {one["mark"]["id"]: one["tag"] for one in answer["marks"]}
+    # An overflowing CSS transform makes boxes of Infinity and NaN, which no mark has: one element must not cost the look.
+    placed = [one for one in answer["marks"] if all(map(math.isfinite, one["mark"]["box"].values()))]
+    marks = [Mark.model_validate(one["mark"]) for one in placed]
+    tags = {one["mark"]["id"]: one["tag"] for one in placed}
     return Seen(answer["url"], answer["title"], marks, tags, answer["text"], answer["partial"])
 
 

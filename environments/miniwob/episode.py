@@ -18,7 +18,7 @@ from agent.types import Task
 class Report(BaseModel):
     """Base of what a page sends: unknown fields refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
 
 class Started(Report):

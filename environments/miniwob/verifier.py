@@ -4,7 +4,7 @@ The reward is the page's own and raw one (-1 to 1, partial credit included), nev
 time. MiniWoB++ pages judge themselves in the browser: what the page says is the ground truth of this benchmark.
 """
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agent.types import Trajectory, Verdict
 
@@ -14,11 +14,17 @@ JUDGE = "miniwob"
 class FinalState(BaseModel):
     """What `Episode.final_state` recorded. Example: `{"done": true, "raw_reward": -1.0, "utterance": "Click on Tab #2."}`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     done: bool
     raw_reward: float | None = Field(ge=-1, le=1)
     utterance: str
+
+    @model_validator(mode="after")
+    def _end_has_a_reward(self) -> "FinalState":
+        if self.done and self.raw_reward is None:
+            raise ValueError("the episode is over, but has no reward")
+        return self
 
 
 def check(trajectory: Trajectory) -> Verdict:

@@ -22,7 +22,7 @@ TOLD = 3
 class Reading(BaseModel):
     """What a foreign row does not say. Example: `Reading(environment="live", split="heldout")`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     environment: str = "live"
     """Which environment serves the tasks."""

@@ -68,7 +68,7 @@ def make_samples(model_directory: Path, filled: Rollout) -> Callable[..., list[S
         verdicts = {verdict.trajectory_id: verdict for verdict in filled.verdicts}
         members = select(filled.store, verdicts, UpdateConfig()).members
         vocabulary = read_vocabulary(model_directory)
-        samples, _ = build_samples(members, vocabulary=vocabulary, policy_version=0, max_staleness=0)
+        samples, *_ = build_samples(members, vocabulary=vocabulary, policy_version=0, max_staleness=0)
         return samples if advantage is None else [replace(sample, advantage=advantage) for sample in samples]
 
     return make

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from agent.store import TrajectoryStore
 from agent.types import Completion, Failure, Step, StopReason, Task, Trajectory, Verdict
@@ -35,9 +36,9 @@ class Rollout:
         self.verdicts_path = folder / "verdicts.jsonl"
         self.verdicts: list[Verdict] = []
         config = json.loads((model_directory / "config.json").read_bytes())
-        self.image_token = config["image_token_id"]
+        self.image_token = config.get("image_token_id", 5)
         self._first_word = 20
-        self._vocabulary = config["text_config"]["vocab_size"]
+        self._vocabulary = config.get("text_config", config)["vocab_size"]
 
     def completion(
         self, seed: int, *, version: int = 0, with_picture: bool = True
@@ -138,3 +139,20 @@ def as_sample(completion: Completion, advantage: float = 1.0) -> Sample:
         policy_version=0,
         temperature=1.0,
     )
+
+
+def put_nan(weights: Path, name: str = "lm_head.weight") -> None:
+    """Makes one number of one tensor NaN, in a file of its own: imported weights are hard links."""
+    tensors = load_file(weights)
+    tensors[name].view(-1)[-1] = float("nan")
+    weights.unlink()
+    save_file(tensors, weights, metadata={"format": "pt"})
+
+
+def sign_again(checkpoint: Path) -> None:
+    """Makes the manifest fit the files, as if they had been written so."""
+    manifest = json.loads((checkpoint / "manifest.json").read_bytes())
+    files = {name: (checkpoint / name).read_bytes() for name in manifest["sizes"] if (checkpoint / name).is_file()}
+    manifest["sizes"] = {name: len(data) for name, data in files.items()}
+    manifest["sha256"] = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    (checkpoint / "manifest.json").write_text(json.dumps(manifest))

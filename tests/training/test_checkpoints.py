@@ -2,10 +2,13 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from stored_rollouts import put_nan
 
 from training.checkpoints import (
     Checkpoint,
@@ -15,6 +18,7 @@ from training.checkpoints import (
     prune,
     read_checkpoint,
     remove_partials,
+    set_aside,
     versions,
     write_checkpoint,
 )
@@ -81,6 +85,86 @@ def empty_manifest(folder: Path) -> None:
     (folder / "manifest.json").write_text("{}")
 
 
+def change_manifest(folder: Path, **changes: Any) -> None:
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    (folder / "manifest.json").write_text(json.dumps(manifest | changes))
+
+
+def forget_a_digest(folder: Path) -> None:
+    change_manifest(folder, sha256={})
+
+
+def forget_all_digests(folder: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    del manifest["sha256"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def binary_manifest(folder: Path) -> None:
+    (folder / "manifest.json").write_bytes(b"\x80\x81\xff")
+
+
+def list_as_manifest(folder: Path) -> None:
+    (folder / "manifest.json").write_text("[1]")
+
+
+def deep_manifest(folder: Path) -> None:
+    (folder / "manifest.json").write_text("[" * 99_999)
+
+
+def folder_as_manifest(folder: Path) -> None:
+    remove_manifest(folder)
+    (folder / "manifest.json").mkdir()
+
+
+def nan_in_manifest(folder: Path) -> None:
+    change_manifest(folder, created=float("nan"))
+
+
+def manifest_of_another(folder: Path) -> None:
+    change_manifest(folder, version=7)
+
+
+def file_of_the_neighbours(folder: Path) -> None:
+    change_manifest(folder, sizes={"../x": 1}, sha256={"../x": "0" * 64})
+
+
+def absolute_file(folder: Path) -> None:
+    change_manifest(folder, sizes={"/etc/hostname": 1}, sha256={"/etc/hostname": "0" * 64})
+
+
+def second_weights(folder: Path) -> None:
+    (folder / "zzz.safetensors").write_text("other weights")
+
+
+def hidden_file(folder: Path) -> None:
+    (folder / ".tokenizer_config.json").write_text("{}")
+
+
+def file_in_a_subfolder(folder: Path) -> None:
+    (folder / "optimizer" / "adam.bak").write_text("{}")
+
+
+def subfolder(folder: Path) -> None:
+    (folder / "adapter").mkdir()
+
+
+def linked_weights(folder: Path) -> None:
+    place = folder / "model.safetensors"
+    place.rename(folder.parent / "elsewhere")
+    place.symlink_to(folder.parent / "elsewhere")
+
+
+def linked_subfolder(folder: Path) -> None:
+    (folder / "optimizer").rename(folder.parent / "elsewhere")
+    (folder / "optimizer").symlink_to(folder.parent / "elsewhere")
+
+
+def folder_as_weights(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").mkdir()
+
+
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
@@ -89,7 +173,24 @@ def empty_manifest(folder: Path) -> None:
         (remove_file, "adam.json is missing or has not the 2 bytes"),
         (remove_manifest, "has no manifest.json, so it is no complete checkpoint"),
         (cut_manifest, "is not a checkpoint's manifest"),
-        (empty_manifest, "is not a checkpoint's manifest"),
+        (empty_manifest, "is not a checkpoint's manifest: version: Field required"),
+        (forget_a_digest, "manifest: .*'model.safetensors' has a size or a sha256, but not both"),
+        (forget_all_digests, "is not a checkpoint's manifest: sha256: Field required"),
+        (binary_manifest, "is not a checkpoint's manifest"),
+        (list_as_manifest, "is not a checkpoint's manifest"),
+        (deep_manifest, "is not a checkpoint's manifest"),
+        (folder_as_manifest, "is not a checkpoint's manifest: .*Is a directory"),
+        (nan_in_manifest, "created: Input should be a finite number"),
+        (manifest_of_another, "is that of version 7; the folder has been renamed or copied"),
+        (file_of_the_neighbours, "'../x' is no path of a file inside the checkpoint"),
+        (absolute_file, "'/etc/hostname' is no path of a file inside the checkpoint"),
+        (second_weights, "zzz.safetensors is not in the manifest"),
+        (hidden_file, ".tokenizer_config.json is not in the manifest"),
+        (file_in_a_subfolder, "adam.bak is not in the manifest"),
+        (subfolder, "adapter is not in the manifest"),
+        (linked_weights, "model.safetensors is a symbolic link"),
+        (linked_subfolder, "optimizer is a symbolic link"),
+        (folder_as_weights, "model.safetensors is not in the manifest"),
     ],
 )
 def test_damage_is_named(tmp_path: Path, damage: Callable[[Path], None], sentence: str) -> None:
@@ -98,6 +199,48 @@ def test_damage_is_named(tmp_path: Path, damage: Callable[[Path], None], sentenc
     with pytest.raises(CheckpointError, match=sentence) as caught:
         read_checkpoint(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", [second_weights, linked_weights, file_of_the_neighbours, forget_a_digest])
+def test_a_look_without_hashing_sees_foreign_files_too(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    path = make(tmp_path, 1).path
+    damage(path)
+    with pytest.raises(CheckpointError):
+        read_checkpoint(path, verify=False)
+
+
+def test_a_manifest_of_before_recipes_is_read(tmp_path: Path) -> None:
+    path = make(tmp_path, 1).path
+    manifest = json.loads((path / "manifest.json").read_bytes())
+    del manifest["recipe"], manifest["samples"]
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    assert read_checkpoint(path).recipe is None
+
+
+def test_equal_policies_have_equal_digests_whatever_their_version(tmp_path: Path) -> None:
+    one, same, other = make(tmp_path, 1), make(tmp_path, 2), make(tmp_path, 3, "w3ights")
+    assert one.digest == same.digest != other.digest
+
+
+def test_a_version_that_was_set_aside_is_kept_until_a_newer_one_is_there(tmp_path: Path) -> None:
+    make(tmp_path, 1)
+    make(tmp_path, 2)
+    assert set_aside(tmp_path, 2) == tmp_path / "v0002.unsound"
+    make(tmp_path, 2, "again")
+    set_aside(tmp_path, 2)
+    assert (tmp_path / "v0002.unsound" / "model.safetensors").read_text() == "again"
+    make(tmp_path, 2)
+    prune(tmp_path, 2)
+    assert versions(tmp_path) == [1, 2] and (tmp_path / "v0002.unsound").is_dir()
+    make(tmp_path, 3)
+    prune(tmp_path, 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["v0002", "v0003"]
+
+
+def test_a_strange_partial_disturbs_nobody(tmp_path: Path) -> None:
+    (tmp_path / "v0001.partial-of-mine").mkdir()
+    make(tmp_path, 1)
+    assert (tmp_path / "v0001.partial-of-mine").is_dir()
 
 
 def test_a_missing_directory_is_named(tmp_path: Path) -> None:
@@ -149,6 +292,22 @@ def test_importing_makes_version_zero_once(tmp_path: Path, model_directory: Path
     assert read_checkpoint(first.path) == first
     assert (first.path / "model.safetensors").samefile(model_directory / "model.safetensors")
     assert import_policy(model_directory, tmp_path) == first
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"), [("weights", "lm_head.weight in .* not finite"), ("config", "is damaged")]
+)
+def test_importing_what_can_never_be_served_is_refused(
+    tmp_path: Path, model_directory: Path, name: str, sentence: str
+) -> None:
+    source = shutil.copytree(model_directory, tmp_path / "source")
+    if name == "weights":
+        put_nan(source / "model.safetensors")
+    else:
+        (source / "config.json").write_text('{"text_config": ')
+    with pytest.raises(CheckpointError, match=sentence):
+        import_policy(source, tmp_path / "policies")
+    assert not (tmp_path / "policies").exists()
 
 
 @pytest.mark.parametrize("files", [[], ["config.json"], ["model.safetensors"]])

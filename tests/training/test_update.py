@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from stored_rollouts import Rollout
+from stored_rollouts import Rollout, put_nan, sign_again
 
 from training.canary import read_canary
 from training.checkpoints import Checkpoint, import_policy, latest, read_checkpoint, versions
@@ -73,7 +73,7 @@ def test_an_update_killed_anywhere_can_be_repeated(request_of: Request) -> None:
     assert not list(request.policies.glob("*.partial-*")), "the leftover of the first kill is still there"
     written = read_checkpoint(request.policies / "v0001")
     assert (written.version, written.parent, written.step) == (1, 0, 2)
-    assert not request.report.exists()
+    assert not request.report.is_file()
 
     # The checkpoint is complete: the update is not applied a second time, only reported.
     finished = run_update(request, "update.before_train:kill")
@@ -206,14 +206,90 @@ def corrupt_verdict(request: Request) -> Request:
     return request
 
 
-def stale(request: Request) -> Request:
-    path = request.trajectories / "t00" / "trajectory.json"
-    path.write_text(path.read_text().replace('"policy_version":0', '"policy_version":3'))
+def of_the_future(request: Request) -> Request:
+    for path in request.trajectories.glob("*/trajectory.json"):
+        path.write_text(path.read_text().replace('"policy_version":0', '"policy_version":3'))
     return request
 
 
-def lost_picture(request: Request) -> Request:
-    next((request.trajectories / "images").glob("*/*.png")).unlink()
+def lost_pictures(request: Request) -> Request:
+    shutil.rmtree(request.trajectories / "images")
+    return request
+
+
+def greedy(request: Request) -> Request:
+    for path in request.trajectories.glob("*/trajectory.json"):
+        path.write_text(path.read_text().replace('"temperature":1.0', '"temperature":0.0'))
+    return request
+
+
+def rewarded_too_well(request: Request) -> Request:
+    request.verdicts.write_text(request.verdicts.read_text().replace('"reward":1.0', '"reward":1.5', 1))
+    return request
+
+
+def rewarded_with_nan(request: Request) -> Request:
+    request.verdicts.write_text(request.verdicts.read_text().replace('"reward":1.0', '"reward":NaN', 1))
+    return request
+
+
+def judged_twice(request: Request) -> Request:
+    lines = request.verdicts.read_text().splitlines(keepends=True)
+    request.verdicts.write_text("".join([*lines, lines[0]]))
+    return request
+
+
+def binary_verdicts(request: Request) -> Request:
+    request.verdicts.write_bytes(b"\xff\xfe\x00")
+    return request
+
+
+def folder_of_verdicts(request: Request) -> Request:
+    request.verdicts.unlink()
+    request.verdicts.mkdir()
+    return request
+
+
+def folder_as_trajectory(request: Request) -> Request:
+    path = request.trajectories / "t00" / "trajectory.json"
+    path.unlink()
+    path.mkdir()
+    return request
+
+
+def folder_as_report(request: Request) -> Request:
+    return request._replace(report=request.trajectories)
+
+
+def cut_config(request: Request) -> Request:
+    request.config.write_bytes(b'{"learning_rate": \xff')
+    return request
+
+
+def infinite_rate(request: Request) -> Request:
+    request.config.write_text(json.dumps(CONFIG | {"learning_rate": float("inf")}))
+    return request
+
+
+def binary_manifest(request: Request) -> Request:
+    (request.policy / "manifest.json").write_bytes(b"\x80\x81")
+    return request
+
+
+def second_weights(request: Request) -> Request:
+    shutil.copy(request.policy / "model.safetensors", request.policy / "extra.safetensors")
+    return request
+
+
+def cut_model_configuration(request: Request) -> Request:
+    (request.policy / "config.json").write_text('{"text_config": ')
+    sign_again(request.policy)
+    return request
+
+
+def nan_in_the_parent(request: Request) -> Request:
+    put_nan(request.policy / "model.safetensors")
+    sign_again(request.policy)
     return request
 
 
@@ -240,8 +316,23 @@ def version_of_the_past(request: Request) -> Request:
         (wrong_type, "config.json: learning_rate: Input should be a valid number"),
         (corrupt_trajectory, "trajectory.json"),
         (corrupt_verdict, "verdicts.jsonl, line 1: Invalid JSON"),
-        (stale, "trajectory t00, step 0: sampled by policy version 3, but version 0 is trained"),
-        (lost_picture, ".png does not exist, though a stored prompt shows it"),
+        (of_the_future, "16 of 16 samples, of 8 trajectories, can't be trained on"),
+        (of_the_future, "trajectory t00, step 0: sampled by policy version 3, but version 0 is trained"),
+        (lost_pictures, ".png does not exist, though its prompt shows it"),
+        (greedy, "sampled at temperature 0, where tokens have no probabilities"),
+        (rewarded_too_well, "verdicts.jsonl, line 1: Input should be less than or equal to 1"),
+        (rewarded_with_nan, "verdicts.jsonl, line 1: Input should be a finite number"),
+        (judged_twice, "verdicts.jsonl, line 9: a second verdict for t00"),
+        (binary_verdicts, "verdicts.jsonl, line 1: Invalid JSON"),
+        (folder_of_verdicts, "verdicts.jsonl can't be read or written: Is a directory"),
+        (folder_as_trajectory, "trajectory.json"),
+        (folder_as_report, "expected a file at"),
+        (cut_config, "config.json: the file: Invalid JSON"),
+        (infinite_rate, "config.json: learning_rate: Input should be a finite number"),
+        (binary_manifest, "manifest.json is not a checkpoint's manifest"),
+        (second_weights, "extra.safetensors is not in the manifest"),
+        (cut_model_configuration, "config.json can't be read as a model's configuration"),
+        (nan_in_the_parent, "v0000 can't be trained: lm_head.weight in model.safetensors is not finite"),
         (damaged_weights, "model.safetensors does not match the sha256 in the manifest"),
         (version_of_the_past, "version 0 can't be made from version 0"),
     ],
@@ -255,7 +346,7 @@ def test_bad_input_is_one_sentence_and_code_2(
     assert sentence in record.getMessage()
     assert "\n" not in record.getMessage()
     assert versions(request.policies) == [0]
-    assert not request.report.exists()
+    assert not request.report.is_file()
 
 
 def test_other_samples_for_an_existing_version_are_refused(

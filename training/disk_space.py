@@ -1,0 +1,39 @@
+"""Room for a new version, estimated before it is trained: hours of work must not end at a full disk."""
+
+import shutil
+from pathlib import Path
+
+from training.config import UpdateConfig
+from training.errors import BadInput
+from training.tensor_files import entries
+
+BYTES = {"float32": 4, "bfloat16": 2}
+OPTIMIZER_BYTES = 4
+"""Of each number of the optimiser's state, whatever the weights have."""
+MARGIN = 1.05
+SPARE_BYTES = 64 << 20
+"""Left for reports, logs and whoever else writes meanwhile."""
+
+
+def needed_bytes(parent: Path, config: UpdateConfig) -> int:
+    """Bytes of the version that is trained from `parent`: weights, Adam's moments if they are carried, all other files."""
+    values = sum(entry.values for path in parent.glob("*.safetensors") for entry in entries(path))
+    others = sum(path.stat().st_size for path in parent.iterdir() if path.is_file() and path.suffix != ".safetensors")
+    # Two moments, and weights in full precision where those of the checkpoint are rounded.
+    state = (2 + (config.dtype != "float32")) * OPTIMIZER_BYTES if config.carry_optimizer else 0
+    return values * (BYTES[config.dtype] + state) + others
+
+
+def require_space(parent: Path, policies: Path, config: UpdateConfig) -> None:
+    """Raises BadInput when the disk has not the room for a new version."""
+    wanted = int(needed_bytes(parent, config) * MARGIN) + SPARE_BYTES
+    free = shutil.disk_usage(policies).free
+    if free < wanted:
+        raise BadInput(
+            f"the new version needs {_gigabytes(wanted)} in {policies}, where {_gigabytes(free)} are free; free some (old "
+            "versions can be deleted, update.keep_last keeps fewer) and resume"
+        )
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:.2f} GB"

@@ -1,0 +1,52 @@
+"""Soundness of a policy: every number of its weights, its optimiser's state and its canary is finite, and nothing is missing.
+
+A checkpoint can have all its files, with the right digests, and still hold a policy that diverged. Such a one is neither
+trained on, nor written, nor taken for the result of an update that was made before.
+"""
+
+import json
+import math
+from pathlib import Path
+
+from training.errors import CheckpointError
+from training.tensor_files import entries, first_not_finite
+
+OPTIMIZER = "optimizer"
+"""Folder of Adam's state; see `training.optimizer_state`."""
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+def why_unsound(folder: Path, *, optimizer: bool = True) -> str | None:
+    """What is wrong with the tensors of a policy, as the end of a sentence; None when they are sound.
+
+    Example: `"lm_head.weight in model.safetensors is not finite"`. Raises CheckpointError for a file that can't be read.
+    """
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        return "it has no *.safetensors file with weights"
+    state = folder / OPTIMIZER
+    files = [*weights, *(sorted(state.glob("*.safetensors")) if optimizer else ())]
+    for path in files:
+        if (name := first_not_finite(path)) is not None:
+            return f"{name} in {path.relative_to(folder)} is not finite"
+    return _why_optimizer_unsound(state) if optimizer and state.is_dir() else None
+
+
+def _why_optimizer_unsound(folder: Path) -> str | None:
+    """Each parameter with a step count has both moments, and the counts are numbers."""
+    try:
+        steps = json.loads((folder / "adam.json").read_bytes())["steps"]
+        counts = {str(name): float(count) for name, count in steps.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(
+            f"{folder / 'adam.json'} can't be read as step counts ({error!r}); start from another version, or set "
+            "update.carry_optimizer=false"
+        ) from error
+    path = folder / "adam.safetensors"
+    held = {entry.name for entry in entries(path)}
+    for name, count in counts.items():
+        if not math.isfinite(count):
+            return f"the step count of {name} in {OPTIMIZER}/adam.json is not finite"
+        if missing := [moment for moment in MOMENTS if f"{name}/{moment}" not in held]:
+            return f"{OPTIMIZER}/{path.name} lacks {missing[0]} of {name}"
+    return None
