@@ -77,6 +77,8 @@ class ServicesConfig(Section):
     """Seconds that a service may take to start; vLLM has `serving.start_deadline_s`."""
     heal_s: Annotated[float, Field(gt=0)] = 600.0
     """Seconds that a stage waits for the supervisor to bring a lost service back."""
+    owner_wait_s: Annotated[float, Field(ge=0)] = 0.0
+    """Seconds that a run waits for another one that owns the served policy; 0 refuses at once and names the owner."""
     min_free_gb: Annotated[float, Field(ge=0)] = 2.0
     """Free disk space below which nothing is started."""
 

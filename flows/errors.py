@@ -9,7 +9,8 @@ class LoopError(Exception):
     ├── PreflightError   flows/preflight.py    this machine lacks something that the run needs
     ├── ServicesError    flows/errors.py       a service cannot be started, found or stopped
     ├── RunFolderError   flows/run_folder.py   the run folder cannot be used as asked
-    └── StageError       flows/stages.py       a stage could not be finished
+    ├── PolicyOwned      flows/ownership.py    another run owns the served policy
+    └── StageError       flows/publishing.py   a stage could not be finished
     """
 
 

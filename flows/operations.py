@@ -12,6 +12,7 @@ from flows import preflight, services
 from flows.config import LoopConfig
 from flows.errors import ServicesError
 from flows.evaluate import evaluate_stage
+from flows.ownership import policy_owned
 from flows.prefect_api import FlowRun, PrefectServer
 from flows.publishing import policy_version
 from flows.run_folder import RunFolder, RunFolderError, Stage, StageReport, free_name
@@ -112,7 +113,13 @@ def evaluate_now(folder: RunFolder) -> StageReport:
     with folder.lock():
         import_first_policy(folder)
         newest = policy_version(folder, folder.config.iterations)
-        return folder.report(newest, Stage.EVALUATE) or asyncio.run(evaluate_stage(folder, newest))
+        return folder.report(newest, Stage.EVALUATE) or asyncio.run(_evaluate_as_owner(folder, newest))
+
+
+async def _evaluate_as_owner(folder: RunFolder, version: int) -> StageReport:
+    """Raises `PolicyOwned` beside a run that publishes."""
+    async with policy_owned(folder):
+        return await evaluate_stage(folder, version)
 
 
 def links(folder: RunFolder, flow_run_id: str | None) -> dict[str, str]:

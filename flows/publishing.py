@@ -2,7 +2,11 @@
 
 checkpoint v0003 wanted ── the server says "demo:3" ──> go
                         ── it says something else ────> publish, prove, go
+                        ── the proof fails ───────────> the earlier policy is served again, and the stage fails
+                        ── neither can be proved ─────> vLLM is started again with the earlier policy, and the stage fails
                         ── it does not answer ────────> wait for the supervisor to start it again, then publish
+
+docs/publishing.md has the states, the deadlines, and what happens when.
 """
 
 import asyncio
@@ -13,13 +17,17 @@ from collections.abc import Awaitable, Callable
 import httpx
 
 from agent.models.openai_chat import Served
-from agent.store import TrajectoryStore
 from flows import ranks
-from flows.errors import LoopError
+from flows.errors import LoopError, ServicesError
+from flows.ownership import policy_owned
+from flows.restarting import restart
 from flows.run_folder import RunFolder, Stage
-from flows.service_specs import BROWSER, socket_path
+from flows.service_specs import BROWSER, VLLM, socket_path
 from flows.services import address_of, is_running
-from training.checkpoints import CheckpointError, checkpoint_path, read_checkpoint, versions
+from training.checkpoints import CheckpointError, checkpoint_path, versions
+from training.prepared_policy import manifest_digest, prepare
+from training.publish import PolicyLost, prepare_earlier, publish
+from training.served_record import read_record
 from training.serving import PolicyServer, PublishError, ServerUnavailable
 
 logger = logging.getLogger(__name__)
@@ -57,44 +65,107 @@ def policy_version(folder: RunFolder, iteration: int) -> int:
 async def ensure_served(folder: RunFolder, version: int) -> Served:
     """Make the server serve this version of the run's policy, proved, and say how to ask for it.
 
-    Raises `StageError` when the server stays away for `services.heal_s`, or a publish cannot be proved.
+    Raises `StageError` when the server stays away for `services.heal_s`, or a publish cannot be proved; `PolicyOwned`
+    when another run owns the served policy.
     """
     config, tag = folder.config, tag_of(folder, version)
-    async with PolicyServer(socket_path(config.services.state_dir), config.serving) as server:
+    async with (
+        policy_owned(folder),
+        PolicyServer(socket_path(config.services.state_dir), config.serving) as server,
+    ):
+        last = ""
         for tried in range(1, PUBLISH_TRIES + 1):
             await wait_well(folder, "vLLM", server.is_healthy)
             try:
-                served = await server.served()
-                if served.version != tag:
-                    await ranks.hold(folder)
-                    await _publish(server, folder, version)
-                    served = await server.served()
+                if served := await _proved(server, folder, version):
+                    ranks.serve(folder, served)
+                    return served
+                await ranks.hold(folder)
+                await _publish(server, folder, version)
             except ServerUnavailable as error:
-                logger.warning("vLLM was lost while %s was published (try %d): %s", tag, tried, error)
-                continue
-            if served.version == tag:
-                proved = Served(model=served.model, tag=tag, version=version)
-                ranks.serve(folder, proved)
-                return proved
-    raise StageError(
-        f"vLLM was lost {PUBLISH_TRIES} times while {tag} was published; see its log in {config.services.state_dir}"
-    )
+                last = f"vLLM was lost while {tag} was published (try {tried}): {error}"
+            except PublishError as error:
+                last = await _after_failure(server, folder, tag, error)
+            else:
+                continue  # it serves what was asked for, or was started again in this moment: ask it
+            logger.warning("%s", last)
+        if served := await _proved(server, folder, version):
+            ranks.serve(folder, served)
+            return served
+        raise StageError(
+            f"policy {tag} could not be served in {PUBLISH_TRIES} tries, last: {last}; {await _give_back(server, folder)}; "
+            f"see the logs in {config.services.state_dir}"
+        )
+
+
+async def _proved(server: PolicyServer, folder: RunFolder, version: int) -> Served | None:
+    """How to ask for a version if the server serves it; its name alone could be that of another run's policy."""
+    tag, checkpoint = tag_of(folder, version), checkpoint_path(folder.policies, version)
+    try:
+        served = await server.served()
+    except PublishError as error:
+        raise ServerUnavailable(str(error)) from error
+    record = await asyncio.to_thread(read_record, server.uds)
+    if served.version != tag or record is None or (record.model, record.version) != (served.model, tag):
+        return None
+    try:
+        same = await asyncio.to_thread(manifest_digest, checkpoint) == record.manifest_sha256
+    except CheckpointError as error:
+        raise StageError(f"policy {tag} cannot be served: {error}") from error
+    return Served(model=served.model, tag=tag, version=version) if same else None
 
 
 async def _publish(server: PolicyServer, folder: RunFolder, version: int) -> None:
-    """Publish a version. Raises `ServerUnavailable` when the server broke, `StageError` when the proof did."""
+    """Publish a version. Raises `PublishError` and `ServerUnavailable`; `StageError` when its files are at fault."""
     tag = tag_of(folder, version)
-    pictures = TrajectoryStore(folder.stage_dir(version, Stage.ROLLOUT))  # a version is named by its iteration
+    pictures = folder.stage_dir(version, Stage.ROLLOUT)  # a version is named by its iteration
     try:
-        checkpoint = await asyncio.to_thread(read_checkpoint, checkpoint_path(folder.policies, version))
-        report = await server.publish(checkpoint, tag, image=pictures.image)
-    except (PublishError, CheckpointError) as error:
-        # A dying engine still answers, with errors; a second later it is gone.
-        await asyncio.sleep(ENGINE_DEATH_S)
-        if not await server.is_healthy():
-            raise ServerUnavailable(str(error)) from error
-        raise StageError(f"policy {tag} cannot be proved to be served, so the loop stops: {error}") from error
+        wanted = await asyncio.to_thread(prepare, checkpoint_path(folder.policies, version), tag, pictures=pictures)
+        report = await publish(server, wanted, folder.config.serving)
+    except CheckpointError as error:
+        raise StageError(f"policy {tag} cannot be served, and the server was left as it was: {error}") from error
     logger.info("published %s in %.2f s: %s", tag, report.seconds["total"], report)
+    if report.canary_skipped:
+        logger.warning("the canaries of %s prove nothing: %s", tag, report.canary_skipped)
+
+
+async def _after_failure(server: PolicyServer, folder: RunFolder, tag: str, error: PublishError) -> str:
+    """See that a policy is served after a publish that failed. Returns why, if trying again makes sense.
+
+    Raises `StageError` when it does not: then the earlier policy is served.
+    """
+    # A dying engine still answers, with errors; a second later it is gone.
+    await asyncio.sleep(ENGINE_DEATH_S)
+    if not await server.is_healthy():
+        return f"vLLM was lost while {tag} was published: {error}"
+    if isinstance(error, PolicyLost):
+        logger.warning("vLLM is started again, because no policy could be proved to be served: %s", error)
+        await _restart(folder)
+    if error.inherited:
+        return f"what an interrupted publish had left was cleared up: {error}"
+    served = f"; {await _give_back(server, folder)}" if isinstance(error, PolicyLost) else ""
+    raise StageError(f"policy {tag} cannot be proved to be served, so the loop stops: {error}{served}") from error
+
+
+async def _restart(folder: RunFolder) -> None:
+    config = folder.config
+    try:
+        await restart(config.services.state_dir, VLLM, deadline_s=config.serving.start_deadline_s)
+    except ServicesError as error:
+        raise StageError(str(error)) from error
+
+
+async def _give_back(server: PolicyServer, folder: RunFolder) -> str:
+    """Serve the policy that was proved last on a server that lost it. Returns a clause that says what is served now."""
+    record = await asyncio.to_thread(read_record, server.uds)
+    if record is None:
+        return "no policy was served before, and none is now"
+    try:
+        await wait_well(folder, "vLLM", server.is_healthy)
+        await publish(server, await prepare_earlier(record), folder.config.serving)
+    except (PublishError, CheckpointError, ServerUnavailable, StageError) as error:
+        return f"{record.version} could not be served again either ({error}), so no policy is served now"
+    return f"vLLM was started again and serves {record.version}"
 
 
 async def ensure_browsers(folder: RunFolder) -> str:

@@ -28,7 +28,10 @@ WORK_POOL = "rl-loop"
 PORT_KEYS = {PREFECT: "prefect_port", WORKER: "worker_port", MLFLOW: "mlflow_port", BROWSER: "browser_port"}
 
 
-NOT_VLLMS = {"weight_check", "canary_tolerance", "start_deadline_s", "publish_deadline_s"}
+NOT_VLLMS = {
+    *("weight_check", "canary_tolerance"),
+    *("start_deadline_s", "publish_deadline_s", "rollback_deadline_s"),
+}
 """Settings of section `serving` that the server itself is not told: they may change while it runs."""
 
 

@@ -13,6 +13,7 @@ from flows import ranks
 from flows.errors import LoopError
 from flows.evaluate import evaluate_stage
 from flows.judge import judge_stage
+from flows.ownership import policy_owned
 from flows.policy_update import policy_update_stage
 from flows.rollout import PlayShards, gather_shards, rollout_stage
 from flows.run_folder import RunFolder, Stage, StageKey, StageReport
@@ -41,7 +42,15 @@ async def run_stage(folder: RunFolder, key: StageKey, play_shards: PlayShards = 
 
 
 async def run_loop(folder: RunFolder, stage: RunStage, *, flow_run_id: str | None = None) -> None:
-    """Every stage of the schedule in its order; `stage` runs one, or finds it finished. The caller holds the lock."""
+    """Every stage of the schedule in its order; `stage` runs one, or finds it finished. The caller holds the lock.
+
+    Raises `PolicyOwned` before anything begins when another run owns the served policy.
+    """
+    async with policy_owned(folder):
+        await _every_stage(folder, stage, flow_run_id=flow_run_id)
+
+
+async def _every_stage(folder: RunFolder, stage: RunStage, *, flow_run_id: str | None) -> None:
     import_first_policy(folder)
     tracker = Tracker(folder, flow_run_id=flow_run_id)
     tracker.start()

@@ -4,6 +4,7 @@ The trainer writes them into each checkpoint; the publisher scores the same toke
 proves that the server holds these weights. An imported policy has none.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,6 +31,8 @@ class ScoredCompletion(BaseModel):
     """Of `token_ids` under the new weights, computed by the trainer."""
     sampled_logprobs: tuple[float, ...]
     """Of `token_ids` under the policy that sampled them: what a server that was not reloaded would still say."""
+    parent_logprobs: tuple[float, ...] = ()
+    """Of `token_ids` under the parent's weights, computed by the trainer at temperature 1; none in an older file."""
 
 
 class Canary(BaseModel):
@@ -69,13 +72,37 @@ def make_canary(version: int, samples: Sequence[Sample], logprobs: Sequence[Sequ
 def read_canary(checkpoint: Path) -> Canary | None:
     """The canary of a checkpoint directory, or None when it has none (an imported policy).
 
-    Raises CheckpointError when it can't be read or holds numbers that are not finite.
+    Raises `CheckpointError` when the file is damaged, or holds a number that is not finite.
     """
     path = checkpoint / FILE
     try:
-        return Canary.model_validate_json(path.read_bytes())
+        canary = Canary.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (ValidationError, OSError) as error:
-        why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
-        raise CheckpointError(f"{path} is no canary ({why}); delete {checkpoint} and make it again") from error
+    except (OSError, ValidationError) as error:
+        where = _first_place(error) if isinstance(error, ValidationError) else str(error)
+        raise CheckpointError(f"{path} is no canary ({where}); delete {checkpoint} and make it again") from error
+    for completion in canary.completions:
+        if problem := _problem(completion):
+            raise CheckpointError(
+                f"{path}: {completion.trajectory_id}, step {completion.step} {problem}; make it again"
+            )
+    return canary
+
+
+def _problem(completion: ScoredCompletion) -> str | None:
+    """The end of the sentence about a completion that nothing can be compared with."""
+    scored = {"logprobs": completion.logprobs}
+    if completion.parent_logprobs:
+        scored["parent_logprobs"] = completion.parent_logprobs
+    for name, numbers in scored.items():
+        if len(numbers) != len(completion.token_ids):
+            return f"has {len(numbers)} {name} for {len(completion.token_ids)} tokens"
+        if not all(math.isfinite(number) for number in numbers):
+            return f"has {name} that are not finite: the policy is unsound"
+    return None
+
+
+def _first_place(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"

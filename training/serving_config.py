@@ -37,8 +37,13 @@ class ServingConfig(BaseModel):
     """After a reload every tensor on the server must be the checkpoint's (`exact`), or at least another one than before
     (`changed`): for quantised or sharded weights, whose bytes can't be compared."""
     canary_tolerance: Annotated[float, Field(gt=0)] = 0.1
-    """Largest mean difference between the server's and the trainer's log-probabilities of the canaries, in nats."""
+    """Largest mean difference between the server's and the trainer's log-probabilities of the canaries, in nats, for weights
+    in bfloat16; in float32 a fifth of it."""
     start_deadline_s: Seconds = 600.0
     """Seconds for vLLM to start."""
     publish_deadline_s: Seconds = 300.0
-    """Seconds for each call of a publish; draining running requests is the longest."""
+    """Seconds for a publish, from marking the server to the proof; draining running requests is the longest part. After
+    that the earlier policy is served again."""
+    rollback_deadline_s: Seconds = 120.0
+    """Seconds for the earlier policy to be loaded and proved again after a publish that failed; after that the supervisor
+    starts vLLM again."""

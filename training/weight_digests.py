@@ -1,51 +1,142 @@
-"""What a server's weights must hash to, read from a checkpoint's safetensors without loading a tensor.
+"""What a server's weights must hash to, read from a checkpoint's safetensors without loading a model.
 
 vLLM reports one sha256 per parameter, over its bytes. It keeps some of a checkpoint's tensors side by side in one
 parameter (query, key and value; gate and up), so the expected digests include those joins. On a CPU it packs the matrices
 of linear layers into another layout and leaves their parameters empty: those can't be compared, only scored.
+
+Files are read and not mapped: one that is cut meanwhile would end a process that has it mapped.
 """
 
 import hashlib
 import json
-import mmap
+import math
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+from training.errors import CheckpointError
 
 OPAQUE = hashlib.sha256(b"").hexdigest()
 """Digest of a parameter whose bytes the server keeps elsewhere."""
 JOINS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+LONGEST_HEADER = 100_000_000
+"""Bytes; the safetensors library reads no longer one either."""
+CHUNK = 16 * 2**20
+"""Bytes that are read at once; a multiple of every element's size."""
+
+Shapes = dict[str, tuple[int, ...]]
 
 
-def expected_digests(checkpoint: Path) -> set[str]:
-    """sha256 of every tensor of a checkpoint directory, and of every join that vLLM makes of them.
+class Weights(NamedTuple):
+    """The tensors of a checkpoint, as far as a publish needs to know them."""
 
-    Format: https://huggingface.co/docs/safetensors, an 8-byte little-endian length, a JSON header, the bytes.
+    digests: frozenset[str]
+    """sha256 of every tensor, and of every join that vLLM makes of them."""
+    shapes: Shapes
+    """By the tensor's name."""
+
+
+class _Span(NamedTuple):
+    """Where a tensor lies."""
+
+    path: Path
+    begin: int
+    end: int
+    dtype: str
+    shape: tuple[int, ...]
+
+
+def read_weights(checkpoint: Path) -> Weights:
+    """Hashes every tensor of a checkpoint directory once for itself and once for its join; takes a second per 2 GB.
+
+    Raises `CheckpointError` when a file is damaged, and when a tensor has a value that is not finite.
     """
-    digests: set[str] = set()
+    spans = _spans_of(checkpoint)
+    digests = {_checked_digest(name, span) for name, span in spans.items()}
+    for first, *others in JOINS:
+        for name in spans:
+            parts = [name.replace(f".{first}.", f".{other}.") for other in others]
+            if f".{first}." in name and all(part in spans for part in parts):
+                digests.add(_digest([spans[name], *(spans[part] for part in parts)]))
+    return Weights(frozenset(digests), {name: span.shape for name, span in spans.items()})
+
+
+def read_shapes(checkpoint: Path) -> Shapes:
+    """The tensors' shapes, from the headers alone. Raises `CheckpointError` when a file is damaged."""
+    return {name: span.shape for name, span in _spans_of(checkpoint).items()}
+
+
+def _spans_of(checkpoint: Path) -> dict[str, _Span]:
+    """The tensors of all weight files together: parts of a join may lie in different files."""
+    spans: dict[str, _Span] = {}
     for path in sorted(checkpoint.glob("*.safetensors")):
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            spans = dict(_spans(mapped))
-            digests |= {_digest(mapped, [span]) for span in spans.values()}
-            for first, *others in JOINS:
-                for name in spans:
-                    parts = [name.replace(first, other) for other in others]
-                    if f".{first}." in name and all(part in spans for part in parts):
-                        digests.add(_digest(mapped, [spans[name], *(spans[part] for part in parts)]))
-    return digests
+        try:
+            with path.open("rb") as file:
+                spans |= _header(path, file)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, struct.error) as error:
+            raise CheckpointError(
+                f"{path} is no complete safetensors file ({error}); make {checkpoint} again"
+            ) from error
+    return spans
 
 
-def _spans(mapped: mmap.mmap) -> Iterator[tuple[str, slice]]:
-    (length,) = struct.unpack("<Q", mapped[:8])
-    header = json.loads(mapped[8 : 8 + length])
+def _header(path: Path, file: BinaryIO) -> dict[str, _Span]:
+    """Format: https://huggingface.co/docs/safetensors, an 8-byte little-endian length, a JSON header, the bytes."""
+    (length,) = struct.unpack("<Q", file.read(8))
+    if length > LONGEST_HEADER:
+        raise ValueError(f"its header claims {length} bytes")
+    header = json.loads(file.read(length))
+    size = path.stat().st_size
+    spans: dict[str, _Span] = {}
     for name, entry in header.items():
         if name != "__metadata__":
-            begin, end = entry["data_offsets"]
-            yield name, slice(8 + length + begin, 8 + length + end)
+            begin, end = (8 + length + int(offset) for offset in entry["data_offsets"])
+            if not 8 + length <= begin <= end <= size:
+                raise ValueError(f"{name} lies outside of its {size} bytes")
+            spans[name] = _Span(path, begin, end, entry["dtype"], tuple(int(side) for side in entry["shape"]))
+    return spans
 
 
-def _digest(mapped: mmap.mmap, spans: list[slice]) -> str:
+def _checked_digest(name: str, span: _Span) -> str:
+    sha256 = hashlib.sha256()
+    for chunk in _chunks(span):
+        if not _all_finite(chunk, span.dtype):
+            raise CheckpointError(f"{span.path}: {name} has a value that is not finite; such a policy is never served")
+        sha256.update(chunk)
+    return sha256.hexdigest()
+
+
+def _digest(spans: list[_Span]) -> str:
     sha256 = hashlib.sha256()
     for span in spans:
-        sha256.update(mapped[span])
+        for chunk in _chunks(span):
+            sha256.update(chunk)
     return sha256.hexdigest()
+
+
+def _chunks(span: _Span) -> Iterator[bytes]:
+    with span.path.open("rb") as file:
+        file.seek(span.begin)
+        for place in range(span.begin, span.end, CHUNK):
+            wanted = min(CHUNK, span.end - place)
+            chunk = file.read(wanted)
+            if len(chunk) != wanted:
+                raise CheckpointError(f"{span.path} was cut while it was read; make the checkpoint again")
+            yield chunk
+
+
+def _all_finite(chunk: bytes, dtype: str) -> bool:
+    """Whether no element is NaN or infinite: of the dtypes that policies are trained in; of others nothing is said."""
+    match dtype:
+        case "F32" | "F64" | "F16":
+            # A sum is as good as a look at each element, and makes no array of answers.
+            values = np.frombuffer(chunk, dtype=f"<f{int(dtype[1:]) // 8}")
+            with np.errstate(over="ignore", invalid="ignore"):
+                return math.isfinite(float(values.sum(dtype=np.float64))) or bool(np.isfinite(values).all())
+        case "BF16":
+            return bool(((np.frombuffer(chunk, dtype="<u2") & 0x7F80) != 0x7F80).all())
+        case _:
+            return True

@@ -67,6 +67,8 @@ class StandInModel:
             case "/update_weight_version":
                 self.version = asked["new_version"]
                 self.published.append(self.version)
+            case "/is_paused":
+                return 200, {"is_paused": False}
             case "/weight_checker":
                 return 200, {"checksums": {}}
         return 200, {}

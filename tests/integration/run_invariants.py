@@ -19,7 +19,7 @@ from flows.summary import CURVE
 from flows.tracking import EXPERIMENT, loop_tag, metrics_of
 from training.checkpoints import checkpoint_path, read_checkpoint, versions
 from training.report import UpdateReport
-from training.weight_digests import OPAQUE, expected_digests
+from training.weight_digests import OPAQUE, read_weights
 
 FINISHED = (
     "iterations/*/*/*/trajectory.json",
@@ -111,7 +111,7 @@ def check_served(stack: Stack, folder: RunFolder) -> None:
         assert server.get("/weight_info").json()["weight_version"] == tag_of(folder, newest)
         held = server.post("/weight_checker", json={"action": "checksum"}).json()["checksums"]
     digests = set(held.values()) - {OPAQUE}
-    assert digests and digests <= expected_digests(checkpoint_path(folder.policies, newest))
+    assert digests and digests <= read_weights(checkpoint_path(folder.policies, newest)).digests
 
 
 def check_mlflow(stack: Stack, folder: RunFolder) -> None:

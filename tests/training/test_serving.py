@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from training.serving import _collapsed
 from training.serving_config import ServingConfig
 from training.vllm_server import ServerError, command, environment
-from training.weight_digests import expected_digests
+from training.weight_digests import read_weights
 
 
 def digest(tensor: torch.Tensor) -> str:
@@ -24,7 +24,7 @@ def test_digests_are_of_each_tensor_and_of_the_joins_that_vllm_makes(tmp_path: P
     attention = {f"layers.0.self_attn.{name}.weight": torch.randn(4, 4) for name in names}
     mlp = {f"layers.0.mlp.{name}.weight": torch.randn(6, 4) for name in ("gate_proj", "up_proj")}
     save_file({**attention, **mlp}, tmp_path / "model.safetensors")
-    found = expected_digests(tmp_path)
+    found = read_weights(tmp_path).digests
     assert {digest(tensor) for tensor in (*attention.values(), *mlp.values())} <= found
     q, k, v, _ = attention.values()
     gate, up = mlp.values()
