@@ -8,6 +8,7 @@ from pathlib import Path
 from agent.store import TrajectoryStore
 from agent.store_check import HARMLESS, Problem, check_store
 from flows.errors import LoopError
+from flows.hints import on_run
 from flows.judge import VERDICTS, read_verdicts
 from flows.plan import read_carried, read_plan
 from flows.preflight import Finding
@@ -77,7 +78,7 @@ def _leftovers(folder: RunFolder, found: list[Problem]) -> str:
     """The end of the sentence about what crashes left behind and nobody needs."""
     counts = Counter(problem.kind for problem in found)
     what = ", ".join(f"{counts[kind]} {words}" for kind, words in HARMLESS.items() if counts[kind])
-    return f"; left over: {what}; `rl-loop compact {folder.name}` removes those of finished stages" if what else ""
+    return f"; left over: {what}; {on_run('compact', folder.root)} removes those of finished stages" if what else ""
 
 
 def verdicts(folder: RunFolder) -> str:

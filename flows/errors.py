@@ -8,10 +8,15 @@ class LoopError(Exception):
     ├── ConfigError      flows/config.py       the configuration cannot be used
     ├── PreflightError   flows/preflight.py    this machine lacks something that the run needs
     ├── ServicesError    flows/errors.py       a service cannot be started, found or stopped
-    ├── RunFolderError   flows/run_folder.py   the run folder cannot be used as asked
+    ├── RunNameError     flows/run_names.py    this is no name of a run
+    ├── RunFolderError   flows/errors.py       the run folder cannot be used as asked
     └── StageError       flows/stages.py       a stage could not be finished
     """
 
 
 class ServicesError(LoopError):
     """The services cannot be started, found or stopped. The message is one sentence."""
+
+
+class RunFolderError(LoopError):
+    """The run folder cannot be used as asked. The message is one sentence."""

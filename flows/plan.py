@@ -182,10 +182,9 @@ def _read(path: Path) -> list[Group] | None:
         return None
     try:
         return [Group.model_validate_json(line) for line in path.read_bytes().splitlines()]
-    except ValidationError as error:
-        raise RunFolderError(
-            f"{path} is damaged ({error.errors()[0]['msg']}); delete the folder to play the stage again"
-        ) from error
+    except (ValidationError, OSError) as error:
+        words = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.strerror or str(error)
+        raise RunFolderError(f"{path} is damaged ({words}); delete the folder to play the stage again") from error
 
 
 def _write(path: Path, groups: list[Group]) -> None:

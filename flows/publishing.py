@@ -16,6 +16,7 @@ from agent.models.openai_chat import Served
 from agent.store import TrajectoryStore
 from flows import ranks
 from flows.errors import LoopError
+from flows.hints import on_run
 from flows.run_folder import RunFolder, Stage
 from flows.service_specs import BROWSER, socket_path
 from flows.services import address_of, is_running
@@ -122,7 +123,7 @@ async def wait_well(folder: RunFolder, what: str, ask: Callable[[], Awaitable[bo
             pass
         if not is_running(services.state_dir):
             raise StageError(
-                f"{what} is down and nothing supervises it ({services.state_dir}); `rl-loop resume {folder.name}` starts it"
+                f"{what} is down and nothing supervises it ({services.state_dir}); {on_run('resume', folder.root)} starts it"
             )
         if time.monotonic() - began > services.heal_s:
             raise StageError(

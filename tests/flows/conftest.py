@@ -1,6 +1,7 @@
 """A configuration on disk that needs no model and no services to be read."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,13 @@ import yaml
 from real_services import browsers  # noqa: F401 (a fixture)
 from watched_run import WatchedStage
 
+from flows.checkout import PROJECT
 from flows.config import LoopConfig, load_config
+from flows.processes import process_id
 from flows.run_folder import RunFolder, Stage, StageReport
+from flows.service_specs import choose_ports, service_specs
+from flows.stack import write_stack
+from flows.supervisor import ServiceStatus, SupervisorStatus, status_file
 
 WriteConfig = Callable[..., Path]
 
@@ -51,6 +57,31 @@ def write_config(tmp_path: Path, model_directory: Path) -> WriteConfig:
 def config(write_config: WriteConfig) -> LoopConfig:
     """The small configuration, loaded."""
     return load_config(write_config())
+
+
+RunningStack = Callable[..., SupervisorStatus]
+
+
+@pytest.fixture
+def running_stack() -> RunningStack:
+    """Writes the state files of services that run; their supervisor is this process, and nothing listens."""
+
+    def write(config: LoopConfig, *, checkout: Path = PROJECT) -> SupervisorStatus:
+        state = config.services.state_dir
+        state.mkdir(parents=True, exist_ok=True)
+        ports = choose_ports(config.services)
+        write_stack(config, ports, checkout)
+        me = process_id(os.getpid())
+        assert me is not None
+        specs = service_specs(config, ports, checkout).services
+        status = SupervisorStatus(
+            supervisor=me,
+            services=[ServiceStatus(name=one.name, address=one.address, log=str(state / "log")) for one in specs],
+        )
+        status_file(state).write_text(status.model_dump_json())
+        return status
+
+    return write
 
 
 @pytest.fixture
