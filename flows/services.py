@@ -68,9 +68,12 @@ def start(config: LoopConfig, working_dir: Path) -> None:
 
 def _known(state: Path) -> bool:
     """Whether a supervisor is at work, or about to be. A damaged services.json of services that are gone counts for nothing."""
-    if supervisor_of(state) is None and not marked(state):
-        return False
-    return is_running(state) or supervisor_of(state) is not None
+    try:
+        return is_running(state) or supervisor_of(state) is not None
+    except ServicesError:
+        if supervisor_of(state) is None and not marked(state):
+            return False
+        raise
 
 
 def _launch(config: LoopConfig, ports: dict[str, int], working_dir: Path) -> None:

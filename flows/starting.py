@@ -57,8 +57,8 @@ def find_run(run: str, config_file: Path | None) -> RunFolder:
 
     Raises a `LoopError` when there is no such run, and when it or the configuration cannot be read.
     """
-    given = Path(os.path.abspath(run)) if "\0" not in run else Path()  # noqa: PTH100 (keeps links, resolves . and ..)
-    if run and (given / "run.json").is_file():
+    given = Path(os.path.abspath(run))  # noqa: PTH100 (keeps links, resolves . and ..)
+    if run and _has_record(given):
         return RunFolder.open(given)
     if "/" in run or run in (".", ".."):
         raise RunFolderError(f"no run in {given}: there is no run.json; name a run, or the folder of one")
@@ -120,6 +120,16 @@ def _go_on(
     if RunFolder(folder.root, config).next_stage() is not None:
         config = admitted(config, overrides, state_dir)
     return folder.changed_to(config)
+
+
+def _has_record(folder: Path) -> bool:
+    """Whether this is the folder of a run. Raises `RunFolderError` where one may not look."""
+    try:
+        return (folder / "run.json").is_file()
+    except PermissionError as error:
+        raise RunFolderError(f"{folder} cannot be read ({error.strerror}); ask its owner for the right to") from error
+    except OSError:  # no path at all, such as one that is too long
+        return False
 
 
 def _placed(config: LoopConfig, folder: RunFolder) -> LoopConfig:

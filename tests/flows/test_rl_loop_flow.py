@@ -17,7 +17,7 @@ from flows.config import LoopConfig
 from flows.errors import ServicesError
 from flows.prefect_plugin import full_name
 from flows.rl_loop import rl_loop
-from flows.run_folder import RunFolder, Stage, StageReport
+from flows.run_folder import RunFolder, StageReport
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:unclosed:ResourceWarning"
