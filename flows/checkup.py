@@ -44,6 +44,11 @@ def order(folder: RunFolder) -> str:
     return "stages are finished in their order"
 
 
+def reports(folder: RunFolder) -> str:
+    """Every done.json can be read."""
+    return f"{len(folder.reports())} reports can be read"
+
+
 def writer(folder: RunFolder) -> str:
     """Who writes the folder now."""
     pid = folder.writer()
@@ -128,6 +133,7 @@ def _against_plan(folder: RunFolder, key: StageKey) -> Iterator[str]:
 CHECKS: dict[str, Callable[[RunFolder], str]] = {
     "progress": progress,
     "order": order,
+    "reports": reports,
     "writer": writer,
     "policies": policies,
     "trajectories": trajectories,

@@ -154,6 +154,8 @@ def shut_down(state_dir: Path) -> list[str]:
 
 
 def _remove_status(state_dir: Path) -> None:
+    if not status_file(state_dir).exists():  # also on a disk that cannot be written
+        return
     try:
         status_file(state_dir).unlink(missing_ok=True)
     except OSError as error:
