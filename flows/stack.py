@@ -31,6 +31,8 @@ class Stack(BaseModel):
     """Folder of the code that the services, the flow among them, run."""
     python: str
     """Prefix of the Python environment."""
+    runs_dir: str
+    """Where the runs of the configuration are that the services were started with."""
     settings: dict[str, Any]
     """What was asked for, by dotted key. Example: `{"serving.max_model_len": 2048, "services.mlflow_port": 5000}`."""
 
@@ -51,7 +53,12 @@ def stack_file(state_dir: Path) -> Path:
 def write_stack(config: LoopConfig, ports: dict[str, int], checkout: Path) -> None:
     """Record what the services are about to be started with."""
     chosen = {f"services.{PORT_KEYS[name]}": port for name, port in ports.items()}
-    stack = Stack(checkout=str(checkout), python=sys.prefix, settings=_settings(config) | chosen)
+    stack = Stack(
+        checkout=str(checkout),
+        python=sys.prefix,
+        runs_dir=str(config.runs_dir),
+        settings=_settings(config) | chosen,
+    )
     write_atomically(stack_file(config.services.state_dir), stack.model_dump_json(indent=1).encode())
 
 

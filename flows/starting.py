@@ -17,7 +17,7 @@ from flows.identity import ITERATIONS
 from flows.run_folder import RunFolder
 from flows.run_names import checked_name, free_name, run_names
 from flows.services import check_running
-from flows.stack import adopted
+from flows.stack import adopted, read_stack
 
 NOTHING_TO_DO = "nothing to do"
 """A flow's last message begins like this when its run was finished before."""
@@ -28,13 +28,15 @@ def folder_for(
 ) -> RunFolder:
     """The folder of the run that these parameters mean; `flow_run_id` is noted in it.
 
-    `state_dir`: the services that the worker of this flow belongs to, which it uses whatever the file says. Without a name it
-    is a new run, unless the same flow run (a retry in Prefect) has begun one before. Raises a `LoopError` before anything is
+    `state_dir`: the services that the worker of this flow belongs to, which it uses whatever the file says; with the form's
+    default file, runs are where those services' configuration has them. Without a name it is a new run, unless the same flow run (a retry in Prefect) has begun one before. Raises a `LoopError` before anything is
     written when the configuration is wrong, cannot be served here, or is not the one that the named run was started with.
     """
     if run is not None:
         checked_name(run)
     config = load_config(_found(config_file), overrides)
+    if config_file == DEFAULT_CONFIG and state_dir and "runs_dir" not in keys_of(overrides):
+        config = config.model_copy(update={"runs_dir": Path(read_stack(state_dir).runs_dir)})
     name = run or (begun_by(config.runs_dir, flow_run_id) if flow_run_id else None)
     if name and (config.runs_dir / name / "run.json").exists():
         folder = _go_on(RunFolder.open(config.runs_dir / name), config_file, overrides, flow_run_id, state_dir)

@@ -198,6 +198,23 @@ def test_the_forms_default_file_goes_on_with_the_runs_own_configuration(
         folder_for(write_config(seed=99), ["iterations=6"], "a", flow_run_id="flow")
 
 
+def test_the_forms_default_file_looks_for_runs_where_the_services_have_them(
+    write_config, config: LoopConfig, running_stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running_stack(config)
+    finish_all(RunFolder.create("a", config))
+    monkeypatch.chdir(tmp_path)
+    state_dir = config.services.state_dir
+
+    longer = folder_for(DEFAULT_CONFIG, ["iterations=5"], "a", flow_run_id="flow", state_dir=state_dir)
+
+    assert longer.root == config.runs_dir / "a" and longer.config.iterations == 5
+    with pytest.raises(ServicesError, match=r"policy\.model='\S+/model' and not '\S+'"):
+        folder_for(
+            write_config(policy={"model": str(PROJECT / "policies")}), [], "b", flow_run_id="f", state_dir=state_dir
+        )
+
+
 def test_other_changes_are_refused_by_key_and_values(refused, write_config, config: LoopConfig) -> None:
     folder = RunFolder.create("a", config)
     before = (folder.root / "config.yaml").read_bytes()
