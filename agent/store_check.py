@@ -79,9 +79,9 @@ def _needless(root: Path, pictures: set[str]) -> Iterator[Problem]:
             yield Problem("half_played", f"{steps.parent} broke off; a resume plays it again")
     for path in sorted((root / IMAGES).glob("*/*")):
         if path.stem not in pictures and not path.name.startswith("."):
-            yield Problem("orphan", f"no trajectory shows {path}; `rl-loop compact` removes it")
+            yield Problem("orphan", f"no trajectory shows {path}; compacting the run removes it")
     for path in sorted(root.rglob(".*.partial")):
-        yield Problem("leftover", f"{path} is from a write that was interrupted; `rl-loop compact` removes it")
+        yield Problem("leftover", f"{path} is from a write that was interrupted; compacting the run removes it")
     for folder in sorted(path for path in root.glob("*/") if path.name != IMAGES):
         if not any(folder.iterdir()):
-            yield Problem("leftover", f"{folder} is empty; `rl-loop compact` removes it")
+            yield Problem("leftover", f"{folder} is empty; compacting the run removes it")

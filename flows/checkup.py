@@ -8,6 +8,7 @@ from pathlib import Path
 from agent.store import TrajectoryStore
 from agent.store_check import HARMLESS, Problem, check_store
 from flows.errors import LoopError
+from flows.hints import on_run
 from flows.judge import VERDICTS, read_verdicts
 from flows.placeholder_check import placeholders
 from flows.plan import read_carried, read_plan
@@ -44,6 +45,11 @@ def order(folder: RunFolder) -> str:
     return "stages are finished in their order"
 
 
+def reports(folder: RunFolder) -> str:
+    """Every done.json can be read."""
+    return f"{len(folder.reports())} reports can be read"
+
+
 def writer(folder: RunFolder) -> str:
     """Who writes the folder now."""
     pid = folder.writer()
@@ -78,7 +84,7 @@ def _leftovers(folder: RunFolder, found: list[Problem]) -> str:
     """The end of the sentence about what crashes left behind and nobody needs."""
     counts = Counter(problem.kind for problem in found)
     what = ", ".join(f"{counts[kind]} {words}" for kind, words in HARMLESS.items() if counts[kind])
-    return f"; left over: {what}; `rl-loop compact {folder.name}` removes those of finished stages" if what else ""
+    return f"; left over: {what}; {on_run('compact', folder.root)} removes those of finished stages" if what else ""
 
 
 def verdicts(folder: RunFolder) -> str:
@@ -128,6 +134,7 @@ def _against_plan(folder: RunFolder, key: StageKey) -> Iterator[str]:
 CHECKS: dict[str, Callable[[RunFolder], str]] = {
     "progress": progress,
     "order": order,
+    "reports": reports,
     "writer": writer,
     "policies": policies,
     "trajectories": trajectories,

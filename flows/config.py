@@ -23,7 +23,9 @@ from training.config import UpdateConfig
 from training.serving_config import ServingConfig
 
 Port = Annotated[int, Field(ge=0, le=65_535, description="0 picks a free port")]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+"""Names of runs, which become folders; see flows/run_names.py."""
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 
 class ConfigError(LoopError):
@@ -152,6 +154,11 @@ def parse_config(data: Mapping[str, Any], *, root: Path) -> LoopConfig:
     )
 
 
+def keys_of(overrides: Sequence[str]) -> set[str]:
+    """The keys that overrides name. Example: `["services.heal_s=5"]` -> `{"services.heal_s"}`."""
+    return {override.partition("=")[0].strip() for override in overrides}
+
+
 def dump_config(config: LoopConfig) -> str:
     """The resolved configuration as YAML; `load_config` reads it back to the same object."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
@@ -182,8 +189,8 @@ def _read(path: Path) -> dict[str, Any]:
         data = yaml.safe_load(path.read_text())
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such configuration file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as a configuration file ({error})") from None
+    except (OSError, ValueError) as error:  # no text, or no path at all: Prefect's form may send any characters
+        raise ConfigError(f"{str(path)!r}: cannot be read as a configuration file ({error})") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):

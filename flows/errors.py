@@ -8,7 +8,8 @@ class LoopError(Exception):
     ├── ConfigError      flows/config.py       the configuration cannot be used
     ├── PreflightError   flows/preflight.py    this machine lacks something that the run needs
     ├── ServicesError    flows/errors.py       a service cannot be started, found or stopped
-    ├── RunFolderError   flows/run_folder.py   the run folder cannot be used as asked
+    ├── RunNameError     flows/run_names.py    this is no name of a run
+    ├── RunFolderError   flows/errors.py       the run folder cannot be used as asked
     ├── PolicyOwned      flows/ownership.py    another run owns the served policy
     └── StageError       flows/publishing.py   a stage could not be finished
     """
@@ -16,3 +17,7 @@ class LoopError(Exception):
 
 class ServicesError(LoopError):
     """The services cannot be started, found or stopped. The message is one sentence."""
+
+
+class RunFolderError(LoopError):
+    """The run folder cannot be used as asked. The message is one sentence."""

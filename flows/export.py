@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from agent.store import CorruptTrajectory, TrajectoryStore
 from agent.types import Step, Trajectory, Verdict
 from flows.errors import LoopError
+from flows.hints import on_run
 from flows.judge import VERDICTS, read_verdicts
 from flows.run_folder import RunFolder, Stage
 
@@ -90,7 +91,7 @@ def export_run(folder: RunFolder, path: Path, *, pictures: bool = False) -> int:
             writer.write_table(pa.Table.from_pylist(waiting, schema=schema))
         temporary.replace(path)
     except (CorruptTrajectory, FileNotFoundError) as error:
-        raise LoopError(f"{error}; `rl-loop doctor {folder.name}` looks at all of them") from error
+        raise LoopError(f"{error}; {on_run('doctor', folder.root)} looks at all of them") from error
     finally:
         temporary.unlink(missing_ok=True)
     return count + len(waiting)

@@ -2,10 +2,11 @@
 
 from contextlib import ExitStack
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from flows.cli_options import ConfigOption, RunArgument
 
 INTERRUPTED = 130
 """Exit status after Ctrl+C, as shells have it."""
@@ -19,7 +20,7 @@ class Played(StrEnum):
 
 
 def monitor(
-    run: Annotated[str, typer.Argument(help="name of the run, or its folder")],
+    run: RunArgument,
     iteration: Annotated[
         int | None,
         typer.Option(help="stay with this iteration; without, follow what is played", min=0, show_default=False),
@@ -39,9 +40,7 @@ def monitor(
             show_default=False,
         ),
     ] = None,
-    config: Annotated[Path, typer.Option("--config", "-c", help="YAML file that says where runs are")] = Path(
-        "configs/demo.yaml"
-    ),
+    config: ConfigOption = None,
 ) -> None:
     """Watch the episodes of a run, a cell for each: phase, step, success, what broke, pace, queues.
 

@@ -4,25 +4,27 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from flows import preflight, services
+from flows.checkout import PROJECT
 from flows.config import LoopConfig
-from flows.errors import ServicesError
+from flows.errors import RunFolderError, ServicesError
 from flows.evaluate import evaluate_stage
+from flows.hints import on_run
 from flows.ownership import policy_owned
 from flows.prefect_api import FlowRun, PrefectServer
 from flows.publishing import policy_version
-from flows.run_folder import RunFolder, RunFolderError, Stage, StageReport, free_name
+from flows.run_folder import RunFolder, Stage, StageReport
+from flows.run_names import checked_name, free_name
 from flows.service_specs import PREFECT, WORKER, prefect_environment
 from flows.stages import import_first_policy
+from flows.starting import place_of
 from flows.summary import CURVE
 from flows.supervisor import SupervisorStatus
 
-PROJECT = Path(__file__).resolve().parents[1]
-"""The checkout: prefect.yaml lies there, and flows run there."""
 DEPLOY_S = 120.0
 """Seconds that `prefect deploy` may take."""
 
@@ -68,6 +70,8 @@ def deploy(state_dir: Path) -> None:
     if done.returncode != 0:
         words = " ".join((done.stdout + done.stderr).split())
         raise ServicesError(f"`prefect deploy --all` failed: {words[-400:]}")
+    with PrefectServer(url) as server:
+        server.forbid_unknown_parameters()
 
 
 @dataclass(frozen=True)
@@ -80,23 +84,36 @@ class Started:
 
 
 def start_run(config_file: Path, overrides: list[str], config: LoopConfig, name: str | None) -> Started:
-    """Ask Prefect for a new run. Raises `RunFolderError` if the name is taken."""
-    if name and (config.runs_dir / name / "run.json").exists():
-        raise RunFolderError(f"run {name} exists already in {config.runs_dir}; `rl-loop resume {name}` continues it")
-    chosen = name or free_name(config.runs_dir, config.name)
+    """Ask Prefect for a new run. Raises as `name_for` does."""
+    chosen = name_for(config, name)
     parameters = {"config": str(config_file.absolute()), "overrides": overrides, "run": chosen}
     with prefect_server(config) as server:
         return Started(chosen, config.runs_dir / chosen, server.start(name=chosen, parameters=parameters))
 
 
-def resume_run(folder: RunFolder) -> Started:
-    """Clear what a crash left in Prefect and ask for a run that goes on. Raises `RunFolderError` while somebody writes the folder."""
+def name_for(config: LoopConfig, name: str | None) -> str:
+    """The name of a new run. Raises `RunNameError` for a bad one, `RunFolderError` if it is taken."""
+    if name is None:
+        return free_name(config.runs_dir, config.name)
+    root = config.runs_dir / checked_name(name)
+    if (root / "run.json").exists():
+        raise RunFolderError(f"run {name} exists already in {config.runs_dir}; {on_run('resume', root)} continues it")
+    return name
+
+
+def resume_run(folder: RunFolder, overrides: Sequence[str] = ()) -> Started:
+    """Clear what a crash left in Prefect and ask for a run that goes on, longer or on other services as `overrides` say.
+
+    Raises `RunFolderError` while somebody writes the folder.
+    """
+    checked_name(folder.name)
     with folder.lock():
         pass
+    asked = [*overrides, place_of(folder)]
     with prefect_server(folder.config) as server:
         for dead in server.unfinished(folder.record().prefect_flow_runs):
             server.mark_crashed(dead.id)
-        parameters = {"config": str(folder.root / "config.yaml"), "overrides": [], "run": folder.name}
+        parameters = {"config": str(folder.root / "config.yaml"), "overrides": asked, "run": folder.name}
         return Started(folder.name, folder.root, server.start(name=folder.name, parameters=parameters))
 
 

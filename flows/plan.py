@@ -153,7 +153,11 @@ def write_carried(folder: RunFolder, iteration: int, groups: list[Group]) -> Non
 
 def read_plan(folder: RunFolder, iteration: int, stage: Stage) -> list[Group] | None:
     """What plan.jsonl of a stage says, None if it is not planned yet. Raises `RunFolderError` if it is damaged."""
-    return _read(plan_file(folder, iteration, stage))
+    path = plan_file(folder, iteration, stage)
+    groups = _read(path)
+    if groups == []:  # no stage plans nothing: it would end at once, without an episode
+        raise RunFolderError(f"{path} is empty; delete the folder to play the stage again")
+    return groups
 
 
 def write_plan(folder: RunFolder, iteration: int, stage: Stage, groups: list[Group]) -> None:
@@ -182,10 +186,9 @@ def _read(path: Path) -> list[Group] | None:
         return None
     try:
         return [Group.model_validate_json(line) for line in path.read_bytes().splitlines()]
-    except ValidationError as error:
-        raise RunFolderError(
-            f"{path} is damaged ({error.errors()[0]['msg']}); delete the folder to play the stage again"
-        ) from error
+    except (ValidationError, OSError) as error:
+        words = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.strerror or str(error)
+        raise RunFolderError(f"{path} is damaged ({words}); delete the folder to play the stage again") from error
 
 
 def _write(path: Path, groups: list[Group]) -> None:

@@ -54,6 +54,13 @@ class PrefectServer:
         asked = {"deployments": {"name": {"any_": [DEPLOYMENT.partition("/")[2]]}}}
         return self._ask("POST", "/deployments/count", asked) > 0
 
+    def forbid_unknown_parameters(self) -> None:
+        """Have the server refuse a run with a parameter that the flow does not have; else its process ends without a word."""
+        deployment = self._ask("GET", f"/deployments/name/{DEPLOYMENT}")
+        schema = deployment["parameter_openapi_schema"] | {"additionalProperties": False}
+        body = {"parameter_openapi_schema": schema, "enforce_parameter_schema": True}
+        self._ask("PATCH", f"/deployments/{deployment['id']}", body)
+
     def count_runs(self, deployment: str) -> int:
         """How many runs of a deployment the server knows, by the second part of its name."""
         return self._ask("POST", "/flow_runs/count", {"deployments": {"name": {"any_": [deployment]}}})
@@ -104,7 +111,7 @@ class PrefectServer:
             raise PrefectError(
                 f"the Prefect server refused {method} {path}: {response.status_code} {response.text[:300]}"
             )
-        return response.json()
+        return response.json() if response.content else None
 
 
 def _flow_run(data: dict[str, Any]) -> FlowRun:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from agent.models.opening import check_model
 from agent.models.vendors import ModelUnavailable
@@ -35,6 +35,9 @@ PACKAGES = {
 """What must be importable, and the extra of this project that brings it."""
 
 
+C = TypeVar("C")
+
+
 class PreflightError(LoopError):
     """This machine lacks something that the run needs. The message is one sentence."""
 
@@ -49,7 +52,7 @@ class Finding(NamedTuple):
 
 def refuse_early(config: LoopConfig) -> None:
     """All checks but the ports. Raises `PreflightError` for the first that fails."""
-    for check in (packages, chromium, disk, model, models, tasks):
+    for check in (packages, chromium, state_dir, runs_dir, disk, model, models, tasks):
         check(config)
 
 
@@ -58,7 +61,13 @@ def findings(config: LoopConfig) -> list[Finding]:
     return [_find(name, check, config) for name, check in CHECKS.items()]
 
 
-def packages(_: LoopConfig) -> str:
+def findings_without_config(why: LoopError) -> list[Finding]:
+    """The checks that need no configuration, and that there is none."""
+    bare = [_find(name, check, None) for name, check in BARE_CHECKS.items()]
+    return [*bare, Finding("configuration", False, str(why))]
+
+
+def packages(_: LoopConfig | None) -> str:
     """All Python packages are installed."""
     # Not importlib.util.find_spec: it believes sys.modules, from which an update hides vLLM on purpose.
     missing = [name for name in PACKAGES if PathFinder.find_spec(name) is None]
@@ -70,7 +79,7 @@ def packages(_: LoopConfig) -> str:
     return f"{len(PACKAGES)} packages found"
 
 
-def chromium(_: LoopConfig) -> str:
+def chromium(_: LoopConfig | None) -> str:
     """A Chromium can be started."""
     from browser_service.chromium.launcher import LaunchError, find_executable
     from browser_service.settings import SettingsError, read_settings
@@ -143,26 +152,37 @@ def ports(config: LoopConfig) -> str:
 
 def state_dir(config: LoopConfig) -> str:
     """The state directory can be written."""
-    place = config.services.state_dir
+    return _writable("services.state_dir", config.services.state_dir)
+
+
+def runs_dir(config: LoopConfig) -> str:
+    """The folder of runs can be written."""
+    return _writable("runs_dir", config.runs_dir)
+
+
+def _writable(key: str, place: Path) -> str:
     existing = next(parent for parent in (place, *place.parents) if parent.exists())
-    if not os.access(existing, os.W_OK):
-        raise PreflightError(f"services.state_dir: {existing} cannot be written by this user")
+    if not existing.is_dir():
+        raise PreflightError(f"{key}: {existing} is no folder; choose another place")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise PreflightError(f"{key}: {existing} cannot be written by this user; choose another place")
     return str(place)
 
 
+BARE_CHECKS: dict[str, Callable[[LoopConfig | None], str]] = {"packages": packages, "browser": chromium}
 CHECKS: dict[str, Callable[[LoopConfig], str]] = {
-    "packages": packages,
-    "browser": chromium,
+    **BARE_CHECKS,
     "disk": disk,
     "model": model,
     "agent": models,
     "tasks": tasks,
     "ports": ports,
     "state": state_dir,
+    "runs": runs_dir,
 }
 
 
-def _find(name: str, check: Callable[[LoopConfig], str], config: LoopConfig) -> Finding:
+def _find(name: str, check: Callable[[C], str], config: C) -> Finding:
     try:
         return Finding(name, True, check(config))
     except LoopError as error:

@@ -34,6 +34,12 @@ class ProcessId(BaseModel):
         return process_id(self.pid) == self
 
 
+def own_state_dir() -> Path | None:
+    """The state directory whose services this process descends from, None if it was started by hand."""
+    value = os.environ.get(MARKER)
+    return Path(value) if value else None
+
+
 def process_id(pid: int) -> ProcessId | None:
     """The identity of a running process, None if there is none with this pid."""
     stat = _stat(pid)

@@ -19,6 +19,7 @@ import httpx
 from agent.models.openai_chat import Served
 from flows import ranks
 from flows.errors import LoopError, ServicesError
+from flows.hints import on_run
 from flows.ownership import policy_owned
 from flows.restarting import restart
 from flows.run_folder import RunFolder, Stage
@@ -193,7 +194,7 @@ async def wait_well(folder: RunFolder, what: str, ask: Callable[[], Awaitable[bo
             pass
         if not is_running(services.state_dir):
             raise StageError(
-                f"{what} is down and nothing supervises it ({services.state_dir}); `rl-loop resume {folder.name}` starts it"
+                f"{what} is down and nothing supervises it ({services.state_dir}); {on_run('resume', folder.root)} starts it"
             )
         if time.monotonic() - began > services.heal_s:
             raise StageError(

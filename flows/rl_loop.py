@@ -23,11 +23,12 @@ from prefect.states import Completed, State
 from pydantic import BaseModel, ConfigDict
 
 from agent.models.openai_chat import Served
+from flows.processes import own_state_dir
 from flows.rank_outcome import Outcome, read_outcome, write_outcome
 from flows.rollout import ShardKey, play_shard
 from flows.run_folder import RunFolder, Stage, StageKey
 from flows.stages import run_loop, run_stage
-from flows.starting import folder_for
+from flows.starting import folder_for, nothing_to_do
 
 RANK_DEPLOYMENT = "play-shard/rank"
 RANK_POLL_S = 1.0
@@ -37,16 +38,23 @@ STAGGER_S = 0.25
 
 
 @flow(name="rl-loop")
-async def rl_loop(config: str = "configs/demo.yaml", overrides: list[str] = [], run: str | None = None) -> str:  # noqa: B006
+async def rl_loop(
+    config: str = "configs/demo.yaml",
+    overrides: list[str] = [],  # noqa: B006
+    run: str | None = None,
+) -> str | State[Any]:
     """Train by `config` with `overrides` (key=value), or go on with the run named `run` where it stopped.
 
     Returns the run folder. Fails with one sentence when the configuration, the run folder or a service is at fault.
     """
     logging.getLogger("flows").setLevel(logging.INFO)  # Prefect shows our log too (PREFECT_LOGGING_EXTRA_LOGGERS)
     identity = str(flow_run.id) if flow_run.id else None
-    folder = folder_for(Path(config), overrides, run, flow_run_id=identity)
+    folder = folder_for(Path(config), overrides, run, flow_run_id=identity, state_dir=own_state_dir())
+    was_finished = folder.next_stage() is None
     with folder.lock():
         await run_loop(folder, stage_in_prefect, flow_run_id=identity)
+    if was_finished:
+        return Completed(name="NothingToDo", message=nothing_to_do(folder), data=str(folder.root))
     return str(folder.root)
 
 

@@ -10,26 +10,26 @@
 Iteration 0 is the evaluation of the first policy. Resuming is asking `next_stage`; it needs no database.
 """
 
-import fcntl
-import hashlib
 import os
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent.store import write_atomically
 from flows.config import ConfigError, LoopConfig, dump_config, flatten, parse_config
-from flows.errors import LoopError
+from flows.errors import RunFolderError
+from flows.hints import on_run
+from flows.identity import changed, config_hash, digest, is_of, may_change
+from flows.run_lock import LOCK, holder_of, locked
+from flows.run_names import checked_name, run_names
 
-
-class RunFolderError(LoopError):
-    """The run folder cannot be used as asked. The message is one sentence."""
+M = TypeVar("M", bound=BaseModel)
 
 
 class Stage(StrEnum):
@@ -65,7 +65,7 @@ class RunRecord(BaseModel):
     name: str
     created: str
     config_sha256: str
-    """Of everything in the configuration that decides results: all sections but `services`."""
+    """Of everything in the configuration that decides results; see flows/identity.py."""
     mlflow_run_id: str | None = None
     mlflow_uri: str | None = None
     prefect_flow_runs: list[str] = []
@@ -105,65 +105,91 @@ class RunFolder:
 
     @staticmethod
     def create(name: str, config: LoopConfig) -> "RunFolder":
-        """A new run. Raises `RunFolderError` if there is one of this name."""
-        root = config.runs_dir / name
+        """A new run. Raises `RunNameError` for a bad name, `RunFolderError` if it is taken or nothing can be written there."""
+        root = config.runs_dir / checked_name(name)
         if (root / "run.json").exists():
             raise RunFolderError(
-                f"run {name} exists already in {config.runs_dir}; `rl-loop resume {name}` continues it"
+                f"run {name} exists already in {config.runs_dir}; {on_run('resume', root)} continues it"
+            )
+        if root.is_symlink():
+            raise RunFolderError(
+                f"{root} is a link; a new run gets a folder of its own: remove the link or choose another name"
             )
         folder = RunFolder(root, config)
-        folder.logs.mkdir(parents=True, exist_ok=True)
-        write_atomically(root / "config.yaml", dump_config(config).encode())
-        folder.save_record(
-            RunRecord(
-                name=name, created=datetime.now(UTC).isoformat(timespec="seconds"), config_sha256=config_hash(config)
-            )
+        record = RunRecord(
+            name=name, created=datetime.now(UTC).isoformat(timespec="seconds"), config_sha256=config_hash(config)
         )
+        try:
+            folder.logs.mkdir(parents=True, exist_ok=True)
+            write_atomically(root / "config.yaml", dump_config(config).encode())
+            folder.save_record(record)
+        except OSError as error:
+            raise RunFolderError(
+                f"run {name} cannot be begun: {root} cannot be written ({error.strerror or error}); choose another runs_dir"
+            ) from error
         return folder
 
     @staticmethod
     def open(root: Path) -> "RunFolder":
-        """An existing run with the configuration it was started with. Raises `RunFolderError` if it is none or damaged."""
-        if not (root / "run.json").is_file():
-            known = ", ".join(run_names(root.parent)) or "none yet"
-            raise RunFolderError(f"no run {root.name} in {root.parent}; runs there: {known}")
+        """An existing run with the configuration it was started with; `runs_dir` is where it lies now.
+
+        Raises `RunFolderError` if it is none, damaged, or not readable.
+        """
         try:
+            if not (root / "run.json").exists():
+                known = ", ".join(run_names(root.parent)) or "none yet"
+                raise RunFolderError(f"no run {root.name} in {root.parent}; runs there: {known}")
             data = yaml.safe_load((root / "config.yaml").read_text())
-            folder = RunFolder(root, parse_config(data, root=root))
+            config = parse_config(data, root=root).model_copy(update={"runs_dir": root.parent.absolute()})
+            folder = RunFolder(root, config)
             record = folder.record()
-        except (OSError, ConfigError, RunFolderError, yaml.YAMLError) as error:
-            raise RunFolderError(f"run {root.name}: its config.yaml or run.json cannot be read: {error}") from error
-        if record.config_sha256 != _digest(data):
+        except (OSError, ConfigError, UnicodeDecodeError, yaml.YAMLError) as error:
+            words = " ".join(str(error).split())
+            raise RunFolderError(f"run {root.name}: its config.yaml or run.json cannot be read: {words}") from error
+        if not is_of(data, record.config_sha256):
             raise RunFolderError(
                 f"run {root.name}: config.yaml was changed after the run was started; put the old values back or start a new run"
             )
         return folder
 
     def check_same(self, config: LoopConfig) -> None:
-        """Raises `RunFolderError`, naming the keys, if `config` would give other results than the run's own."""
-        if config_hash(config) == config_hash(self.config):
-            return
-        mine, other = (_identity(each.model_dump(mode="json")) for each in (self.config, config))
-        keys = sorted(key for key in mine.keys() | other.keys() if mine.get(key) != other.get(key))
-        changes = ", ".join(f"{key}={mine.get(key)!r} and not {other.get(key)!r}" for key in keys[:5])
-        raise RunFolderError(
-            f"run {self.name} was started with {changes}; resume it with its own configuration or start a new run"
-        )
+        """Raises `RunFolderError`, naming the keys, if `config` would give other results than the run's own, or fewer iterations."""
+        other = {key: values for key, values in changed(self.config, config).items() if not may_change(key)}
+        if other:
+            changes = ", ".join(f"{key}={old!r} and not {new!r}" for key, (old, new) in list(other.items())[:5])
+            raise RunFolderError(
+                f"run {self.name} was started with {changes}; resume it with its own configuration or start a new run"
+            )
+        if config.iterations < self.config.iterations:
+            raise RunFolderError(
+                f"run {self.name} has iterations={self.config.iterations}; a resume can raise that but not lower it to "
+                f"{config.iterations}: leave iterations out, or start a new run"
+            )
 
-    def moved_to(self, config: LoopConfig) -> "RunFolder":
-        """The run with the services of another configuration, which are no part of its identity; config.yaml says so then."""
-        if config.services == self.config.services:
+    def changed_to(self, config: LoopConfig) -> "RunFolder":
+        """The run with another configuration of the same identity, and config.yaml says so then: longer, on other services.
+
+        Raises `RunFolderError` for another identity, and while somebody writes the run.
+        """
+        self.check_same(config)
+        config = config.model_copy(update={"runs_dir": self.config.runs_dir})
+        if config == self.config:
             return self
-        folder = RunFolder(self.root, self.config.model_copy(update={"services": config.services}))
-        write_atomically(self.root / "config.yaml", dump_config(folder.config).encode())
-        return folder
+        with self.lock():
+            data = yaml.safe_load((self.root / "config.yaml").read_text())
+            # First the digest, which holds for the old file and for the new one, in whatever version they were written.
+            self.save_record(self.record().model_copy(update={"config_sha256": digest(data)}))
+            for key, value in flatten(config.model_dump(mode="json")).items():
+                if may_change(key):
+                    _set(data, key, value)
+            write_atomically(
+                self.root / "config.yaml", yaml.safe_dump(data, sort_keys=False, allow_unicode=True).encode()
+            )
+        return RunFolder(self.root, config)
 
     def record(self) -> RunRecord:
-        """What run.json says now."""
-        try:
-            return RunRecord.model_validate_json((self.root / "run.json").read_bytes())
-        except ValidationError as error:
-            raise RunFolderError(f"{self.root / 'run.json'} is damaged: {error.errors()[0]['msg']}") from error
+        """What run.json says now. Raises `RunFolderError` if it is damaged."""
+        return _read_json(self.root / "run.json", RunRecord, "restore it from a copy, or start a new run")
 
     def save_record(self, record: RunRecord) -> None:
         """Replace run.json."""
@@ -171,29 +197,16 @@ class RunFolder:
 
     @contextmanager
     def lock(self) -> Generator[None]:
-        """The right to write, until the context or the process ends. Raises `RunFolderError` naming the pid that has it."""
-        with (self.root / "lock").open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                holder = file.read().strip() or "unknown"
-                raise RunFolderError(
-                    f"run {self.name} is being written by process {holder}; wait for it or stop it first"
-                ) from None
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+        """The right to write, until the context or the process ends.
+
+        Raises `RunFolderError` naming the pid that has it, or saying that the folder is not writable.
+        """
+        with locked(self.root):
             yield
 
     def writer(self) -> int | None:
-        """Pid of the process that holds the lock, None if nobody does."""
-        try:
-            with self.lock():
-                return None
-        except RunFolderError:
-            text = (self.root / "lock").read_text().strip()
-            return int(text) if text.isdigit() else 0
+        """Pid of the process that holds the lock, None if nobody does. Needs no right to write."""
+        return holder_of(self.root / LOCK)
 
     def stage_dir(self, iteration: int, stage: Stage) -> Path:
         """The folder that a stage writes, and nothing else does."""
@@ -205,12 +218,12 @@ class RunFolder:
 
     def is_done(self, iteration: int, stage: Stage) -> bool:
         """Whether the stage is finished."""
-        return (self.stage_dir(iteration, stage) / "done.json").is_file()
+        return (self.stage_dir(iteration, stage) / "done.json").exists()
 
     def report(self, iteration: int, stage: Stage) -> StageReport | None:
-        """What a finished stage reported, None if it is not finished."""
+        """What a finished stage reported, None if it is not finished. Raises `RunFolderError` if done.json is damaged."""
         path = self.stage_dir(iteration, stage) / "done.json"
-        return StageReport.model_validate_json(path.read_bytes()) if path.is_file() else None
+        return _read_json(path, StageReport, "delete it and resume: the stage is done again") if path.exists() else None
 
     def finish(self, report: StageReport) -> StageReport:
         """Commit a stage: after this it never runs again. Everything it wrote must be complete before."""
@@ -241,31 +254,24 @@ class RunFolder:
         return [report for key in keys if (report := self.report(*key))]
 
 
-def run_names(runs_dir: Path) -> list[str]:
-    """Names of the runs in a folder, newest first."""
-    records = sorted(runs_dir.glob("*/run.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    return [path.parent.name for path in records]
+def _read_json(path: Path, model: type[M], cure: str) -> M:
+    """A small JSON file of a run. Raises `RunFolderError` if it cannot be read as what it should be; `cure` says what to do."""
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"]))
+        raise RunFolderError(f"{path} is damaged: {where + ': ' if where else ''}{problem['msg']}; {cure}") from error
+    except OSError as error:
+        raise RunFolderError(f"{path} cannot be read ({error.strerror or error}); {cure}") from error
 
 
-def free_name(runs_dir: Path, wanted: str) -> str:
-    """`wanted`, or the first of `wanted-2`, `wanted-3`, .. that no run has."""
-    taken = set(run_names(runs_dir))
-    names = (wanted if number == 1 else f"{wanted}-{number}" for number in range(1, len(taken) + 2))
-    return next(name for name in names if name not in taken)
-
-
-def config_hash(config: LoopConfig) -> str:
-    """Hex digest of everything that decides results."""
-    return _digest(config.model_dump(mode="json"))
-
-
-def _identity(data: Mapping[str, Any]) -> dict[str, Any]:
-    """What must not change between start and resume: ports and places may."""
-    return flatten({key: value for key, value in data.items() if key not in ("services", "runs_dir")})
-
-
-def _digest(data: Mapping[str, Any]) -> str:
-    return hashlib.sha256(repr(sorted(_identity(data).items())).encode()).hexdigest()
+def _set(data: dict[str, Any], key: str, value: object) -> None:
+    """Set one dotted key in nested dictionaries."""
+    *sections, last = key.split(".")
+    for section in sections:
+        data = data.setdefault(section, {})
+    data[last] = value
 
 
 def _sync(directory: Path) -> None:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
@@ -29,7 +30,9 @@ def services_table(status: SupervisorStatus) -> Table:
     for column in ("service", "address", "pid", "state", "ready after"):
         table.add_column(column, justify="right" if column in ("pid", "ready after") else "left", overflow="fold")
     for service in status.services:
-        state = service.state + (f" ({service.restarts} restarts: {service.message})" if service.restarts else "")
+        state = service.state + (
+            f" ({service.restarts} restarts: {escape(service.message)})" if service.restarts else ""
+        )
         table.add_row(
             service.name,
             service.address,
@@ -68,7 +71,7 @@ def print_findings(findings: list[Finding]) -> None:
     """The table of `rl-loop doctor`."""
     table = Table(box=None, pad_edge=False, show_header=False)
     for finding in findings:
-        table.add_row("[green]ok" if finding.ok else "[red]wrong", finding.check, finding.text)
+        table.add_row("[green]ok" if finding.ok else "[red]wrong", finding.check, escape(finding.text))
     console().print(table)
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import psutil
 
-from agent.store import write_atomically
 from flows.config import LoopConfig, ServicesConfig
 from flows.errors import ServicesError
 from flows.supervisor import ServiceSpec, SupervisorSpec
@@ -62,7 +61,12 @@ def service_specs(config: LoopConfig, ports: dict[str, int], working_dir: Path) 
                     *("--pool", WORK_POOL, "--type", "process", "--with-healthcheck"),
                 ],
                 env=prefect_env
-                | {"PREFECT_WORKER_WEBSERVER_HOST": HOST, "PREFECT_WORKER_WEBSERVER_PORT": str(ports[WORKER])},
+                | {
+                    "PREFECT_WORKER_WEBSERVER_HOST": HOST,
+                    "PREFECT_WORKER_WEBSERVER_PORT": str(ports[WORKER]),
+                    # Flow processes begin in a temporary folder and would import what is installed: another checkout.
+                    "PYTHONPATH": os.pathsep.join(filter(None, (str(working_dir), os.environ.get("PYTHONPATH")))),
+                },
                 address=f"http://{HOST}:{ports[WORKER]}",
                 health_url=f"http://{HOST}:{ports[WORKER]}/health",
                 ready_s=services.ready_s,
@@ -87,13 +91,16 @@ def service_specs(config: LoopConfig, ports: dict[str, int], working_dir: Path) 
     )
 
 
-def _vllm(config: LoopConfig) -> ServiceSpec:
-    """vLLM on its socket. The settings lie in a file that is named by its content, so that other settings are another command."""
-    state = config.services.state_dir
+def serving_settings(config: LoopConfig) -> tuple[Path, bytes]:
+    """The file that tells vLLM its settings, and its content. It is named by its content, so that others are another command."""
     content = config.serving.model_dump_json(indent=1, exclude=NOT_VLLMS).encode()
-    settings = state / f"serving-{sha256(content).hexdigest()[:12]}.json"
-    write_atomically(settings, content)
-    uds = socket_path(state)
+    return config.services.state_dir / f"serving-{sha256(content).hexdigest()[:12]}.json", content
+
+
+def _vllm(config: LoopConfig) -> ServiceSpec:
+    """vLLM on its socket."""
+    settings, _ = serving_settings(config)
+    uds = socket_path(config.services.state_dir)
     return ServiceSpec(
         name=VLLM,
         command=[

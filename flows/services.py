@@ -13,19 +13,22 @@ from pathlib import Path
 from agent.store import write_atomically
 from flows.config import LoopConfig
 from flows.errors import ServicesError
+from flows.hints import on_services
 from flows.processes import ProcessId, marked, stop
-from flows.service_specs import PORT_KEYS, choose_ports, service_specs
+from flows.service_specs import choose_ports, service_specs, serving_settings
+from flows.stack import check_stack, write_stack
 from flows.supervisor import (
     ServiceStatus,
-    SupervisorSpec,
     SupervisorStatus,
     read_status,
     spec_file,
     status_file,
+    supervisor_of,
 )
 
 SUPERVISOR_STOP_S = 25.0
 """Seconds that the supervisor may take to stop its services; more than a service's own SIGTERM time."""
+HOW_TO_START = "run `rl-loop up` first (with -c FILE for the configuration that names this services.state_dir)"
 SWEEP_TERM_S = 5.0
 """Seconds between SIGTERM and SIGKILL for processes that a dead supervisor left behind."""
 
@@ -36,18 +39,49 @@ def is_running(state_dir: Path) -> bool:
     return status is not None and status.supervisor.is_alive()
 
 
+def check_running(state_dir: Path) -> None:
+    """Raises `ServicesError` unless services run from this state directory."""
+    if not is_running(state_dir):
+        raise ServicesError(f"no services were started from {state_dir}; {HOW_TO_START}")
+
+
 def start(config: LoopConfig, working_dir: Path) -> None:
-    """Start the supervisor unless it runs already. Raises `ServicesError` when it runs with other settings or a port is taken."""
+    """Start the supervisor unless it runs already.
+
+    Raises `ServicesError` when it runs with other settings or another checkout's code, when a port is taken, and when the
+    state directory cannot be written.
+    """
     state = config.services.state_dir
-    state.mkdir(parents=True, exist_ok=True)
-    status = read_status(state)
-    if status is not None and status.supervisor.is_alive():
-        _check_same(config, working_dir, status)
+    if _known(state):
+        check_stack(config, working_dir)
         return
     sweep(state)
-    spec = service_specs(config, choose_ports(config.services), working_dir)
-    status_file(state).unlink(missing_ok=True)
-    write_atomically(spec_file(state), spec.model_dump_json(indent=1).encode())
+    ports = choose_ports(config.services)
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        _launch(config, ports, working_dir)
+    except OSError as error:
+        raise ServicesError(
+            f"{state} cannot be written ({error.strerror or error}); choose another services.state_dir"
+        ) from error
+
+
+def _known(state: Path) -> bool:
+    """Whether a supervisor is at work, or about to be. A damaged services.json of services that are gone counts for nothing."""
+    try:
+        return is_running(state) or supervisor_of(state) is not None
+    except ServicesError:
+        if supervisor_of(state) is None and not marked(state):
+            return False
+        raise
+
+
+def _launch(config: LoopConfig, ports: dict[str, int], working_dir: Path) -> None:
+    state = config.services.state_dir
+    _remove_status(state)
+    write_atomically(*serving_settings(config))
+    write_atomically(spec_file(state), service_specs(config, ports, working_dir).model_dump_json(indent=1).encode())
+    write_stack(config, ports, working_dir)
     with (state / "supervisor.log").open("ab") as log:
         subprocess.Popen(
             [sys.executable, "-m", "flows.supervisor", str(state)],
@@ -100,15 +134,34 @@ def wait_ready(
 
 
 def shut_down(state_dir: Path) -> list[str]:
-    """Stop the services of this state directory and nothing else. Returns the names or pids of what was running."""
-    status = read_status(state_dir)
+    """Stop the services of this state directory and nothing else. Returns the names or pids of what was running.
+
+    A damaged services.json is no obstacle: the supervisor holds a lock, and what it started carries its mark.
+    """
     stopped: list[str] = []
+    try:
+        status = read_status(state_dir)
+    except ServicesError:
+        status = None
+    supervisor = status.supervisor if status else supervisor_of(state_dir)
     if status is not None:
         stopped = [service.name for service in status.services if service.process and service.process.is_alive()]
-        stop([status.supervisor], term_s=SUPERVISOR_STOP_S)
+    if supervisor is not None:
+        stop([supervisor], term_s=SUPERVISOR_STOP_S)
     stopped += [f"process {identity.pid}" for identity in sweep(state_dir)]
-    status_file(state_dir).unlink(missing_ok=True)
+    _remove_status(state_dir)
     return stopped
+
+
+def _remove_status(state_dir: Path) -> None:
+    if not status_file(state_dir).exists():  # also on a disk that cannot be written
+        return
+    try:
+        status_file(state_dir).unlink(missing_ok=True)
+    except OSError as error:
+        raise ServicesError(
+            f"{status_file(state_dir)} cannot be removed ({error.strerror or error}); remove it by hand"
+        ) from error
 
 
 def sweep(state_dir: Path) -> list[ProcessId]:
@@ -117,25 +170,16 @@ def sweep(state_dir: Path) -> list[ProcessId]:
 
 
 def address_of(state_dir: Path, name: str) -> str:
-    """Where a service is. Raises `ServicesError` if nothing was started from this state directory."""
+    """Where a service is. Raises `ServicesError` if nothing was started from this state directory, or not this service."""
     status = read_status(state_dir)
     if status is None:
-        raise ServicesError(f"no services were started from {state_dir}; run `rl-loop up` first")
-    return status.service(name).address
-
-
-def _check_same(config: LoopConfig, working_dir: Path, status: SupervisorStatus) -> None:
-    running = SupervisorSpec.model_validate_json(spec_file(config.services.state_dir).read_bytes())
-    ports = {name: int(status.service(name).address.rpartition(":")[2]) for name in PORT_KEYS}
-    for name, key in PORT_KEYS.items():
-        wanted: int = getattr(config.services, key)
-        ports[name] = wanted or ports[name]
-    asked = service_specs(config, ports, working_dir)
-    other = [new.name for new, old in zip(asked.services, running.services, strict=False) if new != old]
-    if other or len(asked.services) != len(running.services):
+        raise ServicesError(f"no services were started from {state_dir}; {HOW_TO_START}")
+    try:
+        return status.service(name).address
+    except KeyError:
         raise ServicesError(
-            f"services are running from {config.services.state_dir} with other settings for {', '.join(other)}; `rl-loop down` first"
-        )
+            f"the services of {state_dir} have no {name}; stop them with {on_services('down', state_dir)} and start them again"
+        ) from None
 
 
 def _why(service: ServiceStatus, problem: str) -> str:

@@ -1,37 +1,90 @@
-"""From a flow's parameters to its run folder: a new run, or the one to go on with."""
+"""From a flow's parameters, or a command's arguments, to a run folder: a new run, or the one to go on with.
 
+Every entrance comes through here, so that the form refuses what the command line refuses.
+"""
+
+import json
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from flows.config import LoopConfig, load_config
-from flows.run_folder import RunFolder, free_name, run_names
+from flows import preflight
+from flows.checkout import DEFAULT_CONFIG, config_or_default
+from flows.config import LoopConfig, keys_of, load_config
+from flows.errors import RunFolderError
+from flows.hints import on_run
+from flows.identity import ITERATIONS
+from flows.run_folder import RunFolder
+from flows.run_names import checked_name, free_name, run_names
+from flows.services import check_running
+from flows.stack import adopted, read_stack
+
+NOTHING_TO_DO = "nothing to do"
+"""A flow's last message begins like this when its run was finished before."""
 
 
-def folder_for(config_file: Path, overrides: list[str], run: str | None, *, flow_run_id: str | None) -> RunFolder:
+def folder_for(
+    config_file: Path, overrides: list[str], run: str | None, *, flow_run_id: str | None, state_dir: Path | None = None
+) -> RunFolder:
     """The folder of the run that these parameters mean; `flow_run_id` is noted in it.
 
-    Without a name it is a new run, unless the same flow run (a retry in Prefect) has begun one before.
-    Raises a `LoopError` when the configuration is wrong, or is not the one that the named run was started with.
+    `state_dir`: the services that the worker of this flow belongs to, which it uses whatever the file says; with the form's
+    default file, runs are where those services' configuration has them. Without a name it is a new run, unless the same
+    flow run (a retry in Prefect) has begun one before. Raises a `LoopError` before anything is written when the
+    configuration is wrong, cannot be served here, or is not the one that the named run was started with.
     """
-    config = load_config(config_file, overrides)
+    if run is not None:
+        checked_name(run)
+    config = load_config(_found(config_file), overrides)
+    if config_file == DEFAULT_CONFIG and state_dir and "runs_dir" not in keys_of(overrides):
+        config = config.model_copy(update={"runs_dir": Path(read_stack(state_dir).runs_dir)})
     name = run or (begun_by(config.runs_dir, flow_run_id) if flow_run_id else None)
     if name and (config.runs_dir / name / "run.json").exists():
-        folder = RunFolder.open(config.runs_dir / name)
-        folder.check_same(config)
-        folder = folder.moved_to(config)
+        folder = _go_on(RunFolder.open(config.runs_dir / name), config_file, overrides, flow_run_id, state_dir)
     else:
-        folder = new_folder(config, name)
+        folder = new_folder(admitted(config, overrides, state_dir), name)
     if flow_run_id:
         note_flow_run(folder, flow_run_id)
     return folder
 
 
-def find_run(run: str, config_file: Path) -> RunFolder:
+def admitted(config: LoopConfig, overrides: Sequence[str], state_dir: Path | None) -> LoopConfig:
+    """The configuration as it can run here: on the services that there are. Raises a `LoopError` when it cannot."""
+    preflight.refuse_early(config)
+    check_running(state_dir or config.services.state_dir)
+    return adopted(config, overrides, state_dir or config.services.state_dir)
+
+
+def find_run(run: str, config_file: Path | None) -> RunFolder:
     """A run by the path of its folder, or by its name: then the configuration says where runs are.
 
     Raises a `LoopError` when there is no such run, and when it or the configuration cannot be read.
     """
-    given = Path(run)
-    return RunFolder.open(given if (given / "run.json").is_file() else load_config(config_file).runs_dir / run)
+    given = Path(os.path.abspath(run))  # noqa: PTH100 (keeps links, resolves . and ..)
+    if run and _has_record(given):
+        return RunFolder.open(given)
+    if "/" in run or run in (".", ".."):
+        raise RunFolderError(f"no run in {given}: there is no run.json; name a run, or the folder of one")
+    return RunFolder.open(load_config(config_or_default(config_file)).runs_dir / checked_name(run))
+
+
+def asked_of(folder: RunFolder, overrides: Sequence[str]) -> LoopConfig:
+    """The run's own configuration with overrides. Raises a `LoopError` if a resume cannot change that, or it is wrong."""
+    config = _placed(load_config(folder.root / "config.yaml", overrides), folder)
+    folder.check_same(config)
+    return config
+
+
+def nothing_to_do(folder: RunFolder) -> str:
+    """The sentence about a run that is finished, and how to make it longer."""
+    done = folder.config.iterations
+    longer = on_run("resume", folder.root, f"{ITERATIONS}={2 * done}")
+    return f"{NOTHING_TO_DO}: all {done} iterations of {folder.name} are finished; {longer} makes it longer"
+
+
+def place_of(folder: RunFolder) -> str:
+    """The override that makes the configuration in a run's folder find it, wherever the folder was moved."""
+    return f"runs_dir={json.dumps(str(folder.root.parent))}"
 
 
 def new_folder(config: LoopConfig, name: str | None) -> RunFolder:
@@ -42,7 +95,7 @@ def new_folder(config: LoopConfig, name: str | None) -> RunFolder:
 def begun_by(runs_dir: Path, flow_run_id: str) -> str | None:
     """Name of the run that a Prefect flow run began."""
     for name in run_names(runs_dir):
-        if flow_run_id in (runs_dir / name / "run.json").read_text():
+        if flow_run_id.encode() in (runs_dir / name / "run.json").read_bytes():
             return name
     return None
 
@@ -53,3 +106,40 @@ def note_flow_run(folder: RunFolder, flow_run_id: str) -> None:
     if flow_run_id not in record.prefect_flow_runs:
         known = [*record.prefect_flow_runs, flow_run_id]
         folder.save_record(record.model_copy(update={"prefect_flow_runs": known}))
+
+
+def _go_on(
+    folder: RunFolder, config_file: Path, overrides: list[str], flow_run_id: str | None, state_dir: Path | None
+) -> RunFolder:
+    """An existing run with what a resume may change, on the services that there are."""
+    is_retry = flow_run_id in folder.record().prefect_flow_runs
+    # The form's default file is nobody's choice, so the run's own configuration holds then.
+    chosen = folder.root / "config.yaml" if config_file == DEFAULT_CONFIG else config_file
+    config = _placed(load_config(chosen, overrides), folder)
+    # Fewer iterations than the run has by now are no wish to shorten it when an earlier start, or the file, asked for them.
+    if (is_retry or ITERATIONS not in keys_of(overrides)) and config.iterations < folder.config.iterations:
+        config = config.model_copy(update={ITERATIONS: folder.config.iterations})
+    folder.check_same(config)
+    if RunFolder(folder.root, config).next_stage() is not None:
+        config = admitted(config, overrides, state_dir)
+    return folder.changed_to(config)
+
+
+def _has_record(folder: Path) -> bool:
+    """Whether this is the folder of a run. Raises `RunFolderError` where one may not look."""
+    try:
+        return (folder / "run.json").is_file()
+    except PermissionError as error:
+        raise RunFolderError(f"{folder} cannot be read ({error.strerror}); ask its owner for the right to") from error
+    except OSError:  # no path at all, such as one that is too long
+        return False
+
+
+def _placed(config: LoopConfig, folder: RunFolder) -> LoopConfig:
+    """The configuration with the folder of runs that the run lies in: it may have been moved."""
+    return config.model_copy(update={"runs_dir": folder.config.runs_dir})
+
+
+def _found(config_file: Path) -> Path:
+    """The form's default stands for the default configuration, wherever the worker's working directory is."""
+    return config_or_default(None) if config_file == DEFAULT_CONFIG else config_file

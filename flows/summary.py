@@ -29,7 +29,6 @@ def rows(folder: RunFolder) -> list[Row]:
             continue
         judged, evaluated = reports.get(Stage.JUDGE), reports.get(Stage.EVALUATE)
         counted = judged or evaluated
-        whole = folder.iteration_file(iteration)
         table.append(
             Row(
                 iteration=iteration,
@@ -37,10 +36,18 @@ def rows(folder: RunFolder) -> list[Row]:
                 heldout_success=evaluated.metrics.get("success_rate") if evaluated else None,
                 steps_mean=counted.metrics.get("steps_mean") if counted else None,
                 seconds={stage: report.seconds for stage, report in reports.items()},
-                overhead_share=json.loads(whole.read_text())["overhead_share"] if whole.exists() else None,
+                overhead_share=_overhead_share(folder.iteration_file(iteration)),
             )
         )
     return table
+
+
+def _overhead_share(path: Path) -> float | None:
+    """From iteration.json; None where the iteration did not run in one go, or the file is damaged: it is only shown."""
+    try:
+        return float(json.loads(path.read_bytes())["overhead_share"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def draw_learning_curve(folder: RunFolder) -> Path | None:

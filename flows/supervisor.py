@@ -20,10 +20,12 @@ from pathlib import Path
 from typing import Literal
 
 import httpx
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent.store import write_atomically
+from flows.errors import ServicesError
 from flows.processes import MARKER, ProcessId, process_id, stop_group, tethered
+from flows.run_lock import holder_of
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,9 @@ TERM_S = 8.0
 """Seconds between SIGTERM and SIGKILL when a service is stopped."""
 STEADY_S = 60.0
 """Seconds of good health after which an earlier crash no longer lengthens the back-off."""
+
+LOCK = "supervisor.lock"
+"""Held by the supervisor of a state directory, with its pid."""
 
 State = Literal["waiting", "starting", "ready", "restarting", "stopped"]
 
@@ -116,11 +121,29 @@ def status_file(state_dir: Path) -> Path:
 
 
 def read_status(state_dir: Path) -> SupervisorStatus | None:
-    """What the newest supervisor of this state directory wrote, None if there never was one."""
+    """What the newest supervisor of this state directory wrote, None if there never was one.
+
+    Raises `ServicesError` if the file cannot be read as that.
+    """
+    path = status_file(state_dir)
     try:
-        return SupervisorStatus.model_validate_json(status_file(state_dir).read_bytes())
-    except FileNotFoundError:
+        return SupervisorStatus.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except (OSError, ValidationError) as error:
+        from flows.hints import on_services  # reads configurations, which the supervisor has no need of
+
+        words = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.strerror or str(error)
+        raise ServicesError(
+            f"{path} cannot be read ({words}); stop what was started from there with {on_services('down', state_dir)} and "
+            f"start it again"
+        ) from error
+
+
+def supervisor_of(state_dir: Path) -> ProcessId | None:
+    """The supervisor that runs for a state directory, known by its lock: it need not have written anything yet."""
+    pid = holder_of(state_dir / LOCK)
+    return process_id(pid) if pid else None
 
 
 class Supervisor:
@@ -259,11 +282,14 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     state_dir = Path(sys.argv[1])
-    with (state_dir / "supervisor.lock").open("w") as lock:
+    with (state_dir / LOCK).open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             sys.exit(f"a supervisor for {state_dir} is running already")
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(_main(state_dir))
 

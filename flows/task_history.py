@@ -57,7 +57,7 @@ def read_outcomes(directory: Path) -> list[Outcome]:
         return []
     try:
         return [Outcome.model_validate_json(line) for line in path.read_bytes().splitlines()]
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise RunFolderError(
             f"{path} is damaged; delete it and the done.json beside it, and resume: the stage judges again"
         ) from error

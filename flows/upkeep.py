@@ -6,6 +6,7 @@ from pathlib import Path
 from agent.compaction import Compacted, compact
 from agent.store import CorruptTrajectory
 from flows.errors import LoopError
+from flows.hints import on_run
 from flows.run_folder import RunFolder, Stage
 
 
@@ -20,7 +21,7 @@ def compact_run(folder: RunFolder) -> Iterator[tuple[Path, Compacted]]:
             try:
                 yield directory, compact(directory)
             except (CorruptTrajectory, FileNotFoundError) as error:
-                raise LoopError(f"{error}; `rl-loop doctor {folder.name}` looks at all of them") from error
+                raise LoopError(f"{error}; {on_run('doctor', folder.root)} looks at all of them") from error
 
 
 def finished_stores(folder: RunFolder) -> list[Path]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.errors import LoopError
+from flows.hints import on_run
 from flows.prefect_api import FlowRun, PrefectError, PrefectServer
 from flows.progress import Progress, read_progress
 from flows.run_folder import RunFolder, StageKey, StageReport
@@ -63,7 +64,7 @@ def follow(server: PrefectServer, flow_run_id: str, root: Path, show: Callable[[
         time.sleep(LOOK_EVERY_S)
     if run.state != "COMPLETED":
         raise RunFailed(
-            f"run {root.name} ended as {run.state}: {sentence(run.message)}; `rl-loop resume {root.name}` goes on"
+            f"run {root.name} ended as {run.state}: {sentence(run.message)}; {on_run('resume', root)} goes on"
         )
     return run
 

@@ -62,9 +62,10 @@ def load_policy(directory: Path, *, dtype: str, device: torch.device) -> LoadedP
         (AutoModelForImageTextToText, AutoProcessor) if sees else (AutoModelForCausalLM, AutoTokenizer)
     )
     try:
-        model, loading = model_class.from_pretrained(
+        loaded: Any = model_class.from_pretrained(
             directory, dtype=getattr(torch, dtype), local_files_only=True, output_loading_info=True
         )
+        model, loading = loaded
         processor = processor_class.from_pretrained(directory, local_files_only=True)
     except Exception as error:  # the libraries' readers raise errors of many trees for files that do not fit together
         why = (str(error).splitlines() or [repr(error)])[0]

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from agent.store import CorruptTrajectory, TrajectoryStore
 from training.canary import Canary, ScoredCompletion, read_canary
-from training.checkpoints import MANIFEST, read_checkpoint
+from training.checkpoints import read_checkpoint
 from training.errors import CheckpointError
+from training.manifest import MANIFEST
 from training.weight_digests import Shapes, Weights, read_weights
 
 SERVED_TEMPERATURE = 1.0

@@ -1,17 +1,25 @@
 """A configuration on disk that needs no model and no services to be read."""
 
 import json
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
 from real_services import browsers  # noqa: F401 (a fixture)
 from watched_run import WatchedStage
 
+from flows.checkout import PROJECT
+from flows.cli import main
 from flows.config import LoopConfig, load_config
+from flows.processes import process_id
 from flows.run_folder import RunFolder, Stage, StageReport
+from flows.service_specs import choose_ports, service_specs
+from flows.stack import write_stack
+from flows.supervisor import ServiceStatus, SupervisorStatus, status_file
 
 WriteConfig = Callable[..., Path]
 
@@ -51,6 +59,72 @@ def write_config(tmp_path: Path, model_directory: Path) -> WriteConfig:
 def config(write_config: WriteConfig) -> LoopConfig:
     """The small configuration, loaded."""
     return load_config(write_config())
+
+
+class Done(NamedTuple):
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+RlLoop = Callable[..., Done]
+
+
+@pytest.fixture
+def rl_loop(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> RlLoop:
+    """The command in this process: importing everything again for each call would take seconds."""
+
+    def run(*arguments: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["rl-loop", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        status = ended.value.code
+        return Done(status if isinstance(status, int) else 0, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def refused(rl_loop: RlLoop) -> Callable[..., str]:
+    """The one sentence of a command that must not do anything."""
+
+    def run(*arguments: object) -> str:
+        done = rl_loop(*arguments)
+        assert done.status == 1, done
+        assert done.err.startswith("rl-loop: ") and done.err.count("\n") == 1, done.err
+        return done.err.removeprefix("rl-loop: ").strip()
+
+    return run
+
+
+RunningStack = Callable[..., SupervisorStatus]
+
+
+@pytest.fixture
+def running_stack() -> Generator[RunningStack]:
+    """Writes the state files of services that run; their supervisor is a process that sleeps, and nothing listens."""
+    sleeping = subprocess.Popen(["sleep", "600"])
+
+    def write(config: LoopConfig, *, checkout: Path = PROJECT) -> SupervisorStatus:
+        state = config.services.state_dir
+        state.mkdir(parents=True, exist_ok=True)
+        ports = choose_ports(config.services)
+        write_stack(config, ports, checkout)
+        supervisor = process_id(sleeping.pid)
+        assert supervisor is not None
+        specs = service_specs(config, ports, checkout).services
+        status = SupervisorStatus(
+            supervisor=supervisor,
+            services=[ServiceStatus(name=one.name, address=one.address, log=str(state / "log")) for one in specs],
+        )
+        status_file(state).write_text(status.model_dump_json())
+        return status
+
+    yield write
+    sleeping.kill()
+    sleeping.wait()
 
 
 @pytest.fixture

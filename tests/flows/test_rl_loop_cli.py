@@ -2,53 +2,12 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from flows.cli import main
 from flows.config import LoopConfig
 from flows.run_folder import RunFolder, Stage, StageReport
-
-
-class Done(NamedTuple):
-    """How a command ended."""
-
-    status: int
-    out: str
-    err: str
-
-
-RlLoop = Callable[..., Done]
-
-
-@pytest.fixture
-def rl_loop(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> RlLoop:
-    """The command in this process: importing everything again for each call would take seconds."""
-
-    def run(*arguments: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["rl-loop", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        status = ended.value.code
-        return Done(status if isinstance(status, int) else 0, *capsys.readouterr())
-
-    return run
-
-
-@pytest.fixture
-def refused(rl_loop: RlLoop) -> Callable[..., str]:
-    """The one sentence of a command that must not do anything."""
-
-    def run(*arguments: object) -> str:
-        done = rl_loop(*arguments)
-        assert done.status == 1, done
-        assert done.err.startswith("rl-loop: ") and done.err.count("\n") == 1, done.err
-        return done.err.removeprefix("rl-loop: ").strip()
-
-    return run
 
 
 def test_help_answers_without_importing_anything_heavy() -> None:
@@ -60,7 +19,7 @@ def test_help_answers_without_importing_anything_heavy() -> None:
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
-def test_help_names_every_command(rl_loop: RlLoop) -> None:
+def test_help_names_every_command(rl_loop) -> None:
     shown = rl_loop("--help").out
 
     for command in ("up", "down", "status", "run", "resume", "evaluate", "doctor", "monitor"):
@@ -108,9 +67,7 @@ def test_unknown_runs_are_refused(refused, write_config) -> None:
         assert refused(command, "nobody", "-c", path).startswith("no run nobody in ")
 
 
-def test_resuming_a_finished_run_says_that_there_is_nothing_to_do(
-    rl_loop: RlLoop, write_config, config: LoopConfig
-) -> None:
+def test_resuming_a_finished_run_says_that_there_is_nothing_to_do(rl_loop, write_config, config: LoopConfig) -> None:
     path = write_config()
     folder = RunFolder.create("small", config)
     for iteration, stage in folder.schedule():
@@ -119,11 +76,11 @@ def test_resuming_a_finished_run_says_that_there_is_nothing_to_do(
     done = rl_loop("resume", "small", "-c", path)
 
     assert done.status == 0
-    assert "nothing to do: all 2 iterations of small are finished" in done.out
+    assert "nothing to do: all 2 iterations of small are finished; `rl-loop resume " in done.out
     assert "50.0%" in done.out and str(folder.root) in done.out
 
 
-def test_doctor_looks_at_a_run(rl_loop: RlLoop, write_config, config: LoopConfig) -> None:
+def test_doctor_looks_at_a_run(rl_loop, write_config, config: LoopConfig) -> None:
     path = write_config()
     folder = RunFolder.create("small", config)
     folder.finish(StageReport(stage=Stage.EVALUATE, iteration=0, seconds=2.0))
@@ -136,7 +93,7 @@ def test_doctor_looks_at_a_run(rl_loop: RlLoop, write_config, config: LoopConfig
     assert "iteration 1, judge is finished although iteration 1, rollout is not" in done.out
 
 
-def test_doctor_looks_at_the_machine(rl_loop: RlLoop, write_config) -> None:
+def test_doctor_looks_at_the_machine(rl_loop, write_config) -> None:
     done = rl_loop("doctor", "-c", write_config())
 
     assert done.status == 0, done.out
@@ -144,7 +101,7 @@ def test_doctor_looks_at_the_machine(rl_loop: RlLoop, write_config) -> None:
         assert check in done.out
 
 
-def test_down_and_status_without_services(rl_loop: RlLoop, write_config) -> None:
+def test_down_and_status_without_services(rl_loop, write_config) -> None:
     path = write_config()
 
     assert rl_loop("down", "-c", path).out == "nothing to stop\n"

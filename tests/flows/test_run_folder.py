@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from flows.config import LoopConfig, load_config
-from flows.run_folder import RunFolder, RunFolderError, Stage, StageKey, StageReport, free_name, run_names
+from flows.run_folder import RunFolder, RunFolderError, Stage, StageKey, StageReport
+from flows.run_names import free_name, run_names
 from flows.starting import folder_for
 
 
@@ -53,7 +54,9 @@ def test_what_was_written_is_read_back(config: LoopConfig) -> None:
 def test_a_name_is_given_once(config: LoopConfig) -> None:
     RunFolder.create("small", config)
 
-    with pytest.raises(RunFolderError, match=r"run small exists already .* `rl-loop resume small` continues it"):
+    with pytest.raises(
+        RunFolderError, match=r"run small exists already .* `rl-loop resume \S*/runs/small` continues it"
+    ):
         RunFolder.create("small", config)
     assert free_name(config.runs_dir, "small") == "small-2"
     assert free_name(config.runs_dir, "other") == "other"
@@ -79,12 +82,18 @@ def test_another_configuration_is_refused_by_the_names_of_its_keys(write_config,
     )
 
 
-def test_other_ports_are_the_same_configuration_and_are_taken_over(write_config, config: LoopConfig) -> None:
+def test_other_services_are_the_same_configuration_and_are_taken_over(
+    write_config, config: LoopConfig, running_stack, tmp_path: Path
+) -> None:
     RunFolder.create("a", config)
-    folder = folder_for(write_config(), ["services.prefect_port=4711"], "a", flow_run_id=None)
+    moved = load_config(write_config(), [f"services.state_dir={tmp_path / 'other'}", "services.heal_s=7"])
+    running_stack(moved)
+    overrides = [f"services.state_dir={tmp_path / 'other'}", "services.heal_s=7"]
 
-    assert folder.config.services.prefect_port == 4711
-    assert RunFolder.open(folder.root).config.services.prefect_port == 4711
+    folder = folder_for(write_config(), overrides, "a", flow_run_id=None)
+
+    assert folder.config.services.heal_s == 7 and folder.config.services.state_dir == tmp_path / "other"
+    assert RunFolder.open(folder.root).config == folder.config
 
 
 def test_an_edited_config_file_is_noticed(config: LoopConfig) -> None:
@@ -100,7 +109,9 @@ def test_a_damaged_record_is_one_sentence(config: LoopConfig) -> None:
     folder = RunFolder.create("a", config)
     (folder.root / "run.json").write_text('{"name": "a"')
 
-    with pytest.raises(RunFolderError, match=r"run a: its config\.yaml or run\.json cannot be read"):
+    with pytest.raises(
+        RunFolderError, match=r"/a/run\.json is damaged: .*; restore it from a copy, or start a new run"
+    ):
         RunFolder.open(folder.root)
 
 
@@ -130,7 +141,8 @@ def test_a_second_writer_is_refused_by_pid_and_a_killed_one_leaves_no_lock(confi
     assert folder.writer() is None
 
 
-def test_a_retry_of_the_same_flow_run_finds_its_run_again(write_config, config: LoopConfig) -> None:
+def test_a_retry_of_the_same_flow_run_finds_its_run_again(write_config, config: LoopConfig, running_stack) -> None:
+    running_stack(config)
     first = folder_for(write_config(), [], None, flow_run_id="flow-1")
     again = folder_for(write_config(), [], None, flow_run_id="flow-1")
     other = folder_for(write_config(), [], None, flow_run_id="flow-2")

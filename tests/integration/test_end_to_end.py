@@ -3,13 +3,13 @@
 import re
 
 import pytest
-from real_stack import Stack
+from real_stack import Stack, wait_until
 from run_invariants import check_finished, check_unchanged, finished_files
 
 from agent.store import TrajectoryStore
 from flows.checkup import findings
 from flows.plan import assigned, planned_groups
-from flows.prefect_api import PrefectServer
+from flows.prefect_api import FlowRun, PrefectError, PrefectServer
 from flows.rank_outcome import read_outcome
 from flows.run_folder import Stage
 from flows.service_specs import PREFECT
@@ -18,7 +18,7 @@ from flows.watching import sentence
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1_800)]
 
 
-def test_prefect_deployment_run_trains_and_a_resume_has_nothing_to_do(stack: Stack) -> None:
+def test_prefect_deployment_run_trains_and_the_finished_run_grows(stack: Stack) -> None:
     command = ("deployment", "run", "rl-loop", "--watch", "-p", f"config={stack.config}", "-p", "run=whole")
     trained = stack.prefect(*command)
 
@@ -41,6 +41,38 @@ def test_prefect_deployment_run_trains_and_a_resume_has_nothing_to_do(stack: Sta
     assert resumed.status == 0, resumed.out
     assert "nothing to do: all 2 iterations of whole are finished" in resumed.out
     assert check_unchanged(before, folder.root) == before
+
+    # From the form, with its default configuration file: nothing to do, and then one iteration more.
+    with PrefectServer(stack.status().service(PREFECT).address) as server:
+        again = ended(server, run="whole")
+        assert again.state == "COMPLETED", again
+        assert again.message.startswith("nothing to do: all 2 iterations of whole are finished; `rl-loop resume ")
+        assert check_unchanged(before, folder.root) == before
+        longer = ended(server, run="whole", overrides=["iterations=3"])
+        assert longer.state == "COMPLETED", longer
+    assert check_unchanged(before, folder.root) != before
+    assert [key.iteration for key in stack.folder("whole").schedule()][-1] == 3
+    check_finished(stack, "whole")
+
+
+def ended(server: PrefectServer, **parameters: object) -> FlowRun:
+    """A run from Prefect's form, when it is over."""
+    run = server.start(name="from-the-form", parameters=parameters)
+    wait_until("the end of the flow run", lambda: server.read(run.id).is_over, every_s=0.5)
+    return server.read(run.id)
+
+
+def test_the_form_refuses_what_the_command_line_refuses(stack: Stack) -> None:
+    before = sorted(stack.home.glob("*"))
+    with PrefectServer(stack.status().service(PREFECT).address) as server:
+        with pytest.raises(PrefectError, match=r"'colour' was unexpected"):
+            server.start(name="wrong", parameters={"config": str(stack.config), "colour": "red"})
+        outside = ended(server, config=str(stack.config), run="../outside")
+        served = ended(server, config=str(stack.config), run="wrong", overrides=["serving.max_model_len=96"])
+
+    assert outside.state == "FAILED" and "a run's name begins with a letter or digit" in outside.message
+    assert served.state == "FAILED" and "and not 96; ask for what runs" in served.message
+    assert sorted(stack.home.glob("*")) == before and not (stack.loop.runs_dir / "wrong").exists()
 
 
 def test_a_mistake_in_a_parameter_is_one_sentence_in_prefect(stack: Stack) -> None:

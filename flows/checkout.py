@@ -1,0 +1,33 @@
+"""The checkout that this code runs from, and the configuration that holds where none is named."""
+
+from pathlib import Path
+
+from flows.errors import LoopError
+
+PROJECT = Path(__file__).resolve().parents[1]
+"""prefect.yaml lies here, and flows run here."""
+DEFAULT_CONFIG = Path("configs/demo.yaml")
+"""Of a checkout; also the default of the deployment's form."""
+
+
+class NoConfig(LoopError):
+    """No configuration was named and there is no default one. The message is one sentence."""
+
+
+def default_config(here: Path, checkout: Path = PROJECT) -> Path:
+    """configs/demo.yaml of the working directory `here`, of the nearest folder above it that has one, or of `checkout`.
+
+    Raises `NoConfig`: the package is installed without a checkout, and the command runs outside of one.
+    """
+    for folder in (here, *here.parents, checkout):
+        if (folder / DEFAULT_CONFIG).is_file():
+            return folder / DEFAULT_CONFIG
+    raise NoConfig(
+        f"no configuration: there is no {DEFAULT_CONFIG} in {here}, in a folder above it or in {checkout}; "
+        f"name the file with -c FILE, or give the path of a run's folder in the place of its name"
+    )
+
+
+def config_or_default(given: Path | None) -> Path:
+    """The configuration file that was named, or the default one. Raises `NoConfig`."""
+    return given or default_config(Path.cwd())

@@ -1,0 +1,47 @@
+"""Names of runs: what may be one, which there are, and which is free.
+
+A name becomes a folder below `runs_dir`, so every entrance (command line, Prefect's form, API) passes `checked_name` first.
+"""
+
+from pathlib import Path
+from re import fullmatch
+
+from flows.config import NAME_PATTERN
+from flows.errors import LoopError
+
+LONGEST = 64
+"""Characters of a name, as NAME_PATTERN has it."""
+
+
+class RunNameError(LoopError):
+    """This is no name of a run. The message is one sentence."""
+
+
+def checked_name(name: str) -> str:
+    """The name itself. Raises `RunNameError` unless it can name a run: then it is one folder below `runs_dir`, and no path."""
+    if fullmatch(NAME_PATTERN, name):
+        return name
+    shown = repr(name if len(name) <= LONGEST + 16 else f"{name[: LONGEST + 16]}..")
+    raise RunNameError(
+        f"a run's name begins with a letter or digit and has at most {LONGEST} letters, digits, '.', '_' or '-'; "
+        f"found {shown}; choose another name (the folder of runs is configured by runs_dir=...)"
+    )
+
+
+def run_names(runs_dir: Path) -> list[str]:
+    """Names of the runs in a folder, newest first."""
+    try:
+        records = [(path.stat().st_mtime, path.parent.name) for path in runs_dir.glob("*/run.json") if path.is_file()]
+    except OSError as error:
+        raise LoopError(f"the runs in {runs_dir} cannot be listed ({error.strerror or error})") from error
+    return [name for _, name in sorted(records, reverse=True)]
+
+
+def free_name(runs_dir: Path, wanted: str) -> str:
+    """`wanted`, or the first of `wanted-2`, `wanted-3`, .. that no run has; a long name is cut to make room for the number."""
+    taken = set(run_names(runs_dir))
+    if wanted not in taken:
+        return wanted
+    suffixes = (f"-{number}" for number in range(2, len(taken) + 3))
+    names = (f"{wanted[: LONGEST - len(suffix)]}{suffix}" for suffix in suffixes)
+    return next(name for name in names if name not in taken)
