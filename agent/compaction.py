@@ -1,5 +1,7 @@
 """Compaction: the folders and pictures of a finished stage become one pack; what no trajectory needs goes away.
 
+Films and traces stay beside the pack, in the folders of their trajectories: they are large, and compressed already.
+
 Safe to kill at any moment: the pack is complete before the first file is deleted, and a second run goes on.
 """
 
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from agent.packs import PACK, Member, write_pack
+from agent.recorded import recorded_in
 from agent.store import IMAGES, STEPS, TRAJECTORY, TrajectoryStore, pictures_of, suffix_of
 
 
@@ -53,7 +56,12 @@ def _remove_loose(root: Path) -> None:
     """Everything that is in the pack now, half-played episodes, and what interrupted writes left."""
     packed = set(TrajectoryStore(root).ids())
     for folder in [path for path in root.iterdir() if path.is_dir()]:
-        left = {path.name for path in folder.iterdir()} - {STEPS}
+        recorded = recorded_in(folder)
+        if folder.name in packed and recorded:
+            for path in set(folder.iterdir()) - set(recorded):
+                path.unlink()
+            continue
+        left = {path.name for path in folder.iterdir()} - {STEPS} - {path.name for path in recorded}
         if folder.name in packed or folder.name == IMAGES or all(name.endswith(".partial") for name in left):
             shutil.rmtree(folder)
     for partial in root.glob(".*.partial"):

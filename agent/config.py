@@ -8,7 +8,27 @@ from agent.models.config import ModelConfig, TrainedPolicy
 from agent.profiles import ProfileName
 from browser_service.models import ImageFormat, InteractionMode
 
+Keep = Literal["all", "failures", "none"]
 SafetyPolicy = Literal["ask", "deny", "allow"]
+
+
+class RecordConfig(BaseModel):
+    """Section `agent.record`: what is recorded of every episode, and what is kept of it.
+
+    `failures` records all, and removes what belongs to an episode that is judged a success (reward 1, not blocked).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    video: Keep = "none"
+    """Films (WebM, one per tab), for people to look at."""
+    trace: Keep = "none"
+    """Playwright traces (zip): each action's snapshot and the network, for `playwright show-trace`."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is recorded."""
+        return self.video != "none" or self.trace != "none"
 
 
 class AgentConfig(BaseModel):
@@ -65,3 +85,5 @@ class AgentConfig(BaseModel):
     """Seconds to wait for a free browser."""
     episode_deadline_s: Annotated[float, Field(gt=0)] = 600.0
     """Seconds for a whole episode; one that takes longer is an infrastructure failure, never a reward of 0."""
+    record: RecordConfig = RecordConfig()
+    """Films and traces of episodes, beside their trajectories. Costs nothing when it is off; see docs/rollouts.md."""

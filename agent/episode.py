@@ -4,29 +4,39 @@ serve site -> lease browser -> open start page -> [ policy.act -> browser.step ]
 """
 
 import asyncio
-import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from agent.config import AgentConfig
 from agent.effects import effect
+from agent.episode_lease import EpisodeLease
 from agent.failures import EpisodeFailure, boundary
-from agent.limits import Gates, kinds_of
+from agent.limits import kinds_of
 from agent.safety import Confirm, decide, refusal
 from agent.store import Recording
 from agent.tape import Tape, by_reference
-from agent.types import Answer, Failure, Policy, SafetyDecision, Site, Step, StopReason, Task, Trajectory, Turn
+from agent.types import (
+    Answer,
+    Failure,
+    Policy,
+    Recorded,
+    SafetyDecision,
+    Site,
+    Step,
+    StopReason,
+    Task,
+    Trajectory,
+    Turn,
+)
+from agent.watch import Watch, outside
 from browser_service.client import Browser, BrowserPool
 from browser_service.models import Action, Observation, Observe, ObserveRequest, StepReply, Viewport, VisitPage
 
 Serve = Callable[..., AbstractAsyncContextManager[Site]]
 """Called as `serve(task, trajectory_id=...)`; `environments.base.Environment.serve` fits."""
-
-LEASE_TTL_S = 20.0
-"""Seconds after which the browser of a player that was killed is free for the one that resumes."""
 
 
 class Slot(NamedTuple):
@@ -47,18 +57,6 @@ class Played(NamedTuple):
     images: dict[str, bytes]
 
 
-@dataclass(frozen=True)
-class Watch:
-    """Who looks at an episode from outside while it is played, and may make it wait."""
-
-    gates: Gates = field(default_factory=Gates)
-    """How many calls of each kind may be under way."""
-    tell: Callable[[str, int], None] = lambda phase, step: None
-    """Called with each phase that begins (serve, allocate, navigate, model, act) and the number of steps that are over."""
-    may_go_on: Callable[[], Awaitable[None]] | None = None
-    """Awaited before each turn; the time that it takes does not count towards the episode's deadline."""
-
-
 async def play(
     slot: Slot,
     *,
@@ -76,11 +74,14 @@ async def play(
     """Plays one episode. Everything that breaks ends up as `trajectory.failure`; only cancellation and bugs escape.
 
     `reuse`: see `LeaseRequest.reuse`, for sites that trust one another. `confirm` asks a person where `agent.safety` is `ask`.
-    `recording` gets each step as soon as it is over (`TrajectoryStore.begin`).
+    `recording` gets each step as soon as it is over (`TrajectoryStore.begin`), and what `agent.record` asks for: without it
+    nothing is filmed.
     """
     started, tape = time.monotonic(), Tape(recording=recording)
     failure: Failure | None = None
-    episode = _Episode(slot, tape, policy, pool, viewport, config, reuse, confirm, watch or Watch())
+    watch = watch or Watch()
+    lease = EpisodeLease(slot.trajectory_id, pool, viewport, config, reuse, recording, watch.gates)
+    episode = _Episode(slot, tape, policy, lease, config, confirm, watch)
     try:
         stop = await episode.play(serve)
     except EpisodeFailure as broken:
@@ -89,6 +90,7 @@ async def play(
         message = f"the episode did not end within {config.episode_deadline_s:g} s (agent.episode_deadline_s)"
         stop = StopReason.FAILED
         failure = Failure(side="infra", code="EPISODE_DEADLINE", message=message, retryable=True)
+    recorded = await episode.fetch_recorded()
     trajectory = Trajectory(
         id=slot.trajectory_id,
         task=slot.task,
@@ -106,6 +108,7 @@ async def play(
         attempt=slot.attempt,
         seconds=time.monotonic() - started,
         phases=tape.phases,
+        recorded=recorded,
     )
     return Played(trajectory, tape.images)
 
@@ -115,10 +118,8 @@ class _Episode:
     slot: Slot
     tape: Tape
     policy: Policy
-    pool: BrowserPool
-    viewport: Viewport
+    lease: EpisodeLease
     config: AgentConfig
-    reuse: str | None
     confirm: Confirm | None
     watch: Watch
 
@@ -130,31 +131,20 @@ class _Episode:
             async with serve(self.slot.task, trajectory_id=self.slot.trajectory_id) as site:
                 self.tape.phases["serve"] = (served := time.monotonic()) - begun
                 try:
-                    async with boundary("browser"), self._lease(site) as browser:
+                    self._tell("allocate")
+                    async with boundary("browser"), self.lease.hold(site.reach) as browser:
                         self.tape.phases["allocate"] = time.monotonic() - served
                         return await self._turns(browser, site, deadline)
                 finally:
                     self.tape.final_state = site.final_state()
 
-    @asynccontextmanager
-    async def _lease(self, site: Site) -> AsyncGenerator[Browser, None]:
-        self._tell("allocate")
-        lease = self.pool.lease(
-            owner=self.slot.trajectory_id,
-            viewport=self.viewport,
-            ttl_s=LEASE_TTL_S,
-            wait_s=self.config.lease_wait_s,
-            reuse=self.reuse,
-            sites=site.sites,
-            keep_alive=True,
-        )
-        async with self.watch.gates.passed("allocate"):
-            browser = await lease.__aenter__()
-        try:
-            yield browser
-        finally:
-            async with self.watch.gates.passed("release"):
-                await lease.__aexit__(*sys.exc_info())
+    async def fetch_recorded(self) -> tuple[Recorded, ...]:
+        """What was recorded of the episode, which is over: whatever became of it, and outside its deadline."""
+        if self.lease.wanted is None:
+            return ()
+        self._tell("record")
+        recorded, self.tape.phases["record"] = await self.lease.fetch_recorded()
+        return recorded
 
     async def _turns(self, browser: Browser, site: Site, deadline: asyncio.Timeout) -> StopReason:
         observation = await self._open(browser, site)
@@ -196,7 +186,7 @@ class _Episode:
     async def _think(self, observation: Observation, deadline: asyncio.Timeout) -> tuple[Turn, dict[str, float]]:
         """The policy's next turn, and the seconds that it took."""
         if self.watch.may_go_on is not None:
-            await _outside(deadline, self.watch.may_go_on)
+            await outside(deadline, self.watch.may_go_on)
         self._tell("model")
         async with self.watch.gates.passed("model"):
             thinking = time.monotonic()
@@ -260,12 +250,3 @@ class _Episode:
 
     def _tell(self, phase: str) -> None:
         self.watch.tell(phase, len(self.tape.steps))
-
-
-async def _outside(deadline: asyncio.Timeout, wait: Callable[[], Awaitable[None]]) -> None:
-    """Waits while the deadline stands still: what was left of it before is left of it afterwards."""
-    now = asyncio.get_running_loop().time
-    left = (deadline.when() or now()) - now()
-    deadline.reschedule(None)
-    await wait()
-    deadline.reschedule(now() + left)

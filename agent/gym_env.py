@@ -22,7 +22,9 @@ from agent.episode import Played, Slot, play
 from agent.failures import EpisodeFailure, failed
 from agent.gym_spaces import ActionText, observation_space, pixels, seen, turn_of
 from agent.judging.verifier import Check, verdict_of
+from agent.recorded import keep_by_rule
 from agent.stepped import Pause, SteppedEpisode
+from agent.store import TrajectoryStore
 from agent.tape import by_reference
 from agent.types import AgentAction, Policy, Site, Step, StopReason, Task, Trajectory, Verdict
 from browser_service.client import BrowserPool
@@ -91,12 +93,20 @@ class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction]):
         check: Check | None = None,
         reuse: str | None = None,
         render_mode: str | None = None,
+        store: TrajectoryStore | None = None,
     ) -> None:
         """Starts nothing: the first `reset` does. `browsers` is the address of a browser service; `reuse`: see `LeaseRequest`.
+        `store` keeps every episode that comes to an end, as training does, with what `config.record` asks for; an episode of
+        the same number in it is replaced, so give each environment and process a folder of its own.
 
         Of `config` the deadlines count, `max_format_errors`, and whether marks are drawn into the pictures. Give each
         environment its own `world`.
         """
+        self._config = _with_marks(config or AgentConfig())
+        if self._config.record.is_on and store is None:
+            raise ValueError(
+                "agent.record asks for films or traces, and there is no store for them; pass one, or set it to none"
+            )
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"expected render_mode None or rgb_array, found {render_mode!r}")
         self.render_mode = render_mode
@@ -104,11 +114,10 @@ class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction]):
         self.action_space = ActionText(world.viewport)
         self._world, self._tasks, self._check = world, tasks, check or world.check
         self._make_pool = partial(BrowserPool, browsers, api_key)
-        self._config = _with_marks(config or AgentConfig())
-        self._reuse = reuse
+        self._reuse, self._store = reuse, store
         self._running: _Running | None = None
         self._episode: SteppedEpisode | None = None
-        self._task_id = ""
+        self._task_id = self._id = ""
         self._episodes = 0
         self._picture = b""
 
@@ -126,10 +135,12 @@ class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction]):
         self._break_off()
         self._task_id = task.id
         self._episodes += 1
-        slot = Slot(task, f"gym-{task.id}-{self._episodes:06d}", group=task.id, member=0, iteration=0)
+        self._id = f"gym-{task.id}-{self._episodes:06d}"
+        slot = Slot(task, self._id, group=task.id, member=0, iteration=0)
         self._episode = SteppedEpisode(lambda policy: self._play(slot, policy, running.pool))
         found = running.portal.call(self._episode.begin)
         if isinstance(found, Played):
+            self._keep(found)
             raise self._broken(found.trajectory)
         info = self._info(found.observation, None) | {"seconds": {"reset": time.monotonic() - began}}
         return self._seen(found), info
@@ -189,22 +200,28 @@ class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction]):
             viewport=self._world.viewport,
             config=self._config,
             reuse=self._reuse,
+            recording=self._store.begin(slot.trajectory_id) if self._store else None,
         )
 
     def _break_off(self) -> None:
         if self._episode is not None and self._running is not None:
             episode, self._episode = self._episode, None
             self._running.portal.call(episode.stop)
+            if self._store is not None:
+                self._store.forget(self._id)
 
     def _ended(self, played: Played) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """The last observation and the reward."""
         self._episode = None
+        self._keep(played)
         trajectory = played.trajectory
         last = trajectory.final_observation
         failure = trajectory.failure
         if last is None or last.screenshot is None or (failure is not None and failure.side != "policy"):
             raise self._broken(trajectory)
         verdict = verdict_of(self._check, trajectory)
+        if self._store is not None:
+            keep_by_rule(self._store.root, self._config.record, trajectory, verdict)
         if verdict.reward is None:
             raise failed("judge", "UNJUDGED", f"{trajectory.id}: {verdict.evidence}", retryable=False)
         self._picture = played.images[last.screenshot.sha256]
@@ -212,6 +229,10 @@ class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction]):
         info |= {"stop": trajectory.stop.value, "verdict": verdict, "trajectory": trajectory}
         truncated = trajectory.stop is StopReason.MAX_STEPS
         return seen(trajectory.goal, last, self._picture), verdict.reward, not truncated, truncated, info
+
+    def _keep(self, played: Played) -> None:
+        if self._store is not None:
+            self._store.write(played.trajectory, played.images)
 
     def _broken(self, trajectory: Trajectory) -> EpisodeFailure:
         self._episode = None

@@ -2,6 +2,7 @@
 
 <root>/<id>/steps.jsonl          the steps so far, while the episode is being played; gone when it is complete
 <root>/<id>/trajectory.json      exists only when the trajectory is complete
+<root>/<id>/video.webm ..        films and traces, where they were asked for (`agent.recorded`)
 <root>/images/<aa>/<sha256>.png  written once, however many steps and members show it (.jpg, .webp by their content)
 <root>/pack.zip                  what `rl-loop compact` made of finished folders and their pictures, under the same names
 """
@@ -17,6 +18,7 @@ from threading import Lock
 from pydantic import ValidationError
 
 from agent.packs import PACK, CorruptPack, Pack, open_pack
+from agent.recorded import move_recorded, remove_recorded
 from agent.types import Step, Trajectory
 
 IMAGES = "images"
@@ -40,6 +42,7 @@ class TrajectoryStore:
         folder = self.root / trajectory_id
         folder.mkdir(parents=True, exist_ok=True)
         (folder / STEPS).write_bytes(b"")
+        remove_recorded(folder)
         return Recording(self, trajectory_id)
 
     def write(self, trajectory: Trajectory, images: Mapping[str, bytes]) -> None:
@@ -56,7 +59,7 @@ class TrajectoryStore:
         (folder / STEPS).unlink(missing_ok=True)
 
     def take_over(self, other: "TrajectoryStore", trajectory_id: str) -> None:
-        """Takes a complete trajectory out of another store on the same disk. Pictures are linked, not copied.
+        """Takes a complete trajectory out of another store on the same disk. Pictures are linked, films moved, nothing copied.
 
         Again is fine: whatever a crash has left half done is completed.
         """
@@ -64,6 +67,7 @@ class TrajectoryStore:
             trajectory = other.read(trajectory_id)
             for sha256 in pictures_of(trajectory):
                 self.link_image(other, sha256)
+            move_recorded(other.root / trajectory_id, self.root / trajectory_id)
             self.write(trajectory, {})
             other.forget(trajectory_id)
 
@@ -85,6 +89,7 @@ class TrajectoryStore:
         """Removes a loose trajectory, complete or not; its pictures stay."""
         for name in (TRAJECTORY, STEPS):
             (self.root / trajectory_id / name).unlink(missing_ok=True)
+        remove_recorded(self.root / trajectory_id)
         with suppress(OSError):
             (self.root / trajectory_id).rmdir()
 
@@ -193,6 +198,24 @@ class Recording:
             with self._steps.open("ab") as file:
                 file.write(step.model_dump_json().encode() + b"\n")
 
+    def partial(self) -> Path:
+        """Where a film or trace can be written until it is complete; `add_file` gives it its place."""
+        return self._store.root / self._id / f".recorded.{secrets.token_hex(4)}.partial"
+
+    def add_file(self, partial: Path, name: str) -> int:
+        """Keeps a complete film or trace under its name, in whichever store the episode is now; returns its size. Blocks as `add`."""
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+            size = os.fstat(file.fileno()).st_size
+        with self._lock:
+            target = self._store.root / self._id / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial.replace(target)
+        if partial.parent != target.parent:  # the episode was carried over meanwhile
+            with suppress(OSError):
+                partial.parent.rmdir()
+        return size
+
     def move_to(self, store: TrajectoryStore) -> None:
         """Goes on in another store: the episode was carried over an iteration's end. Blocks as `add` does."""
         with self._lock:
@@ -202,6 +225,7 @@ class Recording:
             self._store = store
             self._steps.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(self._steps, b"".join(step.model_dump_json().encode() + b"\n" for step in steps))
+            move_recorded(old.root / self._id, store.root / self._id)
             old.forget(self._id)
 
     @property

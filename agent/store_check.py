@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from agent.packs import CorruptPack
+from agent.recorded import recorded_in
 from agent.store import IMAGES, STEPS, TRAJECTORY, CorruptTrajectory, TrajectoryStore, pictures_of
+from agent.types import Trajectory
 
-Kind = Literal["torn", "missing_picture", "damaged_picture", "duplicate", "half_played", "orphan", "leftover"]
+Kind = Literal[
+    "torn", "missing_picture", "damaged_picture", "damaged_film", "duplicate", "half_played", "orphan", "leftover"
+]
 HARMLESS: dict[Kind, str] = {
     "half_played": "half-played episodes",
     "orphan": "pictures of no trajectory",
@@ -50,6 +54,7 @@ def check_store(root: Path) -> Checked:
             continue
         named[trajectory.id] += 1
         pictures |= pictures_of(trajectory)
+        problems += _recorded(root / name, trajectory)
         if trajectory.id != name:
             problems.append(
                 Problem("duplicate", f"{root / name} says that it is {trajectory.id}; delete this copy of the folder")
@@ -72,11 +77,28 @@ def _picture(store: TrajectoryStore, sha256: str) -> list[Problem]:
     return []
 
 
+def _recorded(folder: Path, trajectory: Trajectory) -> Iterator[Problem]:
+    """Films and traces that are not as long as they were. One that is gone is none: the rules remove some, people others."""
+    sizes = {one.file: one.size for one in trajectory.recorded}
+    for path in recorded_in(folder):
+        if path.name not in sizes:
+            yield Problem("leftover", f"{path} is of an attempt that broke off; delete it")
+        elif path.stat().st_size != sizes[path.name]:
+            yield Problem(
+                "damaged_film",
+                f"{path} has not the {sizes[path.name]} bytes that were written; delete it, nothing needs it",
+            )
+
+
 def _needless(root: Path, pictures: set[str]) -> Iterator[Problem]:
     """What only takes room."""
     for steps in sorted(root.glob(f"*/{STEPS}")):
         if not (steps.parent / TRAJECTORY).exists():
             yield Problem("half_played", f"{steps.parent} broke off; a resume plays it again")
+    ids = set(TrajectoryStore(root).ids())
+    for folder in sorted(path for path in root.glob("*/") if path.name != IMAGES and path.name not in ids):
+        if recorded_in(folder) and not (folder / STEPS).exists():
+            yield Problem("leftover", f"{folder} has films of no trajectory; `rl-loop compact` removes it")
     for path in sorted((root / IMAGES).glob("*/*")):
         if path.stem not in pictures and not path.name.startswith("."):
             yield Problem("orphan", f"no trajectory shows {path}; compacting the run removes it")

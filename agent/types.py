@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from browser_service.models import Action, Observation, Wire
+from browser_service.models import Action, Isolation, Observation, Wire
 
 Split = Literal["train", "heldout"]
 Side = Literal["policy", "site", "infra", "judge"]
@@ -152,6 +152,22 @@ class Failure(Noun):
     """Whether the same episode may be tried again with hope."""
 
 
+RecordedKind = Literal["video", "trace"]
+
+
+class Recorded(Noun):
+    """A film or a trace of an episode. Example: `Recorded(kind="video", file="video.webm", size=48213)`."""
+
+    kind: RecordedKind
+    file: str = ""
+    """Its name in the trajectory's folder; empty when there is none. The rule `failures` of `agent.record` removes the
+    file of a success once it is judged."""
+    size: int = 0
+    """Bytes."""
+    problem: str = ""
+    """Why it could not be fetched: the episode stands without it."""
+
+
 class Trajectory(Noun):
     """One finished episode: the evidence, without any reward."""
 
@@ -177,7 +193,9 @@ class Trajectory(Noun):
     seconds: float = 0.0
     phases: dict[str, float] = {}
     """Seconds before the first step: serve (the environment), allocate (a free browser), navigate (the start page).
-    What comes later is in the steps."""
+    What comes later is in the steps; `record`, after the last one, is what fetching films and traces took."""
+    recorded: tuple[Recorded, ...] = ()
+    """Films and traces, where `agent.record` asked for them."""
 
 
 class Verdict(Noun):
@@ -220,13 +238,28 @@ class Policy(Protocol):
         ...
 
 
+class Reach(Noun):
+    """What the browser of an episode may reach, and in what it runs; without anything the open web, no private address.
+
+    It comes from the environment and the configuration, never from a task: task files are written by strangers.
+    Example: `Reach(sites=("127.0.0.1:8000",), only_sites=True)`
+    """
+
+    sites: tuple[str, ...] = ()
+    """Addresses that the environment serves the site from, such as `127.0.0.1:8000`: no other private one is reached."""
+    only_sites: bool = False
+    """Nothing but `sites` is reached."""
+    blocked_hosts: tuple[str, ...] = ()
+    """Hosts that are not reached, their subdomains included."""
+    isolation: Isolation | None = None
+    """`browser`: a Chromium of its own; `context`: a context in a shared one; None: as the browser service was started."""
+
+
 class Site(Protocol):
     """One episode's own copy of a task's site, as the environment serves it."""
 
     start_url: str
-    sites: Sequence[str]
-    """Private addresses that the environment serves the site from, such as `127.0.0.1:8000`; empty on the open web.
-    They come from the environment, never from a task: a browser reaches no other private address."""
+    reach: Reach
 
     async def goal(self) -> str:
         """The instruction, once the start page is open. Raises `agent.failures.EpisodeFailure` if the page never states it."""

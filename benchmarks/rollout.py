@@ -149,7 +149,9 @@ async def play_in_step(options: argparse.Namespace, root: Path, browsers: str) -
                         for slot in batch
                     ]
                     leases = [
-                        pool.lease(owner=slot.trajectory_id, viewport=environment.viewport, reuse="x", sites=site.sites)
+                        pool.lease(
+                            owner=slot.trajectory_id, viewport=environment.viewport, reuse="x", sites=site.reach.sites
+                        )
                         for slot, site in zip(batch, sites, strict=True)
                     ]
                     held = await asyncio.gather(*(stack.enter_async_context(lease) for lease in leases))

@@ -14,7 +14,7 @@ from typing import Any, Self
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 
-from agent.types import Pictures, Step, Task, Trajectory, Turn, Verdict
+from agent.types import Pictures, Reach, Step, Task, Trajectory, Turn, Verdict
 from browser_service.models import ClickId, Observation, Viewport
 from environments.web import serving
 
@@ -53,7 +53,7 @@ class _Walk:
     drawn: _Draw
     member: str
     start_url: str
-    sites: Sequence[str]
+    reach: Reach
     page: int = 0
 
     @property
@@ -109,7 +109,8 @@ class SlowPages:
         """A fresh walk."""
         group, _, member = trajectory_id.rpartition("-")
         drawn = self._draws.setdefault(group, _Draw.of(len(self._draws)))
-        walk = _Walk(drawn, member, f"{self._url}/{trajectory_id}/0", [self._url.removeprefix("http://")])
+        reach = Reach(sites=(self._url.removeprefix("http://"),), only_sites=True)
+        walk = _Walk(drawn, member, f"{self._url}/{trajectory_id}/0", reach)
         self._walks[trajectory_id] = walk
         try:
             yield walk

@@ -102,12 +102,11 @@ class FileTasks:
         order = random.Random(wanted.key).sample(range(len(entries)), len(entries))
         if wanted.split == "train":
             order.sort(key=lambda place: history.submissions.get(entries[place].id, 0))
-            shut = {host for host in {entry.host for entry in entries} if is_blocked(host)}
-            order = [place for place in order if entries[place].host not in shut]
+        shut = {host for host in {entry.host for entry in entries} if is_blocked(host)}
         return [
             Candidate(entry.id, entry.group, entry.difficulty, entry.host, room=1, place=place)
             for place in order
-            if (entry := entries[place]).id not in wanted.planned
+            if (entry := entries[place]).host not in shut and entry.id not in wanted.planned
         ]
 
     def tasks(self, chosen: Sequence[Candidate], wanted: Draw) -> list[Task]:

@@ -5,7 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from browser_service.models import Viewport
+from browser_service.models import Isolation, Viewport
+from browser_service.models.lease import Host as Address
+from environments.bounds import MOST_HOSTS, Bounds, Hosts
 from environments.horizons import HorizonConfig
 from environments.hosts import BlockingConfig
 from environments.miniwob.families import find_family
@@ -27,8 +29,10 @@ class TasksConfig(BaseModel):
     """The same for evaluation. Rows that name their split count only there, so both may be one file."""
     start_url: str = ""
     """Where tasks begin that do not say so."""
-    private_sites: tuple[str, ...] = ()
+    private_sites: Annotated[tuple[Address, ...], Field(max_length=64)] = ()
     """Private addresses that browsers may reach, such as `127.0.0.1:3000`; without them only the open web. A task cannot add any."""
+    only_private_sites: bool = False
+    """Nothing but `private_sites` is reached: the tasks are played without the open web."""
     max_steps: Annotated[int, Field(ge=1, le=1_000)] = 30
     """Step budget of tasks that do not say so; see also `environment.horizon`."""
 
@@ -51,6 +55,12 @@ class EnvironmentConfig(BaseModel):
     """How many steps a task gets."""
     blocking: BlockingConfig = BlockingConfig()
     """Which sites training leaves alone."""
+    blocked_hosts: Hosts = ()
+    """Hosts that no browser of an episode reaches, their subdomains included: in training, evaluation and the Gymnasium
+    environment. No task that begins there is drawn."""
+    isolation: Isolation | None = None
+    """`browser`: each episode gets a Chromium of its own, for sites that are not trusted; `context`: a context in a shared
+    one; None: as the browser service was started."""
     viewport: Viewport | None = None
     """Size of the page in CSS pixels; without it what the environment is made for: 160x210 for MiniWoB++, 1280x720 for live."""
 
@@ -69,6 +79,25 @@ class EnvironmentConfig(BaseModel):
             if len(set(families)) != len(families):
                 raise ValueError(f"{field} names a task family twice: {', '.join(families)}.")
         return self
+
+    @model_validator(mode="after")
+    def check_reach(self) -> Self:
+        """Something can be reached, and a lease has room for the hosts that cannot."""
+        if self.tasks is not None and self.tasks.only_private_sites and not self.tasks.private_sites:
+            raise ValueError(
+                "tasks.only_private_sites leaves nothing to reach: name the addresses in tasks.private_sites."
+            )
+        if (count := len(self.blocked_hosts) + len(self.blocking.hosts)) > MOST_HOSTS:
+            raise ValueError(
+                f"blocked_hosts and blocking.hosts name {count} hosts, and a lease takes {MOST_HOSTS}; "
+                "put them into a file that the browser service reads (BROWSER_SERVICE_BLOCKLIST)."
+            )
+        return self
+
+    @property
+    def bounds(self) -> Bounds:
+        """What episodes may reach at most."""
+        return Bounds(blocked_hosts=self.blocked_hosts, left_alone=self.blocking.hosts, isolation=self.isolation)
 
     @property
     def evaluation_domains(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from agent.types import Task
+from environments.bounds import is_listed
 from environments.catalogs import Draw
 from environments.config import EnvironmentConfig
 from environments.history import TaskHistory
@@ -28,6 +29,11 @@ def draw_tasks(
     half_life = sampler.half_life if isinstance(sampler, Pools) else None
     success = history.success_rates(iteration=wanted.iteration, half_life=half_life, by_family=catalog.by_family)
     breaker = breaker_from(history.outcomes, config.blocking)
-    candidates = catalog.candidates(wanted, history, lambda host: breaker.is_open(host, now=now))
+
+    def is_shut(host: str) -> bool:
+        left_alone = wanted.split == "train" and breaker.is_open(host, now=now)
+        return left_alone or is_listed(host, config.blocked_hosts)
+
+    candidates = catalog.candidates(wanted, history, is_shut)
     chosen = choose(candidates, count, sampler, success)
     return [with_horizon(task, config.horizon, iteration=wanted.iteration) for task in catalog.tasks(chosen, wanted)]

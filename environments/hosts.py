@@ -6,9 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from environments.bounds import Hosts, is_listed
 from environments.history import Outcome
-
-Host = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
 
 
 class BlockingConfig(BaseModel):
@@ -16,8 +15,9 @@ class BlockingConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    hosts: tuple[Host, ...] = ()
-    """Hosts that training never visits, their subdomains included."""
+    hosts: Hosts = ()
+    """Hosts that training never visits, their subdomains included: no task that begins there is drawn, and no browser of a
+    training episode reaches them. Evaluation does; see `environment.blocked_hosts`."""
     open_after: Annotated[int, Field(ge=0)] = 3
     """Episodes in a row that a host blocked or broke before training leaves it alone; 0: never."""
     expires_h: Annotated[float, Field(gt=0)] = 12.0
@@ -46,7 +46,7 @@ class HostBreaker:
 
     def is_open(self, host: str, *, now: datetime) -> bool:
         """Whether training should leave the host alone now."""
-        if any(host == listed or host.endswith(f".{listed}") for listed in self._config.hosts):
+        if is_listed(host, self._config.hosts):
             return True
         if not self._config.open_after or self._bad.get(host, 0) < self._config.open_after:
             return False

@@ -4,8 +4,9 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
-from agent.types import Site, Task, Trajectory, Verdict
+from agent.types import Reach, Site, Task, Trajectory, Verdict
 from browser_service.models import Viewport
+from environments.bounds import UNBOUNDED, Bounds
 
 VIEWPORT = Viewport(width=1280, height=720)
 
@@ -15,10 +16,19 @@ class LiveWeb:
 
     name = "live"
 
-    def __init__(self, *, viewport: Viewport = VIEWPORT, private_sites: Sequence[str] = ()) -> None:
-        """`private_sites`: private addresses that the tasks may be played on, such as `127.0.0.1:3000`."""
+    def __init__(
+        self,
+        *,
+        viewport: Viewport = VIEWPORT,
+        private_sites: Sequence[str] = (),
+        only_private_sites: bool = False,
+        bounds: Bounds = UNBOUNDED,
+    ) -> None:
+        """`private_sites`: private addresses that the tasks may be played on, such as `127.0.0.1:3000`; with
+        `only_private_sites` nothing else is reached. `bounds`: what the configuration allows."""
         self.viewport = viewport
-        self._private_sites = tuple(private_sites)
+        self._private_sites, self._only_private_sites = tuple(private_sites), only_private_sites
+        self._bounds = bounds
 
     async def __aenter__(self) -> Self:
         """Starts nothing: the sites run already."""
@@ -30,7 +40,7 @@ class LiveWeb:
     @asynccontextmanager
     async def serve(self, task: Task, *, trajectory_id: str) -> AsyncGenerator[Site]:
         """The task's own address."""
-        yield LiveSite(task, self._private_sites)
+        yield LiveSite(task, self._bounds.reach(task, sites=self._private_sites, only_sites=self._only_private_sites))
 
     def check(self, trajectory: Trajectory) -> Verdict:
         """Unjudged: such a site says nothing about the task, so a rubric judge has to look at the evidence."""
@@ -45,10 +55,10 @@ class LiveWeb:
 class LiveSite:
     """One episode on a site. Implements `agent.types.Site`."""
 
-    def __init__(self, task: Task, private_sites: Sequence[str]) -> None:
+    def __init__(self, task: Task, reach: Reach) -> None:
         self._task = task
         self.start_url = task.start_url
-        self.sites: Sequence[str] = private_sites
+        self.reach = reach
 
     async def goal(self) -> str:
         """What the task says."""

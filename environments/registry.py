@@ -16,10 +16,15 @@ def make_environment(config: EnvironmentConfig) -> Environment:
     """The environment, not yet started: enter it with `async with`."""
     match config.name:
         case "miniwob":
-            return MiniWob(viewport=config.viewport or MINIWOB_VIEWPORT)
+            return MiniWob(viewport=config.viewport or MINIWOB_VIEWPORT, bounds=config.bounds)
         case "live":
-            sites = config.tasks.private_sites if config.tasks else ()
-            return LiveWeb(viewport=config.viewport or LIVE_VIEWPORT, private_sites=sites)
+            assert config.tasks is not None, "a live environment plays the tasks of files"
+            return LiveWeb(
+                viewport=config.viewport or LIVE_VIEWPORT,
+                private_sites=config.tasks.private_sites,
+                only_private_sites=config.tasks.only_private_sites,
+                bounds=config.bounds,
+            )
 
 
 def make_catalog(config: EnvironmentConfig, split: Split) -> Catalog:

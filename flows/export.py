@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent.recorded import kind_of, recorded_in
 from agent.store import CorruptTrajectory, TrajectoryStore
 from agent.types import Step, Trajectory, Verdict
 from flows.errors import LoopError
@@ -61,8 +62,11 @@ SCHEMA: dict[str, str] = {
     "stop": WORDS,
     "answer": WORDS,
     "failure": WORDS,
+    "video": WORDS,
+    "trace": WORDS,
 }
-"""Columns and their types. `image` is the picture's sha256, `action` and `seconds` are JSON, `failure` is side/CODE."""
+"""Columns and their types. `image` is the picture's sha256, `action` and `seconds` are JSON, `failure` is side/CODE,
+`video` and `trace` are files below the run folder, null where there is none."""
 
 
 def export_run(folder: RunFolder, path: Path, *, pictures: bool = False) -> int:
@@ -121,6 +125,7 @@ def _rows(folder: RunFolder, *, pictures: bool) -> Iterator[dict[str, Any]]:
             verdicts = {v.trajectory_id: v for v in read_verdicts(judged)} if (judged / VERDICTS).exists() else {}
             for trajectory in store:
                 around = {"run": folder.name, "stage": stage.value} | _about(trajectory, verdicts.get(trajectory.id))
+                around |= _recorded(folder, store.root / trajectory.id)
                 for place in range(max(1, len(trajectory.steps))):  # an episode without a step has one row all the same
                     row = around | (_step(trajectory, place) if trajectory.steps else {})
                     if pictures and row.get("image"):
@@ -155,6 +160,14 @@ def _about(trajectory: Trajectory, verdict: Verdict | None) -> dict[str, Any]:
         "answer": trajectory.answer,
         "failure": f"{failure.side}/{failure.code}" if failure else None,
     }
+
+
+def _recorded(folder: RunFolder, directory: Path) -> dict[str, str]:
+    """The first film and the trace that are there."""
+    found: dict[str, str] = {}
+    for path in recorded_in(directory):
+        found.setdefault(kind_of(path.name), path.relative_to(folder.root).as_posix())
+    return found
 
 
 def _step(trajectory: Trajectory, place: int) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from agent.gym_env import WebEnv
 from agent.judging.verifier import Check
+from agent.store import TrajectoryStore
 from agent.types import Split, Task
 from environments.catalogs import Draw
 from environments.config import EnvironmentConfig
@@ -40,16 +41,20 @@ def make_env(
     split: Split = "train",
     check: Check | None = None,
     render_mode: str | None = None,
+    store: str | Path | None = None,
 ) -> WebEnv:
     """The environment that a configuration's section `environment` names, with the deadlines of its section `agent`.
 
     `browsers` is the address of a browser service; None: the one that `rl-loop up` started. `overrides` are as on the
     command line, `["agent.episode_deadline_s=3600"]`. `check` judges in the place of the environment's verifier.
+    `store` is a folder that keeps every episode as a rollout does, films and traces (`agent.record`) among it.
     Raises `ConfigError`, and `ServicesError` when no service runs.
     """
     loop = load_config(Path(config), overrides)
     if loop.environment.name == "live" and check is None:
         raise ConfigError("environment.name: a live site has no verifier to give rewards; pass check=")
+    if loop.agent.record.is_on and store is None:
+        raise ConfigError("agent.record: films and traces need a folder to be kept in; pass store=, or set it to none")
     return WebEnv(
         make_environment(loop.environment),
         tasks=ConfiguredTasks(loop.environment, split),
@@ -59,6 +64,7 @@ def make_env(
         check=check,
         reuse=loop.environment.name if loop.rollout.reuse_contexts else None,
         render_mode=render_mode,
+        store=TrajectoryStore(Path(store)) if store is not None else None,
     )
 
 

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from agent.episode_facts import EpisodeFacts, facts_of
 from agent.judging.verifier import Verifier
 from agent.metrics import summarize
+from agent.recorded import keep_by_rule
 from agent.store import TrajectoryStore, write_atomically
-from agent.types import Trajectory, Verdict
+from agent.types import Verdict
 from environments.registry import make_environment
 from flows.progress import Progress, ProgressFile
 from flows.run_folder import RunFolder, Stage, StageReport
@@ -60,9 +61,10 @@ async def judge_stage(folder: RunFolder, iteration: int) -> StageReport:
 
 
 async def judge_all(
-    folder: RunFolder, trajectories: Iterable[Trajectory], directory: Path, *, shuffled_by: str | None = None
+    folder: RunFolder, trajectories: TrajectoryStore, directory: Path, *, shuffled_by: str | None = None
 ) -> Judged:
     """One verdict per trajectory, in their order, written to `directory`/verdicts.jsonl at once. One trajectory is in memory.
+    Films and traces that the rules of `agent.record` do not keep are removed.
 
     `shuffled_by` is the seed of the control experiment `judge.shuffle_rewards`.
     """
@@ -74,6 +76,7 @@ async def judge_all(
         began = time.monotonic()
         verdicts.append(await judge.judge(trajectory))
         seconds += time.monotonic() - began
+        keep_by_rule(trajectories.root, folder.config.agent.record, trajectory, verdicts[-1])
         episodes.append(facts_of(trajectory))
     if shuffled_by is not None:
         verdicts = shuffled(verdicts, shuffled_by)

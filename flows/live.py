@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent.store import write_atomically
 
-Phase = Literal["serve", "allocate", "navigate", "model", "act", "parked", "judge"]
+Phase = Literal["serve", "allocate", "navigate", "model", "act", "record", "parked", "judge"]
 """`parked`: carried over an iteration's end, waiting between two turns while a new policy is published."""
 WRITE_EVERY_S = 0.5
 BEAT_S = 20.0

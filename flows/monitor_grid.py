@@ -33,6 +33,7 @@ LOOKS: dict[State, Look] = {
     State.NAVIGATE: Look("n", "black on cyan"),
     State.MODEL: Look("m", "black on yellow"),
     State.ACT: Look("c", "black on dodger_blue1"),
+    State.RECORD: Look("r", "black on turquoise2"),
     State.JUDGE: Look("j", "black on plum1"),
     State.PARKED: Look("p", "black on grey70"),
     State.DONE: Look("o", "white"),

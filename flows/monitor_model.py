@@ -21,6 +21,8 @@ class State(StrEnum):
     NAVIGATE = "navigate"
     MODEL = "model"
     ACT = "act"
+    RECORD = "record"
+    """Over, and what was recorded of it is being fetched."""
     JUDGE = "judge"
     PARKED = "parked"
     DONE = "done"
@@ -36,7 +38,7 @@ class State(StrEnum):
     """The stage is over and it was not played to its end: carried over, or given up."""
 
 
-PLAYING = (State.SERVE, State.ALLOCATE, State.NAVIGATE, State.MODEL, State.ACT, State.JUDGE, State.PARKED)
+PLAYING = (State.SERVE, State.ALLOCATE, State.NAVIGATE, State.MODEL, State.ACT, State.RECORD, State.JUDGE, State.PARKED)
 """States of an episode that has a slot, in the order of an episode's life."""
 BROKEN: dict[Side, State] = {
     "infra": State.BROKEN_INFRA,

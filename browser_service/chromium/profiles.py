@@ -17,7 +17,6 @@ class Profile:
     isolation: Isolation
     viewport: Viewport
     downloads: bool = False
-    video: bool = False
     locale: str | None = None
     timezone: str | None = None
 
@@ -28,15 +27,9 @@ class Profile:
             isolation=request.isolation or settings.isolation,
             viewport=request.viewport,
             downloads=request.downloads,
-            video=request.record.video,
             locale=request.locale,
             timezone=request.timezone,
         )
-
-    @property
-    def can_wait(self) -> bool:
-        """Whether a context may be opened ahead of its lease; a film of it would begin with the wait."""
-        return not self.video
 
     def options(self) -> dict[str, Any]:
         """Playwright's options for the context."""

@@ -38,18 +38,21 @@ class Recorder:
                 await self._film(page)
 
     async def stop(self) -> None:
-        """Ends every recording and puts it on the shelf; what can't be finished in time is lost, and only that."""
+        """Ends every recording and offers all of them at once, so that whoever finds one knows that no other comes later.
+
+        What can't be finished in time is lost, and only that.
+        """
         if self._wanted.video:
             self._context.remove_listener("page", self._follow)
         await self._background.cancel()
-        for number, (page, file) in enumerate(self._films.items(), start=1):
-            if not page.is_closed():
-                await _in_time(page.screencast.stop())
+        await asyncio.gather(*(_in_time(page.screencast.stop()) for page in self._films if not page.is_closed()))
+        trace = self._shelf.new_file() if self._wanted.trace else None
+        if trace:
+            await _in_time(self._context.tracing.stop(path=trace))
+        for number, file in enumerate(self._films.values(), start=1):
             self._offer(file, "video", f"video-{number}.webm")
-        if self._wanted.trace:
-            file = self._shelf.new_file()
-            await _in_time(self._context.tracing.stop(path=file))
-            self._offer(file, "trace", "trace.zip")
+        if trace:
+            self._offer(trace, "trace", "trace.zip")
 
     def _follow(self, page: Page) -> None:
         self._background.start(self._film(page))

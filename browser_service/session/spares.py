@@ -91,7 +91,7 @@ class Spares:
         self._leased = max(0, self._leased - 1)
         browser.may_reach(None)
         is_sound = browser.is_alive and browser.chromium.takes_leases
-        if reuse and is_sound and browser.uses < LONGEST_USE and browser.profile.can_wait:
+        if reuse and is_sound and browser.uses < LONGEST_USE:
             cleaning = self._background.start(_clean(browser))
             self._used.append(_Coming(browser.profile, reuse, cleaning))
             return
@@ -103,8 +103,6 @@ class Spares:
     def prepare(self, profile: Profile | None = None) -> None:
         """Opens browsers ahead of their leases: a quarter of a second each that nobody then waits for."""
         profile = profile or Profile.of(LeaseRequest(viewport=self._settings.viewport), self._settings)
-        if not profile.can_wait:
-            return
         self._fresh = [coming for coming in self._fresh if not coming.has_failed]
         self._used = [coming for coming in self._used if not coming.has_failed]
         wanted = self._wanted(profile)

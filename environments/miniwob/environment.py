@@ -9,6 +9,7 @@ from typing import Self
 from agent.types import AgentAction, Site, Split, Task, Trajectory, Verdict
 from browser_service.models import Observation, Viewport
 from environments.base import UnknownTask
+from environments.bounds import UNBOUNDED, Bounds
 from environments.miniwob import tasks, verifier
 from environments.miniwob.families import FAMILIES, find_family
 from environments.miniwob.pages import html_folder, read_pages
@@ -30,6 +31,7 @@ class MiniWob:
             async with environment.serve(task, trajectory_id="t1") as site:
                 ...  # open site.start_url in a browser, then `await site.goal()`
 
+    A page reaches its own server and nothing else, whatever `bounds` (the configuration's) would allow.
     `goal_deadline_s` is how long `site.goal()` waits, once the start page was asked for, until the page states its task.
     """
 
@@ -42,11 +44,13 @@ class MiniWob:
         host: str = "127.0.0.1",
         port: int = 0,
         goal_deadline_s: float = 20.0,
+        bounds: Bounds = UNBOUNDED,
     ) -> None:
         self.viewport = viewport
         self._host = host
         self._port = port
         self._goal_deadline_s = goal_deadline_s
+        self._bounds = bounds
         self._running = AsyncExitStack()
         self._episodes: Episodes | None = None
         self._url = ""
@@ -54,7 +58,7 @@ class MiniWob:
     async def __aenter__(self) -> Self:
         """Starts the page server. Raises OSError if its port is taken, `PagesNotFound` without the package `miniwob`."""
         pages = await asyncio.to_thread(lambda: read_pages(html_folder()))
-        episodes = Episodes(pages, goal_deadline_s=self._goal_deadline_s)
+        episodes = Episodes(pages, bounds=self._bounds, goal_deadline_s=self._goal_deadline_s)
         app = build_app(episodes, host=self._host)
         self._url = await self._running.enter_async_context(serving(app, host=self._host, port=self._port))
         self._episodes = episodes

@@ -5,14 +5,12 @@ sends is therefore validated, counts only for its own token, and the first end w
 """
 
 import asyncio
-from collections.abc import Sequence
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.failures import failed
-from agent.types import Task
+from agent.types import Reach, Task
 
 
 class Report(BaseModel):
@@ -36,10 +34,10 @@ class Ended(Report):
 class Episode:
     """The state of one token, from `serve` until its context is left. Implements `agent.types.Site`."""
 
-    def __init__(self, task: Task, start_url: str, *, goal_deadline_s: float) -> None:
+    def __init__(self, task: Task, start_url: str, reach: Reach, *, goal_deadline_s: float) -> None:
         self.task = task
         self.start_url = start_url
-        self.sites: Sequence[str] = (urlsplit(start_url).netloc,)
+        self.reach = reach
         self._goal_deadline_s = goal_deadline_s
         self._started = asyncio.Event()
         self._utterance = ""

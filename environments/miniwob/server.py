@@ -10,12 +10,14 @@ import secrets
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from pydantic import ValidationError
 
 from agent.types import Task
+from environments.bounds import Bounds
 from environments.miniwob.episode import Ended, Episode, Report, Started
 from environments.miniwob.pages import Page, with_bootstrap
 
@@ -28,8 +30,9 @@ MAX_REPORT_BYTES = 16_384
 class Episodes:
     """The live episodes by token, and the pages that they may load."""
 
-    def __init__(self, pages: Mapping[str, Page], *, goal_deadline_s: float) -> None:
+    def __init__(self, pages: Mapping[str, Page], *, bounds: Bounds, goal_deadline_s: float) -> None:
         self._pages = pages
+        self._bounds = bounds
         self._goal_deadline_s = goal_deadline_s
         self._by_token: dict[str, Episode] = {}
 
@@ -38,7 +41,8 @@ class Episodes:
         """A fresh address below `site_url` for one episode of the task; leaving the context forgets it."""
         token = secrets.token_urlsafe(24)
         url = f"{site_url}/episode/{token}/miniwob/{task.domain}.html"
-        self._by_token[token] = Episode(task, url, goal_deadline_s=self._goal_deadline_s)
+        reach = self._bounds.reach(task, sites=(urlsplit(url).netloc,), only_sites=True)
+        self._by_token[token] = Episode(task, url, reach, goal_deadline_s=self._goal_deadline_s)
         try:
             yield self._by_token[token]
         finally:

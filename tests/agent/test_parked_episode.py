@@ -11,7 +11,7 @@ from tape import TASK, VIEWPORT, Tape
 
 from agent.config import AgentConfig
 from agent.episode import Played, Slot, Watch, play
-from agent.types import Answer, Completion, Pictures, Step, StopReason, Task, Turn
+from agent.types import Answer, Completion, Pictures, Reach, Step, StopReason, Task, Turn
 from browser_service.models import Action, Back, Observation, ObserveRequest, StepReply
 
 DEADLINE_S = 2.5
@@ -43,7 +43,7 @@ class Goes:
 
 @asynccontextmanager
 async def serve(task: Task, *, trajectory_id: str) -> AsyncGenerator[Any]:
-    yield SimpleNamespace(start_url="http://a/", sites=(), is_over=lambda: False, final_state=dict)
+    yield SimpleNamespace(start_url="http://a/", reach=Reach(), is_over=lambda: False, final_state=dict)
 
 
 async def played(policy: Goes, may_go_on: Callable[[], Awaitable[None]]) -> Played:

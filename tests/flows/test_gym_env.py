@@ -14,7 +14,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import SyncVectorEnv
 
-from agent.episode import LEASE_TTL_S
+from agent.episode_lease import LEASE_TTL_S
 from agent.failures import EpisodeFailure
 from agent.gym_env import WebEnv
 from agent.gym_spaces import click, read_marks, say

@@ -1,0 +1,74 @@
+"""Fetches the film and the trace of an episode that is over. An episode never fails or waits for long because of them."""
+
+import asyncio
+import logging
+import time
+
+from agent.recorded import file_name
+from agent.store import Recording
+from agent.types import Recorded, RecordedKind
+from browser_service.client import Browser
+from browser_service.errors import BrowserServiceError
+from browser_service.models import Artifact
+from browser_service.models import Recording as Wanted
+
+logger = logging.getLogger(__name__)
+
+FETCH_DEADLINE_S = 60.0
+"""Seconds for all that was recorded of an episode, which holds a place of the rank meanwhile."""
+FINISH_DEADLINE_S = 30.0
+"""Seconds that the service may take to finish them: it gives up each itself after 10 s."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 0.5
+MOST_TABS = 8
+"""Films of one episode that are kept: a page may open tabs without end."""
+
+
+async def fetch_recorded(
+    browser: Browser, wanted: Wanted, recording: Recording, *, deadline_s: float = FETCH_DEADLINE_S
+) -> tuple[Recorded, ...]:
+    """What was recorded under a lease that is over, stored by `recording`. What could not be fetched is told as a problem."""
+    kinds: list[RecordedKind] = [*(("video",) if wanted.video else ()), *(("trace",) if wanted.trace else ())]
+    found: list[Recorded] = []
+    try:
+        async with asyncio.timeout(deadline_s):
+            artifacts = await _finished(browser, kinds)
+            for kind in kinds:
+                found += await _fetch_kind(browser, kind, artifacts, recording)
+    except TimeoutError:
+        problem = f"it did not come within {deadline_s:g} s"
+    except BrowserServiceError as error:
+        problem = error.detail
+    except OSError as error:
+        problem = f"it could not be stored: {error}"
+    else:
+        problem = "the browser service made none"
+    missing = [kind for kind in kinds if kind not in {one.kind for one in found}]
+    for kind in missing:
+        logger.warning("no %s of %s: %s", kind, browser.lease.instance_id, problem)
+    return (*found, *(Recorded(kind=kind, problem=problem[:300]) for kind in missing))
+
+
+async def _finished(browser: Browser, kinds: list[RecordedKind]) -> list[Artifact]:
+    """What the service offers: it finishes everything after the lease, and then offers it at once."""
+    until, pause_s = time.monotonic() + FINISH_DEADLINE_S, FIRST_PAUSE_S
+    while True:
+        offered = [artifact for artifact in await browser.artifacts() if artifact.kind in kinds]
+        if offered or time.monotonic() > until:
+            return offered
+        await asyncio.sleep(pause_s)
+        pause_s = min(LONGEST_PAUSE_S, 2 * pause_s)
+
+
+async def _fetch_kind(
+    browser: Browser, kind: RecordedKind, artifacts: list[Artifact], recording: Recording
+) -> list[Recorded]:
+    found = []
+    for number, artifact in enumerate([one for one in artifacts if one.kind == kind][:MOST_TABS], start=1):
+        partial = recording.partial()
+        try:
+            await browser.download(artifact, partial)
+            size = await asyncio.to_thread(recording.add_file, partial, file_name(kind, number))
+        finally:
+            partial.unlink(missing_ok=True)
+        found.append(Recorded(kind=kind, file=file_name(kind, number), size=size))
+    return found

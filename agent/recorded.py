@@ -1,0 +1,64 @@
+"""The films and traces that lie beside a trajectory, as files: which there are, how they move, which are kept.
+
+<root>/<id>/video.webm, video-2.webm ..   a film of each tab, in the order in which they were opened
+<root>/<id>/trace.zip                     for `playwright show-trace`
+"""
+
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from agent.config import RecordConfig
+from agent.types import RecordedKind, Trajectory, Verdict
+
+FILE = re.compile(r"video(-[1-9]\d{0,3})?\.webm|trace\.zip")
+
+
+def recorded_in(folder: Path) -> list[Path]:
+    """The films in a trajectory's folder, in the order of their tabs, and its trace; none if there is no such folder."""
+    try:
+        found = [path for path in folder.iterdir() if FILE.fullmatch(path.name) and path.is_file()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(found, key=lambda path: (kind_of(path.name) == "trace", len(path.name), path.name))
+
+
+def file_name(kind: RecordedKind, number: int) -> str:
+    """Where the n-th one of a kind is kept. Example: `file_name("video", 2) == "video-2.webm"`."""
+    if kind == "trace":
+        return "trace.zip"
+    return "video.webm" if number == 1 else f"video-{number}.webm"
+
+
+def kind_of(name: str) -> RecordedKind:
+    """What a file of this name holds."""
+    return "trace" if name == "trace.zip" else "video"
+
+
+def move_recorded(old: Path, new: Path) -> None:
+    """Moves the films and traces of one trajectory's folder to another, also to another disk. Again is fine."""
+    for path in recorded_in(old):
+        new.mkdir(parents=True, exist_ok=True)
+        shutil.move(path, new / path.name)
+
+
+def remove_recorded(folder: Path) -> None:
+    """Removes the films and traces of a trajectory's folder."""
+    for path in recorded_in(folder):
+        path.unlink(missing_ok=True)
+
+
+def is_worth_a_look(trajectory: Trajectory, verdict: Verdict) -> bool:
+    """Whether the rule `failures` keeps a film: something broke, or it is not known to have succeeded."""
+    succeeded = verdict.reward is not None and verdict.reward >= 1 and not verdict.blocked
+    return trajectory.failure is not None or not succeeded
+
+
+def keep_by_rule(root: Path, config: RecordConfig, trajectory: Trajectory, verdict: Verdict) -> None:
+    """Removes what the rules do not keep of a trajectory, now that it is judged. Again is fine."""
+    rules: Mapping[RecordedKind, str] = {"video": config.video, "trace": config.trace}
+    if not is_worth_a_look(trajectory, verdict):
+        for path in recorded_in(root / trajectory.id):
+            if rules[kind_of(path.name)] == "failures":
+                path.unlink(missing_ok=True)
