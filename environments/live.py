@@ -14,6 +14,7 @@ class LiveWeb:
     """Tasks of a file on sites that are not ours. Implements `environments.base.Environment`."""
 
     name = "live"
+    judges = False
 
     def __init__(self, *, viewport: Viewport = VIEWPORT, private_sites: Sequence[str] = ()) -> None:
         """`private_sites`: private addresses that the tasks may be played on, such as `127.0.0.1:3000`."""

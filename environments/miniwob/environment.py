@@ -34,6 +34,7 @@ class MiniWob:
     """
 
     name = "miniwob"
+    judges = True
 
     def __init__(
         self,
