@@ -3,6 +3,7 @@
     runs/<name>/config.yaml              the resolved configuration
                /run.json                 MLflow run, Prefect flow runs, created
                /lock                     held (flock) by the one process that may write
+               /heartbeat.json           that this process lives (`heartbeat.py`)
                /policies/v0000 ..        checkpoints, made by `training`
                /iterations/0003/rollout/done.json    a StageReport, written last: it exists only when the stage is finished
                /logs/
@@ -26,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from agent.store import write_atomically
 from flows.config import ConfigError, LoopConfig, dump_config, flatten, parse_config
 from flows.errors import LoopError
+from flows.heartbeat import beating
 
 
 class RunFolderError(LoopError):
@@ -172,6 +174,11 @@ class RunFolder:
     @contextmanager
     def lock(self) -> Generator[None]:
         """The right to write, until the context or the process ends. Raises `RunFolderError` naming the pid that has it."""
+        with self._locked(), beating(self.root):
+            yield
+
+    @contextmanager
+    def _locked(self) -> Generator[None]:
         with (self.root / "lock").open("a+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -189,7 +196,7 @@ class RunFolder:
     def writer(self) -> int | None:
         """Pid of the process that holds the lock, None if nobody does."""
         try:
-            with self.lock():
+            with self._locked():
                 return None
         except RunFolderError:
             text = (self.root / "lock").read_text().strip()
