@@ -130,11 +130,12 @@ def resume(
     prefect: Annotated[bool, typer.Option(help="run under Prefect; without, the same stages in this process")] = True,
 ) -> None:
     """Go on with a run where it stopped: bring services back, clear dead flow runs, skip everything that is finished."""
-    from flows import operations, screens, stages
+    from flows import operations, screens, stages, tracking
 
     folder = _open(run, config)
     if folder.next_stage() is None:
         print(f"nothing to do: all {folder.config.iterations} iterations of {run} are finished")
+        tracking.sync(folder)
         screens.print_summary(folder, operations.links(folder, None))
         return
     with screens.services_screen() as watch:

@@ -93,8 +93,7 @@ def resume_run(folder: RunFolder) -> Started:
     with folder.lock():
         pass
     with prefect_server(folder.config) as server:
-        for dead in server.unfinished(folder.record().prefect_flow_runs):
-            server.mark_crashed(dead.id)
+        server.bury(folder.record().prefect_flow_runs)
         parameters = {"config": str(folder.root / "config.yaml"), "overrides": [], "run": folder.name}
         return Started(folder.name, folder.root, server.start(name=folder.name, parameters=parameters))
 

@@ -16,18 +16,24 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, task
+from prefect import Flow, flow, task
+from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import arun_deployment
 from prefect.runtime import flow_run
+from prefect.settings import get_current_settings
 from prefect.states import Completed, State
 from pydantic import BaseModel, ConfigDict
 
 from agent.models.openai_chat import Served
+from flows.aftermath import folder_of, settle
+from flows.prefect_api import PrefectError, PrefectServer
 from flows.rank_outcome import Outcome, read_outcome, write_outcome
 from flows.rollout import ShardKey, play_shard
 from flows.run_folder import RunFolder, Stage, StageKey
 from flows.stages import run_loop, run_stage
 from flows.starting import folder_for
+
+logger = logging.getLogger(__name__)
 
 RANK_DEPLOYMENT = "play-shard/rank"
 RANK_POLL_S = 1.0
@@ -36,7 +42,30 @@ STAGGER_S = 0.25
 """Seconds between the starts of two shards: SQLite answers 503 to a crowd, and Prefect's client then waits for seconds."""
 
 
-@flow(name="rl-loop")
+def settle_lost(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """What Prefect's worker does when the flow's process is gone or was cancelled: it could not say so itself."""
+    identity = str(flow_run.id)
+    folder = folder_of(flow_run.parameters, identity)
+    if folder is not None:
+        with PrefectServer(server_url()) as server:
+            settle(folder, server, identity, status="KILLED")
+
+
+def server_url() -> str:
+    """The address of the Prefect server that this process talks to."""
+    return (get_current_settings().api.url or "").removesuffix("/api")
+
+
+def bury_earlier(folder: RunFolder, identity: str) -> None:
+    """Mark what earlier processes of the run left as Running; the holder of the lock knows that they are gone."""
+    try:
+        with PrefectServer(server_url()) as server:
+            server.bury(folder.record().prefect_flow_runs, alive=identity)
+    except PrefectError as error:
+        logger.warning("%s; flow runs of earlier processes may stay Running", error)
+
+
+@flow(name="rl-loop", on_cancellation=[settle_lost], on_crashed=[settle_lost])
 async def rl_loop(config: str = "configs/demo.yaml", overrides: list[str] = [], run: str | None = None) -> str:  # noqa: B006
     """Train by `config` with `overrides` (key=value), or go on with the run named `run` where it stopped.
 
@@ -46,6 +75,8 @@ async def rl_loop(config: str = "configs/demo.yaml", overrides: list[str] = [], 
     identity = str(flow_run.id) if flow_run.id else None
     folder = folder_for(Path(config), overrides, run, flow_run_id=identity)
     with folder.lock():
+        if identity:
+            await asyncio.to_thread(bury_earlier, folder, identity)
         await run_loop(folder, stage_in_prefect, flow_run_id=identity)
     return str(folder.root)
 

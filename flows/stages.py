@@ -55,8 +55,9 @@ async def run_loop(folder: RunFolder, stage: RunStage, *, flow_run_id: str | Non
                 tracker.wake()
             if fresh:
                 write_iteration(folder, iteration, seconds=time.monotonic() - began)
-    except BaseException:
-        await tracker.close("FAILED")
+    except BaseException as error:
+        # A cancellation or a signal is nobody's failure.
+        await tracker.close("FAILED" if isinstance(error, Exception) else "KILLED")
         raise
     finally:
         await ranks.close_all(folder)

@@ -1,7 +1,7 @@
 """A configuration on disk that needs no model and no services to be read."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,15 @@ from flows.config import LoopConfig, load_config
 from flows.run_folder import RunFolder, Stage, StageReport
 
 WriteConfig = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Generator[None]:
+    """A Prefect server with an empty database, one for all files: it takes ten seconds to start."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
 
 
 @pytest.fixture
