@@ -6,7 +6,8 @@
 
 A subflow is always called from inside a task: Prefect matches direct subflow calls to those of an earlier attempt by their
 order alone, so that a retry which skips finished work would get another iteration's result. The run folder decides what is
-finished; such a stage is shown as `Skipped`. No result is cached, no transaction opened, and no task made per episode.
+finished; such a stage is shown as `Skipped`, an update without a signal as `NoSignal`. No result is cached, no transaction
+opened, and no task made per episode.
 
 Prefect reads the signatures below while the flow runs, so annotations must stay real objects here (no `__future__`).
 """
@@ -26,6 +27,7 @@ from pydantic import BaseModel, ConfigDict
 
 from agent.models.openai_chat import Served
 from flows.aftermath import folder_of, settle
+from flows.learning_signal import no_signal
 from flows.prefect_api import PrefectError, PrefectServer
 from flows.rank_outcome import Outcome, read_outcome, write_outcome
 from flows.rollout import ShardKey, play_shard
@@ -94,7 +96,9 @@ async def stage(root: str, iteration: int, name: str) -> State[Any] | None:
     if folder.is_done(iteration, Stage(name)):
         return Completed(name="Skipped", message="finished before, says the run folder")
     await SUBFLOWS[Stage(name)](root, iteration)
-    return None
+    report = folder.report(iteration, Stage(name))
+    nothing = no_signal(report) if report else None
+    return Completed(name="NoSignal", message=nothing) if nothing else None
 
 
 @flow(name="rollout", flow_run_name="{iteration:04d} rollout")

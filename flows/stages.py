@@ -13,6 +13,7 @@ from flows import ranks
 from flows.errors import LoopError
 from flows.evaluate import evaluate_stage
 from flows.judge import judge_stage
+from flows.learning_signal import no_signal, warnings
 from flows.policy_update import policy_update_stage
 from flows.rollout import PlayShards, gather_shards, rollout_stage
 from flows.run_folder import RunFolder, Stage, StageKey, StageReport
@@ -37,12 +38,16 @@ async def run_stage(folder: RunFolder, key: StageKey, play_shards: PlayShards = 
         case Stage.EVALUATE:
             report = await evaluate_stage(folder, key.iteration, play_shards)
     logger.info("%s: %s took %.1f s", folder.name, key, report.seconds)
+    if nothing := no_signal(report):
+        logger.warning("%s: %s", key, nothing)
     return report
 
 
 async def run_loop(folder: RunFolder, stage: RunStage, *, flow_run_id: str | None = None) -> None:
     """Every stage of the schedule in its order; `stage` runs one, or finds it finished. The caller holds the lock."""
     import_first_policy(folder)
+    for warning in warnings(folder.config):
+        logger.warning("%s: %s", folder.name, warning)
     tracker = Tracker(folder, flow_run_id=flow_run_id)
     tracker.start()
     try:

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from agent.store import TrajectoryStore, write_atomically
+from agent.store import write_atomically
 from flows.config import flatten
 from flows.errors import ServicesError
-from flows.judge import read_verdicts
+from flows.learning_signal import no_signal
 from flows.logged import LOGGED, is_logged, note_status
 from flows.run_folder import RunFolder, Stage, StageReport
-from flows.sample_page import choose_samples, render
 from flows.service_specs import MLFLOW
 from flows.services import address_of
-from flows.summary import CURVE, draw_learning_curve
+from flows.summary import draw_learning_curve
+from flows.tracked_pages import PREFIX, log_curve, log_samples, log_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,9 +37,6 @@ HEALTH_S = 2.0
 """Seconds that MLflow may take to say that it is there."""
 CLOSE_S = 60.0
 """Seconds that the last logging may take when a loop ends."""
-SAMPLES = 3
-"""Trajectories per stage that are shown in MLflow; all of them are in the run folder."""
-PREFIX = {Stage.ROLLOUT: "rollout", Stage.JUDGE: "rollout", Stage.POLICY_UPDATE: "train", Stage.EVALUATE: "evaluate"}
 
 
 class Tracker:
@@ -96,6 +93,7 @@ class Tracker:
             for report in self._folder.reports():
                 log_stage(client, run_id, self._folder, report)
             log_iterations(client, run_id, self._folder)
+            log_tags(client, run_id, self._folder)
             if status:
                 log_curve(client, run_id, self._folder)
                 client.set_terminated(run_id, status)
@@ -185,6 +183,8 @@ def metrics_of(report: StageReport) -> dict[str, float]:
     prefix = PREFIX[report.stage]
     named = {f"{prefix}/{key}": value for key, value in report.metrics.items()}
     named |= {f"{prefix}/{key}": float(value) for key, value in report.counts.items() if f"{prefix}/{key}" not in named}
+    if report.stage is Stage.POLICY_UPDATE:
+        named[f"{prefix}/no_signal"] = float(no_signal(report) is not None)
     return named | {marker_metric(report.stage): report.seconds}
 
 
@@ -224,24 +224,3 @@ def log_once(client: "MlflowClient", run_id: str, metrics: dict[str, float], *, 
         return
     now = int(time.time() * 1000)
     client.log_batch(run_id, metrics=[Metric(key, value, now, step) for key, value in sorted(metrics.items())])
-
-
-def log_samples(client: "MlflowClient", run_id: str, folder: RunFolder, report: StageReport) -> None:
-    """A few trajectories with their verdicts: a page to look at and the JSON behind it."""
-    episodes = folder.stage_dir(report.iteration, Stage.EVALUATE if report.stage is Stage.EVALUATE else Stage.ROLLOUT)
-    verdicts = {
-        verdict.trajectory_id: verdict for verdict in read_verdicts(folder.stage_dir(report.iteration, report.stage))
-    }
-    store = TrajectoryStore(episodes)
-    place = f"samples/{PREFIX[report.stage]}/{report.iteration:04d}"
-    for trajectory in choose_samples(store, verdicts, SAMPLES):
-        page = render(trajectory, verdicts.get(trajectory.id), store.image)
-        client.log_text(run_id, page, f"{place}/{trajectory.id}.html")
-        client.log_text(run_id, trajectory.model_dump_json(), f"{place}/{trajectory.id}/trajectory.json")
-
-
-def log_curve(client: "MlflowClient", run_id: str, folder: RunFolder) -> None:
-    """The newest learning curve."""
-    curve = folder.root / CURVE
-    if curve.exists():
-        client.log_artifact(run_id, str(curve))

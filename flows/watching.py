@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from flows.aftermath import settle
 from flows.errors import LoopError
 from flows.heartbeat import lost, read_heartbeat
+from flows.learning_signal import warnings
 from flows.prefect_api import FlowRun, PrefectError, PrefectServer
 from flows.progress import Progress, read_progress
 from flows.run_folder import RunFolder, StageKey, StageReport
@@ -43,13 +44,16 @@ class View:
     state: str
     seconds: float
     """Since watching began."""
+    warnings: list[str] = field(default_factory=list)
+    """What the run cannot give, known from its configuration."""
 
 
 def look(folder: RunFolder, *, state: str, seconds: float) -> View:
     """How far a run is."""
     current = folder.next_stage()
     progress = read_progress(folder.stage_dir(*current)) if current else Progress()
-    return View(folder.name, folder.config.iterations, current, progress, folder.reports(), state, seconds)
+    reports, warned = folder.reports(), warnings(folder.config)
+    return View(folder.name, folder.config.iterations, current, progress, reports, state, seconds, warned)
 
 
 class Pulse:
