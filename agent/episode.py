@@ -13,7 +13,7 @@ from typing import NamedTuple
 from agent.config import AgentConfig
 from agent.effects import effect
 from agent.episode_lease import EpisodeLease
-from agent.failures import EpisodeFailure, boundary
+from agent.failures import EpisodeFailure, boundary, in_the_first_turn
 from agent.limits import kinds_of
 from agent.safety import Confirm, decide, refusal
 from agent.store import Recording
@@ -85,7 +85,8 @@ async def play(
     try:
         stop = await episode.play(serve)
     except EpisodeFailure as broken:
-        stop, failure = StopReason.FAILED, broken.failure
+        stop = StopReason.FAILED
+        failure = broken.failure if tape.steps else in_the_first_turn(broken.failure)
     except TimeoutError:
         message = f"the episode did not end within {config.episode_deadline_s:g} s (agent.episode_deadline_s)"
         stop = StopReason.FAILED

@@ -6,6 +6,10 @@ from contextlib import asynccontextmanager
 from agent.types import Failure, Side
 from browser_service.errors import BrowserServiceError
 
+FIRST_PROMPT_TOO_LONG = "FIRST_PROMPT_TOO_LONG"
+CONFIGURATION = frozenset({"MODEL_KEY", "MODEL_REFUSED", FIRST_PROMPT_TOO_LONG})
+"""Failure codes that speak of what was configured: a key, a model's name, a parameter, the room for a prompt. No further try helps."""
+
 
 class EpisodeFailure(Exception):
     """Ends an episode. Carries the `Failure` that is written on the trajectory."""
@@ -18,6 +22,14 @@ class EpisodeFailure(Exception):
 def failed(side: Side, code: str, message: str, *, retryable: bool) -> EpisodeFailure:
     """The exception that ends an episode with this failure."""
     return EpisodeFailure(Failure(side=side, code=code, message=message[:500], retryable=retryable))
+
+
+def in_the_first_turn(failure: Failure) -> Failure:
+    """The failure as it counts before the policy has done anything: it is not at fault for a prompt that does not fit then."""
+    if failure.side != "policy" or failure.code != "PROMPT_TOO_LONG":
+        return failure
+    message = f"the first prompt does not fit, so the policy could do nothing: {failure.message}"[:500]
+    return Failure(side="infra", code=FIRST_PROMPT_TOO_LONG, message=message, retryable=False)
 
 
 @asynccontextmanager

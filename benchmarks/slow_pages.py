@@ -74,6 +74,7 @@ class SlowPages:
     """The environment. Use as `async with SlowPages() as environment`."""
 
     name = "slow_pages"
+    judges = True
 
     def __init__(self, viewport: Viewport | None = None, content: str = "", *, slow: bool = True) -> None:
         """`content` stands on every page below its link."""

@@ -26,6 +26,8 @@ class Environment(Protocol):
 
     name: str
     viewport: Viewport
+    judges: bool
+    """Whether `check` can ever give a reward. Where it cannot, nothing is learned without another judge."""
 
     async def __aenter__(self) -> "Environment": ...
 

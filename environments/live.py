@@ -15,6 +15,7 @@ class LiveWeb:
     """Tasks of a file on sites that are not ours. Implements `environments.base.Environment`."""
 
     name = "live"
+    judges = False
 
     def __init__(
         self,

@@ -69,13 +69,14 @@ def resume(
 
     iterations=N makes it longer; services.* and limits may be changed too, what decides results may not.
     """
-    from flows import operations, screens, stages, starting
+    from flows import operations, screens, stages, starting, tracking
     from flows.run_folder import RunFolder
 
     folder = starting.find_run(run, config)
     asked = RunFolder(folder.root, starting.asked_of(folder, overrides or []))
     if asked.next_stage() is None:
         print(starting.nothing_to_do(folder))
+        tracking.sync(folder)
         screens.print_summary(folder, operations.links(folder, None))
         return
     with folder.lock():  # before any service is started: nobody else writes the folder, and this user may

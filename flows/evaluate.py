@@ -3,10 +3,10 @@
 import time
 
 from agent.store import TrajectoryStore
-from flows.judge import judge_all, unjudged
+from flows.judge import check_judged, judge_all, unjudged
 from flows.publishing import policy_version
 from flows.rollout import PlayShards, collect, gather_shards
-from flows.run_folder import RunFolder, Stage, StageReport
+from flows.run_folder import RunFolder, Stage, StageKey, StageReport
 from flows.stage_costs import wasted, written
 
 
@@ -18,6 +18,7 @@ async def evaluate_stage(folder: RunFolder, iteration: int, play_shards: PlaySha
         folder, iteration, Stage.EVALUATE, version=policy_version(folder, iteration), play_shards=play_shards
     )
     judged = await judge_all(folder, TrajectoryStore(directory), directory)
+    check_judged(folder, StageKey(iteration, Stage.EVALUATE), judged.verdicts)
     steps = sum(one.steps for one in judged.episodes)
     return folder.finish(
         StageReport(

@@ -13,8 +13,10 @@ from agent.recorded import keep_by_rule
 from agent.store import TrajectoryStore, write_atomically
 from agent.types import Verdict
 from environments.registry import make_environment
+from flows.evidence import lack_of_verdicts
 from flows.progress import Progress, ProgressFile
-from flows.run_folder import RunFolder, Stage, StageReport
+from flows.publishing import StageError
+from flows.run_folder import RunFolder, Stage, StageKey, StageReport
 from flows.task_history import write_outcomes
 from training import failpoints
 
@@ -48,6 +50,7 @@ async def judge_stage(folder: RunFolder, iteration: int) -> StageReport:
     progress.add(Progress(total=len(trajectories.ids())))
     judged = await judge_all(folder, trajectories, directory, shuffled_by=shuffle_seed(folder, iteration))
     write_outcomes(directory, judged.episodes, judged.by_id(), iteration=iteration)
+    check_judged(folder, StageKey(iteration, Stage.JUDGE), judged.verdicts)
     failpoints.reach("judge.before_done")
     return folder.finish(
         StageReport(
@@ -82,6 +85,13 @@ async def judge_all(
         verdicts = shuffled(verdicts, shuffled_by)
     write_atomically(directory / VERDICTS, "".join(f"{verdict.model_dump_json()}\n" for verdict in verdicts).encode())
     return Judged(verdicts, episodes, seconds)
+
+
+def check_judged(folder: RunFolder, key: StageKey, verdicts: Iterable[Verdict]) -> None:
+    """Raises `StageError` when an environment that has a verifier judged next to nothing that could be judged."""
+    lack = lack_of_verdicts(folder, key, verdicts) if make_environment(folder.config.environment).judges else None
+    if lack:
+        raise StageError(f"{lack}; `rl-loop resume {folder.name}` judges again")
 
 
 def unjudged(verdicts: Iterable[Verdict]) -> int:

@@ -111,8 +111,7 @@ def resume_run(folder: RunFolder, overrides: Sequence[str] = ()) -> Started:
         pass
     asked = [*overrides, place_of(folder)]
     with prefect_server(folder.config) as server:
-        for dead in server.unfinished(folder.record().prefect_flow_runs):
-            server.mark_crashed(dead.id)
+        server.bury(folder.record().prefect_flow_runs)
         parameters = {"config": str(folder.root / "config.yaml"), "overrides": asked, "run": folder.name}
         return Started(folder.name, folder.root, server.start(name=folder.name, parameters=parameters))
 

@@ -1,5 +1,6 @@
 """The few questions that the command line asks the Prefect server, over plain HTTP: importing Prefect takes seconds."""
 
+import time
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -12,6 +13,13 @@ DEPLOYMENT = "rl-loop/rl-loop"
 ANSWER_S = 30.0
 """Seconds that the server may take for one answer; SQLite makes it wait under load."""
 TERMINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
+GOING_ON = {"type": {"any_": ["SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"]}}
+NOT_WELL = {"type": {"not_any_": ["COMPLETED"]}}
+CRASHED = {"state": {"type": "CRASHED", "message": "rl-loop found that its process no longer exists."}, "force": True}
+BUSY_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
+"""Seconds before a server that is too busy is asked again."""
+PAGE = 200
+"""Most runs that the server tells at once."""
 
 
 class PrefectError(LoopError):
@@ -84,8 +92,30 @@ class PrefectServer:
 
     def mark_crashed(self, flow_run_id: str) -> None:
         """Say that a flow run's process is gone, which the server cannot know after the loss of worker and flow."""
-        state = {"type": "CRASHED", "message": "rl-loop resume found that its process no longer exists."}
-        self._ask("POST", f"/flow_runs/{flow_run_id}/set_state", {"state": state, "force": True})
+        self._ask("POST", f"/flow_runs/{flow_run_id}/set_state", CRASHED)
+
+    def bury(self, flow_run_ids: list[str], *, alive: str | None = None) -> int:
+        """Mark as crashed what the server still believes to be going on of these flow runs, subflows and tasks included.
+
+        `alive`: the one of them that runs now; only what an earlier process of it left is marked. Returns how many were marked.
+        """
+        marked, level = 0, list(flow_run_ids)
+        for run in self.unfinished([one for one in level if one != alive]):
+            self.mark_crashed(run.id)
+            marked += 1
+        while level:
+            for task in self._all("/task_runs", {"task_runs": {"flow_run_id": {"any_": level}, "state": GOING_ON}}):
+                self._ask("POST", f"/task_runs/{task['id']}/set_state", CRASHED)
+                marked += 1
+            children = self._all(
+                "/flow_runs", {"flow_runs": {"parent_flow_run_id": {"any_": level}, "state": NOT_WELL}}
+            )
+            level = [child["id"] for child in children]
+            for child in map(_flow_run, children):
+                if not child.is_over:
+                    self.mark_crashed(child.id)
+                    marked += 1
+        return marked
 
     def cancel(self, flow_run_id: str) -> None:
         """Ask for the end of a flow run; its worker stops it within seconds."""
@@ -96,9 +126,21 @@ class PrefectServer:
         """Where the UI shows a flow run."""
         return f"{self.url}/runs/flow-run/{flow_run_id}"
 
+    def _all(self, what: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
+        """Everything that a filter finds, however many pages it takes."""
+        found: list[dict[str, Any]] = []
+        while len(page := self._ask("POST", f"{what}/filter", asked | {"limit": PAGE, "offset": len(found)})) == PAGE:
+            found += page
+        return [*found, *page]
+
     def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         try:
             response = self._http.request(method, path, json=body)
+            for pause_s in BUSY_PAUSES_S:  # SQLite was locked, and nothing was done
+                if response.status_code != 503:
+                    break
+                time.sleep(pause_s)
+                response = self._http.request(method, path, json=body)
         except httpx.HTTPError as error:
             raise PrefectError(
                 f"the Prefect server at {self.url} does not answer ({error!r}); run `rl-loop up`"

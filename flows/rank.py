@@ -16,6 +16,7 @@ from contextlib import suppress
 
 from agent.config import AgentConfig
 from agent.episode import Played, Slot
+from agent.failures import CONFIGURATION
 from agent.models.config import TrainedPolicy
 from agent.models.openai_chat import Served
 from agent.types import Failure, Policy
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 BROWSERS_LOST = frozenset({"UNREACHABLE", "DRAINING"})
 SERVICE_LOST = BROWSERS_LOST | {"MODEL_GONE", "MODEL_UNREACHABLE", "POLICY_CHANGED"}
 """Failure codes that say that a service of ours is away, not that an episode went wrong. Another's model is none of ours."""
+REFUSALS = 4
+"""Episodes in a row that the configuration broke after which no other is begun; a refused key says it at once."""
 ABANDONED = Failure(side="infra", code="ABANDONED", message="its rank was stopped", retryable=True)
 STRAGGLER = Failure(
     side="infra",
@@ -86,6 +89,7 @@ class Rank:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
         self._lost: str | None = None
+        self._refusals = 0
         self._extends: set[Why] = set()
         self._meter = SlotMeter(self._slots)
 
@@ -100,7 +104,7 @@ class Rank:
         done = {slot.trajectory_id for slot in slots if files.store.has(slot.trajectory_id)}
         if self._files is not None:
             files.take_over(self._files)
-        self._files, self._lost, self._extends = files, None, set(extends)
+        self._files, self._lost, self._extends, self._refusals = files, None, set(extends), 0
         self._board = Board(self._config, groups, done=done, threshold=threshold)
         files.expect(total=len(slots), done=len(done))
         self._queue.extend(slot for slot in slots if slot.trajectory_id not in done | self._running.keys())
@@ -224,7 +228,9 @@ class Rank:
             if failure is not None:
                 self._files_now.note(played.trajectory, failure)
             ours = isinstance(self._player.agent.model, TrainedPolicy)
-            if failure is not None and failure.code in (SERVICE_LOST if ours else BROWSERS_LOST):
+            if failure is not None and (
+                failure.code in (SERVICE_LOST if ours else BROWSERS_LOST) or self._is_hopeless(failure)
+            ):
                 self._lost = f"{failure.code}: {failure.message}"
                 return
             if failure is None or not tries.another_after(failure):
@@ -233,9 +239,17 @@ class Rank:
             self._files_now.store.forget(slot.trajectory_id)
             await asyncio.sleep(tries.pause_s())
 
+    def _is_hopeless(self, failure: Failure) -> bool:
+        """Whether the configuration lets no episode be played, as far as can be seen: none that counted came in between."""
+        if failure.code in CONFIGURATION:
+            self._refusals += 1
+        return failure.code == "MODEL_KEY" or self._refusals >= REFUSALS
+
     def _keep(self, played: Played, reward: float | None) -> None:
         """Store a trajectory for good; a group that it completes may have taught nothing, and then another is begun."""
         trajectory = played.trajectory
+        if trajectory.failure is None:
+            self._refusals = 0
         self._files_now.keep(trajectory, played.images, reward)
         if self._board.complete(trajectory.group, trajectory.id, reward) and "replacement" in self._extends:
             self._extend(1, "replacement")

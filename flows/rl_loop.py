@@ -6,7 +6,8 @@
 
 A subflow is always called from inside a task: Prefect matches direct subflow calls to those of an earlier attempt by their
 order alone, so that a retry which skips finished work would get another iteration's result. The run folder decides what is
-finished; such a stage is shown as `Skipped`. No result is cached, no transaction opened, and no task made per episode.
+finished; such a stage is shown as `Skipped`, an update without a signal as `NoSignal`. No result is cached, no transaction
+opened, and no task made per episode.
 
 Prefect reads the signatures below while the flow runs, so annotations must stay real objects here (no `__future__`).
 """
@@ -16,19 +17,26 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, task
+from prefect import Flow, flow, task
+from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import arun_deployment
 from prefect.runtime import flow_run
+from prefect.settings import get_current_settings
 from prefect.states import Completed, State
 from pydantic import BaseModel, ConfigDict
 
 from agent.models.openai_chat import Served
+from flows.aftermath import folder_of, settle
+from flows.learning_signal import no_signal
+from flows.prefect_api import PrefectError, PrefectServer
 from flows.processes import own_state_dir
 from flows.rank_outcome import Outcome, read_outcome, write_outcome
 from flows.rollout import ShardKey, play_shard
 from flows.run_folder import RunFolder, Stage, StageKey
 from flows.stages import run_loop, run_stage
 from flows.starting import folder_for, nothing_to_do
+
+logger = logging.getLogger(__name__)
 
 RANK_DEPLOYMENT = "play-shard/rank"
 RANK_POLL_S = 1.0
@@ -37,7 +45,30 @@ STAGGER_S = 0.25
 """Seconds between the starts of two shards: SQLite answers 503 to a crowd, and Prefect's client then waits for seconds."""
 
 
-@flow(name="rl-loop")
+def settle_lost(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """What Prefect's worker does when the flow's process is gone or was cancelled: it could not say so itself."""
+    identity = str(flow_run.id)
+    folder = folder_of(flow_run.parameters, identity)
+    if folder is not None:
+        with PrefectServer(server_url()) as server:
+            settle(folder, server, identity, status="KILLED")
+
+
+def server_url() -> str:
+    """The address of the Prefect server that this process talks to."""
+    return (get_current_settings().api.url or "").removesuffix("/api")
+
+
+def bury_earlier(folder: RunFolder, identity: str) -> None:
+    """Mark what earlier processes of the run left as Running; the holder of the lock knows that they are gone."""
+    try:
+        with PrefectServer(server_url()) as server:
+            server.bury(folder.record().prefect_flow_runs, alive=identity)
+    except PrefectError as error:
+        logger.warning("%s; flow runs of earlier processes may stay Running", error)
+
+
+@flow(name="rl-loop", on_cancellation=[settle_lost], on_crashed=[settle_lost])
 async def rl_loop(
     config: str = "configs/demo.yaml",
     overrides: list[str] = [],  # noqa: B006
@@ -52,6 +83,8 @@ async def rl_loop(
     folder = folder_for(Path(config), overrides, run, flow_run_id=identity, state_dir=own_state_dir())
     was_finished = folder.next_stage() is None
     with folder.lock():
+        if identity:
+            await asyncio.to_thread(bury_earlier, folder, identity)
         await run_loop(folder, stage_in_prefect, flow_run_id=identity)
     if was_finished:
         return Completed(name="NothingToDo", message=nothing_to_do(folder), data=str(folder.root))
@@ -71,7 +104,9 @@ async def stage(root: str, iteration: int, name: str) -> State[Any] | None:
     if folder.is_done(iteration, Stage(name)):
         return Completed(name="Skipped", message="finished before, says the run folder")
     await SUBFLOWS[Stage(name)](root, iteration)
-    return None
+    report = folder.report(iteration, Stage(name))
+    nothing = no_signal(report) if report else None
+    return Completed(name="NoSignal", message=nothing) if nothing else None
 
 
 @flow(name="rollout", flow_run_name="{iteration:04d} rollout")

@@ -3,7 +3,8 @@
     stage ── round 1 ── shard 0, shard 1, ..   each plays what is missing in the store (`rank.py`)
           └─ a service was lost: heal, prove the policy again ── round 2 ── ..
 
-A finished trajectory is never played again: the store is asked first. What is unfinished when enough groups are complete
+A finished trajectory is never played again: the store is asked first; only a stage without enough evidence forgets its broken
+ones (`evidence.py`). What is unfinished when enough groups are complete
 is carried over or killed (`stragglers.py`).
 """
 
@@ -14,13 +15,15 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from agent.episode_facts import facts_of
+from agent.failures import CONFIGURATION
 from agent.metrics import policy_age
 from agent.models.openai_chat import Served
 from agent.store import TrajectoryStore
 from flows import ranks
+from flows.evidence import forget_broken, lack_of_evidence, pause_before
 from flows.plan import assigned, planned_groups
 from flows.publishing import StageError, ensure_browsers, ensure_served, policy_version
-from flows.run_folder import RunFolder, Stage, StageReport
+from flows.run_folder import RunFolder, Stage, StageKey, StageReport
 from flows.stage_costs import wasted, written
 from flows.stage_files import StageFiles
 from flows.stragglers import carries, carry_over, threshold_of, unfinished_shards
@@ -88,29 +91,70 @@ async def rollout_stage(folder: RunFolder, iteration: int, play_shards: PlayShar
 
 
 async def collect(folder: RunFolder, iteration: int, stage: Stage, *, version: int, play_shards: PlayShards) -> int:
-    """Play what is missing until enough groups of the stage are complete. Returns the number of rounds.
+    """Play what is missing until enough groups are complete, and enough of them valid. Returns the number of rounds.
 
-    Raises `StageError` when services are lost `rollout.max_rounds` times, or do not come back.
+    A stage that nothing can be learned from, an outage say, is waited out: its broken episodes are played again.
+    Raises `StageError` when services are lost `rollout.max_rounds` times, or do not come back; when the outage lasts longer
+    than `rollout.outage_s`; and at once when the configuration is at fault. The broken episodes are forgotten then.
     """
+    clock = asyncio.get_running_loop().time
+    began: float | None = None
+    rounds = repeats = 0
+    while True:
+        rounds += await _play_missing(folder, iteration, stage, version=version, play_shards=play_shards, played=rounds)
+        lack = lack_of_evidence(folder, iteration, stage)
+        if lack is None:
+            return rounds
+        forget_broken(folder, iteration, stage)
+        began, repeats = began or clock(), repeats + 1
+        pause_s = pause_before(repeats)
+        if lack.configuration:
+            raise StageError(f"{lack.sentence}; that is the configuration's fault and playing again does not help")
+        if clock() + pause_s - began > folder.config.rollout.outage_s:
+            raise StageError(
+                f"{lack.sentence}; it was played {repeats} times (rollout.outage_s), and a resume plays what broke again"
+            )
+        logger.warning("%s; what broke is played again in %.0f s", lack.sentence, pause_s)
+        await asyncio.sleep(pause_s)
+
+
+async def _play_missing(
+    folder: RunFolder, iteration: int, stage: Stage, *, version: int, play_shards: PlayShards, played: int
+) -> int:
+    """Play until enough groups of the stage are complete, after `played` rounds. Returns the number of further rounds."""
     config = folder.config.rollout
     lost: list[str] = []
     for rounds in range(config.max_rounds + 1):
         # A group belongs to the same shard for ever, so only shards with a missing episode have work.
-        shards = unfinished_shards(folder, iteration, stage)
+        shards = _unfinished(folder, iteration, stage)
         if not shards:
             return rounds
         if rounds == config.max_rounds:
             break
         browsers = await ensure_browsers(folder)
         served = await ensure_served(folder, version)
-        keys = [ShardKey(iteration, stage, shard, rounds + 1) for shard in shards]
+        keys = [ShardKey(iteration, stage, shard, played + rounds + 1) for shard in shards]
         lost = [problem for problem in await play_shards(folder, keys, served, browsers) if problem]
+        misconfigured = next((problem for problem in lost if problem.partition(":")[0] in CONFIGURATION), None)
+        if misconfigured:
+            forget_broken(folder, iteration, stage)
+            raise StageError(
+                f"{StageKey(iteration, stage)}: no episode can be played with this configuration: {misconfigured}"
+            )
         if lost:
             logger.warning("%s of iteration %d lost a service: %s", stage, iteration, lost[0])
     last = lost[0] if lost else "no service, but episodes are missing all the same"
     raise StageError(
         f"{stage} of iteration {iteration} lost services {config.max_rounds} times (rollout.max_rounds), last: {last}"
     )
+
+
+def _unfinished(folder: RunFolder, iteration: int, stage: Stage) -> list[int]:
+    """The shards that have work left. Raises `StageError` when the environment cannot give the tasks that are asked for."""
+    try:
+        return list(unfinished_shards(folder, iteration, stage))
+    except ValueError as error:  # UnknownTask, TaskFileError, or too few tasks
+        raise StageError(f"{StageKey(iteration, stage)}: environment: {error}") from error
 
 
 async def play_shard(folder: RunFolder, key: ShardKey, served: Served, browsers: str) -> str | None:

@@ -59,6 +59,12 @@ class RolloutConfig(Section):
     max_rounds: Annotated[int, Field(ge=1, le=20)] = 4
     """Times that a stage heals the services and goes on after a whole service was lost."""
 
+    min_valid_groups: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of a stage's groups, in rollouts and evaluations, that must have episodes which say something about the policy (two
+    that can be compared), and verdicts where the environment gives any. A stage with fewer is no result."""
+    outage_s: Annotated[float, Field(ge=0)] = 900.0
+    """Seconds that such a stage waits and plays its broken episodes again before it fails; a resume then plays them again."""
+
     @model_validator(mode="after")
     def _fits(self) -> "RolloutConfig":
         weights = self.rank_load_weight

@@ -3,6 +3,7 @@
     runs/<name>/config.yaml              the resolved configuration
                /run.json                 MLflow run, Prefect flow runs, created
                /lock                     held (flock) by the one process that may write
+               /heartbeat.json           that this process lives (`heartbeat.py`)
                /policies/v0000 ..        checkpoints, made by `training`
                /iterations/0003/rollout/done.json    a StageReport, written last: it exists only when the stage is finished
                /logs/
@@ -24,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from agent.store import write_atomically
 from flows.config import ConfigError, LoopConfig, dump_config, flatten, parse_config
 from flows.errors import RunFolderError
+from flows.heartbeat import beating
 from flows.hints import on_run
 from flows.identity import changed, config_hash, digest, is_of, may_change
 from flows.run_lock import LOCK, holder_of, locked
@@ -201,7 +203,7 @@ class RunFolder:
 
         Raises `RunFolderError` naming the pid that has it, or saying that the folder is not writable.
         """
-        with locked(self.root):
+        with locked(self.root), beating(self.root):
             yield
 
     def writer(self) -> int | None:

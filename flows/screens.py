@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from flows.learning_signal import no_signal
 from flows.preflight import Finding
 from flows.run_folder import RunFolder, Stage, StageReport
 from flows.summary import rows
@@ -80,10 +81,13 @@ def run_screen() -> Generator[Callable[[View], None]]:
     """A function that shows how far a run is: live, or one line per finished stage where there is no terminal."""
     out = console()
     if not out.is_terminal:
-        told = 0
+        told, warned = 0, False
 
         def tell(view: View) -> None:
-            nonlocal told
+            nonlocal told, warned
+            if view.warnings and not warned:
+                warned = True
+                out.print("\n".join(f"warning: {warning}" for warning in view.warnings))
             # Stages that were finished before this watching began are told too: they are what a resume builds on.
             for report in view.finished[told:]:
                 out.print(f"{view.seconds:7.1f} s  {stage_line(report)}")
@@ -97,7 +101,10 @@ def run_screen() -> Generator[Callable[[View], None]]:
 
 def run_panel(view: View) -> Group:
     """The live view: where the run is, a bar for the stage, the last finished stages."""
-    recent = [f"  {stage_line(report)}" for report in view.finished[-8:]]
+    recent = [
+        *(f"[yellow]warning: {warning}[/]" for warning in view.warnings),
+        *(f"  {stage_line(report)}" for report in view.finished[-8:]),
+    ]
     if view.current is None:
         return Group(*recent, f"[bold]{view.run}[/]  all stages finished, {view.state.lower()}  {view.seconds:.0f} s")
     progress = view.progress
@@ -123,7 +130,9 @@ def stage_line(report: StageReport) -> str:
     if "success_rate" in report.metrics:
         facts.append(f"success {report.metrics['success_rate']:6.1%} of {report.metrics['judged']:.0f}")
     if report.stage is Stage.POLICY_UPDATE:
-        facts.append(f"policy v{report.counts['version']:04d}, {report.counts['steps']} optimiser steps")
+        facts.append(
+            no_signal(report) or f"policy v{report.counts['version']:04d}, {report.counts['steps']} optimiser steps"
+        )
     return "  ".join(facts)
 
 

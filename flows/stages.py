@@ -13,6 +13,7 @@ from flows import ranks
 from flows.errors import LoopError
 from flows.evaluate import evaluate_stage
 from flows.judge import judge_stage
+from flows.learning_signal import no_signal, warnings
 from flows.ownership import policy_owned
 from flows.policy_update import policy_update_stage
 from flows.rollout import PlayShards, gather_shards, rollout_stage
@@ -38,6 +39,8 @@ async def run_stage(folder: RunFolder, key: StageKey, play_shards: PlayShards = 
         case Stage.EVALUATE:
             report = await evaluate_stage(folder, key.iteration, play_shards)
     logger.info("%s: %s took %.1f s", folder.name, key, report.seconds)
+    if nothing := no_signal(report):
+        logger.warning("%s: %s", key, nothing)
     return report
 
 
@@ -52,6 +55,8 @@ async def run_loop(folder: RunFolder, stage: RunStage, *, flow_run_id: str | Non
 
 async def _every_stage(folder: RunFolder, stage: RunStage, *, flow_run_id: str | None) -> None:
     import_first_policy(folder)
+    for warning in warnings(folder.config):
+        logger.warning("%s: %s", folder.name, warning)
     tracker = Tracker(folder, flow_run_id=flow_run_id)
     tracker.start()
     try:
@@ -64,8 +69,9 @@ async def _every_stage(folder: RunFolder, stage: RunStage, *, flow_run_id: str |
                 tracker.wake()
             if fresh:
                 write_iteration(folder, iteration, seconds=time.monotonic() - began)
-    except BaseException:
-        await tracker.close("FAILED")
+    except BaseException as error:
+        # A cancellation or a signal is nobody's failure.
+        await tracker.close("FAILED" if isinstance(error, Exception) else "KILLED")
         raise
     finally:
         await ranks.close_all(folder)

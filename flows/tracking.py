@@ -2,7 +2,7 @@
 
 The run folder is the truth and MLflow a copy of it: only committed stages are logged, each once (a `logged.json` beside
 done.json, and the metric's own history for a crash between the two), in the background, and a server that is away costs
-nothing but a warning: what is not logged now is logged at the next chance.
+nothing but a warning: what is not logged now is logged at the next chance, by `rl-loop resume` of a finished run too.
 
     rollout/*    what the policy did in training (success_rate needs the verdicts, so it comes with the judge stage)
     evaluate/*   the same on held-out tasks      train/*   the update      time/*   seconds per stage and iteration
@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from agent.store import TrajectoryStore, write_atomically
+from agent.store import write_atomically
 from flows.config import flatten
 from flows.errors import ServicesError
-from flows.judge import read_verdicts
+from flows.learning_signal import no_signal
+from flows.logged import LOGGED, is_logged, note_status
 from flows.run_folder import RunFolder, Stage, StageReport
-from flows.sample_page import choose_samples, render
 from flows.service_specs import MLFLOW
 from flows.services import address_of
-from flows.summary import CURVE, draw_learning_curve
+from flows.summary import draw_learning_curve
+from flows.tracked_pages import PREFIX, log_curve, log_samples, log_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,9 +37,6 @@ HEALTH_S = 2.0
 """Seconds that MLflow may take to say that it is there."""
 CLOSE_S = 60.0
 """Seconds that the last logging may take when a loop ends."""
-SAMPLES = 3
-"""Trajectories per stage that are shown in MLflow; all of them are in the run folder."""
-PREFIX = {Stage.ROLLOUT: "rollout", Stage.JUDGE: "rollout", Stage.POLICY_UPDATE: "train", Stage.EVALUATE: "evaluate"}
 
 
 class Tracker:
@@ -50,7 +48,7 @@ class Tracker:
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._client: MlflowClient | None = None
-        self._warned = False
+        self._warned = self._logged = False
 
     def start(self) -> None:
         """Begin to watch for `wake`."""
@@ -60,8 +58,14 @@ class Tracker:
         """Something was committed. Returns at once."""
         self._woken.set()
 
+    def flush(self, status: str) -> bool:
+        """Log what is left now and set the MLflow run's status. Returns whether MLflow could be written."""
+        self._logged = False
+        self._log(status)
+        return self._logged
+
     async def close(self, status: str) -> None:
-        """Log what is left and set the MLflow run's status (FINISHED or FAILED), if MLflow is there."""
+        """Log what is left and set the MLflow run's status (FINISHED, FAILED or KILLED), if MLflow is there."""
         if self._task:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -84,15 +88,17 @@ class Tracker:
 
         draw_learning_curve(self._folder)
         try:
-            url = address_of(self._folder.config.services.state_dir, MLFLOW)
-            httpx.get(f"{url}/health", timeout=HEALTH_S, trust_env=False).raise_for_status()
+            url = reachable(self._folder)
             client, run_id = self._open(url)
             for report in self._folder.reports():
                 log_stage(client, run_id, self._folder, report)
             log_iterations(client, run_id, self._folder)
+            log_tags(client, run_id, self._folder)
             if status:
                 log_curve(client, run_id, self._folder)
                 client.set_terminated(run_id, status)
+                note_status(self._folder, status)
+            self._logged = True
         except (httpx.HTTPError, ServicesError, MlflowException) as error:
             if not self._warned or status:
                 logger.warning("MLflow could not be written (%s); what is missing is logged at the next chance", error)
@@ -107,11 +113,28 @@ class Tracker:
         run_id = record.mlflow_run_id or find_run(client, self._folder) or create_run(client, self._folder)
         if record.mlflow_run_id != run_id or record.mlflow_uri != url:
             self._folder.save_record(record.model_copy(update={"mlflow_run_id": run_id, "mlflow_uri": url}))
+        note_status(self._folder, "RUNNING")
         client.update_run(run_id, status="RUNNING")
         if self._flow_run_id:
             client.set_tag(run_id, "prefect.flow_run_id", self._flow_run_id)
         self._client = client
         return client, run_id
+
+
+def sync(folder: RunFolder, *, status: str = "KILLED") -> bool:
+    """Log what MLflow misses of a run that nobody plays, and its end: FINISHED when all stages are, else `status`.
+
+    Returns whether MLflow has everything now; a server that is away is a warning.
+    """
+    wanted = "FINISHED" if folder.next_stage() is None else status
+    return is_logged(folder, wanted) or Tracker(folder).flush(wanted)
+
+
+def reachable(folder: RunFolder) -> str:
+    """The address of an MLflow that answers. Raises `ServicesError`, or httpx.HTTPError when it does not."""
+    url = address_of(folder.config.services.state_dir, MLFLOW)
+    httpx.get(f"{url}/health", timeout=HEALTH_S, trust_env=False).raise_for_status()
+    return url
 
 
 def connect(url: str) -> "MlflowClient":
@@ -160,6 +183,8 @@ def metrics_of(report: StageReport) -> dict[str, float]:
     prefix = PREFIX[report.stage]
     named = {f"{prefix}/{key}": value for key, value in report.metrics.items()}
     named |= {f"{prefix}/{key}": float(value) for key, value in report.counts.items() if f"{prefix}/{key}" not in named}
+    if report.stage is Stage.POLICY_UPDATE:
+        named[f"{prefix}/no_signal"] = float(no_signal(report) is not None)
     return named | {marker_metric(report.stage): report.seconds}
 
 
@@ -171,24 +196,24 @@ def marker_metric(stage: Stage) -> str:
 def log_stage(client: "MlflowClient", run_id: str, folder: RunFolder, report: StageReport) -> None:
     """Log a committed stage, unless it was logged before."""
     directory = folder.stage_dir(report.iteration, report.stage)
-    if (directory / "logged.json").exists():
+    if (directory / LOGGED).exists():
         return
     log_once(client, run_id, metrics_of(report), marker=marker_metric(report.stage), step=report.iteration)
     if report.stage in (Stage.JUDGE, Stage.EVALUATE):
         log_samples(client, run_id, folder, report)
     if report.stage is Stage.EVALUATE:
         log_curve(client, run_id, folder)
-    write_atomically(directory / "logged.json", json.dumps({"mlflow_run_id": run_id}).encode())
+    write_atomically(directory / LOGGED, json.dumps({"mlflow_run_id": run_id}).encode())
 
 
 def log_iterations(client: "MlflowClient", run_id: str, folder: RunFolder) -> None:
     """Log the seconds of whole iterations, each once."""
     for iteration in range(folder.config.iterations + 1):
         path = folder.iteration_file(iteration)
-        if path.exists() and not path.with_name("logged.json").exists():
+        if path.exists() and not path.with_name(LOGGED).exists():
             metrics = {f"time/{key}": value for key, value in json.loads(path.read_text()).items()}
             log_once(client, run_id, metrics, marker="time/iteration_s", step=iteration)
-            write_atomically(path.with_name("logged.json"), json.dumps({"mlflow_run_id": run_id}).encode())
+            write_atomically(path.with_name(LOGGED), json.dumps({"mlflow_run_id": run_id}).encode())
 
 
 def log_once(client: "MlflowClient", run_id: str, metrics: dict[str, float], *, marker: str, step: int) -> None:
@@ -199,24 +224,3 @@ def log_once(client: "MlflowClient", run_id: str, metrics: dict[str, float], *, 
         return
     now = int(time.time() * 1000)
     client.log_batch(run_id, metrics=[Metric(key, value, now, step) for key, value in sorted(metrics.items())])
-
-
-def log_samples(client: "MlflowClient", run_id: str, folder: RunFolder, report: StageReport) -> None:
-    """A few trajectories with their verdicts: a page to look at and the JSON behind it."""
-    episodes = folder.stage_dir(report.iteration, Stage.EVALUATE if report.stage is Stage.EVALUATE else Stage.ROLLOUT)
-    verdicts = {
-        verdict.trajectory_id: verdict for verdict in read_verdicts(folder.stage_dir(report.iteration, report.stage))
-    }
-    store = TrajectoryStore(episodes)
-    place = f"samples/{PREFIX[report.stage]}/{report.iteration:04d}"
-    for trajectory in choose_samples(store, verdicts, SAMPLES):
-        page = render(trajectory, verdicts.get(trajectory.id), store.image)
-        client.log_text(run_id, page, f"{place}/{trajectory.id}.html")
-        client.log_text(run_id, trajectory.model_dump_json(), f"{place}/{trajectory.id}/trajectory.json")
-
-
-def log_curve(client: "MlflowClient", run_id: str, folder: RunFolder) -> None:
-    """The newest learning curve."""
-    curve = folder.root / CURVE
-    if curve.exists():
-        client.log_artifact(run_id, str(curve))

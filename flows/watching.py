@@ -2,11 +2,14 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from flows.aftermath import settle
 from flows.errors import LoopError
+from flows.heartbeat import lost, read_heartbeat
 from flows.hints import on_run
+from flows.learning_signal import warnings
 from flows.prefect_api import FlowRun, PrefectError, PrefectServer
 from flows.progress import Progress, read_progress
 from flows.run_folder import RunFolder, StageKey, StageReport
@@ -15,6 +18,12 @@ LOOK_EVERY_S = 0.5
 """Seconds between two looks at the run folder."""
 ASK_EVERY_S = 2.0
 """Seconds between two questions to Prefect."""
+PLAYED = frozenset({"PENDING", "RUNNING", "CANCELLING"})
+"""States in which a process of ours should live."""
+GONE_S = 6.0
+"""Seconds after the loss of a process in which its worker, if there still is one, tells Prefect by itself."""
+BEGINS_S = 300.0
+"""Seconds that may pass without any process of ours: one begins, or has ended and its last state is on its way."""
 SERVER_AWAY_S = 120.0
 """Seconds without an answer from Prefect after which watching is given up; the flow itself goes on."""
 
@@ -36,21 +45,51 @@ class View:
     state: str
     seconds: float
     """Since watching began."""
+    warnings: list[str] = field(default_factory=list)
+    """What the run cannot give, known from its configuration."""
 
 
 def look(folder: RunFolder, *, state: str, seconds: float) -> View:
     """How far a run is."""
     current = folder.next_stage()
     progress = read_progress(folder.stage_dir(*current)) if current else Progress()
-    return View(folder.name, folder.config.iterations, current, progress, folder.reports(), state, seconds)
+    reports, warned = folder.reports(), warnings(folder.config)
+    return View(folder.name, folder.config.iterations, current, progress, reports, state, seconds, warned)
+
+
+class Pulse:
+    """Tells whether the process that plays a run is gone, where Prefect cannot know it: its worker was lost with it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._before = lost(root)
+        self._silent_since: float | None = None
+
+    def gone(self, state: str, now: float) -> str | None:
+        """What to say of a run that nobody plays although Prefect believes so, None as long as there is hope."""
+        beat = read_heartbeat(self._root)
+        mine = None if beat is None or beat.is_of(self._before) else beat
+        if state not in PLAYED or (mine is not None and not mine.ended and not mine.was_lost()):
+            self._silent_since = None
+            return None
+        self._silent_since = self._silent_since or now
+        silent_s = now - self._silent_since
+        if mine is not None and mine.was_lost():
+            return f"{mine}, which played it, is gone" if silent_s > GONE_S else None
+        return f"no process has played it for {silent_s:.0f} s" if silent_s > BEGINS_S else None
 
 
 def follow(server: PrefectServer, flow_run_id: str, root: Path, show: Callable[[View], None]) -> FlowRun:
-    """Show a run until its flow run is over. Raises `RunFailed` with its message unless it completed."""
+    """Show a run until its flow run is over. Raises `RunFailed` with its message unless it completed.
+
+    It is over as well when the process that plays it is gone and Prefect does not know it; then Prefect is told.
+    """
     began = answered = time.monotonic()
     asked = 0.0
     run: FlowRun | None = None
-    while run is None or not run.is_over:
+    pulse = Pulse(root)
+    gone: str | None = None
+    while run is None or not (run.is_over or gone):
         now = time.monotonic()
         if now - asked >= ASK_EVERY_S:
             asked = now
@@ -61,12 +100,15 @@ def follow(server: PrefectServer, flow_run_id: str, root: Path, show: Callable[[
                     raise
         if (root / "run.json").exists():
             show(look(RunFolder.open(root), state=run.state if run else "", seconds=time.monotonic() - began))
+        gone = pulse.gone(run.state, now) if run else None
         time.sleep(LOOK_EVERY_S)
-    if run.state != "COMPLETED":
-        raise RunFailed(
-            f"run {root.name} ended as {run.state}: {sentence(run.message)}; {on_run('resume', root)} goes on"
-        )
-    return run
+    if run.state == "COMPLETED":
+        return run
+    if (root / "run.json").exists():
+        settle(RunFolder.open(root), server, flow_run_id, status="FAILED" if run.state == "FAILED" else "KILLED")
+    how = sentence(run.message) if run.is_over else f"{gone}, and Prefect was told"
+    ended = run.state if run.is_over else "CRASHED"
+    raise RunFailed(f"run {root.name} ended as {ended}: {how}; {on_run('resume', root)} goes on")
 
 
 def sentence(message: str) -> str:

@@ -1,10 +1,13 @@
 """Judging by the environment's own record of the end: exact, free, and repeatable from the stored trajectory alone."""
 
+import logging
 from collections.abc import Callable
 
 from pydantic import ValidationError
 
 from agent.types import Trajectory, Verdict
+
+logger = logging.getLogger(__name__)
 
 Check = Callable[[Trajectory], Verdict]
 """`environments.base.Environment.check` fits."""
@@ -19,16 +22,19 @@ class Verifier:
         self._check = check
 
     async def judge(self, trajectory: Trajectory) -> Verdict:
-        """The environment's verdict; unjudged when anything but the policy broke the episode."""
+        """The environment's verdict; unjudged when anything but the policy broke the episode, and when the check itself fails.
+
+        A reward that is no number from 0 to 1 is a fault of the check: it is named and never bent into the range.
+        """
         failure = trajectory.failure
         if failure is not None and failure.side != "policy":
             evidence = f"not judged: {failure.side} failure {failure.code}"
-            return Verdict(trajectory_id=trajectory.id, reward=None, evidence=evidence, judge=self.name)
+            return _unjudged(trajectory, evidence)
         return verdict_of(self._check, trajectory)
 
 
 def verdict_of(check: Check, trajectory: Trajectory) -> Verdict:
-    """The verdict that a check gives; unjudged when it gives a reward that is none.
+    """The verdict that a check gives; unjudged when the check fails, or gives a reward that is none.
 
     Such a reward, NaN or outside 0 to 1, says something about the check and nothing about the policy.
     """
@@ -36,8 +42,23 @@ def verdict_of(check: Check, trajectory: Trajectory) -> Verdict:
         return check(trajectory)
     except ValidationError as error:
         if error.title != Verdict.__name__:
-            raise
+            return _failed(trajectory, error)
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        evidence = f"not judged: the environment's check gave {where} {first['input']!r}: {first['msg']}"[:500]
-        return Verdict(trajectory_id=trajectory.id, reward=None, evidence=evidence, judge=Verifier.name)
+        return _unjudged(
+            trajectory, f"not judged: the environment's check gave {where} {first['input']!r}: {first['msg']}"
+        )
+    except (
+        Exception
+    ) as error:  # whatever an environment's own code raises: the trajectory stays unjudged, the stage goes on
+        return _failed(trajectory, error)
+
+
+def _failed(trajectory: Trajectory, error: Exception) -> Verdict:
+    logger.error("the check of %s failed", trajectory.id, exc_info=error)
+    problem = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return _unjudged(trajectory, f"not judged: the environment's check failed: {problem}")
+
+
+def _unjudged(trajectory: Trajectory, why: str) -> Verdict:
+    return Verdict(trajectory_id=trajectory.id, reward=None, evidence=why[:500], judge=Verifier.name)

@@ -13,10 +13,13 @@ TEMPORARY = frozenset({408, 409, 425, 429})
 """Statuses below 500 that may go away by themselves."""
 READ = 2_000
 """Characters of an answer that are searched: what servers say comes first, what they repeat of the request after it."""
-_ABOUT_THE_PROMPT = re.compile(
+_TOO_LONG = re.compile(
     r"context[ _](?:length|window|limit|size)|(?:model|prompt) length|prompt (?:is )?too long|too many (?:input )?tokens"
-    r"|input token count|\bsafety\b(?! (?:check|setting))|content[ _](?:policy|filter|management)|usage polic",
+    r"|input token count",
     re.IGNORECASE,
+)
+_AGAINST_A_POLICY = re.compile(
+    r"\bsafety\b(?! (?:check|setting))|content[ _](?:policy|filter|management)|usage polic", re.IGNORECASE
 )
 
 
@@ -28,7 +31,10 @@ def refused(status: int, message: str) -> EpisodeFailure:
     """
     if status in (401, 403):
         return failed("infra", "MODEL_KEY", message, retryable=False)
-    if status == 413 or (status in (400, 422) and _ABOUT_THE_PROMPT.search(message[:READ])):
+    about_the_prompt = message[:READ] if status in (400, 422) else ""
+    if status == 413 or _TOO_LONG.search(about_the_prompt):
+        return failed("policy", "PROMPT_TOO_LONG", message, retryable=False)
+    if _AGAINST_A_POLICY.search(about_the_prompt):
         return failed("policy", "PROMPT_REFUSED", message, retryable=False)
     if 400 <= status < 500 and status not in TEMPORARY:
         return failed("infra", "MODEL_REFUSED", message, retryable=False)

@@ -36,6 +36,7 @@ class MiniWob:
     """
 
     name = "miniwob"
+    judges = True
 
     def __init__(
         self,

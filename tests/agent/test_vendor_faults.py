@@ -108,23 +108,27 @@ async def test_a_request_that_the_server_cannot_take_is_not_the_policys_fault(
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    ("status", "says"),
+    ("status", "says", "code"),
     [
-        (400, "This model's maximum context length is 4096 tokens. However, you requested 1024 output tokens"),
-        (400, "prompt is too long: 215000 tokens > 200000 maximum"),
-        (400, "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."),
-        (400, "Your request was rejected as a result of our safety system."),
-        (400, "Output blocked by content filtering policy"),
-        (422, "too many tokens in the prompt"),
-        (413, "Request exceeds the maximum size"),
+        (
+            400,
+            "This model's maximum context length is 4096 tokens. However, you requested 1024 output tokens",
+            "TOO_LONG",
+        ),
+        (400, "prompt is too long: 215000 tokens > 200000 maximum", "TOO_LONG"),
+        (400, "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).", "TOO_LONG"),
+        (400, "Your request was rejected as a result of our safety system.", "REFUSED"),
+        (400, "Output blocked by content filtering policy", "REFUSED"),
+        (422, "too many tokens in the prompt", "TOO_LONG"),
+        (413, "Request exceeds the maximum size", "TOO_LONG"),
     ],
 )
 async def test_a_prompt_that_is_too_long_or_against_a_policy_is_the_policys_fault(
-    vendor: Vendor, kind: str, status: int, says: str
+    vendor: Vendor, kind: str, status: int, says: str, code: str
 ) -> None:
     vendor.answers = [Reply({"error": {"message": says, "code": status}}, status)]
     failure = await failure_of(kind, vendor)
-    assert (failure.side, failure.code, failure.retryable) == ("policy", "PROMPT_REFUSED", False)
+    assert (failure.side, failure.code, failure.retryable) == ("policy", f"PROMPT_{code}", False)
 
 
 @pytest.mark.parametrize("kind", KINDS)

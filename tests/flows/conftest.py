@@ -24,6 +24,15 @@ from flows.supervisor import ServiceStatus, SupervisorStatus, status_file
 WriteConfig = Callable[..., Path]
 
 
+@pytest.fixture(scope="session")
+def prefect_server() -> Generator[None]:
+    """A Prefect server with an empty database, one for all files: it takes ten seconds to start."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
 @pytest.fixture
 def model_directory(tmp_path: Path) -> Path:
     """A folder that looks like a model from outside; nothing here loads it."""

@@ -159,7 +159,7 @@ def test_it_reads_a_finished_trajectory_once_and_writes_nothing(begun: RunFolder
         for name in played.names[:3]:
             (played.directory / name / "trajectory.json").write_text("changed, which never happens")
         assert cells(monitor.look()) == cells(before)
-    assert set(begun.root.rglob("*")) - files.keys() == {begun.root / "lock"}
+    assert set(begun.root.rglob("*")) - files.keys() == {begun.root / "lock", begun.root / "heartbeat.json"}
 
 
 def test_a_first_look_at_many_trajectories_does_not_wait_for_all(begun: RunFolder, played: WatchedStage) -> None:

@@ -1,7 +1,6 @@
 """The flow under a real Prefect server: the run folder decides, Prefect shows."""
 
 import asyncio
-from collections.abc import Generator
 from pathlib import Path
 from uuid import UUID
 
@@ -12,7 +11,6 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import TaskRun
 from prefect.flow_engine import run_flow_async
 from prefect.states import State
-from prefect.testing.utilities import prefect_test_harness
 
 from flows.config import LoopConfig
 from flows.errors import ServicesError
@@ -20,16 +18,10 @@ from flows.prefect_plugin import full_name
 from flows.rl_loop import rl_loop
 from flows.run_folder import RunFolder, StageReport
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:unclosed:ResourceWarning"
-)  # Prefect leaves its clients to the collector
-
-
-@pytest.fixture(scope="module", autouse=True)
-def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
-    """A Prefect server with an empty database, for this file."""
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
+pytestmark = [
+    pytest.mark.usefixtures("prefect_server"),
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),  # Prefect leaves its clients to the collector
+]
 
 
 async def task_runs(flow_run_id: UUID) -> list[TaskRun]:

@@ -1,0 +1,47 @@
+"""What MLflow shows of a run besides its metrics: tags, the learning curve, and a few trajectories to look at."""
+
+from typing import TYPE_CHECKING
+
+from agent.store import TrajectoryStore
+from flows.judge import read_verdicts
+from flows.learning_signal import no_signal, warnings
+from flows.run_folder import RunFolder, Stage, StageReport
+from flows.sample_page import choose_samples, render
+from flows.summary import CURVE
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+SAMPLES = 3
+"""Trajectories per stage that are shown in MLflow; all of them are in the run folder."""
+PREFIX = {Stage.ROLLOUT: "rollout", Stage.JUDGE: "rollout", Stage.POLICY_UPDATE: "train", Stage.EVALUATE: "evaluate"}
+
+
+def log_samples(client: "MlflowClient", run_id: str, folder: RunFolder, report: StageReport) -> None:
+    """A few trajectories with their verdicts: a page to look at and the JSON behind it."""
+    episodes = folder.stage_dir(report.iteration, Stage.EVALUATE if report.stage is Stage.EVALUATE else Stage.ROLLOUT)
+    verdicts = {
+        verdict.trajectory_id: verdict for verdict in read_verdicts(folder.stage_dir(report.iteration, report.stage))
+    }
+    store = TrajectoryStore(episodes)
+    place = f"samples/{PREFIX[report.stage]}/{report.iteration:04d}"
+    for trajectory in choose_samples(store, verdicts, SAMPLES):
+        page = render(trajectory, verdicts.get(trajectory.id), store.image)
+        client.log_text(run_id, page, f"{place}/{trajectory.id}.html")
+        client.log_text(run_id, trajectory.model_dump_json(), f"{place}/{trajectory.id}/trajectory.json")
+
+
+def log_tags(client: "MlflowClient", run_id: str, folder: RunFolder) -> None:
+    """What a reader of the table of runs should know: what the environment cannot give, which iterations taught nothing."""
+    for warning in warnings(folder.config):
+        client.set_tag(run_id, "warning", warning)
+    silent = [str(report.iteration) for report in folder.reports() if no_signal(report)]
+    if silent:
+        client.set_tag(run_id, "no_signal", f"iterations {', '.join(silent)}"[:5_000])
+
+
+def log_curve(client: "MlflowClient", run_id: str, folder: RunFolder) -> None:
+    """The newest learning curve."""
+    curve = folder.root / CURVE
+    if curve.exists():
+        client.log_artifact(run_id, str(curve))
