@@ -29,8 +29,9 @@ def folder_for(
     """The folder of the run that these parameters mean; `flow_run_id` is noted in it.
 
     `state_dir`: the services that the worker of this flow belongs to, which it uses whatever the file says; with the form's
-    default file, runs are where those services' configuration has them. Without a name it is a new run, unless the same flow run (a retry in Prefect) has begun one before. Raises a `LoopError` before anything is
-    written when the configuration is wrong, cannot be served here, or is not the one that the named run was started with.
+    default file, runs are where those services' configuration has them. Without a name it is a new run, unless the same flow
+    run (a retry in Prefect) has begun one before. Raises a `LoopError` before anything is written when the configuration is
+    wrong, cannot be served here, or is not the one that the named run was started with.
     """
     if run is not None:
         checked_name(run)
