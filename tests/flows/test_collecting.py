@@ -145,7 +145,7 @@ async def test_a_lost_service_that_nobody_supervises_ends_the_stage_with_a_sente
     supervised(folder.config, browsers, ProcessId(pid=os.getpid(), started=1))
 
     with pytest.raises(
-        StageError, match=r"vLLM is down and nothing supervises it .*; `rl-loop resume small` starts it"
+        StageError, match=r"vLLM is down and nothing supervises it .*; `rl-loop resume \S*/small` starts it"
     ):
         await rollout_stage(folder, 1)
 

@@ -1,6 +1,9 @@
 """Every entrance refuses the same: names that are paths, settings that are not served, changes that a resume cannot make."""
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from flows.errors import LoopError, RunFolderError, ServicesError
 from flows.operations import name_for, resume_run
 from flows.run_folder import RunFolder, Stage, StageKey, StageReport
 from flows.run_names import RunNameError, checked_name, free_name
+from flows.service_specs import choose_ports, service_specs
 from flows.starting import asked_of, find_run, folder_for, place_of
 
 BAD_NAMES = [
@@ -209,10 +213,10 @@ def test_the_forms_default_file_looks_for_runs_where_the_services_have_them(
     longer = folder_for(DEFAULT_CONFIG, ["iterations=5"], "a", flow_run_id="flow", state_dir=state_dir)
 
     assert longer.root == config.runs_dir / "a" and longer.config.iterations == 5
-    with pytest.raises(ServicesError, match=r"policy\.model='\S+/model' and not '\S+'"):
-        folder_for(
-            write_config(policy={"model": str(PROJECT / "policies")}), [], "b", flow_run_id="f", state_dir=state_dir
-        )
+    other = tmp_path / "other-model"
+    shutil.copytree(config.policy.model, other)
+    with pytest.raises(ServicesError, match=r"policy\.model='\S+/model' and not '\S+/other-model'"):
+        folder_for(write_config(policy={"model": str(other)}), [], "b", flow_run_id="f", state_dir=state_dir)
 
 
 def test_other_changes_are_refused_by_key_and_values(refused, write_config, config: LoopConfig) -> None:
@@ -298,6 +302,24 @@ def test_a_folder_with_another_kind_of_name_is_read_but_not_resumed_through_pref
 
     with pytest.raises(RunNameError, match="found 'old run'"):
         resume_run(old)
+
+
+def test_a_worker_runs_the_code_of_its_own_checkout(config: LoopConfig, tmp_path: Path) -> None:
+    """A flow's process begins in a temporary folder: without the path it would import the checkout that is installed."""
+    specs = {one.name: one for one in service_specs(config, choose_ports(config.services), tmp_path).services}
+    program = "import os, sys; sys.path[0] = ''; os.chdir('/'); import flows; print(flows.__file__)"
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "__init__.py").touch()
+
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | specs["worker"].env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.strip() == str(tmp_path / "flows" / "__init__.py")
 
 
 def test_services_of_another_checkout_are_refused(

@@ -127,7 +127,7 @@ def test_the_doctor_tells_leftovers_without_alarm(folder: RunFolder) -> None:
     TrajectoryStore(folder.stage_dir(1, Stage.ROLLOUT)).begin("i0001-x-m00")
     ok, text = told(folder, "trajectories")
     assert ok and text.endswith(
-        "left over: 1 half-played episodes; `rl-loop compact a` removes those of finished stages"
+        f"left over: 1 half-played episodes; `rl-loop compact {folder.root}` removes those of finished stages"
     )
 
 

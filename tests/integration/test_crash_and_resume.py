@@ -21,7 +21,7 @@ def kill_while_collecting(command: Running, root: Path, iteration: int, stage: S
     before = finished_files(root)
     assert not (root / "iterations" / f"{iteration:04d}" / stage / "done.json").exists(), "killed too late"
     ended = command.wait()
-    assert ended.status == 1 and f"`rl-loop resume {root.name}` goes on" in " ".join(ended.out.split()), ended.out
+    assert ended.status == 1 and f"`rl-loop resume {root}` goes on" in " ".join(ended.out.split()), ended.out
     return before
 
 
