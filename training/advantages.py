@@ -13,9 +13,17 @@ from agent.types import Trajectory
 
 
 def group_advantages(
-    rewards: NDArray[np.float64], *, scale: Literal["std", "none"], epsilon: float
+    rewards: NDArray[np.float64],
+    penalties: NDArray[np.float64] | None = None,
+    *,
+    scale: Literal["std", "none"],
+    epsilon: float,
 ) -> NDArray[np.float64]:
     """Advantages (G,) of the G trajectories of one task from their rewards (G,): `A_i = R_i - mean(R)`.
+
+    `penalties` (G,) of shaping are centred too and taken off after the scaling, `A_i - (P_i - mean(P))`: in a group whose
+    rewards agree the scale is arbitrary, and dividing by it would turn one penalty of 0.05 among eight successes into
+    -2.5. So shaping never moves an advantage by more than the penalty itself.
 
     `std` divides by the sample standard deviation plus epsilon (GRPO, DeepSeekMath 2402.03300), `none` does not
     (Dr. GRPO 2503.20783). With one success in four, `[1, 0, 0, 0]`: mean 0.25, standard deviation 0.5, so
@@ -27,21 +35,18 @@ def group_advantages(
     """
     if rewards.ndim != 1 or len(rewards) < 2:
         raise ValueError(f"expected the rewards of at least two trajectories, found shape {rewards.shape}")
-    centred = rewards - rewards.mean()
-    if scale == "none":
-        return centred
-    return centred / (rewards.std(ddof=1) + epsilon)
+    advantages = rewards - rewards.mean()
+    if scale == "std":
+        advantages = advantages / (rewards.std(ddof=1) + epsilon)
+    return advantages if penalties is None else advantages - (penalties - penalties.mean())
 
 
-def shaped_reward(
-    reward: float, *, format_errors: int, repeats: int, format_penalty: float, repetition_penalty: float
-) -> float:
-    """The judge's reward less the penalties, in [-1, 1].
+def shaping_penalty(*, format_errors: int, repeats: int, format_penalty: float, repetition_penalty: float) -> float:
+    """What a trajectory's own faults cost it, in [0, 1].
 
-    A success (1.0) with one unparsed output at 0.05 and two repeats at 0.05 each: 1 - 0.05 - 0.10 = 0.85.
+    One unparsed output at 0.05 and two repeats at 0.05 each: 0.05 + 0.10 = 0.15.
     """
-    shaped = reward - format_penalty * format_errors - repetition_penalty * repeats
-    return max(-1.0, min(1.0, shaped))
+    return min(1.0, format_penalty * format_errors + repetition_penalty * repeats)
 
 
 def format_errors(trajectory: Trajectory) -> int:

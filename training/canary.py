@@ -1,7 +1,9 @@
 """Canaries: stored completions with the log-probabilities that the new weights give them.
 
-The trainer writes them into each checkpoint; the publisher scores the same tokens on the server, and only agreement
-proves that the server holds these weights. An imported policy has none.
+The trainer writes them into each checkpoint; the publisher scores the same tokens on the server. Agreement with
+`logprobs` shows that the server computes what the trainer does; being nearer to `logprobs` than to `parent_logprobs`
+shows that it holds the new weights and not the old ones. Servers score prompts at temperature 1, whatever temperature
+the tokens were sampled at, and so does this file. An imported policy has none.
 """
 
 import math
@@ -14,6 +16,11 @@ from training.errors import CheckpointError
 from training.samples import Sample
 
 FILE = "canary.json"
+TEMPERATURE = 1.0
+"""At which a server scores the tokens of a prompt."""
+CANDIDATES = 4
+"""Completions scored for each canary that is kept: more would tell old and new weights apart a little better, and take
+longer."""
 
 
 class ScoredCompletion(BaseModel):
@@ -30,9 +37,10 @@ class ScoredCompletion(BaseModel):
     logprobs: tuple[float, ...]
     """Of `token_ids` under the new weights, computed by the trainer."""
     sampled_logprobs: tuple[float, ...]
-    """Of `token_ids` under the policy that sampled them: what a server that was not reloaded would still say."""
+    """Of `token_ids` as the server gave them when it sampled, at the temperature of the sampling."""
     parent_logprobs: tuple[float, ...] = ()
-    """Of `token_ids` under the parent's weights, computed by the trainer at temperature 1; none in an older file."""
+    """Of `token_ids` under the weights before the update, computed by the trainer: the answer of a server that was not
+    reloaded. Empty in checkpoints of before this field."""
 
 
 class Canary(BaseModel):
@@ -43,30 +51,48 @@ class Canary(BaseModel):
     version: int
     """The policy that scored."""
     temperature: float
-    """At which all log-probabilities are meant."""
+    """Of `logprobs` and `parent_logprobs`. 1, but for checkpoints that were written before this rule."""
     completions: tuple[ScoredCompletion, ...]
 
 
-def choose(samples: Sequence[Sample], count: int) -> list[Sample]:
-    """Samples worth scoring: with a picture before those without, then the longest answers; always the same ones."""
-    return sorted(samples, key=lambda s: (not s.images, -len(s.token_ids), s.trajectory_id, s.step))[:count]
+def candidates(samples: Sequence[Sample], count: int) -> list[Sample]:
+    """Samples worth scoring for `count` canaries: with a picture before those without, then the longest answers."""
+    ordered = sorted(samples, key=lambda s: (not s.images, -len(s.token_ids), s.trajectory_id, s.step))
+    return ordered[: count * CANDIDATES]
 
 
-def make_canary(version: int, samples: Sequence[Sample], logprobs: Sequence[Sequence[float]]) -> Canary:
-    """Puts samples and their new log-probabilities together."""
-    completions = tuple(
-        ScoredCompletion(
-            trajectory_id=sample.trajectory_id,
-            step=sample.step,
-            prompt_token_ids=tuple(sample.prompt_token_ids.tolist()),
-            token_ids=tuple(sample.token_ids.tolist()),
-            images=sample.images,
-            logprobs=tuple(scores),
-            sampled_logprobs=tuple(sample.logprobs.tolist()),
-        )
-        for sample, scores in zip(samples, logprobs, strict=True)
+def make_canary(
+    version: int,
+    samples: Sequence[Sample],
+    logprobs: Sequence[Sequence[float]],
+    parent_logprobs: Sequence[Sequence[float]],
+    *,
+    count: int,
+) -> Canary:
+    """The `count` candidates on which old and new weights differ most, pictures before none, with both scores.
+
+    Scores are at temperature 1: `score(policy, samples, images, temperature=TEMPERATURE)` before and after training.
+    """
+    scored = [_scored(*one) for one in zip(samples, logprobs, parent_logprobs, strict=True)]
+    scored.sort(key=lambda one: (not one.images, -_mean_change(one)))
+    return Canary(version=version, temperature=TEMPERATURE, completions=tuple(scored[:count]))
+
+
+def _scored(sample: Sample, logprobs: Sequence[float], parent_logprobs: Sequence[float]) -> ScoredCompletion:
+    return ScoredCompletion(
+        trajectory_id=sample.trajectory_id,
+        step=sample.step,
+        prompt_token_ids=tuple(sample.prompt_token_ids.tolist()),
+        token_ids=tuple(sample.token_ids.tolist()),
+        images=sample.images,
+        logprobs=tuple(logprobs),
+        sampled_logprobs=tuple(sample.logprobs.tolist()),
+        parent_logprobs=tuple(parent_logprobs),
     )
-    return Canary(version=version, temperature=samples[0].temperature, completions=completions)
+
+
+def _mean_change(one: ScoredCompletion) -> float:
+    return sum(abs(new - old) for new, old in zip(one.logprobs, one.parent_logprobs, strict=True)) / len(one.logprobs)
 
 
 def read_canary(checkpoint: Path) -> Canary | None:

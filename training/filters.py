@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from agent.types import Completion, Step, Trajectory, Verdict
-from training.advantages import format_errors, group_advantages, repeats, shaped_reward
+from training.advantages import format_errors, group_advantages, repeats, shaping_penalty
 from training.config import UpdateConfig
 
 SAME_REWARD = 1e-6
@@ -22,6 +22,7 @@ class Member(NamedTuple):
 
     trajectory: Trajectory
     reward: float
+    """Shaped: the judge's, less the penalties."""
     advantage: float
 
 
@@ -40,7 +41,7 @@ class Selection(NamedTuple):
 
 def select(trajectories: Iterable[Trajectory], verdicts: Mapping[str, Verdict], config: UpdateConfig) -> Selection:
     """Sorts trajectories into groups and keeps the groups that have a signal."""
-    groups: dict[str, list[tuple[Trajectory, float]]] = {}
+    groups: dict[str, list[tuple[Trajectory, float, float]]] = {}
     excluded: Counter[str] = Counter()
     total = 0
     for trajectory in trajectories:
@@ -50,19 +51,21 @@ def select(trajectories: Iterable[Trajectory], verdicts: Mapping[str, Verdict], 
         if (reason := why_excluded(trajectory, verdict)) or verdict is None or verdict.reward is None:
             excluded[reason or "unjudged"] += 1
         else:
-            members.append((trajectory, _shaped(trajectory, verdict.reward, config)))
+            members.append((trajectory, verdict.reward, _penalty(trajectory, config)))
     counts: Counter[str] = Counter(trajectories=total, judged=total - excluded.total(), groups=len(groups))
     counts.update(groups_zero_signal=0, groups_too_small=0, groups_used=0)
     kept: list[Member] = []
     for members in groups.values():
-        rewards = np.array([reward for _, reward in members])
-        kind = _kind(rewards)
+        rewards = np.array([reward for _, reward, _ in members])
+        penalties = np.array([penalty for _, _, penalty in members])
+        kind = _kind(rewards, penalties)
         counts[kind] += 1
         if kind == "groups_used":
-            advantages = group_advantages(rewards, scale=config.advantage_scale, epsilon=config.advantage_epsilon)
-            kept += [Member(t, r, float(a)) for (t, r), a in zip(members, advantages, strict=True)]
+            scale, epsilon = config.advantage_scale, config.advantage_epsilon
+            advantages = group_advantages(rewards, penalties, scale=scale, epsilon=epsilon)
+            kept += [Member(t, r - p, float(a)) for (t, r, p), a in zip(members, advantages, strict=True)]
     kept.sort(key=lambda member: member.trajectory.id)
-    rewards = [reward for members in groups.values() for _, reward in members]
+    rewards = [reward - penalty for members in groups.values() for _, reward, penalty in members]
     return Selection(kept, dict(excluded), dict(counts), rewards)
 
 
@@ -90,15 +93,15 @@ def trainable(step: Step) -> tuple[Completion | None, str]:
     return completion, ""
 
 
-def _kind(rewards: np.ndarray) -> str:
+def _kind(rewards: np.ndarray, penalties: np.ndarray) -> str:
     if len(rewards) < 2:
         return "groups_too_small"
-    return "groups_used" if np.ptp(rewards) > SAME_REWARD else "groups_zero_signal"
+    differs = np.ptp(rewards) > SAME_REWARD or np.ptp(penalties) > SAME_REWARD
+    return "groups_used" if differs else "groups_zero_signal"
 
 
-def _shaped(trajectory: Trajectory, reward: float, config: UpdateConfig) -> float:
-    return shaped_reward(
-        reward,
+def _penalty(trajectory: Trajectory, config: UpdateConfig) -> float:
+    return shaping_penalty(
         format_errors=format_errors(trajectory),
         repeats=repeats(trajectory),
         format_penalty=config.format_penalty,

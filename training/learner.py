@@ -1,8 +1,8 @@
-"""The gradient steps: TRL's GRPO loss on stored tokens. The only file that knows TRL.
+"""The gradient steps: our loss on stored tokens in TRL's trainer. The only file that knows TRL.
 
-TRL would generate, score and batch by itself. The subclass leaves it only the loss and the loop: `_prepare_inputs`
-hands over stored samples, padded and with pixels decoded at that moment, and the log-probabilities they were sampled
-with as the old policy ("bypass": the ratio is taken to the sampling policy directly).
+TRL would generate, score and batch by itself. The subclass leaves it only the loop: `_prepare_inputs` hands over stored
+samples, padded and with pixels decoded at that moment, and `compute_loss`, the public hook of every transformers trainer,
+is ours (`losses.py`), so that an upgrade of TRL can't change what is learned.
 """
 
 import tempfile
@@ -14,27 +14,28 @@ import torch
 
 from training import losses
 from training.config import UpdateConfig
+from training.errors import Diverged
 from training.lean_imports import prepare
 from training.minibatches import Plan, plan
 from training.models import ImageSource, LoadedPolicy, collate
 from training.optimizer_state import load_optimizer
 from training.samples import Sample
+from training.token_scores import token_scores
 
 prepare()
 
-import trl.trainer.utils  # noqa: E402 - see above
-from datasets import Dataset  # noqa: E402
+from datasets import Dataset  # noqa: E402 - see above
 from transformers import PrinterCallback  # noqa: E402
 from trl import GRPOConfig, GRPOTrainer  # noqa: E402
 
-# The head is then applied to sampled tokens only, as TRL does on GPUs, and not to prompts: a third of an update on a CPU.
-trl.trainer.utils._use_triton = lambda device: True  # ty: ignore[invalid-assignment]
+NAMED = 3
 
 
 class Learned(NamedTuple):
     """What the steps did, besides changing the model."""
 
     steps: int
+    """Optimiser steps that were applied; those without a token to learn from are not."""
     metrics: dict[str, float]
     optimizer: torch.optim.Optimizer
 
@@ -64,37 +65,73 @@ class StoredStepsTrainer(GRPOTrainer):
         self.remove_callback(PrinterCallback)
         self._policy, self._samples, self._images = policy, samples, images
         self._batches, self._config = batches, config
-        self._current: dict[str, Any] = {}
+        self._current = batches.microbatches[0]
+        self._live_tokens = 0.0
+        """Of the optimiser step that is being accumulated: those that it learns from."""
+        self._seen: list[str] = []
+        """Trajectories of that step."""
+        self.skipped_steps = 0
         self.sums: list[tuple[int, dict[str, float]]] = []
 
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs all steps. The optimiser is only watched meanwhile: it may go on in another trainer."""
+        assert self.optimizer is not None
+        watch = self.optimizer.register_step_pre_hook(self._before_step)
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            watch.remove()
+
     def _prepare_inputs(self, inputs: Any) -> dict[str, Any]:
-        microbatch = self._batches.microbatches[inputs[0]["microbatch"]]
-        batch = collate(self._policy, [self._samples[row] for row in microbatch.rows], self._images)
-        batch["advantages"] *= not microbatch.blank
-        # TRL multiplies by the number of passes per optimiser step, because its own batches span a single pass.
-        tokens = microbatch.step_tokens / self.current_gradient_accumulation_steps
-        batch["num_items_in_batch"] = torch.tensor(tokens, device=self._policy.device)
-        self._current = batch | {"blank": microbatch.blank}
-        return batch
+        self._current = self._batches.microbatches[inputs[0]["microbatch"]]
+        return collate(self._policy, [self._samples[row] for row in self._current.rows], self._images)
 
-    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
-        self._current["inputs"] = inputs
-        return super()._compute_loss(model, inputs)
-
-    def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
-        """Guards the advantages with the log-probabilities that the loss is about to use, without a pass of its own."""
-        logprobs, entropies, auxiliary = super()._get_per_token_logps_and_entropies(*args, **kwargs)
-        inputs, config = self._current["inputs"], self._config
-        sampled, now = inputs["old_per_token_logps"], logprobs.detach().float()
-        guard = losses.ratio_guard(now, sampled, max_ratio=config.max_ratio)
-        inputs["advantages"] = inputs["advantages"] * guard
-        if not self._current["blank"]:
-            mask = inputs["completion_mask"]
-            high = config.clip_high if config.loss_type == "dapo" else config.max_ratio - 1
-            low = config.clip_low if config.loss_type == "dapo" else 1.0
-            sums = losses.token_sums(now, sampled, entropies, inputs["advantages"], mask, guard, low=low, high=high)
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        """The micro batch's part of the loss of its optimiser step. Raises `Diverged` for a number that is not finite."""
+        config, microbatch = self._config, self._current
+        scores = token_scores(model, inputs, temperature=self._samples[0].temperature)
+        logprobs, sampled, mask = scores.logprobs, inputs["old_per_token_logps"], inputs["completion_mask"]
+        advantages = inputs["advantages"] * (not microbatch.blank)
+        now = logprobs.detach()
+        self._require_finite(now[mask > 0], "log-probabilities")
+        if config.loss_type == "dapo":
+            guard = losses.ratio_guard(now, sampled, max_ratio=config.max_ratio)
+            low, high = config.clip_low, config.clip_high
+            total = losses.dapo_loss(logprobs, sampled, advantages, mask * guard, low=low, high=high)
+        else:
+            guard, low, high = torch.ones_like(now), 1.0, config.max_ratio - 1
+            total = losses.cispo_loss(logprobs, sampled, advantages, mask, cap=config.max_ratio)
+        self._require_finite(total.detach(), "loss")
+        if not microbatch.blank:
+            self._live_tokens += float((mask * guard * (advantages != 0)).sum())
+            self._seen += [self._samples[row].trajectory_id for row in microbatch.rows]
+            sums = losses.token_sums(now, sampled, scores.entropies, advantages, mask, guard, low=low, high=high)
             self.sums.append((self.state.global_step, sums))
-        return logprobs, entropies, auxiliary
+        return total / microbatch.step_tokens  # the trainer adds up the passes of an optimiser step
+
+    def _before_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        """A step without a token to learn from is none: Adam's momentum must not move the weights by itself."""
+        parameters = [one for group in optimizer.param_groups for one in group["params"] if one.grad is not None]
+        if self._live_tokens == 0:
+            self.skipped_steps += 1
+            for parameter in parameters:
+                parameter.grad = None
+        elif parameters:
+            norms = torch.stack([parameter.grad.norm() for parameter in parameters if parameter.grad is not None])
+            self._require_finite(norms, "gradients")
+        self._live_tokens, self._seen = 0.0, []
+
+    def _require_finite(self, numbers: torch.Tensor, what: str) -> None:
+        if bool(torch.isfinite(numbers).all()):
+            return
+        here = self._seen or [self._samples[row].trajectory_id for row in self._current.rows]
+        named = ", ".join(list(dict.fromkeys(here))[:NAMED])
+        raise Diverged(
+            f"training diverged: {what} of optimiser step {self.state.global_step + 1} are not finite (trajectories {named}, ..); "
+            "nothing is written: lower update.learning_rate or update.max_grad_norm, or look at these trajectories"
+        )
 
 
 def learn(
@@ -127,7 +164,7 @@ def learn(
     trainer.train()
     if trainer.state.global_step != batches.steps:
         raise RuntimeError(f"expected {batches.steps} optimiser steps, TRL made {trainer.state.global_step}")
-    return Learned(batches.steps, _metrics(trainer), optimizer)
+    return Learned(batches.steps - trainer.skipped_steps, _metrics(trainer), optimizer)
 
 
 def trainer_for(

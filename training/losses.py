@@ -1,16 +1,35 @@
-"""The parts of the token loss that TRL does not have, and what is measured about it: pure functions of tensors.
+"""The token loss of an optimiser step and what is measured about it: pure functions of tensors.
 
-B samples, T sampled tokens (right-padded). TRL computes, with rho = pi / mu of each token (mu: the sampling policy),
+B samples, T sampled tokens (right-padded). With rho = pi / mu of each token (mu: the sampling policy, "bypass": the ratio is
+taken to it directly) and N tokens in the optimiser step,
 
-    dapo:  -(1/N) sum min(rho A, clip(rho, 1 - low, 1 + high) A)        (DAPO 2503.14476)
+    dapo:  -(1/N) sum m min(rho A, clip(rho, 1 - low, 1 + high) A)      (DAPO 2503.14476; m: the guard)
     cispo: -(1/N) sum stop_gradient(min(rho, cap)) A log pi             (MiniMax-M1 2506.13585)
-
-over the N tokens of an optimiser step. Both are linear in A for a fixed sign, so masking a token is multiplying its
-advantage by zero: that is how the guard gets in.
 """
 
 import torch
 from torch import Tensor
+
+
+def dapo_loss(
+    logprobs: Tensor, sampled: Tensor, advantages: Tensor, mask: Tensor, *, low: float, high: float
+) -> Tensor:
+    """The sum over masked-in tokens of `-min(rho A, clip(rho, 1 - low, 1 + high) A)`; all tensors (B, T)."""
+    ratio = _ratio(logprobs, sampled, mask)
+    worst = torch.minimum(ratio * advantages, ratio.clamp(1 - low, 1 + high) * advantages)
+    return -(worst * mask).sum()
+
+
+def cispo_loss(logprobs: Tensor, sampled: Tensor, advantages: Tensor, mask: Tensor, *, cap: float) -> Tensor:
+    """The sum over masked-in tokens of `-min(rho, cap) A log pi`, the weight detached; all tensors (B, T)."""
+    weight = _ratio(logprobs, sampled, mask).clamp(max=cap).detach()
+    return -(weight * advantages * logprobs * mask).sum()
+
+
+def _ratio(logprobs: Tensor, sampled: Tensor, mask: Tensor) -> Tensor:
+    """pi / mu of each masked-in token, 1 elsewhere: a masked token may have any, and infinity times zero is no number."""
+    difference = logprobs - sampled
+    return torch.where(mask > 0, difference, torch.zeros_like(difference)).exp()
 
 
 def ratio_guard(logprobs: Tensor, sampled: Tensor, *, max_ratio: float) -> Tensor:

@@ -75,8 +75,23 @@ def load_policy(directory: Path, *, dtype: str, device: torch.device) -> LoadedP
         raise ModelError(
             f"{directory} can't be loaded as a policy: its weights lack {missing[0]} ({len(missing)} in all)"
         )
+    without_dropout(model)
     model.to(device).train()
     return LoadedPolicy(model, processor, device, config.get("image_token_id") if sees else None)
+
+
+def without_dropout(model: torch.nn.Module) -> None:
+    """Switches every dropout off: the ratio to the sampling policy is exact only if a pass gives what it gave there.
+
+    The model stays in training mode, which activation checkpointing asks for. Attention takes its rate from a number
+    (`attention_dropout`) and not from a module.
+    """
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.dropout._DropoutNd):
+            module.p = 0.0
+        for name, value in vars(module).items():
+            if "drop" in name and isinstance(value, float):
+                setattr(module, name, 0.0)
 
 
 def collate(policy: LoadedPolicy, samples: Sequence[Sample], images: ImageSource) -> dict[str, Any]:
@@ -105,9 +120,12 @@ def collate(policy: LoadedPolicy, samples: Sequence[Sample], images: ImageSource
 
 
 @torch.no_grad()
-def score(policy: LoadedPolicy, samples: Sequence[Sample], images: ImageSource) -> list[list[float]]:
+def score(
+    policy: LoadedPolicy, samples: Sequence[Sample], images: ImageSource, *, temperature: float | None = None
+) -> list[list[float]]:
     """Log-probabilities of the samples' tokens, by one plain forward pass and a softmax per sample.
 
+    At `temperature`, or at that of each sample when none is given (a server scores prompts at 1, whatever the sample's).
     Shares no code with the trainer's loss, so each can check the other.
     """
     was_training = policy.model.training
@@ -120,7 +138,7 @@ def score(policy: LoadedPolicy, samples: Sequence[Sample], images: ImageSource) 
             name: batch[name] for name in ("pixel_values", "image_grid_thw", "mm_token_type_ids") if name in batch
         }
         logits = policy.model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False, **pictures).logits
-        answered = logits[0, len(sample.prompt_token_ids) - 1 : -1].float() / sample.temperature
+        answered = logits[0, len(sample.prompt_token_ids) - 1 : -1].float() / (temperature or sample.temperature)
         chosen = answered.log_softmax(-1).gather(-1, batch["completion_ids"][0, :, None])
         scores.append(chosen[:, 0].tolist())
     policy.model.train(was_training)

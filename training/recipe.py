@@ -20,6 +20,8 @@ WITHOUT_EFFECT = frozenset(
         "max_staleness",
         "max_bad_fraction",
         "max_gap_fraction",
+        "max_gap_mean",
+        "max_gap_trajectories",
         "decay_versions",
     }
 )

@@ -7,9 +7,10 @@ Metrics, each an average over the sampled tokens of all passes unless said other
     kl                               estimate (k3) of KL(mu || pi)
     entropy                          of the policy at the sampled positions, in nats
     clip_low, clip_high              share of tokens whose ratio left the clip range, so that they taught nothing
-    guarded                          share of tokens masked, because the ratio left [1 / max_ratio, max_ratio]
+    guarded                          share of tokens masked, because the ratio left [1 / max_ratio, max_ratio] (dapo)
     gap_mean, gap_large              before the first step: mean |log pi - log mu|, and the share above 1. Both are 0 but
-                                     for numerics when trainer and server hold the same policy
+                                     for numerics when trainer and server hold the same policy. Of the tokens that the
+                                     parent's own version sampled, without those of trajectories that are masked for it
     reward_mean                      shaped reward over judged trajectories
     advantage_abs_mean, advantage_max, advantage_min   over samples
     tokens_mean                      sampled tokens per sample

@@ -26,10 +26,11 @@ import numpy as np
 from agent.store import CorruptTrajectory
 from training import failpoints
 from training.canary import FILE as CANARY_FILE
-from training.canary import choose, make_canary
+from training.canary import TEMPERATURE, candidates, make_canary
 from training.checkpoints import checkpoint_path, is_disk_full, read_checkpoint, write_checkpoint
 from training.divergence import finite_scores, require_sound
-from training.errors import BadInput, UpdateError
+from training.errors import UpdateError
+from training.gap import Gap, measure_gap
 from training.lean_imports import hide_unused_packages, without_collection
 from training.made_before import made_before, with_checkpoint
 from training.picture_checks import FeatureCounter, without_faulty
@@ -95,6 +96,7 @@ def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch
     with watch.phase("imports"), without_collection():
         from training.learner import learn
         from training.models import load_policy, pick_device, score
+        from training.token_scores import computes_in_bf16, stored_scores
         from training.writing import write_policy
     with watch.phase("load"):
         policy = load_policy(parent.path, dtype=config.dtype, device=pick_device(config.device))
@@ -102,6 +104,17 @@ def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch
     report, samples = _describe(request, batch), batch.samples
     if not samples:
         return report.model_copy(update={"skipped": _why_skipped(batch)})
+    with watch.phase("compare"):
+        scores = stored_scores(policy, samples, batch.store.image, config)
+        in_bf16 = computes_in_bf16(policy, config)
+        gap = measure_gap(samples, scores, config, version=parent.version, in_bf16=in_bf16)
+        samples = [sample for sample in samples if sample.trajectory_id not in gap.disagreeing]
+        report = _with_gap(report, gap, masked=len(batch.samples) - len(samples))
+    if not samples:
+        return report.model_copy(update={"skipped": "no trajectory agrees with the server"})
+    candidate = candidates(samples, config.canaries)
+    with watch.phase("score"):
+        before = finite_scores(score(policy, candidate, batch.store.image, temperature=TEMPERATURE))
     failpoints.reach("update.before_train")
     with watch.phase("train"):
         learned = learn(
@@ -113,13 +126,16 @@ def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch
             global_step=parent.step,
             resume_optimizer=parent.path if config.carry_optimizer else None,
         )
-    _check_gap(learned.metrics["gap_large"], batch)
-    with watch.phase("score"):
-        chosen = choose(samples, config.canaries)
-        canary = make_canary(request.version, chosen, finite_scores(score(policy, chosen, batch.store.image)))
-    failpoints.reach("update.before_write")
-    report = report.model_copy(update={"steps": learned.steps, "metrics": report.metrics | learned.metrics})
+    report = report.model_copy(
+        update={"steps": learned.steps, "metrics": report.metrics | learned.metrics | gap.metrics()}
+    )
     require_finite(report)
+    if learned.steps == 0:
+        return report.model_copy(update={"skipped": "no token to learn from: all are masked by max_ratio"})
+    with watch.phase("score"):
+        after = finite_scores(score(policy, candidate, batch.store.image, temperature=TEMPERATURE))
+        canary = make_canary(request.version, candidate, after, before, count=config.canaries)
+    failpoints.reach("update.before_write")
     with (
         watch.phase("write"),
         write_checkpoint(
@@ -183,14 +199,19 @@ def _why_skipped(batch: Batch) -> str:
     return "no trainable steps" if batch.selection.members else "no signal"
 
 
-def _check_gap(gap: float, batch: Batch) -> None:
-    """Stops when trainer and server disagree about the sampled tokens, which they must not while they hold the same policy."""
-    stale = any(sample.policy_version != batch.parent.version for sample in batch.samples)
-    if gap > batch.config.max_gap_fraction and not stale:
-        raise BadInput(
-            f"{gap:.0%} of the stored log-probabilities differ by more than 1 from what {batch.parent.path} gives "
-            f"(at most {batch.config.max_gap_fraction:.0%} may): the server held other weights or saw other inputs"
-        )
+def _with_gap(report: UpdateReport, gap: Gap, *, masked: int) -> UpdateReport:
+    """The report with the trajectories that trainer and server disagree about: counted, and the first named."""
+    if not gap.disagreeing:
+        return report
+    named = [
+        f"{name}: differs from what the server stored by {mean:.3g} nats" for name, mean in gap.disagreeing.items()
+    ]
+    return report.model_copy(
+        update={
+            "masked_steps": report.masked_steps | {"bad_gap": masked},
+            "bad_samples": (*report.bad_samples, *named)[:NAMED],
+        }
+    )
 
 
 def _parse(arguments: Sequence[str]) -> Request:

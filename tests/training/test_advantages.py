@@ -10,7 +10,7 @@ from stored_rollouts import make_trajectory
 
 from agent.types import Completion
 from browser_service.models import ClickId, Screenshot
-from training.advantages import format_errors, group_advantages, repeats, shaped_reward
+from training.advantages import format_errors, group_advantages, repeats, shaping_penalty
 
 # Hundredths, as judges give them: groups are then either constant or clearly spread.
 rewards = st.lists(st.integers(0, 100).map(lambda n: n / 100), min_size=2, max_size=16).map(np.array)
@@ -57,10 +57,23 @@ def test_a_group_without_spread_gives_zeros(reward: int, size: int) -> None:
     assert group_advantages(group, scale="std", epsilon=1e-4) == pytest.approx(np.zeros(size), abs=1e-9)
 
 
-def test_penalties_lower_the_reward_and_are_clipped() -> None:
-    worked = shaped_reward(1.0, format_errors=1, repeats=2, format_penalty=0.05, repetition_penalty=0.05)
-    assert worked == pytest.approx(0.85)
-    assert shaped_reward(0.0, format_errors=9, repeats=0, format_penalty=0.5, repetition_penalty=0) == -1.0
+def test_penalties_add_up_to_one_at_most() -> None:
+    worked = shaping_penalty(format_errors=1, repeats=2, format_penalty=0.05, repetition_penalty=0.05)
+    assert worked == pytest.approx(0.15)
+    assert shaping_penalty(format_errors=9, repeats=0, format_penalty=0.5, repetition_penalty=0) == 1.0
+
+
+@pytest.mark.parametrize("rewards", [[1.0] * 8, [0.0] * 8, [1.0, 0.0] * 4])
+@pytest.mark.parametrize("scale", ["std", "none"])
+def test_shaping_moves_an_advantage_by_no_more_than_the_penalty(
+    rewards: list[float], scale: Literal["std", "none"]
+) -> None:
+    given, penalties = np.array(rewards), np.array([0.05] + [0.0] * 7)
+    plain = group_advantages(given, scale=scale, epsilon=1e-4)
+    shaped = group_advantages(given, penalties, scale=scale, epsilon=1e-4)
+    moved = shaped - plain
+    assert moved[0] == pytest.approx(-0.05 * 7 / 8) and moved[1:] == pytest.approx(0.05 / 8)
+    assert shaped.sum() == pytest.approx(0, abs=1e-12)
 
 
 def test_repeats_count_the_same_action_on_the_same_picture_only() -> None:

@@ -10,11 +10,12 @@ from stored_rollouts import Rollout
 
 from training.config import UpdateConfig
 from training.errors import ModelError
-from training.learner import StoredStepsTrainer, learn, make_optimizer, trainer_for
+from training.learner import learn, make_optimizer, trainer_for
 from training.minibatches import Microbatch, Plan
 from training.models import LoadedPolicy, collate, load_policy, pick_device, score
 from training.optimizer_state import load_optimizer, save_optimizer
 from training.samples import Sample
+from training.token_scores import stored_scores, token_scores
 
 MakeSamples = Callable[..., list[Sample]]
 CONFIG = UpdateConfig(learning_rate=1e-3, minibatches=1, micro_batch_size=8, gradient_checkpointing=False)
@@ -34,32 +35,30 @@ def largest_change(before: dict[str, torch.Tensor], policy: LoadedPolicy) -> flo
     return max((after[name] - tensor).abs().max().item() for name, tensor in before.items())
 
 
-def trainer_of(
-    policy: LoadedPolicy, samples: list[Sample], rollout: Rollout, config: UpdateConfig
-) -> StoredStepsTrainer:
-    whole = Plan([Microbatch(tuple(range(len(samples))), sum(len(one.token_ids) for one in samples))], 1)
-    optimizer = make_optimizer(policy.model, config)
-    return trainer_for(policy, samples, rollout.store.image, whole, config, optimizer, global_step=0)
-
-
 def test_logprobs_equal_a_plain_forward_pass_token_for_token(
     policy: LoadedPolicy, make_samples: MakeSamples, filled: Rollout
 ) -> None:
     samples = make_samples()
     assert len({len(sample.prompt_token_ids) for sample in samples}) > 4, "prompts of one length would not be padded"
     assert {bool(sample.images) for sample in samples} == {True, False}
-    trainer = trainer_of(policy, samples, filled, CONFIG)
-    batch = collate(policy, samples, filled.store.image)
-    logprobs, _, _ = super(StoredStepsTrainer, trainer)._get_per_token_logps_and_entropies(
-        policy.model,
-        torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1),
-        torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1),
-        batch["completion_ids"].size(1),
-        **{name: batch[name] for name in ("pixel_values", "image_grid_thw", "num_images", "mm_token_type_ids")},
-    )
+    config = CONFIG.model_copy(update={"micro_batch_size": 5})
     plain = score(policy, samples, filled.store.image)
-    for row, sample, expected in zip(logprobs, samples, plain, strict=True):
-        assert row[: len(sample.token_ids)].tolist() == pytest.approx(expected, abs=1e-4)
+    for row, expected in zip(stored_scores(policy, samples, filled.store.image, config), plain, strict=True):
+        assert row.tolist() == pytest.approx(expected, abs=1e-4)
+
+
+def test_entropies_are_those_of_the_whole_distribution(
+    policy: LoadedPolicy, make_samples: MakeSamples, filled: Rollout
+) -> None:
+    batch = collate(policy, make_samples()[:2], filled.store.image)
+    found = token_scores(policy.model, batch, temperature=0.7)
+    kept = {name: batch[name] for name in ("pixel_values", "image_grid_thw", "mm_token_type_ids") if name in batch}
+    ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
+    mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
+    logits = policy.model(input_ids=ids, attention_mask=mask, **kept).logits[:, batch["prompt_ids"].size(1) - 1 : -1]
+    expected = torch.distributions.Categorical(logits=logits / 0.7)
+    assert torch.allclose(found.entropies, expected.entropy(), atol=1e-4)
+    assert torch.allclose(found.logprobs, expected.log_prob(batch["completion_ids"]), atol=1e-4)
 
 
 def test_pictures_matter(policy: LoadedPolicy, make_samples: MakeSamples, filled: Rollout) -> None:
@@ -119,7 +118,23 @@ def test_tokens_far_from_their_stored_probability_are_masked(
     learned = learn(policy, strange, filled.store.image, CONFIG)
     assert learned.metrics["guarded"] == 1.0
     assert learned.metrics["gap_large"] == 1.0
+    assert learned.steps == 0
     assert largest_change(before, policy) == 0.0
+
+
+def test_momentum_does_not_move_the_weights_in_a_step_without_tokens(
+    policy: LoadedPolicy, make_samples: MakeSamples, filled: Rollout
+) -> None:
+    samples = make_samples()
+    strange = [replace(sample, logprobs=sample.logprobs - 2.0) for sample in samples]
+    config = CONFIG.model_copy(update={"weight_decay": 0.1})
+    optimizer = make_optimizer(policy.model, config)
+    whole = Plan([Microbatch(tuple(range(len(samples))), sum(len(one.token_ids) for one in samples))], 1)
+    trainer_for(policy, samples, filled.store.image, whole, config, optimizer, global_step=0).train()
+    before = weights(policy)
+    trainer = trainer_for(policy, strange, filled.store.image, whole, config, optimizer, global_step=1)
+    trainer.train()
+    assert trainer.skipped_steps == 1 and largest_change(before, policy) == 0.0
 
 
 def test_an_interrupted_run_gets_the_same_next_weights(

@@ -101,7 +101,6 @@ def sparse_weights(folder: Path, *, values: int) -> None:
     [
         (UpdateConfig(), 12),
         (UpdateConfig(carry_optimizer=False), 4),
-        (UpdateConfig(carry_optimizer=False, dtype="bfloat16"), 2),
     ],
 )
 def test_room_is_needed_for_weights_and_moments(tmp_path: Path, config: UpdateConfig, bytes_per_value: int) -> None:
