@@ -33,5 +33,5 @@ def test_our_own_configurations_have_room(path: Path) -> None:
 
 
 def test_where_the_room_is_not_known_nothing_is_refused(write_config: WriteConfig) -> None:
-    other = {"model": {"kind": "chat", "model": "m", "base_url": "http://127.0.0.1:9/v1"}}
+    other = {"model": {"kind": "openai_chat", "model": "m", "base_url": "http://127.0.0.1:9/v1"}}
     assert prompt_room(load_config(write_config(agent=other))) == "room for a prompt: not known"
