@@ -14,6 +14,7 @@ from agent.models.vendors import ModelUnavailable
 from agent.tokenizer_files import TokenizerUnreadable, control_tokens
 from flows.config import LoopConfig
 from flows.errors import LoopError
+from flows.prompt_room import prompt_room
 from flows.run_folder import Stage
 from flows.service_specs import PORT_KEYS, choose_ports
 from flows.services import disk_free_gb
@@ -52,7 +53,7 @@ class Finding(NamedTuple):
 
 def refuse_early(config: LoopConfig) -> None:
     """All checks but the ports. Raises `PreflightError` for the first that fails."""
-    for check in (packages, chromium, state_dir, runs_dir, disk, model, models, tasks):
+    for check in (packages, chromium, state_dir, runs_dir, disk, model, models, tasks, prompt_room):
         check(config)
 
 
@@ -176,6 +177,7 @@ CHECKS: dict[str, Callable[[LoopConfig], str]] = {
     "model": model,
     "agent": models,
     "tasks": tasks,
+    "prompt": prompt_room,
     "ports": ports,
     "state": state_dir,
     "runs": runs_dir,

@@ -280,6 +280,16 @@ async def test_half_of_a_run_that_was_logged_before_mlflow_went_away(mlflow: Mlf
     assert is_logged(folder, "FINISHED")
 
 
+def test_an_iteration_without_a_signal_is_a_tag_in_mlflow(mlflow: Mlflow, config: LoopConfig) -> None:
+    folder = RunFolder.create("silent", config)
+    for iteration, version in ((1, 1), (2, 1)):
+        counts = {"version": version, "steps": version}
+        folder.finish(StageReport(stage=Stage.POLICY_UPDATE, iteration=iteration, seconds=1.0, counts=counts))
+    assert tracking.sync(folder)
+    data = mlflow.run(folder).data
+    assert data.tags["no_signal"] == "iterations 2" and data.metrics["train/no_signal"] == 1.0
+
+
 async def finishes_missing(folder: RunFolder, key: StageKey) -> None:
     if not folder.is_done(*key):
         await finishes(folder, key)

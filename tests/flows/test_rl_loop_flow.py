@@ -1,6 +1,7 @@
 """The flow under a real Prefect server: the run folder decides, Prefect shows."""
 
 import asyncio
+import time
 from pathlib import Path
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from flows.config import LoopConfig
 from flows.errors import ServicesError
 from flows.prefect_plugin import full_name
 from flows.rl_loop import rl_loop
-from flows.run_folder import RunFolder, StageReport
+from flows.run_folder import RunFolder, StageKey, StageReport
 
 pytestmark = [
     pytest.mark.usefixtures("prefect_server"),
@@ -57,6 +58,27 @@ async def test_finished_stages_are_skipped_and_nothing_runs_twice(write_config, 
             names = [run.state_name for run in await task_runs(state.state_details.flow_run_id)]
     assert folder.record().prefect_flow_runs == [str(state.state_details.flow_run_id)]
     assert (folder.root / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+async def test_an_update_without_a_signal_has_a_name_of_its_own(
+    write_config, config: LoopConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def learns_nothing(folder: RunFolder, key: StageKey, play_shards: object) -> StageReport:
+        counts = {"version": 0, "steps": 0}
+        return folder.finish(StageReport(stage=key.stage, iteration=key.iteration, seconds=1.0, counts=counts))
+
+    monkeypatch.setattr("flows.rl_loop.run_stage", learns_nothing)
+    state = await run_flow(write_config(iterations=1), "silent")
+
+    assert state.is_completed() and state.state_details.flow_run_id is not None, state
+    named = {"0001 judge": "Completed", "0001 policy_update": "NoSignal"}
+    deadline = time.monotonic() + 60
+    while True:  # task states reach the server in the background
+        found = {run.name: run.state_name for run in await task_runs(state.state_details.flow_run_id)}
+        if named.items() <= found.items():
+            break
+        assert time.monotonic() < deadline, found
+        await asyncio.sleep(0.2)
 
 
 async def test_without_services_the_flow_fails_with_a_sentence(write_config, config: LoopConfig) -> None:

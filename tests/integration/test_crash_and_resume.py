@@ -1,11 +1,13 @@
 """`kill -9` of the flow in the middle of each stage, and of the update while it writes: a resume finishes the run."""
 
+import time
 from pathlib import Path
 
 import pytest
 from real_stack import Running, Stack, collected, kill_flow, served_version, updates_of, wait_until
 from run_invariants import Digests, check_finished, check_unchanged, finished_files
 
+from flows.logged import read_status
 from flows.prefect_api import PrefectServer
 from flows.run_folder import Stage, StageKey
 from flows.service_specs import PREFECT
@@ -62,6 +64,25 @@ def retry_in_prefect(stack: Stack, flow_run_id: str) -> None:
     with PrefectServer(stack.status().service(PREFECT).address) as server:
         wait_until("the end of the retry", lambda: server.read(flow_run_id).is_over, every_s=0.5)
         assert server.read(flow_run_id).state == "COMPLETED", server.read(flow_run_id)
+
+
+def test_the_worker_is_killed_with_the_flow(stack: Stack, runs: Path) -> None:
+    root = runs / "workerless"
+    start = ("run", stack.config, "iterations=1", "evaluate.tasks=8", "--name", "workerless")
+    with stack.started(*start) as command:
+        wait_until("an episode", lambda: collected(root, 0, Stage.EVALUATE), during=command)
+        stack.service("worker").kill()
+        pid = kill_flow(root)
+        began = time.monotonic()
+        ended = command.wait()
+    said = " ".join(ended.out.split())
+    assert ended.status == 1 and "run workerless ended as CRASHED" in said, ended.out
+    assert f"process {pid} on " in said and time.monotonic() - began < 120, ended.out
+    folder = stack.folder("workerless")
+    flow_runs = folder.record().prefect_flow_runs
+    with PrefectServer(stack.status().service(PREFECT).address) as server:
+        assert flow_runs and server.unfinished(flow_runs) == [] and server.bury(flow_runs) == 0
+    assert read_status(folder) in ("KILLED", None), "MLflow was not begun, or was told"
 
 
 def test_update_and_publish_are_killed_half_way(stack: Stack, runs: Path) -> None:
