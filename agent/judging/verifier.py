@@ -39,7 +39,8 @@ def verdict_of(check: Check, trajectory: Trajectory) -> Verdict:
     Such a reward, NaN or outside 0 to 1, says something about the check and nothing about the policy.
     """
     try:
-        return check(trajectory)
+        # Validated again: an environment's code may have made it past the type.
+        return Verdict.model_validate(check(trajectory).model_dump())
     except ValidationError as error:
         if error.title != Verdict.__name__:
             return _failed(trajectory, error)
