@@ -243,11 +243,13 @@ async def test_a_film_that_is_lost_fails_no_episode(browsers: Browsers, tmp_path
     assert all("nothing is kept of a lease" in one.problem for one in trajectory.recorded)
 
     store = TrajectoryStore(tmp_path / "b")
-    in_the_way = store.root / "e1" / "video.webm" / "in the way"
+    in_the_way = store.root / "e1" / "trace.zip" / "in the way"
     takes_no_film = Does(meanwhile=lambda: in_the_way.mkdir(parents=True))
     trajectory = await played(browsers.url, MiniWob(), takes_no_film, config=FILM, store=store)
     assert trajectory.failure is None and trajectory.stop is StopReason.ANSWERED
-    assert [one.problem.partition(":")[0] for one in trajectory.recorded] == ["it could not be stored"] * 2
+    film, trace = trajectory.recorded
+    assert (film.file, film.problem) == ("video.webm", "") and trace.problem.startswith("it could not be stored: ")
+    assert (store.root / "e1" / "video.webm").stat().st_size == film.size
     assert not list(store.root.rglob("*.partial"))
 
 
