@@ -13,7 +13,7 @@ from typing import NamedTuple
 from agent.config import AgentConfig
 from agent.effects import effect
 from agent.episode_lease import EpisodeLease
-from agent.failures import EpisodeFailure, boundary, in_the_first_turn
+from agent.failures import EpisodeFailure, boundary, failed, in_the_first_turn
 from agent.limits import kinds_of
 from agent.safety import Confirm, decide, refusal
 from agent.store import Recording
@@ -91,7 +91,6 @@ async def play(
         message = f"the episode did not end within {config.episode_deadline_s:g} s (agent.episode_deadline_s)"
         stop = StopReason.FAILED
         failure = Failure(side="infra", code="EPISODE_DEADLINE", message=message, retryable=True)
-    recorded = await episode.fetch_recorded()
     trajectory = Trajectory(
         id=slot.trajectory_id,
         task=slot.task,
@@ -106,10 +105,10 @@ async def play(
         final_state=tape.final_state,
         failure=failure,
         policy_version=policy_version,
+        recorded=await episode.fetch_recorded(),
         attempt=slot.attempt,
         seconds=time.monotonic() - started,
         phases=tape.phases,
-        recorded=recorded,
     )
     return Played(trajectory, tape.images)
 
@@ -173,13 +172,11 @@ class _Episode:
         opening = time.monotonic()
         opened = await self._step(browser, VisitPage(url=site.start_url))
         if opened.error is not None:
-            message = f"start page: {opened.error.message}"[:500]
-            raise EpisodeFailure(Failure(side="site", code=opened.error.code, message=message, retryable=True))
+            raise failed("site", opened.error.code, f"start page: {opened.error.message}", retryable=True)
         observation = self.tape.see(opened)
         self.tape.goal = self.slot.task.goal or await site.goal()
-        if (
-            not observation.settled
-        ):  # it was still being built: what the policy sees must be the page that states the goal
+        # It was still being built: what the policy sees must be the page that states the goal.
+        if not observation.settled:
             observation = self.tape.see(await self._step(browser, Observe()))
         self.tape.phases["navigate"] = time.monotonic() - opening
         return observation

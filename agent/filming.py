@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from typing import NamedTuple
 
 from agent.recorded import file_name
 from agent.store import Recording
@@ -28,12 +29,13 @@ async def fetch_recorded(
 ) -> tuple[Recorded, ...]:
     """What was recorded under a lease that is over, stored by `recording`. What could not be fetched is told as a problem."""
     kinds: list[RecordedKind] = [*(("video",) if wanted.video else ()), *(("trace",) if wanted.trace else ())]
+    offered: list[_Offered] = []
     found: list[Recorded] = []
     try:
         async with asyncio.timeout(deadline_s):
-            artifacts = await _finished(browser, kinds)
-            for kind in kinds:
-                found += await _fetch_kind(browser, kind, artifacts, recording)
+            offered = await _finished(browser, kinds)
+            for one in offered:
+                found.append(await _fetch(browser, one, recording))
     except TimeoutError:
         problem = f"it did not come within {deadline_s:g} s"
     except BrowserServiceError as error:
@@ -42,33 +44,41 @@ async def fetch_recorded(
         problem = f"it could not be stored: {error}"
     else:
         problem = "the browser service made none"
-    missing = [kind for kind in kinds if kind not in {one.kind for one in found}]
+    missing = [one.kind for one in offered[len(found) :]]
+    missing += [kind for kind in kinds if kind not in {one.kind for one in offered}]
     for kind in missing:
         logger.warning("no %s of %s: %s", kind, browser.lease.instance_id, problem)
     return (*found, *(Recorded(kind=kind, problem=problem[:300]) for kind in missing))
 
 
-async def _finished(browser: Browser, kinds: list[RecordedKind]) -> list[Artifact]:
-    """What the service offers: it finishes everything after the lease, and then offers it at once."""
+class _Offered(NamedTuple):
+    kind: RecordedKind
+    number: int
+    """Among those of its kind."""
+    artifact: Artifact
+
+
+async def _finished(browser: Browser, kinds: list[RecordedKind]) -> list[_Offered]:
+    """What the service offers, by kind: it finishes everything after the lease, and then offers it at once."""
     until, pause_s = time.monotonic() + FINISH_DEADLINE_S, FIRST_PAUSE_S
     while True:
-        offered = [artifact for artifact in await browser.artifacts() if artifact.kind in kinds]
+        artifacts = await browser.artifacts()
+        offered = [
+            _Offered(kind, number, artifact)
+            for kind in kinds
+            for number, artifact in enumerate([one for one in artifacts if one.kind == kind][:MOST_TABS], start=1)
+        ]
         if offered or time.monotonic() > until:
             return offered
         await asyncio.sleep(pause_s)
         pause_s = min(LONGEST_PAUSE_S, 2 * pause_s)
 
 
-async def _fetch_kind(
-    browser: Browser, kind: RecordedKind, artifacts: list[Artifact], recording: Recording
-) -> list[Recorded]:
-    found = []
-    for number, artifact in enumerate([one for one in artifacts if one.kind == kind][:MOST_TABS], start=1):
-        partial = recording.partial()
-        try:
-            await browser.download(artifact, partial)
-            size = await asyncio.to_thread(recording.add_file, partial, file_name(kind, number))
-        finally:
-            partial.unlink(missing_ok=True)
-        found.append(Recorded(kind=kind, file=file_name(kind, number), size=size))
-    return found
+async def _fetch(browser: Browser, one: _Offered, recording: Recording) -> Recorded:
+    name, partial = file_name(one.kind, one.number), recording.partial()
+    try:
+        await browser.download(one.artifact, partial)
+        size = await asyncio.to_thread(recording.add_file, partial, name)
+    finally:
+        partial.unlink(missing_ok=True)
+    return Recorded(kind=one.kind, file=name, size=size)

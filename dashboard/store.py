@@ -12,6 +12,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from agent.packs import PACK
+from agent.recorded import FILE as RECORDED
 from agent.store import TrajectoryStore
 from agent.types import Verdict
 
@@ -79,6 +80,14 @@ class RunsDir:
         if not self.has(path) and not (store.has_image(sha256) and self.has(stage_dir / PACK)):
             raise NotFound("there is no picture with this hash in this stage")
         return store.image(sha256)
+
+    def recorded(self, stage_dir: Path, trajectory_id: str, name: str) -> Path:
+        """The file of a film or a trace. Raises `NotFound`."""
+        if TRAJECTORY_ID.fullmatch(trajectory_id) and RECORDED.fullmatch(name):
+            path = stage_dir / trajectory_id / name
+            if self.has(path):
+                return path
+        raise NotFound("there is no such film or trace of this trajectory")
 
     def trajectory_ids(self, stage_dir: Path) -> list[str]:
         """Ids of a stage's complete trajectories, sorted."""

@@ -11,7 +11,7 @@ from typing import NamedTuple, get_args
 from pydantic import ValidationError
 
 from agent.store import CorruptTrajectory, TrajectoryStore
-from agent.types import Completion, Step, StopReason, Trajectory, Verdict
+from agent.types import Completion, Recorded, Step, StopReason, Trajectory, Verdict
 from browser_service.models import Observation
 from dashboard.store import Damaged, RunsDir
 from dashboard.views import (
@@ -19,6 +19,7 @@ from dashboard.views import (
     Choices,
     CompletionView,
     Outcome,
+    RecordedView,
     Replay,
     StepView,
     TrajectoryList,
@@ -90,6 +91,7 @@ def replay(runs: RunsDir, run: str, iteration: str, stage: str, trajectory_id: s
             "run": run,
             "stage": stage,
             "steps": [_step(step) for step in found.steps],
+            "recorded": [_recorded(runs, stage_dir / found.id, one) for one in found.recorded],
             "final_state": json.dumps(found.final_state, indent=2, ensure_ascii=False),
             "outcome": _outcome(broken=found.failure is not None, verdict=verdict),
             "verdict": verdict,
@@ -166,6 +168,14 @@ def _step(step: Step) -> StepView:
         feedback=step.feedback,
         seconds=step.seconds,
     )
+
+
+def _recorded(runs: RunsDir, folder: Path, one: Recorded) -> RecordedView:
+    is_there = bool(one.file) and runs.has(folder / one.file)
+    problem = one.problem or (
+        "" if is_there else "it was removed: `agent.record` keeps those of failures, or somebody deleted it"
+    )
+    return RecordedView(kind=one.kind, file=one.file if is_there else "", size=one.size, problem=problem)
 
 
 def _completion(completion: Completion) -> CompletionView:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from agent.types import AgentAction, Failure, StopReason, Task, Verdict
+from agent.types import AgentAction, Failure, RecordedKind, StopReason, Task, Verdict
 from browser_service.models import Observation
 
 TrajectoryStage = Literal["rollout", "evaluate"]
@@ -155,6 +155,16 @@ class StepView(View):
     seconds: dict[str, float]
 
 
+class RecordedView(View):
+    """A film or a trace, or why there is none."""
+
+    kind: RecordedKind
+    file: str
+    """Its name, under which it can be fetched; empty when it is not there."""
+    size: int
+    problem: str
+
+
 class Replay(View):
     """A trajectory with its verdict, step by step."""
 
@@ -177,4 +187,5 @@ class Replay(View):
     policy_version: int | None
     attempt: int
     seconds: float
+    recorded: list[RecordedView]
     verdict: Verdict | None

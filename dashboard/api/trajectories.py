@@ -1,10 +1,11 @@
-"""Routes about trajectories: the list of a stage, one replay, its pictures."""
+"""Routes about trajectories: the list of a stage, one replay, its pictures, its films and trace."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from fastapi.responses import Response
+from fastapi.responses import FileResponse, Response
 
+from agent.recorded import kind_of
 from agent.types import StopReason
 from dashboard.store import Damaged, RunsDir
 from dashboard.trajectories import Filter, list_trajectories, replay
@@ -36,6 +37,14 @@ def trajectories_router(runs: RunsDir) -> APIRouter:
     def show_replay(run: str, iteration: str, stage: str, trajectory_id: str) -> Replay:
         """One trajectory, step by step, with its verdict."""
         return replay(runs, run, iteration, stage, trajectory_id)
+
+    @router.get("/trajectories/{trajectory_id}/recorded/{name}", response_class=FileResponse)
+    def show_recorded(run: str, iteration: str, stage: str, trajectory_id: str, name: str) -> FileResponse:
+        """A film or a trace; parts of it too, so that a film can be wound."""
+        path = runs.recorded(runs.stage(run, iteration, stage), trajectory_id, name)
+        if kind_of(name) == "video":
+            return FileResponse(path, media_type="video/webm")
+        return FileResponse(path, media_type="application/zip", filename=f"{trajectory_id}.{name}")
 
     @router.get("/images/{sha256}", response_class=Response)
     def show_image(run: str, iteration: str, stage: str, sha256: str) -> Response:

@@ -43,7 +43,7 @@ async function show() {
   const focused = again ? document.activeElement?.getAttribute("href") : null;
   const top = again ? scrollY : 0;
   shown = { keys: {}, hints: [], refresh: 0, ...next, hash };
-  page.replaceChildren(...shown.body);
+  page.replaceChildren(...shown.body.filter(Boolean));
   crumbs(shown.crumbs, shown.title);
   hints(shown.hints);
   scrollTo(0, top);

@@ -1,9 +1,9 @@
 // Builds elements. Titles, addresses and model output were written by strangers: text only ever becomes a text node,
 // links only lead to pages of this app, pictures only come from this app's API.
 
-const PLAIN = new Set(["class", "title", "alt", "width", "height", "loading", "colspan", "value", "dir", "aria-label", "aria-current"]);
+const PLAIN = new Set(["class", "title", "alt", "width", "height", "loading", "colspan", "value", "dir", "aria-label", "aria-current", "preload", "download"]);
 
-/** An element. `attrs`: plain attributes, `href` (#/...), `src` (/api/...), `style` (an object), `on` (an object of listeners). */
+/** An element. `attrs`: plain attributes, `href` (#/..., with `download` /api/...), `src` (/api/...), `style` (an object), `on` (an object of listeners). */
 export function h(tag, attrs, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attrs ?? {})) {
@@ -11,8 +11,9 @@ export function h(tag, attrs, ...children) {
     if (name === "on") for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
     else if (name === "style") for (const [key, text] of Object.entries(value)) element.style.setProperty(key, text);
     else if (name === "href" && value.startsWith("#/")) element.setAttribute("href", value);
+    else if (name === "href" && value.startsWith("/api/") && attrs.download !== undefined) element.setAttribute("href", value);
     else if (name === "src" && value.startsWith("/api/")) element.setAttribute("src", value);
-    else if (name === "selected" || name === "open") element[name] = true;
+    else if (name === "selected" || name === "open" || name === "controls" || name === "muted") element[name] = true;
     else if (PLAIN.has(name)) element.setAttribute(name, value);
     else throw new Error(`h: ${name} is not an attribute that this app sets to ${value}`);
   }

@@ -113,8 +113,23 @@ export async function replayPage(where, get) {
           replay.attempt > 1 && fact("attempt", replay.attempt), at >= 0 && fact("in this list", `${at + 1} of ${ids.length}`)),
         replay.failure && failure(replay.failure)),
       ...show.body,
+      recorded(replay, (file) => `/api/runs${api(where)}/trajectories/${encodeURIComponent(replay.id)}/recorded/${file}`),
     ],
   };
+}
+
+/** Films and trace of an episode; `address(file)` is where one of them is fetched. */
+function recorded(replay, address) {
+  if (!replay.recorded.length) return null;
+  const megabytes = (size) => `${(size / 1e6).toFixed(size < 1e6 ? 2 : 1)}\u00a0MB`;
+  const own = (event) => event.stopPropagation(); // its keys wind the film, the page's change the step
+  const show = (one) => h("figure", {},
+    one.kind === "video" && one.file && h("video", { src: address(one.file), controls: true, muted: true, preload: "metadata", on: { keydown: own } }),
+    h("figcaption", {}, h("span", { class: "faint" }, one.kind === "video" ? "film " : "trace "),
+      one.file && h("a", { href: address(one.file), download: `${replay.id}.${one.file}` }, one.file),
+      one.file && h("span", { class: "faint" }, ` ${megabytes(one.size)}`, one.kind === "trace" ? ", for playwright show-trace" : ""),
+      one.problem && foreign(`none: ${one.problem}`, "span", "problem")));
+  return h("section", { class: "panel recorded" }, h("h2", {}, "Recorded"), h("div", { class: "films" }, replay.recorded.map(show)));
 }
 
 const fact = (name, value) => h("span", {}, h("small", { class: "faint" }, `${name} `), foreign(String(value)));

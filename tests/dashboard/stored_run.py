@@ -3,12 +3,14 @@
 import hashlib
 import io
 import json
+import subprocess
 from pathlib import Path
 
+import imageio_ffmpeg
 from PIL import Image, ImageDraw
 
 from agent.store import TrajectoryStore
-from agent.types import Completion, Failure, Step, StopReason, Task, Trajectory, Verdict
+from agent.types import Completion, Failure, Recorded, RecordedKind, Step, StopReason, Task, Trajectory, Verdict
 from browser_service.models import Box, ClickId, Mark, Observation, Screenshot, Tab, Viewport
 
 HOSTILE = "<img src=x onerror=\"window.pwned='yes'\"><script>window.pwned='yes'</script>"
@@ -146,3 +148,14 @@ def write(path: Path, text: str) -> None:
     """A file and the folders above it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
+
+
+def film(stage: Path, trajectory_id: str = SUCCESS) -> None:
+    """Gives a stored trajectory a film of a second, one that was removed, and a trace."""
+    store, folder = TrajectoryStore(stage), stage / trajectory_id
+    made = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", "testsrc=size=160x210:rate=5"]
+    subprocess.run([*made, "-t", "1", "-c:v", "libvpx", "-y", folder / "video.webm"], check=True)
+    (folder / "trace.zip").write_bytes(b"PK")
+    files: dict[str, RecordedKind] = {"video.webm": "video", "video-2.webm": "video", "trace.zip": "trace"}
+    recorded = tuple(Recorded(kind=kind, file=name, size=40_000) for name, kind in files.items())
+    store.write(store.read(trajectory_id).model_copy(update={"recorded": recorded}), {})

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from stored_run import BROKEN, FAIL, HELDOUT, HOSTILE, PICTURE, SHA256, SUCCESS, write, write_run
+from stored_run import BROKEN, FAIL, HELDOUT, HOSTILE, PICTURE, SHA256, SUCCESS, film, write, write_run
 
 from agent.compaction import compact
 
@@ -117,6 +117,23 @@ async def test_pictures_come_by_their_hash_and_may_be_kept(client: httpx.AsyncCl
     assert "immutable" in reply.headers["cache-control"]
 
 
+async def test_films_and_traces_can_be_fetched_and_films_wound(client: httpx.AsyncClient, runs: Path) -> None:
+    film(runs / "demo/iterations/0001/rollout")
+    told = (await client.get(f"{STAGE}/trajectories/{SUCCESS}")).json()["recorded"]
+    assert [(one["kind"], one["file"]) for one in told] == [
+        ("video", "video.webm"),
+        ("video", ""),
+        ("trace", "trace.zip"),
+    ]
+    assert "removed" in told[1]["problem"] and told[0]["problem"] == ""
+    whole = await client.get(f"{STAGE}/trajectories/{SUCCESS}/recorded/video.webm")
+    assert whole.headers["content-type"] == "video/webm" and whole.content[:4] == b"\x1a\x45\xdf\xa3"
+    part = await client.get(f"{STAGE}/trajectories/{SUCCESS}/recorded/video.webm", headers={"range": "bytes=0-3"})
+    assert (part.status_code, part.content) == (206, whole.content[:4])
+    trace = await client.get(f"{STAGE}/trajectories/{SUCCESS}/recorded/trace.zip")
+    assert trace.headers["content-type"] == "application/zip" and "attachment" in trace.headers["content-disposition"]
+
+
 @pytest.mark.parametrize(
     "address",
     [
@@ -134,6 +151,10 @@ async def test_pictures_come_by_their_hash_and_may_be_kept(client: httpx.AsyncCl
         f"{STAGE}/trajectories/none",
         f"{STAGE}/trajectories/..%2f..%2f0000%2fevaluate%2f{HELDOUT}",
         f"{STAGE}/trajectories/..%5c..%5c",
+        f"{STAGE}/trajectories/{SUCCESS}/recorded/video.webm",
+        f"{STAGE}/trajectories/{SUCCESS}/recorded/trajectory.json",
+        f"{STAGE}/trajectories/{SUCCESS}/recorded/..%2ftrajectory.json",
+        f"{STAGE}/trajectories/..%2f..%2f0000%2fevaluate%2f{HELDOUT}/recorded/trace.zip",
         f"{STAGE}/images/{'0' * 64}",
         f"{STAGE}/images/{SHA256.upper()}",
         f"{STAGE}/images/..%2f{SUCCESS}%2ftrajectory.json",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 from playwright.async_api import Page, async_playwright, expect
-from stored_run import FAIL, HOSTILE, PICTURE, SUCCESS
+from stored_run import FAIL, HOSTILE, PICTURE, SUCCESS, film
 
 from dashboard.app import create_app
 from dashboard.cli import listen
@@ -85,3 +85,18 @@ async def test_a_reader_goes_from_the_runs_to_the_end_of_a_replay_by_keys(page: 
     assert page.url.endswith(f"{LIST}/{SUCCESS}?outcome=success&step=2")
     await page.keyboard.press("Escape")
     await expect(page.locator("tbody a.row")).to_have_count(1)
+
+
+async def test_a_film_plays_and_its_keys_are_its_own(page: Page, runs: Path) -> None:
+    film(runs / "demo/iterations/0001/rollout")
+    await page.goto(f"/{LIST}/{SUCCESS}")
+    video = page.locator("video")
+    await expect(video).to_have_count(1)
+    play = "film => film.play().then(() => new Promise((done) => film.onended = () => done(film.videoWidth)))"
+    assert await video.evaluate(play) == 160
+    await expect(page.get_by_text("none: it was removed")).to_be_visible()
+    await expect(page.get_by_role("link", name="trace.zip")).to_have_attribute("download", f"{SUCCESS}.trace.zip")
+    await video.focus()
+    await page.keyboard.press("ArrowRight")
+    await expect(page.locator(".feedback")).to_be_visible()  # of the first step still
+    assert "step=1" not in page.url

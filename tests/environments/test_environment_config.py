@@ -1,11 +1,18 @@
 """The environment section of a configuration: mistakes are one sentence, before anything starts."""
 
+import json
+from pathlib import Path
+from typing import get_args
+from urllib.parse import urlsplit
+
 import pytest
 from pydantic import ValidationError
 
+from agent.types import Reach, Split, Task
 from environments.config import EnvironmentConfig
 from environments.miniwob import MiniWob
 from environments.registry import make_environment
+from environments.taskfiles.reading import Reading, open_source, read_tasks
 
 
 def message_of(error: pytest.ExceptionInfo[ValidationError]) -> str:
@@ -49,3 +56,48 @@ def test_the_environment_gets_the_configured_viewport() -> None:
     assert isinstance(environment, MiniWob)
     assert environment.viewport == config.viewport
     assert make_environment(EnvironmentConfig(domains=("click-tab",))).viewport.width == 160
+
+
+@pytest.mark.parametrize("name", get_args(EnvironmentConfig.model_fields["name"].annotation))
+@pytest.mark.parametrize("split", ["train", "heldout"])
+async def test_every_environment_keeps_to_the_configuration(name: str, split: Split, tmp_path: Path) -> None:
+    """Whoever adds an environment has to hand on what the configuration allows; a bundled one reaches itself alone."""
+    own = {"miniwob": {"domains": ["click-test"]}, "live": {"tasks": {"train": "t", "heldout": "h"}}}[name]
+    shut = {"blocked_hosts": ["ads.test"], "blocking": {"hosts": ["banned.test"]}, "isolation": "browser"}
+    config = EnvironmentConfig.model_validate({"name": name, **own, **shut})
+    task = Task(id="t", environment=name, domain="click-test", start_url="http://shop.test/", split=split)
+    async with make_environment(config) as environment, environment.serve(task, trajectory_id="t") as site:
+        reach = site.reach
+        assert reach.blocked_hosts == ("ads.test", *(("banned.test",) if split == "train" else ()))
+        assert reach.isolation == "browser"
+        assert reach.only_sites is (name == "miniwob")
+        assert reach.sites == ((urlsplit(site.start_url).netloc,) if name == "miniwob" else ())
+
+
+async def test_an_environment_that_is_told_nothing_is_the_open_web() -> None:
+    task = Task(id="t", environment="live", start_url="http://shop.test/")
+    config = EnvironmentConfig.model_validate({"name": "live", "tasks": {"train": "t", "heldout": "h"}})
+    async with make_environment(config).serve(task, trajectory_id="t") as site:
+        assert site.reach == Reach()
+
+
+async def test_no_row_of_a_task_file_widens_what_its_environment_allows(tmp_path: Path) -> None:
+    sites = {
+        "sites": ["10.0.0.1:80"],
+        "private_sites": ["10.0.0.1:80"],
+        "only_sites": False,
+        "only_private_sites": False,
+    }
+    wishes = sites | {"blocked_hosts": [], "isolation": "context", "reach": sites, "labels": {"sites": "10.0.0.1:80"}}
+    rows = [{"id": "a", "task": "x", "start_url": "http://a.test/"} | wishes]
+    rows += [Task(id="b", environment="live", goal="x", start_url="http://a.test/").model_dump() | wishes]
+    file = tmp_path / "tasks.jsonl"
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    tasks = {"train": str(file), "heldout": str(file), "private_sites": ["127.0.0.1:1"], "only_private_sites": True}
+    config = EnvironmentConfig.model_validate({"name": "live", "tasks": tasks, "blocked_hosts": ["ads.test"]})
+    environment = make_environment(config)
+    read = [task for task in read_tasks(open_source(str(file)), Reading()) if isinstance(task, Task)]
+    assert read
+    for task in read:
+        async with environment.serve(task, trajectory_id="t") as site:
+            assert site.reach == Reach(sites=("127.0.0.1:1",), only_sites=True, blocked_hosts=("ads.test",))

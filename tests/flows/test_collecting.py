@@ -150,3 +150,27 @@ async def test_a_lost_service_that_nobody_supervises_ends_the_stage_with_a_sente
         await rollout_stage(folder, 1)
 
     assert folder.next_stage() is not None and not folder.is_done(1, Stage.ROLLOUT)
+
+
+async def test_films_are_kept_by_rule_once_they_are_judged(write_config, browsers: str) -> None:
+    """All of them until then; of the rollout's successes only the traces, of the evaluation's failures both."""
+    rules = "agent.record={video: failures, trace: all}"
+    folder = RunFolder.create(
+        "filmed", load_config(write_config(), ["environment.domains=[click-test]", "evaluate.tasks=1", rules])
+    )
+    import_policy(folder.config.policy.model, folder.policies)
+    supervised(folder.config, browsers)
+    both = {"video.webm", "trace.zip", "trajectory.json"}
+
+    def there(stage: Stage, iteration: int) -> list[set[str]]:
+        paths = folder.stage_dir(iteration, stage).glob("*/trajectory.json")
+        return [{path.name for path in file.parent.iterdir()} for file in paths]
+
+    with running_model(socket_path(folder.config.services.state_dir)) as model:
+        await rollout_stage(folder, 1)
+        assert there(Stage.ROLLOUT, 1) == [both] * 4
+        await judge_stage(folder, 1)
+        assert there(Stage.ROLLOUT, 1) == [both - {"video.webm"}] * 4
+        model.answer = "no action"
+        await evaluate_stage(folder, 0)
+        assert there(Stage.EVALUATE, 0) == [both]

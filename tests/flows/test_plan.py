@@ -10,7 +10,7 @@ from agent.store import write_atomically
 from environments.history import Outcome
 from environments.miniwob import MiniWob
 from environments.sampling import sample_tasks
-from flows.config import ConfigError, LoopConfig, load_config
+from flows.config import ConfigError, LoopConfig, load_config, parse_config
 from flows.plan import draw_groups, extend_plan, history_of, plan, plan_file, read_plan
 from flows.run_folder import RunFolder, RunFolderError, Stage
 from flows.task_history import OUTCOMES
@@ -131,6 +131,23 @@ def test_measured_success_decides_which_tasks_of_a_file_come(live: LoopConfig) -
     assert {slot.task.id for slot in plan(folder, 2, Stage.ROLLOUT)} == {"t0", "t1", "t2", "t3"}
 
 
+def test_no_task_is_drawn_on_a_host_that_no_browser_reaches(live: LoopConfig) -> None:
+    """Evaluation included, other than for the hosts that training leaves alone."""
+    assert live.environment.tasks is not None
+    heldout = Path(live.environment.tasks.heldout)
+    heldout.write_text(heldout.read_text().replace("s0.example", "deep.s1.example", 1))
+    config = parse_config(
+        live.model_dump()
+        | {"environment": live.environment.model_dump() | {"blocked_hosts": ["s1.example"]}}
+        | {"evaluate": {"tasks": 1}},
+        root=Path("/"),
+    )
+    folder = RunFolder.create("a", config)
+    drawn = {slot.task.start_url for iteration in (1, 2, 3) for slot in plan(folder, iteration, Stage.ROLLOUT)}
+    assert drawn == {"https://s0.example/", "https://s2.example/"}
+    assert [slot.task.id for slot in plan(folder, 0, Stage.EVALUATE)] == ["h1"]
+
+
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
@@ -140,6 +157,21 @@ def test_measured_success_decides_which_tasks_of_a_file_come(live: LoopConfig) -
         ("environment.tasks={train: a, heldout: b}", "miniwob makes its own tasks"),
         ("environment.name=live", "live plays the tasks of files"),
         ("environment.blocking.hosts=[http://x]", "environment.blocking.hosts"),
+        ("environment.blocked_hosts=[a..b]", "environment.blocked_hosts.*expected a host"),
+        ("environment.blocked_hosts=[1.2.3.999]", "environment.blocked_hosts"),
+        ("environment.isolation=tab", "environment.isolation"),
+        (f"environment.blocked_hosts={[f'h{n}.test' for n in range(1_001)]}", "environment.blocked_hosts"),
+        (
+            f"environment={{domains: [click-test], blocked_hosts: {[f'a{n}.test' for n in range(600)]}, "
+            f"blocking: {{hosts: {[f'b{n}.test' for n in range(600)]}}}}}",
+            "1200 hosts, and a lease takes 1000.*BROWSER_SERVICE_BLOCKLIST",
+        ),
+        (
+            "environment={name: live, tasks: {train: a, heldout: b, only_private_sites: true}}",
+            "leaves nothing to reach",
+        ),
+        ("environment={name: live, tasks: {train: a, heldout: b, private_sites: ['http://x/']}}", "private_sites"),
+        ("agent.record.video=some", "agent.record.video"),
     ],
 )
 def test_mistakes_in_the_configuration_are_sentences(write_config, override: str, sentence: str) -> None:
