@@ -176,7 +176,10 @@ def test_the_watching_command_ends_with_the_truth(
         follow(server, lost.loop, folder.root, show)
     assert time.monotonic() - began < 60
     said = str(caught.value)
-    assert f"run lost ended as CRASHED: process {pids[0]} on " in said and "`rl-loop resume lost` goes on" in said
+    assert (
+        f"run lost ended as CRASHED: process {pids[0]} on " in said
+        and f"`rl-loop resume {folder.root}` goes on" in said
+    )
     assert states(client, lost) == ["CRASHED"] * 5
     assert mlflow.status(folder) == "KILLED"
 
