@@ -98,7 +98,7 @@ def _needless(root: Path, pictures: set[str]) -> Iterator[Problem]:
     ids = set(TrajectoryStore(root).ids())
     for folder in sorted(path for path in root.glob("*/") if path.name != IMAGES and path.name not in ids):
         if recorded_in(folder) and not (folder / STEPS).exists():
-            yield Problem("leftover", f"{folder} has films of no trajectory; `rl-loop compact` removes it")
+            yield Problem("leftover", f"{folder} has films of no trajectory; compacting the run removes it")
     for path in sorted((root / IMAGES).glob("*/*")):
         if path.stem not in pictures and not path.name.startswith("."):
             yield Problem("orphan", f"no trajectory shows {path}; compacting the run removes it")

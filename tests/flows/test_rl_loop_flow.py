@@ -61,8 +61,10 @@ async def test_finished_stages_are_skipped_and_nothing_runs_twice(write_config, 
 
 
 async def test_an_update_without_a_signal_has_a_name_of_its_own(
-    write_config, config: LoopConfig, monkeypatch: pytest.MonkeyPatch
+    write_config, config: LoopConfig, running_stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    running_stack(config)
+
     async def learns_nothing(folder: RunFolder, key: StageKey, play_shards: object) -> StageReport:
         counts = {"version": 0, "steps": 0}
         return folder.finish(StageReport(stage=key.stage, iteration=key.iteration, seconds=1.0, counts=counts))
