@@ -18,7 +18,7 @@ class RecordConfig(BaseModel):
     `failures` records all, and removes what belongs to an episode that is judged a success (reward 1, not blocked).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     video: Keep = "none"
     """Films (WebM, one per tab), for people to look at."""

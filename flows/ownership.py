@@ -33,7 +33,7 @@ class PolicyOwned(LoopError):
 class Owner(BaseModel):
     """Who owns a served policy. Example: `Owner(run="runs/demo", pid=4711, since="2026-11-28T22:54:06+00:00")`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     run: str
     """The run folder."""

@@ -25,7 +25,7 @@ FIXED = ("browser_slots", *PORT_KEYS.values())
 class Stack(BaseModel):
     """Content of stack.json."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     checkout: str
     """Folder of the code that the services, the flow among them, run."""

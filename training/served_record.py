@@ -10,7 +10,7 @@ from agent.store import write_atomically
 class ServedRecord(BaseModel):
     """A policy that was proved to be served. Example: `ServedRecord(model="policy-7f3a", version="demo:3", ...)`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     model: str
     """Name of the server process that held it; a process that was started later knows nothing of it."""
