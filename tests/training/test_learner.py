@@ -145,7 +145,9 @@ def test_momentum_does_not_move_the_weights_where_every_token_is_clipped(
     whole = Plan([Microbatch(tuple(range(len(samples))), sum(len(one.token_ids) for one in samples))], 1)
     trainer_for(policy, samples, images, whole, CONFIG, optimizer, global_step=0).train()
     now = score(policy, samples, images)
-    clipped = [replace(one, logprobs=np.float32(found) - 1) for one, found in zip(samples, now, strict=True)]
+    clipped = [
+        replace(one, logprobs=np.array(found, dtype=np.float32) - 1) for one, found in zip(samples, now, strict=True)
+    ]
     before = weights(policy)
     trainer = trainer_for(policy, clipped, images, whole, CONFIG, optimizer, global_step=1)
     trainer.train()
