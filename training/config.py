@@ -17,6 +17,9 @@ class UpdateConfig(BaseModel):
     """`std` divides a group's centred rewards by their standard deviation (GRPO), `none` leaves them (Dr. GRPO)."""
     advantage_epsilon: Positive = 1e-4
     """Added to the standard deviation, so that a nearly constant group does not explode."""
+    advantage_min_std: NotNegative = 0.05
+    """Smallest standard deviation that is divided by (`std`). One failure among up to 400 successes is above it, rewards that
+    differ by a hundredth are below: they then teach a little, and not as much as a failure does."""
     format_penalty: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Taken from a trajectory's advantage for each output that could not be parsed, after scaling."""
     repetition_penalty: Annotated[float, Field(ge=0, le=1)] = 0.0

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Literal
 
 from training.errors import Diverged
 from training.soundness import why_unsound
@@ -9,13 +10,14 @@ from training.soundness import why_unsound
 ADVICE = "lower update.learning_rate or update.max_grad_norm"
 
 
-def finite_scores(scores: list[list[float]]) -> list[list[float]]:
-    """The log-probabilities that the new weights give the canaries. Raises Diverged when one of them is not finite."""
-    if not all(math.isfinite(one) for row in scores for one in row):
-        raise Diverged(
-            f"training diverged: the new weights give log-probabilities that are not finite; nothing is written: {ADVICE}"
-        )
-    return scores
+def finite_scores(scores: list[list[float]], *, of: Literal["new", "parent's"] = "new") -> list[list[float]]:
+    """The log-probabilities that some weights give the canaries. Raises Diverged when one of them is not finite."""
+    if all(math.isfinite(one) for row in scores for one in row):
+        return scores
+    begun, advice = ("training diverged", ADVICE) if of == "new" else ("no training", "start from an earlier version")
+    raise Diverged(
+        f"{begun}: the {of} weights give log-probabilities that are not finite; nothing is written: {advice}"
+    )
 
 
 def require_sound(folder: Path, version: int) -> None:

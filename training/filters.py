@@ -61,8 +61,13 @@ def select(trajectories: Iterable[Trajectory], verdicts: Mapping[str, Verdict], 
         kind = _kind(rewards, penalties)
         counts[kind] += 1
         if kind == "groups_used":
-            scale, epsilon = config.advantage_scale, config.advantage_epsilon
-            advantages = group_advantages(rewards, penalties, scale=scale, epsilon=epsilon)
+            advantages = group_advantages(
+                rewards,
+                penalties,
+                scale=config.advantage_scale,
+                epsilon=config.advantage_epsilon,
+                min_std=config.advantage_min_std,
+            )
             kept += [Member(t, r - p, float(a)) for (t, r, p), a in zip(members, advantages, strict=True)]
     kept.sort(key=lambda member: member.trajectory.id)
     rewards = [reward - penalty for members in groups.values() for _, reward, penalty in members]

@@ -3,14 +3,15 @@
 Both hold the same weights then, so the gap is numerics and nothing else: 1e-6 nats where both compute in float32, some 1e-2
 where one computes in bfloat16. More means that the server held other weights or saw other inputs. It is judged before the
 first optimiser step, per token of the parent's own version: tokens of older versions differ for a good reason, can't be
-judged, and hide nobody else's.
+judged, and hide nobody else's. Their mean difference is reported (`gap_stale`), and only what is no number is masked.
 
 A trajectory disagrees when its mean gap is above `max_gap_mean`, or more than `max_gap_fraction` of its tokens are off by
 more than a nat. It is masked and named. When more than `max_gap_trajectories` of the judged ones disagree it is no accident
 of a few: the update stops.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,30 +25,35 @@ FLOAT32_GAP, BFLOAT16_GAP = 0.02, 0.15
 """Default bounds of a trajectory's mean gap in nats, by what the coarser side computes in. Measured: 8e-7 with float32 on
 both sides (CPU, Qwen3-VL of 2 M parameters), 0.2 with pictures of another run. In bfloat16 means of 0.01 to 0.05 are usual."""
 LARGE = 1.0
+"""Nats."""
 NAMED = 3
+
+Numbers = NDArray[np.float32]
 
 
 class Gap(NamedTuple):
     """What was found about the samples of an update."""
 
     mean: float
-    """Over all judged tokens, in nats."""
+    """Over the judged tokens of trajectories that agree, in nats."""
     large: float
-    """Share of the judged tokens that are off by more than a nat."""
+    """Share of those that are off by more than a nat."""
     judged_tokens: int
+    """How many those are."""
+    stale_mean: float | None
+    """Over the tokens of older versions, in nats: how far the policy has moved since, and more if the server was wrong."""
     disagreeing: dict[str, float]
     """Mean gap of each trajectory that is masked, by id."""
 
     def metrics(self) -> dict[str, float]:
-        """For the report; nothing when no token could be judged."""
-        if not self.judged_tokens:
-            return {}
-        return {"gap_mean": self.mean, "gap_large": self.large}
+        """For the report; nothing about tokens that there are none of."""
+        judged = {"gap_mean": self.mean, "gap_large": self.large} if self.judged_tokens else {}
+        return judged if self.stale_mean is None else judged | {"gap_stale": self.stale_mean}
 
 
 def measure_gap(
     samples: Sequence[Sample],
-    scores: Sequence[NDArray[np.float32]],
+    scores: Sequence[Numbers],
     config: UpdateConfig,
     *,
     version: int,
@@ -57,11 +63,8 @@ def measure_gap(
 
     Raises `BadInput` when too many trajectories disagree, naming the worst.
     """
-    by_trajectory: dict[str, list[NDArray[np.float32]]] = {}
-    for sample, found in zip(samples, scores, strict=True):
-        if sample.policy_version == version:
-            by_trajectory.setdefault(sample.trajectory_id, []).append(np.abs(found - sample.logprobs))
-    gaps = {name: np.concatenate(parts) for name, parts in by_trajectory.items()}
+    gaps = _by_trajectory(pair for pair in zip(samples, scores, strict=True) if pair[0].policy_version == version)
+    stale = _by_trajectory(pair for pair in zip(samples, scores, strict=True) if pair[0].policy_version != version)
     bound = config.max_gap_mean or (BFLOAT16_GAP if in_bf16 else FLOAT32_GAP)
     disagreeing = {
         name: float(gap.mean())
@@ -72,12 +75,29 @@ def measure_gap(
     # One trajectory alone may always be at fault: it is masked, and never blocks a run.
     if len(disagreeing) > max(1, config.max_gap_trajectories * len(gaps)):
         raise BadInput(_sentence(disagreeing, judged=len(gaps), version=version, bound=bound))
-    every = np.concatenate(list(gaps.values())) if gaps else np.zeros(0, dtype=np.float32)
-    kept = [gap for name, gap in gaps.items() if name not in disagreeing]
-    agreed = np.concatenate(kept) if kept else every
-    if not len(agreed):
-        return Gap(0.0, 0.0, 0, disagreeing)
-    return Gap(float(agreed.mean()), float((agreed > LARGE).mean()), len(every), disagreeing)
+    # Of an older version any number may be right, but no loss can be made of one that is none.
+    disagreeing |= {name: math.nan for name, gap in stale.items() if not np.isfinite(gap).all()}
+    agreed = _joined(gap for name, gap in gaps.items() if name not in disagreeing)
+    old = _joined(gap for name, gap in stale.items() if name not in disagreeing)
+    return Gap(
+        mean=float(agreed.mean()) if len(agreed) else 0.0,
+        large=float((agreed > LARGE).mean()) if len(agreed) else 0.0,
+        judged_tokens=len(agreed),
+        stale_mean=float(old.mean()) if len(old) else None,
+        disagreeing=disagreeing,
+    )
+
+
+def _by_trajectory(pairs: Iterable[tuple[Sample, Numbers]]) -> dict[str, Numbers]:
+    """|log pi - log mu| of the tokens of each trajectory."""
+    parts: dict[str, list[Numbers]] = {}
+    for sample, found in pairs:
+        parts.setdefault(sample.trajectory_id, []).append(np.abs(found - sample.logprobs))
+    return {name: np.concatenate(some) for name, some in parts.items()}
+
+
+def _joined(gaps: Iterable[Numbers]) -> Numbers:
+    return np.concatenate([np.zeros(0, dtype=np.float32), *gaps])
 
 
 def _sentence(disagreeing: dict[str, float], *, judged: int, version: int, bound: float) -> str:
@@ -87,5 +107,5 @@ def _sentence(disagreeing: dict[str, float], *, judged: int, version: int, bound
     return (
         f"{len(disagreeing)} of {judged} trajectories that version {version} sampled differ from what the trainer gives their "
         f"tokens (at most {bound:g} nats on average): {named}{more}; the server held other weights or saw other inputs: "
-        "collect the iteration again"
+        "collect the iteration again, or raise update.max_gap_mean if the server computes in a coarser precision"
     )

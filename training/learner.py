@@ -66,12 +66,10 @@ class StoredStepsTrainer(GRPOTrainer):
         self._policy, self._samples, self._images = policy, samples, images
         self._batches, self._config = batches, config
         self._current = batches.microbatches[0]
-        self._live_tokens = 0.0
-        """Of the optimiser step that is being accumulated: those that it learns from."""
         self._seen: list[str] = []
-        """Trajectories of that step."""
+        """Trajectories of the optimiser step that is being accumulated."""
         self.skipped_steps = 0
-        self.sums: list[tuple[int, dict[str, float]]] = []
+        self.sums: list[dict[str, float]] = []
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """Runs all steps. The optimiser is only watched meanwhile: it may go on in another trainer."""
@@ -95,7 +93,9 @@ class StoredStepsTrainer(GRPOTrainer):
         logprobs, sampled, mask = scores.logprobs, inputs["old_per_token_logps"], inputs["completion_mask"]
         advantages = inputs["advantages"] * (not microbatch.blank)
         now = logprobs.detach()
-        self._require_finite(now[mask > 0], "log-probabilities")
+        here = [self._samples[row].trajectory_id for row in microbatch.rows]
+        finite = torch.isfinite(torch.where(mask > 0, now, torch.zeros_like(now))).all(-1).tolist()
+        self._require_finite(finite, "log-probabilities", here)
         if config.loss_type == "dapo":
             guard = losses.ratio_guard(now, sampled, max_ratio=config.max_ratio)
             low, high = config.clip_low, config.clip_high
@@ -103,33 +103,37 @@ class StoredStepsTrainer(GRPOTrainer):
         else:
             guard, low, high = torch.ones_like(now), 1.0, config.max_ratio - 1
             total = losses.cispo_loss(logprobs, sampled, advantages, mask, cap=config.max_ratio)
-        self._require_finite(total.detach(), "loss")
+        self._require_finite([bool(torch.isfinite(total))] * len(here), "loss", here)
         if not microbatch.blank:
-            self._live_tokens += float((mask * guard * (advantages != 0)).sum())
-            self._seen += [self._samples[row].trajectory_id for row in microbatch.rows]
+            self._seen += here
             sums = losses.token_sums(now, sampled, scores.entropies, advantages, mask, guard, low=low, high=high)
-            self.sums.append((self.state.global_step, sums))
+            self.sums.append(sums)
         return total / microbatch.step_tokens  # the trainer adds up the passes of an optimiser step
 
     def _before_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        """A step without a token to learn from is none: Adam's momentum must not move the weights by itself."""
-        parameters = [one for group in optimizer.param_groups for one in group["params"] if one.grad is not None]
-        if self._live_tokens == 0:
+        """A step without a token to learn from is none: Adam's momentum must not move the weights by itself.
+
+        All gradients are exactly zero then, whatever the reason: advantages of zero, masked tokens, or ratios that left the
+        clip range on the side where nothing is left to learn.
+        """
+        parameters = [one for group in optimizer.param_groups for one in group["params"]]
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        sizes = torch.stack([gradient.abs().max() for gradient in gradients]) if gradients else torch.zeros(1)
+        self._require_finite([bool(torch.isfinite(sizes).all())] * len(self._seen), "gradients", self._seen)
+        if not bool(sizes.any()):
             self.skipped_steps += 1
             for parameter in parameters:
                 parameter.grad = None
-        elif parameters:
-            norms = torch.stack([parameter.grad.norm() for parameter in parameters if parameter.grad is not None])
-            self._require_finite(norms, "gradients")
-        self._live_tokens, self._seen = 0.0, []
+        self._seen = []
 
-    def _require_finite(self, numbers: torch.Tensor, what: str) -> None:
-        if bool(torch.isfinite(numbers).all()):
+    def _require_finite(self, finite: Sequence[bool], what: str, trajectories: Sequence[str]) -> None:
+        """Raises `Diverged` naming the trajectories, one truth value each, whose numbers are not finite."""
+        if all(finite):
             return
-        here = self._seen or [self._samples[row].trajectory_id for row in self._current.rows]
-        named = ", ".join(list(dict.fromkeys(here))[:NAMED])
+        bad = list(dict.fromkeys(name for name, fine in zip(trajectories, finite, strict=True) if not fine))
+        named = ", ".join(bad[:NAMED]) + (f" and {len(bad) - NAMED} more" if len(bad) > NAMED else "")
         raise Diverged(
-            f"training diverged: {what} of optimiser step {self.state.global_step + 1} are not finite (trajectories {named}, ..); "
+            f"training diverged: {what} of optimiser step {self.state.global_step + 1} are not finite (trajectories: {named}); "
             "nothing is written: lower update.learning_rate or update.max_grad_norm, or look at these trajectories"
         )
 
@@ -230,16 +234,13 @@ def _arguments(
 
 def _metrics(trainer: StoredStepsTrainer) -> dict[str, float]:
     logged = [entry for entry in trainer.state.log_history if "grad_norm" in entry]
-    first = losses.means([sums for step, sums in trainer.sums if step == 0])
-    averages = losses.means([sums for _, sums in trainer.sums])
+    averages = losses.means(trainer.sums)
     kept = {name: averages[name] for name in ("ratio", "kl", "entropy", "clip_low", "clip_high", "guarded")}
     return {
         **kept,
         "loss": sum(entry["loss"] for entry in logged) / len(logged),
         "grad_norm": sum(entry["grad_norm"] for entry in logged) / len(logged),
         "learning_rate": logged[-1]["learning_rate"],
-        "gap_mean": first["gap"],
-        "gap_large": first["gap_large"],
     }
 
 

@@ -69,8 +69,6 @@ def token_sums(
         "clip_low": clipped_low * mask,
         "clip_high": clipped_high * mask,
         "guarded": (1 - guard) * mask,
-        "gap": log_ratio.abs(),
-        "gap_large": (log_ratio.abs() > 1).float(),
     }
     totals = torch.stack([column.float().sum() for column in columns.values()])
     return dict(zip(columns, totals.tolist(), strict=True))

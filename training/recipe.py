@@ -19,14 +19,13 @@ WITHOUT_EFFECT = frozenset(
         "keep_last",
         "max_staleness",
         "max_bad_fraction",
-        "max_gap_fraction",
-        "max_gap_mean",
         "max_gap_trajectories",
         "decay_versions",
     }
 )
 """Keys of a configuration that leave the result as it is: memory and speed, what is kept beside the weights, and bounds that
-refuse an update or choose samples (the digest of the samples has those). `decay_versions` is in the learning rate."""
+refuse an update or choose samples (the digest of the samples has those; not of the trajectories that `max_gap_mean` and
+`max_gap_fraction` mask later, so that these two count). `decay_versions` is in the learning rate."""
 
 
 class Recipe(BaseModel):

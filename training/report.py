@@ -11,6 +11,7 @@ Metrics, each an average over the sampled tokens of all passes unless said other
     gap_mean, gap_large              before the first step: mean |log pi - log mu|, and the share above 1. Both are 0 but
                                      for numerics when trainer and server hold the same policy. Of the tokens that the
                                      parent's own version sampled, without those of trajectories that are masked for it
+    gap_stale                        the same mean over tokens of older versions, where the policy itself has moved
     reward_mean                      shaped reward over judged trajectories
     advantage_abs_mean, advantage_max, advantage_min   over samples
     tokens_mean                      sampled tokens per sample

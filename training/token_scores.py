@@ -44,8 +44,8 @@ def token_scores(model: Any, batch: dict[str, Any], *, temperature: float) -> To
         scaled = row.float() / temperature
         logprobs.append(scaled.gather(-1, tokens[:, None])[:, 0] - scaled.logsumexp(-1))
         with torch.no_grad():
-            log_p = scaled.detach().log_softmax(-1)
-            entropies.append(-(log_p.exp() * log_p).sum(-1))
+            # Not p log p by hand: a token that a model rules out has p = 0 and log p = -infinity.
+            entropies.append(torch.special.entr(scaled.detach().softmax(-1)).sum(-1))
     return TokenScores(torch.stack(logprobs), torch.stack(entropies))
 
 

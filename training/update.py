@@ -114,7 +114,7 @@ def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch
         return report.model_copy(update={"skipped": "no trajectory agrees with the server"})
     candidate = candidates(samples, config.canaries)
     with watch.phase("score"):
-        before = finite_scores(score(policy, candidate, batch.store.image, temperature=TEMPERATURE))
+        before = finite_scores(score(policy, candidate, batch.store.image, temperature=TEMPERATURE), of="parent's")
     failpoints.reach("update.before_train")
     with watch.phase("train"):
         learned = learn(
@@ -131,7 +131,9 @@ def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch
     )
     require_finite(report)
     if learned.steps == 0:
-        return report.model_copy(update={"skipped": "no token to learn from: all are masked by max_ratio"})
+        return report.model_copy(
+            update={"skipped": "no token to learn from: all are masked by max_ratio or beyond the clip range"}
+        )
     with watch.phase("score"):
         after = finite_scores(score(policy, candidate, batch.store.image, temperature=TEMPERATURE))
         canary = make_canary(request.version, candidate, after, before, count=config.canaries)

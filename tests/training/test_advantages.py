@@ -11,6 +11,7 @@ from stored_rollouts import make_trajectory
 from agent.types import Completion
 from browser_service.models import ClickId, Screenshot
 from training.advantages import format_errors, group_advantages, repeats, shaping_penalty
+from training.config import UpdateConfig
 
 # Hundredths, as judges give them: groups are then either constant or clearly spread.
 rewards = st.lists(st.integers(0, 100).map(lambda n: n / 100), min_size=2, max_size=16).map(np.array)
@@ -74,6 +75,17 @@ def test_shaping_moves_an_advantage_by_no_more_than_the_penalty(
     moved = shaped - plain
     assert moved[0] == pytest.approx(-0.05 * 7 / 8) and moved[1:] == pytest.approx(0.05 / 8)
     assert shaped.sum() == pytest.approx(0, abs=1e-12)
+
+
+def test_a_hundredth_of_a_reward_is_not_blown_up_to_a_failure() -> None:
+    nearly_all = np.array([1.0] * 7 + [0.99])
+    failed = np.array([1.0] * 7 + [0.0])
+    floor = UpdateConfig().advantage_min_std
+    assert group_advantages(nearly_all, scale="std", epsilon=1e-4)[-1] < -2.4
+    assert group_advantages(nearly_all, scale="std", epsilon=1e-4, min_std=floor)[-1] == pytest.approx(-0.175, abs=1e-3)
+    for group in (failed, np.array([1.0] + [0.0] * 399)):  # successes and failures are scaled as ever
+        plain = group_advantages(group, scale="std", epsilon=1e-4)
+        assert (group_advantages(group, scale="std", epsilon=1e-4, min_std=floor) == plain).all()
 
 
 def test_repeats_count_the_same_action_on_the_same_picture_only() -> None:

@@ -1,5 +1,6 @@
 """The gap between trainer and server: per token and version, bounded on average, and one trajectory never blocks a run."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from training.config import UpdateConfig
 from training.errors import BadInput
 from training.gap import Gap, measure_gap
+from training.recipe import difference, recipe_of
 from training.samples import Sample
 
 TOKENS = 20
@@ -38,6 +40,18 @@ def test_stale_trajectories_switch_nothing_off(stale: int) -> None:
 def test_a_difference_between_versions_is_none() -> None:
     gap = measured((0.0, 3), (2.0, 2), (2.0, 1))
     assert gap.disagreeing == {} and gap.judged_tokens == TOKENS
+    assert gap.metrics() == {"gap_mean": 0.0, "gap_large": 0.0, "gap_stale": pytest.approx(2.0)}
+
+
+def test_a_trajectory_that_has_no_numbers_is_masked_whatever_its_version() -> None:
+    gap = measured((0.0, 3), (math.nan, 2), (0.5, 2))
+    assert list(gap.disagreeing) == ["t1"] and gap.metrics()["gap_stale"] == pytest.approx(0.5)
+
+
+def test_the_only_judged_trajectory_may_be_the_broken_one() -> None:
+    gap = measured((math.nan, 3), (0.5, 2))
+    assert list(gap.disagreeing) == ["t0"], "it is masked, and no number that is none gets into the report"
+    assert gap.metrics() == {"gap_stale": pytest.approx(0.5)}
 
 
 def test_the_mean_is_bounded_where_hardly_a_token_is_far_off() -> None:
@@ -68,4 +82,13 @@ def test_few_of_many_are_masked_and_too_many_stop_the_update() -> None:
 
 def test_nothing_of_this_version_leaves_nothing_to_judge() -> None:
     gap = measured((2.0, 2), (2.0, 1))
-    assert gap.disagreeing == {} and gap.metrics() == {}
+    assert gap.disagreeing == {} and gap.metrics() == {"gap_stale": pytest.approx(2.0)}
+
+
+@pytest.mark.parametrize("bound", ["max_gap_mean", "max_gap_fraction"])
+def test_a_bound_that_masks_trajectories_is_part_of_an_updates_identity(bound: str) -> None:
+    strict, lax = (
+        recipe_of(UpdateConfig.model_validate({bound: value}), 1, parent_digest="", temperature=1.0)
+        for value in (0.01, 0.5)
+    )
+    assert difference(strict, lax) == f"update.{bound} is 0.01 there and 0.5 here"

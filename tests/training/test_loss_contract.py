@@ -14,7 +14,7 @@ from training.errors import Diverged
 from training.learner import learn, make_optimizer, trainer_for
 from training.losses import cispo_loss, dapo_loss
 from training.minibatches import plan
-from training.models import LoadedPolicy, load_policy, pick_device, without_dropout
+from training.models import LoadedPolicy, load_policy, pick_device, score, without_dropout
 from training.samples import Sample
 from training.token_scores import stored_scores
 
@@ -152,6 +152,44 @@ def test_a_number_that_is_not_finite_stops_the_training_before_a_step(
     assert all(
         torch.equal(a, b) or not torch.isfinite(a).all() for a, b in zip(kept, policy.model.parameters(), strict=True)
     )
+
+
+def test_the_sentence_names_the_trajectory_at_fault_and_no_earlier_one(
+    policy: LoadedPolicy, make_samples: MakeSamples, filled: Rollout
+) -> None:
+    samples = make_samples()
+    last = max(range(len(samples)), key=lambda row: len(samples[row]))
+    samples[last] = replace(samples[last], trajectory_id="culprit", advantage=math.inf)
+    config = CONFIG.model_copy(update={"micro_batch_size": 1})
+    with pytest.raises(Diverged, match=r"\(trajectories: culprit\)"):
+        learn(policy, samples, filled.store.image, config)
+
+
+@pytest.mark.parametrize("loss_type", ["dapo", "cispo"])
+@pytest.mark.parametrize("micro_batch_size", [2, 16])
+def test_the_reported_loss_is_the_formulas(
+    policy: LoadedPolicy, make_samples: MakeSamples, filled: Rollout, loss_type: str, micro_batch_size: int
+) -> None:
+    samples, images = spread(make_samples()[:7]), filled.store.image
+    changes = {"loss_type": loss_type, "micro_batch_size": micro_batch_size, "learning_rate": 1e-12}
+    config = CONFIG.model_copy(update=changes)
+    expected = 0.0
+    for sample, scores in zip(samples, score(policy, samples, images), strict=True):
+        for now, then in zip(scores, sample.logprobs.tolist(), strict=True):
+            ratio = math.exp(now - then)
+            capped = -min(ratio, config.max_ratio) * sample.advantage * now
+            expected += capped if loss_type == "cispo" else by_hand("dapo", ratio, sample.advantage, config)[0]
+    expected /= sum(len(sample.token_ids) for sample in samples)
+    assert learn(policy, samples, images, config).metrics["loss"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_token_that_the_model_rules_out_has_no_share_in_the_entropy(
+    policy: LoadedPolicy, make_samples: MakeSamples, filled: Rollout
+) -> None:
+    bias = torch.zeros(policy.model.lm_head.out_features)
+    bias[0] = -math.inf
+    policy.model.lm_head.bias = torch.nn.Parameter(bias, requires_grad=False)
+    assert math.isfinite(learn(policy, make_samples()[:2], filled.store.image, CONFIG).metrics["entropy"])
 
 
 def test_dropout_is_switched_off(model_directory: Path, make_samples: MakeSamples, filled: Rollout) -> None:

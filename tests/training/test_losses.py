@@ -39,8 +39,6 @@ def test_sums_count_only_what_is_masked_in() -> None:
             "clip_low": 1,
             "clip_high": 1,
             "guarded": 1,
-            "gap": 2 * math.log(2),
-            "gap_large": 0,
         }
     )
 
