@@ -1,0 +1,176 @@
+"""A server on a UNIX socket that speaks the control routes of vLLM, for faults that a real one can't be made to have.
+
+It holds the weights of a checkpoint for real: digests are those of the file it loaded, answers depend on its numbers. Faults
+are set by `POST /fault {"/collective_rpc": "hang"}` or in `Loopback.faults`:
+
+    hang, hang once     the route does not answer              fail, fail once     it answers 500
+    empty               it answers an empty object
+    break               it answers 500, and so does every later reload and digest, until the process is started again
+"""
+
+import argparse
+import json
+import secrets
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from socketserver import ThreadingMixIn, UnixStreamServer
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file
+
+HANG_S = 60.0
+
+
+Tensors = dict[str, np.ndarray]
+
+
+def read(weights: Path) -> Tensors:
+    """The tensors of a model directory."""
+    return load_file(weights / "model.safetensors")
+
+
+def answer(tensors: Tensors, token: int) -> float:
+    """The log-probability that weights give to a token, wherever it stands."""
+    return -1.0 - float(tensors["a"].sum()) / (3 + token % 5)
+
+
+class Loopback:
+    """What the server holds and says."""
+
+    def __init__(self, model: Path) -> None:
+        self.model, self.root = f"policy-{secrets.token_hex(4)}", model
+        self.version, self.paused, self.broken = "default", False, False
+        self.load(model)
+        self.faults: dict[str, str] = {}
+        self.calls: list[str] = []
+        self.go = threading.Event()
+        """Ends what hangs."""
+        self.reached = threading.Event()
+        """A fault was met."""
+
+    def load(self, weights: Path) -> None:
+        """Hold the weights of a model directory."""
+        self.tensors, self.holds = read(weights), weights
+
+    def reply(self, path: str, asked: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Answer any route."""
+        path = path.partition("?")[0]
+        self.calls.append(path)
+        fault = self.faults.get(path, "")
+        if fault:
+            self.reached.set()
+        if fault.endswith(" once"):
+            del self.faults[path]
+        match fault.removesuffix(" once"):
+            case "hang":
+                self.go.wait(HANG_S)
+            case "fail":
+                return 500, {"error": "on purpose"}
+            case "empty":
+                return 200, {}
+            case "break":
+                self.broken = True
+        if self.broken and path in ("/collective_rpc", "/weight_checker"):
+            return 500, {"error": "Cannot copy out of meta tensor; no data!"}
+        return self._answer(path, asked)
+
+    def _answer(self, path: str, asked: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        match path:
+            case "/fault":
+                self.faults = asked
+            case "/v1/models":
+                return 200, {"data": [{"id": self.model, "root": str(self.root)}]}
+            case "/weight_info":
+                return 200, {"weight_version": self.version}
+            case "/is_paused":
+                return 200, {"is_paused": self.paused}
+            case "/pause" | "/resume":
+                self.paused = path == "/pause"
+            case "/update_weight_version":
+                self.version = asked["new_version"]
+            case "/collective_rpc":
+                return self._reload(Path(asked["kwargs"]["weights_path"]))
+            case "/weight_checker":
+                return 200, {"checksums": {name: sha256(t.tobytes()).hexdigest() for name, t in self.tensors.items()}}
+            case "/inference/v1/generate":
+                if self.paused:
+                    self.go.wait(HANG_S)
+                return 200, {"prompt_logprobs": self._scores(asked["token_ids"])}
+        return 200, {}
+
+    def _reload(self, weights: Path) -> tuple[int, dict[str, Any]]:
+        try:
+            self.load(weights)
+        except Exception as error:  # whatever the library says of a torn or missing file, vLLM answers 500
+            return 500, {"error": str(error)}
+        return 200, {}
+
+    def _scores(self, tokens: Sequence[int]) -> list[dict[str, Any]]:
+        return [{str(token): {"logprob": answer(self.tensors, token)}} for token in tokens]
+
+
+class _Server(ThreadingMixIn, UnixStreamServer):
+    daemon_threads = True
+
+
+def _server(uds: Path, state: Loopback) -> _Server:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._send(*state.reply(self.path, {}))
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            self._send(*state.reply(self.path, json.loads(body) if body else {}))
+
+        def _send(self, status: int, content: dict[str, Any]) -> None:
+            data = json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("content-length", str(len(data)))
+            self.end_headers()
+            try:
+                self.wfile.write(data)
+            except BrokenPipeError:  # whoever asked gave up
+                return
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            pass
+
+        def address_string(self) -> str:
+            return "socket"
+
+    uds.unlink(missing_ok=True)
+    return _Server(str(uds), Handler)
+
+
+@contextmanager
+def running_loopback(uds: Path, model: Path) -> Generator[Loopback]:
+    """The server in threads of this process."""
+    state = Loopback(model)
+    server = _server(uds, state)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield state
+    finally:
+        state.go.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def main() -> None:
+    """A process of its own, as a supervisor starts it."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--uds", type=Path, required=True)
+    parser.add_argument("--model", type=Path, required=True)
+    options = parser.parse_args()
+    _server(options.uds, Loopback(options.model)).serve_forever()
+
+
+if __name__ == "__main__":
+    main()
