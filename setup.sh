@@ -33,6 +33,8 @@ has_browser || missing+=(chromium-headless-shell fonts-liberation)
 command -v setpriv >/dev/null || missing+=(util-linux)
 # For several masters, and the tests. Debian starts a service with it, on port 6379; nothing of ours uses that one.
 command -v redis-server >/dev/null || missing+=(redis-server)
+# Before several masters, and the tests of its configuration. Debian keeps it where only root's PATH leads.
+PATH=$PATH:/usr/sbin command -v nginx >/dev/null || missing+=(nginx-light)
 
 root=()
 can_install=no
@@ -52,7 +54,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     done
   else
     for package in "${missing[@]}"; do
-      case $package in chromium-headless-shell | fonts-liberation | redis-server) ;; *) needed+=("$package") ;; esac
+      case $package in chromium-headless-shell | fonts-liberation | redis-server | nginx-light) ;; *) needed+=("$package") ;; esac
     done
     [ -z "${needed[*]:-}" ] || die "these system packages are missing and I may not install them: ${needed[*]}. Install them and run this again."
   fi

@@ -5,10 +5,13 @@ What is to be done for ever (`every`) is not ended by a failure either.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+REMIND_S = 60.0
+"""A failure that goes on is said again after so long."""
 log = logging.getLogger(__name__)
 
 
@@ -52,3 +55,29 @@ async def every(interval_s: float, work: Callable[[], Awaitable[None]]) -> None:
                 log.exception("what is done every %g s failed, and is tried again", interval_s)
             last = repr(error)
         await asyncio.sleep(interval_s)
+
+
+class Outage:
+    """Says in the log that something failed when it begins, once a minute while it goes on, and when it is over."""
+
+    def __init__(self, log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
+        self._log = log
+        self._clock = clock
+        self._began: float | None = None
+        self._said = 0.0
+
+    def failed(self, sentence: str) -> None:
+        """It has failed, once more or for the first time."""
+        now = self._clock()
+        if self._began is None:
+            self._began = self._said = now
+            self._log.warning("%s", sentence)
+        elif now - self._said >= REMIND_S:
+            self._said = now
+            self._log.warning("for %.0f s now: %s", now - self._began, sentence)
+
+    def worked(self, sentence: str) -> None:
+        """It works, again or still."""
+        if self._began is not None:
+            self._log.info("%s, after %.1f s", sentence, self._clock() - self._began)
+        self._began = None

@@ -5,6 +5,7 @@
     ├── RateLimited           429 infra   the queue, or the caller's share of it, is full
     ├── RegistryDown          503 infra   the store of leases can't be reached; running sessions go on
     ├── Draining              503 infra   the service takes no new leases
+    ├── MasterStopping        502 infra   this master takes no new leases; another one of the service does
     ├── SlotTaken             409 infra   (between tiers) the granted slot is in use; the front asks for another
     ├── LeaseNotFound         404 client  never existed, expired or released
     ├── NotKept               404 client  no such picture or file of this lease, or not any more
@@ -85,6 +86,12 @@ class Draining(BrowserServiceError):
     """The service is shutting down and takes no new leases."""
 
     code, status, fault, retryable = "DRAINING", 503, "infra", True
+
+
+class MasterStopping(BrowserServiceError):
+    """This master takes no new leases, and another one of the same service does."""
+
+    code, status, fault, retryable = "MASTER_STOPPING", 502, "infra", True
 
 
 class SlotTaken(BrowserServiceError):
@@ -178,6 +185,7 @@ BY_CODE: dict[str, type[BrowserServiceError]] = {
         RateLimited,
         RegistryDown,
         Draining,
+        MasterStopping,
         SlotTaken,
         LeaseNotFound,
         NotKept,

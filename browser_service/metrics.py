@@ -17,7 +17,8 @@ from browser_service.chromium.chromium import Chromium
 from browser_service.chromium.fleet import Fleet
 from browser_service.chromium.memory import folder_bytes, resident_bytes
 from browser_service.events import Event, Events
-from browser_service.models import NodeStatus, PoolStatus
+from browser_service.models import NodeStatus
+from browser_service.session.sessions import Sessions
 
 router = APIRouter(tags=["operation"])
 
@@ -28,8 +29,9 @@ STEP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 4, 8, 
 class Metrics:
     """What Prometheus is told about one process."""
 
-    def __init__(self, events: Events) -> None:
-        """Counts from now on."""
+    def __init__(self, events: Events, node: str = "") -> None:
+        """Counts from now on. `node`: of the slots of this process."""
+        self._node = node
         self.registry = CollectorRegistry()
         self._count_by_event()
         self._read_when_asked()
@@ -45,16 +47,18 @@ class Metrics:
         }
         events.listen(self._count)
 
-    async def text(self, status: PoolStatus, fleet: Fleet | None) -> bytes:
-        """Everything, in Prometheus' text format. `fleet`: the browsers of this process, if it has any."""
-        self.queue.set(status.queue)
-        for state, number in slots_by_state(status.nodes).items():
-            self.slots.labels(state).set(number)
+    async def text(self, held: Sessions | None) -> bytes:
+        """Everything, in Prometheus' text format. `held`: the browsers of this process, if it has any; slots are told there
+        and nowhere else.
+        """
+        if held:
+            for state, number in slots_by_state((await held.status()).nodes).items():
+                self.slots.labels(self._node, state).set(number)
         self.open_files.set(await asyncio.to_thread(psutil.Process().num_fds))
         self.zombies.set(await asyncio.to_thread(orphans.zombies))
         self.memory.labels("service", "resident").set(resident_bytes(os.getpid()))
-        if fleet:
-            await self._read_fleet(fleet)
+        if held:
+            await self._read_fleet(held.chromium)
         return generate_latest(self.registry)
 
     async def _read_fleet(self, fleet: Fleet) -> None:
@@ -137,9 +141,11 @@ class Metrics:
     def _read_when_asked(self) -> None:
         name, registry = "browser_service", self.registry
         self.slots = Gauge(
-            f"{name}_slots", "Slots by state; together they are the capacity", ["state"], registry=registry
+            f"{name}_slots",
+            "Slots of this process by state; together they are its capacity",
+            ["node", "state"],
+            registry=registry,
         )
-        self.queue = Gauge(f"{name}_queue_depth", "Requests that wait for a slot", registry=registry)
         self.browsers = Gauge(f"{name}_browsers", "Chromium processes by kind", ["kind"], registry=registry)
         self.processes = Gauge(f"{name}_browser_processes", "Processes of all browsers", registry=registry)
         self.memory = Gauge(
@@ -154,8 +160,9 @@ class Metrics:
 async def metrics(request: Request) -> Response:
     """Prometheus' text format."""
     service = request.app.state.service
-    fleet = service.held.chromium if service.held is not None else None
-    text = await service.metrics.text(await service.tier.status(), fleet)
+    text = await service.metrics.text(service.held)
+    if service.given is not None:
+        text += await service.front_metrics.text(service.overview)
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 

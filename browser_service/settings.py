@@ -108,6 +108,8 @@ class Settings(BaseModel):
     """How often an instance tells its node, and a node its master, what it holds; an end is told at once."""
     place_ttl_s: Seconds = 5.0
     """An instance that has not reported for this long is gone, and its leases are lost."""
+    down_shown_s: Seconds = 600.0
+    """How long a node or master that says nothing is shown as down. After that it is forgotten, and its leases count as lost."""
     forward_deadline_s: Seconds = 120.0
     """How long a call that is passed on to an instance may take."""
     drain_deadline_s: Annotated[float, Field(ge=0, le=86_400)] = 2.0
@@ -150,6 +152,8 @@ class Settings(BaseModel):
     """How long films, traces, downloads and pictures can be fetched after the end of their lease."""
     blob_budget_bytes: Annotated[int, Field(ge=0)] = 256_000_000
     """Disk space for pictures that are fetched by reference; the longest unused go first."""
+    ca_file: Path | None = None
+    """PEM file of certificate authorities that clients of an https address trust, besides those of the system."""
     blocklist: Path | None = None
     """File of hosts that no lease reaches: one per line, with their subdomains."""
 

@@ -24,7 +24,7 @@ Send = Callable[[Message], Awaitable[None]]
 M = TypeVar("M", bound=BaseModel)
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/giving"})
 LIVE_PATH = re.compile(r"/sessions/[^/]+/live(/stream)?")
 TIER_PATHS = "/tier/"
 OLD_WORDS = {

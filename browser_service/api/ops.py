@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
-from browser_service.errors import LeaseNotFound
+from browser_service.errors import BadRequest, LeaseNotFound
 from browser_service.models import PoolStatus, SessionStatus
 from browser_service.models.tiers import Done, Readiness, Sessions
 from browser_service.session.sessions import lease_id_of
@@ -19,9 +19,17 @@ async def healthz() -> Done:
 
 @router.get("/readyz", responses={503: {"model": Readiness}})
 async def readyz(request: Request, response: Response) -> Readiness:
-    """503 while no lease could be given out: no browser, draining, or just started."""
-    is_ready = service_of(request).is_ready
+    """503 while no lease could be given out: no browser, no store of leases, draining, or just started."""
+    is_ready = await service_of(request).is_ready()
     response.status_code = 200 if is_ready else 503
+    return Readiness(ready=is_ready)
+
+
+@router.get("/giving", responses={404: {"model": Readiness}})
+async def giving(request: Request, response: Response) -> Readiness:
+    """As /readyz, for nginx: 404 in place of 503, for any other refusal would mean a dead process there."""
+    is_ready = await service_of(request).is_ready()
+    response.status_code = 200 if is_ready else 404
     return Readiness(ready=is_ready)
 
 
@@ -55,14 +63,20 @@ async def end_session(request: Request, instance_id: str) -> Done:
 
 
 @router.post("/drain")
-async def drain(request: Request, node: str | None = None) -> Done:
-    """Gives out no new leases, here or on one node; those that run go on."""
-    await service_of(request).drain(node)
+async def drain(request: Request, node: str | None = None, master: str | None = None) -> Done:
+    """Gives out no new leases: the whole service, or the one node or master that is named; those that run go on."""
+    await service_of(request).drain(_part(node, master))
     return Done()
 
 
 @router.post("/undrain")
-async def undrain(request: Request, node: str | None = None) -> Done:
+async def undrain(request: Request, node: str | None = None, master: str | None = None) -> Done:
     """Gives out leases again."""
-    await service_of(request).undrain(node)
+    await service_of(request).undrain(_part(node, master))
     return Done()
+
+
+def _part(node: str | None, master: str | None) -> str | None:
+    if node is not None and master is not None:
+        raise BadRequest("expected a node or a master to drain, found both; drain one after the other")
+    return node if master is None else master

@@ -33,8 +33,8 @@ async def status(request: Request) -> PlaceStatus:
 @instance_router.post("/drain")
 @front_router.post("/drain")
 async def drain(request: Request) -> Done:
-    """Admits nothing from now on. A node passes it on to its instances, those included that are yet to start."""
-    await service_of(request).drain()
+    """Gives out or admits nothing here from now on. A node passes it on to its instances, those included that are yet to start."""
+    await service_of(request).drain_alone(True)
     return Done()
 
 
@@ -42,7 +42,7 @@ async def drain(request: Request) -> Done:
 @front_router.post("/undrain")
 async def undrain(request: Request) -> Done:
     """Admits again."""
-    await service_of(request).undrain()
+    await service_of(request).drain_alone(False)
     return Done()
 
 

@@ -1,6 +1,7 @@
 """How the client reaches the service: by which address, what is asked again, and for how long.
 
-    connection lost or refused  -> again after a growing pause, for `patience_s` seconds
+    connection lost or refused  -> again after a growing pause, at the next address, for `patience_s` seconds
+    silent, also when probed    -> the same: it is frozen, and not just slow
     refused for now (429, 503)  -> again when Retry-After says so, as long as the call may wait
     direct address out of reach -> the same call through the front
     all else                    -> the typed error of `errors.py`
@@ -10,37 +11,35 @@ rest reads or says the same again. A retry library would hide that each repetiti
 """
 
 import asyncio
-import random
-from collections.abc import AsyncGenerator, Callable
+import os
+import ssl
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 from anyio import Path as AsyncPath
 from pydantic import BaseModel, ValidationError
 
-from browser_service.errors import BrowserServiceError, RateLimited, Unreachable, error_of
+from browser_service.client.refusals import BAD_GATEWAYS, NotOurs, pause, refusal, silence
+from browser_service.errors import BrowserServiceError, Draining, MasterStopping, RegistryDown, Unreachable
 from browser_service.settings import stays_here
 
 M = TypeVar("M", bound=BaseModel)
 
 CONNECT_S = 3.0
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
-JITTER = 0.25
-"""Part of a Retry-After that is added by chance, so that those who were refused together don't come back together."""
+PROBE_EVERY_S, PROBE_S = 1.0, 2.0
+"""Whoever has not answered for so long is asked whether it is still there, and has so long to say so."""
+PROBES = 2
+"""One that was silent so often in a row is given up: a busy one answers the second."""
 AVOID_S = 10.0
 """How long a direct address that could not be reached is left alone."""
 KEEP_CONNECTION_S = 60.0
 """Idle connections are closed before the service does it, after 75 s."""
 SILENCE_S = 30.0
 """A stream says something at least every 10 s, or its service is gone."""
-PROBLEM_TYPE = "application/problem+json"
-BAD_GATEWAYS = frozenset({502, 503, 504})
-WRONG_HOST = 421
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,15 +65,14 @@ class Call:
     """File for what comes; the answer is empty then."""
 
 
-class NotOurs(Unreachable):
-    """Nothing of the service answers at this address."""
-
-
 class Caller:
-    """Sends calls to the service at one address, and past it to the instances that hold the leases."""
+    """Sends calls to the service, at whichever of its addresses answers, and past it to the instances that hold the leases."""
 
-    def __init__(self, url: str, api_key: str | None, *, patience_s: float, direct: bool) -> None:
-        self.url = url.rstrip("/")
+    def __init__(
+        self, url: str, api_key: str | None, *, patience_s: float, direct: bool, ca_file: Path | None = None
+    ) -> None:
+        """`url`: of a master, or of several with commas. `ca_file`: see `trust`, which says what it raises."""
+        self._urls = [each.strip().rstrip("/") for each in url.split(",") if each.strip()]
         self._patience_s = patience_s
         self._direct = direct
         self._avoided: dict[str, float] = {}
@@ -86,7 +84,13 @@ class Caller:
                 max_connections=None, max_keepalive_connections=256, keepalive_expiry=KEEP_CONNECTION_S
             ),
             trust_env=False,
+            verify=trust(ca_file),
         )
+
+    @property
+    def url(self) -> str:
+        """The address that is asked first."""
+        return self._urls[0]
 
     @property
     def is_closed(self) -> bool:
@@ -145,11 +149,11 @@ class Caller:
             async with self._http.stream("GET", self.url + path, params=params, timeout=timeout) as response:
                 if not response.is_success:
                     await response.aread()
-                    raise _refusal(response, is_front=True)
+                    raise refusal(response, is_front=True)
                 async for line in response.aiter_lines():
                     yield line
         except httpx.HTTPError as error:
-            raise Unreachable(_no_answer(self.url, error)) from error
+            raise silence(self.url, error) from error
         raise Unreachable(f"the browser service at {self.url} has ended its answer")
 
     async def _repeated(self, call: Call) -> httpx.Response:
@@ -162,7 +166,9 @@ class Caller:
                 return await self._once(url, call, clock() - began)
             except BrowserServiceError as error:
                 now = clock()
-                if isinstance(error, NotOurs) and url != self.url:
+                if url == self.url and isinstance(error, Unreachable | Draining | MasterStopping | RegistryDown):
+                    self._urls.append(self._urls.pop(0))  # another one may do better, from now on
+                if isinstance(error, NotOurs) and url == call.direct_url:
                     self._avoided[url] = now + AVOID_S
                     continue
                 if not error.retryable or error.session_state == "lost":
@@ -173,7 +179,7 @@ class Caller:
                 else:
                     away_since = None
                     until = began + (patience_s if call.wait_s is None else call.wait_s)
-                pause_s = _pause(error.retry_after_s, attempt)
+                pause_s = pause(None if self._has_untried(attempt) else error.retry_after_s, attempt)
                 if now + pause_s > until:
                     raise
             attempt += 1
@@ -190,16 +196,65 @@ class Caller:
             call.method, url + call.path, params=call.params, headers=headers, content=content
         )
         try:
-            response = await self._http.send(request, stream=call.to is not None)
-            if call.to is not None:
-                await _receive(response, call.to)
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise NotOurs(_no_answer(url, error)) from error
+            response = await self._watched(url, call, self._sent(request, call.to))
         except httpx.HTTPError as error:
-            raise Unreachable(_no_answer(url, error)) from error
+            raise silence(url, error) from error
         if response.is_success:
             return response
-        raise _refusal(response, is_front=url == self.url)
+        raise refusal(response, is_front=url != call.direct_url)
+
+    async def _sent(self, request: httpx.Request, to: AsyncPath | None) -> httpx.Response:
+        response = await self._http.send(request, stream=to is not None)
+        if to is not None:
+            await _receive(response, to)
+        return response
+
+    async def _watched(self, url: str, call: Call, sending: Coroutine[Any, Any, httpx.Response]) -> httpx.Response:
+        """The answer, however long it takes, as long as the process at the address shows that it is there.
+
+        Where there is no other address to ask, and the call does not stand in line, it is waited for in any case.
+        """
+        if url not in self._urls or (len(self._urls) == 1 and call.wait_s is None):
+            return await sending
+        task, silent = asyncio.ensure_future(sending), 0
+        try:
+            while True:
+                done, _ = await asyncio.wait({task}, timeout=PROBE_EVERY_S)
+                if done:
+                    return task.result()
+                silent = 0 if await self._answers(url) else silent + 1
+                if silent >= PROBES and not task.done():
+                    raise NotOurs(f"the browser service at {url} has gone silent")
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _answers(self, url: str) -> bool:
+        try:
+            async with asyncio.timeout(PROBE_S):
+                return (await self._http.get(url + "/healthz")).status_code not in BAD_GATEWAYS
+        except (httpx.HTTPError, TimeoutError):
+            return False
+
+    def _has_untried(self, attempt: int) -> bool:
+        """Whether the next attempt is the first at its address."""
+        return attempt + 1 < len(self._urls)
+
+
+def trust(ca_file: Path | None) -> ssl.SSLContext:
+    """What proves an https address: the authorities of the system, and those in the file.
+
+    None: the file that BROWSER_SERVICE_CA_FILE names, if it is set. Raises ValueError when it has no certificates.
+    """
+    context = ssl.create_default_context()
+    path = ca_file or os.environ.get("BROWSER_SERVICE_CA_FILE")
+    if not path:
+        return context
+    try:
+        context.load_verify_locations(cafile=path)
+    except OSError as error:  # ssl.SSLError is one
+        raise ValueError(f"expected certificates in PEM format in {path}, and can't read any: {error}") from None
+    return context
 
 
 async def _receive(response: httpx.Response, to: AsyncPath) -> None:
@@ -213,45 +268,3 @@ async def _receive(response: httpx.Response, to: AsyncPath) -> None:
                 await file.write(chunk)
     finally:
         await response.aclose()
-
-
-def _no_answer(url: str, error: httpx.HTTPError) -> str:
-    return f"no answer from the browser service at {url}: {str(error) or type(error).__name__}"
-
-
-def _refusal(response: httpx.Response, *, is_front: bool) -> BrowserServiceError:
-    """The service's own refusal, or that of something between it and us."""
-    retry_after_s = _retry_after(response.headers.get("retry-after"))
-    is_ours = response.headers.get("content-type", "").startswith(PROBLEM_TYPE)
-    where = response.url.copy_with(path="", query=None)
-    if not is_front and (not is_ours or response.status_code == WRONG_HOST):
-        return NotOurs(f"no answer from the browser service at {where}: HTTP {response.status_code}")
-    if not is_ours and response.status_code == RateLimited.status:
-        return RateLimited(f"too many calls for what stands before {where}", retry_after_s=retry_after_s)
-    if not is_ours and response.status_code in BAD_GATEWAYS:
-        detail = f"no answer from the browser service behind {where}: HTTP {response.status_code}"
-        return Unreachable(detail, retry_after_s=retry_after_s)
-    error = error_of(response.status_code, response.content)
-    if error.retry_after_s is None:
-        error.retry_after_s = retry_after_s
-    return error
-
-
-def _pause(retry_after_s: float | None, attempt: int) -> float:
-    """Seconds until the next attempt: never before the service asked for it."""
-    if retry_after_s is not None:
-        return retry_after_s * random.uniform(1, 1 + JITTER)
-    return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt) * random.uniform(0.5, 1)
-
-
-def _retry_after(header: str | None) -> float | None:
-    """Seconds, from either form of the header: a number or a date."""
-    if header is None:
-        return None
-    if header.strip().isdecimal():
-        return float(header)
-    try:
-        date = parsedate_to_datetime(header)
-    except ValueError:
-        return None
-    return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

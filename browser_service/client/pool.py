@@ -9,6 +9,7 @@ import json
 import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 from typing import Any, Literal, Required, TypedDict, TypeVar, Unpack
 
 from pydantic import BaseModel
@@ -58,7 +59,7 @@ class LeaseOptions(TypedDict, total=False):
 
 
 class BrowserPool:
-    """The service at one address. Enter it once and share it: connections are kept open."""
+    """The service at one address or several. Enter it once and share it: connections are kept open."""
 
     def __init__(
         self,
@@ -68,12 +69,16 @@ class BrowserPool:
         *,
         patience_s: float = 15.0,
         direct: bool = True,
+        ca_file: Path | None = None,
     ) -> None:
-        """`timeout_s`: deadline of calls that name none themselves. `patience_s`: how long a service that can't be reached is
+        """`url`: of a master, or of several with commas: where one is dead, frozen or draining, the next is asked.
+        `timeout_s`: deadline of calls that name none themselves. `patience_s`: how long a service that can't be reached is
         asked again, so that a restart is not noticed. `direct`: go straight to the process that holds the browser, where the
-        lease names one and it can be reached; calls take the way through `url` otherwise.
+        lease names one and it can be reached; calls take the way through `url` otherwise. `ca_file`: authorities that an https
+        address may be proved by, besides those of the system; None: those in the file BROWSER_SERVICE_CA_FILE, if it is set.
+        Raises ValueError when that file has none.
         """
-        self._calls = Caller(url, api_key, patience_s=patience_s, direct=direct)
+        self._calls = Caller(url, api_key, patience_s=patience_s, direct=direct, ca_file=ca_file)
         self._timeout_s = timeout_s
         self._releasing: set[asyncio.Task[None]] = set()
 
@@ -121,13 +126,16 @@ class BrowserPool:
         """Ends a lease whoever holds it. Raises `LeaseNotFound`, and what `info` does."""
         await self._ask("DELETE", f"/sessions/{instance_id}", Done)
 
-    async def drain(self, node: str | None = None) -> None:
-        """No new leases, from the whole service or on one node; those that run go on. Raises `UnknownNode`."""
-        await self._ask("POST", "/drain", Done, {"node": node} if node else None)
+    async def drain(self, node: str | None = None, *, master: str | None = None) -> None:
+        """No new leases, from the whole service, on one node or from one master; those that run go on.
 
-    async def undrain(self, node: str | None = None) -> None:
+        It holds until it is taken back, also through restarts. Raises `UnknownNode`.
+        """
+        await self._ask("POST", "/drain", Done, _part(node, master))
+
+    async def undrain(self, node: str | None = None, *, master: str | None = None) -> None:
         """New leases again. Raises `UnknownNode`."""
-        await self._ask("POST", "/undrain", Done, {"node": node} if node else None)
+        await self._ask("POST", "/undrain", Done, _part(node, master))
 
     async def events(self, *kinds: str) -> AsyncGenerator[Event, None]:
         """What happens in the process at this address from now on, without end: `async for event in pool.events("crash")`.
@@ -187,6 +195,10 @@ class BrowserPool:
         for task in tasks:
             task.add_done_callback(self._releasing.discard)
         await asyncio.shield(asyncio.gather(*tasks))
+
+
+def _part(node: str | None, master: str | None) -> dict[str, str]:
+    return {name: url for name, url in (("node", node), ("master", master)) if url}
 
 
 def _request(options: LeaseOptions) -> LeaseRequest:

@@ -40,9 +40,12 @@ class SyncBrowserPool:
         *,
         patience_s: float = 15.0,
         direct: bool = True,
+        ca_file: Path | None = None,
     ) -> None:
         """See `BrowserPool`."""
-        self._make = partial(BrowserPool, url, api_key, timeout_s, patience_s=patience_s, direct=direct)
+        self._make = partial(
+            BrowserPool, url, api_key, timeout_s, patience_s=patience_s, direct=direct, ca_file=ca_file
+        )
         self._stack = ExitStack()
 
     def __enter__(self) -> "SyncBrowserPool":
@@ -86,13 +89,13 @@ class SyncBrowserPool:
         """See `BrowserPool.end`."""
         self._portal.call(self._pool.end, instance_id)
 
-    def drain(self, node: str | None = None) -> None:
+    def drain(self, node: str | None = None, *, master: str | None = None) -> None:
         """See `BrowserPool.drain`."""
-        self._portal.call(self._pool.drain, node)
+        self._portal.call(partial(self._pool.drain, node, master=master))
 
-    def undrain(self, node: str | None = None) -> None:
+    def undrain(self, node: str | None = None, *, master: str | None = None) -> None:
         """See `BrowserPool.undrain`."""
-        self._portal.call(self._pool.undrain, node)
+        self._portal.call(partial(self._pool.undrain, node, master=master))
 
     def events(self, *kinds: str) -> Generator[Event, None, None]:
         """See `BrowserPool.events`."""

@@ -15,6 +15,7 @@ from typing import Annotated, Literal, Protocol
 
 from pydantic import Field
 
+from browser_service.leasing.board import Board
 from browser_service.leasing.tokens import LeasePlace
 from browser_service.models import LeaseRequest
 from browser_service.models.wire import Wire
@@ -147,6 +148,8 @@ class HeldPlace(Wire):
     capacity: int
     healthy: bool
     draining: bool
+    boot: str = ""
+    """As in its newest report: differs for each start of its process."""
     held: int
     """Slots that are granted or active."""
     expires_in_s: float
@@ -168,6 +171,8 @@ class LeaseStore(Protocol):
 
     on_superseded: Superseded
     """Called with leases that a claim has ended, because others answer their key: their places have yet to be told."""
+    board: Board
+    """What the processes that share the store tell one another besides."""
 
     async def enqueue(self, request: LeaseRequest, *, count: int = 1, needs_token: bool = True) -> Ticket:
         """A place at the end of the queue. Raises `RateLimited` when the queue, or the share's part of it, is full.

@@ -176,6 +176,7 @@ class Ledger:
                 capacity=place.report.capacity,
                 healthy=place.report.healthy,
                 draining=place.report.draining,
+                boot=place.report.boot,
                 held=len(place.slots),
                 expires_in_s=(place.gone_us - now) / 1e6,
             )

@@ -3,6 +3,7 @@
 from collections import OrderedDict, deque
 
 from browser_service.errors import LeaseMismatch, NoCapacity
+from browser_service.leasing.board import Board, InProcessBoard
 from browser_service.leasing.fair_queue import FairQueue
 from browser_service.leasing.leases import (
     TICKET_SILENCE_S,
@@ -34,6 +35,7 @@ class InProcessStore:
 
     def __init__(self, clock: Clock, sign: Sign, limits: QueueLimits) -> None:
         self.on_superseded: Superseded = told_to_nobody
+        self.board: Board = InProcessBoard(clock)
         self._clock = clock
         self._sign = sign
         self._limits = limits

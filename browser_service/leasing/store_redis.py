@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from browser_service.background import Background
+from browser_service.leasing.board import Board
+from browser_service.leasing.board_redis import RedisBoard
 from browser_service.leasing.leases import (
     CLAIM_GRACE_S,
     TICKET_SILENCE_S,
@@ -41,6 +43,7 @@ class RedisStore:
 
     def __init__(self, scripts: RedisScripts, sign: Sign, limits: QueueLimits) -> None:
         self.on_superseded: Superseded = told_to_nobody
+        self.board: Board = RedisBoard(scripts, _TIMES)
         self._scripts = scripts
         self._sign = sign
         self._limits = limits
@@ -167,13 +170,14 @@ def _as_held(row: Row) -> HeldLease:
 
 
 def _as_place(row: Row) -> HeldPlace:
-    place, node, capacity, healthy, draining, held, left_us = row
+    place, node, capacity, healthy, draining, boot, held, left_us = row
     return HeldPlace(
         place=place,
         node=node,
         capacity=int(capacity),
         healthy=healthy == "1",
         draining=draining == "1",
+        boot=boot,
         held=held,
         expires_in_s=left_us / 1e6,
     )

@@ -60,7 +60,7 @@ from browser_service.models.observation import (
     Tab,
     Viewport,
 )
-from browser_service.models.status import NodeStatus, PoolStatus, Problem, SessionStatus, Traffic
+from browser_service.models.status import FrontStatus, NodeStatus, PoolStatus, Problem, SessionStatus, Traffic
 from browser_service.models.wire import (
     Button,
     Coordinate,
@@ -97,6 +97,7 @@ __all__ = [
     "FillCoords",
     "FillId",
     "Forward",
+    "FrontStatus",
     "HoverAndScrollCoords",
     "HoverCoords",
     "HoverId",

@@ -47,6 +47,17 @@ class NodeStatus(Wire):
     instances: list[str]
     sessions: list[SessionStatus] = []
     draining: bool = False
+    down_for_s: float | None = None
+    """Since when nothing was heard of it; None while it reports."""
+
+
+class FrontStatus(Wire):
+    """One process that gives out leases: a master, or whatever is in its place."""
+
+    url: str
+    state: Literal["up", "draining", "down"]
+    down_for_s: float | None = None
+    """As of a node."""
 
 
 class PoolStatus(Wire):
@@ -57,6 +68,10 @@ class PoolStatus(Wire):
     """Requests that wait for a slot."""
     browser: str = ""
     """Browser name and version."""
+    fronts: list[FrontStatus] = []
+    """All that give out leases of these nodes."""
+    draining: bool = False
+    """Whether the whole service gives out no leases."""
 
 
 class Problem(Wire):

@@ -204,18 +204,12 @@ class Sessions:
         )
         return PoolStatus(nodes=[node], browser=self.chromium.version)
 
-    async def drain(self, node: str | None = None) -> None:
-        """No lease is admitted from now on; those that run go on."""
-        self.draining = True
+    async def set_draining(self, draining: bool, part: str | None = None) -> None:
+        """Whether no lease is admitted from now on; those that run go on."""
+        self.draining = draining
         self.on_change()
 
-    async def undrain(self, node: str | None = None) -> None:
-        """Leases are admitted again."""
-        self.draining = False
-        self.on_change()
-
-    @property
-    def is_ready(self) -> bool:
+    async def is_ready(self) -> bool:
         """Whether a lease could be admitted."""
         return self.chromium.is_alive and not self.draining
 

@@ -13,7 +13,15 @@ from dataclasses import dataclass
 
 from browser_service.background import Background
 from browser_service.egress.policy import check_hosts
-from browser_service.errors import BrowserServiceError, ClientGone, Draining, NoCapacity, RegistryDown, Unreachable
+from browser_service.errors import (
+    BrowserServiceError,
+    ClientGone,
+    Draining,
+    MasterStopping,
+    NoCapacity,
+    RegistryDown,
+    Unreachable,
+)
 from browser_service.events import Events
 from browser_service.leasing.leases import GLANCE_S, RETRY_AFTER_S, Grant, Ticket
 from browser_service.models import Batch, BatchRequest, Lease, LeaseRequest
@@ -50,7 +58,7 @@ class Admission:
         """A browser of one's own, after waiting in line. `is_gone` tells whether the client still waits for it.
 
         Raises `BadRequest` before it stands in line, `NoCapacity`, `RateLimited`, `RegistryDown`, `Draining`, and what kept
-        every place from opening a browser.
+        every place from opening a browser; `MasterStopping` where another master goes on.
         """
         return (await self._leases(request, 1, needs_token=needs_token, is_gone=is_gone))[0]
 
@@ -114,8 +122,8 @@ class Admission:
                     raise ClientGone("the client went away while it waited")
             outcome = "granted"
             return ticket, grants
-        except (NoCapacity, Draining) as error:
-            outcome = error.code.lower()
+        except (NoCapacity, Draining, MasterStopping) as error:
+            outcome = "no_capacity" if isinstance(error, NoCapacity) else "draining"
             raise
         finally:
             if outcome != "granted":
@@ -129,8 +137,12 @@ class Admission:
         return await self._store.claim(ticket)
 
     def _refuse_if_draining(self) -> None:
-        if self._overview.draining:
-            raise Draining("the service takes no new leases; ask another one", retry_after_s=RETRY_AFTER_S)
+        roster = self._overview.roster
+        if not roster.drains:
+            return
+        if not roster.orders.service.draining and roster.has_others:
+            raise MasterStopping("this master takes no new leases; ask another one", retry_after_s=RETRY_AFTER_S)
+        raise Draining("the service takes no new leases; ask another one", retry_after_s=RETRY_AFTER_S)
 
     async def _admit(self, grants: list[Grant]) -> list[Lease]:
         """All of the grants, or the first error."""

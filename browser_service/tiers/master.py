@@ -20,6 +20,7 @@ from browser_service.settings import Settings
 from browser_service.tiers.admission import Admission
 from browser_service.tiers.forwarding import Forwarding
 from browser_service.tiers.instance import ON_A_LEASE, bare_app
+from browser_service.tiers.orders import orders_of
 from browser_service.tiers.overview import Overview
 from browser_service.tiers.places import keep_alive_client, remote_places, tier_client
 from browser_service.tiers.service import Service, key_of, store_in_memory, store_in_redis
@@ -39,7 +40,14 @@ async def running_front(settings: Settings) -> AsyncGenerator[Service, None]:
         store, opens_after_s = store_in_memory(settings, key), REPORTS_BEFORE_OPENING * settings.report_interval_s
     async with (
         tier_client(key.value) as http,
-        Overview(settings, store, remote_places(settings, http), events, opens_after_s=opens_after_s) as overview,
+        Overview(
+            settings,
+            store,
+            remote_places(settings, http),
+            events,
+            opens_after_s=opens_after_s,
+            orders=orders_of(settings),
+        ) as overview,
     ):
         given = Admission(overview, events)
         yield Service(settings, events, key, overview=overview, given=given, learn=overview.learn)

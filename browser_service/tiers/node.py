@@ -18,6 +18,7 @@ from browser_service.events import Events
 from browser_service.leasing.leases import PlaceReport
 from browser_service.settings import Settings
 from browser_service.tiers.admission import Admission
+from browser_service.tiers.orders import orders_of
 from browser_service.tiers.overview import Overview
 from browser_service.tiers.places import remote_places, tier_client
 from browser_service.tiers.relay import Pending, Upstream
@@ -44,7 +45,8 @@ class Node:
         self._slots = slots
         self._overview = overview
         self._heard = dict.fromkeys(slots, time.monotonic())
-        self._draining = False
+        self._orders = overview.roster.orders
+        """They hold through a restart of the node."""
         self._one_order = asyncio.Lock()
         """So that no order to drain is overtaken by the one that ends it."""
         self._pending = Pending()
@@ -69,20 +71,20 @@ class Node:
     async def set_draining(self, node: str, draining: bool) -> None:
         """Whether the instances take no new leases, those included that are not there at the moment. Raises `Unreachable`."""
         async with self._one_order:
-            self._draining = draining
+            self._orders.set_itself(draining)
             reporting = [held.place for held in await self._overview.store.places()]
             await asyncio.gather(*(self._overview.place_at(place).set_draining(draining) for place in reporting))
 
     def _as_ordered(self, report: PlaceReport) -> PlaceReport:
         """The report of an instance that was started again says that it drains before it knows."""
-        if report.draining or not self._draining or not report.ttl_s:
+        if report.draining or not self._orders.itself.draining or not report.ttl_s:
             return report
         self._background.start(self._drain_too(report.place))
         return report.model_copy(update={"draining": True})
 
     async def _drain_too(self, place: str) -> None:
         async with self._one_order:
-            if self._draining:
+            if self._orders.itself.draining:
                 await self._overview.place_at(place).set_draining(True)
 
     def ended(self, program: Program) -> None:
@@ -120,7 +122,15 @@ async def running_node(
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(tier_client(key.value))
         store = store_in_memory(settings, key)
-        overview = await stack.enter_async_context(Overview(settings, store, remote_places(settings, http), events))
+        overview = Overview(
+            settings,
+            store,
+            remote_places(settings, http),
+            events,
+            orders=orders_of(settings),
+            is_front=settings.master_url is None,
+        )
+        await stack.enter_async_context(overview)
         node = Node(settings, places, overview)
         overview.drain_node = node.set_draining
         if settings.master_url:

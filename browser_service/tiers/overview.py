@@ -5,18 +5,29 @@ A master and a node alone have an `Admission` beside it; a node behind a master 
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
-from browser_service.background import Background, every
-from browser_service.errors import BrowserServiceError, LeaseNotFound, RegistryDown, UnknownNode
+from browser_service.background import Background, Outage, every
+from browser_service.errors import (
+    BrowserCrashed,
+    BrowserServiceError,
+    LeaseNotFound,
+    RegistryDown,
+    UnknownNode,
+    Unreachable,
+)
 from browser_service.events import Events
-from browser_service.leasing.leases import Grant, HeldLease, HeldPlace, LeaseStore, PlaceReport
+from browser_service.leasing.leases import RETRY_AFTER_S, Grant, HeldLease, HeldPlace, LeaseStore, PlaceReport
 from browser_service.models import NodeStatus, PoolStatus, SessionStatus
 from browser_service.models.tiers import PlaceStatus
 from browser_service.session.sessions import lease_id_of
 from browser_service.settings import Settings
+from browser_service.tiers.missing import Missing
+from browser_service.tiers.orders import Order, Orders
 from browser_service.tiers.places import Place
+from browser_service.tiers.roster import Roster, SilentPlace
 
 log = logging.getLogger(__name__)
 
@@ -34,15 +45,18 @@ class Overview:
         events: Events,
         *,
         opens_after_s: float = 0.0,
+        orders: Orders | None = None,
+        is_front: bool = True,
     ) -> None:
         """`opens_after_s`: how long to listen to the places before the first slot is given out, for after a restart they
-        know of leases that the store has forgotten.
+        know of leases that the store has forgotten. `orders`: what holds from before; None: nothing, and nothing is kept.
+        `is_front`: whether leases are given out here, and not only known.
         """
         self.store = store
         self.store.on_superseded = self._end_superseded
         self.place_at = place_at
-        self.draining = False
-        """Whether this front gives out nothing."""
+        self.roster = Roster(settings, store.board, orders or Orders(), is_front=is_front)
+        """Who belongs to the service."""
         self.drain_node: DrainNode = lambda node, draining: self.place_at(node).set_draining(draining)
         """Tells a node that its places take no new leases, or that they do again. A node sets this to itself."""
         self.opens_at = 0.0
@@ -51,6 +65,8 @@ class Overview:
         self._opens_after_s = opens_after_s
         self._reap_interval_s = settings.reap_interval_s
         self._events = events
+        self._missing = Missing(time.monotonic, settings.down_shown_s)
+        self._outage = Outage(log)
         self._places: dict[str, HeldPlace] = {}
         self._background = Background(BrowserServiceError)
 
@@ -60,7 +76,7 @@ class Overview:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        self.draining = True
+        self.roster.stopping = True
         await self._background.cancel()
         await self.store.close()
 
@@ -68,6 +84,7 @@ class Overview:
         """Takes the places' word for what they hold."""
         for report in reports:
             await self.store.report(report)
+        self.roster.saw(reports)
         if any(report.place not in self._places for report in reports):
             await self._refresh()
 
@@ -84,26 +101,36 @@ class Overview:
         return place in self._places
 
     async def held(self, instance_id: str) -> HeldLease:
-        """The lease as the store knows it. Raises `LeaseNotFound`."""
+        """The lease as the store knows it. Raises `LeaseNotFound`, or what keeps its place from telling."""
         lease_id = lease_id_of(instance_id)
         for held in await self.store.leases():
             if held.lease_id == lease_id:
                 return held
+        self._refuse_if_lost(instance_id)
+        if silent := self._silent(instance_id, None):
+            raise _out_of_sight(silent)
         raise LeaseNotFound(f"instance not found: there is no lease {lease_id[:80]}")
 
     async def place_of(self, instance_id: str, node: str | None) -> str:
-        """The address of the place that an old client means. Raises `LeaseNotFound`, `UnknownNode`."""
+        """The address of the place that an old client means.
+
+        Raises `LeaseNotFound`, `UnknownNode`, and `Unreachable` or `BrowserCrashed` for one that is away.
+        """
         if place := self._named(instance_id, node):
+            self._refuse_if_lost(instance_id)
             return place
         await self._refresh()
         if place := self._named(instance_id, node):
+            self._refuse_if_lost(instance_id)
             return place
+        if silent := self._silent(instance_id, node):
+            return await self._awake(silent)
         if node is not None and all(held.node != node for held in self._places.values()):
             raise UnknownNode(f"Node {node[:200]} is not found")
         return (await self.held(instance_id)).place
 
     async def status(self) -> PoolStatus:
-        """Nodes, sessions and queue. Without the store: what is known of the places."""
+        """Nodes, fronts, sessions and queue. Without the store: what is known of the places."""
         asked = await self._ask()
         nodes: dict[str, dict[HeldPlace, PlaceStatus]] = {}
         for place, answer in asked:
@@ -111,10 +138,17 @@ class Overview:
         queue = 0
         with suppress(RegistryDown):
             queue = await self.store.waiting()
+        away: dict[str, list[SilentPlace]] = {}
+        for silent in self.roster.silent(self._places):
+            if silent.node not in nodes:
+                away.setdefault(silent.node, []).append(silent)
         return PoolStatus(
-            nodes=[_node(name, places) for name, places in nodes.items()],
+            nodes=[_node(name, places) for name, places in nodes.items()]
+            + [_node_that_is_down(name, places) for name, places in away.items()],
             queue=queue,
             browser=next((answer.browser for _, answer in asked if answer.browser), ""),
+            fronts=self.roster.fronts(),
+            draining=self.roster.orders.service.draining,
         )
 
     async def sessions(self) -> list[SessionStatus]:
@@ -127,22 +161,41 @@ class Overview:
         await self.place_at(held.place).end(held.lease_id)
         await self.store.end(held.lease_id)
 
-    async def drain(self, node: str | None = None) -> None:
-        """No new leases: from this front, or from the places of one node. Those that run go on.
+    async def set_draining(self, draining: bool, part: str | None = None) -> None:
+        """Whether no new leases are given out: by the service, from one node, or by one front. Those that run go on.
 
-        Raises `UnknownNode`, `Unreachable`.
+        It holds until the opposite is ordered. Raises `UnknownNode`, `Unreachable`.
         """
-        await self._set_draining(node, True)
+        if part is None:
+            self.roster.orders.set_service(Order.now(draining))
+        elif part == self._url and self.roster.is_front:
+            self.roster.orders.set_itself(draining)
+            if any(held.node == part for held in self._places.values()):
+                await self.drain_node(part, draining)
+        elif any(front.url == part for front in self.roster.fronts()):
+            await self.place_at(part).set_draining(draining)
+        else:
+            await self._refresh()
+            silent = any(place.node == part for place in self.roster.silent(self._places))
+            if part != self._url and not silent and all(held.node != part for held in self._places.values()):
+                raise UnknownNode(f"Node {part[:200]} is not found")
+            await self.drain_node(part, draining)
+        with suppress(RegistryDown):  # the others hear of it once it is back
+            await self.roster.exchange()
 
-    async def undrain(self, node: str | None = None) -> None:
-        """New leases again. Raises `UnknownNode`, `Unreachable`."""
-        await self._set_draining(node, False)
+    async def stop_places(self) -> None:
+        """The places below a node that ends give out nothing more. Raises `Unreachable`."""
+        await asyncio.gather(*(self.place_at(place).set_draining(True) for place in self._places))
 
-    @property
-    def is_ready(self) -> bool:
+    async def is_ready(self) -> bool:
         """Whether a lease could be given out, were one free."""
-        is_open = asyncio.get_running_loop().time() >= self.opens_at
-        return is_open and not self.draining and any(p.healthy and not p.draining for p in self._places.values())
+        if self.roster.drains or asyncio.get_running_loop().time() < self.opens_at:
+            return False
+        try:
+            await self._refresh()
+        except RegistryDown:
+            return False
+        return any(place.healthy and not place.draining for place in self._places.values())
 
     def _named(self, instance_id: str, node: str | None) -> str | None:
         """The one known place with this port, of this node."""
@@ -166,22 +219,38 @@ class Overview:
             await self._refresh()
         return await asyncio.gather(*map(ask, self._places.values()))
 
-    async def _set_draining(self, node: str | None, draining: bool) -> None:
-        if node is None:
-            self.draining = draining
-            return
-        await self._refresh()
-        if node != self._url and all(held.node != node for held in self._places.values()):
-            raise UnknownNode(f"Node {node[:200]} is not found")
-        await self.drain_node(node, draining)
+    def _silent(self, instance_id: str, node: str | None) -> SilentPlace | None:
+        """The one place that is away and that the lease may be at."""
+        port = instance_id.rpartition(":")[2]
+        of_node = [each for each in self.roster.silent(self._places) if node in (None, each.node)]
+        fitting = [each for each in of_node if each.place.rpartition(":")[2] == port]
+        return fitting[0] if fitting else None
+
+    async def _awake(self, silent: SilentPlace) -> str:
+        """The address of a place whose node is silent, if it answers itself. A call that may hang there is not sent at all."""
+        if silent.has_ended:
+            raise _lost(f"the instance at {silent.place} has ended and its leases with it")
+        try:
+            await self.place_at(silent.place).status()
+        except BrowserServiceError as error:
+            raise _out_of_sight(silent) from error
+        return silent.place
+
+    def _refuse_if_lost(self, instance_id: str) -> None:
+        if self.roster.has_lost(lease_id_of(instance_id)):
+            raise _lost("the instance that had the lease is gone")
 
     async def _reap(self) -> None:
         try:
-            for lost in await self.store.reap():
-                self._give_up(lost)
+            self._missing.add(await self.store.reap())
             await self._refresh()
+            for lost in self._missing.settle(self._places):
+                self._give_up(lost)
+            await self.roster.exchange()
         except RegistryDown as error:
-            log.warning("the store of leases is down, running sessions go on: %s", error.detail)
+            self._outage.failed(f"the store of leases is down, running sessions go on: {error.detail}")
+        else:
+            self._outage.worked("the store of leases is back")
 
     def _end_superseded(self, grants: Sequence[Grant]) -> None:
         """Leases whose key is answered with others. Should a place not hear of it, it reports them and they are ended again."""
@@ -190,9 +259,25 @@ class Overview:
             self._background.start(self.place_at(grant.place).end(grant.lease_id))
 
     def _give_up(self, lease: HeldLease) -> None:
-        """A lease that was never taken up, or whose place is silent. Should its browser live, its place brings it back."""
-        log.warning("lease %s of %s is given up (%s): its place says nothing", lease.lease_id, lease.place, lease.state)
-        self._events.emit("lease_ended", lease_id=lease.lease_id, how="lost", code="PLACE_GONE")
+        """A lease whose place has died or is silent for too long. One front says so, and no tier below it."""
+        self.roster.note_lost(lease.lease_id)
+        if self.roster.is_front:
+            log.warning("lease %s of %s is lost with its place", lease.lease_id, lease.place)
+            self._events.emit("lease_ended", lease_id=lease.lease_id, how="lost", code="PLACE_GONE")
+
+
+def _lost(what: str) -> BrowserCrashed:
+    error = BrowserCrashed(f"instance not found: {what}; ask for a new lease")
+    error.session_state = "lost"
+    return error
+
+
+def _out_of_sight(silent: SilentPlace) -> Unreachable:
+    return Unreachable(
+        f"the node {silent.node} has said nothing for {silent.silent_s:.0f} s: its leases are lost if it died, try again or "
+        "ask for a new lease",
+        retry_after_s=RETRY_AFTER_S,
+    )
 
 
 def _node(name: str, places: Mapping[HeldPlace, PlaceStatus]) -> NodeStatus:
@@ -200,7 +285,7 @@ def _node(name: str, places: Mapping[HeldPlace, PlaceStatus]) -> NodeStatus:
     return NodeStatus(
         url=name,
         hash=name,
-        healthy=any(place.healthy for place in places),
+        healthy=any(place.healthy and told.browser for place, told in places.items()),
         capacity=sum(place.capacity for place in places),
         # A place that does not answer says of no browser: who knows how many of its slots are free.
         available=sum(
@@ -211,4 +296,16 @@ def _node(name: str, places: Mapping[HeldPlace, PlaceStatus]) -> NodeStatus:
         instances=[session.instance_id for session in sessions],
         sessions=sessions,
         draining=all(place.draining for place in places),
+    )
+
+
+def _node_that_is_down(name: str, places: Sequence[SilentPlace]) -> NodeStatus:
+    return NodeStatus(
+        url=name,
+        hash=name,
+        healthy=False,
+        capacity=sum(place.capacity for place in places),
+        available=0,
+        instances=[],
+        down_for_s=min(place.silent_s for place in places),
     )

@@ -61,7 +61,7 @@ class Local:
         return await self._sessions.place_status()
 
     async def set_draining(self, draining: bool) -> None:
-        await (self._sessions.drain() if draining else self._sessions.undrain())
+        await self._sessions.set_draining(draining)
 
 
 class Remote:

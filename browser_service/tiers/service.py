@@ -7,23 +7,25 @@ node, master    overview and admission   leases on the browsers of others
 
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from fastapi import Request
 
 from browser_service.chromium.fleet import Fleet
-from browser_service.errors import BadRequest
+from browser_service.errors import BadRequest, RegistryDown
 from browser_service.events import Events
 from browser_service.leasing.leases import LeaseStore, PlaceReport, QueueLimits
 from browser_service.leasing.store_in_process import InProcessStore
 from browser_service.leasing.tokens import TierKey
 from browser_service.metrics import Metrics
+from browser_service.metrics_front import FrontMetrics
 from browser_service.models import PoolStatus, SessionStatus
 from browser_service.session.sessions import Sessions
 from browser_service.settings import Settings, SettingsError
 from browser_service.tiers.admission import Admission
+from browser_service.tiers.orders import orders_of
 from browser_service.tiers.overview import Overview
 from browser_service.tiers.places import Local
 from browser_service.tiers.reporter import Reporter
@@ -38,10 +40,8 @@ class Tier(Protocol):
     async def status(self) -> PoolStatus: ...
     async def sessions(self) -> list[SessionStatus]: ...
     async def end_by_force(self, instance_id: str) -> None: ...
-    async def drain(self, node: str | None = None) -> None: ...
-    async def undrain(self, node: str | None = None) -> None: ...
-    @property
-    def is_ready(self) -> bool: ...
+    async def set_draining(self, draining: bool, part: str | None = None) -> None: ...
+    async def is_ready(self) -> bool: ...
 
 
 Learn = Callable[[list[PlaceReport]], Awaitable[None]]
@@ -63,9 +63,10 @@ class Service:
     learn: Learn | None = None
     """Takes their reports."""
     metrics: Metrics = field(init=False)
+    front_metrics: FrontMetrics = field(init=False, default_factory=FrontMetrics)
 
     def __post_init__(self) -> None:
-        self.metrics = Metrics(self.events)
+        self.metrics = Metrics(self.events, self.settings.node_name)
 
     @property
     def sessions(self) -> Sessions:
@@ -87,18 +88,39 @@ class Service:
         """Whom to ask for the whole picture."""
         return self.overview or self.sessions
 
-    @property
-    def is_ready(self) -> bool:
+    async def is_ready(self) -> bool:
         """Whether a lease could be given out, were a slot free."""
-        return all(part.is_ready for part in (self.held, self.overview) if part is not None)
+        parts = [part for part in (self.held, self.overview) if part is not None]
+        return all([await part.is_ready() for part in parts])
 
-    async def drain(self, node: str | None = None) -> None:
-        """No new leases: here, or on one node. Raises `UnknownNode`."""
-        await self.tier.drain(node or self._itself)
+    async def drain(self, part: str | None = None) -> None:
+        """No new leases: from the whole service, or from one node or master of it. Raises `UnknownNode`."""
+        await self.tier.set_draining(True, part or self._itself)
 
-    async def undrain(self, node: str | None = None) -> None:
+    async def undrain(self, part: str | None = None) -> None:
         """New leases again. Raises `UnknownNode`."""
-        await self.tier.undrain(node or self._itself)
+        await self.tier.set_draining(False, part or self._itself)
+
+    async def drain_alone(self, draining: bool) -> None:
+        """The same for this process, and a node's instances."""
+        await self.tier.set_draining(draining, self.settings.url if self.overview else None)
+
+    async def stop_giving(self) -> None:
+        """Before the end of the process: nothing is given out here any more. No restart remembers it."""
+        if self.overview:
+            self.overview.roster.stopping = True
+            if not self.given:
+                await self.overview.stop_places()
+            with suppress(RegistryDown):
+                await self.overview.roster.exchange()
+        if self.held:
+            await self.held.set_draining(True)
+
+    async def at_stake(self) -> int:
+        """Leases that would suffer from the end of the process: none from that of a master beside others."""
+        if self.held is None and self.given and self.overview and self.overview.roster.has_others:
+            return 0
+        return len(await self.tier.sessions())
 
     @property
     def _itself(self) -> str | None:
@@ -159,7 +181,7 @@ async def running_service(settings: Settings) -> AsyncGenerator[Service, None]:
     async with running_sessions(settings, key, events) as sessions:
         here = Local(sessions)
         store = store_in_memory(settings, key)
-        async with Overview(settings, store, lambda _: here, events) as overview:
+        async with Overview(settings, store, lambda _: here, events, orders=orders_of(settings)) as overview:
             await overview.learn([sessions.report()])
             async with Reporter(lambda: [sessions.report()], overview.learn, settings.reap_interval_s) as reporter:
                 sessions.on_change = reporter.hurry

@@ -97,8 +97,8 @@ class _Server(uvicorn.Server):
         log.info("told to stop: no new leases, at most %g s for those that run", deadline_s)
         try:
             async with asyncio.timeout(deadline_s):
-                await self._service.drain()
-                while left := len(await self._service.tier.sessions()):
+                await self._service.stop_giving()
+                while left := await self._service.at_stake():
                     log.debug("%d leases are left", left)
                     await asyncio.sleep(GLANCE_S)
         except (TimeoutError, BrowserServiceError) as error:

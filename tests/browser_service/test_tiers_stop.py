@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -32,7 +33,7 @@ from browser_service.settings import Settings
 from browser_service.tiers import deploy, supervise
 from browser_service.tiers import node as node_module
 from browser_service.tiers.deploy import instances_for, shares
-from browser_service.tiers.nginx import configuration
+from browser_service.tiers.nginx import Front, configuration
 from browser_service.tiers.node import Node
 from browser_service.tiers.overview import Overview
 from browser_service.tiers.places import remote_places, tier_client
@@ -192,7 +193,7 @@ async def test_an_instance_that_says_nothing_is_killed_and_started_again(monkeyp
             assert (await seen.status()).nodes[0].capacity == 2
             watching = asyncio.create_task(node.kill_the_hung(supervisor))
             await until(lambda: child.pid not in (None, first))
-            assert (await seen.status()).nodes == []
+            assert not (await seen.status()).nodes
             watching.cancel()
         await node.stop()
 
@@ -272,14 +273,17 @@ def test_slots_are_spread_evenly() -> None:
 
 
 def test_the_nginx_configuration_is_filled_and_takes_no_second_word() -> None:
-    files = {"certificate": Path("/etc/c.pem"), "certificate_key": Path("/etc/k.pem")}
-    text = configuration(
-        server_name="pool.example", upstreams=["10.0.0.1:7000", "10.0.0.2:7000"], requests_per_second=50, **files
+    front = Front(
+        server_name="pool.example",
+        certificate=Path("/etc/c.pem"),
+        certificate_key=Path("/etc/k.pem"),
+        requests_per_second=50,
     )
+    text = configuration(front, ["10.0.0.1:7000", "10.0.0.2:7000"])
     assert "server 10.0.0.2:7000" in text and "rate=50r/s" in text and "$binary_remote_addr" in text
-    assert "@" not in text and text.count("{") == text.count("}")
+    assert "%" not in text and text.count("{") == text.count("}")
     (line,) = [line for line in text.splitlines() if line.startswith("log_format")]
     assert "$uri" in line and not re.search(r"\$(request|request_uri|args|query_string)\b", line), "queries have tokens"
     assert f"access_log /var/log/nginx/browser_service.log {line.split()[1]};" in text
     with pytest.raises(ValueError, match="one word"):
-        configuration(server_name="a; include /etc/passwd", upstreams=["x:1"], requests_per_second=1, **files)
+        configuration(replace(front, server_name="a; include /etc/passwd"), ["x:1"])

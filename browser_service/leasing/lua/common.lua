@@ -16,6 +16,7 @@
 --   kept_for            string      the ticket that keeps what comes free
 --   void:<ticket>       string      abandoned; its process may ask until then
 --   forgotten           list        leases that were forgotten and not yet told of
+--   board               hash        kind and name -> a notice of a master, see board.py
 --
 -- All names begin with KEYS[1], a hash tag. Times are microseconds; they fit into a double, but not into Lua's own way of
 -- writing one, so they are handed to Redis as numbers and never joined into text.

@@ -1,0 +1,32 @@
+"""What every command of the command line begins with: its settings, its log, and how it stops with one sentence."""
+
+import logging
+import os
+import sys
+from typing import Any, NoReturn
+
+import typer
+
+from browser_service.settings import Settings, SettingsError, read_settings
+
+MASTER_PORT, NODE_PORT, INSTANCE_PORT = 7000, 8080, 9000
+
+
+def settings_of(log_level: str, default_port: int, **overrides: Any) -> Settings:
+    """Of the environment and the command line, whose values win. Starts the log. Stops with a sentence where one is wrong."""
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    environment = {"BROWSER_SERVICE_PORT": str(default_port)} | {
+        name: value for name, value in os.environ.items() if name != "BROWSER_SERVICE_PORT" or value
+    }
+    environment.pop("BROWSER_SERVICE_SUPERVISOR", None)
+    try:
+        return read_settings(environment, **overrides)
+    except SettingsError as error:
+        stop(str(error))
+
+
+def stop(sentence: str) -> NoReturn:
+    """Ends the command with a sentence on standard error."""
+    print(f"browser-service: {sentence}", file=sys.stderr)
+    raise typer.Exit(1)
