@@ -1,6 +1,7 @@
 """A whole service as an operator runs it: one Redis, two masters, two nodes of one instance each, nginx before it with TLS."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -39,6 +40,17 @@ class Part:
     def send(self, number: signal.Signals) -> None:
         assert self.process
         self.process.send_signal(number)
+
+    def pids(self) -> list[int]:
+        """It and what is below it."""
+        assert self.process
+        return [self.process.pid, *(child.pid for child in psutil.Process(self.process.pid).children(recursive=True))]
+
+    def send_all(self, pids: Sequence[int], number: signal.Signals) -> None:
+        """A signal to its processes, those that have ended meanwhile left out."""
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Ends it and waits for that, and for the processes below it."""
@@ -87,21 +99,26 @@ class Fleet:
         return True
 
     def make_whole(self) -> None:
-        """Ends what is leased and waits for the rest."""
+        """Ends what is leased and takes back what was ordered, and waits for the rest."""
         with suppress(httpx.HTTPError):
+            for part in ({}, *({"node": node["url"]} for node in self.info()["nodes"] if node["draining"])):
+                httpx.post(f"{self.masters[0].url}/undrain", params=part, timeout=10)
             for session in httpx.get(f"{self.masters[0].url}/sessions", timeout=10).json()["sessions"]:
                 httpx.delete(f"{self.masters[0].url}/sessions/{session['instance_id']}", timeout=10)
         wait_until(self.is_whole, START_S)
 
-    def metrics(self) -> list[str]:
+    def metrics(self, *, without: Part | None = None) -> list[str]:
         """The lines of all targets that Prometheus would scrape: masters, nodes and instances."""
-        instances = [f"http://127.0.0.1:{part.environment['INSTANCE_PORT']}" for part in self.nodes]
-        urls = [*(part.url for part in (*self.masters, *self.nodes)), *instances]
+        nodes = [part for part in self.nodes if part is not without]
+        instances = [f"http://127.0.0.1:{part.environment['INSTANCE_PORT']}" for part in nodes]
+        urls = [*(part.url for part in (*self.masters, *nodes)), *instances]
         return [line for url in urls for line in httpx.get(f"{url}/metrics", timeout=20).text.splitlines()]
 
-    def total(self, series: str) -> float:
-        """The sum over all targets of what begins so."""
-        return sum(float(line.rpartition(" ")[2]) for line in self.metrics() if line.startswith(series))
+
+def total(lines: Sequence[str], name: str, label: str = "") -> float:
+    """The sum of what these targets tell under a name, of the series that have this label."""
+    found = [line for line in lines if re.match(rf"browser_service_{name}[ {{]", line) and label in line]
+    return sum(float(line.rpartition(" ")[2]) for line in found)
 
 
 @contextmanager
