@@ -27,7 +27,6 @@ from browser_service.tiers.supervise import end_with_supervisor
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Real browsers as a service.", rich_markup_mode=None)
 
-
 Slots = Annotated[int | None, typer.Option(help="leases at the same time")]
 Port = Annotated[int | None, typer.Option(help="port to listen on")]
 Host = Annotated[str | None, typer.Option(help="address to listen on; others than loopback need an api key")]

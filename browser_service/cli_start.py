@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sys
 from typing import Any, NoReturn
 
 import typer
@@ -28,5 +27,5 @@ def settings_of(log_level: str, default_port: int, **overrides: Any) -> Settings
 
 def stop(sentence: str) -> NoReturn:
     """Ends the command with a sentence on standard error."""
-    print(f"browser-service: {sentence}", file=sys.stderr)
+    typer.echo(f"browser-service: {sentence}", err=True)
     raise typer.Exit(1)

@@ -40,15 +40,15 @@ def status(url: Url = None, ca_file: CaFile = None) -> None:
     async def ask() -> None:
         async with _pool(settings, url) as pool:
             found = await pool.info()
-        print(f"{found.browser or 'browser down'}  queue {found.queue}{'  draining' if found.draining else ''}")
+        typer.echo(f"{found.browser or 'browser down'}  queue {found.queue}{'  draining' if found.draining else ''}")
         for front in found.fronts:
-            print(f"{front.url}  {_since(front.state, front.down_for_s)}  gives out leases")
+            typer.echo(f"{front.url}  {_since(front.state, front.down_for_s)}  gives out leases")
         for each in found.nodes:
             state = "down" if not each.healthy else "draining" if each.draining else "healthy"
-            print(f"{each.url}  {_since(state, each.down_for_s)}  {each.available} of {each.capacity} slots free")
+            typer.echo(f"{each.url}  {_since(state, each.down_for_s)}  {each.available} of {each.capacity} slots free")
             for session in each.sessions:
                 times = f"age {session.age_s:.0f} s  expires in {session.expires_in_s:.0f} s"
-                print(f"  {session.instance_id}  {session.owner}  {times}")
+                typer.echo(f"  {session.instance_id}  {session.owner}  {times}")
 
     _ask(ask())
 
@@ -95,7 +95,7 @@ def print_nginx(
         text = nginx.configuration(front, upstream or [f"127.0.0.1:{MASTER_PORT}"])
     except ValueError as error:
         stop(str(error))
-    print(text)
+    typer.echo(text)
 
 
 def _pool(settings: Settings, url: str | None) -> BrowserPool:

@@ -246,7 +246,8 @@ def trust(ca_file: Path | None) -> ssl.SSLContext:
 
     None: the file that BROWSER_SERVICE_CA_FILE names, if it is set. Raises ValueError when it has no certificates.
     """
-    context = ssl.create_default_context()
+    context = httpx.create_ssl_context(trust_env=False)
+    context.load_default_certs()
     path = ca_file or os.environ.get("BROWSER_SERVICE_CA_FILE")
     if not path:
         return context

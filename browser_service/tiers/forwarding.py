@@ -18,7 +18,6 @@ import httpx
 from browser_service.api.gate import App, Message, Receive, Send, answer
 from browser_service.errors import (
     BadRequest,
-    BrowserCrashed,
     BrowserServiceError,
     DeadlineExceeded,
     LeaseMismatch,
@@ -26,7 +25,7 @@ from browser_service.errors import (
 )
 from browser_service.leasing.tokens import TierKey
 from browser_service.session.sessions import lease_id_of
-from browser_service.tiers.overview import Overview
+from browser_service.tiers.overview import Overview, lost
 
 # Headers of one connection, which the next one has its own of; `host` and lengths are made anew.
 OF_THE_CONNECTION = frozenset(
@@ -124,17 +123,11 @@ class Forwarding:
                 raise Unreachable(
                     f"Connection to the instance at {place} failed; it is still known, try again"
                 ) from error
-            raise _lost(f"the instance at {place} is gone and its leases with it") from error
+            raise lost(f"the instance at {place} is gone and its leases with it") from error
         except httpx.TimeoutException as error:
             raise DeadlineExceeded(f"the instance at {place} gave no answer within {deadline_s:g} s") from error
         except httpx.HTTPError as error:
-            raise _lost(f"the instance at {place} went away during the call") from error
-
-
-def _lost(what: str) -> BrowserCrashed:
-    error = BrowserCrashed(f"{what}; ask for a new lease")
-    error.session_state = "lost"
-    return error
+            raise lost(f"the instance at {place} went away during the call") from error
 
 
 def _matcher(paths: Iterable[str]) -> Callable[[str], bool]:

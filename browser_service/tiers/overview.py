@@ -229,7 +229,7 @@ class Overview:
     async def _awake(self, silent: SilentPlace) -> str:
         """The address of a place whose node is silent, if it answers itself. A call that may hang there is not sent at all."""
         if silent.has_ended:
-            raise _lost(f"the instance at {silent.place} has ended and its leases with it")
+            raise lost(f"the instance at {silent.place} has ended and its leases with it")
         try:
             await self.place_at(silent.place).status()
         except BrowserServiceError as error:
@@ -238,7 +238,7 @@ class Overview:
 
     def _refuse_if_lost(self, instance_id: str) -> None:
         if self.roster.has_lost(lease_id_of(instance_id)):
-            raise _lost("the instance that had the lease is gone")
+            raise lost("the instance that had the lease is gone")
 
     async def _reap(self) -> None:
         try:
@@ -266,7 +266,8 @@ class Overview:
             self._events.emit("lease_ended", lease_id=lease.lease_id, how="lost", code="PLACE_GONE")
 
 
-def _lost(what: str) -> BrowserCrashed:
+def lost(what: str) -> BrowserCrashed:
+    """What is said of a lease that went away with its place. Old clients look for the words that it begins with."""
     error = BrowserCrashed(f"instance not found: {what}; ask for a new lease")
     error.session_state = "lost"
     return error

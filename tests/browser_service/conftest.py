@@ -8,6 +8,8 @@ import pytest
 from eventually import wait_until
 from hostile_site import running_hostile_site
 from hostile_traps import Bystander, bystanding
+from real_fleet import Fleet, running_fleet
+from real_nginx import RealNginx, running_nginx
 from real_service import SMALL, Site, running_service, running_site
 from real_tiers import Deployment, running_deployment
 
@@ -79,6 +81,20 @@ def eventually() -> Callable[[Callable[[], bool]], None]:
 def deployment() -> Generator[Deployment, None, None]:
     """Master, two nodes and their instances, for all tests of the tiers; each leaves it whole."""
     with running_deployment(BROWSER_SERVICE_QUEUE_LIMIT="3", BROWSER_SERVICE_QUEUE_LIMIT_PER_SHARE="3") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def fleet() -> Generator[Fleet, None, None]:
+    """Two masters with one Redis, and two nodes; each test leaves it whole."""
+    with running_fleet() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def nginx(fleet: Fleet) -> Generator[RealNginx, None, None]:
+    """nginx before both masters of the fleet."""
+    with running_nginx([master.url.removeprefix("http://") for master in fleet.masters]) as running:
         yield running
 
 

@@ -55,6 +55,10 @@ def available(http: httpx.Client) -> int:
     return sum(node["available"] for node in http.get("/info").json()["nodes"] if node["healthy"])
 
 
+def healthy(http: httpx.Client) -> set[str]:
+    return {node["url"] for node in http.get("/info").json()["nodes"] if node["healthy"]}
+
+
 def test_a_killed_instance_costs_its_own_leases_and_comes_back(http: httpx.Client, deployment: Deployment) -> None:
     mine = lease(http)
     assert mine.direct_url
@@ -189,7 +193,7 @@ def test_of_two_leases_of_one_key_the_one_that_came_back_is_ended(http: httpx.Cl
     assert forgotten.direct_url
     instance = deployment.kill(forgotten.direct_url, signal.SIGSTOP)
     try:
-        wait_until(lambda: all(n["url"] != forgotten.node for n in http.get("/info").json()["nodes"]), 15)
+        wait_until(lambda: forgotten.node not in healthy(http), 15)
         mine = lease(http, idempotency_key="twice", wait_s=10)
         assert mine.instance_id != forgotten.instance_id
     finally:
@@ -233,7 +237,7 @@ def test_an_instance_that_slept_past_its_lease_is_fenced_off(http: httpx.Client,
     assert mine.direct_url
     instance = deployment.kill(mine.direct_url, signal.SIGSTOP)
     try:
-        wait_until(lambda: all(n["url"] != mine.node for n in http.get("/info").json()["nodes"]), 15)
+        wait_until(lambda: mine.node not in healthy(http), 15)
         others = [lease(http, wait_s=5) for _ in range(2)]
         assert mine.node not in {other.node for other in others}
     finally:
@@ -252,7 +256,7 @@ def test_sessions_of_a_sleeping_node_go_on_and_are_known_again(http: httpx.Clien
     assert mine.direct_url
     node = deployment.kill(mine.node, signal.SIGSTOP)
     try:
-        wait_until(lambda: all(n["url"] != mine.node for n in http.get("/info").json()["nodes"]), 15)
+        wait_until(lambda: mine.node not in healthy(http), 15)
         httpx.post(f"{mine.direct_url}/step", json=step(mine, 0), timeout=20).raise_for_status()
         http.post("/step", json=step(mine, 1)).raise_for_status()
     finally:

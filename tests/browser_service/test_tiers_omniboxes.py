@@ -162,10 +162,11 @@ async def test_an_instance_out_of_reach_is_asked_again_by_old_clients() -> None:
             away = gone = await client.get("/screenshot", params=wanted)
             await overview.learn([report.model_copy(update={"ttl_s": 0, "healthy": False})])
             async with asyncio.timeout(60):
-                while gone.status_code != 404:
+                while gone.status_code != 502:
                     gone = await client.get("/screenshot", params=wanted)
     assert away.status_code == 503 and "Connection" in away.text and away.json()["retryable"]
     assert "Connection" not in gone.text and "instance not found" in gone.text
+    assert gone.json()["fault"] == "infra", "not the client's"
 
 
 def test_an_old_client_without_capacity_waits_and_then_hears_the_sentence(deployment: Deployment) -> None:

@@ -193,7 +193,7 @@ async def test_an_instance_that_says_nothing_is_killed_and_started_again(monkeyp
             assert (await seen.status()).nodes[0].capacity == 2
             watching = asyncio.create_task(node.kill_the_hung(supervisor))
             await until(lambda: child.pid not in (None, first))
-            assert not (await seen.status()).nodes
+            assert not any(node.healthy for node in (await seen.status()).nodes)
             watching.cancel()
         await node.stop()
 
