@@ -30,6 +30,7 @@ from typing import ClassVar, Literal
 from pydantic import ValidationError
 
 from browser_service.models import Problem
+from browser_service.models.wire import from_another_version
 
 Fault = Literal["infra", "site", "policy", "client"]
 SessionState = Literal["alive", "lost", "none"]
@@ -215,7 +216,7 @@ def from_problem(problem: Problem) -> BrowserServiceError:
 def error_of(status: int, body: bytes) -> BrowserServiceError:
     """The typed error for a refusal, also for one that is no problem+json."""
     try:
-        return from_problem(Problem.model_validate_json(body))
+        return from_problem(from_another_version(Problem, body))
     except ValidationError:
         found = body[:200].decode(errors="replace")
         return BrowserServiceError(f"expected a reply of the browser service, found HTTP {status}: {found!r}")

@@ -12,6 +12,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 STACK = "tests/integration/"
+FLEET = ("tests/browser_service/test_fleet_", "tests/browser_service/test_nginx")
 REAL = ("tests/browser_service/", "tests/environments/", "tests/flows/", "tests/integration/")
 
 hypothesis.settings.register_profile("same", derandomize=True)
@@ -28,10 +29,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 class OneStack(LoadScopeScheduling):
-    """Like `--dist loadfile`, but all tests with the stack go to one process, which starts it once."""
+    """Like `--dist loadfile`, but tests that share the stack go to one process, which starts it once; so with the fleet."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return STACK if nodeid.startswith(STACK) else nodeid.partition("::")[0]
+        for shared in (STACK, FLEET):
+            if nodeid.startswith(shared):
+                return str(shared)
+        return nodeid.partition("::")[0]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:

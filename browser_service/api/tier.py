@@ -1,6 +1,12 @@
-"""The routes between the tiers. All are below /tier/, where the gate wants the tier key."""
+"""The routes between the tiers. All are below /tier/, where the gate wants the tier key.
+
+The parts of a service are upgraded one after the other, so fields that are unknown here are ignored.
+"""
+
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
+from pydantic import BeforeValidator, TypeAdapter
 
 from browser_service.leasing.leases import Grant, PlaceReport
 from browser_service.models import Lease
@@ -11,14 +17,19 @@ instance_router = APIRouter(prefix="/tier", tags=["between tiers"])
 front_router = APIRouter(prefix="/tier", tags=["between tiers"])
 
 
+def _from_another_version(kind: Any) -> BeforeValidator:
+    adapter = TypeAdapter[Any](kind)
+    return BeforeValidator(lambda told: adapter.validate_python(told, extra="ignore"))
+
+
 @instance_router.post("/admit")
-async def admit(request: Request, grant: Grant) -> Lease:
+async def admit(request: Request, grant: Annotated[Grant, _from_another_version(Grant)]) -> Lease:
     """A browser for a grant. The same grant again gets the same one."""
     return await service_of(request).sessions.admit(grant)
 
 
 @instance_router.post("/end")
-async def end(request: Request, body: EndRequest) -> Done:
+async def end(request: Request, body: Annotated[EndRequest, _from_another_version(EndRequest)]) -> Done:
     """Ends a lease; one that is over is fine."""
     await service_of(request).sessions.end(body.lease_id)
     return Done()
@@ -47,7 +58,9 @@ async def undrain(request: Request) -> Done:
 
 
 @front_router.post("/report")
-async def report(request: Request, reports: list[PlaceReport]) -> Done:
+async def report(
+    request: Request, reports: Annotated[list[PlaceReport], _from_another_version(list[PlaceReport])]
+) -> Done:
     """What places hold, in their own words."""
     learn = service_of(request).learn
     assert learn is not None, "only fronts have this route"

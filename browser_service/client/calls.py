@@ -25,9 +25,10 @@ from pydantic import BaseModel, ValidationError
 
 from browser_service.client.refusals import BAD_GATEWAYS, NotOurs, pause, refusal, silence
 from browser_service.errors import BrowserServiceError, Draining, MasterStopping, RegistryDown, Unreachable
+from browser_service.models.wire import Wire, from_another_version
 from browser_service.settings import stays_here
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M", bound=Wire)
 
 CONNECT_S = 3.0
 PROBE_EVERY_S, PROBE_S = 1.0, 2.0
@@ -116,7 +117,7 @@ class Caller:
         """The answer of a call that succeeded in the end. Raises the errors of `errors.py`."""
         response = await self.send(call)
         try:
-            return answer.model_validate_json(response.content)
+            return from_another_version(answer, response.content)
         except ValidationError as error:
             found = response.text[:200]
             raise BrowserServiceError(

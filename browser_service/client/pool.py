@@ -30,8 +30,9 @@ from browser_service.models import (
     Viewport,
 )
 from browser_service.models.tiers import Done, ReleaseRequest, Sessions
+from browser_service.models.wire import Wire
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M", bound=Wire)
 RENEWALS_PER_TTL = 3
 
 

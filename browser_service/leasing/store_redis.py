@@ -31,6 +31,7 @@ from browser_service.leasing.superseded import told_to_nobody
 from browser_service.leasing.tokens import LeasePlace
 from browser_service.leasing.wakes import Wakes
 from browser_service.models import LeaseRequest
+from browser_service.models.wire import from_another_version
 
 Row = Sequence[Any]
 """A lease as `ledger.lua` writes it."""
@@ -136,7 +137,7 @@ class RedisStore:
             token=self._sign(held.lease_id, LeasePlace(held.place, held.slot, held.generation)),
             needs_token=held.needs_token,
             batch=held.batch,
-            request=LeaseRequest.model_validate_json(row[11]) if row[11] else request,
+            request=from_another_version(LeaseRequest, row[11]) if row[11] else request,
         )
 
 

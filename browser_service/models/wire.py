@@ -1,6 +1,6 @@
 """The base of every wire noun, and the scalars that several of them share."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,7 +18,18 @@ Text = Annotated[str, Field(max_length=10_000)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
+W = TypeVar("W", bound="Wire")
+
+
 class Wire(BaseModel):
     """Base of everything that crosses a process: frozen, unknown fields refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def from_another_version(model: type[W], body: bytes | str) -> W:
+    """Reads what a part of the service sent that may be newer than this one: fields that are unknown here are ignored.
+
+    Only what a person writes is read strictly, for there an unknown field is a mistake. Raises `pydantic.ValidationError`.
+    """
+    return model.model_validate_json(body, extra="ignore")

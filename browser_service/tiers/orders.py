@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from browser_service.models.wire import Wire
+from browser_service.models.wire import Wire, from_another_version
 from browser_service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ def orders_of(settings: Settings) -> Orders:
 
 def _read(path: Path) -> Standing:
     try:
-        return Standing.model_validate_json(path.read_bytes())
+        return from_another_version(Standing, path.read_bytes())
     except FileNotFoundError:
         return Standing()
     except (OSError, ValidationError) as error:

@@ -13,6 +13,7 @@ from browser_service.errors import Unreachable, error_of
 from browser_service.leasing.leases import Grant
 from browser_service.models import Lease
 from browser_service.models.tiers import EndRequest, PlaceStatus
+from browser_service.models.wire import from_another_version
 from browser_service.session.sessions import Sessions
 from browser_service.settings import Settings
 
@@ -74,13 +75,13 @@ class Remote:
         self._admit_s = launch_deadline_s + GLANCE_S
 
     async def admit(self, grant: Grant) -> Lease:
-        return Lease.model_validate_json(await self._ask("POST", "/tier/admit", grant, self._admit_s))
+        return from_another_version(Lease, await self._ask("POST", "/tier/admit", grant, self._admit_s))
 
     async def end(self, lease_id: str) -> None:
         await self._ask("POST", "/tier/end", EndRequest(lease_id=lease_id), GLANCE_S)
 
     async def status(self) -> PlaceStatus:
-        return PlaceStatus.model_validate_json(await self._ask("GET", "/tier/status", None, GLANCE_S))
+        return from_another_version(PlaceStatus, await self._ask("GET", "/tier/status", None, GLANCE_S))
 
     async def set_draining(self, draining: bool) -> None:
         await self._ask("POST", "/tier/drain" if draining else "/tier/undrain", None, GLANCE_S)

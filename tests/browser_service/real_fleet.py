@@ -100,11 +100,12 @@ class Fleet:
 
     def make_whole(self) -> None:
         """Ends what is leased and takes back what was ordered, and waits for the rest."""
-        with suppress(httpx.HTTPError):
-            for part in ({}, *({"node": node["url"]} for node in self.info()["nodes"] if node["draining"])):
-                httpx.post(f"{self.masters[0].url}/undrain", params=part, timeout=10)
-            for session in httpx.get(f"{self.masters[0].url}/sessions", timeout=10).json()["sessions"]:
-                httpx.delete(f"{self.masters[0].url}/sessions/{session['instance_id']}", timeout=10)
+        wait_until(lambda: all(is_up(master.url) for master in self.masters), START_S)
+        first = self.masters[0].url
+        for part in ({}, *({"node": node["url"]} for node in self.info()["nodes"] if node["draining"])):
+            httpx.post(f"{first}/undrain", params=part, timeout=10)
+        for session in httpx.get(f"{first}/sessions", timeout=10).json()["sessions"]:
+            httpx.delete(f"{first}/sessions/{session['instance_id']}", timeout=10)
         wait_until(self.is_whole, START_S)
 
     def metrics(self, *, without: Part | None = None) -> list[str]:
@@ -113,6 +114,14 @@ class Fleet:
         instances = [f"http://127.0.0.1:{part.environment['INSTANCE_PORT']}" for part in nodes]
         urls = [*(part.url for part in (*self.masters, *nodes)), *instances]
         return [line for url in urls for line in httpx.get(f"{url}/metrics", timeout=20).text.splitlines()]
+
+
+def is_up(url: str) -> bool:
+    """Whether its process answers."""
+    try:
+        return httpx.get(f"{url}/healthz", timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
 def total(lines: Sequence[str], name: str, label: str = "") -> float:

@@ -32,11 +32,11 @@ from browser_service.tiers import places
 from browser_service.tiers.admission import TRIES, Admission
 from browser_service.tiers.master import create_front_app
 from browser_service.tiers.overview import Overview
-from browser_service.tiers.places import Place, remote_places, tier_client
+from browser_service.tiers.places import TIER_HEADER, Place, remote_places, tier_client
 from browser_service.tiers.service import Service
 
 PLACE, NODE = "http://127.0.0.1:9000", "http://127.0.0.1:8080"
-SETTINGS = Settings(launch_deadline_s=0.4)
+SETTINGS = Settings.model_validate({"launch_deadline_s": 0.4, "tier_key": "t" * 32})
 
 
 class Scripted:
@@ -78,7 +78,9 @@ async def fronted(
     store = InProcessStore(time.monotonic, key.sign, QueueLimits())
     async with Overview(SETTINGS, store, place_at, events) as overview:
         await overview.learn([PlaceReport(place=url, node=NODE, capacity=1, ttl_s=600)])
-        service = Service(SETTINGS, events, key, overview=overview, given=Admission(overview, events))
+        service = Service(
+            SETTINGS, events, key, overview=overview, given=Admission(overview, events), learn=overview.learn
+        )
         app = create_front_app(SETTINGS, service)
         transport = httpx.ASGITransport(app)
         async with (
@@ -130,6 +132,19 @@ async def test_who_stands_in_line_gets_nothing_of_a_service_that_drains() -> Non
         assert (await service.tier.status()).queue == 0
         await service.undrain()
         assert await service.admission.lease(LeaseRequest(wait_s=60)), "the slot is free again"
+
+
+async def test_parts_of_a_newer_version_may_report_more_than_their_master_knows() -> None:
+    async with fronted(lambda _: Scripted()) as (service, client):
+        headers = {TIER_HEADER: "t" * 32}
+        report = {"place": "http://127.0.0.1:9001", "node": NODE, "capacity": 2, "ttl_s": 600, "era": "next"}
+        told = await client.post("/tier/report", json=[report], headers=headers)
+        assert told.status_code == 200 and (await service.tier.status()).nodes[0].capacity == 3
+        refused = await client.post("/tier/report", json=[{**report, "capacity": -1}], headers=headers)
+        assert refused.status_code == 422 and "capacity" in refused.json()["detail"]
+        assert (await client.post("/get", json={"era": "next"})).status_code == 422, (
+            "what a person writes is read strictly"
+        )
 
 
 async def test_a_place_that_starts_slowly_keeps_its_other_leases(monkeypatch: pytest.MonkeyPatch) -> None:

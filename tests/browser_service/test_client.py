@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import json
 import socket
 import time
 import zipfile
@@ -58,6 +59,22 @@ async def test_no_click_is_lost_or_made_twice(shaky: BrowserPool, proxy: FaultPr
         titles = [(await browser.step(CLICK, QUICK)).observation.title for _ in range(6)]
     assert titles == ["1", "2", "3", "4", "5", "6"]
     assert proxy.faults["/step"] == [] and proxy.count("/step") == 1 + 6 + 6
+
+
+async def test_a_newer_service_may_say_more_than_its_client_knows(shaky: BrowserPool, proxy: FaultProxy) -> None:
+    node = {
+        "url": "http://x:1",
+        "hash": "x",
+        "healthy": True,
+        "capacity": 2,
+        "available": 1,
+        "instances": [],
+        "rack": 7,
+    }
+    told = json.dumps({"nodes": [node], "queue": 3, "browser": "Chromium", "era": "next"})
+    proxy.answers["/info"] = [f"HTTP/1.1 200 OK\r\ncontent-length: {len(told)}\r\n\r\n{told}".encode()]
+    found = await shaky.info()
+    assert (found.queue, found.nodes[0].capacity) == (3, 2)
 
 
 @pytest.mark.parametrize("fault", BLINKS)

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from real_fleet import CAPACITY, Fleet, Part, total
+from real_fleet import CAPACITY, Fleet, Part, is_up, total
 from real_tiers import SMALL, wait_until
 
 from browser_service.models import PoolStatus
@@ -116,13 +116,6 @@ def test_a_dead_node_is_shown_as_down_and_comes_back_as_it_was(fleet: Fleet) -> 
     assert total(fleet.metrics(), "leases_ended_total", LOST) == before + 1, "once, by one process"
     post(fleet.masters[1].url, "/undrain", node=dead.url).raise_for_status()
     assert get(fleet.masters[0].url, wait_s=20).raise_for_status().json()["node"] == dead.url
-
-
-def is_up(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/healthz", timeout=2).status_code == 200
-    except httpx.HTTPError:
-        return False
 
 
 def test_a_hung_node_is_the_fault_of_the_infrastructure_and_its_leases_are_not_lost(fleet: Fleet) -> None:

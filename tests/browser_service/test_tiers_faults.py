@@ -228,6 +228,7 @@ def test_a_running_session_does_not_notice_that_the_master_is_gone(http: httpx.C
     for number in range(3):
         httpx.post(f"{mine.direct_url}/step", json=step(mine, number), timeout=20).raise_for_status()
     wait_until(deployment_answers(deployment), 40)
+    wait_until(lambda: available(http) >= 3, 40)
     assert available(http) == 3, "the new master knows of the lease"
     http.post("/step", json=step(mine, 3)).raise_for_status()
 
