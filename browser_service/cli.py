@@ -81,7 +81,9 @@ def node(
     slots: Slots = None,
     port: Port = None,
     host: Host = None,
-    master: Annotated[str | None, typer.Option(help="address of the master that gives out the slots")] = None,
+    master: Annotated[
+        str | None, typer.Option(help="address of the master that gives out the slots, or of several with commas")
+    ] = None,
     advertise_host: Annotated[str | None, typer.Option(help="name of this machine for clients and master")] = None,
     instances: Instances = None,
     instance_port: InstancePort = INSTANCE_PORT,

@@ -1,6 +1,6 @@
 """One stack for all tests here: started once, stopped at the end, and then nothing of it may be left."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import psutil
@@ -47,3 +47,14 @@ def is_alive(process: psutil.Process) -> bool:
 def runs(stack: Stack) -> Path:
     """Where the runs are."""
     return stack.loop.runs_dir
+
+
+@pytest.fixture
+def unused(runs: Path) -> Callable[[str], str]:
+    """Makes a name that no run has yet: the second try of a test must not meet the run of its first."""
+
+    def name(base: str) -> str:
+        taken = len(list(runs.glob(f"{base}*")))
+        return f"{base}-{taken + 1}" if taken else base
+
+    return name

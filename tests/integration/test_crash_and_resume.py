@@ -1,6 +1,7 @@
 """`kill -9` of the flow in the middle of each stage, and of the update while it writes: a resume finishes the run."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,11 +28,12 @@ def kill_while_collecting(command: Running, root: Path, iteration: int, stage: S
     return before
 
 
-def test_the_flow_is_killed_in_each_stage(stack: Stack, runs: Path) -> None:
-    root = runs / "killed"
-    resume = ("resume", "killed", "-c", stack.config)
+def test_the_flow_is_killed_in_each_stage(stack: Stack, runs: Path, unused: Callable[[str], str]) -> None:
+    name = unused("killed")
+    root = runs / name
+    resume = ("resume", name, "-c", stack.config)
 
-    with stack.started("run", stack.config, "iterations=1", "--name", "killed") as command:
+    with stack.started("run", stack.config, "iterations=1", "--name", name) as command:
         before = kill_while_collecting(command, root, 0, Stage.EVALUATE)
     with stack.started(*resume) as command:
         before = kill_while_collecting(command, root, 1, Stage.ROLLOUT) | before
@@ -40,7 +42,7 @@ def test_the_flow_is_killed_in_each_stage(stack: Stack, runs: Path) -> None:
     judging = stack.rl_loop(*resume, "--no-prefect", failpoint="judge.before_done:kill")
     assert judging.status == -9, judging.out
     before = check_unchanged(before, root)
-    assert stack.folder("killed").next_stage() == StageKey(1, Stage.JUDGE)
+    assert stack.folder(name).next_stage() == StageKey(1, Stage.JUDGE)
 
     with stack.started(*resume, "--no-prefect", failpoint="update.before_write:sleep=600") as command:
         log = root / "logs" / "update-0001.log"
@@ -48,13 +50,13 @@ def test_the_flow_is_killed_in_each_stage(stack: Stack, runs: Path) -> None:
         assert len(updates_of(root)) == 1 and kill_flow(root) == command.pid
         wait_until("the end of the orphaned update", lambda: not updates_of(root))
     before = check_unchanged(before, root)
-    assert stack.folder("killed").next_stage() == StageKey(1, Stage.POLICY_UPDATE)
+    assert stack.folder(name).next_stage() == StageKey(1, Stage.POLICY_UPDATE)
 
     with stack.started(*resume) as command:
         before = kill_while_collecting(command, root, 1, Stage.EVALUATE) | before
-    retry_in_prefect(stack, stack.folder("killed").record().prefect_flow_runs[-1])
+    retry_in_prefect(stack, stack.folder(name).record().prefect_flow_runs[-1])
     check_unchanged(before, root)
-    check_finished(stack, "killed")
+    check_finished(stack, name)
 
 
 def retry_in_prefect(stack: Stack, flow_run_id: str) -> None:
@@ -66,9 +68,10 @@ def retry_in_prefect(stack: Stack, flow_run_id: str) -> None:
         assert server.read(flow_run_id).state == "COMPLETED", server.read(flow_run_id)
 
 
-def test_the_worker_is_killed_with_the_flow(stack: Stack, runs: Path) -> None:
-    root = runs / "workerless"
-    start = ("run", stack.config, "iterations=1", "evaluate.tasks=8", "--name", "workerless")
+def test_the_worker_is_killed_with_the_flow(stack: Stack, runs: Path, unused: Callable[[str], str]) -> None:
+    name = unused("workerless")
+    root = runs / name
+    start = ("run", stack.config, "iterations=1", "evaluate.tasks=8", "--name", name)
     with stack.started(*start) as command:
         wait_until("an episode", lambda: collected(root, 0, Stage.EVALUATE), during=command)
         stack.service("worker").kill()
@@ -76,20 +79,21 @@ def test_the_worker_is_killed_with_the_flow(stack: Stack, runs: Path) -> None:
         began = time.monotonic()
         ended = command.wait()
     said = " ".join(ended.out.split())
-    assert ended.status == 1 and "run workerless ended as CRASHED" in said, ended.out
+    assert ended.status == 1 and f"run {name} ended as CRASHED" in said, ended.out
     assert f"process {pid} on " in said and time.monotonic() - began < 120, ended.out
-    folder = stack.folder("workerless")
+    folder = stack.folder(name)
     flow_runs = folder.record().prefect_flow_runs
     with PrefectServer(stack.status().service(PREFECT).address) as server:
         assert flow_runs and server.unfinished(flow_runs) == [] and server.bury(flow_runs) == 0
     assert read_status(folder) in ("KILLED", None), "MLflow was not begun, or was told"
 
 
-def test_update_and_publish_are_killed_half_way(stack: Stack, runs: Path) -> None:
-    root = runs / "half"
+def test_update_and_publish_are_killed_half_way(stack: Stack, runs: Path, unused: Callable[[str], str]) -> None:
+    name = unused("half")
+    root = runs / name
     policies = root / "policies"
-    start = ("run", stack.config, "iterations=1", "evaluate.tasks=2", "--name", "half", "--no-prefect")
-    resume = ("resume", "half", "-c", stack.config, "--no-prefect")
+    start = ("run", stack.config, "iterations=1", "evaluate.tasks=2", "--name", name, "--no-prefect")
+    resume = ("resume", name, "-c", stack.config, "--no-prefect")
 
     publishing = stack.rl_loop(*start, failpoint="publish.after_reload:kill")
     assert publishing.status == -9, publishing.out
@@ -115,4 +119,4 @@ def test_update_and_publish_are_killed_half_way(stack: Stack, runs: Path) -> Non
     assert "vLLM was lost while half:1 was published (try 1)" in finished.out
     assert stack.status().service("vllm").restarts == restarts + 1
     check_unchanged(before, root)
-    check_finished(stack, "half")
+    check_finished(stack, name)

@@ -1,6 +1,7 @@
 """The users' own words train a policy: Prefect, vLLM, Chromium, TRL and MLflow, all real."""
 
 import re
+from collections.abc import Callable
 
 import pytest
 from real_stack import Stack, wait_until
@@ -18,12 +19,13 @@ from flows.watching import sentence
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1_800)]
 
 
-def test_prefect_deployment_run_trains_and_the_finished_run_grows(stack: Stack) -> None:
-    command = ("deployment", "run", "rl-loop", "--watch", "-p", f"config={stack.config}", "-p", "run=whole")
+def test_prefect_deployment_run_trains_and_the_finished_run_grows(stack: Stack, unused: Callable[[str], str]) -> None:
+    name = unused("whole")
+    command = ("deployment", "run", "rl-loop", "--watch", "-p", f"config={stack.config}", "-p", f"run={name}")
     trained = stack.prefect(*command)
 
     assert trained.status == 0, trained.out
-    folder = stack.folder("whole")
+    folder = stack.folder(name)
     stages = [f"{report.iteration} {report.stage}" for report in folder.reports()]
     assert stages == [
         *("0 evaluate", "1 rollout", "1 judge", "1 policy_update"),
@@ -34,25 +36,25 @@ def test_prefect_deployment_run_trains_and_the_finished_run_grows(stack: Stack) 
         assert report is not None
         # An update without signal makes no version; check_finished compares its report with what is on disk.
         assert ("checkpoint_to_served_s" in report.metrics) == (report.counts["version"] == iteration)
-    check_finished(stack, "whole")
+    check_finished(stack, name)
 
     before = finished_files(folder.root)
-    resumed = stack.rl_loop("resume", "whole", "-c", stack.config)
+    resumed = stack.rl_loop("resume", name, "-c", stack.config)
     assert resumed.status == 0, resumed.out
     assert "nothing to do: all 2 iterations of whole are finished" in resumed.out
     assert check_unchanged(before, folder.root) == before
 
     # From the form, with its default configuration file: nothing to do, and then one iteration more.
     with PrefectServer(stack.status().service(PREFECT).address) as server:
-        again = ended(server, run="whole")
+        again = ended(server, run=name)
         assert again.state == "COMPLETED", again
         assert again.message.startswith("nothing to do: all 2 iterations of whole are finished; `rl-loop resume ")
         assert check_unchanged(before, folder.root) == before
-        longer = ended(server, run="whole", overrides=["iterations=3"])
+        longer = ended(server, run=name, overrides=["iterations=3"])
         assert longer.state == "COMPLETED", longer
     assert check_unchanged(before, folder.root) != before
-    assert [key.iteration for key in stack.folder("whole").schedule()][-1] == 3
-    check_finished(stack, "whole")
+    assert [key.iteration for key in stack.folder(name).schedule()][-1] == 3
+    check_finished(stack, name)
 
 
 def ended(server: PrefectServer, **parameters: object) -> FlowRun:
@@ -87,13 +89,14 @@ def test_a_mistake_in_a_parameter_is_one_sentence_in_prefect(stack: Stack) -> No
     assert not (stack.loop.runs_dir / "wrong").exists()
 
 
-def test_shards_are_played_by_whichever_worker_takes_them_up(stack: Stack) -> None:
+def test_shards_are_played_by_whichever_worker_takes_them_up(stack: Stack, unused: Callable[[str], str]) -> None:
+    name = unused("ranks")
     overrides = ["iterations=1", "rollout.ranks=workers", "rollout.shards=2", "rollout.rank_load_weight=[1, 2]"]
-    trained = stack.rl_loop("run", stack.config, "--name", "ranks", *overrides)
+    trained = stack.rl_loop("run", stack.config, "--name", name, *overrides)
 
     assert trained.status == 0, trained.out
-    check_finished(stack, "ranks")
-    folder = stack.folder("ranks")
+    check_finished(stack, name)
+    folder = stack.folder(name)
     mine = assigned(planned_groups(folder, 1, Stage.ROLLOUT), folder.config.rollout.weights())
     assert len(mine[0]) < len(mine[1])
     for shard in (0, 1):
@@ -102,12 +105,13 @@ def test_shards_are_played_by_whichever_worker_takes_them_up(stack: Stack) -> No
         assert server.count_runs("rank") >= 2
 
 
-def test_what_is_unfinished_is_learned_from_later(stack: Stack) -> None:
+def test_what_is_unfinished_is_learned_from_later(stack: Stack, unused: Callable[[str], str]) -> None:
+    name = unused("carried")
     overrides = ["rollout.completion_threshold=0.5", "rollout.ahead=2", "iterations=3"]
-    trained = stack.rl_loop("run", stack.config, "--name", "carried", *overrides)
+    trained = stack.rl_loop("run", stack.config, "--name", name, *overrides)
 
     assert trained.status == 0, trained.out
-    folder = stack.folder("carried")
+    folder = stack.folder(name)
     assert [finding for finding in findings(folder.root) if not finding.ok] == []
     reports = [folder.report(iteration, Stage.ROLLOUT) for iteration in (1, 2, 3)]
     counts = [report.counts for report in reports if report is not None]

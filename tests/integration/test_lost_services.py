@@ -1,5 +1,6 @@
 """`kill -9` of Chromium, of the browser service and of vLLM under a running flow: it goes on by itself."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,12 @@ def restarts_of(stack: Stack, name: str) -> int:
     return stack.status().service(name).restarts
 
 
-def test_a_run_survives_the_loss_of_each_service(stack: Stack, runs: Path) -> None:
-    root = runs / "survivor"
+def test_a_run_survives_the_loss_of_each_service(stack: Stack, runs: Path, unused: Callable[[str], str]) -> None:
+    name = unused("survivor")
+    root = runs / name
     restarts = {name: restarts_of(stack, name) for name in ("browser", "vllm")}
 
-    with stack.started("run", stack.config, "iterations=1", "--name", "survivor") as command:
+    with stack.started("run", stack.config, "iterations=1", "--name", name) as command:
         wait_until("the first episode", lambda: collected(root, 0, Stage.EVALUATE), during=command)
         before = finished_files(root)
         chromium = stack.chromium()
@@ -41,7 +43,7 @@ def test_a_run_survives_the_loss_of_each_service(stack: Stack, runs: Path) -> No
 
     assert finished.status == 0, finished.out
     assert {name: restarts_of(stack, name) - count for name, count in restarts.items()} == {"browser": 1, "vllm": 1}
-    rollout = stack.folder("survivor").report(1, Stage.ROLLOUT)
+    rollout = stack.folder(name).report(1, Stage.ROLLOUT)
     assert rollout is not None and rollout.counts["rounds"] >= 2, rollout
     check_unchanged(before, root)
-    check_finished(stack, "survivor")
+    check_finished(stack, name)
