@@ -53,7 +53,7 @@ class Finding(NamedTuple):
 
 def refuse_early(config: LoopConfig) -> None:
     """All checks but the ports. Raises `PreflightError` for the first that fails."""
-    for check in (packages, chromium, state_dir, runs_dir, disk, model, models, tasks, prompt_room):
+    for check in (packages, chromium, state_dir, runs_dir, disk, model, update, models, tasks, prompt_room):
         check(config)
 
 
@@ -119,6 +119,13 @@ def model(config: LoopConfig) -> str:
     return str(path)
 
 
+def update(config: LoopConfig) -> str:
+    """The settings of the policy update are those of one that can be made."""
+    if why := config.update.why_refused():
+        raise PreflightError(why)
+    return f"{config.update.loss_type}, learning rate {config.update.learning_rate:g}, masters in {config.update.dtype}"
+
+
 def models(config: LoopConfig) -> str:
     """Whoever acts can be opened: SDKs are installed and keys are in the environment."""
     acting = {config.agent.model, config.evaluate.model or config.agent.model}
@@ -175,6 +182,7 @@ CHECKS: dict[str, Callable[[LoopConfig], str]] = {
     **BARE_CHECKS,
     "disk": disk,
     "model": model,
+    "update": update,
     "agent": models,
     "tasks": tasks,
     "prompt": prompt_room,

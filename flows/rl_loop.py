@@ -27,6 +27,8 @@ from pydantic import BaseModel, ConfigDict
 
 from agent.models.openai_chat import Served
 from flows.aftermath import folder_of, settle
+from flows.far_rank import beats_of, end_of, forget_beats
+from flows.heartbeat import beating
 from flows.learning_signal import no_signal
 from flows.prefect_api import PrefectError, PrefectServer
 from flows.processes import own_state_dir
@@ -39,8 +41,6 @@ from flows.starting import folder_for, nothing_to_do
 logger = logging.getLogger(__name__)
 
 RANK_DEPLOYMENT = "play-shard/rank"
-RANK_POLL_S = 1.0
-"""Seconds between two questions whether a shard on another worker is over."""
 STAGGER_S = 0.25
 """Seconds between the starts of two shards: SQLite answers 503 to a crowd, and Prefect's client then waits for seconds."""
 
@@ -182,10 +182,13 @@ async def shard(call: ShardCall) -> str | None:
 async def rank(call: ShardCall) -> str | None:
     """Play one shard on whichever worker takes it up; returns which service was lost, the worker included."""
     parameters = {"call": call.model_dump(mode="json")}
-    ended = await arun_deployment(RANK_DEPLOYMENT, parameters=parameters, poll_interval=RANK_POLL_S, as_subflow=True)
-    if ended.state is None or not ended.state.is_completed():
-        return f"shard {call.shard} ended as {ended.state.name if ended.state else 'nothing'} on its worker"
-    return read_outcome(RunFolder.open(Path(call.root)).stage_dir(call.iteration, call.stage), call.shard, call.round)
+    stage_dir = RunFolder.open(Path(call.root)).stage_dir(call.iteration, call.stage)
+    beats = beats_of(stage_dir, call.shard)
+    forget_beats(beats)
+    started = await arun_deployment(RANK_DEPLOYMENT, parameters=parameters, timeout=0, as_subflow=True)
+    if failed := await end_of(started.id, beats, server_url()):
+        return f"shard {call.shard} {failed} on its worker"
+    return read_outcome(stage_dir, call.shard, call.round)
 
 
 @flow(name="play-shard", flow_run_name="{call.iteration:04d} {call.stage}, shard {call.shard}, round {call.round}")
@@ -193,7 +196,11 @@ async def play_shard_flow(call: ShardCall) -> str | None:
     """Play the missing episodes of one shard."""
     key = ShardKey(call.iteration, call.stage, call.shard, call.round)
     folder = RunFolder.open(Path(call.root))
-    lost = await play_shard(folder, key, Served(call.model, call.tag, call.version), call.browsers)
-    if folder.config.rollout.ranks == "workers":
-        write_outcome(folder.stage_dir(key.iteration, key.stage), key.shard, Outcome(round=key.round, lost=lost))
+    served = Served(call.model, call.tag, call.version)
+    if folder.config.rollout.ranks != "workers":
+        return await play_shard(folder, key, served, call.browsers)
+    stage_dir = folder.stage_dir(key.iteration, key.stage)
+    with beating(beats_of(stage_dir, key.shard)):
+        lost = await play_shard(folder, key, served, call.browsers)
+        write_outcome(stage_dir, key.shard, Outcome(round=key.round, lost=lost))
     return lost

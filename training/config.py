@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -88,15 +88,16 @@ class UpdateConfig(BaseModel):
     keep_last: Annotated[int, Field(ge=2)] = 3
     """Checkpoints kept when old ones are pruned."""
 
-    @field_validator("dtype")
-    @classmethod
-    def _masters_are_exact(cls, dtype: str) -> str:
-        if dtype != "float32":
-            raise ValueError(
-                "bfloat16 would round the weights and Adam's moments (at a learning rate of 1e-6 it moves 0.3 % of the weights, "
-                "float32 82 %); keep float32 and set bf16_autocast to compute in bfloat16"
-            )
-        return dtype
+    def why_refused(self) -> str | None:
+        """The sentence why no update is made with these settings, None if one is. Runs of earlier versions that have them
+        can still be read.
+        """
+        if self.dtype == "float32":
+            return None
+        return (
+            f"update.dtype: {self.dtype} would round the weights and Adam's moments (at a learning rate of 1e-6 it moves 0.3 % of "
+            "the weights, float32 82 %); keep float32 and set bf16_autocast to compute in bfloat16"
+        )
 
     def for_version(self, version: int) -> "UpdateConfig":
         """The configuration with the learning rate of the update that makes `version` (1 is the first).

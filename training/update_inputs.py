@@ -104,13 +104,16 @@ def _samples(selection: Selection, parent: Checkpoint, config: UpdateConfig) -> 
 
 def _read_config(path: Path) -> UpdateConfig:
     try:
-        return UpdateConfig.model_validate_json(path.read_bytes())
+        config = UpdateConfig.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise BadInput(f"{path} does not exist; expected the update's configuration as JSON") from None
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the file"
         raise BadInput(f"{path}: {key}: {' '.join(first['msg'].split())}") from error
+    if why := config.why_refused():
+        raise BadInput(why)
+    return config
 
 
 def _read_verdicts(path: Path) -> dict[str, Verdict]:

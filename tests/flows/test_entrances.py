@@ -106,6 +106,21 @@ def test_a_run_is_found_by_path_from_inside_its_folder_too(
     assert find_run("a", write_config()).root == root
 
 
+def test_a_run_with_rounded_masters_is_read_and_goes_on_no_more(write_config, config: LoopConfig, rl_loop) -> None:
+    """Earlier versions trained such runs."""
+    rounded = config.model_copy(update={"update": config.update.model_copy(update={"dtype": "bfloat16"})})
+    folder = RunFolder.create("rounded", rounded)
+    finish(folder, next(folder.schedule()))
+    path = write_config(update={"dtype": "bfloat16"})
+
+    assert find_run(str(folder.root), None).config.update.dtype == "bfloat16"
+    assert "1 of 8 stages finished" in rl_loop("doctor", folder.root).out
+    for name in ("rounded", None):
+        with pytest.raises(LoopError, match="bfloat16 would round the weights and Adam's moments"):
+            folder_for(path, [], name, flow_run_id=None)
+    assert [found.name for found in config.runs_dir.iterdir()] == ["rounded"]
+
+
 def test_settings_that_are_not_served_are_refused_and_leave_nothing(
     write_config, config: LoopConfig, running_stack
 ) -> None:

@@ -1,0 +1,47 @@
+"""The end of a rank on another worker, also of one that was lost with its worker, which Prefect never hears of.
+
+    iterations/0003/rollout/rank-01/heartbeat.json      written by the rank as long as it plays, see flows/heartbeat.py
+
+A rank that no worker has taken up yet has no heartbeat, and is waited for: workers may be busy or about to be started.
+"""
+
+import asyncio
+from pathlib import Path
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+
+from flows.heartbeat import FILE, lost
+from flows.prefect_api import PrefectServer
+
+POLL_S = 1.0
+"""Seconds between two questions whether the rank is over."""
+
+
+def beats_of(stage_dir: Path, shard: int) -> Path:
+    """The folder of the heartbeat of whoever plays the shard."""
+    return stage_dir / f"rank-{shard:02d}"
+
+
+def forget_beats(beats: Path) -> None:
+    """Removes the heartbeat of an earlier round, which says nothing about the next one. Makes the folder."""
+    beats.mkdir(parents=True, exist_ok=True)
+    (beats / FILE).unlink(missing_ok=True)
+
+
+async def end_of(flow_run_id: UUID, beats: Path, server_url: str, *, poll_s: float = POLL_S) -> str | None:
+    """How the rank's flow run failed, None if it completed. One whose process was lost is marked as crashed in Prefect."""
+    async with get_client() as client:
+        while True:
+            state = (await client.read_flow_run(flow_run_id)).state
+            if state is not None and state.is_final():
+                return None if state.is_completed() else f"ended as {state.name}"
+            if beat := lost(beats):
+                await asyncio.to_thread(_mark_crashed, server_url, str(flow_run_id))
+                return f"was lost with {beat}"
+            await asyncio.sleep(poll_s)
+
+
+def _mark_crashed(server_url: str, flow_run_id: str) -> None:
+    with PrefectServer(server_url) as server:
+        server.bury([flow_run_id])
