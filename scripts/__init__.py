@@ -1,1 +1,1 @@
-"""Scripts that make what the repository ships: the demo's policy, the tree in the README."""
+"""Scripts that make what the repository ships: the demo's policy, the map of all files."""

@@ -1,11 +1,10 @@
-"""Writes the tree of the project into README.md, one line per file from its docstring: `python -m scripts.readme_tree`."""
+"""Writes docs/map.md, the tree of the project with one line per file from its docstring: `python -m scripts.map`."""
 
 import ast
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-BEGIN, END = "<!-- tree: begin -->", "<!-- tree: end -->"
 ROOMS = (
     "browser_service",
     "agent",
@@ -26,15 +25,12 @@ OTHERS = {
 
 
 def main() -> int:
-    """Rewrites the tree; with `--check` only says whether it is up to date."""
-    readme = ROOT / "README.md"
-    text = readme.read_text()
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    new = f"{before}{BEGIN}\n```\n{tree()}\n```\n{END}{after}"
+    """Writes docs/map.md; with `--check` only tells by its exit code that the file is out of date."""
+    place = ROOT / "docs" / "map.md"
+    new = f"# Every file in one line\n\nFrom the docstrings, by `python -m scripts.map`.\n\n```\n{tree()}\n```\n"
     if "--check" in sys.argv:
-        return int(new != text)
-    readme.write_text(new)
+        return int(not place.exists() or new != place.read_text())
+    place.write_text(new)
     return 0
 
 
