@@ -92,6 +92,12 @@ class Stack:
         with self._started([sys.executable, "-m", "prefect", *map(str, arguments)], environment) as command:
             return command.wait()
 
+    def example(self, name: str, *arguments: object) -> Done:
+        """A program of examples/ to its end."""
+        command = [sys.executable, "-m", f"examples.{name}", *map(str, arguments)]
+        with self._started(command, dict(os.environ)) as running:
+            return running.wait()
+
     @contextmanager
     def _started(self, command: list[str], environment: dict[str, str]) -> Generator[Running]:
         logs = self.home / "commands"

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from real_stack import Stack, wait_until
+from real_stack import Stack, served_version, wait_until
 from run_invariants import check_finished, check_unchanged, finished_files
 
 from agent.store import TrajectoryStore
@@ -12,7 +13,7 @@ from flows.checkup import findings
 from flows.plan import assigned, planned_groups
 from flows.prefect_api import FlowRun, PrefectError, PrefectServer
 from flows.rank_outcome import read_outcome
-from flows.run_folder import Stage
+from flows.run_folder import RunFolder, Stage
 from flows.service_specs import PREFECT
 from flows.watching import sentence
 
@@ -124,3 +125,14 @@ def test_what_is_unfinished_is_learned_from_later(stack: Stack, unused: Callable
             assert trajectory.failure is None and sampled <= {iteration - 2, iteration - 1}
     names = [name for one in (1, 2, 3) for name in TrajectoryStore(folder.stage_dir(one, Stage.ROLLOUT)).ids()]
     assert len(names) == len(set(names))
+
+
+def test_the_loop_on_one_page_makes_an_iteration(stack: Stack) -> None:
+    done = stack.example("loop_in_one_page", stack.config)
+
+    assert done.status == 0, done.out
+    printed = re.search(r"(\d+) episodes, success \d+%, .*'loss'.*\nserved and proved: .*; see (\S+)", done.out)
+    assert printed is not None, done.out
+    folder = RunFolder.open(Path(printed[2]))
+    assert int(printed[1]) == len(TrajectoryStore(folder.stage_dir(1, Stage.ROLLOUT)).ids())
+    assert served_version(stack) == f"{folder.name}:1"

@@ -1,0 +1,74 @@
+"""One iteration of the loop on one page: a rollout, its verdicts, a policy update, and the new policy served and proved.
+
+    rl-loop up && python -m examples.loop_in_one_page [configs/demo.yaml] [key=value ...]
+
+The flow does the same with what a long run needs besides: plans, retries, resuming, carry-over and tracking (flows/stages.py).
+"""
+
+import asyncio
+import sys
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from agent.episode import Slot, play
+from agent.judging.verifier import Verifier
+from agent.models.openai_chat import Served
+from agent.models.opening import open_model
+from agent.store import TrajectoryStore, write_atomically
+from browser_service.client import BrowserPool
+from environments.catalogs import Draw
+from environments.drawing import draw_tasks
+from environments.history import TaskHistory
+from environments.registry import make_environment
+from flows.config import load_config
+from flows.ownership import policy_owned
+from flows.policy_update import run_update
+from flows.publishing import ensure_served
+from flows.run_folder import RunFolder, Stage
+from flows.service_specs import BROWSER, socket_path
+from flows.services import address_of
+from flows.stages import import_first_policy
+from flows.starting import new_folder
+from training.report import read_report
+
+
+async def rollout(folder: RunFolder, served: Served) -> list[float]:
+    """Plays groups of episodes of the same task, `rollout.concurrency` at a time, and judges them; returns their rewards."""
+    config, size, state_dir = folder.config, folder.config.rollout.group_size, folder.config.services.state_dir
+    draw = partial(draw_tasks, config.environment, Draw("train", iteration=1, seed=config.seed))
+    tasks = draw(config.rollout.groups_per_iteration, history=TaskHistory(), now=datetime.now(UTC))
+    slots = [Slot(task, f"{task.id}-m{m:02d}", task.id, m, iteration=1) for task in tasks for m in range(size)]
+    store, free = TrajectoryStore(folder.stage_dir(1, Stage.ROLLOUT)), asyncio.Semaphore(config.rollout.concurrency)
+    model = open_model(
+        config.agent, served=served, uds=socket_path(state_dir), solve=None, tokenizer=config.policy.model
+    )
+    pool = BrowserPool(address_of(state_dir, BROWSER))
+    async with make_environment(config.environment) as site, pool, model as policy:
+        world = partial(play, policy=policy, pool=pool, serve=site.serve, viewport=site.viewport, config=config.agent)
+
+        async def episode(slot: Slot) -> None:
+            async with free:
+                store.write(*await world(slot, policy_version=served.version))
+
+        await asyncio.gather(*map(episode, slots))
+        verdicts = [await Verifier(site.check).judge(trajectory) for trajectory in store]
+    lines = "".join(f"{verdict.model_dump_json()}\n" for verdict in verdicts)
+    write_atomically(folder.stage_dir(1, Stage.JUDGE) / "verdicts.jsonl", lines.encode())
+    return [verdict.reward for verdict in verdicts if verdict.reward is not None]
+
+
+async def main(config: Path, *overrides: str) -> None:
+    """Runs the iteration and prints its result."""
+    folder = new_folder(load_config(config, overrides), None)
+    report = folder.stage_dir(1, Stage.POLICY_UPDATE) / "report.json"
+    import_first_policy(folder)
+    async with policy_owned(folder):
+        rewards = await rollout(folder, await ensure_served(folder, version=0))
+        await run_update(folder, 1, report)
+        print(f"{len(rewards)} episodes, success {sum(rewards) / len(rewards):.0%}, {read_report(report).metrics}")
+        print(f"served and proved: {await ensure_served(folder, version=1)}; see {folder.root}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path((sys.argv[1:] or ["configs/demo.yaml"])[0]), *sys.argv[2:]))
