@@ -156,7 +156,6 @@ function targets() {
   const found = new Map(), areas = [], frames = [];
   const time = patience(LOOK_MS);
   let isPartial = false;
-  catchUp();
   for (const el of elementsIn(document, frames)) {
     if (found.size + areas.length >= MOST_MARKS || time.isOver()) { isPartial = true; break; }
     if (!inView(el)) continue;

@@ -10,6 +10,7 @@ let frames = [];
 
 function look(wantMarks, wantText, seenFrom, withOptions) {
   const seen = { url: location.href.slice(0, URL_LIMIT), title: ofDocument.title(document).slice(0, TITLE_LIMIT), marks: [], text: null, frames: [], partial: false };
+  catchUp();
   if (wantMarks) {
     clip = seenFrom;
     const all = targets();
@@ -27,6 +28,7 @@ function look(wantMarks, wantText, seenFrom, withOptions) {
     seen.frames = frames.map((el) => ({ before: [...marked.values()].filter((other) => order(other, el) < 0).length }));
   }
   if (wantText) seen.text = (ofDocument.body(document)?.innerText || '').slice(0, TEXT_LIMIT);
+  seen.refused = takeRefused();
   return seen;
 }
 

@@ -8,6 +8,21 @@ const heard = new WeakSet();
 performance.addEventListener('__rl-loop-heard', (event) => { for (const { target } of event.touches) heard.add(target); });
 performance.addEventListener('__rl-loop-not', (event) => { for (const { target } of event.touches) heard.delete(target); });
 performance.addEventListener('__rl-loop-root', (event) => { for (const { target } of event.touches) closedRoots.set(target.host, target); });
+// What the page asked for in vain, as refusals.js tells, by number. The topmost document of an origin knows it for its frames.
+let refused = new Set();
+const MOST_REFUSED = 20;
+function refuse(kinds) {
+  let above = null;
+  try { above = parent !== window ? parent[NAME] : null; } catch { /* a frame of another origin: it is asked by itself */ }
+  if (above) above.refuse(kinds);
+  else for (const kind of kinds) if (refused.size < MOST_REFUSED) refused.add(kind);
+}
+performance.addEventListener('__rl-loop-refused', (event) => refuse([...event.touches].map((one) => one.identifier)));
+function takeRefused() {
+  const taken = [...refused];
+  refused = new Set();
+  return taken;
+}
 const catchUp = () => { performance.dispatchEvent(new Event('__rl-loop-ask')); };
 
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
