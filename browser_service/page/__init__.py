@@ -13,7 +13,7 @@ _PARTS = ("safe.js", "watch.js", "place.js", "find.js", "name.js", "look.js", "a
 _OFFERED = (
     "quiet, hasPainted, look, survey, aim, adopt, frameBox, showFrame, bare, setById, setAt, caret, choose, chooseAt, "
     "fileInput, fileInputAt, "
-    "scrollMark, scrollAt, scrollPage, metadata, forget, heard, catchUp, refuse"
+    "scrollMark, scrollAt, scrollPage, metadata, forget, heard, catchUp, notice"
 )
 
 WORLD = "rl-loop"

@@ -28,7 +28,7 @@ function look(wantMarks, wantText, seenFrom, withOptions) {
     seen.frames = frames.map((el) => ({ before: [...marked.values()].filter((other) => order(other, el) < 0).length }));
   }
   if (wantText) seen.text = (ofDocument.body(document)?.innerText || '').slice(0, TEXT_LIMIT);
-  seen.refused = takeRefused();
+  seen.noticed = takeNoticed();
   return seen;
 }
 
@@ -102,6 +102,7 @@ function aim(id, seenFrom) {
     el.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
     spot = clickable(el);
   }
+  if (spot) aimed = { el, x: spot.x, y: spot.y, until: performance.now() + AIM_MS };
   if (spot) return { x: spot.x, y: spot.y, type: el.tagName === 'INPUT' ? el.type : el.tagName.toLowerCase() };
   const over = hitAt(...centreOf(el));
   const what = over && !belongsTo(over, el) ? `covered by <${over.tagName.toLowerCase()}>` : 'not visible';

@@ -1,5 +1,5 @@
 // Runs in every document before the page's own scripts, in the page's own world: notes what the page asked the browser for and
-// this service refuses, one number per kind (REFUSALS in session/refusals.py). It tells only these numbers, so a page that
+// this service refuses, one number per kind (NOTICES in session/notices.py). It tells only these numbers, so a page that
 // tampers with it can have a fixed sentence said or left unsaid, and nothing else.
 (() => {
   'use strict';

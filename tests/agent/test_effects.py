@@ -53,6 +53,6 @@ def test_dialogs_downloads_and_tabs_are_told() -> None:
     assert 'downloaded "a.pdf"' in told
 
 
-def test_refusals_are_told_in_the_services_words() -> None:
+def test_notices_are_told_in_the_services_words() -> None:
     sentence = "the page wanted to read the clipboard; only the keys paste here (Control+v)"
-    assert sentence in effect(page(), page(refusals=[sentence]))
+    assert sentence in effect(page(), page(notices=[sentence]))

@@ -1,4 +1,4 @@
-"""What a page asks the browser for, and the service refuses by choice, is in the observation: each kind once, in our own words."""
+"""What happens on a page and does not show is in the observation, each kind once, in our own words: refusals by choice, misses."""
 
 import asyncio
 
@@ -7,11 +7,11 @@ from real_service import Site
 
 from browser_service.client import Browser
 from browser_service.models import ClickId, Observation, Observe, ObserveRequest, StepReply, VisitPage
-from browser_service.session.refusals import REFUSALS, Refusals
+from browser_service.session.notices import NOTICES, Notices
 
 pytestmark = pytest.mark.browser
 TITLE = ObserveRequest(screenshot=False)
-WORKER, READ, WRITE, NOTIFY, POSITION, CAPTURE = REFUSALS
+WORKER, READ, WRITE, NOTIFY, POSITION, CAPTURE, FILES, MISSED = NOTICES
 DEADLINE_S = 20.0
 
 ASKED = {
@@ -21,6 +21,7 @@ ASKED = {
     "notifications": ("await Notification.requestPermission()", NOTIFY),
     "the position": ("await new Promise((_, no) => navigator.geolocation.getCurrentPosition(no, no))", POSITION),
     "the camera": ("await navigator.mediaDevices.getUserMedia({ video: true })", CAPTURE),
+    "files": ("document.querySelector('input').click()", FILES),
     "copying by a script": (
         "await 0; getSelection().selectAllChildren(document.body); document.execCommand('copy')",
         WRITE,
@@ -31,16 +32,16 @@ ASKED = {
 def asking(call: str, times: int = 1) -> str:
     """A button that asks when it is clicked, and says when it has its answers."""
     loop = f"(async () => {{ for (let i = 0; i < {times}; i++) try {{ {call} }} catch {{}} document.title = 'answered' }})()"
-    return f'<p>words</p><button onclick="{loop}">Ask</button>'
+    return f'<p>words</p><input type=file hidden><button onclick="{loop}">Ask</button>'
 
 
 async def told_until(browser: Browser, title: str, reply: StepReply) -> list[str]:
     """Everything that the observations tell until the page has this title."""
-    told = list(reply.observation.refusals)
+    told = list(reply.observation.notices)
     async with asyncio.timeout(DEADLINE_S):
         while reply.observation.title != title:
             reply = await browser.step(Observe(), TITLE)
-            told += reply.observation.refusals
+            told += reply.observation.notices
     return told
 
 
@@ -48,12 +49,12 @@ async def told_until(browser: Browser, title: str, reply: StepReply) -> list[str
 async def test_a_refusal_is_told_once(browser: Browser, site: Site, kind: str) -> None:
     call, sentence = ASKED[kind]
     opened = await browser.step(VisitPage(url=site.page(kind.replace(" ", "-"), asking(call))), TITLE)
-    assert opened.observation.refusals == []
+    assert opened.observation.notices == []
     told = await told_until(browser, "answered", await browser.step(ClickId(id=1), TITLE))
-    told += (await browser.step(Observe(), TITLE)).observation.refusals
+    told += (await browser.step(Observe(), TITLE)).observation.notices
     assert told == [sentence]
     again = await browser.step(ClickId(id=1), TITLE)
-    assert again.observation.refusals == [sentence] or (await browser.step(Observe(), TITLE)).observation.refusals == [
+    assert again.observation.notices == [sentence] or (await browser.step(Observe(), TITLE)).observation.notices == [
         sentence
     ]
 
@@ -63,7 +64,7 @@ async def test_ten_thousand_refusals_are_one_sentence_a_look(browser: Browser, s
     page = site.page("greedy", asking(call, times=10_000))
     await browser.step(VisitPage(url=page), TITLE)
     reply = await browser.step(ClickId(id=1), TITLE)
-    assert reply.observation.refusals in ([], [WORKER])
+    assert reply.observation.notices in ([], [WORKER])
     assert set(await told_until(browser, "answered", reply)) == {WORKER}
 
 
@@ -72,10 +73,10 @@ async def test_frames_are_told_of_too(browser: Browser, site: Site, other: Site)
     near = site.page("near", "<button>near</button>", script=asks)
     far = other.page("far", "<button>far</button>", script="Notification.requestPermission()")
     body = f"<iframe src='{near}' width=200 height=80></iframe><iframe src='{far}' width=200 height=80></iframe>"
-    told = list((await browser.step(VisitPage(url=site.page("frames", body)), TITLE)).observation.refusals)
+    told = list((await browser.step(VisitPage(url=site.page("frames", body)), TITLE)).observation.notices)
     async with asyncio.timeout(DEADLINE_S):
         while len(told) < 2:
-            told += (await browser.step(Observe(), TITLE)).observation.refusals
+            told += (await browser.step(Observe(), TITLE)).observation.notices
     assert sorted(told) == sorted([WORKER, NOTIFY])
 
 
@@ -87,16 +88,16 @@ async def test_a_page_can_not_put_words_of_its_own_there(browser: Browser, site:
     seen = (
         await browser.step(VisitPage(url=site.page("forger", "<button>x</button>", script=script)), TITLE)
     ).observation
-    assert set(seen.refusals) <= set(REFUSALS) and len(seen.refusals) <= len(REFUSALS)
+    assert set(seen.notices) <= set(NOTICES) and len(seen.notices) <= len(NOTICES)
 
 
 def test_numbers_without_a_sentence_are_left_out() -> None:
-    refusals = Refusals()
-    refusals.add([0, 0, -1, len(REFUSALS), 2])
-    assert refusals.take() == [REFUSALS[0], REFUSALS[2]]
-    assert refusals.take() == []
+    notices = Notices()
+    notices.add([0, 0, -1, len(NOTICES), 2])
+    assert notices.take() == [NOTICES[0], NOTICES[2]]
+    assert notices.take() == []
 
 
 def test_an_old_observation_has_none() -> None:
     old = {"url": "http://a/", "title": "A", "viewport": {}, "dialogs": ["alert: hi"]}
-    assert Observation.model_validate(old).refusals == []
+    assert Observation.model_validate(old).notices == []
