@@ -34,7 +34,7 @@ def _moves(before: Observation, after: Observation) -> list[str]:
 def _happenings(after: Observation) -> list[str]:
     said = [f"the page said {_quoted(message)} in a dialog, which was answered" for message in after.dialogs]
     got = [f"{'could not download' if file.error else 'downloaded'} {_quoted(file.name)}" for file in after.downloads]
-    return said + got
+    return said + after.notices + got
 
 
 def _inside(before: Observation, after: Observation) -> list[str]:

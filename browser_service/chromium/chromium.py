@@ -34,7 +34,7 @@ from browser_service.chromium.profiles import Profile
 from browser_service.chromium.recycling import Strikes
 from browser_service.egress.egress import Account, Egress
 from browser_service.errors import BrowserCrashed
-from browser_service.page import LISTENERS
+from browser_service.page import LISTENERS, REFUSED
 from browser_service.settings import Settings
 
 DIED = "Chromium died and is being launched again; ask for a new lease"
@@ -151,6 +151,7 @@ class Chromium:
                 context.on("close", self._closed)
                 await context.add_init_script(CLIPBOARD_SCRIPT)
                 await context.add_init_script(LISTENERS)
+                await context.add_init_script(REFUSED)
         except TimeoutError as error:
             self.stuck("opening a context")
             raise BrowserCrashed("Chromium did not open a session in time; ask for a lease again") from error

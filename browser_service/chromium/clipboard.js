@@ -6,7 +6,11 @@
   let pasted = -Infinity;
 
   const listen = (name, listener) => addEventListener(name, listener, { capture: true });
-  const refuse = (event) => { event.preventDefault(); event.stopImmediatePropagation(); };
+  const refuse = (event, told) => {
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    performance.dispatchEvent(new Event(told));  // see page/refusals.js
+  };
 
   listen("keydown", (event) => {
     if (!event.isTrusted) return;
@@ -27,7 +31,7 @@
 
   const copy = (event) => {
     if (!event.isTrusted) return;
-    if (performance.now() - copied > CHORD_MS) { refuse(event); return; }
+    if (performance.now() - copied > CHORD_MS) { refuse(event, '__rl-loop-no-copy'); return; }
     if (!selectsSomething()) {  // nothing would be written, and what another session left would stay
       event.clipboardData.setData("text/plain", "");
       event.preventDefault();
@@ -36,6 +40,6 @@
   listen("copy", copy);
   listen("cut", copy);
   listen("paste", (event) => {  // a middle click pastes too: what was selected last, in whatever session
-    if (event.isTrusted && performance.now() - pasted > CHORD_MS) refuse(event);
+    if (event.isTrusted && performance.now() - pasted > CHORD_MS) refuse(event, '__rl-loop-no-paste');
   });
 })();

@@ -5,10 +5,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from browser_service import models
 from browser_service.commands.hand import ActionFailed, Hand
+from browser_service.session.notices import FILES
 from browser_service.session.world import PageMoved, World
 
 CHOOSER_S = 3.0
@@ -54,6 +56,8 @@ async def _given(world: World, files: list[str], function: str, *where: float) -
     except PageMoved:
         raise _stale() from None
     if node:
+        if len(files) > 1 and not await _takes_several(world, node):
+            raise _one_only(len(files))
         await world.send("DOM.setFileInputFiles", {"files": files, "objectId": node})
     return node is not None
 
@@ -63,9 +67,26 @@ async def _choose(hand: Hand, files: list[str], x: float, y: float, named: str) 
     try:
         async with hand.tab.page.expect_file_chooser(timeout=CHOOSER_S * 1000) as chooser:
             await hand.tab.page.mouse.click(x, y)
-        await (await chooser.value).set_files(files)
+        opened = await chooser.value
+        hand.tab.notices.drop(FILES)
+        if len(files) > 1 and not opened.is_multiple():
+            raise _one_only(len(files))
+        await opened.set_files(files)
     except PlaywrightTimeout:
         raise ActionFailed("NO_FILE_CHOOSER", f"{named} takes no files, and a click on it asks for none") from None
+    except PlaywrightError as error:
+        if hand.tab.crashed or hand.tab.page.is_closed() or "webkitdirectory" not in error.message:
+            raise
+        raise ActionFailed("FILES_REFUSED", f"{named} does not take these files: it wants a folder of files") from None
+
+
+async def _takes_several(world: World, node: str) -> bool:
+    asked = {"objectId": node, "functionDeclaration": "function() { return this.multiple }", "returnByValue": True}
+    return bool((await world.send("Runtime.callFunctionOn", asked))["result"].get("value"))
+
+
+def _one_only(count: int) -> ActionFailed:
+    return ActionFailed("ONE_FILE_ONLY", f"the page takes one file here, found {count}; give it one at a time")
 
 
 def _stale() -> ActionFailed:

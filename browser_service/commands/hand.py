@@ -68,7 +68,7 @@ class Hand:
 
     def check_point(self, x: float, y: float) -> None:
         """Raises `ActionFailed` for a point outside the viewport; its right and lower edges still count as inside."""
-        if x > self.viewport.width or y > self.viewport.height:
+        if not (0 <= x <= self.viewport.width and 0 <= y <= self.viewport.height):
             size = f"{self.viewport.width}x{self.viewport.height}"
             raise ActionFailed("OUT_OF_VIEW", f"the point ({x:g}, {y:g}) is outside the viewport of {size}")
 

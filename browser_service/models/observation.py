@@ -92,6 +92,10 @@ class Observation(Wire):
     """Downloads that ended since the last observation."""
     dialogs: list[str] = []
     """Messages of the dialogs that the page opened since the last observation; they were answered by policy."""
+    notices: list[str] = []
+    """What happened since the last observation and does not show: what the page asked for and this service refuses by choice
+    (service workers, the clipboard, permissions, files), a click that missed. Each kind once, in words of the service's own.
+    """
     partial: bool = False
     """True when the page holds more than a look takes in: then marks are missing, or the accessibility tree is."""
     settled: bool = True

@@ -1,7 +1,8 @@
 """The scripts that run in every document.
 
-`LISTENERS` runs in the page's own world and only remembers which elements listen to clicks. Everything else runs in a
-world of its own on the same document (CDP's isolated world): the page can neither see it, nor call it, nor answer for it.
+`LISTENERS` and `REFUSED` run in the page's own world and only remember which elements listen to clicks, and what the page
+asked for in vain. Everything else runs in a world of its own on the same document (CDP's isolated world): the page can
+neither see it, nor call it, nor answer for it.
 """
 
 import secrets
@@ -12,7 +13,7 @@ _PARTS = ("safe.js", "watch.js", "place.js", "find.js", "name.js", "look.js", "a
 _OFFERED = (
     "quiet, hasPainted, look, survey, aim, adopt, frameBox, showFrame, bare, setById, setAt, caret, choose, chooseAt, "
     "fileInput, fileInputAt, "
-    "scrollMark, scrollAt, scrollPage, metadata, forget, heard, catchUp"
+    "scrollMark, scrollAt, scrollPage, metadata, forget, heard, catchUp, notice"
 )
 
 WORLD = "rl-loop"
@@ -20,6 +21,7 @@ WORLD = "rl-loop"
 NAME = f"__rlLoop{secrets.token_hex(8)}"
 """Global that the script answers under, in the isolated world. Nobody can guess it, so an answer can only be ours."""
 LISTENERS = (_HERE / "listeners.js").read_text(encoding="utf-8")
+REFUSED = (_HERE / "refusals.js").read_text(encoding="utf-8")
 
 
 def _assemble() -> str:

@@ -4,6 +4,8 @@ const ROLES = new Set(
 );
 // Roles that only hold others: a click means the item inside.
 const HOLDERS = new Set('grid group listbox list menu menubar radiogroup row rowgroup table tablist toolbar tree treegrid'.split(' '));
+// Those of them that have nothing to click beside their items.
+const ONLY_HOLDERS = new Set('radiogroup tablist toolbar'.split(' '));
 // Roles of items that have controls of their own inside: the arrow of a tree item, the button of a cell.
 const NESTING = new Set([...HOLDERS, 'gridcell', 'treeitem', 'generic', 'dialog', 'tabpanel']);
 const PLAIN_CURSORS = new Set(['auto', 'default', 'none', 'text', 'vertical-text', 'not-allowed', 'no-drop']);
@@ -156,7 +158,6 @@ function targets() {
   const found = new Map(), areas = [], frames = [];
   const time = patience(LOOK_MS);
   let isPartial = false;
-  catchUp();
   for (const el of elementsIn(document, frames)) {
     if (found.size + areas.length >= MOST_MARKS || time.isOver()) { isPartial = true; break; }
     if (!inView(el)) continue;
@@ -194,10 +195,16 @@ function consider(el, found) {
     if (found.has(target) || target === topOf(el)) return;
     how = 1;
   }
-  if (how === 1 && !explicit && isPartOfControl(target, found)) return;
+  if (how === 1 && !explicit && (isPartOfControl(target, found) || isEdgeOfWindow(target))) return;
   if (!isEnabled(target)) return;
   const spot = clickable(target);
   if (spot) found.set(target, { ...spot, how });
+}
+// The handles around a window, four or eight without a word: as marks they would be most of what a dialog has.
+function isEdgeOfWindow(el) {
+  if (!getComputedStyle(el).cursor.endsWith('-resize') || textOf(el)) return false;
+  const around = [...(parentOf(el)?.children || [])].slice(-20).map((one) => getComputedStyle(one).cursor);
+  return new Set(around.filter((cursor) => cursor.endsWith('-resize'))).size > 2;
 }
 // A hand inside a control says nothing new; inside a list, a tree item or a box that listens for all in it, it does.
 function isPartOfControl(el, found) {
@@ -221,7 +228,8 @@ function withoutDoubles(found, time) {
       const big = around.rect.width * around.rect.height > 0.3 * innerWidth * innerHeight;
       const centred = belongsTo(hitAt(around.x, around.y), el);
       const isDelegating = items.get(outer) > 1 && PLAIN_CURSORS.has(getComputedStyle(outer).cursor) && !isEditor(outer);
-      if (around.how === 1 && (big || centred || isDelegating)) dropped.add(outer);
+      const onlyHolds = ONLY_HOLDERS.has(roleOf(outer));
+      if (around.how === 1 && (big || centred || isDelegating || onlyHolds)) dropped.add(outer);
       else if (HOLDERS.has(roleOf(outer)) ? textOf(outer) === textOf(el) : centred && textOf(outer) === textOf(el) && !isControl(el)) {
         dropped.add(roleOf(outer) === 'generic' || HOLDERS.has(roleOf(outer)) ? outer : el);
       }

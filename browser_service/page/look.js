@@ -10,6 +10,7 @@ let frames = [];
 
 function look(wantMarks, wantText, seenFrom, withOptions) {
   const seen = { url: location.href.slice(0, URL_LIMIT), title: ofDocument.title(document).slice(0, TITLE_LIMIT), marks: [], text: null, frames: [], partial: false };
+  catchUp();
   if (wantMarks) {
     clip = seenFrom;
     const all = targets();
@@ -27,6 +28,7 @@ function look(wantMarks, wantText, seenFrom, withOptions) {
     seen.frames = frames.map((el) => ({ before: [...marked.values()].filter((other) => order(other, el) < 0).length }));
   }
   if (wantText) seen.text = (ofDocument.body(document)?.innerText || '').slice(0, TEXT_LIMIT);
+  seen.noticed = takeNoticed();
   return seen;
 }
 
@@ -100,6 +102,7 @@ function aim(id, seenFrom) {
     el.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
     spot = clickable(el);
   }
+  if (spot) aimed = { el, x: spot.x, y: spot.y, until: performance.now() + AIM_MS };
   if (spot) return { x: spot.x, y: spot.y, type: el.tagName === 'INPUT' ? el.type : el.tagName.toLowerCase() };
   const over = hitAt(...centreOf(el));
   const what = over && !belongsTo(over, el) ? `covered by <${over.tagName.toLowerCase()}>` : 'not visible';

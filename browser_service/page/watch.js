@@ -8,6 +8,34 @@ const heard = new WeakSet();
 performance.addEventListener('__rl-loop-heard', (event) => { for (const { target } of event.touches) heard.add(target); });
 performance.addEventListener('__rl-loop-not', (event) => { for (const { target } of event.touches) heard.delete(target); });
 performance.addEventListener('__rl-loop-root', (event) => { for (const { target } of event.touches) closedRoots.set(target.host, target); });
+// What happened and does not show, by number (session/notices.py): what the page asked for in vain, as refusals.js tells, and
+// clicks that missed. The topmost document of an origin knows it for its frames.
+let noticed = new Set();
+const MOST_NOTICED = 20;
+const MISSED = 7;
+function notice(kinds) {
+  let above = null;
+  try { above = parent !== window ? parent[NAME] : null; } catch { /* a frame of another origin: it is asked by itself */ }
+  if (above) above.notice(kinds);
+  else for (const kind of kinds) if (noticed.size < MOST_NOTICED) noticed.add(kind);
+}
+performance.addEventListener('__rl-loop-refused', (event) => notice([...event.touches].map((one) => one.identifier)));
+function takeNoticed() {
+  const taken = [...noticed];
+  noticed = new Set();
+  return taken;
+}
+// The mark that is about to be pressed, and where: it may move away in between, as when the mouse comes near. One that was
+// drawn anew in its place was not missed.
+let aimed = null;
+const AIM_MS = 1000;
+listen(window, 'mousedown', (event) => {
+  const goal = aimed;
+  aimed = null;
+  if (!goal || !event.isTrusted || performance.now() > goal.until || !goal.el.isConnected) return;
+  const isThere = Math.abs(event.clientX - goal.x) < 2 && Math.abs(event.clientY - goal.y) < 2;
+  if (isThere && !belongsTo(hitAt(goal.x, goal.y), goal.el)) notice([MISSED]);
+}, { capture: true, passive: true });
 const catchUp = () => { performance.dispatchEvent(new Event('__rl-loop-ask')); };
 
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

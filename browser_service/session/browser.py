@@ -150,6 +150,7 @@ class LeasedBrowser:
             tabs=self._tabs.listed(),
             downloads=self._downloads.take(),
             dialogs=self._dialogs.take(),
+            notices=self._tabs.active.notices.take() if len(self._tabs) else [],
             partial=found.is_partial,
             settled=is_quiet,
         )

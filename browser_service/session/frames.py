@@ -90,8 +90,8 @@ class Frames:
         page.on("framenavigated", self._gone)
 
     async def look(self, top: Realm, answer: dict[str, Any]) -> dict[int, tuple[Realm, int]]:
-        """Adds the marks of framed pages to the top document's `answer`, numbered anew, and says whose each number is."""
-        merged = await self._merged(top, answer, depth=1)
+        """Adds the marks of framed pages, and what is noticed in them, to the top document's `answer`; says whose each number is."""
+        merged = await self._merged(top, answer, answer["noticed"], depth=1)
         owners: dict[int, tuple[Realm, int]] = {}
         for number, (realm, one) in enumerate(merged, start=1):
             owners[number] = (realm, one["mark"]["id"])
@@ -99,13 +99,15 @@ class Frames:
         answer["marks"] = [one for _, one in merged]
         return owners
 
-    async def _merged(self, realm: Realm, answer: dict[str, Any], *, depth: int) -> list[tuple[Realm, dict[str, Any]]]:
-        """The realm's marks, with those of each frame after as many as come before the frame."""
+    async def _merged(
+        self, realm: Realm, answer: dict[str, Any], noticed: list[int], *, depth: int
+    ) -> list[tuple[Realm, dict[str, Any]]]:
+        """The realm's marks, with those of each frame after as many as come before the frame. Extends `noticed`."""
         inside: dict[int, list[tuple[Realm, dict[str, Any]]]] = {}
         async for index, world in self._foreign(realm.world, wanted=len(answer["frames"])):
             framed = Realm(world, realm, index)
             try:
-                found = await self._seen_in(framed, depth=depth)
+                found = await self._seen_in(framed, noticed, depth=depth)
             except (PageMoved, PlaywrightError):
                 continue  # a frame that comes or goes: without its marks
             inside.setdefault(answer["frames"][index]["before"], []).extend(found)
@@ -115,13 +117,14 @@ class Frames:
             merged += inside.get(count, [])
         return merged
 
-    async def _seen_in(self, framed: Realm, *, depth: int) -> list[tuple[Realm, dict[str, Any]]]:
+    async def _seen_in(self, framed: Realm, noticed: list[int], *, depth: int) -> list[tuple[Realm, dict[str, Any]]]:
         if (where := await framed.place()) is None:
             return []
         seen = await framed.world.ask("look", True, False, where.clip)
+        noticed += seen["noticed"]
         seen["marks"] = await framed.uncovered(seen["marks"])
         if depth < DEEPEST and seen["frames"]:
-            return await self._merged(framed, seen, depth=depth + 1)
+            return await self._merged(framed, seen, noticed, depth=depth + 1)
         return [(framed, one) for one in seen["marks"]]
 
     async def _foreign(self, world: World, *, wanted: int) -> AsyncGenerator[tuple[int, World], None]:

@@ -16,6 +16,7 @@ from browser_service.models.wire import Button
 from browser_service.session.downloads import Downloads
 from browser_service.session.frames import Frames, Realm
 from browser_service.session.loading import Loading
+from browser_service.session.notices import FILES, Notices
 from browser_service.session.well_formed import well_formed
 from browser_service.session.world import NeverAsked, PageMoved, World, is_moved
 
@@ -60,6 +61,8 @@ class OpenTab:
         """Where the mouse was last moved to by an action of its own."""
         self.failed_document: FailedDocument | None = None
         """The newest main document, if it did not come. Set by the session, which also hears of tabs that are only opening."""
+        self.notices = Notices()
+        """What happened in it and does not show, until an observation tells it."""
         self._cdp: CDPSession | None = None
         self._world: World | None = None
         self._frames = Frames(page)
@@ -76,7 +79,7 @@ class OpenTab:
         page.on("crash", self._crash)
         page.on("download", downloads.arriving)
         # With a listener Chromium hands the choice to us, and we never answer it: the chooser is as if dismissed.
-        page.on("filechooser", lambda _: None)
+        page.on("filechooser", lambda _: self.notices.add([FILES]))
 
     async def ask(self, function: str, *arguments: Any) -> Any:
         """The answer of the page script in the main document.
@@ -92,6 +95,7 @@ class OpenTab:
             self._marks = {}
             if answer["frames"]:
                 self._marks = await self._frames.look(Realm(await self.world()), answer)
+        self.notices.add(answer["noticed"])
         return answer
 
     async def survey(self) -> list[dict[str, Any]]:
@@ -211,6 +215,7 @@ class OpenTab:
         while self.held_keys:
             await self.page.keyboard.up(self.held_keys.pop())
         self.title, self.url, self.failed_document = "", "about:blank", None
+        self.notices.take()
 
     async def forget_history(self) -> None:
         """Makes the current page the first of the tab."""

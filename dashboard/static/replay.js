@@ -78,6 +78,7 @@ function screen(seen, done, image, allMarks) {
     h("p", { class: "page" }, foreign(seen.title || "(no title)", "b"), foreign(seen.url, "span", "url")), box,
     !seen.settled && h("p", { class: "problem" }, "The page was still busy when this was taken."),
     seen.dialogs.map((text) => h("p", { class: "problem" }, "The page opened a dialog: ", foreign(text))),
+    (seen.notices ?? []).map((text) => h("p", { class: "problem" }, "Noticed: ", foreign(text))),
     seen.tabs.length > 1 && h("details", {}, h("summary", {}, `${seen.tabs.length} tabs`),
       seen.tabs.map((tab) => h("p", { class: "page" }, foreign(tab.title || "(no title)", tab.active ? "b" : "span"), foreign(tab.url, "span", "url")))),
     seen.text && h("details", {}, h("summary", {}, "text of the page"), foreign(seen.text, "pre")));

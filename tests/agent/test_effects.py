@@ -51,3 +51,8 @@ def test_dialogs_downloads_and_tabs_are_told() -> None:
     assert "there are 2 tabs now, there were 1" in told
     assert '"sure?\' Task: leave"' in told  # one line, inside its quotes
     assert 'downloaded "a.pdf"' in told
+
+
+def test_notices_are_told_in_the_services_words() -> None:
+    sentence = "the page wanted to read the clipboard; only the keys paste here (Control+v)"
+    assert sentence in effect(page(), page(notices=[sentence]))

@@ -8,12 +8,14 @@ from real_service import Site
 from browser_service.client import Browser
 from browser_service.models import (
     ActionError,
+    ClickCoords,
     Drag,
     DragId,
     FillCoords,
     FillId,
     HoverAndScrollCoords,
     HoverCoords,
+    Keypress,
     MouseDown,
     Observation,
     ObserveRequest,
@@ -249,3 +251,12 @@ async def test_leaving_a_page_that_asks_is_told(browser: Browser, site: Site) ->
     await acted(browser, fill("text"))
     told = (await acted(browser, VisitPage(url=goal))).observation.dialogs
     assert told == ["beforeunload: the page asked whether to leave it"]
+
+
+async def test_a_select_is_chosen_from_by_keys(browser: Browser, site: Site) -> None:
+    body = "<select id=s aria-label=Size><option>Small<option>Medium<option>Large</select>"
+    seen = await opened(browser, site, "by-keys", body)
+    box = seen.marks[0].box
+    await acted(browser, ClickCoords(x=box.x + box.width / 2, y=box.y + box.height / 2))
+    await acted(browser, Keypress(keys=["ArrowDown"]))
+    assert (await acted(browser, Keypress(keys=["Enter"]))).observation.marks[0].value == "Medium"

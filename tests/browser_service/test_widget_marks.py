@@ -219,3 +219,23 @@ async def test_media_with_controls_are_marked(browser: Browser, site: Site) -> N
     body = "<audio controls src='data:audio/wav;base64,UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQAAAAA='></audio>"
     seen = await opened(browser, site, "media", body)
     assert [(one.name, one.value) for one in seen.marks] == [("audio player", "paused")]
+
+
+async def test_handles_around_a_window_are_no_marks_and_a_splitter_is(browser: Browser, site: Site) -> None:
+    sides = ("n", "e", "s", "w", "ne", "se", "sw", "nw")
+    handles = "".join(f"<i style='position:absolute;{'top' if 'n' in s else 'bottom'}:0;{'left' if 'w' in s else 'right'}:0;"
+                      f"width:8px;height:8px;cursor:{s}-resize'></i>" for s in sides)  # fmt: skip
+    body = f"""<div id=d role=dialog aria-label=News style='position:relative;width:200px;height:80px'><button>Close</button>{handles}</div>
+      <div id=p style='display:flex;height:60px'><b>left</b><i style='width:9px;cursor:col-resize'></i><b>right</b></div>"""
+    script = "d.addEventListener('mousedown', () => 0); p.addEventListener('mousedown', () => 0);"
+    seen = await opened(browser, site, "window", body, script)
+    small = [one for one in seen.marks if one.box.width < 10]
+    assert mark(seen, "Close") and [round(one.box.height) for one in small] == [60]
+
+
+@pytest.mark.parametrize("role", ["tablist", "radiogroup", "toolbar"])
+async def test_what_only_holds_others_is_no_mark_beside_them(browser: Browser, site: Site, role: str) -> None:
+    items = "".join(f"<li role=tab tabindex=0 style='display:inline-block;width:40px'>T{n}</li>" for n in range(3))
+    body = f"<ul id=l role={role} style='width:300px;padding:0'>{items}</ul>"
+    seen = await opened(browser, site, role, body, "l.addEventListener('mousedown', () => 0);")
+    assert [one.name for one in seen.marks] == ["T0", "T1", "T2"]
