@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+CANCEL_AGAIN_S, CANCELLATIONS = 10.0, 3
+"""Seconds that a cancelled task may clean up before it is cancelled again, and the number of cancellations."""
 REMIND_S = 60.0
 """A failure that goes on is said again after so long."""
 log = logging.getLogger(__name__)
@@ -31,11 +33,15 @@ class Background:
         return task
 
     async def cancel(self) -> None:
-        """Ends everything and waits for the end."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Cancels every task and waits for its end. A library may swallow one cancellation, so a task that goes on gets more."""
+        pending = set(self._tasks)
+        for _ in range(CANCELLATIONS):
+            for task in pending:
+                task.cancel()
+            if pending:
+                _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
+        if pending:
+            log.error("%d background tasks do not end and are left: %s", len(pending), pending)
 
     def _ended(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)

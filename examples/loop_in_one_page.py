@@ -54,7 +54,9 @@ async def rollout(folder: RunFolder, served: Served) -> list[float]:
         await asyncio.gather(*map(episode, slots))
         verdicts = [await Verifier(site.check).judge(trajectory) for trajectory in store]
     lines = "".join(f"{verdict.model_dump_json()}\n" for verdict in verdicts)
-    write_atomically(folder.stage_dir(1, Stage.JUDGE) / "verdicts.jsonl", lines.encode())
+    judged = folder.stage_dir(1, Stage.JUDGE)
+    judged.mkdir(parents=True)
+    write_atomically(judged / "verdicts.jsonl", lines.encode())
     return [verdict.reward for verdict in verdicts if verdict.reward is not None]
 
 

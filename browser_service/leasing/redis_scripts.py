@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.resources import files
 from typing import Any, NoReturn
 
@@ -98,7 +99,9 @@ class RedisScripts:
 
     async def close(self) -> None:
         """Closes the connections."""
-        await self._redis.aclose()
+        with suppress(*_AWAY):
+            async with asyncio.timeout(self._deadline_s):
+                await self._redis.aclose()
 
     def _refuse(self, why: str, error: Exception) -> NoReturn:
         raise RegistryDown(

@@ -58,7 +58,12 @@ class Part:
         below = psutil.Process(self.process.pid).children(recursive=True) if self.process.poll() is None else []
         self.process.send_signal(signal.SIGCONT)
         self.process.send_signal(number)
-        self.process.wait(60)
+        try:
+            self.process.wait(120)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(60)
+            raise AssertionError(f"{number.name} did not end it; its log: {self.log.read_text()[-2_000:]}") from None
         _, alive = psutil.wait_procs(below, timeout=20)
         assert not alive, "processes are left"
 
@@ -100,6 +105,9 @@ class Fleet:
 
     def make_whole(self) -> None:
         """Ends what is leased and takes back what was ordered, and waits for the rest."""
+        for part in (*self.masters, *self.nodes):
+            if part.process and part.process.poll() is not None:
+                part.start()
         wait_until(lambda: all(is_up(master.url) for master in self.masters), START_S)
         first = self.masters[0].url
         for part in ({}, *({"node": node["url"]} for node in self.info()["nodes"] if node["draining"])):

@@ -7,6 +7,7 @@ import psutil
 import pytest
 from eventually import until
 
+from browser_service import background as background_module
 from browser_service.background import Background, every
 from browser_service.chromium import orphans
 from browser_service.events import Events
@@ -37,6 +38,28 @@ async def test_work_is_done_again_after_a_failure_which_is_logged_once(caplog: p
         await background.cancel()
     assert len(caplog.records) == 2, "once for the first three, and once more after it had worked"
     assert "the disk is full" in caplog.text
+
+
+async def test_what_swallows_a_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background_module, "CANCEL_AGAIN_S", 0.05)
+    swallowed = 0
+
+    async def work() -> None:
+        nonlocal swallowed
+        while True:
+            try:
+                await asyncio.sleep(600)
+            except asyncio.CancelledError:
+                swallowed += 1
+                if swallowed == 2:
+                    raise
+
+    background = Background()
+    task = background.start(work())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        await background.cancel()
+    assert task.cancelled() and swallowed == 2
 
 
 async def test_a_reporter_reports_again_after_a_failure() -> None:
