@@ -1,5 +1,4 @@
-"""Checks pictures of stored prompts: they exist, can be decoded, and make as many features as the prompt has
-placeholders.
+"""Checks pictures of stored prompts: they exist, can be decoded, and make as many features as there are placeholders.
 
 Runs before training, because a forward pass fails on such a sample and ends the update.
 """

@@ -1,4 +1,4 @@
-"""Soundness of a policy: every number of its weights, its optimiser's state and its canary is finite, and nothing is missing.
+"""Soundness of a policy: all numbers of weights, optimiser state and canary are finite, and nothing is missing.
 
 A checkpoint can have all its files, with the right digests, and still hold a policy that diverged. Such a policy is
 never trained on, never written, and never reused as the result of an earlier update.
