@@ -52,7 +52,7 @@ class ControlTokens:
     """
 
     def __init__(self, tokens: Iterable[str] = (), *, pattern: str = PLACEHOLDERS) -> None:
-        """`tokens` are the tokenizer's own; `pattern` finds more in folded text, and must not match a space after `OPENING`."""
+        """`tokens` are the tokenizer's own; `pattern` finds more in folded text, but no space after `OPENING`."""
         folded = {_fold(token).text for token in tokens}
         self._tokens = frozenset(token for token in folded if _can_be_broken(token))
         self._lengths = sorted({len(token) for token in self._tokens})

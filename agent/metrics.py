@@ -1,4 +1,4 @@
-"""Trajectories and verdicts -> metrics with stable names. Success rates count verdicts only; each rate has its denominator.
+"""Trajectories and verdicts -> metrics with stable names. Success rates count verdicts only; rates have denominators.
 
 success_rate, reward_mean, steps_mean, max_steps_rate                    over `judged` (a verdict, not blocked)
 crashed_rate (WebGym's rule), episode_s_mean, phase_s_mean/<phase>       over `episodes`

@@ -155,7 +155,7 @@ class TrajectoryStore:
         return self.image_path(sha256).is_file() or self._packed_image(sha256) is not None
 
     def image(self, sha256: str) -> bytes:
-        """A picture's bytes. Raises `CorruptTrajectory` if they don't match the hash, FileNotFoundError if there are none."""
+        """A picture's bytes. Raises `CorruptTrajectory` if they don't match the hash, FileNotFoundError if missing."""
         path = self.image_path(sha256)
         packed = None if path.is_file() else self._packed_image(sha256)
         try:

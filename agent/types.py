@@ -17,7 +17,7 @@ Side = Literal["policy", "site", "infra", "judge"]
 
 
 def only_finite(value: dict[str, Any]) -> dict[str, Any]:
-    """Returns the JSON object unchanged. Raises ValueError for NaN or Infinity in it, which JSON would store as null."""
+    """Returns the JSON object unchanged. Raises ValueError for NaN or Infinity in it; JSON would store null."""
     left: list[Any] = [value]
     while left:
         match left.pop():

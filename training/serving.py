@@ -1,7 +1,7 @@
 """Client of a vLLM server on its UNIX socket: its model and version, the calls of a reload, scores of stored tokens.
 
-`publish.py` combines the calls. A caller that wants tokens of a policy first asks for the server's version, and takes no
-tokens from a server with another version: so nobody uses the tokens of a server that is marked as unproved.
+`publish.py` combines the calls. A caller that wants tokens of a policy first asks for the server's version, and takes
+no tokens from a server with another version: so nobody uses the tokens of a server that is marked as unproved.
 """
 
 import base64
@@ -24,7 +24,8 @@ class ServerUnavailable(ConnectionError):
 
 
 class PublishError(RuntimeError):
-    """A checkpoint can't be served, or not be proved to be served. The message is one sentence with the failed proof."""
+    """A checkpoint can't be served, or not be proved to be served. The message is one sentence with the failed
+    proof."""
 
     def __init__(self, message: str, *, inherited: bool = False) -> None:
         super().__init__(message)
@@ -38,7 +39,8 @@ class ServerHangs(PublishError):
 
 
 class ServedPolicy(NamedTuple):
-    """Model and version of a server. Example: `ServedPolicy(model="policy-7f3a91c0", version="demo:3", root="policies/tiny")`."""
+    """Model and version of a server. Example: `ServedPolicy(model="policy-7f3a91c0", version="demo:3",
+    root="policies/tiny")`."""
 
     model: str
     """Model name to ask for; new for each server process."""

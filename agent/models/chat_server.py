@@ -31,7 +31,7 @@ class ChatServer:
         await self._http.aclose()
 
     async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
-        """Returns the answer, whatever its status; retries temporary errors `RETRIES` times. Raises `EpisodeFailure`."""
+        """Returns the answer, whatever its status; retries a temporary one `RETRIES` times. Raises `EpisodeFailure`."""
         tries = 0
         while True:
             tries += 1
