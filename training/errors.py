@@ -30,4 +30,4 @@ class ModelError(UpdateError):
 
 
 class Diverged(UpdateError):
-    """Training gave weights, metrics or log-probabilities that are not finite. The message names them; nothing is saved."""
+    """Weights, metrics or log-probabilities that are not finite. The message names them, and nothing is written."""

@@ -27,7 +27,7 @@ def cispo_loss(logprobs: Tensor, sampled: Tensor, advantages: Tensor, mask: Tens
 
 
 def _ratio(logprobs: Tensor, sampled: Tensor, mask: Tensor) -> Tensor:
-    """pi / mu of each unmasked token, 1 elsewhere: a masked token may have any ratio, and infinity times zero is NaN."""
+    """pi / mu of each unmasked token, 1 elsewhere: a masked token may have any ratio, and infinity times 0 is NaN."""
     difference = logprobs - sampled
     return torch.where(mask > 0, difference, torch.zeros_like(difference)).exp()
 

@@ -72,7 +72,7 @@ def prepare(path: Path, version: str, *, pictures: Path) -> Prepared:
 
 
 def manifest_digest(path: Path) -> str:
-    """sha256 of the manifest, which holds the digest of each file: identifies a checkpoint. Raises `CheckpointError`."""
+    """sha256 of the manifest, which holds each file's digest: identifies a checkpoint. Raises `CheckpointError`."""
     try:
         return hashlib.sha256((path / MANIFEST).read_bytes()).hexdigest()
     except OSError as error:

@@ -30,7 +30,7 @@ FILE = "update.json"
 
 
 class UpdateReport(BaseModel):
-    """Outcome of one update. `checkpoint` is None when there was nothing to learn from; `skipped` then has the reason."""
+    """Outcome of one update. `checkpoint` is None when there was nothing to learn from; `skipped` has the reason."""
 
     # A report of another version of the program must not stop a resume: unknown fields are ignored.
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)

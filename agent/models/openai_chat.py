@@ -73,7 +73,7 @@ class OpenAIChat:
     async def act(
         self, task: Task, goal: str, history: Sequence[Step], observation: Observation, pictures: Pictures
     ) -> Turn:
-        """Samples one completion and parses it. Raises `EpisodeFailure`: infra for the server, policy for the prompt."""
+        """Samples one completion and parses it. Raises `EpisodeFailure`, of the server or of the policy's prompt."""
         try:
             prompt = compose(goal, history, observation, self._config, pictures, self._control)
         except PromptTooLong as error:

@@ -12,7 +12,7 @@ JUDGE = "miniwob"
 
 
 class FinalState(BaseModel):
-    """Record of `Episode.final_state`. Example: `{"done": true, "raw_reward": -1.0, "utterance": "Click on Tab #2."}`."""
+    """Record of the end. Example: `{"done": true, "raw_reward": -1.0, "utterance": "Click on Tab #2."}`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -28,7 +28,7 @@ class FinalState(BaseModel):
 
 
 def check(trajectory: Trajectory) -> Verdict:
-    """Judges an episode: 0 if the policy did not finish it; None if infrastructure or site broke, or without a record."""
+    """Judges an episode: 0 if the policy did not finish it; None if another side broke, or without a record."""
     failure = trajectory.failure
     if failure is not None and failure.side != "policy":
         return unjudged(trajectory, f"{failure.side} failed: {failure.message}")

@@ -1,4 +1,4 @@
-"""Sources of rows: a JSONL file read line by line, a JSON array, a dataset. Invalid rows are reported with line numbers."""
+"""Sources of rows: a JSONL file read line by line, a JSON array, a dataset. Invalid rows are reported by line."""
 
 import json
 from collections.abc import Iterator
