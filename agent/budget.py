@@ -35,7 +35,7 @@ class Costs(NamedTuple):
     rounds: list[int]
     """Earlier rounds with their picture."""
     lines: list[int]
-    """Every earlier step as a line, those of the rounds too: a round that loses its picture becomes its line."""
+    """Every earlier step as a line, the rounds included: a round that loses its picture becomes its line."""
     elements: list[int]
 
 

@@ -16,7 +16,7 @@ from browser_service.models import Recording as Wanted
 logger = logging.getLogger(__name__)
 
 FETCH_DEADLINE_S = 60.0
-"""Seconds for all recordings of an episode, which holds a place of the rank meanwhile."""
+"""Seconds for all recordings of an episode; the episode keeps its slot of the rank until then."""
 FINISH_DEADLINE_S = 30.0
 """Seconds that the service may take to finish them: it gives up on each after 10 s."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 0.5

@@ -18,7 +18,7 @@ from agent.episode_facts import EpisodeFacts, facts_of
 from agent.types import StopReason, Trajectory, Verdict
 
 MOST_GROUPS = 50
-"""Largest number of domains, or difficulties, with metrics of their own: those with most episodes."""
+"""Largest number of domains, or difficulties, with their own metrics; the ones with most episodes are kept."""
 NO_METRIC_NAME = re.compile(r"[^\w .-]")
 """Characters that MLflow rejects in the name of a metric."""
 

@@ -63,7 +63,7 @@ class Task(Noun):
 
 
 class Answer(Wire):
-    """The agent says that it is done. Example: `{"kind": "answer", "text": "42 EUR"}`."""
+    """The agent ends the episode with an answer. Example: `{"kind": "answer", "text": "42 EUR"}`."""
 
     kind: Literal["answer"] = "answer"
     text: Annotated[str, Field(max_length=10_000)] = ""
@@ -258,7 +258,7 @@ class Reach(Noun):
     blocked_hosts: tuple[str, ...] = ()
     """Blocked hosts, their subdomains included."""
     isolation: Isolation | None = None
-    """`browser`: a Chromium of its own; `context`: a context in a shared one; None: the browser service's default."""
+    """`browser`: a separate Chromium; `context`: a context in a shared one; None: the browser service's default."""
 
 
 class Site(Protocol):

@@ -58,7 +58,7 @@ class Result(NamedTuple):
 
 
 def configuration(options: argparse.Namespace, root: Path, stragglers: str) -> LoopConfig:
-    """The demo's configuration with this benchmark's numbers; plus one iteration, so that the last is like the others."""
+    """The demo's configuration with this benchmark's numbers; plus one iteration, so that the last is like others."""
     data = {
         "name": stragglers.replace("_", "-"),
         "iterations": WARM_UP + options.iterations + 1,
@@ -110,7 +110,7 @@ async def play_stages(options: argparse.Namespace, root: Path, browsers: str, st
 
 
 def kept(folder: RunFolder) -> list[Trajectory]:
-    """The complete stored trajectories of a run, those of carried groups included."""
+    """The complete stored trajectories of a run, with carried groups."""
     stages = (folder.stage_dir(iteration, Stage.ROLLOUT) for iteration in range(1, folder.config.iterations + 1))
     return [one for stage in stages for one in TrajectoryStore(stage) if one.failure is None]
 

@@ -109,7 +109,7 @@ class RunsDir:
         return path.is_file() and self.contains(path)
 
     def contains(self, path: Path) -> bool:
-        """True if a path lies in the runs directory after following links."""
+        """True if a path is in the runs directory after following links."""
         return path.resolve().is_relative_to(self.root)
 
     def label(self, path: Path) -> str:

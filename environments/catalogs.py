@@ -97,7 +97,7 @@ class FileTasks:
         self._table = table
 
     def candidates(self, wanted: Draw, history: TaskHistory, is_blocked: Callable[[str], bool]) -> list[Candidate]:
-        """Returns the tasks in random order; in training, those with the fewest submissions first."""
+        """Returns the tasks in random order; in training, tasks with the fewest submissions first."""
         entries = self._table.entries
         order = random.Random(wanted.key).sample(range(len(entries)), len(entries))
         if wanted.split == "train":

@@ -1,4 +1,4 @@
-"""Hosts that training does not visit: listed ones, and those with an open circuit breaker. Evaluation plays all."""
+"""Hosts that training does not visit: listed ones, and hosts with an open circuit breaker. Evaluation plays all."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta

@@ -44,7 +44,7 @@ class LiveWeb:
         yield LiveSite(task, self._bounds.reach(task, sites=self._private_sites, only_sites=self._only_private_sites))
 
     def check(self, trajectory: Trajectory) -> Verdict:
-        """Returns an unjudged verdict: such a site can't tell success, so a rubric judge has to read the evidence."""
+        """Returns an unjudged verdict: a live site has no verifier, so a rubric judge has to read the evidence."""
         return Verdict(
             trajectory_id=trajectory.id,
             reward=None,

@@ -1,9 +1,9 @@
 """Canaries: stored completions with the log-probabilities that the new weights give them.
 
-The trainer writes them into each checkpoint; the publisher scores the same tokens on the server. Agreement with
-`logprobs` shows that the server computes what the trainer does; being nearer to `logprobs` than to `parent_logprobs`
-shows that it holds the new weights and not the old ones. Servers score prompts at temperature 1, whatever temperature
-the tokens were sampled at, and so does this file. An imported policy has none.
+The trainer writes them into each checkpoint; the publisher scores the same tokens on the server. Scores close to
+`logprobs` show that the server computes like the trainer; scores closer to `logprobs` than to `parent_logprobs` show
+that it holds the new weights and not the old ones. Servers score prompts at temperature 1, whatever temperature the
+tokens were sampled at, and so does this file. An imported policy has none.
 """
 
 import math
@@ -56,7 +56,7 @@ class Canary(BaseModel):
 
 
 def candidates(samples: Sequence[Sample], count: int) -> list[Sample]:
-    """The first samples to score for `count` canaries: with a picture before those without, then by length."""
+    """The first samples to score for `count` canaries: pictures before none, then the longest answers."""
     ordered = sorted(samples, key=lambda s: (not s.images, -len(s.token_ids), s.trajectory_id, s.step))
     return ordered[: count * CANDIDATES]
 

@@ -41,7 +41,7 @@ class Checkpoint(BaseModel):
     sizes: dict[str, Annotated[int, Field(ge=0)]]
     """Bytes per file."""
     samples: str | None = None
-    """Digest of the samples it was trained on: tells a repeated update from another one."""
+    """Digest of the training samples: identifies a repeated update."""
     recipe: Recipe | None = None
     """The other inputs that decided the result; None for an imported policy, and in checkpoints older than this
     field."""

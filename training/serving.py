@@ -1,7 +1,7 @@
 """Client of a vLLM server on its UNIX socket: its model and version, the calls of a reload, scores of stored tokens.
 
-`publish.py` combines the calls. A caller that wants tokens of a policy first asks for the server's version, and takes
-no tokens from a server with another version: so nobody uses the tokens of a server that is marked as unproved.
+`publish.py` combines the calls. A caller that wants tokens of a policy first asks for the server's version, and rejects
+tokens of a server with another version: no caller uses the tokens of a server that is marked as unproved.
 """
 
 import base64

@@ -38,7 +38,7 @@ def token_scores(model: Any, batch: dict[str, Any], *, temperature: float) -> To
         "use_cache": False,
         **{name: batch[name] for name in PICTURES if name in batch},
     }
-    logits = model(**inputs).logits[:, -(length + 1) : -1]  # the logits at a position are those of the token after it
+    logits = model(**inputs).logits[:, -(length + 1) : -1]  # the logits at a position predict the token after it
     logprobs, entropies = [], []
     for row, tokens in zip(logits, batch["completion_ids"], strict=True):
         scaled = row.float() / temperature

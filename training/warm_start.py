@@ -68,7 +68,7 @@ def warm_start(
 
 
 def reply_loss(model: Any, inputs: dict[str, Any]) -> Any:
-    """Mean negative log-likelihood of the reply tokens. The head runs at those few positions only."""
+    """Mean negative log-likelihood of the reply tokens. The head runs at these few positions only."""
     import torch
 
     labels = inputs["labels"][:, 1:]

@@ -70,7 +70,7 @@ def read_shapes(checkpoint: Path) -> Shapes:
 
 
 def _spans_of(checkpoint: Path) -> dict[str, _Span]:
-    """The tensors of all weight files together: parts of a join may lie in different files."""
+    """The tensors of all weight files together: parts of a join may be in different files."""
     spans: dict[str, _Span] = {}
     for path in sorted(checkpoint.glob("*.safetensors")):
         try:
