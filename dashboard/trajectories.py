@@ -172,9 +172,7 @@ def _step(step: Step) -> StepView:
 
 def _recorded(runs: RunsDir, folder: Path, one: Recorded) -> RecordedView:
     is_there = bool(one.file) and runs.has(folder / one.file)
-    problem = one.problem or (
-        "" if is_there else "it was removed: `agent.record` keeps those of failures, or somebody deleted it"
-    )
+    problem = one.problem or ("" if is_there else "it was removed, by the rule `failures` of `agent.record` or by hand")
     return RecordedView(kind=one.kind, file=one.file if is_there else "", size=one.size, problem=problem)
 
 

@@ -37,7 +37,7 @@ def made_before(policies: Path, version: int, *, parent: int, samples: str, reci
         if versions(policies)[-1] > version:
             raise
         place = set_aside(policies, version)
-        log.warning("version %d is not sound, so it is made again, and lies in %s: %s", version, place, error)
+        log.warning("version %d is not sound: made again, the old one moved to %s: %s", version, place, error)
         return None
     log.info("version %d exists and was made from these samples: nothing to train", version)
     return with_checkpoint(report.model_copy(update={"reused": True}), checkpoint)
