@@ -1,1 +1,1 @@
-"""The nouns of a rollout, the episode loop, and everything that thinks: prompts, parsers, models, judges."""
+"""Types of a rollout, the episode loop, and everything that decides: prompts, parsers, models, judges."""

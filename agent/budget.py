@@ -1,4 +1,4 @@
-"""Keeps a prompt below a number of tokens by leaving out whole things: a picture is there or not, never half of one."""
+"""Keeps a prompt below a number of tokens by leaving out whole parts: a picture is included or not, never cut."""
 
 import math
 import re
@@ -10,11 +10,12 @@ _DIGIT = re.compile(r"[0-9]")
 
 
 class PromptTooLong(ValueError):
-    """The page and the instruction alone exceed the budget. The message says by how much."""
+    """The page and the instruction alone exceed the budget. The message has both numbers."""
 
 
 def text_tokens(text: str) -> int:
-    """An upper estimate without the model's tokenizer: a token per digit, and one per three bytes of everything else.
+    """Upper estimate of a text's tokens without the model's tokenizer: one per digit, and one per three bytes of the
+    rest.
 
     English takes about one per four bytes; digits are single tokens in Qwen's and Llama's vocabularies.
     """
@@ -23,23 +24,23 @@ def text_tokens(text: str) -> int:
 
 
 def line_tokens(lines: list[str]) -> list[int]:
-    """The same of each line, with its end."""
+    """Upper estimate of the tokens of each line, with its line end."""
     return [text_tokens(line) + 1 for line in lines]
 
 
 class Costs(NamedTuple):
-    """Tokens of everything that may be left out, oldest first, and of what may not."""
+    """Tokens of the parts that may be left out, oldest first, and of the fixed rest."""
 
     fixed: int
     rounds: list[int]
-    """Earlier rounds told with their picture."""
+    """Earlier rounds with their picture."""
     lines: list[int]
-    """Every earlier step as a line, those of the rounds too: a round that loses its picture becomes its line."""
+    """Every earlier step as a line, the rounds included: a round that loses its picture becomes its line."""
     elements: list[int]
 
 
 class Kept(NamedTuple):
-    """How much stays: the newest rounds, the newest lines of the steps before them, the first elements."""
+    """Numbers of parts that stay: the newest rounds, the newest lines of the steps before them, the first elements."""
 
     rounds: int
     lines: int
@@ -47,9 +48,10 @@ class Kept(NamedTuple):
 
 
 def fit(costs: Costs, budget: int | None, *, most_lines: int) -> Kept:
-    """What a prompt can hold: the oldest pictures go first, then the oldest history lines, then the last elements.
+    """Chooses the parts of a prompt: drops the oldest pictures first, then the oldest history lines, then the last
+    elements.
 
-    Raises `PromptTooLong` when what must stay does not fit.
+    Raises `PromptTooLong` when the fixed parts alone do not fit.
     """
     rounds, elements = len(costs.rounds), len(costs.elements)
     lines = min(most_lines, len(costs.lines) - rounds)
@@ -73,7 +75,7 @@ def fit(costs: Costs, budget: int | None, *, most_lines: int) -> Kept:
 
 
 def first(elements: list[str], kept: int) -> list[str]:
-    """So many elements, and how many there are besides."""
+    """The first `kept` elements, and a line with the number of the others."""
     left_out = len(elements) - kept
     return [*elements[:kept], f"({left_out} more elements are not listed)"] if left_out else elements
 

@@ -1,8 +1,8 @@
-"""Compaction: the folders and pictures of a finished stage become one pack; what no trajectory needs goes away.
+"""Compaction: folders and pictures of a finished stage become one pack; files that no trajectory refers to are deleted.
 
-Films and traces stay beside the pack, in the folders of their trajectories: they are large, and compressed already.
+Films and traces stay beside the pack, in the folders of their trajectories: they are large, and already compressed.
 
-Safe to kill at any moment: the pack is complete before the first file is deleted, and a second run goes on.
+Safe to kill at any moment: the pack is complete before the first file is deleted, and a second run continues.
 """
 
 import shutil
@@ -16,7 +16,7 @@ from agent.store import IMAGES, STEPS, TRAJECTORY, TrajectoryStore, pictures_of,
 
 
 class Compacted(NamedTuple):
-    """What a compaction did to one stage folder."""
+    """Result of compacting one stage folder."""
 
     trajectories: int
     files_before: int
@@ -26,9 +26,9 @@ class Compacted(NamedTuple):
 
 
 def compact(root: Path) -> Compacted:
-    """Packs a stage folder that nobody writes any more.
+    """Packs a stage folder that has no writers any more.
 
-    Raises `agent.store.CorruptTrajectory` or FileNotFoundError if something cannot be read, and OSError when the disk is
+    Raises `agent.store.CorruptTrajectory` or FileNotFoundError if a file cannot be read, and OSError when the disk is
     full: then nothing is deleted.
     """
     store = TrajectoryStore(root)
@@ -53,7 +53,7 @@ def _members(store: TrajectoryStore, ids: list[str]) -> Iterator[Member]:
 
 
 def _remove_loose(root: Path) -> None:
-    """Everything that is in the pack now, half-played episodes, and what interrupted writes left."""
+    """Deletes the packed files, half-played episodes, and partial files of interrupted writes."""
     packed = set(TrajectoryStore(root).ids())
     for folder in [path for path in root.iterdir() if path.is_dir()]:
         recorded = recorded_in(folder)

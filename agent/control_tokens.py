@@ -1,8 +1,8 @@
-"""Text of pages, goals and models -> the same text in which no tokenizer finds a control token.
+"""Text of pages, goals and models -> the same text without any control token of the tokenizer.
 
-`<|im_end|>` becomes `<| im_end|>`: a plain space after the brackets. The model still reads what the page says and can
-write it with characters of a keyboard. Invisible characters would not do: a model cannot copy them, and tokenizers that
-normalise their input take them out again. Nothing is removed, so that `<|im_<|im_end|>end|>` leaves no token behind.
+`<|im_end|>` becomes `<| im_end|>`: a plain space after the brackets. The model can still read the page's text and
+write it with keyboard characters. Invisible characters would fail: a model cannot copy them, and tokenizers that
+normalise their input remove them. Nothing is removed, so `<|im_<|im_end|>end|>` leaves no token behind.
 """
 
 import re
@@ -12,15 +12,15 @@ from functools import cache
 from typing import NamedTuple
 
 REPLACED = "\ufffd"
-"""In the place of a character that is a control token all alone and cannot be broken."""
+"""Replaces a single character that is a control token and cannot be broken."""
 
 PLACEHOLDERS = (
     r"</?(?:image|images|img|video|audio|vision|im_patch|img_context|image_soft_token|audio_soft_token|start_of_image)>"
     r"|<\|(?:image|img|video|audio|media)[^\s<>|]{0,40}\|>"
 )
-"""Words that processors of vLLM and transformers look for in the text, before there are tokens; not every one is a token."""
+"""Words that processors of vLLM and transformers look for in the text, before tokenizing; not every one is a token."""
 OPENING = "<|/([{"
-"""How a control token begins; the space comes after it."""
+"""First characters of control tokens; the space comes after them."""
 _NAMES = (
     r"s|pad|unk|bos|eos|mask|cls|sep|bom|eom|sop|eop|eod|eot|think|thinking|thought|tools?|tool_(?:calls?|responses?|results?)|"
     r"function_?(?:calls?|responses?)|system|user|assistant|(?:start|end)_of_[a-z_]+|(?:begin|end)_of_[a-z_]+|im_(?:start|end)|"
@@ -33,41 +33,42 @@ ANY_FAMILY = (
     r"think|args|call_id|prefix|middle|suffix|pad|unk|cls|sep|mask|bos|eos|g?mask|smask|multimodal|model_settings|control_\d+|"
     r"unused\d+)\]"
 )
-"""What control tokens look like in the families of models that are known, where the tokenizer is not."""
+"""Pattern of control tokens in all known model families, for an unknown tokenizer."""
 
 
 class _Folded(NamedTuple):
-    """A text as a tokenizer's normaliser may see it, and for each of its characters where it comes from."""
+    """A text as a tokenizer's normaliser may see it, and the original index of each of its characters."""
 
     text: str
     origin: list[int]
 
 
 class ControlTokens:
-    """What must not be found in a prompt's text, for one tokenizer. Example: `ControlTokens(["<|im_end|>"])`.
+    """Control tokens that a prompt's text must not contain, for one tokenizer. Example:
+    `ControlTokens(["<|im_end|>"])`.
 
-    Compared without case, accents, widths and invisible characters, because a token with `normalized: true` is looked for
-    after the tokenizer has taken those away.
+    Compared without case, accents, widths and invisible characters, because a tokenizer searches for a token with
+    `normalized: true` after it has removed those.
     """
 
     def __init__(self, tokens: Iterable[str] = (), *, pattern: str = PLACEHOLDERS) -> None:
-        """`tokens` are the tokenizer's own, `pattern` finds more of them in folded text; it must not match a space after `OPENING`."""
+        """`tokens` are the tokenizer's own; `pattern` finds more in folded text, but no space after `OPENING`."""
         folded = {_fold(token).text for token in tokens}
         self._tokens = frozenset(token for token in folded if _can_be_broken(token))
         self._lengths = sorted({len(token) for token in self._tokens})
         starts = "".join(map(re.escape, sorted({token[0] for token in self._tokens})))
         self._starts = re.compile(f"[{starts}]") if starts else None
-        self._pattern = re.compile(f"(?=({pattern}))")  # as a look-ahead: matches that overlap are all found
+        self._pattern = re.compile(f"(?=({pattern}))")  # as a look-ahead, which finds overlapping matches
 
     def defused(self, text: str) -> str:
-        """The text with every control token broken; the very same where there is none."""
-        # Ends: each round lengthens what it finds beyond the longest token, or replaces a character that can't be parted.
+        """The text with every control token broken; unchanged if it has none."""
+        # Terminates: each round lengthens a match beyond the longest token, or replaces a character.
         while breaks := self._breaks(text):
             text = _broken(text, breaks)
         return text
 
     def defused_around(self, text: str, kept: tuple[str, ...]) -> str:
-        """The same of a model's reply whose own syntax stays: the first of each of `kept`, as far as they come in this order."""
+        """Like `defused`, but keeps a reply's own syntax: the first of each of `kept`, if in this order."""
         pieces: list[str] = []
         for mark in kept:
             before, found, after = text.partition(mark)
@@ -77,7 +78,7 @@ class ControlTokens:
         return "".join([*pieces, self.defused(text)])
 
     def _breaks(self, text: str) -> dict[int, bool]:
-        """Where to break: index in `text` -> insert a space before it, or (False) replace the character there."""
+        """Breaks by index in `text`: True inserts a space before the character, False replaces it."""
         folded = _fold(text)
         return dict(_break(folded, begin, end, text) for begin, end in self._found(folded.text))
 
@@ -92,16 +93,16 @@ class ControlTokens:
 
 
 def _can_be_broken(token: str) -> bool:
-    """Not of white space alone, which is layout, and no single character of a keyboard: some tokenizers pad with `!`."""
+    """False for white space alone, which is layout, and for a single ASCII character: some tokenizers pad with `!`."""
     core = token.strip()
     return bool(core) and core != REPLACED and not (len(core) == 1 and core.isascii())
 
 
 def _break(folded: _Folded, begin: int, end: int, text: str) -> tuple[int, bool]:
-    """After the brackets that open the token if that is inside, else between its first two characters, if it has two."""
+    """Position after the token's opening brackets if inside, else between its first two characters, if it has two."""
     characters, origin = folded.text, folded.origin
     inside = [at for at in range(begin + 1, end) if origin[at] != origin[at - 1]]
-    # A space beside a space is the last choice: some normalisers make one of two.
+    # A space beside a space is the last choice: some normalisers merge them.
     solid = [at for at in inside if not characters[at].isspace() and not characters[at - 1].isspace()]
     if inside:
         at = next((at for at in solid if characters[at] not in OPENING), (solid or inside)[0])
@@ -126,7 +127,7 @@ def _fold(text: str) -> _Folded:
 
 @cache
 def _folded_character(character: str) -> str:
-    """What is left of a character when everything that a normaliser may take away is gone. Example: `É` is `e`."""
+    """The character without everything that a normaliser may remove. Example: `É` becomes `e`."""
     if character.isspace() or character == "\u2581":  # SentencePiece's space
         return " "
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", character).casefold())
@@ -134,4 +135,4 @@ def _folded_character(character: str) -> str:
 
 
 GENERIC = ControlTokens(pattern=f"{ANY_FAMILY}|{PLACEHOLDERS}")
-"""For a server whose tokenizer is not known: everything that looks like a control token of any family."""
+"""For an unknown tokenizer: the control tokens of any family."""

@@ -1,10 +1,10 @@
-"""The full prompt: rules and actions, the last rounds with their pictures, what came before as lines, the page, the task.
+"""The full prompt: rules and actions, the last rounds with pictures, earlier steps as lines, the page, the task.
 
-system      what can be done and how it is written
-user        task, earlier steps as lines, page of the oldest round that is told in full, its picture
-assistant   what the model replied, without its thinking
+system      actions and their syntax
+user        task, earlier steps as lines, page of the oldest round that is shown in full, its picture
+assistant   the model's reply, without its thinking
 ...
-user        what the last action changed, the page now: picture, elements, memory, and the task once more
+user        effect of the last action, the page now: picture, elements, memory, and the task once more
 """
 
 import base64
@@ -24,9 +24,9 @@ from browser_service.models import Observation
 Message = dict[str, Any]
 
 REPLY_LIMIT = 4_000
-"""Most characters of an earlier reply that are told again."""
+"""Largest number of characters of an earlier reply in the prompt."""
 ACTION_LIMIT = 400
-"""Most characters of an earlier action, which may have typed pages of text."""
+"""Largest number of characters of an earlier action, which may have typed pages of text."""
 FEEDBACK_LIMIT = 300
 MAX_TABS = 10
 TAGS = ("<tool_call>", "</tool_call>")
@@ -63,7 +63,7 @@ MEMORY = (
 
 
 class Prompt(NamedTuple):
-    """What a chat server is sent, and the sha256 of the pictures in it, in their order."""
+    """Messages for a chat server, and the sha256 of the pictures in them, in order."""
 
     messages: list[Message]
     images: tuple[str, ...]
@@ -79,7 +79,7 @@ def conversation(
 ) -> Prompt:
     """The prompt for the next action. Raises `PromptTooLong`, and ValueError when the page's picture is missing.
 
-    Each text is defused before it is counted, and each message once more: a token may lie across two lines.
+    Each text is defused before it is counted, and each message again: a token may span two lines.
     """
     profile = PROFILES[config.profile]
     system = _system(config, profile)
@@ -108,14 +108,14 @@ def conversation(
             _user(step.observation, told, pictures, images),
             {"role": "assistant", "content": _reply(step, config, profile, control)},
         ]
-    since = [result] if window else earlier  # the last of the earlier lines says what the last action changed
+    since = [result] if window else earlier  # the last of the earlier lines has the effect of the last action
     now = control.defused("\n".join([*since, head, *first(elements, kept.elements), tail]))
     messages.append(_user(observation, now, pictures, images, shown=config.screenshot))
     return Prompt(messages, tuple(images))
 
 
 def spoken(completion: Completion, profile: Profile) -> str:
-    """What the model said aloud: its reply without its thinking, empty when it was cut off before it came to an end."""
+    """The reply without its thinking; empty when it was cut off inside the thinking."""
     if profile.thinks and completion.finish_reason == "length" and THINK_END not in completion.text:
         return ""
     return without_thinking(completion.text).strip()
@@ -135,7 +135,7 @@ def picture_part(observation: Observation, pictures: Pictures) -> tuple[Message,
 
 
 def picture_tokens(observation: Observation, config: AgentConfig) -> int:
-    """Upper estimate for the page's own picture, 0 where the prompt carries none."""
+    """Upper estimate for the page's own picture, 0 where the prompt has none."""
     return PROFILES[config.profile].picture.tokens(*_size(observation)) if config.screenshot else 0
 
 
@@ -150,7 +150,7 @@ def _system(config: AgentConfig, profile: Profile) -> str:
 
 
 def _window(history: Sequence[Step], config: AgentConfig, pictures: Pictures) -> list[Step]:
-    """The newest steps that are told with their pictures; it ends at one whose picture is not at hand."""
+    """The newest steps that are shown with their pictures, back to the first one whose picture is not available."""
     window: list[Step] = []
     for step in reversed(history[len(history) - min(len(history), config.image_rounds) :]):
         shot = step.observation.screenshot
@@ -161,7 +161,7 @@ def _window(history: Sequence[Step], config: AgentConfig, pictures: Pictures) ->
 
 
 def _user(observation: Observation, text: str, pictures: Pictures, images: list[str], *, shown: bool = True) -> Message:
-    """A message of the user's side; its picture's hash is added to `images`."""
+    """A user message; its picture's hash is appended to `images`."""
     content: list[Message] = []
     if shown:
         part, sha256 = picture_part(observation, pictures)
@@ -172,7 +172,7 @@ def _user(observation: Observation, text: str, pictures: Pictures, images: list[
 
 
 def _head(observation: Observation) -> str:
-    """Where we are."""
+    """Page and open tabs."""
     tabs = observation.tabs[:MAX_TABS]
     if len(tabs) > 1:
         shown = (f'{n} "{_short(t.title)}"{" (this one)" if t.active else ""}' for n, t in enumerate(tabs, 1))
@@ -181,7 +181,7 @@ def _head(observation: Observation) -> str:
 
 
 def _tail(goal: str, history: Sequence[Step], config: AgentConfig) -> str:
-    """What the model wrote down, and the task."""
+    """The model's memory, and the task."""
     for step in reversed(history if config.memory else []):
         if (
             step.completion is not None
@@ -226,14 +226,14 @@ def _result(step: Step) -> str:
 
 
 def _reply(step: Step, config: AgentConfig, profile: Profile, control: ControlTokens) -> str:
-    """What the model said then. The tags of its own tool call stay tokens, as it sampled them; text inside does not."""
+    """The model's reply at a step. The tags of its own tool call stay tokens, as sampled; text inside is defused."""
     said = spoken(step.completion, profile) if step.completion else ""
     kept = TAGS if profile.syntax == "tool_call" else ()
     return control.defused_around(said[:REPLY_LIMIT] or f"({_said(step, config, profile)})", kept)
 
 
 def _cost(step: Step, config: AgentConfig, profile: Profile, control: ControlTokens) -> int:
-    """Upper estimate for a round: its picture, its page, the reply, what came of it."""
+    """Upper estimate for a round: its picture, its page, its reply, its result."""
     told = control.defused(_page(step.observation) + _result(step)) + _reply(step, config, profile, control)
     return profile.picture.tokens(*_size(step.observation)) + text_tokens(told) + 2 * PER_MESSAGE
 

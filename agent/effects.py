@@ -1,7 +1,7 @@
-"""What an action changed, as a sentence for the agent: two observations in, text out.
+"""Effect of an action, as a sentence for the agent: two observations in, text out.
 
-A list of changes told after each action was worth seven to ten points of success to a 4B agent (OpenWebRL, arXiv 2606.02031, ablation
-without textual feedback).
+A list of changes after each action was worth seven to ten points of success to a 4B agent (OpenWebRL, arXiv 2606.02031,
+ablation without textual feedback).
 """
 
 from collections import Counter
@@ -9,11 +9,11 @@ from collections import Counter
 from browser_service.models import Mark, Observation
 
 NAMED = 4
-"""Most elements that are named; the rest is counted."""
+"""Largest number of elements that are named; the rest is counted."""
 
 
 def effect(before: Observation, after: Observation) -> str:
-    """What is different on the page. Example: `the page is now "Cart" at http://shop/cart`; `nothing on the page changed`."""
+    """Differences of the page. Example: `the page is now "Cart" at http://shop/cart`; `nothing on the page changed`."""
     changes = [*_moves(before, after), *_happenings(after)]
     if not changes:
         changes = _inside(before, after)
@@ -38,7 +38,7 @@ def _happenings(after: Observation) -> list[str]:
 
 
 def _inside(before: Observation, after: Observation) -> list[str]:
-    """Changes of a document that stayed: its elements, then anything that only the picture shows."""
+    """Changes of a document that stayed: of its elements, or else of the picture alone."""
     changes = _elements(before.marks, after.marks)
     if not changes and _picture(before) != _picture(after):
         changes.append("the picture of the page changed")
@@ -56,7 +56,7 @@ def _elements(before: list[Mark], after: list[Mark]) -> list[str]:
     states = {_name(mark): mark for mark in before}
     for mark in after:
         old = states.get(_name(mark))
-        if old is None or was[_name(mark)] > 1:  # elements of one name can't be told apart
+        if old is None or was[_name(mark)] > 1:  # elements with equal names can't be distinguished
             continue
         if mark.checked != old.checked and mark.checked is not None:
             changes.append(f"{_name(mark)} is {'checked' if mark.checked else 'not checked any more'}")
@@ -77,7 +77,7 @@ def _name(mark: Mark) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Text of a page, kept to one line and inside its quotes."""
+    """Text of a page on one line, inside quotes."""
     return '"' + " ".join(text.split()).replace('"', "'")[:80] + '"'
 
 

@@ -1,4 +1,4 @@
-"""The loop: look, think, act, until a `StopReason`. Playing never raises for a broken episode: the failure is data.
+"""The loop: observe, decide, act, until a `StopReason`. A broken episode never raises: the failure is data.
 
 serve site -> lease browser -> open start page -> [ policy.act -> browser.step ] * -> Trajectory + pictures
 """
@@ -40,7 +40,9 @@ Serve = Callable[..., AbstractAsyncContextManager[Site]]
 
 
 class Slot(NamedTuple):
-    """Which episode this is. Example: `Slot(task, "i0003-click-button.17-m02", group="i0003-click-button.17", member=2, iteration=3)`."""
+    """Identity of an episode.
+
+    Example: `Slot(task, "i0003-click-button.17-m02", group="i0003-click-button.17", member=2, iteration=3)`"""
 
     task: Task
     trajectory_id: str
@@ -71,11 +73,11 @@ async def play(
     recording: Recording | None = None,
     watch: Watch | None = None,
 ) -> Played:
-    """Plays one episode. Everything that breaks ends up as `trajectory.failure`; only cancellation and bugs escape.
+    """Plays one episode. Every failure becomes `trajectory.failure`; only cancellation and bugs raise.
 
-    `reuse`: see `LeaseRequest.reuse`, for sites that trust one another. `confirm` asks a person where `agent.safety` is `ask`.
-    `recording` gets each step as soon as it is over (`TrajectoryStore.begin`), and what `agent.record` asks for: without it
-    nothing is filmed.
+    `reuse`: see `LeaseRequest.reuse`, for sites that trust one another. `confirm` asks a person where `agent.safety` is
+    `ask`. `recording` stores each step as soon as it is over (`TrajectoryStore.begin`), and what `agent.record` asks
+    for: without it nothing is filmed.
     """
     started, tape = time.monotonic(), Tape(recording=recording)
     failure: Failure | None = None
@@ -124,7 +126,7 @@ class _Episode:
     watch: Watch
 
     async def play(self, serve: Serve) -> StopReason:
-        """Raises `EpisodeFailure`, and TimeoutError when the episode's deadline is over."""
+        """Raises `EpisodeFailure`, and TimeoutError after the episode's deadline."""
         async with asyncio.timeout(self.config.episode_deadline_s) as deadline:
             self._tell("serve")
             begun = time.monotonic()
@@ -139,7 +141,7 @@ class _Episode:
                     self.tape.final_state = site.final_state()
 
     async def fetch_recorded(self) -> tuple[Recorded, ...]:
-        """What was recorded of the episode, which is over: whatever became of it, and outside its deadline."""
+        """Fetches the episode's recordings after its end, whatever its outcome, outside its deadline."""
         if self.lease.wanted is None:
             return ()
         self._tell("record")
@@ -167,7 +169,7 @@ class _Episode:
         return StopReason.MAX_STEPS
 
     async def _open(self, browser: Browser, site: Site) -> Observation:
-        """The start page, and the instruction on the tape."""
+        """Opens the start page, and puts the instruction on the tape."""
         self._tell("navigate")
         opening = time.monotonic()
         opened = await self._step(browser, VisitPage(url=site.start_url))
@@ -175,14 +177,14 @@ class _Episode:
             raise failed("site", opened.error.code, f"start page: {opened.error.message}", retryable=True)
         observation = self.tape.see(opened)
         self.tape.goal = self.slot.task.goal or await site.goal()
-        # It was still being built: what the policy sees must be the page that states the goal.
+        # The page was still loading: the policy must see the page that states the goal.
         if not observation.settled:
             observation = self.tape.see(await self._step(browser, Observe()))
         self.tape.phases["navigate"] = time.monotonic() - opening
         return observation
 
     async def _think(self, observation: Observation, deadline: asyncio.Timeout) -> tuple[Turn, dict[str, float]]:
-        """The policy's next turn, and the seconds that it took."""
+        """The policy's next turn, and its duration in seconds."""
         if self.watch.may_go_on is not None:
             await outside(deadline, self.watch.may_go_on)
         self._tell("model")
@@ -200,7 +202,7 @@ class _Episode:
         browser: Browser,
         seconds: dict[str, float],
     ) -> tuple[Step, Observation]:
-        """The step that a turn becomes, and the page after it."""
+        """Carries out a turn; returns the step, and the page after it."""
         action, feedback, after, changed = turn.action, turn.format_error or "", seen, ""
         if decision is not None and decision.decision != "allowed":
             action, feedback = None, refusal(decision)
@@ -239,7 +241,7 @@ class _Episode:
         by_marks = self.config.interaction_mode == "set_of_marks"
         return ObserveRequest(
             screenshot=True,
-            # The full prompt tells what an action changed, and elements say more about that than the picture's hash.
+            # The full prompt has the action's effect, and elements describe it better than the picture's hash.
             marks=by_marks or self.config.prompt == "full",
             draw_marks=self.config.draw_marks and by_marks,
             image_format=self.config.image_format,

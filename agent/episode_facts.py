@@ -1,4 +1,4 @@
-"""What is counted about one episode: small, so that a stage of thousands of trajectories reads each once and keeps these."""
+"""Counts of one episode: small, so that a stage of thousands of trajectories reads each once and keeps only these."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from agent.types import Answer, Side, Step, StopReason, Trajectory
 from browser_service.models import Back
 
 SHORT = 10
-"""WebGym's rule: an episode with fewer steps that has come to no end of its own has crashed."""
+"""WebGym's rule: an episode with fewer steps that did not end by itself has crashed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +32,21 @@ class EpisodeFacts:
     without_effect: int
     responses: int
     characters: int
-    """Of all responses."""
+    """Characters of all responses."""
     sampled: int
-    """Responses whose tokens are known."""
+    """Responses with known tokens."""
     tokens: int
     prompt_tokens: int
     truncated: int
     versions: dict[int, int]
-    """Responses by the policy version that gave them."""
+    """Responses by the policy version that sampled them."""
     phases: dict[str, float]
     """Seconds: serve, allocate, navigate, model, act, settle, observe, transport."""
 
     def has_crashed(self, *, blocked: bool) -> bool:
-        """WebGym's rule: nothing was done, an output was no action, or it broke off early without an answer or a block.
+        """Applies WebGym's rule: no step, an output without an action, or an early end without an answer or a block.
 
-        WebGym cannot see why an episode ended; an end that the environment or the step budget gave is none of these here.
+        WebGym cannot see why an episode ended; here an end by the environment or by the step budget is no crash.
         """
         if self.steps == 0 or self.actions < self.steps:
             return True
@@ -95,7 +95,7 @@ def _phases(trajectory: Trajectory) -> dict[str, float]:
 
 
 def _phases_of(step: Step) -> dict[str, float]:
-    """Where a step's time went. What the service does beside acting and settling is looking at the page."""
+    """Seconds of a step by phase. The service's time outside of acting and settling is observation."""
     seconds = step.seconds
     act, settle = seconds.get("act", 0.0), seconds.get("settle", 0.0)
     total = seconds.get("total", act + settle)

@@ -1,6 +1,6 @@
-"""The lease of one episode: what the environment lets its browser reach, what is recorded, how long it may last.
+"""The lease of one episode: hosts that its browser may reach, recording, lifetime.
 
-Nothing of a task enters it: what a browser may reach comes from the environment and the configuration alone.
+No field of a task is used: the reachable hosts come from the environment and the configuration alone.
 """
 
 import sys
@@ -19,15 +19,15 @@ from browser_service.models import Recording as Wanted
 from browser_service.models import Viewport
 
 LEASE_TTL_S = 20.0
-"""Seconds after which the browser of a player that was killed is free for the one that resumes."""
+"""Seconds after which the browser of a killed player is free for the player that resumes."""
 LONGEST_LEASE_S = 86_400.0
-"""Ends no episode that goes on: `agent.episode_deadline_s` bounds it, and one that is held between two iterations may last
-for hours. A lease whose holder is gone ends after `LEASE_TTL_S`."""
+"""Longer than any episode: `agent.episode_deadline_s` bounds episodes, and a partial rollout that is held between two
+iterations may last for hours. A lease whose holder is gone ends after `LEASE_TTL_S`."""
 
 
 @dataclass
 class EpisodeLease:
-    """The browser of an episode, from the request until what was recorded of it has been fetched."""
+    """The browser of an episode, from the request until its recordings have been fetched."""
 
     owner: str
     pool: BrowserPool
@@ -35,14 +35,14 @@ class EpisodeLease:
     config: AgentConfig
     reuse: str | None
     recording: Recording | None
-    """Where films and traces are kept; None: nothing is recorded."""
+    """Store of films and traces; None: nothing is recorded."""
     gates: Gates
     browser: Browser | None = None
-    """The one that was given, also when the lease is over."""
+    """The leased browser, kept after the lease is over."""
 
     @asynccontextmanager
     async def hold(self, reach: Reach) -> AsyncGenerator[Browser, None]:
-        """A browser that reaches no more than this, until the context is left. Raises what `BrowserPool.lease` raises."""
+        """Leases a browser with this reach until the context is left. Raises what `BrowserPool.lease` raises."""
         lease = self.pool.lease(keep_alive=True, **self.options(reach))
         async with self.gates.passed("allocate"):
             self.browser = await lease.__aenter__()
@@ -53,7 +53,7 @@ class EpisodeLease:
                 await lease.__aexit__(*sys.exc_info())
 
     def options(self, reach: Reach) -> LeaseOptions:
-        """What is asked for."""
+        """Options of the lease request."""
         options = LeaseOptions(
             owner=self.owner,
             viewport=self.viewport,
@@ -70,14 +70,14 @@ class EpisodeLease:
 
     @property
     def wanted(self) -> Wanted | None:
-        """What is to be recorded; None: nothing."""
+        """Kinds of recording that are wanted; None for none."""
         rules = self.config.record
         if self.recording is None or not rules.is_on:
             return None
         return Wanted(video=rules.video != "none", trace=rules.trace != "none")
 
     async def fetch_recorded(self) -> tuple[tuple[Recorded, ...], float]:
-        """What was recorded, now that the lease is over, and the seconds that fetching it took. Never raises but when cancelled."""
+        """Fetches the recordings after the lease, with the seconds that it took. Raises only on cancellation."""
         if self.wanted is None or self.recording is None or self.browser is None:
             return (), 0.0
         began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Names the side that broke. A broken episode is data: it ends with a `Failure`, never with a reward of 0."""
+"""Failures by the side that broke. A broken episode is data: it ends with a `Failure`, never with a reward of 0."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -8,7 +8,8 @@ from browser_service.errors import BrowserServiceError
 
 FIRST_PROMPT_TOO_LONG = "FIRST_PROMPT_TOO_LONG"
 CONFIGURATION = frozenset({"MODEL_KEY", "MODEL_REFUSED", FIRST_PROMPT_TOO_LONG})
-"""Failure codes that speak of what was configured: a key, a model's name, a parameter, the room for a prompt. No further try helps."""
+"""Failure codes caused by the configuration: a key, a model's name, a parameter, the room for a prompt. A retry can't
+help."""
 
 
 class EpisodeFailure(Exception):
@@ -20,12 +21,12 @@ class EpisodeFailure(Exception):
 
 
 def failed(side: Side, code: str, message: str, *, retryable: bool) -> EpisodeFailure:
-    """The exception that ends an episode with this failure."""
+    """Returns the exception that ends an episode with this failure."""
     return EpisodeFailure(Failure(side=side, code=code, message=message[:500], retryable=retryable))
 
 
 def in_the_first_turn(failure: Failure) -> Failure:
-    """The failure as it counts before the policy has done anything: it is not at fault for a prompt that does not fit then."""
+    """The failure as it counts in the first turn: a prompt that does not fit then is not the policy's fault."""
     if failure.side != "policy" or failure.code != "PROMPT_TOO_LONG":
         return failure
     message = f"the first prompt does not fit, so the policy could do nothing: {failure.message}"[:500]
@@ -34,10 +35,10 @@ def in_the_first_turn(failure: Failure) -> Failure:
 
 @asynccontextmanager
 async def boundary(what: str) -> AsyncGenerator[None]:
-    """Turns errors of the browser service into an `EpisodeFailure` that says what was being done.
+    """Turns errors of the browser service into an `EpisodeFailure` whose message begins with `what`.
 
-    Infrastructure errors may be tried again on another browser; a `client` fault is a bug of ours on this side of the
-    wire and counts as infrastructure too, for it says nothing about the policy.
+    Infrastructure errors may be retried on another browser; a `client` fault is a bug in this client and counts as
+    infrastructure too, because it says nothing about the policy.
     """
     try:
         yield

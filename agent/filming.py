@@ -1,4 +1,4 @@
-"""Fetches the film and the trace of an episode that is over. An episode never fails or waits for long because of them."""
+"""Fetches the film and the trace of a finished episode. They never fail an episode, nor delay it for long."""
 
 import asyncio
 import logging
@@ -16,18 +16,18 @@ from browser_service.models import Recording as Wanted
 logger = logging.getLogger(__name__)
 
 FETCH_DEADLINE_S = 60.0
-"""Seconds for all that was recorded of an episode, which holds a place of the rank meanwhile."""
+"""Seconds for all recordings of an episode; the episode keeps its slot of the rank until then."""
 FINISH_DEADLINE_S = 30.0
-"""Seconds that the service may take to finish them: it gives up each itself after 10 s."""
+"""Seconds that the service may take to finish them: it gives up on each after 10 s."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 0.5
 MOST_TABS = 8
-"""Films of one episode that are kept: a page may open tabs without end."""
+"""Largest number of films kept per episode: a page may open any number of tabs."""
 
 
 async def fetch_recorded(
     browser: Browser, wanted: Wanted, recording: Recording, *, deadline_s: float = FETCH_DEADLINE_S
 ) -> tuple[Recorded, ...]:
-    """What was recorded under a lease that is over, stored by `recording`. What could not be fetched is told as a problem."""
+    """Fetches the recordings of a lease that is over into `recording`. A missing one is returned with its problem."""
     kinds: list[RecordedKind] = [*(("video",) if wanted.video else ()), *(("trace",) if wanted.trace else ())]
     offered: list[_Offered] = []
     found: list[Recorded] = []
@@ -54,12 +54,12 @@ async def fetch_recorded(
 class _Offered(NamedTuple):
     kind: RecordedKind
     number: int
-    """Among those of its kind."""
+    """Number among the artifacts of its kind."""
     artifact: Artifact
 
 
 async def _finished(browser: Browser, kinds: list[RecordedKind]) -> list[_Offered]:
-    """What the service offers, by kind: it finishes everything after the lease, and then offers it at once."""
+    """The service's artifacts by kind: it finishes all of them after the lease, then offers them together."""
     until, pause_s = time.monotonic() + FINISH_DEADLINE_S, FIRST_PAUSE_S
     while True:
         artifacts = await browser.artifacts()

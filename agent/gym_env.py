@@ -1,7 +1,7 @@
-"""Real browsers and real tasks as a Gymnasium environment: `reset` and `step` for agents that know nothing of this project.
+"""Real browsers and real tasks as a Gymnasium environment: `reset` and `step` for agents from outside this project.
 
-One episode is one call of `agent.episode.play` with one leased browser, in an event loop that runs in a thread of this
-environment's own, so the lease is renewed while the agent thinks. `flows.gym_env` makes it from a configuration.
+One episode is one call of `agent.episode.play` with one leased browser, in an event loop in this environment's own
+thread, so the lease is renewed while the agent thinks. `flows.gym_env` makes it from a configuration.
 """
 
 import base64
@@ -32,7 +32,7 @@ from browser_service.models import Observation, Viewport
 
 
 class World(Protocol):
-    """What serves tasks and judges them; `environments.base.Environment` fits. Entered once, in the environment's own loop."""
+    """Serves and judges tasks; `environments.base.Environment` fits. Entered once, in the environment's own loop."""
 
     viewport: Viewport
 
@@ -41,23 +41,23 @@ class World(Protocol):
     async def __aexit__(self, *exc: object) -> None: ...
 
     def serve(self, task: Task, *, trajectory_id: str) -> AbstractAsyncContextManager[Site]:
-        """A fresh site for one episode."""
+        """Serves a fresh site for one episode."""
         ...
 
     def check(self, trajectory: Trajectory) -> Verdict:
-        """The verdict about a finished episode."""
+        """Returns the verdict about a finished episode."""
         ...
 
 
 class Tasks(Protocol):
-    """Where `reset` has its task from."""
+    """Source of the tasks for `reset`."""
 
     def draw(self, rng: np.random.Generator) -> Task:
-        """A task by chance; the same generator in the same state gives the same one."""
+        """Draws a task at random; the same generator state gives the same task."""
         ...
 
     def find(self, task_id: str) -> Task:
-        """The task with this id. Raises ValueError if there is none."""
+        """Returns the task with this id. Raises ValueError if there is none."""
         ...
 
 
@@ -70,14 +70,14 @@ class _Running(NamedTuple):
 class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction]):
     """Tasks in a real browser. Spaces and helpers are in `agent.gym_spaces`.
 
-    `step` takes an action as JSON text or as one of our models. Text that is no action costs a step and is answered in
-    `info["feedback"]`; `agent.max_format_errors` of them in a row end the episode, as in training.
-    The reward comes with the last step, from the world's verifier or from `check`; before that it is 0.
-    What is not the agent's fault is never a reward: `reset` and `step` raise `agent.failures.EpisodeFailure`, whose `failure`
-    says which side broke (infra, site, judge) and whether to try again. The next `reset` begins afresh.
+    `step` takes an action as JSON text or as a model of `agent.types`. Text that is no action costs a step, and the
+    error is in `info["feedback"]`; `agent.max_format_errors` of them in a row end the episode, as in training. The
+    reward comes with the last step, from the world's verifier or from `check`; before that it is 0. A failure that is
+    not the agent's is never a reward: `reset` and `step` raise `agent.failures.EpisodeFailure`, whose `failure` has the
+    side that broke (infra, site, judge) and whether to retry. The next `reset` starts a new episode.
 
     `info`: task (its id), observation (the whole model), feedback and effect of the action, seconds by phase; with the last
-    step also stop (why), verdict and trajectory (all the evidence).
+    step also stop (the reason), verdict and trajectory (all the evidence).
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 1}
@@ -95,11 +95,11 @@ class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction]):
         render_mode: str | None = None,
         store: TrajectoryStore | None = None,
     ) -> None:
-        """Starts nothing: the first `reset` does. `browsers` is the address of a browser service; `reuse`: see `LeaseRequest`.
-        `store` keeps every episode that comes to an end, as training does, with what `config.record` asks for; an episode of
-        the same number in it is replaced, so give each environment and process a folder of its own.
+        """Starts nothing; the first `reset` does. `browsers` is the address of a browser service; `reuse`: see
+        `LeaseRequest`. `store` keeps every finished episode, as training does, with the recordings of `config.record`;
+        an episode with the same number in it is replaced, so give each environment and process a folder of its own.
 
-        Of `config` the deadlines count, `max_format_errors`, and whether marks are drawn into the pictures. Give each
+        Used from `config`: the deadlines, `max_format_errors`, and whether marks are drawn into the pictures. Give each
         environment its own `world`.
         """
         self._config = _with_marks(config or AgentConfig())
@@ -124,9 +124,9 @@ class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Begins an episode: of the task `options={"task": id}` names, or of one that is drawn by the seed.
+        """Begins an episode of the task in `options={"task": id}`, or of one drawn by the seed.
 
-        Raises `EpisodeFailure` when no browser or no start page can be had, ValueError for an unknown task or option.
+        Raises `EpisodeFailure` when no browser or start page is available, ValueError for an unknown task or option.
         """
         super().reset(seed=seed)
         began = time.monotonic()
@@ -146,7 +146,7 @@ class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction]):
         return self._seen(found), info
 
     def step(self, action: str | AgentAction) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
-        """Acts, waits until the page has settled, and looks.
+        """Acts, waits until the page has settled, and observes.
 
         Raises `EpisodeFailure` when the browser, the site or the judge broke, `ResetNeeded` without an episode.
         """
@@ -158,7 +158,7 @@ class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction]):
         return self._seen(found), 0.0, False, False, self._info(found.observation, found.last)
 
     def render(self) -> NDArray[np.uint8] | None:
-        """The page as it was last seen, with render mode `rgb_array`."""
+        """The last seen page, with render mode `rgb_array`."""
         if self.render_mode is None:
             return None
         if not self._picture:
@@ -166,7 +166,7 @@ class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction]):
         return pixels(self._picture)
 
     def close(self) -> None:
-        """Gives the browser back and stops what serves the tasks."""
+        """Returns the browser and stops the world."""
         self._break_off()
         if self._running is not None:
             running, self._running = self._running, None
@@ -211,7 +211,7 @@ class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction]):
                 self._store.forget(self._id)
 
     def _ended(self, played: Played) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
-        """The last observation and the reward."""
+        """Ends the episode: the last observation and the reward."""
         self._episode = None
         self._keep(played)
         trajectory = played.trajectory
@@ -251,7 +251,7 @@ class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction]):
     def _info(self, observation: Observation, last: Step | None) -> dict[str, Any]:
         return {
             "task": self._task_id,
-            "observation": by_reference(observation),  # whoever keeps every info would keep each picture twice
+            "observation": by_reference(observation),  # a caller that keeps every info would keep each picture twice
             "feedback": last.feedback if last else "",
             "effect": last.effect if last else "",
             "seconds": dict(last.seconds) if last else {},
@@ -259,6 +259,6 @@ class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction]):
 
 
 def _with_marks(config: AgentConfig) -> AgentConfig:
-    """Elements are always listed; they are drawn into the picture where the configuration wants numbers on it."""
+    """Always lists elements; draws them into the picture where the configuration wants marks."""
     draws = config.draw_marks and config.interaction_mode == "set_of_marks"
     return config.model_copy(update={"interaction_mode": "set_of_marks", "draw_marks": draws})

@@ -1,4 +1,4 @@
-"""What a Gymnasium agent sees and says: the spaces, and our nouns as their members and back.
+"""Spaces of a Gymnasium agent, and conversions between their members and the types of `agent.types`.
 
 seen    {"screenshot": uint8 (height, width, 3), "goal": text, "url": text, "marks": JSON list of elements}
 said    JSON of an action: '{"kind": "click_id", "id": 3}'; every kind is in browser_service/models/actions.py, and `answer`
@@ -17,22 +17,23 @@ from agent.types import AgentAction, Turn
 from browser_service.models import ClickCoords, Mark, Observation, Viewport
 
 GOAL_LENGTH, URL_LENGTH, MARKS_LENGTH, ACTION_LENGTH = 32_768, 8_192, 262_144, 65_536
-"""Characters. A longer goal or address is cut, of the elements the last ones are left out; `info` has everything."""
+"""Lengths in characters. A longer goal or address is cut; elements beyond the length are left out; `info` has
+everything."""
 
 _ACTION: TypeAdapter[AgentAction] = TypeAdapter(AgentAction)
 _MARKS: TypeAdapter[list[Mark]] = TypeAdapter(list[Mark])
 
 
 class AnyText(spaces.Text):
-    """Text of any characters up to a length: pages are written in all scripts, and `Text` wants each character listed."""
+    """Text of any characters up to a length: pages use all scripts, and `Text` needs a list of its characters."""
 
     def contains(self, x: Any) -> bool:
-        """Whether it is a text of a fitting length."""
+        """True for a text of a fitting length."""
         return isinstance(x, str) and self.min_length <= len(x) <= self.max_length
 
     @property
     def is_np_flattenable(self) -> bool:
-        """No: there is no list of characters to number."""
+        """False: there is no list of characters to number."""
         return False
 
     def __repr__(self) -> str:
@@ -40,14 +41,14 @@ class AnyText(spaces.Text):
 
 
 class ActionText(AnyText):
-    """Actions as JSON. A sample is a click somewhere on the page: random letters would never be an action."""
+    """Actions as JSON. A sample is a click at a random point: random letters would never be an action."""
 
     def __init__(self, viewport: Viewport) -> None:
         super().__init__(ACTION_LENGTH)
         self._viewport = viewport
 
     def sample(self, mask: Any = None, probability: Any = None) -> str:
-        """A click at a random point. Raises ValueError for a mask, of which there can be none."""
+        """A click at a random point. Raises ValueError for a mask or a probability."""
         if mask is not None or probability is not None:
             raise ValueError("expected no mask and no probability: actions are not sampled by characters")
         width, height = self._viewport.width, self._viewport.height
@@ -55,7 +56,7 @@ class ActionText(AnyText):
 
 
 def observation_space(viewport: Viewport) -> spaces.Dict:
-    """What is seen of pages of this size."""
+    """The observation space for pages of this size."""
     return spaces.Dict(
         {
             "screenshot": spaces.Box(0, 255, (viewport.height, viewport.width, 3), np.uint8),
@@ -67,7 +68,7 @@ def observation_space(viewport: Viewport) -> spaces.Dict:
 
 
 def seen(goal: str, observation: Observation, picture: bytes) -> dict[str, Any]:
-    """A member of the observation space; all of it is new memory."""
+    """A member of the observation space, in newly allocated memory."""
     return {
         "screenshot": pixels(picture),
         "goal": goal[:GOAL_LENGTH],
@@ -77,7 +78,7 @@ def seen(goal: str, observation: Observation, picture: bytes) -> dict[str, Any]:
 
 
 def pixels(picture: bytes) -> NDArray[np.uint8]:
-    """An encoded picture as an array of its own, (height, width, 3)."""
+    """Decodes a picture into a new array, (height, width, 3)."""
     return np.array(Image.open(io.BytesIO(picture)).convert("RGB"))
 
 
@@ -97,7 +98,7 @@ def click(x: float, y: float) -> str:
 
 
 def turn_of(said: str | AgentAction) -> Turn:
-    """What the agent said, as the episode takes it: text that is no action is a turn without one, and told to the agent."""
+    """Turns the agent's output into a turn: text that is no action gives one with a format error as feedback."""
     if not isinstance(said, str):
         return Turn(completion=None, action=said)
     try:
@@ -110,7 +111,7 @@ def turn_of(said: str | AgentAction) -> Turn:
 
 
 def _marks_text(marks: list[Mark]) -> str:
-    """As many of the elements, from the first, as the space has room for."""
+    """The first elements, as many as fit the space."""
     fitting = marks
     while len(text := _MARKS.dump_json(fitting, exclude_defaults=True).decode()) > MARKS_LENGTH:
         fitting = fitting[: len(fitting) // 2]

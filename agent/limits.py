@@ -1,7 +1,7 @@
-"""How many calls of each kind may be under way at once: a fleet, a site and a model server each break at another number.
+"""Limits on concurrent calls by kind: a fleet, a site and a model server each have their own limit.
 
-The kinds are those of WebGym's `http_pools`; `model` is ours. One call of ours does what several of WebGym's do, change the
-page and look at it, so it needs a place at each gate that it passes.
+The kinds are those of WebGym's `http_pools`, and `model`. One call here changes the page and observes it, as several
+calls of WebGym do, so it needs a place at the gate of each of its kinds.
 """
 
 import asyncio
@@ -20,32 +20,32 @@ NAVIGATES = frozenset({"visit_page", "back", "forward", "reload", "open_tab"})
 
 
 class CallLimits(BaseModel):
-    """Calls at the same time, by kind; None: as many as there are episodes."""
+    """Limits on concurrent calls, by kind; None: as many as there are episodes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     allocate: Limit = None
-    """Leases that are asked for."""
+    """Requests for a lease."""
     release: Limit = None
     navigate: Limit = None
-    """Pages that are opened, also by going back or reloading."""
+    """Page loads, also by going back or reloading."""
     execute: Limit = None
     """All other actions."""
     screenshot: Limit = None
-    """Calls that bring a picture."""
+    """Calls that return a picture."""
     metadata: Limit = None
-    """Calls that bring the page's elements."""
+    """Calls that return the page's elements."""
     text: Limit = None
-    """Calls that bring the page's text or accessibility tree."""
+    """Calls that return the page's text or accessibility tree."""
     model: Limit = None
-    """Turns that the model is asked for. What vLLM cannot batch waits there with its prompt in memory."""
+    """Turns of the model. Calls that vLLM cannot batch wait there with their prompts in memory."""
 
     def given(self) -> dict[str, int]:
-        """The limits that there are, by kind."""
+        """The limits that are set, by kind."""
         return self.model_dump(exclude_none=True)
 
     def part(self, weights: Sequence[float], number: int) -> "CallLimits":
-        """What one of several processes may have under way of these, by its weight."""
+        """The share of one of several processes in these limits, by its weight."""
         return CallLimits(**{kind: shares(limit, weights)[number] for kind, limit in self.given().items()})
 
 
@@ -58,18 +58,19 @@ class Gates:
 
     @asynccontextmanager
     async def passed(self, *kinds: Kind) -> AsyncGenerator[None, None]:
-        """Around one call that is of all these kinds: waits until fewer are under way."""
+        """Context of one call of all these kinds: waits for a free place at each gate."""
         async with AsyncExitStack() as places:
-            # Always in the same order: two calls that each hold what the other waits for would wait for ever.
+            # Always in the same order, which prevents a deadlock of two calls.
             for kind in sorted(set(kinds) & self._gates.keys()):
                 await places.enter_async_context(self._gates[kind])
             yield
 
 
 def shares(total: int, weights: Sequence[float]) -> list[int]:
-    """`total` dealt out by weight (largest remainders), at least one each. Example: `shares(8, [1, 1, 1])` is `[3, 3, 2]`.
+    """Divides `total` by weight (largest remainders), at least one each. Example: `shares(8, [1, 1, 1])` is `[3, 3,
+    2]`.
 
-    The parts add up to `total`, unless there are more of them than that.
+    The parts add up to `total`, unless there are more parts than that.
     """
     fair = [total * weight / sum(weights) for weight in weights]
     parts = [max(1, math.floor(part)) for part in fair]

@@ -1,4 +1,4 @@
-"""Trajectories and verdicts -> numbers by stable name. Only a verdict enters a success rate; every rate has its denominator.
+"""Trajectories and verdicts -> metrics with stable names. Success rates count verdicts only; rates have denominators.
 
 success_rate, reward_mean, steps_mean, max_steps_rate                    over `judged` (a verdict, not blocked)
 crashed_rate (WebGym's rule), episode_s_mean, phase_s_mean/<phase>       over `episodes`
@@ -18,9 +18,9 @@ from agent.episode_facts import EpisodeFacts, facts_of
 from agent.types import StopReason, Trajectory, Verdict
 
 MOST_GROUPS = 50
-"""Domains, or difficulties, that get metrics of their own: those with most episodes."""
+"""Largest number of domains, or difficulties, with their own metrics; the ones with most episodes are kept."""
 NO_METRIC_NAME = re.compile(r"[^\w .-]")
-"""What MLflow refuses in the name of a metric."""
+"""Characters that MLflow rejects in the name of a metric."""
 
 
 def rollout_metrics(trajectories: Iterable[Trajectory], verdicts: Mapping[str, Verdict]) -> dict[str, float]:
@@ -29,7 +29,7 @@ def rollout_metrics(trajectories: Iterable[Trajectory], verdicts: Mapping[str, V
 
 
 def summarize(episodes: list[EpisodeFacts], verdicts: Mapping[str, Verdict]) -> dict[str, float]:
-    """The same from what was counted before. Rates over nothing are left out; their denominators are there and 0."""
+    """Metrics from counts. A rate without a denominator is left out; the denominator is there and 0."""
     metrics = _of_episodes(episodes, verdicts)
     for side, count in sorted(Counter(one.failed_on for one in episodes if one.failed_on).items()):
         metrics[f"failures_{side}"] = count
@@ -43,7 +43,7 @@ def summarize(episodes: list[EpisodeFacts], verdicts: Mapping[str, Verdict]) -> 
 
 
 def policy_age(episodes: Iterable[EpisodeFacts], version: int) -> dict[str, float]:
-    """How many versions older than `version` the policies were that gave the responses; nothing if no version is known."""
+    """Age of the responses' policies in versions before `version`; nothing if no version is known."""
     ages = Counter[int]()
     for one in episodes:
         ages.update({version - sampled: count for sampled, count in one.versions.items()})
@@ -56,7 +56,7 @@ def policy_age(episodes: Iterable[EpisodeFacts], version: int) -> dict[str, floa
 
 
 BY_GROUP = frozenset({"episodes", "judged", "verdicts", "success_rate", "steps_mean", "crashed_rate", "blocked_rate"})
-"""What is also told by difficulty and by domain."""
+"""Metrics that are also given by difficulty and by domain."""
 GROUPINGS: dict[str, Callable[[EpisodeFacts], str]] = {
     "difficulty": lambda one: str(one.difficulty),
     "domain": lambda one: NO_METRIC_NAME.sub("_", one.domain)[:100] or "none",
@@ -65,7 +65,7 @@ GROUPINGS: dict[str, Callable[[EpisodeFacts], str]] = {
 
 def _of_episodes(episodes: list[EpisodeFacts], verdicts: Mapping[str, Verdict]) -> dict[str, float]:
     found = [(one, verdict) for one in episodes if (verdict := verdicts.get(one.id)) is not None]
-    # An agent that a site turns away has not shown what it can do.
+    # A blocked episode does not show the agent's ability.
     judged = [(one, verdict.reward) for one, verdict in found if verdict.reward is not None and not verdict.blocked]
     blocked = {one.id for one, verdict in found if verdict.blocked}
     crashed = sum(one.has_crashed(blocked=one.id in blocked) for one in episodes)
@@ -116,7 +116,7 @@ def _of_responses(episodes: list[EpisodeFacts]) -> dict[str, float]:
 
 
 def _of_phases(episodes: list[EpisodeFacts]) -> dict[str, float]:
-    """Mean seconds of an episode, all in all and per phase."""
+    """Mean seconds of an episode, in total and per phase."""
     if not episodes:
         return {}
     seconds = Counter[str]()

@@ -1,6 +1,6 @@
-"""Packs: the many small files of a finished stage folder in one zip, read at random. Pictures are stored as they are.
+"""Packs: the many small files of a finished stage folder in one zip, with random access. Pictures stay uncompressed.
 
-A zip can be opened by anybody, finds a name without reading the rest, and has a checksum of every file.
+A zip opens with any tool, finds a name without reading the rest, and has a checksum of every file.
 """
 
 import os
@@ -15,7 +15,7 @@ PACK = "pack.zip"
 
 
 class CorruptPack(ValueError):
-    """A pack that can't be read. The message names the file and what to do."""
+    """A pack that can't be read. The message has the file and the remedy."""
 
 
 class Member(NamedTuple):
@@ -27,7 +27,7 @@ class Member(NamedTuple):
 
 
 class Pack:
-    """The files of a pack by name; a pack that is not there has none."""
+    """The files of a pack by name; a missing pack has none."""
 
     def __init__(self, path: Path, zipped: zipfile.ZipFile | None) -> None:
         self._path, self._zip = path, zipped
@@ -51,7 +51,7 @@ class Pack:
 
 
 def open_pack(path: Path) -> Pack:
-    """A pack, its table of contents read once for as long as the file stays as it is. Raises `CorruptPack`."""
+    """Opens a pack; its table of contents is cached until the file changes. Raises `CorruptPack`."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -68,7 +68,7 @@ def _opened(path: Path, stamp: tuple[int, int, int]) -> Pack:
 
 
 def write_pack(path: Path, members: Iterable[Member]) -> int:
-    """Writes a pack, reads it back, and only then puts it in its place. Returns its size in bytes.
+    """Writes a pack, reads it back, and only then renames it into place. Returns its size in bytes.
 
     Raises OSError when the disk is full: then the pack is as it was before.
     """
@@ -78,7 +78,7 @@ def write_pack(path: Path, members: Iterable[Member]) -> int:
             with zipfile.ZipFile(file, "w") as zipped:
                 for member in members:
                     how = zipfile.ZIP_DEFLATED if member.compress else zipfile.ZIP_STORED
-                    info = zipfile.ZipInfo(member.name)  # with a fixed time: the same content gives the same pack
+                    info = zipfile.ZipInfo(member.name)  # with a fixed time: equal content gives equal packs
                     info.external_attr = 0o644 << 16
                     zipped.writestr(info, member.data, compress_type=how)
             file.flush()

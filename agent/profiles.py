@@ -1,4 +1,4 @@
-"""What differs from one family of models to the next: coordinate grid, syntax of an action, thinking, cost of a picture."""
+"""Differences between families of models: coordinate grid, syntax of an action, thinking, cost of a picture."""
 
 import math
 from typing import Literal, NamedTuple
@@ -7,7 +7,7 @@ ProfileName = Literal["generic", "qwen3-instruct", "qwen3-think"]
 
 
 class PictureRule(NamedTuple):
-    """How many prompt tokens a picture takes: one per `cell` x `cell` pixels once its area was brought between the bounds."""
+    """Prompt tokens of a picture: one per `cell` x `cell` pixels, after its area is scaled into the bounds."""
 
     cell: int
     """Side of the square that becomes one token, in pixels: patch size times merge size."""
@@ -15,7 +15,7 @@ class PictureRule(NamedTuple):
     most: int
     """Bounds of the area in pixels; smaller pictures are enlarged, larger ones shrunk, in whole cells."""
     around: int = 2
-    """Tokens that mark begin and end."""
+    """Tokens that mark begin and end of a picture."""
 
     def tokens(self, width: int, height: int) -> int:
         """Tokens of a picture of `width` x `height` pixels. Same arithmetic as `smart_resize` of transformers' Qwen2-VL."""
@@ -31,22 +31,22 @@ class PictureRule(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """How a family of models is talked to. Example: `PROFILES["qwen3-instruct"].grid == 1000`."""
+    """Prompt and reply conventions of a model family. Example: `PROFILES["qwen3-instruct"].grid == 1000`."""
 
     name: ProfileName
     grid: int
-    """Points are named from 0 to this over the picture's width and height."""
+    """Points go from 0 to this over the picture's width and height."""
     syntax: Literal["call", "tool_call"]
     """An action is written `click(3)`, or as JSON between `<tool_call>` and `</tool_call>`."""
     thinks: bool
-    """Whether a reply begins with thinking that ends at `</think>`."""
+    """True if a reply begins with thinking that ends at `</think>`."""
     picture: PictureRule
 
 
 QWEN3_VL = PictureRule(cell=32, least=256 * 256, most=4_096 * 4_096)
-"""Of the published Qwen3-VL processors: patches of 16 pixels, merged two by two."""
+"""The published Qwen3-VL processors: patches of 16 pixels, merged two by two."""
 DENSE = PictureRule(cell=28, least=56 * 56, most=28 * 28 * 16_384)
-"""The densest in use (Qwen2-VL; InternVL's tiles cost the same): an unknown model is not likely to need more."""
+"""The densest rule in use (Qwen2-VL; InternVL's tiles cost the same): an unknown model is unlikely to need more."""
 
 PROFILES: dict[ProfileName, Profile] = {
     "generic": Profile("generic", grid=1_000, syntax="call", thinks=False, picture=DENSE),
@@ -56,5 +56,5 @@ PROFILES: dict[ProfileName, Profile] = {
 
 
 def _cells(length: int, cell: int) -> int:
-    """Whole cells nearest to a length, at least one: half a cell goes to the even number, as Python rounds."""
+    """Nearest number of whole cells for a length, at least one: half a cell rounds to even, as in Python."""
     return max(1, round(length / cell))

@@ -1,7 +1,7 @@
 """Task, history and page -> chat messages. The page comes first and the instruction last.
 
 The order matters for learning: a model that has read the elements before the instruction can match the two directly.
-Messages are the OpenAI chat form; pictures are `data:` URLs, so that no server has to fetch anything.
+Messages are in OpenAI's chat form; pictures are `data:` URLs, so that no server has to fetch anything.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,8 @@ def compose(
     pictures: Pictures = NO_PICTURES,
     control: ControlTokens = GENERIC,
 ) -> Prompt:
-    """The prompt for the next action, in the form that `config.prompt` names. Only the system message may hold tokens of `control`.
+    """The prompt for the next action, in the form `config.prompt`. Only the system message may hold tokens of
+    `control`.
 
     Raises ValueError if a screenshot is wanted and the observation has no picture data, `PromptTooLong` if the page and
     the instruction alone exceed `config.prompt_tokens`.

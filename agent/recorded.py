@@ -1,4 +1,4 @@
-"""The films and traces that lie beside a trajectory, as files: which there are, how they move, which are kept.
+"""The film and trace files beside a trajectory: lists, moves and removes them.
 
 <root>/<id>/video.webm, video-2.webm ..   a film of each tab, in the order in which they were opened
 <root>/<id>/trace.zip                     for `playwright show-trace`
@@ -25,19 +25,19 @@ def recorded_in(folder: Path) -> list[Path]:
 
 
 def file_name(kind: RecordedKind, number: int) -> str:
-    """Where the n-th one of a kind is kept. Example: `file_name("video", 2) == "video-2.webm"`."""
+    """File name of the n-th recording of a kind. Example: `file_name("video", 2) == "video-2.webm"`."""
     if kind == "trace":
         return "trace.zip"
     return "video.webm" if number == 1 else f"video-{number}.webm"
 
 
 def kind_of(name: str) -> RecordedKind:
-    """What a file of this name holds."""
+    """Kind of recording in a file of this name."""
     return "trace" if name == "trace.zip" else "video"
 
 
 def move_recorded(old: Path, new: Path) -> None:
-    """Moves the films and traces of one trajectory's folder to another, also to another disk. Again is fine."""
+    """Moves the films and traces of one trajectory's folder to another, also to another disk. Can be repeated."""
     for path in recorded_in(old):
         new.mkdir(parents=True, exist_ok=True)
         shutil.move(path, new / path.name)
@@ -50,13 +50,13 @@ def remove_recorded(folder: Path) -> None:
 
 
 def is_worth_a_look(trajectory: Trajectory, verdict: Verdict) -> bool:
-    """Whether the rule `failures` keeps a film: something broke, or it is not known to have succeeded."""
+    """True if the rule `failures` keeps the episode's recordings: it broke, or is not known to have succeeded."""
     succeeded = verdict.reward is not None and verdict.reward >= 1 and not verdict.blocked
     return trajectory.failure is not None or not succeeded
 
 
 def keep_by_rule(root: Path, config: RecordConfig, trajectory: Trajectory, verdict: Verdict) -> None:
-    """Removes what the rules do not keep of a trajectory, now that it is judged. Again is fine."""
+    """Removes the recordings of a judged trajectory that the rules do not keep. Can be repeated."""
     rules: Mapping[RecordedKind, str] = {"video": config.video, "trace": config.trace}
     if not is_worth_a_look(trajectory, verdict):
         for path in recorded_in(root / trajectory.id):

@@ -1,8 +1,8 @@
-"""A model's reply taken apart: what it thought, what it wants to remember, why it acts. Pure functions of its text.
+"""Parts of a model's reply: its thinking, its memory, its reason. Pure functions of its text.
 
-<think>...</think>            thinking: never told again
+<think>...</think>            thinking: never repeated in a prompt
 Memory: the price is 42 EUR   carried forward until the model writes another one
-The form is open now.         the reason: told with the step once its picture is no longer shown
+The form is open now.         the reason: shown with the step once its picture is left out
 Action: click(3)              the action: for `agent.parsing`
 """
 
@@ -10,9 +10,9 @@ import re
 
 THINK_END = "</think>"
 MEMORY_LIMIT = 4_000
-"""Most characters of a memory that are carried forward."""
+"""Largest number of characters of a memory that are carried forward."""
 REASON_LIMIT = 200
-"""Most characters of a reason that are told in the history."""
+"""Largest number of characters of a reason in the history."""
 
 _MEMORY = re.compile(r"^[ \t>*#]*Memory[ \t*]*:[ \t*]*", re.IGNORECASE | re.MULTILINE)
 _ACTION = re.compile(r"<tool_call>|```|^[ \t>*#]*Action[ \t*]*:", re.IGNORECASE | re.MULTILINE)
@@ -25,7 +25,7 @@ _FIELD = re.compile(r"^[ \t>*#]*(?:Progress|Intention|Thought|Reason)[ \t*]*:[ \
 def without_thinking(text: str) -> str:
     """The reply after the last `</think>`; a reply that was cut off inside its thinking is empty.
 
-    Chat templates may open the thinking themselves, so that a reply holds only its end.
+    Chat templates may open the thinking themselves, so a reply may have only its end tag.
     """
     _, end, rest = text.rpartition(THINK_END)
     if end:
@@ -34,7 +34,7 @@ def without_thinking(text: str) -> str:
 
 
 def thinking(text: str) -> str:
-    """What `without_thinking` takes away, without the tags."""
+    """The thinking in a reply, without the tags."""
     inside, end, _ = text.rpartition(THINK_END)
     if not end:
         inside = text.partition("<think>")[2]
@@ -53,7 +53,7 @@ def memory(text: str) -> str | None:
 
 
 def reason(text: str) -> str:
-    """Why the model acted, on one line: its reply without thinking, less memory and action."""
+    """The model's reason on one line: its reply without thinking, memory and action."""
     said = _before_action(text)
     for start in reversed(list(_MEMORY.finditer(said))):
         end = _NEXT_FIELD.search(said, start.end())

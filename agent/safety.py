@@ -1,4 +1,4 @@
-"""A vendor's model asks for a person's confirmation: what the configuration says about that. Never accepted in silence."""
+"""Requests of a vendor's model for a person's confirmation, decided by the configuration. Never accepted silently."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,11 +7,11 @@ from agent.config import AgentConfig
 from agent.types import AgentAction, SafetyDecision, Turn
 
 Confirm = Callable[[str, AgentAction], Awaitable[bool]]
-"""Asks a person: called with what is to be confirmed and the action, answers whether it may be carried out."""
+"""Asks a person: called with the request and the action, returns True if it may be carried out."""
 
 
 async def decide(turn: Turn, config: AgentConfig, confirm: Confirm | None) -> SafetyDecision | None:
-    """The decision about a turn, None when nothing has to be confirmed. Nobody there, or no answer in time: unanswered."""
+    """Decides about a turn; None without a confirmation to give. Unanswered without a person, or an answer in time."""
     if turn.confirm is None or turn.action is None:
         return None
     if config.safety != "ask":
@@ -28,7 +28,7 @@ async def decide(turn: Turn, config: AgentConfig, confirm: Confirm | None) -> Sa
 
 
 def refusal(decision: SafetyDecision) -> str:
-    """What the agent is told about an action that was not carried out; empty for one that may be."""
+    """Feedback to the agent about an action that was not carried out; empty for an allowed one."""
     match decision.decision:
         case "allowed":
             return ""

@@ -1,9 +1,9 @@
-"""An episode whose turns come from outside, one call at a time: `play` for a program that has a loop of its own.
+"""An episode whose turns come from outside, one call at a time: `play` for a program with a loop of its own.
 
     begin() ──► play: serve, lease, open ──► act: Pause ──►┐
     step(turn) ◄───────────────────────────────────────────┘ and so on, until Played
 
-It is the loop that rollouts run, so what a step, a fault or an end is can't differ from what training sees.
+Rollouts run the same loop, so steps, faults and ends are the same as in training.
 """
 
 import asyncio
@@ -20,34 +20,34 @@ class Pause(NamedTuple):
 
     goal: str
     observation: Observation
-    """The page, with its picture inside."""
+    """The page, with its picture's bytes."""
     last: Step | None
-    """The step that led here; None at the start."""
+    """The step before; None at the start."""
 
 
 class SteppedEpisode:
-    """One episode, used once. All calls belong to one event loop, and the next one waits until the last one has returned."""
+    """One episode, used once. All calls must come from one event loop, each after the one before has returned."""
 
     def __init__(self, play: Callable[[Policy], Coroutine[Any, Any, Played]]) -> None:
-        """`play` is `agent.episode.play` with everything given but the policy."""
+        """`play` is `agent.episode.play` with all arguments bound but the policy."""
         self._play = play
         self._pauses: asyncio.Queue[Pause] = asyncio.Queue()
         self._turns: asyncio.Queue[Turn] = asyncio.Queue()
         self._playing: asyncio.Task[Played] | None = None
 
     async def begin(self) -> Pause | Played:
-        """Plays until the first turn is wanted. `Played` only if something broke before."""
+        """Plays until the first turn is needed. `Played` only if the episode failed before."""
         self._playing = asyncio.create_task(self._play(self), name="stepped episode")
         return await self._next(self._playing)
 
     async def step(self, turn: Turn) -> Pause | Played:
-        """Takes a turn. `Played` when the episode is over, by whatever reason."""
+        """Takes a turn. `Played` when the episode is over, for any reason."""
         assert self._playing is not None, "an episode begins with begin()"
         self._turns.put_nowait(turn)
         return await self._next(self._playing)
 
     async def stop(self) -> None:
-        """Breaks off an episode that is not over: the browser is given back and the site forgotten."""
+        """Cancels an unfinished episode: its lease and its site are released."""
         if self._playing is not None:
             self._playing.cancel()
             await asyncio.wait({self._playing})
@@ -55,12 +55,12 @@ class SteppedEpisode:
     async def act(
         self, task: Task, goal: str, history: Sequence[Step], observation: Observation, pictures: Pictures
     ) -> Turn:
-        """What the loop asks of its policy: shows the page to whoever steps, and waits for the turn."""
+        """The policy of the loop: passes the page to the caller of `step`, and waits for the turn."""
         self._pauses.put_nowait(Pause(goal, observation, history[-1] if history else None))
         return await self._turns.get()
 
     async def _next(self, playing: asyncio.Task[Played]) -> Pause | Played:
-        """The next pause, or the end. Raises what `play` raises: a bug."""
+        """The next pause, or the end. Raises what `play` raises, which is a bug."""
         pausing = asyncio.create_task(self._pauses.get())
         try:
             await asyncio.wait({pausing, playing}, return_when=asyncio.FIRST_COMPLETED)

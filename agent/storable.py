@@ -1,23 +1,23 @@
-"""What models write -> what can be stored: text without halves of characters, JSON that is not bottomless.
+"""Model output -> storable values: text without unpaired surrogates, JSON with limited nesting.
 
-Trajectories are UTF-8 and are read back by a parser that has limits. What fits neither would be found out only when the
-step is kept, and would take the episode along.
+Trajectories are UTF-8 and are read by a parser with limits. Other values would raise only when the step is stored, and
+fail the episode.
 """
 
 import json
 from typing import Any
 
 DEEPEST = 100
-"""Levels of nesting; the parser that reads trajectories gives up at 200."""
+"""Largest number of nesting levels; the parser that reads trajectories fails at 200."""
 
 
 def storable(text: str) -> str:
-    """The text with pairs of surrogates joined to the character that they mean; one without its other half becomes U+FFFD."""
+    """Joins pairs of surrogates to their character; replaces an unpaired one by U+FFFD."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def load_json(content: str | bytes) -> Any:
-    """JSON with all its text storable. Raises ValueError for what is no JSON, or nested too deeply."""
+    """Parses JSON with all its text storable. Raises ValueError for invalid JSON, or for nesting too deep."""
     try:
         return _mended(json.loads(content), DEEPEST)
     except RecursionError:

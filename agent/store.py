@@ -1,10 +1,10 @@
 """Trajectory folders: a folder per trajectory, `trajectory.json` last, pictures shared by content hash.
 
-<root>/<id>/steps.jsonl          the steps so far, while the episode is being played; gone when it is complete
+<root>/<id>/steps.jsonl          the steps so far, while the episode is being played; removed when it is complete
 <root>/<id>/trajectory.json      exists only when the trajectory is complete
 <root>/<id>/video.webm ..        films and traces, where they were asked for (`agent.recorded`)
 <root>/images/<aa>/<sha256>.png  written once, however many steps and members show it (.jpg, .webp by their content)
-<root>/pack.zip                  what `rl-loop compact` made of finished folders and their pictures, under the same names
+<root>/pack.zip                  result of `rl-loop compact`: finished folders and their pictures, under the same names
 """
 
 import hashlib
@@ -28,17 +28,17 @@ SUFFIXES = (".png", ".jpg", ".webp")
 
 
 class CorruptTrajectory(ValueError):
-    """A stored trajectory or picture that can't be read. The message names the file and what to do."""
+    """A stored trajectory or picture that can't be read. The message has the file and the remedy."""
 
 
 class TrajectoryStore:
-    """The trajectories of one stage folder. Writing is atomic; two writers of different ids never disturb each other."""
+    """The trajectories of one stage folder. Writing is atomic; writers of different ids are independent."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def begin(self, trajectory_id: str) -> "Recording":
-        """An episode begins: what an earlier attempt at it had recorded is forgotten."""
+        """Begins an episode: removes the steps and recordings of an earlier attempt."""
         folder = self.root / trajectory_id
         folder.mkdir(parents=True, exist_ok=True)
         (folder / STEPS).write_bytes(b"")
@@ -46,10 +46,10 @@ class TrajectoryStore:
         return Recording(self, trajectory_id)
 
     def write(self, trajectory: Trajectory, images: Mapping[str, bytes]) -> None:
-        """Stores a trajectory and its pictures. Afterwards `has(trajectory.id)`; before, it is not there.
+        """Stores a trajectory and its pictures. `has(trajectory.id)` becomes True at the end, atomically.
 
-        `images` may leave out those that are stored already. Raises OSError when the disk is full: then the trajectory
-        does not exist.
+        `images` may leave out pictures that are stored already. Raises OSError when the disk is full: then the
+        trajectory does not exist.
         """
         for sha256, data in images.items():
             self.write_image(sha256, data)
@@ -59,9 +59,10 @@ class TrajectoryStore:
         (folder / STEPS).unlink(missing_ok=True)
 
     def take_over(self, other: "TrajectoryStore", trajectory_id: str) -> None:
-        """Takes a complete trajectory out of another store on the same disk. Pictures are linked, films moved, nothing copied.
+        """Moves a complete trajectory here from another store on the same disk. Pictures are linked, films moved,
+        nothing copied.
 
-        Again is fine: whatever a crash has left half done is completed.
+        Can be repeated: a move that a crash interrupted is completed.
         """
         if other.has(trajectory_id):
             trajectory = other.read(trajectory_id)
@@ -72,7 +73,7 @@ class TrajectoryStore:
             other.forget(trajectory_id)
 
     def link_image(self, other: "TrajectoryStore", sha256: str) -> None:
-        """Has a picture of another store too, without copying it where the disk can link."""
+        """Links a picture of another store; copies it where the disk can't link."""
         if self.has_image(sha256):
             return
         source = other.image_path(sha256)
@@ -94,7 +95,7 @@ class TrajectoryStore:
             (self.root / trajectory_id).rmdir()
 
     def write_image(self, sha256: str, data: bytes) -> None:
-        """Stores a picture under its hash, unless it is there."""
+        """Stores a picture under its hash, unless it exists."""
         if self.has_image(sha256):
             return
         path = self._image_folder(sha256) / f"{sha256}{suffix_of(data)}"
@@ -102,7 +103,7 @@ class TrajectoryStore:
         write_atomically(path, data)
 
     def has(self, trajectory_id: str) -> bool:
-        """Whether this trajectory is complete."""
+        """True if this trajectory is complete."""
         return (self.root / trajectory_id / TRAJECTORY).is_file() or f"{trajectory_id}/{TRAJECTORY}" in self._pack()
 
     def ids(self) -> list[str]:
@@ -137,7 +138,7 @@ class TrajectoryStore:
         return (self.read(trajectory_id) for trajectory_id in self.ids())
 
     def steps_so_far(self, trajectory_id: str) -> list[Step]:
-        """The steps of an episode that is being played, or that broke off; a last one that was cut off is left out."""
+        """The steps of an unfinished episode; an incomplete last line is left out."""
         try:
             lines = (self.root / trajectory_id / STEPS).read_bytes().split(b"\n")[:-1]
         except FileNotFoundError:
@@ -145,16 +146,16 @@ class TrajectoryStore:
         return [Step.model_validate_json(line) for line in lines]
 
     def image_path(self, sha256: str) -> Path:
-        """Where the picture with this hash lies, or would lie, outside the pack."""
+        """Path of the picture with this hash outside the pack, whether it exists or not."""
         paths = [self._image_folder(sha256) / f"{sha256}{suffix}" for suffix in SUFFIXES]
         return next((path for path in paths if path.is_file()), paths[0])
 
     def has_image(self, sha256: str) -> bool:
-        """Whether there is a picture with this hash."""
+        """True if there is a picture with this hash."""
         return self.image_path(sha256).is_file() or self._packed_image(sha256) is not None
 
     def image(self, sha256: str) -> bytes:
-        """A picture's encoded bytes. Raises `CorruptTrajectory` if they are not what the hash says, FileNotFoundError if there are none."""
+        """A picture's bytes. Raises `CorruptTrajectory` if they don't match the hash, FileNotFoundError if missing."""
         path = self.image_path(sha256)
         packed = None if path.is_file() else self._packed_image(sha256)
         try:
@@ -178,18 +179,18 @@ class TrajectoryStore:
 
 
 class Recording:
-    """An episode as it is being played: each step is on the disk when it is over, so that it can be looked at meanwhile."""
+    """An episode that is being played: each finished step is written at once, so that it can be viewed meanwhile."""
 
     def __init__(self, store: TrajectoryStore, trajectory_id: str) -> None:
         self.bytes = 0
-        """Of its pictures so far."""
+        """Bytes of its pictures so far."""
         self._store = store
         self._id = trajectory_id
         self._pictures: set[str] = set()
         self._lock = Lock()
 
     def add(self, step: Step, images: Mapping[str, bytes]) -> None:
-        """Keeps a step and the pictures that are new. Blocks for some milliseconds: call it in a thread."""
+        """Stores a step and its new pictures. Blocks for some milliseconds: call it in a thread."""
         with self._lock:
             for sha256, data in images.items():
                 self._store.write_image(sha256, data)
@@ -199,11 +200,11 @@ class Recording:
                 file.write(step.model_dump_json().encode() + b"\n")
 
     def partial(self) -> Path:
-        """Where a film or trace can be written until it is complete; `add_file` gives it its place."""
+        """A temporary path for a film or trace until it is complete; `add_file` renames it."""
         return self._store.root / self._id / f".recorded.{secrets.token_hex(4)}.partial"
 
     def add_file(self, partial: Path, name: str) -> int:
-        """Keeps a complete film or trace under its name, in whichever store the episode is now; returns its size. Blocks as `add`."""
+        """Stores a complete film or trace in the current store under its name; returns its size. Blocks like `add`."""
         with partial.open("rb") as file:
             os.fsync(file.fileno())
             size = os.fstat(file.fileno()).st_size
@@ -211,16 +212,16 @@ class Recording:
             target = self._store.root / self._id / name
             target.parent.mkdir(parents=True, exist_ok=True)
             partial.replace(target)
-        if partial.parent != target.parent:  # the episode was carried over meanwhile
+        if partial.parent != target.parent:  # the episode was moved to another store meanwhile
             with suppress(OSError):
                 partial.parent.rmdir()
         return size
 
     def move_to(self, store: TrajectoryStore) -> None:
-        """Goes on in another store: the episode was carried over an iteration's end. Blocks as `add` does."""
+        """Continues in another store: a partial rollout is carried over to the next iteration. Blocks as `add` does."""
         with self._lock:
             old, steps = self._store, self._store.steps_so_far(self._id)
-            for sha256 in self._pictures:  # the newest is of a step that is not over yet
+            for sha256 in self._pictures:  # the newest belongs to an unfinished step
                 store.link_image(old, sha256)
             self._store = store
             self._steps.parent.mkdir(parents=True, exist_ok=True)
@@ -234,22 +235,22 @@ class Recording:
 
 
 def pictures_of(trajectory: Trajectory) -> set[str]:
-    """Hashes of all pictures that a trajectory refers to: those seen, and those in its prompts."""
+    """Hashes of all pictures that a trajectory refers to, in observations and in prompts."""
     seen = [*(step.observation for step in trajectory.steps), trajectory.final_observation]
     shown = {one.screenshot.sha256 for one in seen if one is not None and one.screenshot is not None}
     return shown.union(*(step.completion.images for step in trajectory.steps if step.completion is not None))
 
 
 def suffix_of(data: bytes) -> str:
-    """The file name's suffix for a picture, by its first bytes."""
+    """The file name's suffix for a picture, from its first bytes."""
     if data.startswith(b"\xff\xd8\xff"):
         return ".jpg"
     return ".webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else ".png"
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file so that it either has all of `data` or keeps its old content, also after a power cut."""
-    # Of this call alone: episodes in other threads, and on other machines, may be writing the same picture.
+    """Writes a file so that it has either all of `data` or its old content, also after a power failure."""
+    # Unique to this call: episodes in other threads, and on other machines, may be writing the same picture.
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
     try:
         with temporary.open("wb") as file:

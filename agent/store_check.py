@@ -1,4 +1,4 @@
-"""Looks through a stage folder for what a crash, a full disk or a careless hand left, and says what to do about it."""
+"""Checks a stage folder for remains of a crash, of a full disk or of manual changes, with a remedy for each problem."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -18,18 +18,18 @@ HARMLESS: dict[Kind, str] = {
     "orphan": "pictures of no trajectory",
     "leftover": "traces of interrupted writes",
 }
-"""What only takes room, in words: an episode that broke off is played again, and nothing refers to the others."""
+"""Problems that only take disk space: an interrupted episode is played again, the other files have no references."""
 
 
 class Problem(NamedTuple):
-    """Something that is not as it should be, and what to do. Example: `Problem("torn", "...; delete this folder ..")`."""
+    """A problem with its remedy. Example: `Problem("torn", "...; delete this folder ..")`."""
 
     kind: Kind
     text: str
 
 
 class Checked(NamedTuple):
-    """What a check found."""
+    """Result of a check."""
 
     trajectories: int
     pictures: int
@@ -78,7 +78,7 @@ def _picture(store: TrajectoryStore, sha256: str) -> list[Problem]:
 
 
 def _recorded(folder: Path, trajectory: Trajectory) -> Iterator[Problem]:
-    """Films and traces that are not as long as they were. One that is gone is none: the rules remove some, people others."""
+    """Films and traces of another size than recorded. A missing one is no problem: rules and people remove some."""
     sizes = {one.file: one.size for one in trajectory.recorded}
     for path in recorded_in(folder):
         if path.name not in sizes:
@@ -91,7 +91,7 @@ def _recorded(folder: Path, trajectory: Trajectory) -> Iterator[Problem]:
 
 
 def _needless(root: Path, pictures: set[str]) -> Iterator[Problem]:
-    """What only takes room."""
+    """Files that only take disk space."""
     for steps in sorted(root.glob(f"*/{STEPS}")):
         if not (steps.parent / TRAJECTORY).exists():
             yield Problem("half_played", f"{steps.parent} broke off; a resume plays it again")

@@ -1,4 +1,4 @@
-"""What has been recorded of an episode so far: it survives a failure in the middle."""
+"""Record of an unfinished episode: it survives a failure in the middle."""
 
 import asyncio
 import base64
@@ -11,7 +11,7 @@ from browser_service.models import Observation, StepReply
 
 @dataclass
 class Tape:
-    """Everything that a `Trajectory` is made of, as it comes."""
+    """Fields of the later `Trajectory`, filled as the episode goes."""
 
     goal: str = ""
     steps: list[Step] = field(default_factory=list)
@@ -26,7 +26,7 @@ class Tape:
     recorded: set[str] = field(default_factory=set)
 
     async def keep(self, step: Step) -> None:
-        """The step is over: it and the new pictures go to the disk, if the episode is recorded as it goes."""
+        """Adds a finished step; writes it and the new pictures to disk if the episode is recorded."""
         self.steps.append(step)
         if self.recording is not None:
             new = {sha256: data for sha256, data in self.images.items() if sha256 not in self.recorded}
@@ -34,7 +34,7 @@ class Tape:
             self.recorded |= new.keys()
 
     def see(self, reply: StepReply) -> Observation:
-        """Keeps the picture's bytes aside; returns the observation as the policy sees it, with the picture inside."""
+        """Keeps the picture's bytes; returns the observation for the policy, with the picture inside."""
         observation = reply.observation
         shot = observation.screenshot
         if shot is not None and shot.data is not None and shot.sha256 not in self.images:
@@ -44,7 +44,7 @@ class Tape:
 
 
 def by_reference(observation: Observation) -> Observation:
-    """The observation as it is stored: the picture named by its hash, without its bytes."""
+    """The observation in its stored form: the picture's hash, without its bytes."""
     if observation.screenshot is None:
         return observation
     return observation.model_copy(update={"screenshot": observation.screenshot.model_copy(update={"data": None})})

@@ -1,9 +1,9 @@
-"""A model directory's tokenizer files -> its control tokens. Plain JSON: neither transformers nor tokenizers is needed.
+"""A model directory's tokenizer files -> its control tokens. Plain JSON: needs neither transformers nor tokenizers.
 
 tokenizer.json            added tokens, with their flags
 tokenizer_config.json     added_tokens_decoder, `..._token`, extra and additional special tokens
 special_tokens_map.json, added_tokens.json, tekken.json, processor_config.json    the same in other forms
-chat_template.*           words that only the template knows: `[INST]` is no token of Llama 2
+chat_template.*           words that only the template has: `[INST]` is no token of Llama 2
 """
 
 import json
@@ -16,7 +16,8 @@ from typing import Any
 from agent.control_tokens import ANY_FAMILY, GENERIC, PLACEHOLDERS, ControlTokens
 
 VOCABULARIES = ("tokenizer.json", "tekken.json")
-"""Files that name all tokens; without one of them the list may have gaps, and the pattern of all families is used besides."""
+"""Files that name all tokens; without one of them the list may be incomplete, and the pattern of all families is
+added."""
 SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "processor_config.json")
 ADDED = "added_tokens.json"
 TEMPLATES = ("chat_template.jinja", "chat_template.json")
@@ -30,7 +31,8 @@ class TokenizerUnreadable(ValueError):
 
 
 def control_tokens(directory: Path | None) -> ControlTokens:
-    """The control tokens of the tokenizer in a model directory; those of any family where it has no tokenizer, or none is named.
+    """The control tokens of the tokenizer in a model directory; of any family when there is no directory or no
+    tokenizer.
 
     Raises `TokenizerUnreadable`.
     """
@@ -41,7 +43,7 @@ def control_tokens(directory: Path | None) -> ControlTokens:
     return _read(files) if files else GENERIC
 
 
-@lru_cache(maxsize=4)  # every rank of a process asks, and the file of a large vocabulary takes a second to read
+@lru_cache(maxsize=4)  # every rank of a process calls this, and reading a large vocabulary takes a second
 def _read(files: tuple[tuple[Path, int], ...]) -> ControlTokens:
     contents = {path.name: _content(path) for path, _ in files}
     known = any(name in contents for name in VOCABULARIES)
@@ -86,7 +88,7 @@ def _tokens(name: str, content: Any) -> Iterator[str]:
 
 
 def _added(tokens: Any) -> Iterator[str]:
-    """Special ones, and others that look like markup (`<tool_call>`); runs of spaces and words are ordinary text."""
+    """Special tokens, and others that look like markup (`<tool_call>`); runs of spaces and words are ordinary text."""
     for token in tokens:
         if token.get("special") or _MARKUP.fullmatch(token["content"]):
             yield token["content"]
@@ -110,7 +112,7 @@ def _in_template(template: Any) -> Iterator[str]:
     match template:
         case str():
             yield from _IN_TEMPLATE.findall(template)
-        case list():  # several, each with its name
+        case list():  # several templates, each with its name
             for each in template:
                 yield from _in_template(each.get("template"))
         case dict():

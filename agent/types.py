@@ -1,4 +1,4 @@
-"""The nouns that every room shares, and the three protocols that meet in an episode.
+"""Types that all packages share, and the protocols of an episode.
 
 A `Trajectory` carries no reward and a `Verdict` no steps, so judging can be repeated without touching the evidence.
 """
@@ -17,7 +17,7 @@ Side = Literal["policy", "site", "infra", "judge"]
 
 
 def only_finite(value: dict[str, Any]) -> dict[str, Any]:
-    """The same JSON object. Raises ValueError for NaN or Infinity anywhere in it: JSON has neither, a file would say null."""
+    """Returns the JSON object unchanged. Raises ValueError for NaN or Infinity in it; JSON would store null."""
     left: list[Any] = [value]
     while left:
         match left.pop():
@@ -35,7 +35,7 @@ Reward = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class Noun(BaseModel):
-    """Base of what is written to disk: frozen, unknown fields refused, numbers finite."""
+    """Base of stored types: frozen, unknown fields rejected, numbers finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -47,9 +47,9 @@ class Task(Noun):
     environment: str
     """Name of the environment that serves and checks the task."""
     goal: str = ""
-    """Instruction for the agent; empty when the page itself states it once it runs (MiniWoB++)."""
+    """Instruction for the agent; empty when the page itself states it at run time (MiniWoB++)."""
     start_url: str = ""
-    """Where the episode starts; empty when the environment makes the address for each episode."""
+    """Address where the episode starts; empty when the environment makes one for each episode."""
     domain: str = ""
     """Task family or site, for metrics by group."""
     seed: int = 0
@@ -63,7 +63,7 @@ class Task(Noun):
 
 
 class Answer(Wire):
-    """The agent says that it is done. Example: `{"kind": "answer", "text": "42 EUR"}`."""
+    """The agent ends the episode with an answer. Example: `{"kind": "answer", "text": "42 EUR"}`."""
 
     kind: Literal["answer"] = "answer"
     text: Annotated[str, Field(max_length=10_000)] = ""
@@ -73,7 +73,7 @@ AgentAction = Annotated[Action | Answer, Field(discriminator="kind")]
 
 
 class Completion(Noun):
-    """What the model sampled, exactly: these tokens are what the update trains on.
+    """The exact sample of the model: the update trains on these tokens.
 
     Example: `Completion(text="click(3)", prompt_token_ids=(...), token_ids=(311, 9, 18, 10, 2), logprobs=(-0.1, ...),
     finish_reason="stop", policy_version=3, images=("9f8c...",))`
@@ -81,7 +81,7 @@ class Completion(Noun):
 
     text: str
     prompt_token_ids: tuple[int, ...] = ()
-    """Prompt as the server saw it, image placeholders expanded. Empty for policies that have no tokens."""
+    """Prompt as the server saw it, image placeholders expanded. Empty for policies without tokens."""
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
     """Natural-log probability of each of `token_ids` under the sampling policy, at the sampling temperature."""
@@ -91,38 +91,41 @@ class Completion(Noun):
     """sha256 of the pictures in the prompt, in their order."""
     temperature: Annotated[float, Field(ge=0)] = 1.0
     thoughts: str = ""
-    """What the model thought, where the server or the vendor tells it apart from the reply."""
+    """The model's thinking, where the server or the vendor separates it from the reply."""
     raw: dict[str, Any] = {}
-    """A vendor's answer as it came, so that the conversation can be told again word for word. Never holds a key."""
+    """A vendor's verbatim answer, from which the conversation is rebuilt. Never holds a key."""
 
 
 class SafetyDecision(Noun):
-    """A vendor's model asked for a person's confirmation. Example: `SafetyDecision(asked="accept the cookies?", decision="denied")`."""
+    """A request of a vendor's model for a person's confirmation, with its decision.
+
+    Example: `SafetyDecision(asked="accept the cookies?", decision="denied")`"""
 
     asked: str
-    """What is to be confirmed, in the model's or the vendor's words."""
+    """The request, in the model's or the vendor's words."""
     decision: Literal["allowed", "denied", "unanswered"]
     by: Literal["configuration", "person"]
 
 
 class Step(Noun):
-    """One turn: what was seen, what was said, what was done, what the page said back."""
+    """One turn: observation, completion, action, and the page's response."""
 
     index: int
     observation: Observation
-    """What the policy saw before it acted; the picture is a reference, its bytes are in the store."""
+    """The page before the action; the picture is a reference, its bytes are in the store."""
     completion: Completion | None
     """None for the second and later actions of one reply: the model was asked once for all of them."""
     action: AgentAction | None
-    """None when the text could not be parsed; `feedback` says why."""
+    """None when the text could not be parsed; `feedback` has the reason."""
     feedback: str = ""
-    """Why the action failed, in words for the agent: a parse error, an action without effect."""
+    """Why the action failed, as text for the agent: a parse error, an action without effect."""
     effect: str = ""
-    """What the action changed on the page, in words for the agent."""
+    """The effect of the action on the page, as text for the agent."""
     safety: SafetyDecision | None = None
-    """The confirmation that was asked for before the action, and what became of it."""
+    """The requested confirmation before the action, and its decision."""
     seconds: dict[str, float] = {}
-    """Seconds per phase: think, step (the whole call to the browser), and the service's part of it: act, settle, .., total."""
+    """Seconds per phase: think, step (the whole call to the browser), and the service's parts of it: act, settle, ..,
+    total."""
 
 
 class StopReason(StrEnum):
@@ -131,25 +134,27 @@ class StopReason(StrEnum):
     ANSWERED = "answered"
     """The agent gave an answer."""
     DONE = "done"
-    """The environment says that the episode is over."""
+    """The environment ended the episode."""
     MAX_STEPS = "max_steps"
     """The task's step budget is used up."""
     FORMAT = "format"
     """Too many outputs in a row could not be parsed."""
     SAFETY = "safety"
-    """The model asked for a person's confirmation and there was nobody to give it (`agent.safety: ask`)."""
+    """The model asked for a person's confirmation and got no answer (`agent.safety: ask`)."""
     FAILED = "failed"
     """Something broke; `Trajectory.failure` names the side."""
 
 
 class Failure(Noun):
-    """What broke an episode and on which side. Example: `Failure(side="infra", code="BROWSER_CRASHED", message="...", retryable=True)`."""
+    """A failure of an episode, and its side.
+
+    Example: `Failure(side="infra", code="BROWSER_CRASHED", message="...", retryable=True)`"""
 
     side: Side
     code: str
     message: str
     retryable: bool
-    """Whether the same episode may be tried again with hope."""
+    """True if a retry of the same episode may succeed."""
 
 
 RecordedKind = Literal["video", "trace"]
@@ -160,12 +165,12 @@ class Recorded(Noun):
 
     kind: RecordedKind
     file: str = ""
-    """Its name in the trajectory's folder; empty when there is none. The rule `failures` of `agent.record` removes the
+    """File name in the trajectory's folder; empty when there is none. The rule `failures` of `agent.record` removes the
     file of a success once it is judged."""
     size: int = 0
     """Bytes."""
     problem: str = ""
-    """Why it could not be fetched: the episode stands without it."""
+    """Why it could not be fetched; the episode stays valid without it."""
 
 
 class Trajectory(Noun):
@@ -175,7 +180,7 @@ class Trajectory(Noun):
     """Made from content (iteration, task, member), never from time: the same slot has the same id on a resume."""
     task: Task
     goal: str
-    """The instruction the agent was given."""
+    """The agent's instruction."""
     group: str
     """Trajectories of one group share the task and are compared with one another."""
     member: int
@@ -183,27 +188,27 @@ class Trajectory(Noun):
     steps: tuple[Step, ...]
     stop: StopReason
     final_observation: Observation | None = None
-    """The page after the last action; None when the episode broke before it could be seen."""
+    """The page after the last action; None when the episode broke before it was observed."""
     answer: str | None = None
     final_state: JsonObject = {}
-    """What the environment recorded about the end, for its verifier. MiniWoB++: `{"done": true, "raw_reward": 1.0}`."""
+    """The environment's record of the end, for its verifier. MiniWoB++: `{"done": true, "raw_reward": 1.0}`."""
     failure: Failure | None = None
     policy_version: int | None = None
     attempt: int = 1
     seconds: float = 0.0
     phases: dict[str, float] = {}
     """Seconds before the first step: serve (the environment), allocate (a free browser), navigate (the start page).
-    What comes later is in the steps; `record`, after the last one, is what fetching films and traces took."""
+    Later phases are in the steps; `record`, after the last one, is the time to fetch films and traces."""
     recorded: tuple[Recorded, ...] = ()
     """Films and traces, where `agent.record` asked for them."""
 
 
 class Verdict(Noun):
-    """What a judge says about one trajectory."""
+    """A judge's result for one trajectory."""
 
     trajectory_id: str
     reward: Reward | None
-    """From 0 to 1, and refused outside: a clamped number would be one that nobody gave. None when it could not be judged,
+    """From 0 to 1, otherwise rejected: a clamped number would not be the judge's. None when it could not be judged,
     which is never the same as 0."""
     criteria: dict[str, bool] = {}
     evidence: str = ""
@@ -212,24 +217,24 @@ class Verdict(Noun):
 
 
 class Turn(Noun):
-    """What a policy returns: the raw completion, the parsed action or why there is none."""
+    """A policy's output: the raw completion, and the parsed action or the reason why there is none."""
 
     completion: Completion | None
-    """None when this is a further action of the reply before."""
+    """None for a further action of the reply before."""
     action: AgentAction | None
     format_error: str | None = None
     confirm: str | None = None
-    """What a person has to confirm before the action may be carried out; None when nothing."""
+    """Request for a person's confirmation before the action; None when nothing has to be confirmed."""
     note: str = ""
-    """What the agent is told besides the effect: a point that had to be moved into the page."""
+    """Note to the agent besides the effect, such as a point that was moved into the page."""
 
 
 Pictures = Mapping[str, bytes]
-"""The pictures that an episode has seen so far, encoded, by sha256: earlier steps only name theirs."""
+"""The pictures of an episode so far, encoded, by sha256: earlier steps only have their hashes."""
 
 
 class Policy(Protocol):
-    """Chooses the next action. `task` is there for scripted policies and for logs; a model sees only goal, history and page."""
+    """Chooses the next action. `task` is for scripted policies and logs; a model sees only goal, history and page."""
 
     async def act(
         self, task: Task, goal: str, history: Sequence[Step], observation: Observation, pictures: Pictures
@@ -239,38 +244,39 @@ class Policy(Protocol):
 
 
 class Reach(Noun):
-    """What the browser of an episode may reach, and in what it runs; without anything the open web, no private address.
+    """Hosts that an episode's browser may reach, and its isolation; by default the open web, no private address.
 
-    It comes from the environment and the configuration, never from a task: task files are written by strangers.
+    It comes from the environment and the configuration, never from a task: task files are not trusted.
     Example: `Reach(sites=("127.0.0.1:8000",), only_sites=True)`
     """
 
     sites: tuple[str, ...] = ()
-    """Addresses that the environment serves the site from, such as `127.0.0.1:8000`: no other private one is reached."""
+    """Addresses from which the environment serves the site, such as `127.0.0.1:8000`; other private ones are
+    blocked."""
     only_sites: bool = False
-    """Nothing but `sites` is reached."""
+    """True if only `sites` can be reached."""
     blocked_hosts: tuple[str, ...] = ()
-    """Hosts that are not reached, their subdomains included."""
+    """Blocked hosts, their subdomains included."""
     isolation: Isolation | None = None
-    """`browser`: a Chromium of its own; `context`: a context in a shared one; None: as the browser service was started."""
+    """`browser`: a separate Chromium; `context`: a context in a shared one; None: the browser service's default."""
 
 
 class Site(Protocol):
-    """One episode's own copy of a task's site, as the environment serves it."""
+    """One episode's own copy of a task's site, served by the environment."""
 
     start_url: str
     reach: Reach
 
     async def goal(self) -> str:
-        """The instruction, once the start page is open. Raises `agent.failures.EpisodeFailure` if the page never states it."""
+        """The instruction, after the start page is open. Raises `EpisodeFailure` if the page never states it."""
         ...
 
     def is_over(self) -> bool:
-        """Whether the environment has ended the episode."""
+        """True if the environment has ended the episode."""
         ...
 
     def final_state(self) -> dict[str, Any]:
-        """What the environment recorded, for the verifier."""
+        """The environment's record, for the verifier."""
         ...
 
 
@@ -280,5 +286,5 @@ class Judge(Protocol):
     name: str
 
     async def judge(self, trajectory: Trajectory) -> Verdict:
-        """The verdict; `reward=None` when it can't be decided."""
+        """Returns the verdict; `reward=None` when it can't be decided."""
         ...

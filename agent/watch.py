@@ -1,4 +1,4 @@
-"""An episode as it is looked at from outside while it is played, and held there."""
+"""Hooks to observe an episode while it is played, and to hold it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,18 +9,18 @@ from agent.limits import Gates
 
 @dataclass(frozen=True)
 class Watch:
-    """Who looks at an episode from outside while it is played, and may make it wait."""
+    """Observer of an episode while it is played; it may delay the next turn."""
 
     gates: Gates = field(default_factory=Gates)
-    """How many calls of each kind may be under way."""
+    """Limits on concurrent calls by kind."""
     tell: Callable[[str, int], None] = lambda phase, step: None
-    """Called with each phase that begins (serve, allocate, navigate, model, act, record) and the number of steps that are over."""
+    """Called when a phase begins (serve, allocate, navigate, model, act, record), with the number of finished steps."""
     may_go_on: Callable[[], Awaitable[None]] | None = None
-    """Awaited before each turn; the time that it takes does not count towards the episode's deadline."""
+    """Awaited before each turn; its time does not count towards the episode's deadline."""
 
 
 async def outside(deadline: asyncio.Timeout, wait: Callable[[], Awaitable[None]]) -> None:
-    """Waits while the deadline stands still: what was left of it before is left of it afterwards."""
+    """Stops the deadline during a wait: the remaining time is the same before and after."""
     now = asyncio.get_running_loop().time
     left = (deadline.when() or now()) - now()
     deadline.reschedule(None)

@@ -1,4 +1,4 @@
-"""Actions and elements in the agent's own words: what histories, demonstrations and element lists are made of."""
+"""Actions and elements as text: for histories, demonstrations and element lists."""
 
 import re
 from collections.abc import Sequence
@@ -10,20 +10,20 @@ from browser_service.models import Mark, Viewport
 
 
 class Grid(NamedTuple):
-    """How points are named: from 0 to `size` over the viewport. Without one they are told in CSS pixels."""
+    """Form of points: from 0 to `size` over the viewport. Without a grid they are in CSS pixels."""
 
     size: int
     viewport: Viewport
 
     def point(self, x: float, y: float) -> str:
-        """A point in CSS pixels, in words of the grid. Example: `500, 250`."""
+        """A point in CSS pixels, as text in grid units. Example: `500, 250`."""
         return f"{round(x / self.viewport.width * self.size)}, {round(y / self.viewport.height * self.size)}"
 
 
 def render(action: AgentAction, grid: Grid | None = None) -> str:
-    """An action as the parser reads it back. Example: `click(3)`; with a grid of 1000, `click(500, 250)`.
+    """An action as text that the parser reads back. Example: `click(3)`; with a grid of 1000, `click(500, 250)`.
 
-    Actions that only computer-use models have are told in the same style, though no grammar reads them.
+    Actions that only computer-use models have are written in the same style, though no grammar reads them.
     """
     match action:
         case Answer(text=text):
@@ -57,7 +57,7 @@ def render(action: AgentAction, grid: Grid | None = None) -> str:
 
 
 def describe(mark: Mark, *, star: bool = False) -> str:
-    """One line about an element, its number next to its name. Example: `[4] "yes" radio checked`, starred `[4]* ...`."""
+    """One line about an element, with its number and name. Example: `[4] "yes" radio checked`, starred `[4]* ...`."""
     line = f'[{mark.id}]{"*" if star else ""} "{_one_line(mark.name)}" {mark.role}'
     if mark.value:
         line += f' = "{_one_line(mark.value)}"'
@@ -67,7 +67,7 @@ def describe(mark: Mark, *, star: bool = False) -> str:
 
 
 def is_named(mark: Mark, goal: str) -> bool:
-    """Whether the instruction contains the element's name as whole words, in the same case."""
+    """True if the instruction contains the element's name as whole words, in the same case."""
     return bool(mark.name) and re.search(rf"(?<!\w){re.escape(mark.name)}(?!\w)", goal) is not None
 
 

@@ -1,9 +1,9 @@
-"""Does the loop learn? The demo's loop over several seeds, and the same loops with their rewards shuffled.
+"""Measures learning: the demo's loop over several seeds, and the same loops with their rewards shuffled.
 
     python -m benchmarks.learning [--config configs/demo.yaml] [--seeds 0 1 2] [--control-seeds 0 1 2] [key=value ...]
 
 Prints held-out success before the first and after the last iteration. The loop must gain at least 25 points averaged over
-the seeds; with rewards dealt out at random it must gain nothing. A run that was interrupted is resumed, not repeated.
+the seeds; with shuffled rewards it must gain nothing. A run that was interrupted is resumed, not repeated.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from flows.summary import rows
 
 
 class Outcome(NamedTuple):
-    """Held-out success of one loop, in [0, 1], and what it took."""
+    """Held-out success of one loop, in [0, 1], and its duration."""
 
     seed: int
     shuffled: bool
@@ -36,7 +36,7 @@ class Outcome(NamedTuple):
 
 
 def main() -> int:
-    """Runs the loops one after the other and prints the table. Returns 1 when the loop did not learn as it must."""
+    """Runs the loops one after the other and prints the table. Returns 1 when the loop gained too little."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--config", type=Path, default=Path("configs/demo.yaml"))
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def play(config_file: Path, overrides: list[str], *, seed: int, shuffled: bool) -> Outcome:
-    """One whole loop through the command line, as a user would run it."""
+    """Runs one whole loop through the command line, as a user would."""
     config = load_config(config_file, overrides)
     name = f"learning-{'shuffled' if shuffled else 'true'}-{seed}"
     folder = config.runs_dir / name
@@ -68,7 +68,7 @@ def play(config_file: Path, overrides: list[str], *, seed: int, shuffled: bool) 
 
 
 def rl_loop(*arguments: str) -> None:
-    """`rl-loop` in a process of its own. Raises CalledProcessError when it fails."""
+    """Runs `rl-loop` in a separate process. Raises CalledProcessError when it fails."""
     subprocess.run([sys.executable, "-m", "flows.cli", *arguments], check=True, stdout=sys.stderr)
 
 
@@ -101,7 +101,7 @@ def line(outcome: Outcome) -> str:
 
 
 def summary(outcomes: list[Outcome]) -> int:
-    """Prints the averages; 0 when the loop with true rewards gains 25 points or more."""
+    """Prints the averages; returns 0 when the loop with true rewards gains 25 points or more."""
     true = [outcome.gain for outcome in outcomes if not outcome.shuffled]
     shuffled = [outcome.gain for outcome in outcomes if outcome.shuffled]
     if true:

@@ -1,22 +1,22 @@
-"""What the browser service costs, against Playwright without any service: every number that is published of it.
+"""Cost of the browser service against Playwright without any service: every published number about it.
 
     python -m benchmarks.pool [--quick]
 
     steps       8 sessions click and take a picture of a local page for some seconds, in turns through `POST /step` of
                 `browser-service up` and with `page.mouse.click` and `page.screenshot` of Playwright in this process, on the
                 same Chromium with the same flags; the ratio of the steps per second. Needs 0.85 or more. For information
-                also against pictures that are taken directly as the service takes them, which is quicker than Playwright's.
-    own part    one session, step by step: time at the client less the time that the service spent in Chromium (its phases
-                act, settle, marks, screenshot), median; straight to the instance (5 ms) and through a master (10 ms). Those
-                phases hold Playwright's driver and our settling too, which a direct user would have in one form or another.
-    allocation  time of `async with pool.lease(...)` until the browser is there, while a warm one stands ready; median (10 ms)
-                and 99th percentile (50 ms). Leases that found none ready are counted apart.
-    memory      proportional set size of the service with all its processes: what each further session with the page open
-                adds, in one shared Chromium (at most 100 MB).
+                also against pictures that are taken directly in the service's way, which is faster than Playwright's.
+    own part    one session, step by step: time at the client less the service's time in Chromium (its phases act,
+                settle, marks, screenshot), median; directly to the instance (5 ms) and through a master (10 ms). They
+                include Playwright's driver and the service's settling, which a direct user would need in some form too.
+    allocation  time of `async with pool.lease(...)` until the browser is there, with a warm one ready; median (10 ms)
+                and 99th percentile (50 ms). Leases without a warm browser are counted separately.
+    memory      proportional set size of the service with all its processes: the increase per further session with the
+                page open, in one shared Chromium (at most 100 MB).
     start       from starting the process to four leases granted (at most 5 s).
 
 Prints one table with the requirement beside each number and returns 1 when one is missed. About five minutes; --quick takes
-one, and its figures scatter more. Run it on an otherwise idle machine: ratios survive a busy one, milliseconds don't.
+one, and its figures vary more. Run it on an otherwise idle machine: load changes milliseconds, but not ratios.
 """
 
 import argparse
@@ -40,14 +40,14 @@ SESSIONS = 8
 PICTURE = ObserveRequest(marks=False)
 WARM = 4
 REFILL_S = 0.25
-"""Pause after each lease, in which the service opens the next browser ahead."""
+"""Pause after each lease, in which the service opens the next browser in advance."""
 COLD = 'browser_service_session_open_seconds_count{source="opened"}'
 Step = Callable[[], Awaitable[object]]
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured."""
+    """Sizes of the measurements."""
 
     rounds: int
     round_s: float
@@ -72,14 +72,14 @@ class Row(NamedTuple):
 
     @property
     def is_met(self) -> bool:
-        """Whether the requirement holds, if there is one."""
+        """True if the requirement holds, or there is none."""
         if self.required is None:
             return True
         return self.value >= self.required if self.at_least else self.value <= self.required
 
 
 def main() -> int:
-    """Measures, prints the table; 1 when a requirement is missed."""
+    """Measures and prints the table; returns 1 when a requirement is missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a smaller run, of about a minute")
     size = QUICK if parser.parse_args().quick else FULL
@@ -95,7 +95,7 @@ def main() -> int:
 
 
 async def step_rate(page: str, size: Size) -> list[Row]:
-    """Steps per second of 8 sessions, in turns with the service and without."""
+    """Steps per second of 8 sessions, alternating with and without the service."""
     sides: dict[str, list[Step]] = {}
     rates: dict[str, list[float]] = {}
     with running("up", "--slots", str(SESSIONS)) as service:
@@ -130,7 +130,7 @@ async def step_rate(page: str, size: Size) -> list[Row]:
 
 
 async def own_part(page: str, size: Size) -> list[Row]:
-    """The service's own part of a step, straight to the instance and through a master."""
+    """The service's own part of a step, directly to the instance and through a master."""
     own: dict[bool, list[float]] = {True: [], False: []}
     whole: dict[bool, list[float]] = {True: [], False: []}
     with running("deploy", "--nodes", "1", "--instances", "1", "--slots", "4") as service:
@@ -155,7 +155,7 @@ async def own_part(page: str, size: Size) -> list[Row]:
 
 
 async def allocation(page: str, size: Size) -> list[Row]:
-    """How long a lease takes while a warm browser stands ready."""
+    """Duration of a lease while a warm browser is ready."""
     warm: list[float] = []
     with running("up", "--slots", str(SESSIONS), WARM=WARM) as service:
         async with BrowserPool(service.url) as pool, httpx.AsyncClient(base_url=service.url, trust_env=False) as http:
@@ -178,7 +178,7 @@ async def allocation(page: str, size: Size) -> list[Row]:
 
 
 async def memory(page: str, size: Size) -> list[Row]:
-    """What each further session adds to the service's memory."""
+    """Increase of the service's memory per further session."""
     few = 2
     with running("up", "--slots", str(few + size.sessions), WARM=0) as service:
         async with BrowserPool(service.url) as pool, AsyncExitStack() as stack:
@@ -188,7 +188,7 @@ async def memory(page: str, size: Size) -> list[Row]:
                 for browser in browsers:
                     await browser.step(VisitPage(url=page), PICTURE)
                     await browser.step(CLICK, PICTURE)
-                await asyncio.sleep(2)  # what only opening them took is given back
+                await asyncio.sleep(2)  # memory that was only used to open them is freed
                 return await asyncio.to_thread(service.proportional_mb)
 
             with_few = await add(few)
@@ -204,7 +204,7 @@ async def memory(page: str, size: Size) -> list[Row]:
 
 
 async def start_up(page: str, size: Size) -> list[Row]:
-    """From nothing to four sessions that can be used."""
+    """Time from the start of the process to four usable sessions."""
     took = []
     for _ in range(size.starts):
         began = time.perf_counter()
@@ -215,7 +215,7 @@ async def start_up(page: str, size: Size) -> list[Row]:
 
 
 def table(rows: list[Row]) -> str:
-    """The numbers, one per line, each with what it must reach."""
+    """The numbers, one per line, each with its requirement."""
     lines = [f"{'':<48}{'measured':>12}  {'required':<16}"]
     for row in rows:
         bound = "" if row.required is None else f"{'>=' if row.at_least else '<='} {row.required:g} {row.unit}".rstrip()
@@ -225,7 +225,7 @@ def table(rows: list[Row]) -> str:
 
 
 def host(page: str) -> str:
-    """What a lease names to reach the page."""
+    """The page's address, as a lease names it."""
     return page.removeprefix("http://").rstrip("/")
 
 
@@ -249,7 +249,7 @@ def _step_of(browser: Browser) -> Step:
 
 
 async def _direct_step(chromium: PlaywrightBrowser, url: str, *, fast: bool) -> Step:
-    """`fast`: the picture is taken as the service takes it, by Chromium's protocol with quick compression."""
+    """`fast`: the picture is taken as the service does, by Chromium's protocol with fast compression."""
     context = await chromium.new_context(viewport={"width": VIEWPORT.width, "height": VIEWPORT.height})
     page = await context.new_page()
     await page.goto(url)
@@ -267,7 +267,7 @@ async def _direct_step(chromium: PlaywrightBrowser, url: str, *, fast: bool) -> 
 
 
 async def _steps_within(steps: list[Step], seconds: float) -> tuple[int, float]:
-    """All sessions at once, each step after step: how many steps ended, and the seconds until the last one had."""
+    """Runs all sessions at once, step after step; returns the number of steps, and the seconds until the last end."""
     began = time.perf_counter()
     done = 0
 
@@ -286,7 +286,7 @@ def _chromium_ms(reply: StepReply) -> float:
 
 
 async def _cold_leases(http: httpx.AsyncClient) -> float:
-    """How many leases had to open their browser, so far."""
+    """Number of leases so far that had to open their browser."""
     lines = (await http.get("/metrics")).raise_for_status().text.splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(COLD))
 

@@ -1,4 +1,4 @@
-"""What `benchmarks.pool` measures with: a page, services in processes of their own, and Playwright without any service."""
+"""Parts of `benchmarks.pool`: a page, services in separate processes, and Playwright without any service."""
 
 import os
 import subprocess
@@ -25,13 +25,13 @@ from browser_service.settings import read_settings
 
 VIEWPORT = Viewport()
 CLICK = ClickCoords(x=60, y=30)
-"""On the page's button."""
+"""A click on the page's button."""
 START_S, STOP_S, GLANCE_S = 120.0, 30.0, 0.02
 MB = 1_000_000
 KEPT_SETTINGS = ("CHROMIUM", "ALLOW_UNSANDBOXED", "SANDBOX_UID")
-"""Settings of the environment that say how Chromium runs here; all others are the benchmark's own."""
+"""Environment settings for running Chromium on this machine; all others are the benchmark's own."""
 
-# A click changes a number and a tile, so that no picture equals the one before.
+# A click changes a number and a tile, so that each picture differs from the one before.
 PAGE = b"""<!doctype html><meta charset=utf-8><title>pool benchmark</title>
 <style>body{font:16px sans-serif;margin:10px} button{width:110px;height:40px} #tiles{display:flex;flex-wrap:wrap;gap:4px}
 #tiles div{width:72px;height:48px} table{font-size:12px;columns:4}</style>
@@ -55,7 +55,7 @@ class Service(NamedTuple):
     process: psutil.Process
 
     def proportional_mb(self) -> float:
-        """Proportional memory of all its processes, shared pages counted once: MB."""
+        """Proportional memory of all its processes in MB, shared pages counted once."""
         total = 0
         for process in [self.process, *self.process.children(recursive=True)]:
             with suppress(psutil.NoSuchProcess):
@@ -65,7 +65,7 @@ class Service(NamedTuple):
 
 @contextmanager
 def served_page() -> Generator[str, None, None]:
-    """The address of the page, on a free port of this machine."""
+    """Serves the page on a free port of this machine; yields its address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -86,7 +86,8 @@ def served_page() -> Generator[str, None, None]:
 
 @contextmanager
 def running(*arguments: str, **settings: str | int) -> Generator[Service, None, None]:
-    """`browser-service <arguments>` on free ports, once it is ready; `settings` as in its environment, without the prefix.
+    """Runs `browser-service <arguments>` on free ports and yields it when ready; `settings` as in its environment,
+    without prefix.
 
     Raises RuntimeError with the end of its log when it does not start.
     """
@@ -127,7 +128,7 @@ def _wait_until_ready(url: str, child: "subprocess.Popen[bytes]", log: Path) -> 
 
 @asynccontextmanager
 async def direct_chromium() -> AsyncGenerator[Browser, None]:
-    """Playwright and Chromium in this process, with the service's executable, flags and sandbox, and without its proxy."""
+    """Runs Playwright and Chromium in this process, with the service's executable, flags and sandbox, but no proxy."""
     with _folder() as folder:
         settings = read_settings(_without_settings(), egress=False, state_dir=folder)
         driver = await Driver.start(folder / "driver", START_S)
@@ -145,7 +146,7 @@ async def direct_chromium() -> AsyncGenerator[Browser, None]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Returns a free port."""
     with socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -153,7 +154,7 @@ def free_port() -> int:
 
 @contextmanager
 def _folder() -> Generator[Path, None, None]:
-    """A state folder, with a path that leaves room for Chromium's sockets and that Chromium's own user may pass through."""
+    """Yields a state folder whose path is short enough for Chromium's sockets and open to Chromium's user."""
     with tempfile.TemporaryDirectory(prefix="bp-", dir="/tmp") as name:
         folder = Path(name)
         folder.chmod(0o711)
@@ -161,7 +162,7 @@ def _folder() -> Generator[Path, None, None]:
 
 
 def _without_settings() -> dict[str, str]:
-    """The environment, with no settings of a service that the user may run otherwise."""
+    """The environment without settings of a service that the user runs otherwise."""
     kept = {f"BROWSER_SERVICE_{name}" for name in KEPT_SETTINGS}
     return {
         name: value for name, value in os.environ.items() if not name.startswith("BROWSER_SERVICE_") or name in kept

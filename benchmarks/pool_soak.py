@@ -1,12 +1,12 @@
-"""A long life of the browser service, in minutes: sessions opened and closed in a loop, half of them abandoned by killed clients.
+"""Soak test of the browser service: sessions opened and closed in a loop, half of them abandoned by killed clients.
 
     python -m benchmarks.pool_soak                    2,000 sessions of one process
     python -m benchmarks.pool_soak --tiers            the same through master, node and instance, with leases in Redis
     python -m benchmarks.pool_soak --sessions 300     a short one
 
-Prints one row per quarter. It must hold that processes, file descriptors, temporary files, zombies and keys in Redis return to
-what they were before, and that the resident memory of each server in the last quarter is within 5 % of that in the second.
-Exits with 1 where it does not.
+Prints one row per quarter. Required: processes, file descriptors, temporary files, zombies and keys in Redis return to
+their numbers from before, and the resident memory of each server in the last quarter is within 5 % of that in the
+second. Otherwise the exit code is 1.
 """
 
 import os
@@ -37,10 +37,10 @@ REDIS_START_S = 20.0
 
 
 class Footprint(NamedTuple):
-    """What the service and its browsers hold."""
+    """Resources of the service and its browsers."""
 
     servers_mb: dict[str, float]
-    """Resident memory of each of our own processes, by the command that runs it."""
+    """Resident memory of each of the service's own processes, by its command."""
     processes: int
     descriptors: int
     zombies: int
@@ -49,7 +49,7 @@ class Footprint(NamedTuple):
     keys: int
 
     def beyond(self, before: "Footprint") -> list[str]:
-        """What there is more of than before, in sentences. A warm session more or less is allowed for."""
+        """Sentences about resources that have grown. A difference of one warm session is allowed."""
         allowed = {"processes": 3, "descriptors": 4, "zombies": 0, "files": before.files // 2 + 20, "keys": 0}
         return [
             f"{name} grew from {was} to {now}"
@@ -59,14 +59,14 @@ class Footprint(NamedTuple):
 
 
 class Watched(NamedTuple):
-    """A service, and where its traces are looked for."""
+    """A service, with its folder and its Redis."""
 
     service: Service
     folder: Path
     store: redis.Redis | None
 
     def footprint(self) -> Footprint:
-        """Everything that could have been left behind, now."""
+        """The current footprint: everything that could be left behind."""
         family = [self.service.process, *self.service.process.children(recursive=True)]
         servers = {name: process for process in family if (name := _server(process))}
         return Footprint(
@@ -80,7 +80,7 @@ class Watched(NamedTuple):
         )
 
     def settled(self, before: Footprint) -> Footprint:
-        """The footprint once it is what it was before, or after some seconds."""
+        """The footprint when it is back to `before`, or after some seconds."""
         deadline = time.monotonic() + SETTLE_S
         while (now := self.footprint()).beyond(before) and time.monotonic() < deadline:
             time.sleep(0.5)
@@ -89,7 +89,7 @@ class Watched(NamedTuple):
 
 @contextmanager
 def watched_service(tiers: bool) -> Generator[Watched, None, None]:
-    """The service as its users start it."""
+    """Runs the service as its users start it."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-", dir="/tmp")))
         folder.chmod(0o711)
@@ -107,7 +107,7 @@ def watched_service(tiers: bool) -> Generator[Watched, None, None]:
 
 @contextmanager
 def redis_server() -> Generator[str, None, None]:
-    """The address of a server of our own, which keeps nothing on disk."""
+    """Runs a Redis server that stores nothing on disk; yields its address."""
     program = shutil.which("redis-server")
     if program is None:
         raise SystemExit("there is no redis-server on the PATH: ./setup.sh installs it")
@@ -130,7 +130,7 @@ def redis_server() -> Generator[str, None, None]:
 
 
 def round_of_sessions(url: str, page: str) -> None:
-    """As many sessions as twice the slots: the first half is given back, the second belongs to a client that is killed."""
+    """Runs twice as many sessions as slots: the first half is released, the client of the second is killed."""
     with subprocess.Popen([sys.executable, str(CLIENT), url, page, str(SLOTS)], stdout=subprocess.PIPE) as client:
         assert client.stdout is not None
         said = client.stdout.readline()
@@ -185,7 +185,7 @@ def main(
 
 
 def _server(process: psutil.Process) -> str | None:
-    """The command by which one of our own servers was started, None for browsers and their helpers."""
+    """The command of one of the service's own servers, None for browsers and their helpers."""
     with suppress(psutil.NoSuchProcess):
         line = process.cmdline()
         return line[line.index("browser_service.cli") + 1] if "browser_service.cli" in line else None

@@ -1,5 +1,4 @@
-"""What films and traces cost an episode: the same MiniWoB++ tasks with each rule in turn, in one run, so that a busy machine is as
-busy for all of them.
+"""Cost of films and traces per episode: the same MiniWoB++ tasks with each rule in turn, so under the same load.
 
 python -m benchmarks.recording
 """
@@ -33,7 +32,7 @@ EPISODES, WARM_UP = 24, 2
 
 
 class Solves:
-    """The scripted solutions, which cost no time of a model."""
+    """Plays the scripted solutions, without a model's time."""
 
     def __init__(self, world: MiniWob) -> None:
         self._world = world
@@ -46,7 +45,7 @@ class Solves:
 
 
 async def measure(store: TrajectoryStore) -> dict[str, list[tuple[float, int]]]:
-    """Seconds and bytes recorded of each episode, by rule."""
+    """Seconds and recorded bytes of each episode, by rule."""
     settings, found = Settings(slots=1), {name: list[tuple[float, int]]() for name in RULES}
     async with (
         running_service(settings) as service,

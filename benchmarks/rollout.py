@@ -1,13 +1,13 @@
-"""Trajectories per hour where sites are slow now and then: carry-over against killing stragglers and against a step-synchronous loop.
+"""Trajectories per hour on sites that are sometimes slow: carry-over against `kill` and a step-synchronous loop.
 
     python -m benchmarks.rollout [--slots 8] [--iterations 8] [--groups 4] [--group-size 4]
 
-All three have the same pages before them, the same scripted policy, the same real browsers and equal slots; sites and pages are
-slow by heavy tails (benchmarks/slow_pages.py). An iteration has two episodes per slot by default: the more
-there are, the smaller the part of the time in which the last ones are waited for. One iteration comes before those that are
-counted: from the end of one iteration to the end of another as much is under way at the beginning as at the end. Required:
-carry-over at least 1.5 times `kill` and 2.5 times the step-synchronous loop; slots busy at least 90 % of the time while work
-is queued; no wasted work with carry-over.
+All three have the same pages, the same scripted policy, the same real browsers and equal slots; sites and pages are
+slow by heavy-tailed distributions (benchmarks/slow_pages.py). An iteration has two episodes per slot by default: with
+more episodes, the wait for the last ones is a smaller part of the time. One iteration comes before those that are
+counted: then as many episodes are running at the beginning of the measurement as at its end. Required:
+carry-over at least 1.5 times `kill` and 2.5 times the step-synchronous loop; slots busy at least 90 % of the time while
+work is queued; no wasted work with carry-over.
 """
 
 import argparse
@@ -39,11 +39,11 @@ from flows.who_acts import agent_of
 THRESHOLD, GRACE_S = 0.98, 9.0
 """WebGym's threshold, and half of the longest latency: its own two minutes are about half of its step deadline's sum."""
 WARM_UP = 1
-"""Iterations that are played before those that count."""
+"""Iterations before the counted ones."""
 
 
 class Result(NamedTuple):
-    """What one way of playing came to."""
+    """Result of one way of playing."""
 
     way: str
     kept: int
@@ -53,12 +53,12 @@ class Result(NamedTuple):
 
     @property
     def per_hour(self) -> float:
-        """Trajectories that are stored and will be learned from."""
+        """Rate of stored trajectories that will be trained on."""
         return 3600 * self.kept / self.seconds
 
 
 def configuration(options: argparse.Namespace, root: Path, stragglers: str) -> LoopConfig:
-    """The demo's shape with this benchmark's numbers; one iteration more than is played, so that the last one is like the others."""
+    """The demo's configuration with this benchmark's numbers; plus one iteration, so that the last is like others."""
     data = {
         "name": stragglers.replace("_", "-"),
         "iterations": WARM_UP + options.iterations + 1,
@@ -83,7 +83,7 @@ def configuration(options: argparse.Namespace, root: Path, stragglers: str) -> L
 
 
 async def play_stages(options: argparse.Namespace, root: Path, browsers: str, stragglers: str) -> Result:
-    """The engine itself, iteration after iteration."""
+    """Plays with the engine itself, iteration after iteration."""
     config = configuration(options, root, stragglers)
     folder = RunFolder.create(config.name, config)
     async with AsyncExitStack() as stack:
@@ -110,13 +110,13 @@ async def play_stages(options: argparse.Namespace, root: Path, browsers: str, st
 
 
 def kept(folder: RunFolder) -> list[Trajectory]:
-    """The trajectories of a run that are stored and whole, those of groups that are carried over among them."""
+    """The complete stored trajectories of a run, with carried groups."""
     stages = (folder.stage_dir(iteration, Stage.ROLLOUT) for iteration in range(1, folder.config.iterations + 1))
     return [one for stage in stages for one in TrajectoryStore(stage) if one.failure is None]
 
 
 def summed(way: str, folder: RunFolder, before: int, seconds: float) -> Result:
-    """What the stages of a run came to; `before` trajectories were kept when the time began."""
+    """Result of the stages of a run; `before` trajectories were stored when the measurement began."""
     whole = kept(folder)
     usage, thrown_away_s = Usage(), 0.0
     for iteration in range(1, folder.config.iterations + 1):
@@ -128,7 +128,7 @@ def summed(way: str, folder: RunFolder, before: int, seconds: float) -> Result:
 
 
 async def play_in_step(options: argparse.Namespace, root: Path, browsers: str) -> Result:
-    """A step-synchronous loop: as many episodes as slots, all of them take a step, the slowest decides when the next begins."""
+    """Plays step-synchronously: one episode per slot, all take a step, the slowest decides when the next begins."""
     config = configuration(options, root, "kill").model_copy(update={"name": "in-step"})
     folder = RunFolder.create(config.name, config)
     observe = ObserveRequest(screenshot=True, marks=True)
@@ -167,7 +167,7 @@ async def play_in_step(options: argparse.Namespace, root: Path, browsers: str) -
 
 
 async def measure(options: argparse.Namespace, root: Path, service: Service) -> list[Result]:
-    """All three, one after the other."""
+    """Measures all three, one after the other."""
     results = []
     for way in ("carry_over", "kill"):
         results.append(await play_stages(options, root, service.url, way))
@@ -189,7 +189,7 @@ def line(result: Result) -> str:
 
 
 def verdict(results: list[Result]) -> bool:
-    """Prints each requirement with its number; whether all hold."""
+    """Prints each requirement with its number; returns True if all hold."""
     carry, kill, in_step = results
     busy = carry.usage.metrics().get("slots_busy_while_queued", 0.0)
     requirements = [

@@ -1,4 +1,4 @@
-"""What rollouts cost in memory and on the disk, and whether many at once are in time.
+"""Memory and disk use of rollouts, and deadlines with many episodes at once.
 
     python -m benchmarks.rollout_scale [--episodes 5000] [--at-once 64]
 
@@ -43,11 +43,11 @@ CONTENT = (
     )
     + "</table>"
 )
-"""A page full of text and colour, as shops have them."""
+"""A page full of text and colour, like a shop's."""
 
 
 class Played:
-    """One stage that was played."""
+    """Result of one played stage."""
 
     def __init__(self, folder: RunFolder, seconds: float, memory: list[tuple[int, float]]) -> None:
         directory = folder.stage_dir(1, Stage.ROLLOUT)
@@ -62,7 +62,7 @@ class Played:
 
 
 async def play(root: Path, browsers: str, name: str, *, episodes: int, at_once: int, environment: SlowPages) -> Played:
-    """One stage of so many episodes, this process's memory noted as it goes."""
+    """Plays one stage of so many episodes, and records this process's memory meanwhile."""
     data = {
         "name": name,
         "iterations": 1,
@@ -103,7 +103,7 @@ async def play(root: Path, browsers: str, name: str, *, episodes: int, at_once: 
 
 
 async def watch(files: StageFiles, memory: list[tuple[int, float]]) -> None:
-    """Notes the resident memory at every 200th episode."""
+    """Records the resident memory at every 200th episode."""
     while True:
         await asyncio.sleep(0.2)
         done = files.progress.now.done
@@ -113,7 +113,7 @@ async def watch(files: StageFiles, memory: list[tuple[int, float]]) -> None:
 
 
 def resident_mb() -> float:
-    """Of this process: scheduler, client, store, page server."""
+    """Resident memory of this process in MB: scheduler, client, store, page server."""
     return psutil.Process().memory_info().rss / MB
 
 

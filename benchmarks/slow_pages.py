@@ -1,7 +1,7 @@
-"""Sites that are slow, and pages that take long now and then: both drawn from heavy tails, the same at each run.
+"""Slow sites, and pages that sometimes take long: both drawn from heavy-tailed distributions, the same at each run.
 
-A group is a walk of three to six pages, one click each; reward 1 at the last one. The n-th group that is begun gets the n-th
-draw whatever its task is, so that ways of playing which order their tasks differently have the same pages before them.
+A group is a walk of three to six pages, one click each; reward 1 at the last one. The n-th started group has the n-th
+draw whatever its task is, so that loops which order their tasks differently have the same pages.
 """
 
 import asyncio
@@ -19,21 +19,22 @@ from browser_service.models import ClickId, Observation, Viewport
 from environments.web import serving
 
 SHAPE = 1.2
-"""Of both Pareto distributions: the mean is 6 times the least, and one draw of a hundred is 46 times as long."""
+"""Shape of both Pareto distributions: the mean is 6 times the minimum, and one draw in a hundred is 46 times the
+minimum."""
 LEAST_S, MOST_S, SLOWEST_SITE = 0.15, 18.0, 10.0
-"""Seconds of a quick page and of one that nearly runs into the navigation deadline (20 s); a slow site against a quick one."""
+"""Seconds of a fast page and of one close to the navigation deadline (20 s); factor of the slowest site."""
 FEWEST_PAGES, MOST_PAGES = 3, 6
 
 
 @dataclass(frozen=True)
 class _Draw:
-    """What the n-th group of a run meets."""
+    """Pages and latency of the n-th group of a run."""
 
     number: int
     pages: int
-    """Clicks that its walk takes."""
+    """Clicks of its walk."""
     site: float
-    """How slow its site is."""
+    """Latency factor of its site."""
 
     @classmethod
     def of(cls, number: int) -> "_Draw":
@@ -77,12 +78,12 @@ class SlowPages:
     judges = True
 
     def __init__(self, viewport: Viewport | None = None, content: str = "", *, slow: bool = True) -> None:
-        """`content` stands on every page below its link."""
+        """`content` is on every page below its link."""
         self.viewport = viewport or Viewport(width=160, height=210)
         self._content, self._slow = content, slow
         self._walks: dict[str, _Walk] = {}
         self._draws: dict[str, _Draw] = {}
-        """By group, in the order in which they were begun."""
+        """Draws by group, in the order in which the groups were started."""
         self._running = AsyncExitStack()
         self._url = ""
 
@@ -92,7 +93,7 @@ class SlowPages:
         @app.get("/{walk}/{page}")
         async def show(walk: str, page: int) -> HTMLResponse:
             found = self._walks[walk]
-            with suppress(asyncio.CancelledError):  # the benchmark is over
+            with suppress(asyncio.CancelledError):  # the benchmark has ended
                 await asyncio.sleep(found.drawn.latency_s(found.member, page) if self._slow else 0)
             found.page = page
             return HTMLResponse(
@@ -107,7 +108,7 @@ class SlowPages:
 
     @asynccontextmanager
     async def serve(self, task: Task, *, trajectory_id: str) -> AsyncGenerator[_Walk]:
-        """A fresh walk."""
+        """Starts a new walk."""
         group, _, member = trajectory_id.rpartition("-")
         drawn = self._draws.setdefault(group, _Draw.of(len(self._draws)))
         reach = Reach(sites=(self._url.removeprefix("http://"),), only_sites=True)
@@ -119,7 +120,7 @@ class SlowPages:
             del self._walks[trajectory_id]
 
     def check(self, trajectory: Trajectory) -> Verdict:
-        """1 at the end of the walk."""
+        """Reward 1 at the end of the walk."""
         reached = bool(trajectory.final_state.get("done"))
         return Verdict(trajectory_id=trajectory.id, reward=float(reached), judge=self.name)
 
@@ -130,5 +131,5 @@ class GoesOn:
     async def act(
         self, task: Task, goal: str, history: Sequence[Step], observation: Observation, pictures: Pictures
     ) -> Turn:
-        """Always the same."""
+        """Returns a click on the link."""
         return Turn(completion=None, action=ClickId(id=1))

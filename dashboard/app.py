@@ -1,6 +1,6 @@
 """The web application: JSON routes over one directory of run folders, and the static pages that show them.
 
-It only reads. Every error is answered as `{"problem": "one sentence"}`.
+It is read-only. Every error is answered as `{"problem": "one sentence"}`.
 """
 
 from pathlib import Path
@@ -21,8 +21,8 @@ STATIC = Path(__file__).parent / "static"
 
 
 def create_app(runs_dir: Path) -> FastAPI:
-    """The application over a directory of run folders. Runs that appear later are shown without a restart."""
-    # The interactive API pages load scripts from elsewhere, which the content policy forbids.
+    """Creates the application over a directory of run folders. New runs are shown without a restart."""
+    # The interactive API pages load external scripts, which the content policy forbids.
     app = FastAPI(title="rl-loop dashboard", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     runs = RunsDir(runs_dir)
     app.include_router(runs_router(runs))
@@ -62,5 +62,5 @@ def create_app(runs_dir: Path) -> FastAPI:
 
 
 def problem(status: int, sentence: str) -> JSONResponse:
-    """The answer to anything that went wrong."""
+    """Answers an error with one sentence."""
     return JSONResponse({"problem": sentence}, status)

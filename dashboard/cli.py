@@ -36,8 +36,8 @@ def serve(
 
 
 def listen(port: int) -> socket.socket:
-    """The socket on loopback. Raises OSError with one sentence when the port is busy."""
-    # The protocol is named, for asyncio switches Nagle's delay off (40 ms per reply) only where it is.
+    """Opens the socket on loopback. Raises OSError with one sentence when the port is busy."""
+    # With the protocol set, asyncio switches Nagle's delay off (40 ms per reply).
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

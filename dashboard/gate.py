@@ -1,7 +1,7 @@
-"""What every request passes before a route sees it, and what every answer carries. Plain ASGI.
+"""Host check of every request, and security headers of every response. Plain ASGI.
 
-The pages show titles, addresses and model output that strangers wrote, and hostile pages run in browsers of this same
-machine: answers only to loopback names (DNS rebinding), no scripts but our own files, no frames, no guessing of types.
+The pages show titles, addresses and model output from untrusted sources, and hostile pages run in browsers of this same
+machine: answers only to loopback names (DNS rebinding), no scripts but its own files, no frames, no content sniffing.
 """
 
 import json
@@ -29,7 +29,7 @@ SECURITY_HEADERS = {
 
 
 class Gate:
-    """ASGI middleware around the whole application: it also covers the answers to errors."""
+    """ASGI middleware around the whole application: it also covers error responses."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -53,7 +53,7 @@ class Gate:
 
 
 def _headers(message: Message) -> list[tuple[bytes, bytes]]:
-    """The security headers, and no caching where the route did not say otherwise."""
+    """The security headers, and no caching unless the route sets it."""
     named = {key.lower() for key, _ in message.get("headers", ())}
     extra = SECURITY_HEADERS if b"cache-control" in named else SECURITY_HEADERS | {"cache-control": "no-cache"}
     return [(key.encode(), value.encode()) for key, value in extra.items()]

@@ -1,4 +1,4 @@
-"""A run folder as a table: one line per iteration from the stages' done.json, the configuration, what happens now."""
+"""A run folder as a table: one line per iteration from the stages' done.json, the configuration, the current stage."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -16,13 +16,13 @@ CURVE = "learning_curve.png"
 
 
 class Record(BaseModel):
-    """What is shown of run.json."""
+    """Fields of run.json that are shown."""
 
     created: str = ""
 
 
 class Report(BaseModel):
-    """What is shown of a done.json. JSON has no NaN: such a metric is null."""
+    """Fields of a done.json that are shown. JSON has no NaN: such a metric is null."""
 
     counts: dict[str, int] = {}
     metrics: dict[str, float | None] = {}
@@ -30,7 +30,7 @@ class Report(BaseModel):
 
 
 class Progress(BaseModel):
-    """What is shown of a progress-00.json."""
+    """Fields of a progress-00.json that are shown."""
 
     done: int = 0
     total: int = 0
@@ -38,25 +38,25 @@ class Progress(BaseModel):
 
 
 class Config(NamedTuple):
-    """What is shown of config.yaml."""
+    """Content of config.yaml that is shown."""
 
     lines: list[tuple[str, str]]
     iterations: int | None
 
 
 def run_view(runs: RunsDir, name: str) -> RunView:
-    """A run with its table. Raises `dashboard.store.NotFound`."""
+    """Returns a run with its table. Raises `dashboard.store.NotFound`."""
     return _Reader(runs, name).view()
 
 
 def run_summary(runs: RunsDir, name: str) -> RunSummary:
-    """A run's line in the list. Raises `dashboard.store.NotFound`."""
+    """Returns a run's line in the list. Raises `dashboard.store.NotFound`."""
     view = run_view(runs, name)
     return RunSummary.model_validate(view.model_dump(include=set(RunSummary.model_fields)))
 
 
 class _Reader:
-    """Reads one run. A damaged file is told in `problems` and does not hide the rest."""
+    """Reads one run. A damaged file is listed in `problems` and does not hide the rest."""
 
     def __init__(self, runs: RunsDir, name: str) -> None:
         self._runs = runs
@@ -137,7 +137,7 @@ class _Reader:
             return Config([], None)
 
     def _is_evaluated(self, iteration: int) -> bool:
-        """The last iteration always ends with an evaluation."""
+        """True if the iteration has been evaluated, as the last one always is."""
         return (self._root / "iterations" / f"{iteration:04d}" / "evaluate" / "done.json").is_file()
 
     def _changed(self) -> float:

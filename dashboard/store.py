@@ -1,7 +1,7 @@
-"""Which files of the runs directory may be read, and how: checked names in, typed content out.
+"""Read access to the runs directory: checked names in, typed content out.
 
-Everything that comes from an address passes `RunsDir` before it becomes a path: the name must match its pattern and the
-resolved path must still lie in the runs directory. Nothing here writes.
+Every part of an address passes `RunsDir` before it becomes a path: the name must match its pattern and the
+resolved path must lie in the runs directory. Nothing here writes.
 """
 
 import re
@@ -27,11 +27,11 @@ VERDICTS_OF = {"rollout": "judge", "evaluate": "evaluate"}
 
 
 class NotFound(LookupError):
-    """There is no such thing in the runs directory. The message is one sentence and safe to show."""
+    """An item that is not in the runs directory. The message is one sentence and safe to show."""
 
 
 class Damaged(ValueError):
-    """A file is there but can't be read as what it should be. The message names the file below the runs directory."""
+    """A file that can't be read in its format. The message names the file below the runs directory."""
 
 
 class RunsDir:
@@ -72,7 +72,7 @@ class RunsDir:
         raise NotFound("there is no complete trajectory of this id in this stage")
 
     def image(self, stage_dir: Path, sha256: str) -> bytes:
-        """A picture's encoded bytes. Raises `NotFound`, and `agent.store.CorruptTrajectory` if they are not what the hash says."""
+        """A picture's bytes. Raises `NotFound`, and `agent.store.CorruptTrajectory` if they don't match the hash."""
         if not SHA256.fullmatch(sha256):
             raise NotFound("a picture is named by the 64 hex digits of its sha256")
         store = TrajectoryStore(stage_dir)
@@ -105,15 +105,15 @@ class RunsDir:
             raise Damaged(f"{self.label(path)}: {first_problem(error)}") from error
 
     def has(self, path: Path) -> bool:
-        """Whether this is a file, and one in the runs directory."""
+        """True if this is a file in the runs directory."""
         return path.is_file() and self.contains(path)
 
     def contains(self, path: Path) -> bool:
-        """Whether a path still lies in the runs directory once links are followed."""
+        """True if a path is in the runs directory after following links."""
         return path.resolve().is_relative_to(self.root)
 
     def label(self, path: Path) -> str:
-        """The path as pages show it: below the runs directory."""
+        """The path relative to the runs directory, as pages show it."""
         return path.relative_to(self.root).as_posix()
 
     def json(self, path: Path, model: type[M]) -> M | None:
@@ -134,7 +134,7 @@ def _verdicts(path: Path, changed: int) -> dict[str, Verdict]:
 
 
 def first_problem(error: ValidationError) -> str:
-    """The first thing that is wrong. Example: `metrics.loss: Input should be a valid number`."""
+    """The first problem of an error. Example: `metrics.loss: Input should be a valid number`."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     return f"{where}: {first['msg']}" if where else first["msg"]

@@ -1,4 +1,4 @@
-"""The trajectories of one stage folder as a filtered list, and one of them as a replay."""
+"""The trajectories of one stage folder as a filtered list, and a single one as a replay."""
 
 import json
 from collections import Counter
@@ -27,27 +27,27 @@ from dashboard.views import (
 )
 
 BROKEN_ATTEMPTS = 200
-"""How many of the newest broken attempts are told."""
+"""Largest number of broken attempts in the list, the newest ones."""
 
 
 class Filter(NamedTuple):
-    """Which trajectories are wanted; None is all."""
+    """Filter for trajectories; None accepts all."""
 
     outcome: Outcome | None = None
     stop: StopReason | None = None
     domain: str | None = None
 
     def accepts(self, row: TrajectoryRow) -> bool:
-        """Whether a row passes."""
+        """True if a row passes the filter."""
         return (
             self.outcome in (None, row.outcome) and self.stop in (None, row.stop) and self.domain in (None, row.domain)
         )
 
 
 def list_trajectories(runs: RunsDir, run: str, iteration: str, stage: str, wanted: Filter) -> TrajectoryList:
-    """The rows that pass the filter, in the order of their ids. Raises `dashboard.store.NotFound`.
+    """Returns the rows that pass the filter, in the order of their ids. Raises `dashboard.store.NotFound`.
 
-    A trajectory that can't be read is told in `problems` and does not hide the others.
+    A trajectory that can't be read is listed in `problems` and does not hide the others.
     """
     stage_dir = runs.stage(run, iteration, stage)
     problems: list[str] = []
@@ -80,7 +80,7 @@ def list_trajectories(runs: RunsDir, run: str, iteration: str, stage: str, wante
 
 
 def replay(runs: RunsDir, run: str, iteration: str, stage: str, trajectory_id: str) -> Replay:
-    """One trajectory with its verdict. Raises `NotFound`, `Damaged` and `agent.store.CorruptTrajectory`."""
+    """Returns one trajectory with its verdict. Raises `NotFound`, `Damaged` and `agent.store.CorruptTrajectory`."""
     stage_dir = runs.stage(run, iteration, stage)
     runs.trajectory(stage_dir, trajectory_id)
     found = TrajectoryStore(stage_dir).read(trajectory_id)
@@ -131,7 +131,7 @@ def _with_verdict(row: TrajectoryRow, verdict: Verdict | None) -> TrajectoryRow:
 
 
 def _outcome(*, broken: bool, verdict: Verdict | None) -> Outcome:
-    """A verdict counts even where something broke afterwards; without one, a broken episode says so."""
+    """Outcome of an episode: a verdict counts even after a failure; without a verdict, a failed episode is `broken`."""
     if verdict is not None and verdict.reward is not None:
         return "success" if verdict.reward >= 1 else "fail"
     return "broken" if broken else "unjudged"
@@ -147,7 +147,7 @@ def _choices(rows: list[TrajectoryRow]) -> Choices:
 
 
 def _broken_attempts(runs: RunsDir, path: Path) -> list[BrokenAttempt]:
-    """The newest lines of a failures.jsonl, newest first; a line that is just being written is left out."""
+    """The newest lines of a failures.jsonl, newest first; an incomplete line is left out."""
     if not runs.has(path):
         return []
     found: list[BrokenAttempt] = []
@@ -172,9 +172,7 @@ def _step(step: Step) -> StepView:
 
 def _recorded(runs: RunsDir, folder: Path, one: Recorded) -> RecordedView:
     is_there = bool(one.file) and runs.has(folder / one.file)
-    problem = one.problem or (
-        "" if is_there else "it was removed: `agent.record` keeps those of failures, or somebody deleted it"
-    )
+    problem = one.problem or ("" if is_there else "it was removed, by the rule `failures` of `agent.record` or by hand")
     return RecordedView(kind=one.kind, file=one.file if is_there else "", size=one.size, problem=problem)
 
 

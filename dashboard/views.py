@@ -1,4 +1,4 @@
-"""What the API answers with. The nouns of `agent` are shown as they are; these are the tables and summaries around them."""
+"""Response models of the API: tables and summaries around the types of `agent`, which are shown unchanged."""
 
 from typing import Literal
 
@@ -9,11 +9,11 @@ from browser_service.models import Observation
 
 TrajectoryStage = Literal["rollout", "evaluate"]
 Outcome = Literal["success", "fail", "unjudged", "broken"]
-"""What a row counts as: judged with reward >= 1 or less, not judged, or not finished because something broke."""
+"""Outcome of a row: judged with reward >= 1 or less, not judged, or not finished because of a failure."""
 
 
 class View(BaseModel):
-    """Base of the answers: frozen."""
+    """Base of the responses: frozen."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -24,10 +24,10 @@ class StageView(View):
     stage: str
     finished: bool
     seconds: float | None = None
-    """Of the stage's own work; None until it has finished."""
+    """Seconds of the stage's own work; None until it has finished."""
     done: int = 0
     total: int = 0
-    """Progress in trajectories while the stage runs."""
+    """Number of trajectories, for the progress while the stage runs."""
     note: str = ""
     counts: dict[str, int] = {}
     metrics: dict[str, float | None] = {}
@@ -40,7 +40,7 @@ class IterationView(View):
     train_success: float | None
     heldout_success: float | None
     steps_mean: float | None
-    """Steps per judged episode, of the training rollout where there is one."""
+    """Mean steps per judged episode, of the training rollout where there is one."""
     seconds: float | None
     """Sum over the finished stages."""
     stages: list[StageView]
@@ -56,9 +56,9 @@ class RunSummary(View):
     iterations_planned: int | None
     finished: bool
     now: str
-    """What is being done or was done last. Example: `iteration 3, rollout 12/64`."""
+    """The current or last stage. Example: `iteration 3, rollout 12/64`."""
     changed: float
-    """When the newest stage last wrote something: seconds since 1970."""
+    """Time of the newest stage's last write, in seconds since 1970."""
     heldout_first: float | None
     heldout_last: float | None
     train_last: float | None
@@ -70,7 +70,7 @@ class RunView(RunSummary):
     """A run with its table."""
 
     has_curve: bool
-    """Whether learning_curve.png has been drawn."""
+    """True if learning_curve.png has been drawn."""
     config: list[tuple[str, str]]
     """The configuration with dotted keys, in the file's order."""
     table: list[IterationView]
@@ -99,7 +99,7 @@ class TrajectoryRow(View):
 
 
 class Choices(View):
-    """How many trajectories of the stage each filter would leave."""
+    """Number of trajectories of the stage that each filter would keep."""
 
     outcome: dict[str, int]
     stop: dict[str, int]
@@ -122,7 +122,7 @@ class TrajectoryList(View):
     iteration: int
     stage: TrajectoryStage
     total: int
-    """Before the filter."""
+    """Number before the filter."""
     rows: list[TrajectoryRow]
     choices: Choices
     broken_attempts: list[BrokenAttempt]
@@ -130,7 +130,7 @@ class TrajectoryList(View):
 
 
 class CompletionView(View):
-    """What the model said, without the tokens themselves."""
+    """The model's completion, without its tokens."""
 
     text: str
     prompt_tokens: int
@@ -160,7 +160,7 @@ class RecordedView(View):
 
     kind: RecordedKind
     file: str
-    """Its name, under which it can be fetched; empty when it is not there."""
+    """Name for fetching the file; empty when there is none."""
     size: int
     problem: str
 
@@ -182,7 +182,7 @@ class Replay(View):
     outcome: Outcome
     answer: str | None
     final_state: str
-    """What the environment recorded about the end, as indented JSON."""
+    """The environment's record of the end, as indented JSON."""
     failure: Failure | None
     policy_version: int | None
     attempt: int

@@ -1,1 +1,1 @@
-"""Where tasks live: each environment serves its site, states the goal, checks the end and can solve its own tasks."""
+"""Environments: each serves its site, states the goal, checks the end and can solve its own tasks."""

@@ -1,4 +1,4 @@
-"""Bands of difficulty: `1-3`, `4-6`, `7-`, `5`. What horizons and ratios are configured by."""
+"""Bands of difficulty: `1-3`, `4-6`, `7-`, `5`. Keys of the horizon and ratio settings."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from pydantic import BeforeValidator
 FORM = re.compile(r"(?P<first>\d{1,9})(?P<dash>-)?(?P<last>\d{1,9})?")
 
 Name = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int) else value)]
-"""A band or a field's value as a key in YAML, where a plain 5 is a number."""
+"""A band or a field's value as a YAML key, where a plain 5 is a number."""
 
 
 class Band(NamedTuple):
@@ -18,14 +18,14 @@ class Band(NamedTuple):
 
     first: int
     last: int | None
-    """None: without end."""
+    """None: no upper bound."""
 
     def __contains__(self, number: object) -> bool:
         return isinstance(number, int) and self.first <= number and (self.last is None or number <= self.last)
 
 
 def parse_band(text: str) -> Band:
-    """The band that a text such as `1-3`, `7-` or `5` names. Raises ValueError."""
+    """Parses a band such as `1-3`, `7-` or `5`. Raises ValueError."""
     match = FORM.fullmatch(text.strip())
     if match is None or (match["last"] and not match["dash"]):
         raise ValueError(f"Expected a number or a band such as 1-3 or 7-, found {text!r}.")
@@ -37,7 +37,7 @@ def parse_band(text: str) -> Band:
 
 
 def check_apart(texts: Iterable[str]) -> None:
-    """Raises ValueError if one is no band, or if two bands have a number in common."""
+    """Raises ValueError for a text that is no band, or for two bands that overlap."""
     bands = sorted((parse_band(text), text) for text in texts)
     for (before, one), (after, other) in pairwise(bands):
         if before.last is None or before.last >= after.first:
@@ -45,5 +45,5 @@ def check_apart(texts: Iterable[str]) -> None:
 
 
 def band_of(number: int, texts: Iterable[str]) -> str | None:
-    """The one of the bands, as text, that has the number."""
+    """The first of the bands, as text, that contains the number; None if none does."""
     return next((text for text in texts if number in parse_band(text)), None)

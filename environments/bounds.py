@@ -1,6 +1,6 @@
-"""What a configuration lets episodes reach, whatever environment they are played in: hosts that are shut, and isolation.
+"""Bounds that a configuration sets on episodes of every environment: blocked hosts, and isolation.
 
-An environment adds the addresses that it serves from. Nothing here comes from a task but its split.
+An environment adds the addresses that it serves from. The only field of a task that is used is its split.
 """
 
 import ipaddress
@@ -14,11 +14,12 @@ from agent.types import Reach, Task
 from browser_service.models import Isolation
 
 MOST_HOSTS = 1_000
-"""Blocked hosts of one lease; a longer list is for the browser service's own file (BROWSER_SERVICE_BLOCKLIST)."""
+"""Largest number of blocked hosts of a lease; put a longer list into the browser service's file
+(BROWSER_SERVICE_BLOCKLIST)."""
 
 
 def check_host(text: str) -> str:
-    """A host that the browser service takes as one. Raises ValueError."""
+    """Returns a host that the browser service accepts. Raises ValueError."""
     labels = text.split(".")
     if any(not 0 < len(label) <= 63 for label in labels):
         raise ValueError("expected a host such as shop.example.com, with one to 63 characters between its dots")
@@ -32,22 +33,22 @@ Hosts = Annotated[tuple[Host, ...], Field(max_length=MOST_HOSTS)]
 
 
 def is_listed(host: str, listed: Sequence[str]) -> bool:
-    """Whether a host, or one of the domains above it, is on a list."""
+    """True if a host, or one of the domains above it, is in the list."""
     return any(host == one or host.endswith(f".{one}") for one in listed)
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What episodes may reach at most. Example: `Bounds(blocked_hosts=("ads.example.com",))`."""
+    """Upper bound of the reach of episodes. Example: `Bounds(blocked_hosts=("ads.example.com",))`."""
 
     blocked_hosts: tuple[str, ...] = ()
-    """For all of them."""
+    """Blocked in all episodes."""
     left_alone: tuple[str, ...] = ()
-    """Blocked too where training plays."""
+    """Also blocked in training episodes."""
     isolation: Isolation | None = None
 
     def reach(self, task: Task, *, sites: Sequence[str] = (), only_sites: bool = False) -> Reach:
-        """What an episode of the task may reach whose environment serves from `sites`."""
+        """Returns the reach of an episode of the task, whose environment serves from `sites`."""
         left_alone = self.left_alone if task.split == "train" else ()
         return Reach(
             sites=tuple(sites),
@@ -58,4 +59,4 @@ class Bounds:
 
 
 UNBOUNDED = Bounds()
-"""The open web."""
+"""No bounds: the open web."""

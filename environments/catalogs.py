@@ -1,4 +1,4 @@
-"""What there is to choose from, in a drawn order: families that make tasks from seeds, or the tasks of a file."""
+"""Catalogues of candidates, in a drawn order: families that make tasks from seeds, or the tasks of a file."""
 
 import random
 from collections import Counter
@@ -18,37 +18,37 @@ from environments.taskfiles.table import TaskTable
 
 
 class Draw(NamedTuple):
-    """For what tasks are drawn. Example: `Draw("train", iteration=3, seed=0)`."""
+    """Parameters of a draw of tasks. Example: `Draw("train", iteration=3, seed=0)`."""
 
     split: Split
     iteration: int
     seed: int
     planned: frozenset[str] = frozenset()
-    """Ids of tasks that this iteration has already: these are not drawn again."""
+    """Ids of tasks that this iteration has already; they are not drawn again."""
 
     @property
     def key(self) -> str:
-        """What the order hashes from. Held-out tasks are the same at each evaluation."""
+        """Key of the random order. Held-out tasks are the same at each evaluation."""
         more = f"/after {len(self.planned)}" if self.planned else ""
         return f"{self.seed}/{self.split}/{self.iteration if self.split == 'train' else 'always'}{more}"
 
 
 class Catalog(Protocol):
-    """Something that tasks can be chosen from."""
+    """A collection from which tasks are chosen."""
 
     by_family: bool
-    """Whether history is kept by family, because each task comes once."""
+    """True if history is kept by family, because each task is played once."""
 
     def candidates(self, wanted: Draw, history: TaskHistory, is_blocked: Callable[[str], bool]) -> list[Candidate]:
-        """All that may be chosen, in the order in which it should be. `is_blocked` tells hosts to be left alone."""
+        """Returns all candidates, in order of preference. `is_blocked` is True for hosts that must not be visited."""
         ...
 
     def tasks(self, chosen: Sequence[Candidate], wanted: Draw) -> list[Task]:
-        """The tasks of the chosen ones."""
+        """Returns the tasks of the chosen candidates."""
         ...
 
     def find(self, task_id: str) -> Task:
-        """The task with this id. Raises `UnknownTask` if there is none."""
+        """Returns the task with this id. Raises `UnknownTask` if there is none."""
         ...
 
 
@@ -61,7 +61,7 @@ class Families:
         self._environment, self._domains = environment, list(domains)
 
     def candidates(self, wanted: Draw, history: TaskHistory, is_blocked: Callable[[str], bool]) -> list[Candidate]:
-        """The families, shuffled. They are ours, so none is blocked."""
+        """Returns the families, shuffled. Their sites are local, so none is blocked."""
         order = random.Random(wanted.key).sample(self._domains, len(self._domains))
         block = seed_block(wanted.split, wanted.iteration)
         planned = Counter(task_id.rpartition(".")[0] for task_id in wanted.planned)
@@ -73,12 +73,12 @@ class Families:
         return found
 
     def tasks(self, chosen: Sequence[Candidate], wanted: Draw) -> list[Task]:
-        """A task with a new seed for each."""
+        """Makes a task with a new seed for each candidate."""
         made = {domain: self._made(domain, wanted) for domain in {one.key for one in chosen}}
         return [next(made[one.key]) for one in chosen]
 
     def find(self, task_id: str) -> Task:
-        """Made from its id; it may be of any family and split that the environment has."""
+        """Makes the task from its id; any family and split of the environment is allowed."""
         return self._environment.task_from_id(task_id)
 
     def _made(self, domain: str, wanted: Draw) -> Iterator[Task]:
@@ -89,7 +89,7 @@ class Families:
 
 
 class FileTasks:
-    """The tasks of a file or dataset that are of one split."""
+    """The tasks of one split in a file or dataset."""
 
     by_family = False
 
@@ -97,7 +97,7 @@ class FileTasks:
         self._table = table
 
     def candidates(self, wanted: Draw, history: TaskHistory, is_blocked: Callable[[str], bool]) -> list[Candidate]:
-        """In training those that were submitted least often first; among them, and in evaluation, by chance."""
+        """Returns the tasks in random order; in training, tasks with the fewest submissions first."""
         entries = self._table.entries
         order = random.Random(wanted.key).sample(range(len(entries)), len(entries))
         if wanted.split == "train":
@@ -110,11 +110,11 @@ class FileTasks:
         ]
 
     def tasks(self, chosen: Sequence[Candidate], wanted: Draw) -> list[Task]:
-        """Read from the file again."""
+        """Reads the tasks from the file again."""
         return self._table.tasks([self._table.entries[one.place] for one in chosen])
 
     def find(self, task_id: str) -> Task:
-        """Read from the file again."""
+        """Reads the task from the file again."""
         entry = next((entry for entry in self._table.entries if entry.id == task_id), None)
         if entry is None:
             raise UnknownTask(f"There is no task {task_id!r} of this split among {len(self._table.entries)}.")
@@ -122,7 +122,7 @@ class FileTasks:
 
 
 def file_tasks(source: str, reading: Reading, *, group_by: str) -> FileTasks:
-    """The tasks of a file, read once per process and content of the file. Raises `TaskFileError`."""
+    """Returns the tasks of a file, cached per process and content of the file. Raises `TaskFileError`."""
     if source.startswith(PREFIX):
         stamp = (0, 0)
     else:

@@ -16,7 +16,7 @@ from environments.taskfiles.huggingface import PREFIX
 
 
 class TasksConfig(BaseModel):
-    """Section `environment.tasks`: where the tasks of a live environment come from.
+    """Section `environment.tasks`: sources of the tasks of a live environment.
 
     Example: `{train: tasks/train.jsonl, heldout: "hf:microsoft/webgym_tasks#test"}`
     """
@@ -24,49 +24,51 @@ class TasksConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     train: str
-    """A file (WebGym's JSONL, the dashboard's tasks.json, ours) or a Hugging Face dataset `hf:NAME#SPLIT`."""
+    """A file (WebGym's JSONL, the dashboard's tasks.json, this project's JSONL) or a Hugging Face dataset
+    `hf:NAME#SPLIT`."""
     heldout: str
-    """The same for evaluation. Rows that name their split count only there, so both may be one file."""
+    """Source for evaluation. A row with a split counts only in that split, so both sources may be one file."""
     start_url: str = ""
-    """Where tasks begin that do not say so."""
+    """Start address of tasks without one."""
     private_sites: Annotated[tuple[Address, ...], Field(max_length=64)] = ()
-    """Private addresses that browsers may reach, such as `127.0.0.1:3000`; without them only the open web. A task cannot add any."""
+    """Private addresses that browsers may reach, such as `127.0.0.1:3000`; by default only the open web. A task can't
+    add any."""
     only_private_sites: bool = False
-    """Nothing but `private_sites` is reached: the tasks are played without the open web."""
+    """Only `private_sites` can be reached: the tasks are played without the open web."""
     max_steps: Annotated[int, Field(ge=1, le=1_000)] = 30
-    """Step budget of tasks that do not say so; see also `environment.horizon`."""
+    """Step budget of tasks without one; see also `environment.horizon`."""
 
 
 class EnvironmentConfig(BaseModel):
-    """Which environment is played and with which tasks. Example: `EnvironmentConfig(domains=("click-button",))`."""
+    """The environment and its tasks. Example: `EnvironmentConfig(domains=("click-button",))`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: Literal["miniwob", "live"] = "miniwob"
     domains: tuple[str, ...] = ()
-    """Task families of the training rollouts, of an environment that makes its own tasks (miniwob)."""
+    """Task families of the training rollouts, for an environment that makes its own tasks (miniwob)."""
     heldout_domains: tuple[str, ...] = ()
-    """Task families of the evaluation; the training families when left out. Their seeds are always held-out ones."""
+    """Task families of the evaluation; by default the training families. Their seeds are always held-out ones."""
     tasks: TasksConfig | None = None
-    """Files of tasks, of an environment that makes none (live)."""
+    """Files of tasks, for an environment that makes none (live)."""
     sampler: SamplerConfig = Uniform()
-    """Which tasks a training iteration plays. Evaluation always plays the same ones, drawn uniformly."""
+    """Choice of the tasks of a training iteration. Evaluation always plays the same ones, drawn uniformly."""
     horizon: HorizonConfig = HorizonConfig()
-    """How many steps a task gets."""
+    """Number of steps of a task."""
     blocking: BlockingConfig = BlockingConfig()
-    """Which sites training leaves alone."""
+    """Hosts that training does not visit."""
     blocked_hosts: Hosts = ()
-    """Hosts that no browser of an episode reaches, their subdomains included: in training, evaluation and the Gymnasium
-    environment. No task that begins there is drawn."""
+    """Hosts that no browser of an episode can reach, their subdomains included: in training, evaluation and the
+    Gymnasium environment. No task that begins there is drawn."""
     isolation: Isolation | None = None
-    """`browser`: each episode gets a Chromium of its own, for sites that are not trusted; `context`: a context in a shared
-    one; None: as the browser service was started."""
+    """`browser`: each episode has its own Chromium, for sites that are not trusted; `context`: a context in a shared
+    one; None: the browser service's default."""
     viewport: Viewport | None = None
-    """Size of the page in CSS pixels; without it what the environment is made for: 160x210 for MiniWoB++, 1280x720 for live."""
+    """Size of the page in CSS pixels; by default the environment's: 160x210 for MiniWoB++, 1280x720 for live."""
 
     @model_validator(mode="after")
     def check_tasks(self) -> Self:
-        """The environment has tasks to play; every family exists and none is named twice."""
+        """Checks that the environment has tasks to play, that every family exists and that none is named twice."""
         if self.name == "miniwob" and (not self.domains or self.tasks is not None):
             raise ValueError("miniwob makes its own tasks: name task families in domains, and no tasks.")
         if self.name == "live" and (self.tasks is None or self.evaluation_domains):
@@ -82,7 +84,7 @@ class EnvironmentConfig(BaseModel):
 
     @model_validator(mode="after")
     def check_reach(self) -> Self:
-        """Something can be reached, and a lease has room for the hosts that cannot."""
+        """Checks that a site can be reached, and that the blocked hosts fit a lease."""
         if self.tasks is not None and self.tasks.only_private_sites and not self.tasks.private_sites:
             raise ValueError(
                 "tasks.only_private_sites leaves nothing to reach: name the addresses in tasks.private_sites."
@@ -96,16 +98,16 @@ class EnvironmentConfig(BaseModel):
 
     @property
     def bounds(self) -> Bounds:
-        """What episodes may reach at most."""
+        """Upper bound of the reach of episodes."""
         return Bounds(blocked_hosts=self.blocked_hosts, left_alone=self.blocking.hosts, isolation=self.isolation)
 
     @property
     def evaluation_domains(self) -> tuple[str, ...]:
-        """The families that evaluation plays."""
+        """Task families of the evaluation."""
         return self.heldout_domains or self.domains
 
     def below(self, root: Path) -> Self:
-        """The same with the files of tasks meant from `root`."""
+        """Returns the configuration with paths of task files relative to `root`."""
         if self.tasks is None:
             return self
         found = {

@@ -1,4 +1,4 @@
-"""Which tasks an iteration plays: catalogue, sampler, history, blocked hosts and horizon put together."""
+"""Draws the tasks of an iteration, from catalogue, sampler, history, blocked hosts and horizon."""
 
 from datetime import datetime
 
@@ -16,12 +16,11 @@ from environments.samplers import Pools, Uniform, choose
 def draw_tasks(
     config: EnvironmentConfig, wanted: Draw, count: int, *, history: TaskHistory, now: datetime
 ) -> list[Task]:
-    """`count` different tasks. The same arguments always give the same ones.
+    """Draws `count` different tasks. Equal arguments give equal tasks.
 
-    `now` decides which circuit breakers have expired, so whoever resumes replays what was drawn instead of drawing again.
-
+    `now` decides which circuit breakers have expired, so a resume replays the drawn tasks instead of drawing again.
     Raises:
-        ValueError: if there are not so many tasks, a family does not exist (`UnknownTask`), or a file of tasks cannot be
+        ValueError: if there are too few tasks, a family does not exist (`UnknownTask`), or a file of tasks cannot be
             used (`TaskFileError`).
     """
     catalog = make_catalog(config, wanted.split)

@@ -1,4 +1,4 @@
-"""What became of tasks before: attempts and successes per task, blocked and broken episodes per host.
+"""History of tasks: attempts and successes per task, blocked and broken episodes per host.
 
 The judge stage writes one `Outcome` per task of its iteration; samplers and the circuit breaker read them all.
 """
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Outcome(BaseModel):
-    """How the episodes of one task went in one iteration.
+    """Result of the episodes of one task in one iteration.
 
     Example: `Outcome(task="17", host="www.imdb.com", iteration=3, attempts=8, judged=7, successes=2, blocked=1)`
     """
@@ -19,32 +19,32 @@ class Outcome(BaseModel):
 
     task: str
     family: str = ""
-    """The task's domain: what generated tasks, each of which comes once, are remembered by."""
+    """The task's domain: key of the history of generated tasks, each of which is played once."""
     host: str = ""
     iteration: int
     attempts: int
-    """Episodes that were played to an end, however it was."""
+    """Finished episodes, whatever their end."""
     judged: int
-    """Episodes with a verdict, the blocked ones left out: the denominator of success."""
+    """Episodes with a verdict, without the blocked ones: the denominator of success."""
     successes: int
     blocked: int = 0
-    """Episodes in which the site turned the agent away, as the judge saw it."""
+    """Episodes that the site blocked, in the judge's view."""
     site_failures: int = 0
-    """Episodes that the site broke: the start page did not answer, for instance."""
+    """Episodes that the site broke: for example, its start page did not answer."""
     well: int = 0
-    """Episodes that neither the site nor our own machines broke or cut short: what shows that a site can be used."""
+    """Episodes that neither the site nor the infrastructure broke or cut short: they show that the site works."""
     at: str = ""
-    """When the judge stage wrote it: UTC, ISO 8601."""
+    """Time at which the judge stage wrote it: UTC, ISO 8601."""
 
 
 class SuccessRate(BaseModel):
-    """A measured success rate and what it rests on."""
+    """A measured success rate with its counts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     successes: float = 0.0
     judged: float = 0.0
-    """Weighted by age, like `successes`."""
+    """Number of judged episodes, weighted by age like `successes`."""
 
     @property
     def value(self) -> float | None:
@@ -63,9 +63,10 @@ class TaskHistory:
             self.submissions[task] += 1
 
     def success_rates(self, *, iteration: int, half_life: float | None, by_family: bool) -> dict[str, SuccessRate]:
-        """Success by task id, or by family, as seen from `iteration`.
+        """Success rates by task id, or by family, relative to `iteration`.
 
-        An outcome that is `half_life` iterations old counts half, for the policy has changed since; None: all count the same.
+        An outcome that is `half_life` iterations old counts half, because the policy has changed since; None: all count
+        equally.
         """
         sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
         for outcome in self.outcomes:

@@ -1,4 +1,4 @@
-"""How many steps a task gets: its own budget, one by difficulty, and a limit that grows over the iterations.
+"""Step budget of a task: its own, one by difficulty, and a limit that grows over the iterations.
 
 WebGym's is `by_difficulty: {1-3: 10, 4-6: 20, 7-: 30}` with `heldout_by_difficulty: {1-3: 30, 4-6: 50, 7-: 70}`. Short
 horizons first made training both cheaper and better there.
@@ -15,16 +15,16 @@ Steps = Annotated[int, Field(ge=1, le=1_000)]
 
 
 class HorizonConfig(BaseModel):
-    """Section `environment.horizon`. Without anything in it each task keeps its own `max_steps`."""
+    """Section `environment.horizon`. By default each task keeps its own `max_steps`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     by_difficulty: dict[Name, Steps] = {}
     """Steps of a training task, by band of difficulty. A difficulty in no band keeps the task's own."""
     heldout_by_difficulty: dict[Name, Steps] = {}
-    """The same for evaluation."""
+    """Steps of an evaluation task, by band of difficulty."""
     curriculum: dict[Annotated[int, Field(ge=0)], Steps] = {}
-    """From an iteration on, at most so many steps in training. Example: `{1: 10, 20: 20, 40: 30}`."""
+    """Largest number of steps in training from an iteration on. Example: `{1: 10, 20: 20, 40: 30}`."""
 
     @model_validator(mode="after")
     def _bands_are_apart(self) -> Self:
@@ -34,7 +34,7 @@ class HorizonConfig(BaseModel):
 
 
 def with_horizon(task: Task, config: HorizonConfig, *, iteration: int) -> Task:
-    """The task with the step budget that it has in an iteration; held-out tasks know no curriculum."""
+    """Returns the task with its step budget in an iteration; held-out tasks have no curriculum."""
     bands = config.by_difficulty if task.split == "train" else config.heldout_by_difficulty
     band = band_of(task.difficulty, bands)
     steps = task.max_steps if band is None else bands[band]

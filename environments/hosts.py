@@ -1,4 +1,4 @@
-"""Which sites training leaves alone: those on a list, and those whose circuit breaker is open. Evaluation plays them all."""
+"""Hosts that training does not visit: listed ones, and hosts with an open circuit breaker. Evaluation plays all."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -19,9 +19,9 @@ class BlockingConfig(BaseModel):
     """Hosts that training never visits, their subdomains included: no task that begins there is drawn, and no browser of a
     training episode reaches them. Evaluation does; see `environment.blocked_hosts`."""
     open_after: Annotated[int, Field(ge=0)] = 3
-    """Episodes in a row that a host blocked or broke before training leaves it alone; 0: never."""
+    """Consecutive episodes that a host blocked or broke before training skips it; 0: never."""
     expires_h: Annotated[float, Field(gt=0)] = 12.0
-    """Hours after which a host is tried again. One more bad episode then closes it for as long again."""
+    """Hours after which a host is tried again. One more bad episode then opens its breaker for as long again."""
 
 
 class HostBreaker:
@@ -37,7 +37,7 @@ class HostBreaker:
         self._last: dict[str, datetime] = {}
 
     def record(self, host: str, *, good: int, bad: int, at: datetime) -> None:
-        """Episodes on a host. Of those that ended together, one that went well shows that the site can be used."""
+        """Records episodes on a host. One good episode among those that ended together shows that the site works."""
         if good:
             self._bad.pop(host, None)
         elif bad:
@@ -45,7 +45,7 @@ class HostBreaker:
             self._last[host] = at
 
     def is_open(self, host: str, *, now: datetime) -> bool:
-        """Whether training should leave the host alone now."""
+        """True if training should not visit the host now."""
         if is_listed(host, self._config.hosts):
             return True
         if not self._config.open_after or self._bad.get(host, 0) < self._config.open_after:
@@ -54,7 +54,7 @@ class HostBreaker:
 
 
 def breaker_from(outcomes: Iterable[Outcome], config: BlockingConfig) -> HostBreaker:
-    """The breaker as the outcomes of earlier iterations, in their order, left it."""
+    """Replays the outcomes of earlier iterations, in order, and returns the resulting breaker."""
     breaker = HostBreaker(config)
     for outcome in outcomes:
         if outcome.host and outcome.at:

@@ -1,4 +1,4 @@
-"""The open web, or any site that runs already: an episode starts at the task's own address, and the site knows of no task."""
+"""The open web, or any running site: an episode starts at the task's own address, and the site knows no tasks."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ VIEWPORT = Viewport(width=1280, height=720)
 
 
 class LiveWeb:
-    """Tasks of a file on sites that are not ours. Implements `environments.base.Environment`."""
+    """Tasks of a file on external sites. Implements `environments.base.Environment`."""
 
     name = "live"
     judges = False
@@ -25,8 +25,8 @@ class LiveWeb:
         only_private_sites: bool = False,
         bounds: Bounds = UNBOUNDED,
     ) -> None:
-        """`private_sites`: private addresses that the tasks may be played on, such as `127.0.0.1:3000`; with
-        `only_private_sites` nothing else is reached. `bounds`: what the configuration allows."""
+        """`private_sites`: private addresses on which tasks may be played, such as `127.0.0.1:3000`; with
+        `only_private_sites` no other site is reached. `bounds`: limits of the configuration."""
         self.viewport = viewport
         self._private_sites, self._only_private_sites = tuple(private_sites), only_private_sites
         self._bounds = bounds
@@ -40,11 +40,11 @@ class LiveWeb:
 
     @asynccontextmanager
     async def serve(self, task: Task, *, trajectory_id: str) -> AsyncGenerator[Site]:
-        """The task's own address."""
+        """Yields a site at the task's own address."""
         yield LiveSite(task, self._bounds.reach(task, sites=self._private_sites, only_sites=self._only_private_sites))
 
     def check(self, trajectory: Trajectory) -> Verdict:
-        """Unjudged: such a site says nothing about the task, so a rubric judge has to look at the evidence."""
+        """Returns an unjudged verdict: a live site has no verifier, so a rubric judge has to read the evidence."""
         return Verdict(
             trajectory_id=trajectory.id,
             reward=None,
@@ -62,13 +62,13 @@ class LiveSite:
         self.reach = reach
 
     async def goal(self) -> str:
-        """What the task says."""
+        """The task's goal."""
         return self._task.goal
 
     def is_over(self) -> bool:
-        """Never: only the agent ends such an episode."""
+        """Always False: only the agent ends such an episode."""
         return False
 
     def final_state(self) -> dict[str, Any]:
-        """Nothing that a verifier could use."""
+        """Always empty: there is no verifier."""
         return {}

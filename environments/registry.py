@@ -1,4 +1,4 @@
-"""From a configuration to the environment and the tasks that it names."""
+"""Creates the environment and the catalogue of tasks of a configuration."""
 
 from agent.types import Split
 from environments.base import Environment
@@ -13,7 +13,7 @@ from environments.taskfiles.reading import Reading
 
 
 def make_environment(config: EnvironmentConfig) -> Environment:
-    """The environment, not yet started: enter it with `async with`."""
+    """Creates the environment, not yet started: enter it with `async with`."""
     match config.name:
         case "miniwob":
             return MiniWob(viewport=config.viewport or MINIWOB_VIEWPORT, bounds=config.bounds)
@@ -28,7 +28,7 @@ def make_environment(config: EnvironmentConfig) -> Environment:
 
 
 def make_catalog(config: EnvironmentConfig, split: Split) -> Catalog:
-    """What the tasks of a split are chosen from. Raises `TaskFileError` when a file of tasks cannot be used."""
+    """Creates the catalogue of a split's tasks. Raises `TaskFileError` when a file of tasks cannot be used."""
     if config.tasks is None:
         return Families(MiniWob(), config.domains if split == "train" else config.evaluation_domains)
     sampler = config.sampler

@@ -1,4 +1,4 @@
-"""Which candidates an iteration gets: all alike, by a ratio, or by how well the policy does on them.
+"""Selects candidates for an iteration: uniformly, by a ratio, or by the policy's measured success.
 
 A sampler is a pure function of candidates in an order that was drawn before (`catalogs.py`), so that the same seed and the
 same history always give the same tasks.
@@ -21,19 +21,19 @@ Pool = Literal["new", "learning", "unsolved", "solved"]
 
 
 class Candidate(NamedTuple):
-    """Something to choose: a task of a file, or a family that makes as many as are wanted.
+    """A candidate: a task of a file, or a family that makes any number of tasks.
 
     Example: `Candidate(key="17", group="Travel", difficulty=3, host="www.imdb.com", room=1)`
     """
 
     key: str
-    """What its history is kept under: task id, or family."""
+    """Key of its history: task id, or family."""
     group: str
-    """The value of the field that `ratio` sorts by."""
+    """Value of the field that `ratio` groups by."""
     difficulty: int
     host: str
     room: int
-    """How many different tasks it can give at most."""
+    """Largest number of different tasks that it can give."""
     place: int
     """Its position in the catalogue."""
 
@@ -45,19 +45,19 @@ class Config(BaseModel):
 
 
 class Uniform(Config):
-    """All candidates alike; tasks of a file come again only when all have been played."""
+    """All candidates equally; tasks of a file repeat only when all have been played."""
 
     kind: Literal["uniform"] = "uniform"
 
 
 class Ratio(Config):
-    """So much of each. Example: `{kind: ratio, by: difficulty, weights: {1-3: 2, 4-6: 1, 7-: 1}}`."""
+    """Fixed proportions. Example: `{kind: ratio, by: difficulty, weights: {1-3: 2, 4-6: 1, 7-: 1}}`."""
 
     kind: Literal["ratio"]
     by: str = "difficulty"
-    """difficulty, domain, host, split, max_steps, or the name of a label."""
+    """Field: difficulty, domain, host, split, max_steps, or the name of a label."""
     weights: Annotated[dict[Name, Weight], Field(min_length=1)]
-    """Weight by value; by bands where the field is the difficulty. What no value names is not played."""
+    """Weight by value; by band for the difficulty. Tasks with other values are not played."""
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
@@ -69,7 +69,7 @@ class Ratio(Config):
 
 
 class Pools(Config):
-    """By measured success: mostly what the policy can do sometimes, for only there has a group of attempts a signal."""
+    """By measured success: mostly tasks with partial success, because only there a group of attempts has a signal."""
 
     kind: Literal["pools"]
     low: Annotated[float, Field(ge=0, le=1)] = 0.1
@@ -77,11 +77,11 @@ class Pools(Config):
     high: Annotated[float, Field(ge=0, le=1)] = 0.9
     """Success above this is `solved`; between the two is `learning`."""
     min_judged: Annotated[float, Field(gt=0)] = 4
-    """Judged episodes, weighted by age, before a success rate is believed; until then a task is `new`."""
+    """Judged episodes, weighted by age, before a success rate is used; until then a task is `new`."""
     half_life: Annotated[float, Field(gt=0)] | None = 10.0
-    """Iterations after which an episode counts half; null: all count the same."""
+    """Iterations after which an episode counts half; null: all count equally."""
     weights: dict[Pool, Weight] = {"learning": 6, "new": 3, "unsolved": 1, "solved": 0.5}
-    """Shares of the four pools. What a pool lacks the others give."""
+    """Shares of the four pools. If a pool is too small, the others fill its share."""
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
@@ -98,10 +98,10 @@ SamplerConfig = Annotated[Uniform | Ratio | Pools, Field(discriminator="kind")]
 def choose(
     candidates: Sequence[Candidate], count: int, config: SamplerConfig, success: Mapping[str, SuccessRate]
 ) -> list[Candidate]:
-    """`count` candidates; one with room for several may come several times.
+    """Chooses `count` candidates; one with room for several tasks may be chosen several times.
 
     Raises:
-        ValueError: if the candidates cannot give so many tasks.
+        ValueError: if the candidates have too few tasks.
     """
     match config:
         case Uniform():
@@ -116,7 +116,7 @@ def choose(
 
 
 def pool_of(rate: SuccessRate | None, config: Pools) -> Pool:
-    """The pool of a task with this measured success. Example: 3 of 8 is `learning`."""
+    """Returns the pool of a task with this measured success. Example: 3 of 8 is `learning`."""
     if rate is None or rate.value is None or rate.judged < config.min_judged:
         return "new"
     if rate.value < config.low:
@@ -125,7 +125,7 @@ def pool_of(rate: SuccessRate | None, config: Pools) -> Pool:
 
 
 def in_turns(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
-    """Each once, then each once more, and so on, until there are `count`. Raises ValueError if there is no room for so many."""
+    """Takes each candidate once, then again, and so on, until there are `count`. Raises ValueError for too few."""
     room = sum(candidate.room for candidate in candidates)
     if count > room:
         raise ValueError(f"Expected at most {room} tasks, for there are no more of them, found {count}.")
@@ -138,7 +138,7 @@ def in_turns(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
 
 
 def by_shares(buckets: Mapping[str, Sequence[Candidate]], weights: Mapping[str, float], count: int) -> list[Candidate]:
-    """The shares of the buckets (largest remainders), mixed. A bucket that is too small gives what it has; the others the rest."""
+    """Fills the buckets' shares (largest remainders), interleaved. If one is too small, the others fill the rest."""
     room = {name: sum(one.room for one in buckets.get(name, ())) for name, weight in weights.items() if weight > 0}
     if sum(room.values()) < count:
         there = ", ".join(f"{name}: {many}" for name, many in room.items())
@@ -155,7 +155,7 @@ def by_shares(buckets: Mapping[str, Sequence[Candidate]], weights: Mapping[str, 
 
 
 def largest_remainders(weights: Mapping[str, float], count: int) -> dict[str, int]:
-    """`count` seats dealt by weight, exactly. Example: weights 2, 1, 1 and 10 seats are 5, 3 and 2 seats."""
+    """Divides `count` by weight, exactly. Example: weights 2, 1, 1 and a count of 10 give 5, 3 and 2."""
     total = sum(weights.values())
     exact = {name: count * weight / total for name, weight in weights.items()}
     seats = {name: int(share) for name, share in exact.items()}

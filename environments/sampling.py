@@ -1,4 +1,4 @@
-"""Tasks of families that are made from seeds: the same iteration always gets the same ones, and no seed is in both splits."""
+"""Tasks of families that are made from seeds: an iteration always has the same tasks, and no seed is in both splits."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -8,15 +8,15 @@ from agent.types import Split, Task
 from environments.base import SEEDS, SeededEnvironment
 
 SEEDS_PER_ITERATION = 1_000
-"""Each training iteration draws from its own block of so many seeds per family, so no task comes twice in 1,000 iterations."""
+"""Size of each training iteration's own block of seeds per family, so no task repeats within 1,000 iterations."""
 
 
 def sample_tasks(
     environment: SeededEnvironment, domains: Sequence[str], *, split: Split, count: int, seed: int, iteration: int
 ) -> list[Task]:
-    """`count` different tasks, balanced over the families: their numbers differ by one at most.
+    """Returns `count` different tasks, balanced over the families: their numbers differ by one at most.
 
-    The same arguments always give the same list. Training tasks change with the iteration; held-out tasks do not, so that
+    Equal arguments give equal lists. Training tasks change with the iteration; held-out tasks do not, so that
     evaluations can be compared.
 
     Raises:
@@ -36,7 +36,7 @@ def sample_tasks(
 
 
 def seed_block(split: Split, iteration: int) -> range:
-    """The seeds that an iteration may use: all held-out ones, or the iteration's own block of the training seeds."""
+    """The seeds of an iteration: all held-out ones, or the iteration's own block of the training seeds."""
     seeds = SEEDS[split]
     if split == "heldout":
         return seeds
@@ -45,7 +45,7 @@ def seed_block(split: Split, iteration: int) -> range:
 
 
 def draw(seeds: range, key: str) -> Iterator[int]:
-    """Different seeds of the range in an order that hashes from the key; longer draws begin like shorter ones."""
+    """Yields different seeds of the range in an order from the key; a longer draw begins with the shorter one."""
     rng = random.Random(key)
     drawn: set[int] = set()
     while len(drawn) < len(seeds):

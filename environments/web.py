@@ -1,4 +1,4 @@
-"""Runs a web application inside the caller's event loop: what environments serve their sites with."""
+"""Runs a web application inside the caller's event loop; environments serve their sites with it."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ STOP_DEADLINE_S = 5.0
 
 @contextlib.asynccontextmanager
 async def serving(app: FastAPI, *, host: str = "127.0.0.1", port: int = 0) -> AsyncGenerator[str]:
-    """The address of the running application, such as `http://127.0.0.1:40123`; port 0 takes any free one.
+    """Yields the address of the running application, such as `http://127.0.0.1:40123`; port 0 takes any free one.
 
     Raises:
         OSError: with one sentence if the port is taken.
@@ -34,7 +34,7 @@ async def serving(app: FastAPI, *, host: str = "127.0.0.1", port: int = 0) -> As
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket bound to the address. Raises OSError that says which port is taken."""
+    """Binds a socket to the address. Raises OSError that names a port that is taken."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -47,7 +47,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """Says when it is up, and leaves the process's signals to the program that it is part of."""
+    """Signals when it is up, and leaves the process's signals to the surrounding program."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)

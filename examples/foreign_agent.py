@@ -1,11 +1,11 @@
-"""An agent that knows nothing of this project plays tasks in real browsers, through Gymnasium alone.
+"""An agent from outside this project plays tasks in real browsers, through Gymnasium alone.
 
-    python -m examples.foreign_agent                                       # ten tasks of the demo, with a browser service of its own
+    python -m examples.foreign_agent                                       # ten demo tasks, its own browser service
     python -m examples.foreign_agent --agent random --episodes 50 --seed 7
-    python -m examples.foreign_agent --browsers http://127.0.0.1:7000      # with a service that runs already
+    python -m examples.foreign_agent --browsers http://127.0.0.1:7000      # with a running service
 
-Put your own agent in the place of `Matching`: it is called with an observation and returns an action as JSON. An episode that
-the infrastructure broke has no reward: it is listed, and counts for nothing.
+Replace `Matching` by your own agent: it is called with an observation and returns an action as JSON. An episode that
+the infrastructure broke has no reward: it is listed, and not counted.
 """
 
 import argparse
@@ -36,7 +36,7 @@ Agent = Callable[[dict[str, Any]], str]
 
 
 class Row(NamedTuple):
-    """What came of one episode. Example: `Row("click-button.7", 1.0, steps=1, seconds=0.4)`."""
+    """Result of one episode. Example: `Row("click-button.7", 1.0, steps=1, seconds=0.4)`."""
 
     task: str
     reward: float | None
@@ -50,14 +50,14 @@ class Row(NamedTuple):
 
 
 class Matching:
-    """Clicks what the goal names: in quotes before not, longer names first, and nothing twice while there is something new."""
+    """Clicks elements that the goal names: quoted ones first, longer names first, unclicked ones before others."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self._clicked: set[str] = set()
 
     def __call__(self, seen: dict[str, Any]) -> str:
-        """The next click."""
+        """Returns the next click."""
         marks = json.loads(seen["marks"])
         if not marks:
             return json.dumps({"kind": "observe"})
@@ -71,7 +71,7 @@ class Matching:
 
 
 def play(env: gymnasium.Env, agent: Agent, seed: int) -> Row:
-    """One episode of the task that the seed draws."""
+    """Plays one episode of the task that the seed draws."""
     began, steps, task = time.monotonic(), 0, f"seed {seed}"
     try:
         seen, info = env.reset(seed=seed)
@@ -86,12 +86,12 @@ def play(env: gymnasium.Env, agent: Agent, seed: int) -> Row:
 
 @contextmanager
 def browser_service() -> Generator[str]:
-    """The address of a browser service that lives as long as the block. Raises `LoopError` if it does not start."""
+    """Runs a browser service during the block; yields its address. Raises `LoopError` if it does not start."""
     with socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "browser_service.cli", "up", "--port", str(port)]
-    # Tethered: it ends with us even if nobody is left to stop it.
+    # Tethered: it ends with this process, however that ends.
     process = subprocess.Popen(tethered([*command, "--slots", "1", "--log-level", "warning"]))
     url = f"http://127.0.0.1:{port}"
     try:
@@ -107,7 +107,7 @@ def browser_service() -> Generator[str]:
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
-    """Returns when the service can give out browsers. Raises `LoopError` if it ends or takes longer than `START_S`."""
+    """Waits until the service can lease browsers. Raises `LoopError` if it ends or takes longer than `START_S`."""
     deadline = time.monotonic() + START_S
     with httpx.Client(trust_env=False, timeout=5) as client:
         while time.monotonic() < deadline:
@@ -123,7 +123,7 @@ def wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
 
 
 def summary(rows: list[Row]) -> str:
-    """The last line: what was reached in the episodes that count."""
+    """The last line: results of the episodes that count."""
     whole = [(row, row.reward) for row in rows if row.reward is not None]
     broke = f"{len(rows) - len(whole)} of {len(rows)} episodes broke"
     if not whole:
@@ -136,7 +136,7 @@ def summary(rows: list[Row]) -> str:
 
 
 def arguments() -> argparse.Namespace:
-    """What was asked for."""
+    """Parses the command line."""
     assert __doc__ is not None
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default=str(ROOT / "configs/demo.yaml"), help="names the tasks (configs/demo.yaml)")
@@ -148,7 +148,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Plays, and prints a row per episode as it ends. The status is 1 if no episode could be played."""
+    """Plays, and prints a row per episode as it ends. Returns 1 if no episode could be played."""
     asked = arguments()
     rows: list[Row] = []
     try:

@@ -1,1 +1,1 @@
-"""Scripts that make what the repository ships: the demo's policy, the map of all files."""
+"""Scripts that make files of the repository: the demo's policy, the map of all files."""

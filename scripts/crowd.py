@@ -1,7 +1,7 @@
 """Runs a command while busy loops take the processors: `python -m scripts.crowd [--per-core 2] COMMAND...`.
 
-For tests: what passes on a quiet machine only because everything happens at once, fails here. The loops end with the command,
-with Ctrl+C, with the death of this process however it dies, and after `--limit-s` in any case.
+For tests: one that passes on an idle machine only because of its timing fails here. The loops end with the command,
+with Ctrl+C, with the death of this process in any way, and after `--limit-s` at the latest.
 """
 
 import argparse
@@ -18,16 +18,16 @@ end = time.monotonic() + {limit_s}
 while os.getppid() == {parent} and time.monotonic() < end:
     sum(range(200_000))
 """
-"""A loop notices within milliseconds that its parent is gone, also when that was killed."""
+"""A loop detects within milliseconds that its parent has ended, also by a kill."""
 
 
 @contextmanager
 def crowd(loops: int, *, limit_s: float) -> Generator[list[int]]:
-    """So many busy processes of this user, by their ids; none is left afterwards."""
+    """Runs so many busy processes and yields their ids; all are ended afterwards."""
     running: list[subprocess.Popen[bytes]] = []
     try:
         for _ in range(loops):
-            # A session of its own: Ctrl+C goes to the command, and the loops are ended below.
+            # In a separate session: Ctrl+C goes to the command, and the loops are ended below.
             loop = BUSY.format(limit_s=limit_s, parent=os.getpid())
             running.append(subprocess.Popen([sys.executable, "-c", loop], start_new_session=True))
         yield [process.pid for process in running]
@@ -53,7 +53,7 @@ def main() -> int:
         command = subprocess.Popen(options.command)
         try:
             return command.wait()
-        except KeyboardInterrupt:  # the command got it too, and has its own way to end
+        except KeyboardInterrupt:  # the command received it too, and ends in its own way
             return command.wait()
         finally:
             if command.poll() is None:

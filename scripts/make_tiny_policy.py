@@ -1,11 +1,11 @@
-"""Makes policies/tiny from nothing: the small Qwen3-VL that the demo improves. Run as `python -m scripts.make_tiny_policy`.
+"""Makes policies/tiny, the small Qwen3-VL that the demo improves, from scratch: `python -m scripts.make_tiny_policy`.
 
     words of MiniWoB++ -> tokenizer -> random weights
-      -> supervised on made-up pages (it learns to read)
-      -> supervised on imperfect demonstrations from real pages (it learns to act, badly enough to leave room)
+      -> supervised on synthetic pages (it learns to read)
+      -> supervised on imperfect demonstrations from real pages (it learns to act, with room for improvement)
 
-A demonstration does the right thing with probability 0.4 and otherwise clicks somewhere: the policy that imitates it is
-about half right, and reinforcement learning can sharpen what it half knows. Takes about ten minutes on two cores.
+A demonstration does the right thing with probability 0.4 and otherwise clicks at random: the policy that imitates it is
+about half right, and reinforcement learning can improve it. Takes about ten minutes on two cores.
 """
 
 import argparse
@@ -50,14 +50,14 @@ WARM_DOMAINS = (
     "click-widget",
     "focus-text-2",
 )
-"""Families that are demonstrated. The demo's others are left for reinforcement learning to find out."""
+"""Families in the demonstrations. The demo's other families are left to reinforcement learning."""
 AGENT = AgentConfig(prompt="compact", star_named=True, draw_marks=False, image_format="png")
 EXTRA_WORDS = ("ok", "okay", "yes", "no", "cancel", "submit", "next", "previous", "close", "one", "two", "tab", "menu")
 BATCH = 48
 
 
 class Imperfect:
-    """Does the right thing with probability `right`, otherwise clicks anywhere."""
+    """Takes the right action with probability `right`, otherwise clicks at random."""
 
     def __init__(self, expert: Policy, *, right: float, seed: int) -> None:
         self._expert, self._anywhere, self._right = expert, Random(seed), right
@@ -66,7 +66,7 @@ class Imperfect:
     async def act(
         self, task: Task, goal: str, history: Sequence[Step], observation: Observation, pictures: Pictures
     ) -> Turn:
-        """One turn of either."""
+        """Returns one turn of the expert or of the random policy."""
         rng = random.Random(f"{self._seed}/{task.id}/{len(history)}/which")
         if rng.random() < self._right:
             with suppress(Unsolvable):  # an earlier wrong click may have closed the only way
@@ -103,7 +103,7 @@ def main() -> None:
 
 
 def vocabulary() -> list[str]:
-    """The words that MiniWoB++ makes its pages from."""
+    """The words of MiniWoB++'s pages."""
     script = importlib.resources.files("miniwob").joinpath("html/common/ui_utils.js").read_text()
 
     def listed(name: str) -> list[str]:
@@ -119,7 +119,7 @@ def vocabulary() -> list[str]:
 
 
 def tokenizer_texts(words: Sequence[str], seed: int) -> Iterator[str]:
-    """Texts in which the tokenizer finds its tokens: made-up pages with their replies, and every word some times."""
+    """Training texts of the tokenizer: synthetic pages with their replies, and every word several times."""
     rng = random.Random(seed)
     for _ in range(20_000):
         page = demonstration(words, rng)
@@ -157,7 +157,7 @@ async def demonstrate(episodes: int, *, right: float, seed: int, at_once: int = 
                 if played_count % 50 == 0:
                     log.info("%d of %d episodes", played_count, episodes)
 
-        # Seeds of an iteration that no loop reaches: demonstrations share no page with training.
+        # The seeds of an iteration that no loop reaches: demonstrations share no page with training.
         tasks = sample_tasks(site, WARM_DOMAINS, split="train", count=episodes, seed=seed, iteration=999)
         async with asyncio.TaskGroup() as group:
             for task in tasks:
@@ -166,7 +166,7 @@ async def demonstrate(episodes: int, *, right: float, seed: int, at_once: int = 
 
 
 def turns(played: Played) -> Iterator[Demonstration]:
-    """The prompt and the reply of each turn of an episode that did not break."""
+    """The prompt and the reply of each turn of an episode that did not fail."""
     trajectory = played.trajectory
     if trajectory.failure is not None:
         log.warning("%s: %s", trajectory.id, trajectory.failure.message)
@@ -181,7 +181,7 @@ def turns(played: Played) -> Iterator[Demonstration]:
 
 
 def draw(shown: Sequence[Demonstration], seed: int) -> Iterator[list[Demonstration]]:
-    """Batches of demonstrations for ever, epoch after epoch in a new order."""
+    """Yields batches of demonstrations endlessly, in a new order for each epoch."""
     rng = random.Random(seed)
     while True:
         order = rng.sample(range(len(shown)), len(shown))

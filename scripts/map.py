@@ -25,7 +25,7 @@ OTHERS = {
 
 
 def main() -> int:
-    """Writes docs/map.md; with `--check` only tells by its exit code that the file is out of date."""
+    """Writes docs/map.md; with `--check` only returns 1 if the file is out of date."""
     place = ROOT / "docs" / "map.md"
     new = f"# Every file in one line\n\nFrom the docstrings, by `python -m scripts.map`.\n\n```\n{tree()}\n```\n"
     if "--check" in sys.argv:

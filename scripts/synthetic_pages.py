@@ -1,4 +1,4 @@
-"""Endless made-up pages with one right action each: they teach a tiny model to read, as pre-training would.
+"""Endless synthetic pages with one right action each: they teach a tiny model to read, as pre-training would.
 
 A page is only its list of elements and an instruction; no browser is involved, and no page of a real task is copied.
 """
@@ -31,7 +31,7 @@ CONFIG = AgentConfig(prompt="compact", screenshot=False, draw_marks=False, star_
 
 
 def batches(words: Sequence[str], size: int, seed: int) -> Iterator[list[Demonstration]]:
-    """Batches of demonstrations for ever; the same seed gives the same ones."""
+    """Yields batches of demonstrations endlessly; equal seeds give equal batches."""
     rng = random.Random(seed)
     while True:
         yield [demonstration(words, rng) for _ in range(size)]

@@ -22,9 +22,9 @@ def group_advantages(
 ) -> NDArray[np.float64]:
     """Advantages (G,) of the G trajectories of one task from their rewards (G,): `A_i = R_i - mean(R)`.
 
-    `penalties` (G,) of shaping are centred too and taken off after the scaling, `A_i - (P_i - mean(P))`: in a group whose
-    rewards agree the scale is arbitrary, and dividing by it would turn one penalty of 0.05 among eight successes into
-    -2.5. So shaping never moves an advantage by more than the penalty itself.
+    `penalties` (G,) of shaping are centred too and subtracted after the scaling, `A_i - (P_i - mean(P))`: in a group
+    whose rewards agree the scale is arbitrary, and dividing by it would turn one penalty of 0.05 among eight successes
+    into -2.5. So shaping never moves an advantage by more than the penalty itself.
 
     `std` divides by the sample standard deviation plus epsilon (GRPO, DeepSeekMath 2402.03300), `none` does not
     (Dr. GRPO 2503.20783). With one success in four, `[1, 0, 0, 0]`: mean 0.25, standard deviation 0.5, so
@@ -32,8 +32,8 @@ def group_advantages(
         std:  [ 1.5, -0.5, -0.5, -0.5]   (divided by 0.5 + epsilon)
         none: [ 0.75, -0.25, -0.25, -0.25]
 
-    and `[1, 0]` gives `[0.707, -0.707]`. `min_std` is the smallest deviation that is divided by, so that a hundredth of a
-    reward, which is a judge's noise, is not blown up to what a failure among successes would get: seven times 1 and one
+    and `[1, 0]` gives `[0.707, -0.707]`. `min_std` is a lower bound of the divisor: without it a reward difference of
+    0.01, which is a judge's noise, would get the advantage of a failure among successes: seven rewards of 1 and one of
     0.99 give -2.4 without it, and -0.17 with 0.05. A group without spread gives zeros. Raises ValueError for fewer than two.
     """
     if rewards.ndim != 1 or len(rewards) < 2:
@@ -45,7 +45,7 @@ def group_advantages(
 
 
 def shaping_penalty(*, format_errors: int, repeats: int, format_penalty: float, repetition_penalty: float) -> float:
-    """What a trajectory's own faults cost it, in [0, 1].
+    """Returns the penalty for a trajectory's format errors and repeated actions, in [0, 1].
 
     One unparsed output at 0.05 and two repeats at 0.05 each: 0.05 + 0.10 = 0.15.
     """
@@ -53,12 +53,12 @@ def shaping_penalty(*, format_errors: int, repeats: int, format_penalty: float, 
 
 
 def format_errors(trajectory: Trajectory) -> int:
-    """Outputs of the model that could not be parsed into an action."""
+    """Counts the outputs of the model that could not be parsed into an action."""
     return sum(step.completion is not None and step.action is None for step in trajectory.steps)
 
 
 def repeats(trajectory: Trajectory) -> int:
-    """Steps that did the same as the step before on the same picture: the page had not reacted, the agent insisted."""
+    """Counts the steps that repeat the previous step's action on an identical screenshot."""
     count = 0
     for before, now in zip(trajectory.steps, trajectory.steps[1:], strict=False):
         then, here = before.observation.screenshot, now.observation.screenshot

@@ -1,9 +1,9 @@
 """Canaries: stored completions with the log-probabilities that the new weights give them.
 
-The trainer writes them into each checkpoint; the publisher scores the same tokens on the server. Agreement with
-`logprobs` shows that the server computes what the trainer does; being nearer to `logprobs` than to `parent_logprobs`
-shows that it holds the new weights and not the old ones. Servers score prompts at temperature 1, whatever temperature
-the tokens were sampled at, and so does this file. An imported policy has none.
+The trainer writes them into each checkpoint; the publisher scores the same tokens on the server. Scores close to
+`logprobs` show that the server computes like the trainer; scores closer to `logprobs` than to `parent_logprobs` show
+that it holds the new weights and not the old ones. Servers score prompts at temperature 1, whatever temperature the
+tokens were sampled at, and so does this file. An imported policy has none.
 """
 
 import math
@@ -17,10 +17,10 @@ from training.samples import Sample
 
 FILE = "canary.json"
 TEMPERATURE = 1.0
-"""At which a server scores the tokens of a prompt."""
+"""Temperature at which a server scores the tokens of a prompt."""
 CANDIDATES = 4
-"""Completions scored for each canary that is kept: more would tell old and new weights apart a little better, and take
-longer."""
+"""Candidates scored for each canary that is kept. More candidates separate old and new weights a little better, and
+take longer."""
 
 
 class ScoredCompletion(BaseModel):
@@ -35,12 +35,12 @@ class ScoredCompletion(BaseModel):
     images: tuple[str, ...]
     """sha256 of the pictures in the prompt."""
     logprobs: tuple[float, ...]
-    """Of `token_ids` under the new weights, computed by the trainer."""
+    """Log-probabilities of `token_ids` under the new weights, computed by the trainer."""
     sampled_logprobs: tuple[float, ...]
-    """Of `token_ids` as the server gave them when it sampled, at the temperature of the sampling."""
+    """Log-probabilities of `token_ids` from the server at sampling time, at the sampling temperature."""
     parent_logprobs: tuple[float, ...] = ()
-    """Of `token_ids` under the weights before the update, computed by the trainer: the answer of a server that was not
-    reloaded. Empty in checkpoints of before this field."""
+    """Log-probabilities of `token_ids` under the weights before the update, computed by the trainer: a server that was
+    not reloaded answers with these. Empty in checkpoints older than this field."""
 
 
 class Canary(BaseModel):
@@ -49,14 +49,14 @@ class Canary(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     version: int
-    """The policy that scored."""
+    """Version of the policy that computed `logprobs`."""
     temperature: float
-    """Of `logprobs` and `parent_logprobs`. 1, but for checkpoints that were written before this rule."""
+    """Temperature of `logprobs` and `parent_logprobs`: 1, except in checkpoints older than this rule."""
     completions: tuple[ScoredCompletion, ...]
 
 
 def candidates(samples: Sequence[Sample], count: int) -> list[Sample]:
-    """Samples worth scoring for `count` canaries: with a picture before those without, then the longest answers."""
+    """The first samples to score for `count` canaries: pictures before none, then the longest answers."""
     ordered = sorted(samples, key=lambda s: (not s.images, -len(s.token_ids), s.trajectory_id, s.step))
     return ordered[: count * CANDIDATES]
 
@@ -69,7 +69,8 @@ def make_canary(
     *,
     count: int,
 ) -> Canary:
-    """The `count` candidates on which old and new weights differ most, pictures before none, with both scores.
+    """Keeps the `count` candidates on which old and new weights differ most, with both scores; samples with pictures
+    first.
 
     Scores are at temperature 1: `score(policy, samples, images, temperature=TEMPERATURE)` before and after training.
     """
@@ -117,7 +118,7 @@ def read_canary(checkpoint: Path) -> Canary | None:
 
 
 def _problem(completion: ScoredCompletion) -> str | None:
-    """The end of the sentence about a completion that nothing can be compared with."""
+    """Returns the end of the sentence about a completion that can't be compared, None when it can."""
     scored = {"logprobs": completion.logprobs}
     if completion.parent_logprobs:
         scored["parent_logprobs"] = completion.parent_logprobs

@@ -1,11 +1,11 @@
-"""Tells from log-probabilities which weights a server holds: the new ones, or those they were trained from.
+"""Decides from log-probabilities which weights a server holds: the new weights, or the weights they were trained from.
 
         old ──────────────────────────── new          the trainer's answers under both weights, a point each
          0                                1           (one axis per token)
-                          server: its position on this line, with the standard error that its distance from the line gives
+                          server: its position on this line; its distance from the line gives the standard error
 
 The distance from the line is the noise of another implementation and precision, so the margin calibrates itself: in float32
-two policies that differ by 0.0001 nats are told apart, in bfloat16 it takes more tokens or more training.
+two policies that differ by 0.0001 nats can be distinguished, in bfloat16 it takes more tokens or more training.
 """
 
 import math
@@ -13,28 +13,29 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 NEAR = 0.25
-"""Furthest position from 1 that still means the new weights."""
+"""Largest distance of the position from 1 that still means the new weights."""
 SHARPNESS = NEAR / 3
-"""Largest standard error of a position that can tell: old weights are then 9 of them away, new ones leave 3 to noise."""
+"""Largest standard error of a position that decides: old weights are then 9 of them away, new ones leave 3 to noise."""
 FEWEST_TOKENS = 8
-"""Tokens below which no standard error is believed."""
+"""Fewest tokens whose standard error is used."""
 
 
 class Comparison(NamedTuple):
-    """What the answers say. Example: `Comparison(gap=8e-7, separation=0.0055, position=1.0, discriminates=True)`."""
+    """Result of a comparison. Example: `Comparison(gap=8e-7, separation=0.0055, position=1.0, discriminates=True)`."""
 
     gap: float
     """Mean absolute difference between the server and the new weights, in nats."""
     separation: float | None
-    """The same between the new and the old weights; None when the old ones' answers are not known."""
+    """Mean absolute difference between the new and the old weights; None when the old weights' answers are not
+    known."""
     position: float | None
-    """Where the server's answers lie: 0 with the old weights, 1 with the new ones."""
+    """Position of the server's answers: 0 is the old weights, 1 the new ones."""
     discriminates: bool
-    """Whether the position can tell them apart."""
+    """True if the position distinguishes old from new weights."""
 
     @property
     def says_new(self) -> bool:
-        """Whether the server answers as the new weights do. Meaningless unless it discriminates."""
+        """True if the server answers like the new weights. Only meaningful if `discriminates`."""
         return self.position is not None and abs(self.position - 1) <= NEAR
 
 

@@ -22,11 +22,11 @@ from training.soundness import why_unsound
 
 _WEIGHTS_OF_OTHER_LIBRARIES = {".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".onnx", ".gguf"}
 _ASIDE = ".unsound"
-"""End of the name of a version that was set aside."""
+"""Suffix of the name of a version that was set aside."""
 
 
 def checkpoint_path(policies: Path, version: int) -> Path:
-    """Where a version lies, or would lie."""
+    """Path of a version, whether it exists or not."""
     return policies / f"v{version:04d}"
 
 
@@ -80,7 +80,7 @@ def write_checkpoint(
 
 
 def remove_partials(policies: Path) -> list[Path]:
-    """Deletes what killed writers left; a writer that still lives keeps its folder."""
+    """Deletes the folders of writers that were killed; a writer that still runs keeps its folder."""
     written = ((path, path.name.rpartition("-")[2]) for path in policies.glob("*.partial-*"))
     leftovers = [path for path, pid in written if pid.isdecimal() and not _is_alive(int(pid))]
     for path in leftovers:
@@ -89,9 +89,9 @@ def remove_partials(policies: Path) -> list[Path]:
 
 
 def set_aside(policies: Path, version: int) -> Path:
-    """Takes a version out of the way, so that it can be made again; returns where it lies now, for whoever wants to look.
+    """Renames a version so that it can be made again; returns its new path, for inspection.
 
-    One per version is kept, until `prune` finds a newer version.
+    One folder per version is kept, until `prune` finds a newer version.
     """
     place = policies / f"{checkpoint_path(policies, version).name}{_ASIDE}"
     if place.is_dir():
@@ -109,7 +109,7 @@ def prune(policies: Path, keep_last: int, *, keep: Collection[int] = ()) -> list
     remove_partials(policies)
     old = [version for version in versions(policies)[:-keep_last] if version not in keep]
     for version in old:
-        # Renamed first: a crash in the middle of deleting leaves no directory with a checkpoint's name.
+        # Renamed first: a crash during the deletion leaves no directory with a checkpoint's name.
         path = checkpoint_path(policies, version)
         shutil.rmtree(path.rename(policies / f"{path.name}.partial-{os.getpid()}"))
     newest = max(versions(policies), default=0)
@@ -130,7 +130,7 @@ def import_policy(source: Path, policies: Path) -> Checkpoint:
     files = _model_files(source)
     with write_checkpoint(policies, 0, parent=None, step=0) as folder:
         for file in files:
-            # Only what is never written in place may be shared: whoever makes the model again rewrites its config.json.
+            # Only files that are never rewritten in place may be hard links: a model made again rewrites config.json.
             place = _link_or_copy if file.suffix == ".safetensors" else shutil.copyfile
             place(file.resolve(), folder / file.name)
     return read_checkpoint(target, verify=False)
@@ -167,14 +167,14 @@ def _link_or_copy(source: Path, target: Path) -> None:
 
 
 def is_disk_full(error: Exception) -> bool:
-    """Whether an error of writing, ours or safetensors', means that the disk or the quota is full."""
+    """True if an error of writing, from this package or from safetensors, means that the disk or the quota is full."""
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
     return "No space left" in str(error)  # safetensors reports the operating system's error as text
 
 
 def _is_alive(pid: int) -> bool:
-    """Whether another process with this id lives. Our own id on a leftover was somebody else's before."""
+    """True if another process with this id runs. This process's own id on a leftover is from an earlier one."""
     if pid == os.getpid():
         return False
     try:

@@ -1,4 +1,4 @@
-"""What a policy update may be told. Defaults suit a real 2-8B model; configs/ override them for smaller ones."""
+"""Settings of a policy update. Defaults suit a real 2-8B model; configs/ override them for smaller ones."""
 
 from typing import Annotated, Literal
 
@@ -9,21 +9,21 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class UpdateConfig(BaseModel):
-    """Settings of one update. Unknown keys are refused. Example: `UpdateConfig(learning_rate=2e-4, minibatches=2)`."""
+    """Settings of one update. Unknown keys are rejected. Example: `UpdateConfig(learning_rate=2e-4, minibatches=2)`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     advantage_scale: Literal["std", "none"] = "std"
     """`std` divides a group's centred rewards by their standard deviation (GRPO), `none` leaves them (Dr. GRPO)."""
     advantage_epsilon: Positive = 1e-4
-    """Added to the standard deviation, so that a nearly constant group does not explode."""
+    """Added to the standard deviation, so that the advantages of a nearly constant group stay bounded."""
     advantage_min_std: NotNegative = 0.05
-    """Smallest standard deviation that is divided by (`std`). One failure among up to 400 successes is above it, rewards that
-    differ by a hundredth are below: they then teach a little, and not as much as a failure does."""
+    """Lower bound of the standard deviation that divides rewards (`std`). One failure among up to 400 successes is
+    above it; rewards that differ by 0.01 are below it and get small advantages, not those of a failure."""
     format_penalty: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Taken from a trajectory's advantage for each output that could not be parsed, after scaling."""
+    """Subtracted from a trajectory's advantage, after scaling, for each output that could not be parsed."""
     repetition_penalty: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Taken from a trajectory's advantage for each action repeated on an unchanged screen, after scaling."""
+    """Subtracted from a trajectory's advantage, after scaling, for each action repeated on an unchanged screen."""
 
     loss_type: Literal["dapo", "cispo"] = "dapo"
     """`dapo`: clipped ratio, mean over all tokens of an optimiser step. `cispo`: capped, detached ratio times log-probability."""
@@ -35,37 +35,40 @@ class UpdateConfig(BaseModel):
     """Tokens whose ratio to the sampling policy leaves [1 / max_ratio, max_ratio] are masked (dapo). `cispo` caps the ratio here
     and masks nothing: its weight is detached, so that no token's gradient can grow beyond the cap."""
     max_gap_fraction: Annotated[float, Field(gt=0, le=1)] = 0.1
-    """At most this share of a trajectory's tokens may differ from their stored log-probability by more than 1 before the
-    first step. See `training.gap`."""
+    """Largest share of a trajectory's tokens that may differ from their stored log-probability by more than 1 before
+    the first step. See `training.gap`."""
     max_gap_mean: Positive | None = None
-    """Nats by which the tokens of a trajectory may differ on average. None: 0.02 in float32, 0.15 where bfloat16 computes."""
+    """Largest mean difference of a trajectory's tokens, in nats. None: 0.02 in float32, 0.15 where bfloat16
+    computes."""
     max_gap_trajectories: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Trajectories that differ by more are masked and named; above this share of the judged ones the update stops."""
+    """Trajectories above these bounds are masked and named; above this share of the judged trajectories the update
+    stops."""
     max_staleness: Annotated[int, Field(ge=0)] = 4
-    """Versions that a sample may be older than the policy it trains, as those of carried episodes are; older ones are left
-    out. The ratio to the stored log-probabilities corrects for the difference, and `max_ratio` masks what it cannot."""
+    """Largest age, in versions, of a sample relative to the policy that it trains (partial rollouts); older samples are
+    left out. The ratio to the stored log-probabilities corrects for the difference, and `max_ratio` masks tokens beyond
+    it."""
 
     max_bad_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """At most this share of samples may have something wrong with them: a picture that is lost or can't be decoded,
-    placeholders that do not fit the pictures, token ids that the model does not have. They are left out, counted and named in
-    the report. More of them stop the update, unless all are of one trajectory."""
+    """Largest share of bad samples: a picture that is lost or can't be decoded, placeholders that do not fit the
+    pictures, token ids that the model does not have. Bad samples are left out, counted and named in the report. A
+    larger share stops the update, unless all bad samples belong to one trajectory."""
 
     learning_rate: Positive = 1e-6
-    """After the warm-up; see `decay_versions`."""
+    """Learning rate after the warm-up; see `decay_versions`."""
     decay_versions: Annotated[int, Field(ge=0)] = 0
-    """Versions over which the learning rate falls linearly towards zero, to a tenth at the lowest. 0: it stays. In a short
-    loop the last update must not undo what the others learned on tasks that it had no signal for."""
+    """Versions over which the learning rate falls linearly towards zero, to a tenth at the lowest. 0: no decay. In a
+    short loop the last update must not undo learning on tasks that gave it no signal."""
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     """Optimiser steps of linear warm-up, counted over all iterations."""
     weight_decay: NotNegative = 0.0
     """AdamW weight decay, on matrices only."""
     max_grad_norm: Positive = 1.0
-    """Gradients are scaled down to this norm."""
+    """Gradients are scaled down to this norm at most."""
     minibatches: Annotated[int, Field(ge=1)] = 4
-    """Optimiser steps per epoch, at most; independent of how many steps the episodes took."""
+    """Optimiser steps per epoch, at most; independent of the number of steps in the episodes."""
     smallest_minibatch: Annotated[int, Field(ge=1)] = 1
-    """Samples that an optimiser step has at least. Adam moves as far for a handful of samples as for many, so that an
-    iteration in which few groups had a signal would otherwise be led by chance."""
+    """Fewest samples of an optimiser step. Adam takes an equally large step for few samples as for many, so that an
+    iteration in which few groups had a signal would follow noise."""
     epochs: Annotated[int, Field(ge=1)] = 1
     """Passes over the samples."""
     micro_batch_size: Annotated[int, Field(ge=1)] = 4
@@ -74,23 +77,25 @@ class UpdateConfig(BaseModel):
     """Keep Adam's moments in the checkpoint and continue from them in the next iteration."""
 
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Of the master weights and of Adam's moments, in training and in the checkpoint; bfloat16 is refused. The server may cast."""
+    """Data type of the master weights and of Adam's moments, in training and in the checkpoint; bfloat16 is rejected.
+    The server may cast.
+    """
     bf16_autocast: bool = True
-    """Compute in bfloat16 over float32 weights on a GPU. Not used on a CPU, where it is ten times slower."""
+    """Computes in bfloat16 over float32 weights on a GPU. Not used on a CPU, where it is ten times slower."""
     gradient_checkpointing: bool = True
-    """Recompute activations in the backward pass: less memory, about a third slower."""
+    """Recomputes activations in the backward pass: less memory, about a third slower."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes the GPU if there is one."""
     seed: int = 0
-    """Order of the samples; the version is added, so that iterations differ."""
+    """Seed of the order of the samples; the version is added, so that iterations differ."""
     canaries: Annotated[int, Field(ge=1, le=16)] = 2
-    """Stored completions re-scored with the new weights, for the publisher to compare with what the server says."""
+    """Stored completions re-scored with the new weights, which the publisher compares with the server's scores."""
     keep_last: Annotated[int, Field(ge=2)] = 3
     """Checkpoints kept when old ones are pruned."""
 
     def why_refused(self) -> str | None:
-        """The sentence why no update is made with these settings, None if one is. Runs of earlier versions that have them
-        can still be read.
+        """Returns the sentence why these settings are rejected for an update, None if they are accepted. Runs of
+        earlier versions with such settings can still be read.
         """
         if self.dtype == "float32":
             return None

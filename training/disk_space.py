@@ -1,4 +1,4 @@
-"""Room for a new version, estimated before it is trained: hours of work must not end at a full disk."""
+"""Estimates the disk space of a new version before it is trained, so that a full disk costs no hours of training."""
 
 import shutil
 from pathlib import Path
@@ -9,23 +9,23 @@ from training.tensor_files import entries
 
 BYTES = {"float32": 4, "bfloat16": 2}
 OPTIMIZER_BYTES = 4
-"""Of each number of the optimiser's state, whatever the weights have."""
+"""Bytes of each number of the optimiser's state, whatever the dtype of the weights."""
 MARGIN = 1.05
 SPARE_BYTES = 64 << 20
-"""Left for reports, logs and whoever else writes meanwhile."""
+"""Reserve for reports, logs and other processes that write meanwhile."""
 
 
 def needed_bytes(parent: Path, config: UpdateConfig) -> int:
     """Bytes of the version that is trained from `parent`: weights, Adam's moments if they are carried, all other files."""
     values = sum(entry.values for path in parent.glob("*.safetensors") for entry in entries(path))
     others = sum(path.stat().st_size for path in parent.iterdir() if path.is_file() and path.suffix != ".safetensors")
-    # Two moments, and weights in full precision where those of the checkpoint are rounded.
+    # Two moments, and a full-precision copy of weights that the checkpoint rounds.
     state = (2 + (config.dtype != "float32")) * OPTIMIZER_BYTES if config.carry_optimizer else 0
     return values * (BYTES[config.dtype] + state) + others
 
 
 def require_space(parent: Path, policies: Path, config: UpdateConfig) -> None:
-    """Raises BadInput when the disk has not the room for a new version."""
+    """Raises BadInput when the disk lacks the space for a new version."""
     wanted = int(needed_bytes(parent, config) * MARGIN) + SPARE_BYTES
     free = shutil.disk_usage(policies).free
     if free < wanted:

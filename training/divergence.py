@@ -1,4 +1,4 @@
-"""Divergence: an update that ends with numbers which are not finite. It stops with a sentence, and no version is written."""
+"""Divergence: an update that ends with numbers that are not finite stops with one sentence and writes no version."""
 
 import math
 from pathlib import Path
@@ -11,7 +11,7 @@ ADVICE = "lower update.learning_rate or update.max_grad_norm"
 
 
 def finite_scores(scores: list[list[float]], *, of: Literal["new", "parent's"] = "new") -> list[list[float]]:
-    """The log-probabilities that some weights give the canaries. Raises Diverged when one of them is not finite."""
+    """Returns the canaries' log-probabilities under some weights. Raises Diverged when one of them is not finite."""
     if all(math.isfinite(one) for row in scores for one in row):
         return scores
     begun, advice = ("training diverged", ADVICE) if of == "new" else ("no training", "start from an earlier version")
@@ -21,6 +21,6 @@ def finite_scores(scores: list[list[float]], *, of: Literal["new", "parent's"] =
 
 
 def require_sound(folder: Path, version: int) -> None:
-    """Raises Diverged for a policy that was just written and has a number that is not finite."""
+    """Raises Diverged for a newly written policy with a number that is not finite."""
     if why := why_unsound(folder):
         raise Diverged(f"training diverged: {why}, so version {version} is not written; {ADVICE}")

@@ -15,7 +15,7 @@ from training import settings
 
 
 def reach(place: str) -> None:
-    """Does what the environment asks for at this place; ordinarily nothing."""
+    """Carries out the failure that the environment sets for this place; ordinarily nothing."""
     wanted, _, action = settings.failpoint().partition(":")
     if wanted != place:
         return

@@ -1,6 +1,6 @@
-"""Which trajectories and steps may teach: judged ones, in groups that disagree.
+"""Selects the trajectories and steps to train on: judged ones, in groups whose rewards differ.
 
-A failure or an unjudged trajectory is never a reward of 0: it takes part in neither the group's mean nor the loss.
+A failed or unjudged trajectory is never a reward of 0: it takes part in neither the group's mean nor the loss.
 """
 
 from collections import Counter
@@ -14,23 +14,23 @@ from training.advantages import format_errors, group_advantages, repeats, shapin
 from training.config import UpdateConfig
 
 SAME_REWARD = 1e-6
-"""A group whose rewards differ by no more than this says nothing about what to do better."""
+"""Largest difference of rewards at which a group still has no signal."""
 
 
 class Member(NamedTuple):
-    """A trajectory with what it earned and, once its group is complete, how much better than its siblings it was."""
+    """A trajectory with its reward and, once its group is complete, its advantage within the group."""
 
     trajectory: Trajectory
     reward: float
-    """Shaped: the judge's, less the penalties."""
+    """Shaped: the judge's reward minus the penalties."""
     advantage: float
 
 
 class Selection(NamedTuple):
-    """The trajectories that teach, and what became of the others."""
+    """The trajectories to train on, and counts of the others."""
 
     members: list[Member]
-    """Of the groups with signal, in the order of trajectory ids."""
+    """Members of the groups with signal, in the order of trajectory ids."""
     excluded: dict[str, int]
     """Trajectories left out, by reason: unjudged, blocked, failed_infra, failed_site, ..."""
     counts: dict[str, int]
@@ -40,7 +40,7 @@ class Selection(NamedTuple):
 
 
 def select(trajectories: Iterable[Trajectory], verdicts: Mapping[str, Verdict], config: UpdateConfig) -> Selection:
-    """Sorts trajectories into groups and keeps the groups that have a signal."""
+    """Groups trajectories and keeps the groups that have a signal."""
     groups: dict[str, list[tuple[Trajectory, float, float]]] = {}
     excluded: Counter[str] = Counter()
     total = 0
@@ -75,7 +75,7 @@ def select(trajectories: Iterable[Trajectory], verdicts: Mapping[str, Verdict], 
 
 
 def why_excluded(trajectory: Trajectory, verdict: Verdict | None) -> str | None:
-    """The reason to leave a trajectory out, or None when it may teach."""
+    """Returns the reason to leave a trajectory out, or None when it may be trained on."""
     if trajectory.failure is not None:
         return f"failed_{trajectory.failure.side}"
     if verdict is not None and verdict.blocked:
@@ -86,9 +86,9 @@ def why_excluded(trajectory: Trajectory, verdict: Verdict | None) -> str | None:
 
 
 def trainable(step: Step) -> tuple[Completion | None, str]:
-    """The completion to train on, or None and why not.
+    """Returns the completion to train on, or None and the reason.
 
-    An answer cut off by the token limit is masked: its end was not the model's choice (DAPO's overlong filter).
+    An answer cut off by the token limit is masked: the model did not choose its end (DAPO's overlong filter).
     """
     completion = step.completion
     if completion is None or not completion.token_ids:

@@ -1,13 +1,14 @@
 """The gap between trainer and server: |log pi - log mu| of the tokens that the trained version itself sampled.
 
-Both hold the same weights then, so the gap is numerics and nothing else: 1e-6 nats where both compute in float32, some 1e-2
-where one computes in bfloat16. More means that the server held other weights or saw other inputs. It is judged before the
-first optimiser step, per token of the parent's own version: tokens of older versions differ for a good reason, can't be
-judged, and hide nobody else's. Their mean difference is reported (`gap_stale`), and only what is no number is masked.
+Trainer and server then hold the same weights, so the gap is numerical error only: 1e-6 nats where both compute in
+float32, some 1e-2 where one computes in bfloat16. A larger gap means that the server held other weights or saw other
+inputs. It is measured before the first optimiser step, on tokens of the parent's own version only: tokens of older
+versions differ for a good reason and can't be checked this way. Their mean difference is reported (`gap_stale`); they
+are masked only if not finite.
 
-A trajectory disagrees when its mean gap is above `max_gap_mean`, or more than `max_gap_fraction` of its tokens are off by
-more than a nat. It is masked and named. When more than `max_gap_trajectories` of the judged ones disagree it is no accident
-of a few: the update stops.
+A trajectory disagrees when its mean gap is above `max_gap_mean`, or more than `max_gap_fraction` of its tokens differ
+by more than a nat. It is masked and named. When more than `max_gap_trajectories` of the judged ones disagree the cause
+is systematic: the update stops.
 """
 
 import math
@@ -22,31 +23,32 @@ from training.errors import BadInput
 from training.samples import Sample
 
 FLOAT32_GAP, BFLOAT16_GAP = 0.02, 0.15
-"""Default bounds of a trajectory's mean gap in nats, by what the coarser side computes in. Measured: 8e-7 with float32 on
-both sides (CPU, Qwen3-VL of 2 M parameters), 0.2 with pictures of another run. In bfloat16 means of 0.01 to 0.05 are usual."""
+"""Default bounds of a trajectory's mean gap in nats, for the coarser precision of the two sides. Measured: 8e-7 with
+float32 on both sides (CPU, Qwen3-VL of 2 M parameters), 0.2 with pictures of another run. In bfloat16 means of 0.01 to
+0.05 are usual."""
 LARGE = 1.0
-"""Nats."""
+"""Token gap that counts as large, in nats."""
 NAMED = 3
 
 Numbers = NDArray[np.float32]
 
 
 class Gap(NamedTuple):
-    """What was found about the samples of an update."""
+    """Measured gap of the samples of an update."""
 
     mean: float
-    """Over the judged tokens of trajectories that agree, in nats."""
+    """Mean over the judged tokens of trajectories that agree, in nats."""
     large: float
-    """Share of those that are off by more than a nat."""
+    """Share of the judged tokens that differ by more than a nat."""
     judged_tokens: int
-    """How many those are."""
+    """Number of judged tokens."""
     stale_mean: float | None
-    """Over the tokens of older versions, in nats: how far the policy has moved since, and more if the server was wrong."""
+    """Mean over the tokens of older versions, in nats: the policy's change since then, plus any error of the server."""
     disagreeing: dict[str, float]
-    """Mean gap of each trajectory that is masked, by id."""
+    """Mean gap of each masked trajectory, by id."""
 
     def metrics(self) -> dict[str, float]:
-        """For the report; nothing about tokens that there are none of."""
+        """Metrics for the report; metrics without any tokens are left out."""
         judged = {"gap_mean": self.mean, "gap_large": self.large} if self.judged_tokens else {}
         return judged if self.stale_mean is None else judged | {"gap_stale": self.stale_mean}
 
@@ -69,13 +71,13 @@ def measure_gap(
     disagreeing = {
         name: float(gap.mean())
         for name, gap in gaps.items()
-        # A gap that is no number is above every bound.
+        # NaN is above every bound.
         if not (gap.mean() <= bound and (gap > LARGE).mean() <= config.max_gap_fraction)
     }
-    # One trajectory alone may always be at fault: it is masked, and never blocks a run.
+    # A single disagreeing trajectory is masked and never stops an update.
     if len(disagreeing) > max(1, config.max_gap_trajectories * len(gaps)):
         raise BadInput(_sentence(disagreeing, judged=len(gaps), version=version, bound=bound))
-    # Of an older version any number may be right, but no loss can be made of one that is none.
+    # Tokens of an older version may have any finite gap, but no loss can be computed from one that is not finite.
     disagreeing |= {name: math.nan for name, gap in stale.items() if not np.isfinite(gap).all()}
     agreed = _joined(gap for name, gap in gaps.items() if name not in disagreeing)
     old = _joined(gap for name, gap in stale.items() if name not in disagreeing)

@@ -1,8 +1,8 @@
-"""Makes transformers and TRL importable, and in the update process quickly.
+"""Makes transformers and TRL importable, and their imports fast in the update process.
 
 TRL imports vLLM to generate, transformers imports scikit-learn and SciPy for assisted decoding and detection losses, TRL's
-profiling imports MLflow: seconds and hundreds of megabytes in every update, for nothing. A name that maps to None in
-`sys.modules` counts as "not installed" for `importlib.util.find_spec`, which is what they ask.
+profiling imports MLflow: seconds and hundreds of megabytes in every update, all unused. A name that maps to None in
+`sys.modules` counts as "not installed" for `importlib.util.find_spec`, which these libraries ask.
 """
 
 import functools
@@ -18,13 +18,14 @@ UNUSED = ("sklearn", "scipy", "mlflow", "wandb", "numba", "tensorboard", "torchc
 
 
 def prepare() -> None:
-    """Call before transformers or TRL is imported: hides vLLM and makes torchvision importable beside a CPU torch."""
+    """Hides vLLM and makes torchvision importable beside a CPU torch. Call before transformers or TRL is imported."""
     _hide("vllm")
     declare_missing_operators()
 
 
 def hide_unused_packages() -> None:
-    """Hides what an update never uses. Only for a process that does nothing else: nobody in it can import these later.
+    """Hides packages that an update never uses. Only for a process that does nothing else: they can't be imported
+    later.
 
     Example: `python -m training.update` calls it first; a test that calls `training.update.main` does not.
     """
@@ -37,7 +38,7 @@ def hide_unused_packages() -> None:
 
 @contextmanager
 def without_collection() -> Generator[None]:
-    """No search for garbage in the block: imports make a million objects that stay."""
+    """Disables garbage collection in the block: imports create a million objects that stay alive."""
     gc.disable()
     try:
         yield
@@ -47,4 +48,4 @@ def without_collection() -> Generator[None]:
 
 def _hide(name: str) -> None:
     if name not in sys.modules:
-        sys.modules[name] = None  # ty: ignore[invalid-assignment]  # that is how the import system spells "hidden"
+        sys.modules[name] = None  # ty: ignore[invalid-assignment]  # None means "not installed" to the import system

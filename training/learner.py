@@ -1,8 +1,8 @@
-"""The gradient steps: our loss on stored tokens in TRL's trainer. The only file that knows TRL.
+"""The gradient steps: this package's loss on stored tokens in TRL's trainer. The only file that imports TRL.
 
-TRL would generate, score and batch by itself. The subclass leaves it only the loop: `_prepare_inputs` hands over stored
-samples, padded and with pixels decoded at that moment, and `compute_loss`, the public hook of every transformers trainer,
-is ours (`losses.py`), so that an upgrade of TRL can't change what is learned.
+TRL would generate, score and batch by itself. The subclass uses only its loop: `_prepare_inputs` returns stored
+samples, padded and with pixels decoded on demand, and `compute_loss`, the public hook of every transformers trainer,
+uses `losses.py`, so that an upgrade of TRL can't change the objective.
 """
 
 import tempfile
@@ -32,16 +32,16 @@ NAMED = 3
 
 
 class Learned(NamedTuple):
-    """What the steps did, besides changing the model."""
+    """Result of the steps; the model itself is changed in place."""
 
     steps: int
-    """Optimiser steps that were applied; those without a token to learn from are not."""
+    """Optimiser steps that were applied; steps without a token to learn from are not counted."""
     metrics: dict[str, float]
     optimizer: torch.optim.Optimizer
 
 
 class StoredStepsTrainer(GRPOTrainer):
-    """GRPOTrainer on samples that were collected before."""
+    """GRPOTrainer on stored samples."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class StoredStepsTrainer(GRPOTrainer):
         self.sums: list[dict[str, float]] = []
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
-        """Runs all steps. The optimiser is only watched meanwhile: it may go on in another trainer."""
+        """Runs all steps. The optimiser's hook is removed afterwards, so that another trainer can use the optimiser."""
         assert self.optimizer is not None
         watch = self.optimizer.register_step_pre_hook(self._before_step)
         try:
@@ -111,10 +111,10 @@ class StoredStepsTrainer(GRPOTrainer):
         return total / microbatch.step_tokens  # the trainer adds up the passes of an optimiser step
 
     def _before_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        """A step without a token to learn from is none: Adam's momentum must not move the weights by itself.
+        """Skips a step without a token to learn from: Adam's momentum alone must not move the weights.
 
-        All gradients are exactly zero then, whatever the reason: advantages of zero, masked tokens, or ratios that left the
-        clip range on the side where nothing is left to learn.
+        All gradients are exactly zero then, whatever the reason: advantages of zero, masked tokens, or ratios beyond
+        the clip range where the gradient is clipped.
         """
         parameters = [one for group in optimizer.param_groups for one in group["params"]]
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
@@ -127,7 +127,7 @@ class StoredStepsTrainer(GRPOTrainer):
         self._seen = []
 
     def _require_finite(self, finite: Sequence[bool], what: str, trajectories: Sequence[str]) -> None:
-        """Raises `Diverged` naming the trajectories, one truth value each, whose numbers are not finite."""
+        """Raises `Diverged` with the names of the trajectories whose entry in `finite` is False."""
         if all(finite):
             return
         bad = list(dict.fromkeys(name for name, fine in zip(trajectories, finite, strict=True) if not fine))
@@ -181,11 +181,11 @@ def trainer_for(
     *,
     global_step: int,
 ) -> StoredStepsTrainer:
-    """A trainer that is ready to run."""
+    """Returns a trainer that is ready to run."""
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, (global_step + step + 1) / (config.warmup_steps + 1))
     )
-    # TRL makes this folder, though nothing is ever saved in it.
+    # TRL creates this folder, though nothing is ever saved in it.
     with tempfile.TemporaryDirectory(prefix="rl-loop-trainer-") as scratch:
         args = _arguments(config, batches, policy, samples[0].temperature, scratch)
         return StoredStepsTrainer(policy, samples, images, batches, config, args=args, optimizers=(optimizer, schedule))
@@ -209,7 +209,7 @@ def _arguments(
         output_dir=scratch,
         max_steps=batches.steps,
         gradient_accumulation_steps=batches.accumulation,
-        # TRL wants at least two generations per prompt: each dataset row is repeated twice, and a row is a micro batch.
+        # TRL requires two generations per prompt: each dataset row is repeated twice, and a row is a micro batch.
         per_device_train_batch_size=2,
         num_generations=2,
         steps_per_generation=1,

@@ -1,4 +1,4 @@
-"""The token loss of an optimiser step and what is measured about it: pure functions of tensors.
+"""The token loss of an optimiser step and its metrics: pure functions of tensors.
 
 B samples, T sampled tokens (right-padded). With rho = pi / mu of each token (mu: the sampling policy, "bypass": the ratio is
 taken to it directly) and N tokens in the optimiser step,
@@ -14,20 +14,20 @@ from torch import Tensor
 def dapo_loss(
     logprobs: Tensor, sampled: Tensor, advantages: Tensor, mask: Tensor, *, low: float, high: float
 ) -> Tensor:
-    """The sum over masked-in tokens of `-min(rho A, clip(rho, 1 - low, 1 + high) A)`; all tensors (B, T)."""
+    """Sum over the unmasked tokens of `-min(rho A, clip(rho, 1 - low, 1 + high) A)`; all tensors (B, T)."""
     ratio = _ratio(logprobs, sampled, mask)
     worst = torch.minimum(ratio * advantages, ratio.clamp(1 - low, 1 + high) * advantages)
     return -(worst * mask).sum()
 
 
 def cispo_loss(logprobs: Tensor, sampled: Tensor, advantages: Tensor, mask: Tensor, *, cap: float) -> Tensor:
-    """The sum over masked-in tokens of `-min(rho, cap) A log pi`, the weight detached; all tensors (B, T)."""
+    """Sum over the unmasked tokens of `-min(rho, cap) A log pi`, the weight detached; all tensors (B, T)."""
     weight = _ratio(logprobs, sampled, mask).clamp(max=cap).detach()
     return -(weight * advantages * logprobs * mask).sum()
 
 
 def _ratio(logprobs: Tensor, sampled: Tensor, mask: Tensor) -> Tensor:
-    """pi / mu of each masked-in token, 1 elsewhere: a masked token may have any, and infinity times zero is no number."""
+    """pi / mu of each unmasked token, 1 elsewhere: a masked token may have any ratio, and infinity times 0 is NaN."""
     difference = logprobs - sampled
     return torch.where(mask > 0, difference, torch.zeros_like(difference)).exp()
 
@@ -36,7 +36,7 @@ def ratio_guard(logprobs: Tensor, sampled: Tensor, *, max_ratio: float) -> Tenso
     """(B, T) 1 where pi / mu lies within [1 / max_ratio, max_ratio], else 0.
 
     Tokens outside come from a stale policy or from numerical differences between server and trainer; with a negative
-    advantage their gradient would not be clipped by anything (IcePop; AsyncWebRL's cap of 5).
+    advantage nothing would clip their gradient (IcePop; AsyncWebRL's cap of 5).
     """
     return ((logprobs - sampled).abs() <= torch.log(torch.tensor(max_ratio))).to(logprobs.dtype)
 
@@ -52,8 +52,7 @@ def token_sums(
     low: float,
     high: float,
 ) -> dict[str, float]:
-    """Sums over the masked-in tokens of a micro batch, all tensors (B, T); `means` makes averages of several.
-
+    """Sums over the unmasked tokens of a micro batch, all tensors (B, T); `means` averages several of them.
     `low` and `high` are the widths of the clip range. Names: docs of `training.report`.
     """
     log_ratio = ((logprobs - sampled) * mask).float()

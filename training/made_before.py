@@ -1,7 +1,7 @@
-"""A version that exists already: the result of the same update, of another one, or nothing that may be used.
+"""Decides about a version that exists already:
 
 sound, and made from the same parent, samples and configuration   reused, nothing is trained
-made from others                                                  refused: a person decides which one is wanted
+made from another parent, samples or configuration                rejected: a person decides which version is wanted
 damaged, incomplete, with numbers that are not finite             set aside and made again, if it is the newest version
 """
 
@@ -20,9 +20,11 @@ log = logging.getLogger("training.update")
 
 
 def made_before(policies: Path, version: int, *, parent: int, samples: str, recipe: Recipe) -> UpdateReport | None:
-    """The report of the same update that made `version` before; None when there is none, or it was not sound.
+    """Report of the earlier, identical update that made `version`; None when there is none, or its checkpoint is not
+    sound.
 
-    Raises BadInput when the version was made from others, CheckpointError when it is not sound and newer ones exist.
+    Raises BadInput when the version was made from other inputs, CheckpointError when it is not sound and newer ones
+    exist.
     """
     target = checkpoint_path(policies, version)
     if not target.exists():
@@ -35,14 +37,14 @@ def made_before(policies: Path, version: int, *, parent: int, samples: str, reci
         if versions(policies)[-1] > version:
             raise
         place = set_aside(policies, version)
-        log.warning("version %d is not sound, so it is made again, and lies in %s: %s", version, place, error)
+        log.warning("version %d is not sound: made again, the old one moved to %s: %s", version, place, error)
         return None
     log.info("version %d exists and was made from these samples: nothing to train", version)
     return with_checkpoint(report.model_copy(update={"reused": True}), checkpoint)
 
 
 def with_checkpoint(report: UpdateReport, checkpoint: Checkpoint) -> UpdateReport:
-    """The report with where its checkpoint lies, and since when."""
+    """Adds the checkpoint's path and time of writing to the report."""
     where = {"checkpoint": str(checkpoint.path), "checkpoint_written_at": checkpoint.created}
     return report.model_copy(update=where)
 
@@ -60,7 +62,7 @@ def _refuse_others(checkpoint: Checkpoint, *, parent: int, samples: str, recipe:
 
 
 def _report_of_sound(checkpoint: Checkpoint) -> UpdateReport:
-    """The report inside a sound checkpoint. Raises CheckpointError for one that is not sound."""
+    """Returns the report inside a sound checkpoint. Raises CheckpointError for one that is not sound."""
     if why := why_unsound(checkpoint.path):
         raise CheckpointError(f"{checkpoint.path} is not sound: {why}")
     if read_canary(checkpoint.path) is None:

@@ -1,7 +1,7 @@
-"""The manifest of a checkpoint: which files it has, how large, with which sha256, and what they were made from.
+"""The manifest of a checkpoint: its files with size and sha256, and the inputs they were made from.
 
-Readers believe only a manifest whose files are all there as stated, and a folder that holds nothing else: a server takes
-every file of certain names for a part of the policy, also one that nobody wrote down.
+Readers accept only a manifest whose files are all there as stated, and a folder without any other file: a server takes
+every file of certain names for a part of the policy, also one that the manifest does not list.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from training.recipe import Recipe
 MANIFEST = "manifest.json"
 VERSION_NAME = re.compile(r"v(\d{4,})")
 ABOUT_ITS_MAKING = {MANIFEST, "canary.json", "update.json"}
-"""Written beside a model by us, about its making: not part of the model."""
+"""Files that the update writes beside a model about its making: not part of the model."""
 
 
 class Checkpoint(BaseModel):
@@ -41,9 +41,10 @@ class Checkpoint(BaseModel):
     sizes: dict[str, Annotated[int, Field(ge=0)]]
     """Bytes per file."""
     samples: str | None = None
-    """Digest of the samples it was trained on: tells a repeated update from another one."""
+    """Digest of the training samples: identifies a repeated update."""
     recipe: Recipe | None = None
-    """What else decided the result; None for an imported policy, and in checkpoints from before recipes were kept."""
+    """The other inputs that decided the result; None for an imported policy, and in checkpoints older than this
+    field."""
     created: float
     """Seconds since 1970, at the end of writing."""
 
@@ -66,7 +67,7 @@ class Checkpoint(BaseModel):
 
 
 def read_checkpoint(path: Path, *, verify: bool = True) -> Checkpoint:
-    """The checkpoint in a directory, its files' names and sizes checked and, with `verify`, their sha256 too.
+    """Reads the checkpoint in a directory; checks names and sizes of its files and, with `verify`, their sha256.
 
     Raises CheckpointError when it is missing, incomplete, damaged, or holds files that its manifest does not name.
     """
@@ -88,7 +89,7 @@ def read_checkpoint(path: Path, *, verify: bool = True) -> Checkpoint:
 def write_manifest(
     folder: Path, *, version: int, parent: int | None, step: int, samples: str | None, recipe: Recipe | None
 ) -> None:
-    """Flushes all files of a folder and writes the manifest about them, last."""
+    """Flushes all files of a folder, then writes their manifest, last."""
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     for path in files.values():
         sync(path)
@@ -152,7 +153,7 @@ def _read_manifest(path: Path) -> Checkpoint:
 
 
 def _refuse_others(checkpoint: Checkpoint) -> None:
-    """Raises CheckpointError for what lies in the folder and is neither a file of the manifest nor the way to one."""
+    """Raises CheckpointError for any path in the folder that is neither a file of the manifest nor a parent of one."""
     folders = {str(above) for name in checkpoint.sizes for above in PurePosixPath(name).parents}
     for path, is_folder in _everything_below(checkpoint.path):
         name = path.relative_to(checkpoint.path).as_posix()

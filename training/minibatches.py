@@ -1,4 +1,4 @@
-"""Which samples go into which optimiser step, and into which forward pass."""
+"""Assigns samples to optimiser steps and to forward passes."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,9 +12,9 @@ class Microbatch(NamedTuple):
     rows: tuple[int, ...]
     """Indices of samples."""
     step_tokens: int
-    """Sampled tokens in the whole optimiser step: what the loss is divided by."""
+    """Sampled tokens in the whole optimiser step: the divisor of the loss."""
     blank: bool = False
-    """Only there to fill an optimiser step: its advantages count as zero."""
+    """True for a pass that only fills up an optimiser step: its advantages count as zero."""
 
 
 class Plan(NamedTuple):
@@ -40,11 +40,11 @@ def plan(
     seed: int,
     smallest_minibatch: int = 1,
 ) -> Plan:
-    """Shuffles samples into optimiser steps of nearly equal size, and sorts each by length, to pad little.
+    """Shuffles samples into optimiser steps of nearly equal size, and sorts each by length, which keeps padding small.
 
-    `lengths` are the samples' total lengths, `tokens` the sampled ones. Minibatches of
-    fewer than `smallest_minibatch` samples are avoided by making fewer of them. Ten samples in four minibatches of micro
-    batches of two: steps of 3, 3, 2, 2 samples, two passes each.
+    `lengths` are the samples' total lengths, `tokens` the sampled ones. Minibatches with fewer than
+    `smallest_minibatch` samples are avoided by reducing their number. Ten samples in four minibatches of micro batches
+    of two: steps of 3, 3, 2, 2 samples, two passes each.
     """
     count = max(1, min(minibatches, len(lengths) // smallest_minibatch))
     accumulation = -(-len(lengths) // count)  # samples of the largest step ...

@@ -1,7 +1,7 @@
 """A policy directory -> a model in memory; stored samples -> its input tensors.
 
 Works for every vision-language model of the Qwen-VL kind (pictures as `pixel_values` and `image_grid_thw`) and for
-text-only language models; what a directory holds is read from its configuration.
+text-only language models; the kind is read from the directory's configuration.
 """
 
 import io
@@ -20,12 +20,12 @@ from training.lean_imports import prepare
 from training.samples import Sample
 
 ImageSource = Callable[[str], bytes]
-"""Encoded picture of a sha256."""
+"""Returns the encoded picture with a sha256."""
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedPolicy:
-    """A model and what prepares its inputs."""
+    """A model and the processor of its inputs."""
 
     model: Any
     """A transformers PreTrainedModel, in training mode on `device`."""
@@ -37,20 +37,20 @@ class LoadedPolicy:
 
     @property
     def pad_token_id(self) -> int:
-        """Any id would do, padding is masked; this is the tokenizer's own."""
+        """Id of padding. Padding is masked, so any id would do; this is the tokenizer's own."""
         tokenizer = getattr(self.processor, "tokenizer", self.processor)
         return tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
 
 
 def pick_device(wanted: str) -> torch.device:
-    """`auto` is the GPU if there is one. Raises ModelError for a GPU that is not there."""
+    """Picks the device; `auto` is the GPU if there is one. Raises ModelError for `cuda` without a GPU."""
     if wanted == "cuda" and not torch.cuda.is_available():
         raise ModelError("device is cuda, but torch sees no GPU; set device to auto or cpu")
     return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def load_policy(directory: Path, *, dtype: str, device: torch.device) -> LoadedPolicy:
-    """Loads the model in a Hugging Face directory. Raises ModelError when transformers can't make sense of it."""
+    """Loads the model in a Hugging Face directory. Raises ModelError when transformers can't load it."""
     prepare()
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
     from transformers.utils import logging
@@ -67,11 +67,11 @@ def load_policy(directory: Path, *, dtype: str, device: torch.device) -> LoadedP
         )
         model, loading = loaded
         processor = processor_class.from_pretrained(directory, local_files_only=True)
-    except Exception as error:  # the libraries' readers raise errors of many trees for files that do not fit together
+    except Exception as error:  # the libraries raise errors of many types for files that do not fit together
         why = (str(error).splitlines() or [repr(error)])[0]
         raise ModelError(f"{directory} can't be loaded as a policy: {why}") from error
     if missing := sorted(loading["missing_keys"]):
-        # transformers only warns, and would train random numbers in their place.
+        # transformers only warns, and would train randomly initialised values instead.
         raise ModelError(
             f"{directory} can't be loaded as a policy: its weights lack {missing[0]} ({len(missing)} in all)"
         )
@@ -81,9 +81,9 @@ def load_policy(directory: Path, *, dtype: str, device: torch.device) -> LoadedP
 
 
 def without_dropout(model: torch.nn.Module) -> None:
-    """Switches every dropout off: the ratio to the sampling policy is exact only if a pass gives what it gave there.
+    """Switches every dropout off: the ratio to the sampling policy is exact only if repeated passes give equal results.
 
-    The model stays in training mode, which activation checkpointing asks for. Attention takes its rate from a number
+    The model stays in training mode, which activation checkpointing needs. Attention reads its rate from a number
     (`attention_dropout`) and not from a module.
     """
     for module in model.modules():
@@ -125,7 +125,7 @@ def score(
 ) -> list[list[float]]:
     """Log-probabilities of the samples' tokens, by one plain forward pass and a softmax per sample.
 
-    At `temperature`, or at that of each sample when none is given (a server scores prompts at 1, whatever the sample's).
+    Uses `temperature`, or each sample's own when None (a server scores prompts at 1, whatever the sample's).
     Shares no code with the trainer's loss, so each can check the other.
     """
     was_training = policy.model.training

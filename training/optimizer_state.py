@@ -1,6 +1,6 @@
-"""Adam's moments beside a policy, as safetensors and JSON, in a folder of their own.
+"""Adam's moments beside a policy, as safetensors and JSON, in a separate folder.
 
-A folder of its own, because servers take every `*.safetensors` file beside config.json for weights.
+Separate, because servers take every `*.safetensors` file beside config.json for weights.
 """
 
 import json
@@ -16,7 +16,7 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def save_optimizer(optimizer: torch.optim.Optimizer, model: torch.nn.Module, checkpoint: Path) -> None:
-    """Writes the state of all parameters that have one, by name."""
+    """Writes the state of every parameter that has one, by name."""
     tensors: dict[str, torch.Tensor] = {}
     steps: dict[str, float] = {}
     for name, parameter in model.named_parameters():
@@ -30,7 +30,7 @@ def save_optimizer(optimizer: torch.optim.Optimizer, model: torch.nn.Module, che
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, model: torch.nn.Module, checkpoint: Path) -> bool:
-    """Continues from a checkpoint's state; False, and a fresh start, when it holds none.
+    """Loads the optimiser state of a checkpoint; returns False, for a fresh start, when it has none.
 
     Raises ModelError when the state belongs to another model.
     """

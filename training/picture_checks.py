@@ -1,6 +1,6 @@
-"""Pictures of stored prompts: they are there, can be decoded, and make as many features as the prompt has placeholders.
+"""Checks pictures of stored prompts: they exist, can be decoded, and make as many features as there are placeholders.
 
-Seen before training, because a forward pass that meets such a sample ends the update.
+Runs before training, because a forward pass fails on such a sample and ends the update.
 """
 
 import io
@@ -20,7 +20,7 @@ MOST_THREADS = 8
 
 
 class Picture(NamedTuple):
-    """What became of looking at a picture: its size, or what is wrong with it."""
+    """Result of decoding a picture: its size, or its fault."""
 
     width: int = 0
     height: int = 0
@@ -28,7 +28,7 @@ class Picture(NamedTuple):
 
 
 def look_at(store: TrajectoryStore, samples: Iterable[Sample]) -> dict[str, Picture]:
-    """Decodes every picture that the samples' prompts show, by sha256. Decoding releases the interpreter: in threads."""
+    """Decodes every picture in the samples' prompts, by sha256. Runs in threads, because decoding releases the GIL."""
     wanted = sorted({sha256 for sample in samples for sha256 in sample.images})
     with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as threads:
         return dict(zip(wanted, threads.map(lambda sha256: _look(store, sha256), wanted), strict=True))
@@ -37,7 +37,7 @@ def look_at(store: TrajectoryStore, samples: Iterable[Sample]) -> dict[str, Pict
 def without_faulty(
     samples: Sequence[Sample], fault_of: Callable[[Sample], Fault | None]
 ) -> tuple[list[Sample], list[BadStep]]:
-    """The samples without a fault, and the others named."""
+    """Splits samples into those without a fault and the named faulty ones."""
     good: list[Sample] = []
     bad: list[BadStep] = []
     for sample in samples:
@@ -50,19 +50,19 @@ def without_faulty(
 
 
 def picture_fault(sample: Sample, pictures: Mapping[str, Picture]) -> Fault | None:
-    """What is wrong with the first picture of a sample that is not as it should be."""
+    """Returns the fault of the first faulty picture of a sample, None if there is none."""
     return next((pictures[sha256].fault for sha256 in sample.images if pictures[sha256].fault is not None), None)
 
 
 class FeatureCounter:
-    """Counts the features that pictures make in a processor, and with it compares a sample's prompt."""
+    """Counts the features that pictures make in a processor, and compares the count with a sample's prompt."""
 
     def __init__(self, image_processor: Any, image_token: int, pictures: Mapping[str, Picture]) -> None:
         self._processor, self._image_token, self._pictures = image_processor, image_token, pictures
         self._known: dict[tuple[int, int], int] = {}
 
     def fault_of(self, sample: Sample) -> Fault | None:
-        """The fault of a prompt whose placeholders are more or fewer than its pictures' features."""
+        """Returns the fault of a prompt whose placeholders are more or fewer than its pictures' features."""
         found = int((sample.prompt_token_ids == self._image_token).sum())
         try:
             expected = sum(self._features(self._pictures[sha256]) for sha256 in sample.images)

@@ -1,6 +1,6 @@
-"""Everything of a checkpoint that a publish needs, read and checked before the server is touched.
+"""Reads and checks everything of a checkpoint that a publish needs before the server is touched.
 
-What can be known to be wrong from the files alone is refused here, while the earlier policy goes on serving.
+Errors that show in the files alone are raised here, while the earlier policy stays served.
 """
 
 import hashlib
@@ -17,11 +17,11 @@ from training.manifest import MANIFEST
 from training.weight_digests import Shapes, Weights, read_weights
 
 SERVED_TEMPERATURE = 1.0
-"""At which the server scores, whatever the policy is sampled at."""
+"""Temperature at which the server scores, whatever the policy is sampled at."""
 
 
 class Probe(NamedTuple):
-    """A stored completion, ready to be scored."""
+    """A stored completion with its pictures, ready to be scored."""
 
     completion: ScoredCompletion
     pictures: tuple[bytes, ...]
@@ -31,20 +31,20 @@ class Prepared(NamedTuple):
     """A policy that may be published. Example: `Prepared(version="demo:3", path=Path("policies/v0003"), ...)`."""
 
     version: str
-    """Name that the server will say."""
+    """Version name that the server will report."""
     path: Path
-    """Absolute."""
+    """Absolute path of the checkpoint."""
     manifest_sha256: str
     pictures: Path
     """Folder of trajectories with the canaries' pictures."""
     weights: Weights
     dtype: str
-    """Of the checkpoint, as its config.json says. Example: `float32`."""
+    """Data type of the checkpoint, as in its config.json. Example: `float32`."""
     image_token: int | None
-    """None for a text-only policy."""
+    """Token id of the image placeholder; None for a text-only policy."""
     probes: tuple[Probe, ...]
     canary_skipped: str
-    """Why the canaries are not compared; empty when they are, or there are none."""
+    """Reason why the canaries are not compared; empty when they are compared, or there are none."""
 
 
 def prepare(path: Path, version: str, *, pictures: Path) -> Prepared:
@@ -72,7 +72,7 @@ def prepare(path: Path, version: str, *, pictures: Path) -> Prepared:
 
 
 def manifest_digest(path: Path) -> str:
-    """Names a checkpoint by its content, for the manifest holds the digest of each file. Raises `CheckpointError`."""
+    """sha256 of the manifest, which holds each file's digest: identifies a checkpoint. Raises `CheckpointError`."""
     try:
         return hashlib.sha256((path / MANIFEST).read_bytes()).hexdigest()
     except OSError as error:
@@ -80,9 +80,9 @@ def manifest_digest(path: Path) -> str:
 
 
 def check_shapes(wanted: Prepared, other: Path, shapes: Shapes) -> None:
-    """Raises `CheckpointError` if a server that holds the tensors of `other` can't take `wanted` in their place.
+    """Raises `CheckpointError` if a server that holds the tensors of `other` can't load `wanted` in their place.
 
-    A reload with other shapes breaks off half-way and leaves an engine that only a new start cures.
+    A reload with other shapes fails half-way and leaves an engine that must be restarted.
     """
     mine = wanted.weights.shapes
     for name in sorted(mine.keys() & shapes.keys()):
@@ -92,7 +92,7 @@ def check_shapes(wanted: Prepared, other: Path, shapes: Shapes) -> None:
                 f"{list(shapes[name])}; a policy of another shape needs services of its own"
             )
     missing = sorted(shapes.keys() - mine.keys() - {"lm_head.weight"})  # tied models may leave the head out
-    if missing and not mine.keys() - shapes.keys():  # with other names on both sides nothing can be said
+    if missing and not mine.keys() - shapes.keys():  # with different names on both sides the tensors can't be compared
         raise CheckpointError(
             f"{wanted.path} lacks {missing[0]} and {len(missing) - 1} other tensors of the policy that is served ({other}); "
             "the server would keep the old ones"

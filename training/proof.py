@@ -1,4 +1,4 @@
-"""The proof that a server holds a checkpoint: its bytes where they can be compared, its answers to stored completions."""
+"""Proves that a server holds a checkpoint, by its bytes where they can be compared and by scores of canaries."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,18 +17,18 @@ REPEATED = 0.2
 
 
 class Bytes(NamedTuple):
-    """What the digests of the server's parameters say."""
+    """Result of comparing the digests of the server's parameters."""
 
     matched: int
-    """Parameters that are byte for byte the checkpoint's."""
+    """Parameters that equal the checkpoint's byte for byte."""
     opaque: int
     """Parameters that can't be compared, because the server packs them."""
     changed: int
-    """Parameters that are not what they were before."""
+    """Parameters that differ from before the reload."""
 
 
 def prove_bytes(wanted: Prepared, config: ServingConfig, before: dict[str, str], after: dict[str, str]) -> Bytes:
-    """Compares the server's digests with the checkpoint's. Raises `PublishError` when they are another policy's."""
+    """Compares the server's digests with the checkpoint's. Raises `PublishError` when they belong to another policy."""
     matched = sum(digest in wanted.weights.digests for digest in after.values())
     opaque = sum(digest == OPAQUE for digest in after.values())
     changed = sum(before.get(name) != digest for name, digest in after.items())
@@ -48,7 +48,7 @@ def prove_bytes(wanted: Prepared, config: ServingConfig, before: dict[str, str],
 
 
 async def answers_of(server: PolicyServer, model: str, wanted: Prepared) -> list[float]:
-    """The server's log-probabilities of all tokens of a policy's canaries, one after the other."""
+    """The server's log-probabilities of all tokens of a policy's canaries, in one list."""
     answers: list[float] = []
     for completion, pictures in wanted.probes:
         prompt, tokens = completion.prompt_token_ids, completion.token_ids
@@ -69,7 +69,7 @@ def prove_answers(wanted: Prepared, config: ServingConfig, served: Sequence[floa
             f"the server's log-probabilities of {len(wanted.probes)} stored completions differ from the trainer's by "
             f"{found.gap:.3f} nats on average, more than the {allowed:g} that serving.canary_tolerance allows"
         )
-    # In another precision than the checkpoint's a small step may honestly be rounded away.
+    # In a coarser precision than the checkpoint's a small step may be rounded away.
     if found.discriminates and not found.says_new and config.dtype in ("auto", wanted.dtype):
         raise PublishError(
             f"the server does not answer as the new weights do: its log-probabilities of {len(new)} stored "
@@ -79,11 +79,11 @@ def prove_answers(wanted: Prepared, config: ServingConfig, served: Sequence[floa
 
 
 def same_answers(wanted: Prepared, config: ServingConfig, one: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether two answers of a server are those of the same weights."""
+    """True if two answers of a server agree with the same weights."""
     return not one or mean_gap(one, other) <= REPEATED * tolerance(wanted, config)
 
 
 def tolerance(wanted: Prepared, config: ServingConfig) -> float:
-    """The largest mean difference that is allowed in the precision that is served, in nats."""
+    """Largest mean difference that is allowed in the served precision, in nats."""
     served = wanted.dtype if config.dtype == "auto" else config.dtype
     return config.canary_tolerance * (FLOAT32_SHARE if served == "float32" else 1.0)

@@ -1,15 +1,15 @@
 """Publishing as a transaction: the new policy is served and proved, or the earlier one is served and proved again.
 
     read and check files ── mark unproved -> pause -> reload -> clear 3 caches -> compare digests -> resume -> re-score -> set version
-      │ refused: untouched      │ anything fails, or takes longer than serving.publish_deadline_s
+      │ invalid: untouched      │ anything fails, or takes longer than serving.publish_deadline_s
       ▼                         ▼
     PublishError           the same with the earlier checkpoint, within serving.rollback_deadline_s
                                 │ proved                          │ fails too
                                 ▼                                 ▼
-                           PublishError, old policy serves   PolicyLost: the caller starts vLLM again
+                           PublishError, old policy serves   PolicyLost: the caller restarts vLLM
 
-The version is written last and names only weights that are proved, so whoever finds the wrong one takes no tokens. A
-publisher that is killed or cancelled leaves a server that says `unproved`, paused or not: the next publish clears that up.
+The version is written last and names only weights that are proved; a caller that finds another version takes no tokens.
+A publisher that is killed or cancelled leaves the version `unproved`, paused or not: the next publish repairs that.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from training.weight_digests import read_shapes, read_weights
 
 
 class PolicyLost(PublishError):
-    """Neither the new policy nor the earlier one could be proved; no policy is served until vLLM is started again."""
+    """Neither the new policy nor the earlier one could be proved; no policy is served until vLLM is restarted."""
 
 
 class PublishReport(BaseModel):
@@ -43,43 +43,45 @@ class PublishReport(BaseModel):
     tensors: int
     """Parameters on the server."""
     tensors_opaque: int
-    """Of those, how many can't be compared because the server packs them; only the canaries speak for them."""
+    """Number of parameters that can't be compared because the server packs them; only the canaries check these."""
     tensors_matched: int
-    """How many are byte for byte the checkpoint's."""
+    """Number of parameters that equal the checkpoint's byte for byte."""
     tensors_changed: int
-    """How many are not what they were before the reload."""
+    """Number of parameters that differ from before the reload."""
     canary_gap: float | None = None
     """Mean absolute difference to the trainer's log-probabilities, in nats; None without canaries."""
     canary_separation: float | None = None
-    """The same between the new and the parent's weights, by the trainer; None when the parent's are not known."""
+    """Mean absolute difference between new and parent's weights, by the trainer; None when the parent's scores are not
+    known."""
     canary_position: float | None = None
-    """Where the server's answers lie between the parent's (0) and the new weights' (1)."""
+    """Position of the server's answers between the parent's (0) and the new weights' (1)."""
     discriminates: bool = False
-    """Whether the canaries can tell the new weights from the parent's; otherwise the digests have to."""
+    """True if the canaries distinguish the new weights from the parent's; otherwise only the digests do."""
     canary_skipped: str = ""
-    """Why the canaries were not compared."""
+    """Reason why the canaries were not compared."""
     seconds: dict[str, float]
     """Per phase: pause, reload, caches, digests, resume, canary, total."""
 
 
 class _Before(NamedTuple):
-    """The server as the publish found it."""
+    """State of the server at the start of the publish."""
 
     model: str
     earlier: ServedRecord | None
-    """The policy to go back to; None when there is no other one."""
+    """The policy to roll back to; None when there is no other one."""
     sound: bool
-    """Whether no publish was interrupted."""
+    """True if no publish was interrupted before."""
     digests: dict[str, str]
     answers: list[float]
-    """To the new policy's canaries under the earlier weights; empty when nothing vouches for these."""
+    """Scores of the new policy's canaries under the earlier weights; empty when the earlier weights are not proved."""
 
 
 async def publish(server: PolicyServer, wanted: Prepared, config: ServingConfig) -> PublishReport:
-    """Makes the server serve a policy, and proves it. May be repeated at any time, whatever an earlier one left behind.
+    """Makes the server serve a policy, and proves it. Can be repeated at any time, whatever state an earlier publish
+    left.
 
-    Raises `PublishError` when it can't and the server is untouched or serves the earlier policy again, `PolicyLost` when
-    neither is served, `ServerUnavailable` when the server goes away.
+    Raises `PublishError` when it fails and the server is untouched or serves the earlier policy again, `PolicyLost`
+    when neither is served, `ServerUnavailable` when the server goes away.
     """
     try:
         async with asyncio.timeout(config.publish_deadline_s):
@@ -109,7 +111,7 @@ async def publish(server: PolicyServer, wanted: Prepared, config: ServingConfig)
 
 
 async def prepare_earlier(record: ServedRecord) -> Prepared:
-    """The policy of a record, read again. Raises `CheckpointError` when it is gone or is another one now."""
+    """Reads the policy of a record again. Raises `CheckpointError` when it is missing or has changed."""
     earlier = await asyncio.to_thread(prepare, record.checkpoint, record.version, pictures=record.pictures)
     if earlier.manifest_sha256 != record.manifest_sha256:
         raise CheckpointError(f"{record.checkpoint} is no longer the policy that was served as {record.version}")
@@ -117,7 +119,7 @@ async def prepare_earlier(record: ServedRecord) -> Prepared:
 
 
 async def _look(server: PolicyServer, wanted: Prepared, config: ServingConfig) -> _Before:
-    """Find out what there is to go back to; refuses what can't work while the server is still untouched."""
+    """Determines the policy to roll back to; rejects a policy that can't work while the server is still untouched."""
     served = await server.served()
     record = await asyncio.to_thread(read_record, server.uds)
     sound = not served.version.startswith(UNPROVED) and not await server.is_paused()
@@ -131,13 +133,13 @@ async def _look(server: PolicyServer, wanted: Prepared, config: ServingConfig) -
     elif sound:
         digests = await server.digests()
     if digests and holds and config.weight_check == "changed" and await _same_weights(holds, wanted):
-        digests = {}  # the same weights under another name: nothing has to change
+        digests = {}  # the same weights under another name: no tensor has to change
     other = record is not None and record.manifest_sha256 != wanted.manifest_sha256
     return _Before(served.model, record if other else None, sound, digests, answers)
 
 
 def _first_folder(*folders: Path | str | None) -> Path | None:
-    """The first that is still there: all that a server ever held has the same shapes."""
+    """Returns the first folder that still exists: all policies that a server held have the same shapes."""
     return next((Path(folder) for folder in folders if folder and Path(folder).is_dir()), None)
 
 
@@ -152,7 +154,7 @@ async def _install(server: PolicyServer, wanted: Prepared, config: ServingConfig
     clock.lap("pause")
     failpoints.reach("publish.before_reload")
     if not before.sound:
-        # A reload that was broken off leaves tensors behind that the next one takes for its own; the one after is clean.
+        # An interrupted reload leaves tensors that the next reload takes for its own; the reload after that is clean.
         await server.reload(wanted.path)
     await server.reload(wanted.path)
     clock.lap("reload")
@@ -186,10 +188,10 @@ async def _install(server: PolicyServer, wanted: Prepared, config: ServingConfig
 async def _roll_back(
     server: PolicyServer, wanted: Prepared, config: ServingConfig, before: _Before, record: ServedRecord
 ) -> None:
-    """Serve the earlier policy again. It has its name back when bytes and answers are what they were."""
+    """Serves the earlier policy again. Sets its version again when bytes and answers equal those before the publish."""
     earlier = await prepare_earlier(record)
     await server.mark(UNPROVED + record.version)
-    await server.pause("abort")  # whatever is under way began under weights that nobody vouches for
+    await server.pause("abort")  # running requests began under weights that are not proved
     for _ in range(2):
         await server.reload(earlier.path)
     await server.clear_caches()
@@ -207,7 +209,7 @@ async def _roll_back(
 
 
 async def _name(server: PolicyServer, proved: Prepared, model: str, digests: dict[str, str]) -> None:
-    """The record first: a publisher that dies in between leaves a server that says `unproved`."""
+    """Writes the record, then sets the version: a publisher killed in between leaves the version `unproved`."""
     record = ServedRecord(
         model=model,
         version=proved.version,

@@ -1,7 +1,7 @@
-"""Recipe of an update: all that decides its result besides the samples. A repeated update is known by it.
+"""Recipe of an update: all inputs that decide its result besides the samples. It identifies a repeated update.
 
-The samples have a digest of their own (`training.samples.digest`); parent and configuration are here. Checkpoints that were
-written before recipes were kept have none, and are then told apart by parent version and samples alone.
+The samples have a digest of their own (`training.samples.digest`); parent and configuration are here. Checkpoints older
+than recipes have none; they are compared by parent version and samples alone.
 """
 
 from typing import Any
@@ -23,9 +23,9 @@ WITHOUT_EFFECT = frozenset(
         "decay_versions",
     }
 )
-"""Keys of a configuration that leave the result as it is: memory and speed, what is kept beside the weights, and bounds that
-refuse an update or choose samples (the digest of the samples has those; not of the trajectories that `max_gap_mean` and
-`max_gap_fraction` mask later, so that these two count). `decay_versions` is in the learning rate."""
+"""Configuration keys that do not change the result: memory and speed, files kept beside the weights, and bounds that
+reject an update or select samples (the digest of the samples covers the selection; it does not cover the trajectories
+that `max_gap_mean` and `max_gap_fraction` mask later, so these two count). `decay_versions` is in the learning rate."""
 
 
 class Recipe(BaseModel):
@@ -36,9 +36,9 @@ class Recipe(BaseModel):
     parent_digest: str
     """`Checkpoint.digest` of the policy that was trained."""
     temperature: float
-    """At which the samples were taken."""
+    """Sampling temperature of the samples."""
     config: dict[str, Any]
-    """The keys that have an effect; the learning rate is that of this version."""
+    """The keys that change the result; the learning rate is that of this version."""
 
 
 def recipe_of(config: UpdateConfig, version: int, *, parent_digest: str, temperature: float) -> Recipe:
@@ -52,9 +52,9 @@ def recipe_of(config: UpdateConfig, version: int, *, parent_digest: str, tempera
 
 
 def difference(made: Recipe, wanted: Recipe) -> str | None:
-    """What differs between two recipes, in words; None when they give the same.
+    """Describes the difference between two recipes in words; None when they give the same result.
 
-    A key that only one of them has, for the program has changed since, counts with its default on the other side.
+    A key that only one of them has, because the program has changed since, counts with its default on the other side.
     Example: `"update.learning_rate is 0.001 there and 0.002 here"`.
     """
     defaults = UpdateConfig().model_dump(mode="json")

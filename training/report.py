@@ -1,17 +1,17 @@
-"""What an update reports: one JSON file, written atomically, read by the flow.
+"""Report of an update: one JSON file, written atomically, read by the flow.
 
-Metrics, each an average over the sampled tokens of all passes unless said otherwise:
+Metrics, each an average over the sampled tokens of all passes unless noted otherwise:
 
     loss, grad_norm, learning_rate   means over optimiser steps; the learning rate of the last
     ratio                            pi / mu: the trained policy against the one that sampled
     kl                               estimate (k3) of KL(mu || pi)
     entropy                          of the policy at the sampled positions, in nats
-    clip_low, clip_high              share of tokens whose ratio left the clip range, so that they taught nothing
+    clip_low, clip_high              share of tokens whose ratio left the clip range, so that they have no gradient
     guarded                          share of tokens masked, because the ratio left [1 / max_ratio, max_ratio] (dapo)
     gap_mean, gap_large              before the first step: mean |log pi - log mu|, and the share above 1. Both are 0 but
-                                     for numerics when trainer and server hold the same policy. Of the tokens that the
-                                     parent's own version sampled, without those of trajectories that are masked for it
-    gap_stale                        the same mean over tokens of older versions, where the policy itself has moved
+                                     for numerical error if trainer and server hold one policy. Over the tokens that
+                                     the parent's own version sampled, without trajectories that are masked for it
+    gap_stale                        the same mean over tokens of older versions, where the policy itself has changed
     reward_mean                      shaped reward over judged trajectories
     advantage_abs_mean, advantage_max, advantage_min   over samples
     tokens_mean                      sampled tokens per sample
@@ -26,26 +26,26 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from training.errors import Diverged
 
 FILE = "update.json"
-"""Name of the copy inside the checkpoint, from which a repeated update writes its report again."""
+"""Name of the copy inside the checkpoint; a repeated update writes its report again from it."""
 
 
 class UpdateReport(BaseModel):
-    """Outcome of one update. `checkpoint` is None when there was nothing to learn from; then `skipped` says why."""
+    """Outcome of one update. `checkpoint` is None when there was nothing to learn from; `skipped` has the reason."""
 
-    # A report of another version of the program must not stop a resume: what is not known here is ignored.
+    # A report of another version of the program must not stop a resume: unknown fields are ignored.
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     version: int
-    """The version that was asked for."""
+    """The requested version."""
     parent: int
-    """The version that was trained."""
+    """The version that was trained from."""
     skipped: str | None = None
     reused: bool = False
-    """The checkpoint was there already, made from the same samples: nothing was trained now."""
+    """True if the checkpoint existed, made from the same samples: nothing was trained now."""
     checkpoint: str | None = None
-    """Its directory."""
+    """Directory of the checkpoint."""
     checkpoint_written_at: float | None = None
-    """Seconds since 1970 when it was complete."""
+    """Time at which the checkpoint was complete, in seconds since 1970."""
     steps: int = 0
     """Optimiser steps of this update."""
     counts: dict[str, int] = {}
@@ -53,18 +53,18 @@ class UpdateReport(BaseModel):
     excluded: dict[str, int] = {}
     """Trajectories left out, by reason."""
     masked_steps: dict[str, int] = {}
-    """Steps of used groups left out, by reason; those that something is wrong with begin with `bad_`."""
+    """Steps of used groups left out, by reason; reasons of faulty steps begin with `bad_`."""
     bad_samples: tuple[str, ...] = ()
-    """The first of those, each with trajectory, step and what is wrong."""
+    """The first faulty steps, each with trajectory, step and fault."""
     metrics: dict[str, float] = {}
     seconds: dict[str, float] = {}
-    """By phase: read, imports, load, train, score, write; and total."""
+    """Seconds by phase: read, imports, load, train, score, write; and total."""
     peak_memory_bytes: int = 0
     """Largest resident size of the update process."""
 
 
 def require_finite(report: UpdateReport) -> None:
-    """Raises Diverged when a metric is not finite: JSON would say null, and nobody could read the report."""
+    """Raises Diverged when a metric is not finite: JSON would store null, and the report could not be read."""
     if odd := sorted(name for name, value in report.metrics.items() if not math.isfinite(value)):
         raise Diverged(
             f"the update that makes version {report.version} diverged: {', '.join(odd)} not finite; nothing is written: lower "
@@ -73,7 +73,7 @@ def require_finite(report: UpdateReport) -> None:
 
 
 def write_report(report: UpdateReport, path: Path) -> None:
-    """Replaces the file in one step, flushed to disk. Raises Diverged for one with numbers that are not finite."""
+    """Replaces the file atomically, flushed to disk. Raises Diverged for numbers that are not finite."""
     require_finite(report)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -85,7 +85,7 @@ def write_report(report: UpdateReport, path: Path) -> None:
 
 
 def read_report(path: Path) -> UpdateReport:
-    """Raises ValueError with one sentence when there is none or it can't be read."""
+    """Reads a report. Raises ValueError with one sentence when it is missing or can't be read."""
     try:
         return UpdateReport.model_validate_json(path.read_bytes())
     except FileNotFoundError:

@@ -1,7 +1,7 @@
 """Faults of stored steps: a step that breaks an invariant is left out and named; many of them stop the update.
 
-One broken step, of a page that played a trick or a file that got lost, must not stop a run for good. Many are no accident:
-then the rollout, the store or the server is wrong, and training on what is left would hide it.
+One faulty step, from a hostile page or a lost file, must not stop a run. Many have a systematic cause in the rollout,
+the store or the server, and training on the rest would hide it.
 """
 
 from collections.abc import Sequence
@@ -13,15 +13,15 @@ from agent.types import Completion
 from training.errors import SampleError
 
 HIGHEST_LOGPROB = 1e-3
-"""Log-probabilities are at most 0, but for rounding on the server."""
+"""Log-probabilities are at most 0, apart from rounding on the server."""
 
 
 class Vocabulary(NamedTuple):
-    """What the model's configuration says about token ids and pictures."""
+    """Token ids and placeholders from the model's configuration."""
 
     size: int
     image_token: int | None
-    """Placeholder for picture features, only prompts may hold it; None for a text-only model."""
+    """Placeholder for picture features, allowed in prompts only; None for a text-only model."""
     video_token: int | None = None
 
     @property
@@ -39,7 +39,7 @@ class Fault(NamedTuple):
 
 
 class BadStep(NamedTuple):
-    """A step that was left out because something about it is wrong."""
+    """A step that was left out because of a fault."""
 
     trajectory_id: str
     step: int
@@ -50,7 +50,7 @@ class BadStep(NamedTuple):
 
 
 def fault_of(completion: Completion, vocabulary: Vocabulary, *, policy_version: int) -> Fault | None:
-    """The first invariant that a completion with tokens breaks, pictures' contents apart; None for a sound one."""
+    """The first invariant that a completion with tokens breaks, apart from the pictures' contents; None if sound."""
     return (
         _of_logprobs(completion)
         or _of_token_ids(completion, vocabulary)
@@ -60,7 +60,7 @@ def fault_of(completion: Completion, vocabulary: Vocabulary, *, policy_version: 
 
 
 def refuse_many(bad: Sequence[BadStep], good: int, *, at_most: float) -> None:
-    """Raises SampleError when more than the share `at_most` of the samples is bad; those of one trajectory never are too many."""
+    """Raises SampleError when the share of bad samples exceeds `at_most`, unless all belong to one trajectory."""
     total, trajectories = len(bad) + good, len({one.trajectory_id for one in bad})
     if trajectories > 1 and len(bad) > at_most * total:
         raise SampleError(

@@ -23,7 +23,7 @@ from training.sample_checks import BadStep, Fault, Vocabulary, fault_of
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One step to learn from. P prompt tokens, T sampled tokens; the loss is on the T sampled tokens and on no other.
+    """One step to train on. P prompt tokens, T sampled tokens; only the T sampled tokens have loss.
 
     Example: `Sample(trajectory_id="i0003-click-button.7-m2", step=0, prompt_token_ids=[1, 6, 6, 90], token_ids=[311, 2],
     logprobs=[-0.1, -0.02], advantage=1.5, images=("9f8c...",), policy_version=3, temperature=1.0)`
@@ -38,7 +38,7 @@ class Sample:
     logprobs: NDArray[np.float32]
     """(T,) under the sampling policy at `temperature`."""
     advantage: float
-    """Of the trajectory, the same for each of its tokens."""
+    """Advantage of the trajectory, the same for each of its tokens."""
     images: tuple[str, ...]
     """sha256 of the pictures in the prompt, in their order."""
     policy_version: int
@@ -53,13 +53,13 @@ class Samples(NamedTuple):
 
     samples: list[Sample]
     masked_steps: dict[str, int]
-    """Steps that teach nothing and are in order, by reason."""
+    """Sound steps that are not trained on, by reason."""
     bad: list[BadStep]
-    """Steps that something is wrong with."""
+    """Faulty steps."""
 
 
 def read_vocabulary(model_directory: Path) -> Vocabulary:
-    """Reads it from config.json. Raises SampleError when the file does not describe a language model."""
+    """Reads the vocabulary from config.json. Raises SampleError when the file does not describe a language model."""
     path = model_directory / "config.json"
     try:
         config = json.loads(path.read_bytes())
@@ -75,10 +75,10 @@ def read_vocabulary(model_directory: Path) -> Vocabulary:
 def build_samples(
     members: Iterable[Member], *, vocabulary: Vocabulary, policy_version: int, max_staleness: int
 ) -> Samples:
-    """Samples of all trainable steps, in the order of trajectories and steps.
+    """Builds samples of all trainable steps, in the order of trajectories and steps.
 
-    Steps that were sampled by a policy more than `max_staleness` versions older than `policy_version` are left out, and so
-    are those that break an invariant, or were sampled at another temperature than most.
+    Leaves out steps that were sampled by a policy more than `max_staleness` versions older than `policy_version`, that
+    break an invariant, or that were sampled at another temperature than most.
     """
     samples: list[Sample] = []
     masked: Counter[str] = Counter()
@@ -91,7 +91,7 @@ def build_samples(
             if completion is None:
                 masked[reason] += 1
             elif vocabulary.placeholders & set(completion.token_ids):
-                # The policy wrote a picture's placeholder: its own doing, but no forward pass could reproduce it.
+                # The policy sampled a picture's placeholder: a valid output, but no forward pass could reproduce it.
                 masked["image_placeholder"] += 1
             elif fault := fault_of(completion, vocabulary, policy_version=policy_version):
                 bad.append(BadStep(trajectory.id, step.index, fault))
@@ -118,7 +118,7 @@ def _sample(trajectory_id: str, step: int, completion: Completion, advantage: fl
 
 
 def _of_one_temperature(samples: list[Sample]) -> tuple[list[Sample], list[BadStep]]:
-    """The samples at the most frequent temperature, and the others named: log-probabilities are meant at one for all."""
+    """Keeps the samples at the most frequent temperature and names the others: one update uses one temperature."""
     counts = Counter(sample.temperature for sample in samples)
     if len(counts) < 2:
         return samples, []
@@ -133,7 +133,7 @@ def _of_one_temperature(samples: list[Sample]) -> tuple[list[Sample], list[BadSt
 
 
 def digest(samples: Sequence[Sample]) -> str:
-    """sha256 over everything that the update learns from: equal exactly when the same update would be made again."""
+    """sha256 over all sample data of the update: equal exactly when the same update would be made again."""
     total = hashlib.sha256()
     for sample in samples:
         head = [sample.trajectory_id, sample.step, sample.advantage, sample.images, len(sample.prompt_token_ids)]

@@ -1,4 +1,4 @@
-"""`vllm.served.json` beside the server's socket: the policy that was proved last, to go back to when the next one fails."""
+"""`vllm.served.json` beside the server's socket: the last proved policy, for a rollback when the next one fails."""
 
 from pathlib import Path
 
@@ -13,24 +13,24 @@ class ServedRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     model: str
-    """Name of the server process that held it; a process that was started later knows nothing of it."""
+    """Model name of the server process that served it; a process that was started later has another name."""
     version: str
     checkpoint: Path
     manifest_sha256: str
-    """Digest of the checkpoint's manifest: tells it from another one that has its place and name."""
+    """Digest of the checkpoint's manifest: distinguishes it from another checkpoint with the same path and name."""
     pictures: Path
-    """Folder of trajectories that has the pictures of its canaries."""
+    """Folder of trajectories with the pictures of its canaries."""
     digests: dict[str, str]
     """The server's digest of each of its parameters."""
 
 
 def record_file(uds: Path) -> Path:
-    """Where the record of the server on a socket is."""
+    """Path of the record of the server on a socket."""
     return uds.with_suffix(".served.json")
 
 
 def read_record(uds: Path) -> ServedRecord | None:
-    """The record of the server on a socket; None when there is none, or it can't be read: then nothing is known."""
+    """Reads the record of the server on a socket; None when it is missing or can't be read."""
     try:
         return ServedRecord.model_validate_json(record_file(uds).read_bytes())
     except (OSError, ValidationError):
@@ -38,5 +38,5 @@ def read_record(uds: Path) -> ServedRecord | None:
 
 
 def write_record(uds: Path, record: ServedRecord) -> None:
-    """Replaces the record."""
+    """Replaces the record atomically."""
     write_atomically(record_file(uds), record.model_dump_json().encode())

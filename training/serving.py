@@ -1,7 +1,7 @@
-"""Talks to a vLLM server on its UNIX socket: what it serves, the calls of a reload, and scores of stored tokens.
+"""Client of a vLLM server on its UNIX socket: its model and version, the calls of a reload, scores of stored tokens.
 
-`publish.py` puts the calls together. Whoever wants tokens of a policy asks for the server's version first, and takes none
-from a server that says another one, so a server that is marked as unproved has its tokens refused by everybody.
+`publish.py` combines the calls. A caller that wants tokens of a policy first asks for the server's version, and rejects
+tokens of a server with another version: no caller uses the tokens of a server that is marked as unproved.
 """
 
 import base64
@@ -16,33 +16,36 @@ import httpx
 from training.serving_config import ServingConfig
 
 UNPROVED = "unproved "
-"""Prefix of the version while a publish is under way or has failed."""
+"""Prefix of the version while a publish runs or after it has failed."""
 
 
 class ServerUnavailable(ConnectionError):
-    """Nobody listens, or the process ended meanwhile. The message says where it was expected."""
+    """No server listens, or the process ended during the call. The message has the socket's path."""
 
 
 class PublishError(RuntimeError):
-    """A checkpoint can't be served, or not be proved to be. The message is one sentence that says which proof failed."""
+    """A checkpoint can't be served, or not be proved to be served. The message is one sentence with the failed
+    proof."""
 
     def __init__(self, message: str, *, inherited: bool = False) -> None:
         super().__init__(message)
         self.inherited = inherited
-        """Whether an interrupted publish came before, whose remains may be at fault and not the checkpoint: try again."""
+        """True if an earlier publish was interrupted, so that its remains may be at fault and not the checkpoint:
+        retry."""
 
 
 class ServerHangs(PublishError):
-    """The server took a call and did not answer it in time."""
+    """The server accepted a call and did not answer in time."""
 
 
 class ServedPolicy(NamedTuple):
-    """What a server says about itself. Example: `ServedPolicy(model="policy-7f3a91c0", version="demo:3", root="policies/tiny")`."""
+    """Model and version of a server. Example: `ServedPolicy(model="policy-7f3a91c0", version="demo:3",
+    root="policies/tiny")`."""
 
     model: str
     """Model name to ask for; new for each server process."""
     version: str
-    """What the last publish set; a fresh server has vLLM's default."""
+    """Version that the last publish set; a fresh server has vLLM's default."""
     root: str | None
     """Model directory that the process was started with."""
 
@@ -50,13 +53,13 @@ class ServedPolicy(NamedTuple):
 class PolicyServer:
     """A client of one vLLM server on a UNIX socket. Use as `async with PolicyServer(uds, config) as server`.
 
-    Its calls raise `ServerUnavailable` when the server is away, and `PublishError` when it answers with anything but what
-    was asked for, or not within `serving.publish_deadline_s`.
+    Its calls raise `ServerUnavailable` when the server is away, and `PublishError` when the answer is not as expected,
+    or later than `serving.publish_deadline_s`.
     """
 
     def __init__(self, uds: Path, config: ServingConfig) -> None:
         self.uds = uds
-        # A connection for each call: after an error vLLM closes the old one, which must not look like its end.
+        # A connection for each call: after an error vLLM closes the old one, which must not look like the server's end.
         transport = httpx.AsyncHTTPTransport(uds=str(uds), limits=httpx.Limits(max_keepalive_connections=0))
         self._http = httpx.AsyncClient(transport=transport, base_url="http://policy", timeout=config.publish_deadline_s)
 
@@ -69,14 +72,14 @@ class PolicyServer:
         await self._http.aclose()
 
     async def is_healthy(self, deadline_s: float = 5.0) -> bool:
-        """Whether the server answers and its engine lives; says nothing about the weights, or whether it is paused."""
+        """True if the server answers and its engine runs; independent of its weights and of a pause."""
         try:
             return (await self._http.get("/health", timeout=deadline_s)).status_code == 200
         except httpx.HTTPError:
             return False
 
     async def served(self) -> ServedPolicy:
-        """What is served now."""
+        """Returns the model and version that are served now."""
         models = await self._call("GET", "/v1/models")
         info = await self._call("GET", "/weight_info")
         try:
@@ -86,15 +89,15 @@ class PolicyServer:
             raise PublishError(f"the vLLM server at {self.uds} does not say what it serves: {error!r}") from error
 
     async def is_paused(self) -> bool:
-        """Whether requests wait because a publish is under way, or was broken off."""
+        """True if requests wait because a publish runs, or was interrupted."""
         return bool((await self._call("GET", "/is_paused")).get("is_paused"))
 
     async def pause(self, mode: Literal["wait", "abort"]) -> None:
-        """Lets no request begin; those under way are waited for, or given up. May be repeated."""
+        """Stops new requests; running requests are waited for (`wait`) or aborted (`abort`). Can be repeated."""
         await self._call("POST", "/pause", params={"mode": mode})
 
     async def resume(self) -> None:
-        """Lets requests begin. May be repeated."""
+        """Allows new requests. Can be repeated."""
         await self._call("POST", "/resume")
 
     async def mark(self, version: str) -> None:
@@ -102,13 +105,13 @@ class PolicyServer:
         await self._call("POST", "/update_weight_version", json={"new_version": version})
 
     async def reload(self, weights: Path) -> None:
-        """Loads a checkpoint in place; `weights` is absolute, for the server has a working directory of its own."""
+        """Loads a checkpoint in place; `weights` is absolute, because the server has a working directory of its own."""
         body = {"method": "reload_weights", "kwargs": {"weights_path": str(weights)}}
         await self._call("POST", "/collective_rpc", json=body)
 
     async def clear_caches(self) -> None:
-        """Forgets everything that was computed with other weights."""
-        for cache in ("prefix", "mm", "encoder"):  # an encoder cache that is kept kills the engine at a known picture
+        """Clears all caches computed with other weights."""
+        for cache in ("prefix", "mm", "encoder"):  # a kept encoder cache crashes the engine at a known picture
             await self._call("POST", f"/reset_{cache}_cache")
 
     async def digests(self) -> dict[str, str]:
@@ -134,7 +137,7 @@ class PolicyServer:
         parts = [{"type": "image_url", "url": _data_url(data)} for data in images]
         body: dict[str, Any] = {
             "model": model,
-            # The server expands placeholders itself: each picture's run of them goes back to the one it grew from.
+            # The server expands placeholders itself: each run of placeholders is collapsed to one per picture.
             "token_ids": [*_collapsed(prompt, image_token), *completion],
             "sampling_params": {"max_tokens": 1, "temperature": 1.0, "prompt_logprobs": 0},
         }

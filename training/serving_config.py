@@ -1,4 +1,4 @@
-"""How the policy is served: what vLLM is told, and how long we wait for it."""
+"""Settings of the policy server: vLLM's arguments, and deadlines."""
 
 from typing import Annotated, Literal
 
@@ -13,15 +13,15 @@ class ServingConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     dtype: Literal["float32", "bfloat16", "auto"] = "auto"
-    """Of the served weights; `auto` takes the checkpoint's own. float32 on a CPU."""
+    """Data type of the served weights; `auto` takes the checkpoint's own. float32 on a CPU."""
     max_model_len: Annotated[int, Field(ge=64)] = 16_384
-    """Longest prompt and completion together, in tokens."""
+    """Largest length of prompt and completion together, in tokens."""
     max_num_seqs: Annotated[int, Field(ge=1)] = 128
-    """Requests that are computed at once."""
+    """Largest number of requests that are computed at once."""
     images_per_prompt: Annotated[int, Field(ge=0, le=64)] = 1
-    """Most pictures in one prompt."""
+    """Largest number of pictures in one prompt."""
     enforce_eager: bool = False
-    """Skip compilation and graph capture: slower tokens, a much faster start."""
+    """Skips compilation and graph capture: slower tokens, a much faster start."""
     kv_cache_gb: Annotated[int, Field(ge=1)] = 4
     """Memory for the cache of keys and values when served on a CPU, in GiB. A GPU takes `gpu_memory_utilization`."""
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.9
@@ -29,12 +29,12 @@ class ServingConfig(BaseModel):
     tensor_parallel_size: Annotated[int, Field(ge=1)] = 1
     """GPUs that share one copy of the weights."""
     cpu_threads: Annotated[int, Field(ge=1)] | None = None
-    """Threads when served on a CPU; None leaves the choice to vLLM. Few cores shared with browsers want 1."""
+    """Threads when served on a CPU; None leaves the choice to vLLM. Use 1 on few cores shared with browsers."""
     extra_args: tuple[str, ...] = ()
-    """Further arguments of vLLM's server, as they are. Example: `["--max-num-batched-tokens", "8192"]`."""
+    """Further arguments of vLLM's server, unchanged. Example: `["--max-num-batched-tokens", "8192"]`."""
 
     weight_check: Literal["exact", "changed"] = "exact"
-    """After a reload every tensor on the server must be the checkpoint's (`exact`), or at least another one than before
+    """After a reload every tensor on the server must equal the checkpoint's (`exact`), or at least differ from before
     (`changed`): for quantised or sharded weights, whose bytes can't be compared."""
     canary_tolerance: Annotated[float, Field(gt=0)] = 0.1
     """Largest mean difference between the server's and the trainer's log-probabilities of the canaries, in nats, for weights
@@ -43,7 +43,7 @@ class ServingConfig(BaseModel):
     """Seconds for vLLM to start."""
     publish_deadline_s: Seconds = 300.0
     """Seconds for a publish, from marking the server to the proof; draining running requests is the longest part. After
-    that the earlier policy is served again."""
+    this deadline the earlier policy is served again."""
     rollback_deadline_s: Seconds = 120.0
-    """Seconds for the earlier policy to be loaded and proved again after a publish that failed; after that the supervisor
-    starts vLLM again."""
+    """Seconds for the earlier policy to be loaded and proved again after a publish that failed; after this deadline the
+    supervisor restarts vLLM."""

@@ -1,7 +1,7 @@
-"""Soundness of a policy: every number of its weights, its optimiser's state and its canary is finite, and nothing is missing.
+"""Soundness of a policy: all numbers of weights, optimiser state and canary are finite, and nothing is missing.
 
-A checkpoint can have all its files, with the right digests, and still hold a policy that diverged. Such a one is neither
-trained on, nor written, nor taken for the result of an update that was made before.
+A checkpoint can have all its files, with the right digests, and still hold a policy that diverged. Such a policy is
+never trained on, never written, and never reused as the result of an earlier update.
 """
 
 import json
@@ -17,7 +17,7 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def why_unsound(folder: Path, *, optimizer: bool = True) -> str | None:
-    """What is wrong with the tensors of a policy, as the end of a sentence; None when they are sound.
+    """Describes the fault in a policy's tensors, as the end of a sentence; None when they are sound.
 
     Example: `"lm_head.weight in model.safetensors is not finite"`. Raises CheckpointError for a file that can't be read.
     """
@@ -33,7 +33,7 @@ def why_unsound(folder: Path, *, optimizer: bool = True) -> str | None:
 
 
 def _why_optimizer_unsound(folder: Path) -> str | None:
-    """Each parameter with a step count has both moments, and the counts are numbers."""
+    """Checks that each parameter with a step count has both moments, and that the counts are numbers."""
     try:
         steps = json.loads((folder / "adam.json").read_bytes())["steps"]
         counts = {str(name): float(count) for name, count in steps.items()}

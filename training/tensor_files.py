@@ -1,4 +1,4 @@
-"""Reads safetensors files piece by piece, without torch: which tensors they hold, how large, and the first that is not finite.
+"""Reads safetensors files in chunks, without torch: names and sizes of tensors, and the first that is not finite.
 
 Format: https://huggingface.co/docs/safetensors, an 8-byte little-endian length, a JSON header, the bytes.
 """
@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from training.errors import CheckpointError
 
 CHUNK_BYTES = 1 << 23
-"""Read at once. Not mapped: mapped pages would count as the update's memory."""
+"""Bytes read at once. Files are not mapped: mapped pages would count as the update's memory."""
 _EXPONENTS = {
     "F64": ("<u8", 0x7FF0_0000_0000_0000),
     "F32": ("<u4", 0x7F80_0000),
@@ -26,7 +26,7 @@ _EXPONENTS = {
     "F8_E5M2": ("<u1", 0x7C),
     "F8_E4M3": ("<u1", 0x7F),
 }
-"""Integer type and bits of a floating-point number, all of which are set exactly in NaN and the infinities."""
+"""Integer type and bits of a floating-point number that are all set exactly in NaN and the infinities."""
 
 
 class TensorEntry(NamedTuple):
@@ -41,7 +41,7 @@ class TensorEntry(NamedTuple):
 
     @property
     def values(self) -> int:
-        """How many numbers it holds."""
+        """Number of elements."""
         return math.prod(self.shape)
 
 
@@ -64,14 +64,14 @@ def entries(path: Path) -> list[TensorEntry]:
 
 
 def first_not_finite(path: Path) -> str | None:
-    """Name of a tensor of the file that holds NaN or an infinity; None when all are finite. Raises CheckpointError."""
+    """Name of the first tensor that holds NaN or an infinity; None when all are finite. Raises CheckpointError."""
     found = entries(path)
     with path.open("rb") as file:
         return next((entry.name for entry in found if not _is_finite(file, entry)), None)
 
 
 def _is_finite(file: BinaryIO, entry: TensorEntry) -> bool:
-    if entry.dtype not in _EXPONENTS:  # integers and truth values
+    if entry.dtype not in _EXPONENTS:  # integers and booleans
         return True
     kind, exponent = _EXPONENTS[entry.dtype]
     return all((chunk.view(kind) & exponent != exponent).all() for chunk in _chunks(file, entry))

@@ -1,7 +1,7 @@
-"""Makes a tiny Qwen3-VL with a tokenizer and a processor of its own, so that the whole loop runs on a laptop's CPU.
+"""Makes a tiny Qwen3-VL with its own tokenizer and processor, so that the whole loop runs on a laptop's CPU.
 
 The result is an ordinary Hugging Face model directory: vLLM serves it and the update trains it exactly as it would
-Qwen3-VL-8B. Only this file and `warm_start.py` know that a small model exists.
+Qwen3-VL-8B. Only this file and `warm_start.py` depend on the small size.
 """
 
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ SPECIAL_TOKENS = (
 )
 
 # Words, single digits, and everything between them are separate: the same word is the same token after a quote, a
-# space or a bracket, which is what lets a very small model match an instruction with an element's name.
+# space or a bracket, so that a very small model can match an instruction with an element's name.
 PRETOKENIZE = r"\p{L}+|\p{N}|[^\p{L}\p{N}]+"
 
 CHAT_TEMPLATE = (
@@ -44,7 +44,7 @@ CHAT_TEMPLATE = (
 
 
 class Size(NamedTuple):
-    """Widths and depths of the two towers."""
+    """Widths and depths of the language model and the vision encoder."""
 
     hidden: int = 128
     layers: int = 2
@@ -57,7 +57,7 @@ class Size(NamedTuple):
 def build(directory: Path, *, texts: Iterable[str], seed: int = 0, size: Size | None = None) -> int:
     """Writes a randomly initialised policy to `directory` and returns its number of parameters.
 
-    `texts` teach the tokenizer its words; the most frequent ones become single tokens.
+    `texts` train the tokenizer; their most frequent words become single tokens.
     """
     declare_missing_operators()
     import torch
@@ -84,8 +84,8 @@ def build(directory: Path, *, texts: Iterable[str], seed: int = 0, size: Size | 
     torch.manual_seed(seed)
     model = Qwen3VLForConditionalGeneration(_config(tokenizer, size))
     with torch.no_grad():
-        # At the usual 0.02 the layers' outputs drown what the token is; and a direction that all tokens share is what
-        # attention by position needs in a model without biases.
+        # At the usual 0.02 the layers' outputs dominate the embedding; and attention by position needs a direction that
+        # all tokens share in a model without biases.
         words = model.model.language_model.embed_tokens.weight
         words.mul_(6).add_(0.12 * torch.randn(words.shape[1]))
         model.lm_head.weight.copy_(words)
@@ -120,7 +120,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> "Tokenizer":
 
 
 def wrapped(tokenizer: "Tokenizer") -> "PreTrainedTokenizerFast":
-    """The tokenizer as transformers wants it, with its special tokens."""
+    """Wraps the tokenizer for transformers, with its special tokens."""
     from transformers import PreTrainedTokenizerFast
 
     return PreTrainedTokenizerFast(
@@ -156,7 +156,7 @@ def _config(tokenizer, size: Size):
             "mrope_section": [head // 2 - 2 * side, side, side],
             "mrope_interleaved": True,
         },
-        # vLLM on a CPU packs a tied output layer once and does not pack it again on a reload: it would keep the old one.
+        # vLLM on a CPU packs a tied output layer once and not again on a reload: it would keep the old weights.
         "tie_word_embeddings": False,
         "pad_token_id": token("<|endoftext|>"),
         "eos_token_id": token("<|im_end|>"),

@@ -20,7 +20,7 @@ PICTURES = ("pixel_values", "image_grid_thw", "mm_token_type_ids")
 
 
 class TokenScores(NamedTuple):
-    """Of the completions of a batch, right-padded."""
+    """Scores of the completions of a batch, right-padded."""
 
     logprobs: Tensor
     """(B, T) natural-log probability of each sampled token, at the temperature; with gradient."""
@@ -38,13 +38,13 @@ def token_scores(model: Any, batch: dict[str, Any], *, temperature: float) -> To
         "use_cache": False,
         **{name: batch[name] for name in PICTURES if name in batch},
     }
-    logits = model(**inputs).logits[:, -(length + 1) : -1]  # the logits at a position are those of the token after it
+    logits = model(**inputs).logits[:, -(length + 1) : -1]  # the logits at a position predict the token after it
     logprobs, entropies = [], []
     for row, tokens in zip(logits, batch["completion_ids"], strict=True):
         scaled = row.float() / temperature
         logprobs.append(scaled.gather(-1, tokens[:, None])[:, 0] - scaled.logsumexp(-1))
         with torch.no_grad():
-            # Not p log p by hand: a token that a model rules out has p = 0 and log p = -infinity.
+            # Not p log p directly: a token that a model rules out has p = 0 and log p = -infinity.
             entropies.append(torch.special.entr(scaled.detach().softmax(-1)).sum(-1))
     return TokenScores(torch.stack(logprobs), torch.stack(entropies))
 
@@ -53,7 +53,7 @@ def token_scores(model: Any, batch: dict[str, Any], *, temperature: float) -> To
 def stored_scores(
     policy: LoadedPolicy, samples: Sequence[Sample], images: ImageSource, config: UpdateConfig
 ) -> list[NDArray[np.float32]]:
-    """What the policy gives the samples' tokens as they were sampled, (T,) each, computed as the loss computes it."""
+    """Log-probabilities of the samples' tokens under the policy, (T,) each, computed as the loss computes them."""
     scores: list[NDArray[np.float32]] = [np.zeros(0, dtype=np.float32)] * len(samples)
     by_length = sorted(range(len(samples)), key=lambda row: len(samples[row]))
     for begin in range(0, len(by_length), config.micro_batch_size):
@@ -67,5 +67,5 @@ def stored_scores(
 
 
 def computes_in_bf16(policy: LoadedPolicy, config: UpdateConfig) -> bool:
-    """Whether forward passes run in bfloat16 over the float32 weights."""
+    """True if forward passes run in bfloat16 over the float32 weights."""
     return policy.device.type == "cuda" and config.bf16_autocast

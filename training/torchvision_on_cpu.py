@@ -1,10 +1,10 @@
-"""Lets wheels of torchvision, torchaudio and torchcodec that were built for CUDA lie beside a CPU build of torch.
+"""Makes wheels of torchvision, torchaudio and torchcodec that were built for CUDA usable with a CPU build of torch.
 
 Such a torchvision registers fake kernels for operators that its own compiled library would have defined; that library
 cannot be loaded without CUDA, the import fails with "operator torchvision::nms does not exist", and every Qwen-VL
-processor fails with it. Declaring the two operators is enough: resizing, all that a processor needs, is plain
-PyTorch. The other two fail as soon as transformers or vLLM imports them; nothing here hears sound or decodes video, so
-they are hidden. `vllm_site/` applies the same cure in vLLM's own processes.
+processor fails with it. Declaring the two operators is enough: processors only need resizing, which is plain
+PyTorch. The other two fail as soon as transformers or vLLM imports them; audio and video are not used here, so
+they are hidden. `vllm_site/` applies the same fix in vLLM's own processes.
 """
 
 import importlib.util
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-_declared: list[object] = []  # the library must outlive the import, or its operators vanish with it
+_declared: list[object] = []  # the library must stay referenced, or its operators are removed
 
 
 def declare_missing_operators() -> None:

@@ -3,8 +3,8 @@
     python -m training.update --trajectories DIR --verdicts FILE --policy DIR --policies DIR --version N
                               --config FILE --report FILE
 
-A process of its own gives its memory back and turns a crash into an exit code. All input is checked before anything
-heavy is imported. Exit codes: 0 done (also when there was nothing to learn), 2 bad input, with one sentence on stderr.
+A separate process returns its memory and turns a crash into an exit code. All input is checked before any heavy
+import. Exit codes: 0 done (also when there was nothing to learn), 2 bad input, with one sentence on stderr.
 Repeating a finished update trains nothing and writes its report again.
 """
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("training.update")
 
 NAMED = 20
-"""Bad samples that a report names; all are counted."""
+"""Largest number of bad samples that a report names; all are counted."""
 
 
 class Stopwatch:
@@ -92,7 +92,7 @@ def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch
     identity, recipe = digest(batch.samples), batch.recipe
     config, parent, samples = batch.config, batch.parent, batch.samples
     log.info("version %d: training on %d samples of %s", request.version, len(samples), parent.path)
-    # torch and TRL take seconds to import: not before the input is known to be good.
+    # torch and TRL take seconds to import, so they are imported only after the input is checked.
     with watch.phase("imports"), without_collection():
         from training.learner import learn
         from training.models import load_policy, pick_device, score
@@ -167,7 +167,7 @@ def _made_before(request: Request, batch: Batch) -> UpdateReport | None:
 
 
 def _that_fit(batch: Batch, policy: "LoadedPolicy") -> Batch:
-    """The batch without samples whose prompts have more or fewer placeholders than the policy makes of their pictures."""
+    """Leaves out samples whose number of placeholders differs from the policy's features of their pictures."""
     if policy.image_token_id is None:
         return batch
     counter = FeatureCounter(policy.processor.image_processor, policy.image_token_id, batch.pictures)
@@ -175,7 +175,7 @@ def _that_fit(batch: Batch, policy: "LoadedPolicy") -> Batch:
 
 
 def _describe(request: Request, batch: Batch) -> UpdateReport:
-    """The part of the report that is known before training."""
+    """Builds the part of the report that is known before training."""
     selection, samples = batch.selection, batch.samples
     tokens = [len(sample.token_ids) for sample in samples]
     metrics: dict[str, float] = {}
@@ -202,7 +202,7 @@ def _why_skipped(batch: Batch) -> str:
 
 
 def _with_gap(report: UpdateReport, gap: Gap, *, masked: int) -> UpdateReport:
-    """The report with the trajectories that trainer and server disagree about: counted, and the first named."""
+    """Adds the trajectories on which trainer and server disagree to the report: counted, and the first ones named."""
     if not gap.disagreeing:
         return report
     named = [
@@ -252,5 +252,5 @@ if __name__ == "__main__":
     hide_unused_packages()
     code = main(sys.argv[1:])
     logging.shutdown()
-    # Everything is on disk; taking torch apart would only make the server wait for its next policy.
+    # Everything is on disk; unloading torch would only delay the server's next policy.
     os._exit(code)

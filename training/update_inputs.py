@@ -1,4 +1,4 @@
-"""The input of an update, read and checked before anything heavy is imported."""
+"""The input of an update, read and checked before any heavy import."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -31,45 +31,45 @@ class Request(NamedTuple):
     policies: Path
     """Folder that gets the new checkpoint."""
     version: int
-    """Its version."""
+    """Version of the new checkpoint."""
     config: Path
     """JSON of an `UpdateConfig`."""
     report: Path
-    """Where the report goes."""
+    """Path of the report."""
 
 
 class Batch(NamedTuple):
-    """Everything that was read and checked."""
+    """All input of the update, read and checked."""
 
     config: UpdateConfig
     version: int
-    """That is to be made."""
+    """The version to make."""
     parent: Checkpoint
     store: TrajectoryStore
     selection: Selection
     samples: list[Sample]
     masked_steps: dict[str, int]
     bad: list[BadStep]
-    """Steps that are left out because something is wrong with them."""
+    """Steps that are left out because of a fault."""
     pictures: dict[str, Picture]
-    """Those of the prompts, by sha256."""
+    """Pictures of the prompts, by sha256."""
 
     @property
     def recipe(self) -> Recipe:
-        """What decides the result besides the samples, of which there must be one."""
+        """Inputs that decide the result besides the samples. Needs at least one sample."""
         return recipe_of(
             self.config, self.version, parent_digest=self.parent.digest, temperature=self.samples[0].temperature
         )
 
     def without(self, samples: list[Sample], bad: list[BadStep]) -> "Batch":
-        """The batch with the samples that are left when some more are found bad. Raises SampleError for too many."""
+        """The batch with the remaining samples after more were found bad. Raises SampleError for too many bad ones."""
         found = self.bad + bad
         refuse_many(found, len(samples), at_most=self.config.max_bad_fraction)
         return self._replace(samples=samples, bad=found)
 
 
 def read_batch(request: Request) -> Batch:
-    """Reads and checks all input. Raises UpdateError or CorruptTrajectory, each one sentence."""
+    """Reads and checks all input. Raises UpdateError or CorruptTrajectory, each with one sentence."""
     config = _read_config(request.config)
     parent = read_checkpoint(request.policy)
     if request.version <= parent.version:
@@ -87,7 +87,7 @@ def read_batch(request: Request) -> Batch:
 
 
 def check_for_training(request: Request, batch: Batch) -> None:
-    """What only matters when something is trained: a parent without NaN, and room for its child. Raises UpdateError."""
+    """Checks needed only for training: a parent without NaN, and disk space for the new version. Raises UpdateError."""
     if why := why_unsound(batch.parent.path, optimizer=batch.config.carry_optimizer):
         raise CheckpointError(f"{batch.parent.path} can't be trained: {why}; start from another version")
     require_space(batch.parent.path, request.policies, batch.config)

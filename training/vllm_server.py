@@ -1,10 +1,10 @@
 """`python -m training.vllm_server --model DIR --uds PATH --config FILE`: becomes a vLLM server for one policy.
 
-The process replaces itself with vLLM's own server, so whoever started it supervises vLLM directly. Each start serves
-under a new model name: after a crash and a restart, callers that hold the old name are refused instead of getting
-tokens from whatever weights the new process happens to hold.
+The process replaces itself with vLLM's own server, so its parent supervises vLLM directly. Each start serves
+under a new model name: after a crash and a restart, callers with the old name are rejected instead of getting
+tokens from the new process's weights, whatever they are.
 
-The control routes that a reload needs have no authentication in vLLM. Served on a UNIX socket they are out of reach of
+The control routes that a reload needs have no authentication in vLLM. A UNIX socket keeps them out of reach of
 every browser: a page can send requests to ports, never to a file.
 """
 
@@ -28,7 +28,7 @@ class ServerError(ValueError):
 
 
 def command(config: ServingConfig, *, model: Path, uds: Path, name: str) -> list[str]:
-    """The command line of vLLM's OpenAI-compatible server. Raises `ServerError` when the model or the socket's path won't do."""
+    """Returns vLLM's command line. Raises `ServerError` when the model or the socket's path can't be used."""
     if not (model / "config.json").is_file():
         raise ServerError(f"{model} is no model directory: expected config.json in it; set `policy.model` to one")
     if len(str(uds)) > MAX_SOCKET_PATH:
@@ -41,9 +41,9 @@ def command(config: ServingConfig, *, model: Path, uds: Path, name: str) -> list
         *("--max-num-seqs", str(config.max_num_seqs)),
         # Log-probabilities must be those of the distribution that was sampled from, temperature included.
         *("--logprobs-mode", "processed_logprobs"),
-        # A checkpoint's generation_config must not slip in top-k or a repetition penalty.
+        # A checkpoint's generation_config must not add top-k or a repetition penalty.
         *("--generation-config", "vllm"),
-        # Token-in, token-out scoring with pictures, for the canaries of a publish.
+        # Scores given tokens with pictures, for the canaries of a publish.
         "--enable-scale-out",
         *("--limit-mm-per-prompt", json.dumps({"image": config.images_per_prompt, "video": 0})),
         *("--tensor-parallel-size", str(config.tensor_parallel_size)),
@@ -55,7 +55,7 @@ def command(config: ServingConfig, *, model: Path, uds: Path, name: str) -> list
 
 
 def environment(config: ServingConfig, base: dict[str, str]) -> dict[str, str]:
-    """The server's environment: control routes on, network look-ups off, our cure for torchvision on the path."""
+    """The server's environment: control routes on, network look-ups off, the fix for torchvision on the path."""
     here = Path(__file__).parent
     paths = [str(here / "vllm_site"), str(here.parent), base.get("PYTHONPATH", "")]
     added = {
@@ -67,10 +67,10 @@ def environment(config: ServingConfig, base: dict[str, str]) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(path for path in paths if path),
     }
     if config.enforce_eager:
-        # vLLM's sampler would still be compiled, by a C++ compiler at the first request; eager means eager.
+        # vLLM's sampler would still be compiled, by a C++ compiler at the first request; this disables all compilation.
         added["TORCHDYNAMO_DISABLE"] = "1"
     if config.cpu_threads is not None:
-        # Threads that spin at a barrier starve the browsers on the same cores: they must sleep instead.
+        # Threads that spin at a barrier take CPU time from browsers on the same cores: they must sleep instead.
         added |= {
             "OMP_NUM_THREADS": str(config.cpu_threads),
             "OMP_WAIT_POLICY": "PASSIVE",

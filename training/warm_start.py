@@ -1,6 +1,6 @@
-"""Supervised learning on demonstrations: prompt and reply in, a policy out that an update can improve.
+"""Supervised learning on demonstrations: prompts and replies in, a policy out that an update can improve.
 
-Only the reply's tokens carry loss. This is for making a starting point; the loop itself trains on stored tokens with
+Only the reply's tokens have loss. This makes a starting point only; the loop itself trains on stored tokens with
 `update.py` and never renders a prompt again.
 """
 
@@ -68,7 +68,7 @@ def warm_start(
 
 
 def reply_loss(model: Any, inputs: dict[str, Any]) -> Any:
-    """Mean negative log-likelihood of the reply tokens. Scores are computed at those positions only: they are few."""
+    """Mean negative log-likelihood of the reply tokens. The head runs at these few positions only."""
     import torch
 
     labels = inputs["labels"][:, 1:]
@@ -78,7 +78,7 @@ def reply_loss(model: Any, inputs: dict[str, Any]) -> Any:
 
 
 def encode(processor: Any, batch: list[Demonstration]) -> dict[str, Any]:
-    """A batch as model inputs with `labels` of -100 everywhere but on the replies (B, T)."""
+    """Encodes a batch as model inputs with `labels` of -100 everywhere except on the replies (B, T)."""
     import torch
     from PIL import Image
 
@@ -88,7 +88,7 @@ def encode(processor: Any, batch: list[Demonstration]) -> dict[str, Any]:
     inputs = processor(text=texts, images=images or None, padding=True, padding_side="right", return_tensors="pt")
     labels = inputs["input_ids"].clone().fill_(-100)
     for row, demonstration in enumerate(batch):
-        # The end is counted from the right, for the prompt's length depends on how its pictures expand.
+        # The reply is located from the right, because the prompt's length depends on the expansion of its pictures.
         length = int(inputs["attention_mask"][row].sum())
         reply = len(processor.tokenizer(demonstration.reply + "<|im_end|>", add_special_tokens=False)["input_ids"])
         labels[row, length - reply : length] = inputs["input_ids"][row, length - reply : length]

@@ -1,10 +1,10 @@
-"""What a server's weights must hash to, read from a checkpoint's safetensors without loading a model.
+"""Expected digests of a server's weights, read from a checkpoint's safetensors without loading a model.
 
 vLLM reports one sha256 per parameter, over its bytes. It keeps some of a checkpoint's tensors side by side in one
 parameter (query, key and value; gate and up), so the expected digests include those joins. On a CPU it packs the matrices
 of linear layers into another layout and leaves their parameters empty: those can't be compared, only scored.
 
-Files are read and not mapped: one that is cut meanwhile would end a process that has it mapped.
+Files are read and not mapped: truncating a mapped file would kill the process.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ OPAQUE = hashlib.sha256(b"").hexdigest()
 """Digest of a parameter whose bytes the server keeps elsewhere."""
 JOINS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 LONGEST_HEADER = 100_000_000
-"""Bytes; the safetensors library reads no longer one either."""
+"""Largest header in bytes; the safetensors library has the same limit."""
 CHUNK = 16 * 2**20
 """Bytes that are read at once; a multiple of every element's size."""
 
@@ -31,16 +31,16 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 class Weights(NamedTuple):
-    """The tensors of a checkpoint, as far as a publish needs to know them."""
+    """Digests and shapes of the tensors of a checkpoint."""
 
     digests: frozenset[str]
     """sha256 of every tensor, and of every join that vLLM makes of them."""
     shapes: Shapes
-    """By the tensor's name."""
+    """Shape of each tensor, by name."""
 
 
 class _Span(NamedTuple):
-    """Where a tensor lies."""
+    """Position of a tensor in its file."""
 
     path: Path
     begin: int
@@ -50,7 +50,7 @@ class _Span(NamedTuple):
 
 
 def read_weights(checkpoint: Path) -> Weights:
-    """Hashes every tensor of a checkpoint directory once for itself and once for its join; takes a second per 2 GB.
+    """Hashes every tensor of a checkpoint directory, alone and in its join; takes a second per 2 GB.
 
     Raises `CheckpointError` when a file is damaged, and when a tensor has a value that is not finite.
     """
@@ -70,7 +70,7 @@ def read_shapes(checkpoint: Path) -> Shapes:
 
 
 def _spans_of(checkpoint: Path) -> dict[str, _Span]:
-    """The tensors of all weight files together: parts of a join may lie in different files."""
+    """The tensors of all weight files together: parts of a join may be in different files."""
     spans: dict[str, _Span] = {}
     for path in sorted(checkpoint.glob("*.safetensors")):
         try:
@@ -84,7 +84,7 @@ def _spans_of(checkpoint: Path) -> dict[str, _Span]:
 
 
 def _header(path: Path, file: BinaryIO) -> dict[str, _Span]:
-    """Format: https://huggingface.co/docs/safetensors, an 8-byte little-endian length, a JSON header, the bytes."""
+    """Reads a header: 8-byte little-endian length, JSON, then bytes (https://huggingface.co/docs/safetensors)."""
     (length,) = struct.unpack("<Q", file.read(8))
     if length > LONGEST_HEADER:
         raise ValueError(f"its header claims {length} bytes")
@@ -129,10 +129,10 @@ def _chunks(span: _Span) -> Iterator[bytes]:
 
 
 def _all_finite(chunk: bytes, dtype: str) -> bool:
-    """Whether no element is NaN or infinite: of the dtypes that policies are trained in; of others nothing is said."""
+    """True if no element is NaN or infinite; always True for dtypes that policies are not trained in."""
     match dtype:
         case "F32" | "F64" | "F16":
-            # A sum is as good as a look at each element, and makes no array of answers.
+            # The sum is finite only if every element is; it needs no boolean array.
             values = np.frombuffer(chunk, dtype=f"<f{int(dtype[1:]) // 8}")
             with np.errstate(over="ignore", invalid="ignore"):
                 return math.isfinite(float(values.sum(dtype=np.float64))) or bool(np.isfinite(values).all())

@@ -1,4 +1,4 @@
-"""A trained model -> the files of a checkpoint: new weights, everything else as its parent had it."""
+"""A trained model -> the files of a checkpoint: new weights, all other files from its parent."""
 
 import json
 import shutil
@@ -16,8 +16,8 @@ _MADE_ANEW = ("manifest.json", "canary.json", "update.json", "model.safetensors.
 def write_policy(model: Any, parent: Path, folder: Path, *, optimizer: torch.optim.Optimizer | None) -> None:
     """Writes weights, configuration, tokenizer and processor files, and the optimiser's state if there is one.
 
-    Files about the model are the parent's, byte for byte, for TRL changes configurations in memory; only the weights
-    and the `dtype` that describes them are new.
+    Files about the model are the parent's, byte for byte, because TRL changes configurations in memory; only the
+    weights and the `dtype` that describes them are new.
     """
     model.save_pretrained(folder)
     failpoints.reach("checkpoint.half_file")
@@ -33,7 +33,7 @@ def write_policy(model: Any, parent: Path, folder: Path, *, optimizer: torch.opt
 
 
 def _with_dtype(config: dict[str, Any], dtype: str) -> dict[str, Any]:
-    """The configuration with the dtype of the weights wherever it names one."""
+    """The configuration with the dtype of the weights in every dtype field."""
     return {
         key: dtype
         if key in ("dtype", "torch_dtype")

@@ -1,1 +1,1 @@
-"""Judges: evidence in, verdict out. A judge that can't decide says so with `reward=None`."""
+"""Judges: evidence in, verdict out. A judge that can't decide returns `reward=None`."""

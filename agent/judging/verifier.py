@@ -1,4 +1,4 @@
-"""Judging by the environment's own record of the end: exact, free, and repeatable from the stored trajectory alone."""
+"""Judges by the environment's own record of the end: exact, free, and repeatable from the stored trajectory alone."""
 
 import logging
 from collections.abc import Callable
@@ -14,7 +14,7 @@ Check = Callable[[Trajectory], Verdict]
 
 
 class Verifier:
-    """A judge that asks an environment's `check`. A broken episode is left unjudged, whatever the record says."""
+    """A judge that asks an environment's `check`. A broken episode stays unjudged, whatever the record says."""
 
     name = "verifier"
 
@@ -24,7 +24,7 @@ class Verifier:
     async def judge(self, trajectory: Trajectory) -> Verdict:
         """The environment's verdict; unjudged when anything but the policy broke the episode, and when the check itself fails.
 
-        A reward that is no number from 0 to 1 is a fault of the check: it is named and never bent into the range.
+        A reward that is not a number from 0 to 1 is a fault of the check: it is reported and never clamped.
         """
         failure = trajectory.failure
         if failure is not None and failure.side != "policy":
@@ -34,12 +34,12 @@ class Verifier:
 
 
 def verdict_of(check: Check, trajectory: Trajectory) -> Verdict:
-    """The verdict that a check gives; unjudged when the check fails, or gives a reward that is none.
+    """The verdict of a check; unjudged when the check fails, or returns an invalid reward.
 
-    Such a reward, NaN or outside 0 to 1, says something about the check and nothing about the policy.
+    An invalid reward, NaN or outside 0 to 1, is a fault of the check and says nothing about the policy.
     """
     try:
-        # Validated again: an environment's code may have made it past the type.
+        # Validated again: an environment's code may have bypassed the type.
         return Verdict.model_validate(check(trajectory).model_dump())
     except ValidationError as error:
         if error.title != Verdict.__name__:
@@ -51,7 +51,7 @@ def verdict_of(check: Check, trajectory: Trajectory) -> Verdict:
         )
     except (
         Exception
-    ) as error:  # whatever an environment's own code raises: the trajectory stays unjudged, the stage goes on
+    ) as error:  # an environment's own code may raise anything: the trajectory stays unjudged, the stage goes on
         return _failed(trajectory, error)
 
 

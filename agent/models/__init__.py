@@ -1,1 +1,1 @@
-"""Models that act: each turns goal, history and page into a turn."""
+"""Models that act: each maps goal, history and page to a turn."""

@@ -1,8 +1,8 @@
 """Anthropic's computer tool in both generations: `computer_toolset_20260801`, and `computer_20251124` with its beta header.
 
-In the toolset every action is a tool of its own, and results must echo `toolset_name`; before it, one tool `computer` takes
-`input.action`. Both name pixels of the screenshot. Neither can navigate, so two tools are added. The protocol itself has no
-safety requests: the SDK's `confirm` belongs to its own tool runner, which is not used here.
+In the toolset every action is a tool of its own, and results must echo `toolset_name`; before it, one tool `computer`
+takes `input.action`. Both use pixels of the screenshot. Neither can navigate, so two tools are added. The protocol
+itself has no safety requests: the SDK's `confirm` belongs to its own tool runner, which is not used here.
 """
 
 from typing import Any
@@ -34,7 +34,7 @@ NAVIGATION: list[Json] = [
 
 
 class AnthropicComputerTranslator:
-    """See the module. Pure."""
+    """Translator for the protocol in the module docstring. Pure."""
 
     def __init__(self, model: str, tool: str = TOOLSET) -> None:
         self._model, self._tool = model, tool
@@ -103,7 +103,7 @@ class AnthropicComputerTranslator:
 
 
 def _results(last: Round, scene: Scene, images: list[str] | None) -> list[Json]:
-    """A result per tool use. `images` collects the pictures' hashes; None: without pictures."""
+    """One result per tool use. `images` collects the pictures' hashes; None: without pictures."""
     calls = last.calls()
     results: list[Json] = []
     for block in _blocks(last.raw):
@@ -131,7 +131,7 @@ def _told(outcomes: list[Outcome]) -> str:
 
 
 def _seen(outcomes: list[Outcome], scene: Scene, images: list[str]) -> Json:
-    """The page after a tool use, or the part of it that the model asked for."""
+    """The page after a tool use, or the region of it that the model asked for."""
     after = outcomes[-1].after if outcomes else scene.observation
     region = outcomes[-1].move.region if outcomes else None
     if region is None:

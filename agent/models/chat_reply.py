@@ -1,4 +1,4 @@
-"""A chat server's answer -> what was sampled, exactly. An answer that can't be trained on is an infrastructure failure."""
+"""A chat server's answer -> the exact sample. An answer that can't be trained on is an infrastructure failure."""
 
 import json
 from typing import Annotated
@@ -24,7 +24,7 @@ class _Logprobs(BaseModel):
 class _Message(BaseModel):
     content: Text | None = None
     reasoning: Text | None = None
-    """What a reasoning parser of vLLM took out of the content; older servers say reasoning_content."""
+    """Content that vLLM's reasoning parser took out; older servers use `reasoning_content`."""
     reasoning_content: Text | None = None
 
 

@@ -1,4 +1,4 @@
-"""A chat server's HTTP side: asks again where that may help, and says what it did not answer as an `EpisodeFailure` without the key."""
+"""A chat server's HTTP side: retries where that may help, and reports errors as an `EpisodeFailure` without the key."""
 
 import asyncio
 from pathlib import Path
@@ -9,18 +9,18 @@ import httpx
 from agent.failures import EpisodeFailure, failed
 from agent.models.faults import READ, RETRIES, refused
 
-# The server closes a connection that has been idle for five seconds; one that we would use at that moment is lost.
+# The server closes a connection after five idle seconds; a request sent at that moment would be lost.
 LIMITS = httpx.Limits(max_connections=None, keepalive_expiry=2.0)
 RETRIED = frozenset({429, 500, 502, 503, 504})
 PAUSE_S = 0.5
-"""Before the second try, doubled for each further one, where the server does not say how long."""
+"""Seconds before the first retry, doubled for each further one, unless the server sends a time."""
 
 
 class ChatServer:
-    """The server at a UNIX socket or an address. How long an answer may take is up to the caller."""
+    """The server at a UNIX socket or an address. The caller bounds the time of an answer."""
 
     def __init__(self, *, uds: Path | None, base_url: str, api_key: str | None, longest_pause_s: float) -> None:
-        """`longest_pause_s`: a server that wants to be asked again later than that is not asked again."""
+        """`longest_pause_s`: no retry when the server asks for a longer pause."""
         self._api_key, self._longest_pause_s = api_key, longest_pause_s
         transport = httpx.AsyncHTTPTransport(uds=str(uds), limits=LIMITS) if uds else None
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
@@ -31,14 +31,14 @@ class ChatServer:
         await self._http.aclose()
 
     async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
-        """The answer, whatever its status; one that may be better next time only after `RETRIES` more tries. Raises `EpisodeFailure`."""
+        """Returns the answer, whatever its status; retries a temporary one `RETRIES` times. Raises `EpisodeFailure`."""
         tries = 0
         while True:
             tries += 1
             try:
                 response = await self._http.request(method, path, json=body)
             except httpx.HTTPError as error:
-                # A connection that the server closed under the request; sampling has no side effects.
+                # The server closed the connection during the request; sampling has no side effects.
                 if isinstance(error, httpx.RemoteProtocolError) and tries <= RETRIES:
                     continue
                 message = f"no answer from the model server: {error!r}"
@@ -49,13 +49,13 @@ class ChatServer:
             await asyncio.sleep(pause_s)
 
     def refusal(self, response: httpx.Response) -> EpisodeFailure:
-        """What an answer with an error status means. Servers like to repeat the key they were shown; it goes into no log and no file."""
+        """Turns an answer with an error status into a failure. The key, which servers may repeat, is removed."""
         text = response.text.replace(self._api_key, "***") if self._api_key else response.text
         return refused(response.status_code, f"the model server answered {response.status_code}: {text[:READ]}")
 
 
 def _retry_after(response: httpx.Response, default_s: float) -> float:
-    """Seconds that the server wants to be left alone. A date is not understood: servers of models send seconds."""
+    """Seconds from the retry-after header. Dates are ignored: model servers send seconds."""
     try:
         return max(0.0, float(response.headers["retry-after"]))
     except (KeyError, ValueError):

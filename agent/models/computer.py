@@ -1,10 +1,11 @@
-"""Models with a computer tool: one reply may hold several calls, and each call becomes actions of ours.
+"""Models with a computer tool: one reply may hold several calls, and each call becomes actions of this project.
 
-    history -> rounds (what the model said, what came of it) -> request -> vendor -> raw answer -> moves -> one turn each
+    history -> rounds (replies with their outcomes) -> request -> vendor -> raw answer -> moves -> one turn each
 
-Everything but the vendor's own socket is a pure function of the episode so far: the answers lie verbatim on the tape
-(`Completion.raw`), so the conversation is told again from there and nothing is kept between turns. A reply's further
-moves become turns without asking the model; the first one that fails ends the reply, and the model is told.
+Everything but the vendor's own socket is a pure function of the episode so far: the answers are verbatim on the tape
+(`Completion.raw`), so each request rebuilds the conversation from it and no state is kept between turns. A reply's
+further moves become turns without asking the model; the first one that fails ends the reply, and the model gets its
+error.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +27,7 @@ any further call: that text is your answer, so put the result there if the task 
 
 
 def mapping(value: Any) -> Json:
-    """The value if it is an object, an empty one otherwise: vendors' answers are not to be trusted to have their form."""
+    """The value if it is an object, else an empty one: the form of vendors' answers is not trusted."""
     return value if isinstance(value, dict) else {}
 
 
@@ -39,51 +40,51 @@ class Move(NamedTuple):
     """One action of a reply. Example: `Move(call="call_7", action=ClickCoords(x=5, y=5))`."""
 
     call: str
-    """Id of the call that it belongs to; a call may take several actions."""
+    """Id of its call; a call may take several actions."""
     action: AgentAction | None
     error: str = ""
-    """Why there is no action, in words for the model."""
+    """Why there is no action, as text for the model."""
     note: str = ""
     answer: str = ""
-    """What the model asked to know, where that needs no browser: the place of the pointer."""
+    """Answer to a question that needs no browser: the position of the pointer."""
     region: tuple[float, float, float, float] | None = None
-    """The part of the picture that the model wants to see enlarged."""
+    """The part of the picture that the model wants enlarged."""
 
 
 class Said(NamedTuple):
-    """A vendor's answer, read."""
+    """A parsed answer of a vendor."""
 
     moves: list[Move]
     text: str = ""
     thoughts: str = ""
     confirm: str = ""
-    """What a person has to confirm before any of the moves."""
+    """Request for a person's confirmation before any of the moves."""
     error: str = ""
-    """Why there are no moves, in words for the model."""
+    """Why there are no moves, as text for the model."""
     cut_off: bool = False
 
 
 class Outcome(NamedTuple):
-    """What became of one move."""
+    """Outcome of one move."""
 
     move: Move
     failure: str
-    """Empty when it was carried out."""
+    """Empty when the move was carried out."""
     effect: str
     after: Observation
 
 
 class Round(NamedTuple):
-    """One reply of the model and what came of it."""
+    """One reply of the model with the outcomes of its moves."""
 
     raw: Json
     outcomes: list[Outcome]
     taken_back: str
-    """Why the reply is told as though it had not been made: refused, or no call could be read. Empty otherwise."""
+    """Reason to leave the reply out of the conversation: refused, or no call could be read. Empty otherwise."""
     confirmed: bool
-    """Whether the confirmation that it asked for was given."""
+    """True if the requested confirmation was given."""
     waiting: list[Move]
-    """Moves that are still to be carried out."""
+    """Moves that are not carried out yet."""
 
     def calls(self) -> dict[str, list[Outcome]]:
         """Outcomes by call, in order."""
@@ -94,11 +95,11 @@ class Round(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """Everything that a request is made from."""
+    """Input of a request."""
 
     goal: str
     first: Observation
-    """The page before anything was said."""
+    """The page before the first reply."""
     rounds: list[Round]
     observation: Observation
     pictures: Pictures
@@ -106,7 +107,7 @@ class Scene(NamedTuple):
     max_tokens: int
 
     def opening(self) -> str:
-        """The instruction, with where we are."""
+        """The instruction, with the page's address."""
         return f"{self.goal}\n\nThe browser shows {self.first.url}"
 
     def picture(self, observation: Observation) -> tuple[str, str, str]:
@@ -116,7 +117,7 @@ class Scene(NamedTuple):
         return head.removeprefix("data:"), data, sha256
 
     def told(self) -> list[tuple[Round, bool]]:
-        """The rounds, each with whether its pictures are shown: those of the newest that were not taken back."""
+        """The rounds, each with a flag for its pictures: set for the newest rounds that were not taken back."""
         left = sum(not each.taken_back for each in self.rounds)
         shown: list[tuple[Round, bool]] = []
         for each in self.rounds:
@@ -125,12 +126,12 @@ class Scene(NamedTuple):
         return shown
 
     def shows_first(self) -> bool:
-        """Whether the first page's picture is shown."""
+        """True if the first page's picture is shown."""
         return sum(not each.taken_back for each in self.rounds) <= self.rounds_with_pictures
 
 
 class Asked(NamedTuple):
-    """A request as the vendor's API takes it, in JSON, and the pictures in it."""
+    """A request body in the vendor's JSON, and the pictures in it."""
 
     body: Json
     images: tuple[str, ...]
@@ -144,7 +145,7 @@ class Translator(Protocol):
         ...
 
     def read(self, raw: Json, view: View) -> Said:
-        """What an answer says. Raises nothing: what can't be read is an error for the model to see."""
+        """Parses an answer. Never raises: an unreadable answer becomes an error for the model."""
         ...
 
 
@@ -152,7 +153,7 @@ class Vendor(Protocol):
     """A vendor's own SDK: one request, one answer, as JSON."""
 
     async def ask(self, body: Json) -> Json:
-        """The answer. Raises `EpisodeFailure`."""
+        """Returns the answer. Raises `EpisodeFailure`."""
         ...
 
     async def close(self) -> None: ...
@@ -198,7 +199,7 @@ class ComputerModel:
 
 
 def told_again(history: Sequence[Step], observation: Observation, read: Callable[[Json, View], Said]) -> list[Round]:
-    """The rounds of an episode so far, from its tape: each reply read once more, its moves matched with the steps."""
+    """The rounds of an episode so far, from its tape: each reply is parsed again, its moves matched with the steps."""
     pages = [*(step.observation for step in history[1:]), observation]
     begins = [place for place, step in enumerate(history) if step.completion is not None]
     ends = [*begins, len(history)][1:]
@@ -215,7 +216,7 @@ def _round(
     read: Callable[[Json, View], Said],
 ) -> Round:
     completion = steps[0].completion
-    assert completion is not None  # a round begins where the model was asked
+    assert completion is not None  # a round begins with a completion
     said = read(completion.raw, View.of(steps[0].observation, pointer))
     safety = steps[0].safety
     refused = safety is not None and safety.decision != "allowed"
@@ -249,7 +250,7 @@ def _turn(completion: Completion | None, move: Move, confirm: str = "") -> Turn:
 
 
 def _pointer(history: Sequence[Step]) -> tuple[float, float]:
-    """Where the mouse is: the last point that an action named, the top left corner before any."""
+    """Position of the mouse: the last point that an action named, the top left corner before any."""
     for step in reversed(history):
         if step.action is not None and (point := where(step.action)) is not None:
             return point

@@ -1,4 +1,4 @@
-"""Which model acts: one class per kind, told apart by `kind`. Keys stay in the environment; only their variable is named."""
+"""Configuration of the acting model: one class per `kind`. Keys stay in environment variables, named here."""
 
 import re
 from pathlib import Path
@@ -12,17 +12,17 @@ class _Kind(BaseModel):
 
 
 class RemoteModel(_Kind):
-    """A model behind an address that may want a key."""
+    """A model behind an address that may need a key."""
 
     model: str
-    """The name that the server knows it by."""
+    """Model name on the server."""
     api_key_env: str | None = None
     """Name of the environment variable that holds the key."""
 
     @field_validator("api_key_env")
     @classmethod
     def _is_a_name(cls, value: str | None) -> str | None:
-        # The message must not repeat the value: somebody may have put the key itself here.
+        # The message must not repeat the value: it may be the key itself.
         if value is not None and not re.fullmatch(r"[A-Z][A-Z0-9_]{0,63}", value):
             raise ValueError(
                 "expected the NAME of an environment variable, in capitals; a key itself has no place here"
@@ -48,19 +48,19 @@ class ChatModel(RemoteModel):
 
     kind: Literal["openai_chat"] = "openai_chat"
     base_url: str
-    """Without `/v1`. Example: `http://127.0.0.1:8000`."""
+    """Address without `/v1`. Example: `http://127.0.0.1:8000`."""
     tokens: bool = False
-    """Ask for token ids and log-probabilities, which vLLM gives and vendors do not."""
+    """Ask for token ids and log-probabilities, which vLLM provides and vendors do not."""
     tokenizer: Path | None = None
-    """A directory with the tokenizer's files of the served model, whose control tokens no text of a page becomes then. None:
-    everything that looks like a control token of any known family is broken."""
+    """Directory with the tokenizer's files of the served model, whose control tokens are then broken in pages' text.
+    None: the control tokens of all known families are broken."""
 
 
 class _ComputerModel(RemoteModel):
     """A vendor's model with a computer tool."""
 
     max_tokens: Annotated[int, Field(ge=1)] = 8_192
-    """Longest reply in tokens, in place of `agent.max_tokens`: vendors count the reasoning that they hide."""
+    """Largest reply in tokens, in place of `agent.max_tokens`: vendors count their hidden reasoning."""
 
 
 class OpenAIComputer(_ComputerModel):
@@ -70,11 +70,11 @@ class OpenAIComputer(_ComputerModel):
     base_url: str | None = None
     api_key_env: str | None = "OPENAI_API_KEY"
     summaries: bool = True
-    """Ask for summaries of the reasoning. OpenAI refuses that to organisations that it has not verified."""
+    """Ask for summaries of the reasoning. OpenAI rejects that for organisations that it has not verified."""
 
 
 class GeminiComputer(_ComputerModel):
-    """Gemini's computer-use tool; the vocabulary of the answer is recognised by itself."""
+    """Gemini's computer-use tool; the vocabulary of the answer is detected."""
 
     kind: Literal["gemini_computer"] = "gemini_computer"
     base_url: str | None = None
@@ -86,19 +86,19 @@ class AnthropicComputer(_ComputerModel):
 
     kind: Literal["anthropic_computer"] = "anthropic_computer"
     tool: Literal["computer_toolset_20260801", "computer_20251124"] = "computer_toolset_20260801"
-    """Newest models take only the toolset; Bedrock and Foundry offer only the tool before it."""
+    """The newest models take only the toolset; Bedrock and Foundry offer only the tool before it."""
     base_url: str | None = None
     api_key_env: str | None = "ANTHROPIC_API_KEY"
 
 
 class ScriptedSolution(_Kind):
-    """The environment's own solution: no model at all."""
+    """The environment's own solution, without a model."""
 
     kind: Literal["scripted"] = "scripted"
 
 
 class RandomClicks(_Kind):
-    """Clicks anywhere: the floor of every comparison."""
+    """Random clicks: the lower bound of every comparison."""
 
     kind: Literal["random"] = "random"
     seed: int = 0

@@ -1,4 +1,4 @@
-"""How a model's server fails, chat servers and vendors alike: a refusal, a missed deadline; and whether to try again."""
+"""Failures of a model's server, chat servers and vendors alike: a refusal, a missed deadline; and whether to retry."""
 
 import asyncio
 import re
@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from agent.failures import EpisodeFailure, failed
 
 RETRIES = 2
-"""How often one question is asked again after an answer that may be better next time (429, 5xx) or a lost connection."""
+"""Number of retries after a temporary error (429, 5xx) or a lost connection."""
 TEMPORARY = frozenset({408, 409, 425, 429})
-"""Statuses below 500 that may go away by themselves."""
+"""Temporary statuses below 500."""
 READ = 2_000
-"""Characters of an answer that are searched: what servers say comes first, what they repeat of the request after it."""
+"""Characters of an answer that are searched: the error comes first, a copy of the request after it."""
 _TOO_LONG = re.compile(
     r"context[ _](?:length|window|limit|size)|(?:model|prompt) length|prompt (?:is )?too long|too many (?:input )?tokens"
     r"|input token count",
@@ -26,8 +26,8 @@ _AGAINST_A_POLICY = re.compile(
 def refused(status: int, message: str) -> EpisodeFailure:
     """The failure for an error status; `message` is the server's answer in words, without the key.
 
-    It is the policy's only if the answer blames the prompt. The same statuses stand for a wrong name of the model, a
-    parameter that it does not take, even a wrong key (Gemini): none of that may become a reward of 0.
+    It is the policy's only if the answer blames the prompt. The same statuses also mean a wrong model name, an
+    unsupported parameter, even a wrong key (Gemini): none of these may become a reward of 0.
     """
     if status in (401, 403):
         return failed("infra", "MODEL_KEY", message, retryable=False)
@@ -43,7 +43,7 @@ def refused(status: int, message: str) -> EpisodeFailure:
 
 @asynccontextmanager
 async def answered_within(deadline_s: float, who: str) -> AsyncGenerator[None]:
-    """Bounds all of one answer, however slowly it drips and however often it is asked for. Raises `EpisodeFailure`."""
+    """Bounds the total time of one answer, its retries included. Raises `EpisodeFailure`."""
     try:
         async with asyncio.timeout(deadline_s):
             yield

@@ -1,7 +1,7 @@
-"""Gemini's computer-use tool: function calls on a grid of 1000, in the words of 3.5 and in the thirteen before it.
+"""Gemini's computer-use tool: function calls on a grid of 1000, with the names of 3.5 and the thirteen names before it.
 
-Contents are told again verbatim, because thoughts are signed. The documents and Google's own reference agent disagree about
-argument names (drag, scroll): both are read.
+Contents are repeated verbatim, because thoughts are signed. The documents and Google's own reference agent disagree
+about argument names (drag, scroll): both are accepted.
 """
 
 from agent.models.computer import INSTRUCTIONS, Asked, Json, Move, Outcome, Round, Said, Scene, mapping, mappings
@@ -19,7 +19,7 @@ CONFIRM = "require_confirmation"
 
 
 class GeminiComputerTranslator:
-    """See the module. Pure."""
+    """Translator for the protocol in the module docstring. Pure."""
 
     def __init__(self, model: str) -> None:
         self._model = model
@@ -95,7 +95,7 @@ def _parts(raw: Json) -> list[Json]:
 
 
 def _id(call: Json, place: int) -> str:
-    """A call's own id, or its place in the reply: older models give none."""
+    """A call's own id, or its index in the reply: older models give none."""
     return str(call.get("id") or f"part-{place}")
 
 
@@ -218,7 +218,7 @@ def _scroll(given: Given) -> AgentAction:
 
 
 def _distance(given: Given, direction: str) -> float:
-    """CSS pixels: told in pixels, in clicks of a wheel, or on the grid."""
+    """Distance in CSS pixels, from pixels, wheel clicks, or grid units."""
     if given.has("magnitude_in_wheel_clicks"):
         return given.number("magnitude_in_wheel_clicks") * WHEEL_CLICK
     if given.has("magnitude"):

@@ -1,4 +1,4 @@
-"""The arguments of a vendor's call, checked as they are asked for, and points brought from its space into the page."""
+"""The arguments of a vendor's call, checked on access, and points converted from its space into the page."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ WHEEL_CLICK = 120
 """CSS pixels that Chromium scrolls for one click of the wheel."""
 FAR = 100_000
 LARGEST = 1e15
-"""No number of a call is larger; infinity and NaN are not below it either."""
+"""Largest number accepted in a call; infinity and NaN fail the comparison too."""
 Point = tuple[float, float]
 
 
@@ -23,7 +23,7 @@ class BadCall(ValueError):
 
 
 class View(NamedTuple):
-    """What the model saw when it chose: the page's size, the picture's size, and where the mouse was, in CSS pixels."""
+    """The model's view when it chose: the page's size, the picture's size, and the mouse position, in CSS pixels."""
 
     viewport: Viewport
     width: int
@@ -39,50 +39,50 @@ class View(NamedTuple):
 
 
 class Given:
-    """Arguments of one call. Every method raises `BadCall` for a value that is missing or of another kind."""
+    """Arguments of one call. Every method raises `BadCall` for a value that is missing or of another type."""
 
     def __init__(self, name: str, values: Any, view: View, *, grid: int | None = None) -> None:
-        """`grid` is the side of the vendor's coordinate grid; None when it names pixels of the picture."""
+        """`grid` is the side of the vendor's coordinate grid; None when it uses pixels of the picture."""
         self.name, self.view, self._grid = name, view, grid
         self._values: Mapping[str, Any] = values if isinstance(values, Mapping) else {}
         self.note = ""
 
     def has(self, name: str) -> bool:
-        """Whether the model gave this argument."""
+        """True if the model gave this argument."""
         return self._values.get(name) is not None
 
     def number(self, *names: str, default: float | None = None) -> float:
-        """The first of the names that is there."""
+        """The first given of the names, as a number."""
         value = self._first(names, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
             raise BadCall(f"{self.name}: {names[0]} must be a number, found {value!r:.40}")
         return float(value)
 
     def text(self, *names: str, default: str | None = None) -> str:
-        """The first of the names that is there, as text."""
+        """The first given of the names, as text."""
         value = self._first(names, default)
         if not isinstance(value, str):
             raise BadCall(f"{self.name}: {names[0]} must be text, found {value!r:.40}")
         return value
 
     def flag(self, name: str, *, default: bool) -> bool:
-        """A truth value."""
+        """A boolean; `default` for any other value."""
         value = self._values.get(name)
         return value if isinstance(value, bool) else default
 
     def point(self, x: str = "x", y: str = "y", *, or_x: str = "", or_y: str = "") -> Point:
-        """A point from two arguments, in CSS pixels, brought into the page if it lies outside."""
+        """A point from two arguments, in CSS pixels, moved into the page if it lies outside."""
         return self._inside(self.number(x, or_x), self.number(y, or_y))
 
     def pair(self, name: str, *, or_pointer: bool = False) -> Point:
-        """A point from a list of two, or where the mouse is."""
+        """A point from a list of two, or the mouse position."""
         value = self._values.get(name)
         if value is None and or_pointer:
             return self.view.pointer
         return self._inside(*self.numbers(name, 2))
 
     def numbers(self, name: str, count: int) -> list[float]:
-        """A list of so many numbers, as the vendor wrote them."""
+        """A list of `count` numbers, in the vendor's units."""
         value = self._values.get(name)
         if not isinstance(value, list) or len(value) != count:
             raise BadCall(f"{self.name}: {name} must be a list of {count} numbers, found {value!r:.60}")
@@ -114,11 +114,11 @@ class Given:
         return keys
 
     def held(self, name: str) -> list[str]:
-        """Keys that are to be held meanwhile, none where there is no such argument."""
+        """Keys that are held during the action; none without such an argument."""
         return self.keys(name) if self._values.get(name) else []
 
     def seconds(self, *names: str, default: float) -> float:
-        """A time to wait, at most `LONGEST_WAIT_S`."""
+        """Seconds to wait, at most `LONGEST_WAIT_S`."""
         return min(max(self.number(*names, default=default), 0.0), LONGEST_WAIT_S)
 
     def _first(self, names: tuple[str, ...], default: Any) -> Any:
@@ -140,7 +140,7 @@ class Given:
 
 
 def scrolled(direction: str, distance: float) -> Point:
-    """A scroll as dx and dy in CSS pixels. Raises `BadCall` for another word than up, down, left, right."""
+    """A scroll as dx and dy in CSS pixels. Raises `BadCall` for a direction other than up, down, left, right."""
     distance = min(abs(distance), FAR)
     match direction.lower():
         case "down":
@@ -155,7 +155,7 @@ def scrolled(direction: str, distance: float) -> Point:
 
 
 def address(url: str) -> str:
-    """An address with its scheme. Raises `BadCall` when there is nothing or far too much."""
+    """An address with its scheme. Raises `BadCall` for an empty or far too long one."""
     url = url.strip()
     if not url or len(url) > 8_000:
         raise BadCall(f"navigate: expected an address, found {url[:60]!r}")
@@ -163,7 +163,7 @@ def address(url: str) -> str:
 
 
 def where(action: AgentAction) -> Point | None:
-    """Where an action leaves the mouse, None when it does not move it to a point that is known."""
+    """The mouse position after an action, None when it is not known."""
     match action:
         case wire.Drag(to_x=x, to_y=y):
             return x, y

@@ -1,4 +1,4 @@
-"""Names of keys as vendors write them (X11, Playwright, shouted) -> names that the browser service knows."""
+"""Key names of vendors (X11, Playwright, upper case) -> key names of the browser service."""
 
 KEYS = {
     "prior": "PageUp", "page_up": "PageUp", "pgup": "PageUp", "next": "PageDown", "page_down": "PageDown",

@@ -1,4 +1,4 @@
-"""One call of a vendor's model -> moves: whatever goes wrong becomes an error that the model sees."""
+"""One call of a vendor's model -> moves: every error becomes a message to the model."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ Build = Callable[[Given], AgentAction | list[AgentAction]]
 
 
 def moves(call: str, given: Given, build: Build) -> list[Move]:
-    """The moves of a call: its actions in order, or one without an action that says why."""
+    """The moves of a call: its actions in order, or one without an action, with its error."""
     try:
         built = build(given)
     except BadCall as error:
@@ -25,7 +25,7 @@ def moves(call: str, given: Given, build: Build) -> list[Move]:
 
 
 def followed(view: View, made: list[Move]) -> View:
-    """The view with the mouse where the moves leave it."""
+    """The view with the mouse position after the moves."""
     for move in made:
         if move.action is not None and (point := where(move.action)) is not None:
             view = view._replace(pointer=point)

@@ -1,8 +1,8 @@
-"""The policy that trains: a vLLM server (or any compatible one) asked over its chat API.
+"""The policy that trains: a vLLM server (or any compatible one) used over its chat API.
 
-Keeps exactly what was sampled: prompt tokens with image placeholders expanded, completion tokens and their
-log-probabilities, and the version of the weights that produced them. The version is proved, not assumed: after each
-completion the server is asked what it serves, and an answer that is not the expected one discards the turn.
+Keeps the exact sample: prompt tokens with image placeholders expanded, completion tokens and their log-probabilities,
+and the version of the weights that produced them. The version is proved, not assumed: after each completion the server
+is asked for its version, and another version than the expected one discards the turn.
 """
 
 from collections.abc import Sequence
@@ -26,12 +26,13 @@ from browser_service.models import Observation
 
 
 class Served(NamedTuple):
-    """What a server must be serving. Example: `Served(model="policy-7f3a", tag="demo:0003", version=3)`."""
+    """The expected state of a server. Example: `Served(model="policy-7f3a", tag="demo:0003", version=3)`."""
 
     model: str
-    """Model name to ask for; ours is new for each server process, so a restarted server refuses old callers."""
+    """Model name in requests; the loop's own is new for each server process, so a restarted server rejects old
+    callers."""
     tag: str | None
-    """Weight version that /weight_info must report; None for servers that have no such route."""
+    """Weight version that /weight_info must report; None for servers without that route."""
     version: int | None
     """Policy version written on each completion."""
 
@@ -52,10 +53,10 @@ class OpenAIChat:
         control: ControlTokens = GENERIC,
     ) -> None:
         """`uds` is the server's UNIX socket, else `base_url` is used; `seed` fixes sampling per request where given;
-        `tokens` asks for token ids and log-probabilities, without which nothing can be trained; `control` are the control
-        tokens of the model's tokenizer, which no text of a page may become."""
+        `tokens` asks for token ids and log-probabilities, which training needs; `control` are the control
+        tokens of the model's tokenizer, which are broken in pages' text."""
         self.served = served
-        """What the server must be serving; may be changed between turns, each of which keeps to what it began with."""
+        """The expected state of the server; may be changed between turns, and each turn uses the value at its begin."""
         self._config, self._seed, self._tokens, self._control = config, seed, tokens, control
         self._server = ChatServer(
             uds=uds, base_url=base_url, api_key=api_key, longest_pause_s=config.completion_deadline_s
@@ -72,7 +73,7 @@ class OpenAIChat:
     async def act(
         self, task: Task, goal: str, history: Sequence[Step], observation: Observation, pictures: Pictures
     ) -> Turn:
-        """Samples one completion and parses it. Raises `EpisodeFailure`: infra if the server broke, policy if the prompt is too long."""
+        """Samples one completion and parses it. Raises `EpisodeFailure`, of the server or of the policy's prompt."""
         try:
             prompt = compose(goal, history, observation, self._config, pictures, self._control)
         except PromptTooLong as error:

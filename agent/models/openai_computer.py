@@ -1,8 +1,8 @@
 """OpenAI's computer tool over the Responses API: a `computer_call` holds a batch of actions in pixels of the screenshot.
 
-The vendor keeps the conversation (`previous_response_id`), so a request carries only what came of the last reply. A
-screenshot is the only channel of a call's output: what went wrong is told in a message beside it. The tool can't
-navigate, so two functions are added for it.
+The vendor keeps the conversation (`previous_response_id`), so a request has only the outputs of the last reply. A
+call's output can only be a screenshot: errors go into a message beside it. The tool can't navigate, so two functions
+are added.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from agent.types import AgentAction, Answer
 from browser_service import models as wire
 
 STROKES = 8
-"""Most points of a drawn path that are kept; each one is a step of the episode."""
+"""Largest number of points of a drawn path that are kept; each one is a step of the episode."""
 FUNCTIONS: list[Json] = [
     {
         "type": "function",
@@ -40,14 +40,14 @@ FUNCTIONS: list[Json] = [
 
 
 class OpenAIComputerTranslator:
-    """See the module. Pure."""
+    """Translator for the protocol in the module docstring. Pure."""
 
     def __init__(self, model: str, *, summaries: bool = True) -> None:
-        """`summaries`: ask for summaries of the reasoning, which come with no answer otherwise."""
+        """`summaries`: ask for summaries of the reasoning, which answers lack otherwise."""
         self._model, self._summaries = model, summaries
 
     def request(self, scene: Scene) -> Asked:
-        """The whole opening, or the outputs of the last reply with the page as it is now."""
+        """The whole opening, or the outputs of the last reply with the current page."""
         media_type, data, sha256 = scene.picture(scene.observation)
         url = f"data:{media_type};base64,{data}"
         kept = [each for each in scene.rounds if not each.taken_back]
@@ -104,7 +104,7 @@ class OpenAIComputerTranslator:
 
 
 def _trailing(rounds: list[Round]) -> int:
-    """How many of the last rounds were taken back."""
+    """Number of last rounds that were taken back."""
     count = 0
     while count < len(rounds) and rounds[-1 - count].taken_back:
         count += 1
@@ -112,7 +112,7 @@ def _trailing(rounds: list[Round]) -> int:
 
 
 def _outputs(last: Round, url: str, notes: list[str]) -> list[Json]:
-    """What came of each call of a reply; a message where there is more to say, or no call that takes a picture."""
+    """Output of each call of a reply; plus a message for notes, or when no call takes a picture."""
     items: list[Json] = []
     calls, told = last.calls(), list(notes)
     pictured = False

@@ -1,4 +1,4 @@
-"""Opens the model that a configuration names. Keys come from the environment and go nowhere else."""
+"""Opens the model of a configuration. Keys come from the environment and are stored nowhere."""
 
 import asyncio
 import os
@@ -74,7 +74,7 @@ async def open_model(
 
 
 def check_model(model: ModelConfig, environment: Mapping[str, str] = os.environ) -> str:
-    """That the model can be opened, in words, without opening it. Raises `ModelUnavailable`."""
+    """Checks without opening it that the model can be opened; returns its name. Raises `ModelUnavailable`."""
     if sdk := SDKS.get(model.kind):
         module, extra = sdk
         try:

@@ -1,4 +1,4 @@
-"""A policy that clicks anywhere: the floor that every success rate is compared with."""
+"""A policy that clicks at random: the lower bound for every success rate."""
 
 import random
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ class Random:
     async def act(
         self, task: Task, goal: str, history: Sequence[Step], observation: Observation, pictures: Pictures
     ) -> Turn:
-        """A click somewhere."""
+        """Clicks a random element or point."""
         rng = random.Random(f"{self._seed}/{task.id}/{len(history)}")
         viewport = observation.viewport
         action: AgentAction = ClickCoords(x=rng.randrange(viewport.width), y=rng.randrange(viewport.height))

@@ -1,4 +1,4 @@
-"""A policy that plays an environment's own solution: the proof that a task can be solved, and a fast stand-in in tests."""
+"""A policy that plays an environment's own solution: proves that tasks can be solved, and is fast in tests."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,7 +12,7 @@ Solution = Callable[..., AgentAction]
 
 
 class Scripted:
-    """Acts by a scripted solution. Its completions have text but no tokens, so nothing can be trained on them."""
+    """Acts by a scripted solution. Its completions have text but no tokens, so they can't be trained on."""
 
     def __init__(self, solve: Solution) -> None:
         self._solve = solve
@@ -20,7 +20,7 @@ class Scripted:
     async def act(
         self, task: Task, goal: str, history: Sequence[Step], observation: Observation, pictures: Pictures
     ) -> Turn:
-        """The solution's next action. Raises `EpisodeFailure` when the page is not what the solution knows."""
+        """The solution's next action. Raises `EpisodeFailure` when the solution does not know the page."""
         try:
             action = self._solve(task, goal, observation, step=len(history))
         except (RuntimeError, ValueError) as error:  # `Unsolvable` and `UnknownTask` of the environments

@@ -1,6 +1,6 @@
-"""The vendors' own SDKs, each behind `ask`: JSON in, JSON out, every way to fail as an `EpisodeFailure` without the key.
+"""The vendors' own SDKs, each behind `ask`: JSON in, JSON out, every error as an `EpisodeFailure` without the key.
 
-The SDKs are extras of this project and are imported only where one is opened. They retry what may be retried
+The SDKs are extras of this project and are imported only when one is opened. They retry temporary errors
 (429, 5xx, lost connections) themselves, within the deadline of one completion.
 """
 
@@ -16,7 +16,7 @@ from agent.storable import load_json
 
 
 class ModelUnavailable(ValueError):
-    """A model that can't even be opened: its SDK or its key is missing. The message says what to do."""
+    """A model that can't be opened: its SDK or its key is missing. The message has the remedy."""
 
 
 def open_openai(key: str, base_url: str | None, deadline_s: float) -> Vendor:
@@ -34,7 +34,7 @@ def open_openai(key: str, base_url: str | None, deadline_s: float) -> Vendor:
 
 
 def open_anthropic(key: str, base_url: str | None, deadline_s: float) -> Vendor:
-    """Anthropic's Messages API, the beta one where the request names betas. Raises `ModelUnavailable` without the SDK."""
+    """Anthropic's Messages API, its beta for a request with betas. Raises `ModelUnavailable` without the SDK."""
     try:
         import anthropic
     except ImportError:
@@ -55,9 +55,7 @@ def open_gemini(key: str, base_url: str | None, deadline_s: float) -> Vendor:
         from google.genai import types
     except ImportError:
         raise _no_sdk("google-genai", "gemini") from None
-    http = httpx.AsyncClient(
-        timeout=deadline_s
-    )  # else the SDK takes aiohttp where that is installed, and warns about it
+    http = httpx.AsyncClient(timeout=deadline_s)  # else the SDK takes aiohttp where installed, with a warning
     options = types.HttpOptions(
         httpx_async_client=http,
         base_url=base_url,
@@ -70,7 +68,7 @@ def open_gemini(key: str, base_url: str | None, deadline_s: float) -> Vendor:
         contents = [types.Content.model_validate(content) for content in body["contents"]]
         config = types.GenerateContentConfig.model_validate(body["config"])
         reply = await client.aio.models.generate_content(model=body["model"], contents=contents, config=config)
-        if reply.candidates is None and reply.prompt_feedback is None:  # the SDK reads anything as an empty answer
+        if reply.candidates is None and reply.prompt_feedback is None:  # the SDK parses anything as an empty answer
             raise ValueError("the answer has neither candidates nor a reason why there are none")
         return _object(reply.model_dump_json(exclude_none=True, exclude={"sdk_http_response", "parsed"}).encode())
 
@@ -78,7 +76,7 @@ def open_gemini(key: str, base_url: str | None, deadline_s: float) -> Vendor:
 
 
 class _Guarded:
-    """A vendor whose errors are told as failures of an episode."""
+    """A vendor whose errors become failures of an episode."""
 
     def __init__(
         self,
@@ -95,7 +93,7 @@ class _Guarded:
             try:
                 return await self._ask(body)
             except Exception as error:
-                # What an SDK raises for an answer that is not its protocol is documented by none of the three.
+                # None of the three SDKs documents its errors for a malformed answer.
                 raise self._failure(error) from None  # its exception holds the request, and with it the key
 
     async def close(self) -> None:

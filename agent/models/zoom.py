@@ -1,4 +1,4 @@
-"""The part of a picture that a model wants to see enlarged."""
+"""Enlarges the part of a picture that a model asks for."""
 
 import base64
 import io
@@ -10,7 +10,7 @@ LARGEST = 1_280
 
 
 def enlarged(data: str, region: tuple[float, float, float, float]) -> str:
-    """A region (x0, y0, x1, y1 in pixels) of a base64 picture as a base64 PNG. A region without area gives the whole picture."""
+    """Returns a region (x0, y0, x1, y1 in pixels) of a base64 picture as a base64 PNG; the whole if it is empty."""
     with Image.open(io.BytesIO(base64.b64decode(data))) as picture:
         x0, x1 = sorted(min(max(x, 0.0), picture.width) for x in (region[0], region[2]))
         y0, y1 = sorted(min(max(y, 0.0), picture.height) for y in (region[1], region[3]))

@@ -1,4 +1,4 @@
-"""The arguments of one call, asked for by position and checked as they are: a mark, a point, a text."""
+"""The arguments of one call, by position and checked on access: a mark, a point, a text."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,11 @@ from browser_service.models import Viewport
 MAX_MARK = 100_000
 MAX_TEXT = 10_000
 ALIASES = {"element_id": "id", "key": "keys", "time": "seconds", "content": "text"}
-"""Names that models write for a parameter out of habit."""
+"""Alternative parameter names that models use."""
 
 
 class Arguments:
-    """Arguments of a call by the verb's parameters. Every method raises `FormatError` for a value of another kind."""
+    """Arguments of a call by the verb's parameters. Every method raises `FormatError` for a value of another type."""
 
     def __init__(self, call: Call, parameters: Sequence[str], *, viewport: Viewport, grid: int) -> None:
         self.verb = call.name
@@ -38,7 +38,7 @@ class Arguments:
         return float(value)
 
     def text(self, position: int) -> str:
-        """Text; numbers are taken as they were written, and it is cut at `MAX_TEXT` characters."""
+        """Text, with numbers as they were written, cut at `MAX_TEXT` characters."""
         return str(self._at(position))[:MAX_TEXT]
 
     def mark(self, position: int) -> int:
@@ -53,7 +53,7 @@ class Arguments:
         x, y = self.number(position), self.number(position + 1)
         if not (0 <= x <= self._grid and 0 <= y <= self._grid):
             raise FormatError(f"{self.verb}: x and y go from 0 to {self._grid}, found {x:g} and {y:g}")
-        # The last grid line lies on the edge; the last pixel that can be clicked is one before it.
+        # The last grid line lies on the edge; the last pixel that can be clicked is one less.
         width, height = self._viewport.width, self._viewport.height
         return min(x / self._grid * width, width - 1), min(y / self._grid * height, height - 1)
 
@@ -64,7 +64,7 @@ class Arguments:
 
 
 def _by_position(call: Call, parameters: Sequence[str]) -> tuple[Argument, ...]:
-    """Positional and named arguments in one row. Raises FormatError for a name that the verb does not have."""
+    """Positional and named arguments in one tuple. Raises FormatError for a name that the verb does not have."""
     named = {ALIASES.get(name, name): value for name, value in call.named.items()}
     for name in named:
         if name not in parameters[len(call.arguments) :]:

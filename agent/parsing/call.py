@@ -1,4 +1,4 @@
-"""Finds the one call in a model's text, such as `click(3)`, and takes it apart without running anything."""
+"""Finds the one call in a model's text, such as `click(3)`, and parses it without running anything."""
 
 import ast
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from agent.storable import storable
 MAX_CALL_CHARACTERS = 12_000
 
 MOST_DIGITS = 100
-"""Of a whole number: numbers of cards and parcels have less, and nothing that is longer is a place or an element."""
+"""Largest number of digits of an integer: card and parcel numbers have fewer, and no coordinate or element has more."""
 
 Argument = str | int | float
 
@@ -50,7 +50,7 @@ def parse_call(text: str, *, named: bool = False) -> Call:
 
 
 def plain(value: str | int | float) -> Argument:
-    """A literal as an argument, its text storable. Raises FormatError for a whole number that is too long to be one."""
+    """A literal as an argument, its text storable. Raises FormatError for an integer with too many digits."""
     if isinstance(value, str):
         return storable(value)
     if isinstance(value, int) and abs(value) >= 10**MOST_DIGITS:

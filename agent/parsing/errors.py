@@ -1,5 +1,5 @@
-"""What a text that is no action becomes."""
+"""The error for a text that is no action."""
 
 
 class FormatError(ValueError):
-    """The text is no action. The message is one sentence that tells the model what was expected."""
+    """The text is no action. The message is one sentence that tells the model the expected form."""

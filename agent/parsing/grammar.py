@@ -1,4 +1,4 @@
-"""Text -> typed action, and the grammar as the model is told it, both from the tables of `verbs.py`."""
+"""Text -> typed action, and the grammar for the prompt, both from the tables of `verbs.py`."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ from browser_service.models import InteractionMode, Viewport
 
 GRID = 1_000
 HABITS = {"left_click": "click", "go_back": "back", "goto": "navigate", "keypress": "press", "key": "press"}
-"""Names that models give a verb out of habit; taken where the grammar is the full one."""
+"""Alternative verb names that models use; accepted by the full grammar."""
 
 
 def parse_brief(text: str, mode: InteractionMode, viewport: Viewport) -> AgentAction:
@@ -30,7 +30,7 @@ def parse_full(text: str, mode: InteractionMode, viewport: Viewport, profile: Pr
 
 
 def grammar(mode: InteractionMode, profile: Profile) -> str:
-    """What the model is told that it can do, in the syntax of its profile."""
+    """The list of actions for the prompt, in the syntax of the profile."""
     if profile.syntax == "tool_call":
         return json.dumps(tool_schema(mode, profile.grid), ensure_ascii=False)
     return "\n".join(f"{verb.signature():<28}{verb.says}" for verb in FULL[mode])

@@ -1,6 +1,6 @@
 """Finds the one tool call in a model's text: JSON between `<tool_call>` and `</tool_call>`, as Qwen3 writes it.
 
-Read as a call of the verb with named arguments: `{"name": "browser", "arguments": {"action": "click", "id": 3}}` and
+It becomes a call of the verb with named arguments: `{"name": "browser", "arguments": {"action": "click", "id": 3}}` and
 `{"name": "click", "arguments": {"id": 3}}` mean the same, and so does the bare object in a fenced block.
 """
 
@@ -19,7 +19,7 @@ _FENCED = re.compile(r"```(?:json)?\s*(\{.*?\})\s*```", re.DOTALL)
 
 
 def parse_tool_call(text: str) -> Call:
-    """The reply's tool call. Raises FormatError when there is none, more than one, or one that is no JSON."""
+    """The reply's tool call. Raises FormatError when there is none, more than one, or one that is not JSON."""
     if not text.strip():
         raise FormatError(f"the reply is empty; expected {EXAMPLE}")
     body = _only_call(text)
@@ -49,7 +49,7 @@ def _only_call(text: str) -> str:
 
 
 def _opened(data: Any) -> tuple[Any, dict[str, Any]]:
-    """Name and arguments of a decoded call; the arguments may be JSON once more, as some servers write them."""
+    """Name and arguments of a decoded call; the arguments may be encoded as JSON again, as some servers do."""
     if not isinstance(data, dict) or not isinstance(data.get("name"), str):
         raise FormatError(f'the tool call has no "name"; expected {EXAMPLE}')
     arguments = data.get("arguments", {})
@@ -64,7 +64,7 @@ def _opened(data: Any) -> tuple[Any, dict[str, Any]]:
 
 
 def _flat(arguments: dict[str, Any]) -> dict[str, Argument]:
-    """Arguments as plain values: a point `"coordinate": [500, 250]` becomes x and y, the centre of a box its middle."""
+    """Arguments as plain values: a point `"coordinate": [500, 250]` becomes x and y, a box becomes its centre."""
     flat: dict[str, Argument] = {}
     for name, value in arguments.items():
         if name in ("coordinate", "point") and isinstance(value, list):

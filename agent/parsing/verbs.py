@@ -1,4 +1,4 @@
-"""What an agent can say, by mode: one `Verb` per action. Parsers, prompts and tool schemas are all made from these tables.
+"""Actions of an agent, by mode: one `Verb` per action. Parsers, prompts and tool schemas are made from these tables.
 
 `BRIEF` is the small grammar of the compact prompt, for models that were trained on it; `FULL` has everything.
 """
@@ -26,13 +26,13 @@ class Verb(NamedTuple):
     name: str
     parameters: tuple[str, ...]
     says: str
-    """What it does, for the prompt."""
+    """Description for the prompt."""
     build: Callable[[Arguments], AgentAction]
     optional: int = 0
-    """How many of the last parameters may be left out."""
+    """Number of last parameters that may be left out."""
 
     def check(self, given: Arguments) -> None:
-        """Raises FormatError unless the number of arguments fits. An answer is never lost to a second argument."""
+        """Raises FormatError for a wrong number of arguments. An answer accepts further arguments, and ignores them."""
         most = len(self.parameters)
         least = most - self.optional
         if self.name != "answer" and not least <= len(given) <= most:
@@ -40,7 +40,7 @@ class Verb(NamedTuple):
             raise FormatError(f"{self.name} takes {wanted} arguments, found {len(given)}")
 
     def signature(self) -> str:
-        """As the prompt shows it. Example: `scroll("direction"[, id])`."""
+        """The verb as the prompt shows it. Example: `scroll("direction"[, id])`."""
         shown = [name if name in NUMBERS else f'"{name}"' for name in self.parameters]
         fixed, free = shown[: len(shown) - self.optional], shown[len(shown) - self.optional :]
         if not free:
@@ -116,7 +116,7 @@ def _select_point(*, selected: bool | None) -> Callable[[Arguments], AgentAction
 
 
 def _files(text: str) -> list[str]:
-    """File names, separated by commas. Raises FormatError for none, too many or too long ones."""
+    """Parses file names separated by commas. Raises FormatError for none, too many or too long ones."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not 1 <= len(names) <= MAX_FILES or any(len(name) > 255 for name in names):
         raise FormatError(f"upload takes 1 to {MAX_FILES} file names separated by commas, found {len(names)}")

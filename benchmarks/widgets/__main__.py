@@ -2,8 +2,9 @@
 
     python -m benchmarks.widgets [--url http://127.0.0.1:7000] [--only PART] [--folder build/widgets]
 
-Without --url it starts a service of its own. The packages (exact versions in package.json, about 400 MB) are installed by npm
-into --folder, once. Exit status 1 when a widget can't be used. A run takes about two minutes after the installation.
+Without --url it starts its own service. The packages (exact versions in package.json, about 400 MB) are installed by
+npm into --folder, once. Exit status 1 when a widget can't be used. A run takes about two minutes after the
+installation.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""One function per widget and use. The name of the page stands before the first underscore pair, the use behind it."""
+"""One function per widget and use. Its name is the page, two underscores, and the use."""
 
 from collections.abc import Callable
 from types import FunctionType
@@ -10,7 +10,7 @@ CASES: dict[str, Callable[[Hands], None]] = {}
 
 
 def case(run: FunctionType) -> FunctionType:
-    """Registers a case under its name; the page of the part before `__` is opened first."""
+    """Registers a case under its name; the page in the name before `__` is opened first."""
     CASES[run.__name__] = run
     return run
 

@@ -1,4 +1,4 @@
-"""What the cases are written with: marks, clicks, keys and drags, as an agent has them; only `expect` looks behind the page."""
+"""Vocabulary of the cases: marks, clicks, keys and drags, as an agent has them; only `expect` reads page state."""
 
 import re
 import time
@@ -11,13 +11,13 @@ from browser_service.client.sync import SyncBrowser
 from browser_service.models.actions import Action
 
 STATE_S = 5.0
-"""How long a page may take to say that something has had its effect."""
+"""Seconds that a page may take to report an effect."""
 LOOK = wire.ObserveRequest()
-"""As an agent looks, with a picture."""
+"""An agent's observation, with a picture."""
 
 
 class Missed(AssertionError):
-    """The service did not do what a person at this page could have done."""
+    """The service could not do what a person can do on this page."""
 
 
 class Hands:
@@ -28,7 +28,7 @@ class Hands:
         self.seen: wire.Observation | None = None
 
     def open(self, page: str) -> None:
-        """Visits a page of `pages/`, and waits until its widget has said something of itself."""
+        """Visits a page of `pages/`, and waits until its widget has reported a state."""
         self._site.state = None
         self.act(wire.VisitPage(url=f"http://{self._site.address}/{page}.html"))
         end = time.monotonic() + STATE_S
@@ -36,14 +36,14 @@ class Hands:
             self.act(wire.Sleep(duration=0.1))
 
     def act(self, action: Action) -> None:
-        """One action. Raises `Missed` when the service says that it had no effect."""
+        """Takes one action. Raises `Missed` when the service reports that it had no effect."""
         reply = self._browser.step(action, LOOK)
         self.seen = reply.observation
         if reply.error:
             raise Missed(f"{action.kind}: {reply.error.code} {reply.error.message}")
 
     def mark(self, name: str, role: str = "") -> wire.Mark:
-        """The first mark whose name and role match. Raises `Missed`."""
+        """Returns the first mark whose name and role match. Raises `Missed`."""
         marks = self.seen.marks if self.seen else []
         for mark in marks:
             if re.search(name, mark.name) and re.fullmatch(role or ".*", mark.role):
@@ -60,14 +60,14 @@ class Hands:
         self.act(wire.FillId(id=self.mark(name, role).id, value=value, press_enter=enter, delete_existing=True))
 
     def expect(self, what: str, is_true: Callable[[dict[str, Any]], bool]) -> None:
-        """Waits for the page's own state. Raises `Missed`."""
+        """Waits until the page's own state passes a check. Raises `Missed`."""
         end = time.monotonic() + STATE_S
         while True:
             try:
                 if self._site.state is not None and is_true(self._site.state):
                     return
             except (KeyError, TypeError, IndexError, AttributeError):
-                pass  # the widget has not said it yet
+                pass  # the widget has not reported it yet
             if time.monotonic() > end:
                 raise Missed(f"{what}: the page says {str(self._site.state)[:200]}")
             time.sleep(0.05)

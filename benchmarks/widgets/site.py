@@ -1,4 +1,4 @@
-"""The pages of the widgets on loopback: `/npm/` for the packages, `/built/` for bundles, `/state` for what a page says of itself."""
+"""The pages of the widgets on loopback: `/npm/` for the packages, `/built/` for bundles, `/state` for page state."""
 
 import json
 import mimetypes
@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 HERE = Path(__file__).parent
 INSTALL_S = 600
-# A page tells what `state()` returns whenever that has changed; it touches nothing that the service could see.
+# A page reports the result of `state()` on each change; it touches nothing that the service could observe.
 TELL = """<script>(() => { let last; setInterval(() => { const said = JSON.stringify(window.state ? window.state() : {});
 if (said !== last) { last = said; fetch('/state', { method: 'POST', body: said }).catch(() => {}); } }, 60); })();</script>"""
 
 
 def install(folder: Path) -> Path:
-    """Installs the packages of package.json into `folder` and bundles the entries; repeating it is quick.
+    """Installs the packages of package.json into `folder` and bundles the entries; repeating it is fast.
 
     Returns `folder`/node_modules. Raises `subprocess.CalledProcessError`, and `FileNotFoundError` where npm is missing.
     """
@@ -34,18 +34,18 @@ def install(folder: Path) -> Path:
     for entry in (HERE / "entries").iterdir():
         options = ["--bundle", "--format=iife", "--loader:.js=jsx", "--log-level=error"]
         options += ['--define:process.env.NODE_ENV="production"', f"--outfile={built / entry.stem}.js"]
-        # The entries lie outside of the folder with the packages: esbuild looks for those where NODE_PATH says.
+        # The entries lie outside of the folder with the packages: esbuild finds the packages by NODE_PATH.
         subprocess.run([bundler, entry, *options], check=True, timeout=INSTALL_S, env={"NODE_PATH": str(modules)})
     stamp.write_bytes(wanted)
     return modules
 
 
 class Site:
-    """A server for the pages, and what the page that is open says of itself. Use as `with Site(modules) as site`."""
+    """A server for the pages, with the last state that the open page reported. Use as `with Site(modules) as site`."""
 
     def __init__(self, modules: Path) -> None:
         self.state: dict[str, Any] | None = None
-        """None until the page that is open has said something."""
+        """None until the open page has reported a state."""
         self._modules = modules
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -70,7 +70,7 @@ class Site:
         site = self
 
         class Handler(BaseHTTPRequestHandler):
-            """Files, and the state."""
+            """Serves files, and receives the state."""
 
             protocol_version = "HTTP/1.1"
 

@@ -9,22 +9,22 @@ from dashboard.views import RunSummary, RunView
 
 
 def runs_router(runs: RunsDir) -> APIRouter:
-    """The routes below /api/runs that need only a run's name."""
+    """Routes below /api/runs that need only a run's name."""
     router = APIRouter(prefix="/api/runs", tags=["runs"])
 
     @router.get("")
     def list_runs() -> list[RunSummary]:
-        """All runs, newest first."""
+        """Returns all runs, newest first."""
         return [run_summary(runs, name) for name in runs.names()]
 
     @router.get("/{run}")
     def show_run(run: str) -> RunView:
-        """One run with its table by iteration."""
+        """Returns one run with its table by iteration."""
         return run_view(runs, run)
 
     @router.get("/{run}/learning_curve.png", response_class=FileResponse)
     def learning_curve(run: str) -> FileResponse:
-        """The picture that the loop draws after each iteration."""
+        """Returns the picture that the loop draws after each iteration."""
         path = runs.run(run) / CURVE
         if not runs.has(path):
             raise NotFound(f"run {run} has no learning curve yet; it is drawn after the first evaluation")

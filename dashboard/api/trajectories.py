@@ -12,13 +12,13 @@ from dashboard.trajectories import Filter, list_trajectories, replay
 from dashboard.views import Outcome, Replay, TrajectoryList
 
 MAGIC = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF": "image/webp"}
-"""Pictures are told by their first bytes."""
+"""Media types by the first bytes of a picture."""
 FOREVER = "private, max-age=31536000, immutable"
 """A picture is named by its content, so the browser never needs to ask again."""
 
 
 def trajectories_router(runs: RunsDir) -> APIRouter:
-    """The routes below one stage of one iteration of a run."""
+    """Routes below one stage of one iteration of a run."""
     router = APIRouter(prefix="/api/runs/{run}/iterations/{iteration}/{stage}", tags=["trajectories"])
 
     @router.get("/trajectories")
@@ -30,17 +30,17 @@ def trajectories_router(runs: RunsDir) -> APIRouter:
         stop: StopReason | None = None,
         domain: Annotated[str | None, Query(max_length=200)] = None,
     ) -> TrajectoryList:
-        """The stage's trajectories that pass the filter, in the order of their ids."""
+        """Returns the stage's trajectories that pass the filter, in the order of their ids."""
         return list_trajectories(runs, run, iteration, stage, Filter(outcome, stop, domain))
 
     @router.get("/trajectories/{trajectory_id}")
     def show_replay(run: str, iteration: str, stage: str, trajectory_id: str) -> Replay:
-        """One trajectory, step by step, with its verdict."""
+        """Returns one trajectory, step by step, with its verdict."""
         return replay(runs, run, iteration, stage, trajectory_id)
 
     @router.get("/trajectories/{trajectory_id}/recorded/{name}", response_class=FileResponse)
     def show_recorded(run: str, iteration: str, stage: str, trajectory_id: str, name: str) -> FileResponse:
-        """A film or a trace; parts of it too, so that a film can be wound."""
+        """Returns a film or a trace; supports ranges, for seeking in a film."""
         path = runs.recorded(runs.stage(run, iteration, stage), trajectory_id, name)
         if kind_of(name) == "video":
             return FileResponse(path, media_type="video/webm")
@@ -48,7 +48,7 @@ def trajectories_router(runs: RunsDir) -> APIRouter:
 
     @router.get("/images/{sha256}", response_class=Response)
     def show_image(run: str, iteration: str, stage: str, sha256: str) -> Response:
-        """A picture by its content hash."""
+        """Returns a picture by its content hash."""
         data = runs.image(runs.stage(run, iteration, stage), sha256)
         media_type = next((kind for magic, kind in MAGIC.items() if data.startswith(magic)), None)
         if media_type is None:

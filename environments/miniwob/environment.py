@@ -19,7 +19,7 @@ from environments.web import serving
 log = logging.getLogger(__name__)
 
 VIEWPORT = Viewport(width=160, height=210)
-"""What MiniWoB++ draws on, in CSS pixels."""
+"""Page size of MiniWoB++ in CSS pixels."""
 
 
 class MiniWob:
@@ -31,8 +31,8 @@ class MiniWob:
             async with environment.serve(task, trajectory_id="t1") as site:
                 ...  # open site.start_url in a browser, then `await site.goal()`
 
-    A page reaches its own server and nothing else, whatever `bounds` (the configuration's) would allow.
-    `goal_deadline_s` is how long `site.goal()` waits, once the start page was asked for, until the page states its task.
+    A page reaches its own server only, whatever `bounds` (the configuration's) would allow.
+    `goal_deadline_s`: seconds that `site.goal()` waits for the page to state its task.
     """
 
     name = "miniwob"
@@ -74,16 +74,16 @@ class MiniWob:
         return sorted(FAMILIES)
 
     def task(self, domain: str, seed: int, split: Split) -> Task:
-        """The task of a family with a seed; see `tasks.make_task`."""
+        """Makes the task of a family with a seed; see `tasks.make_task`."""
         return tasks.make_task(domain, seed, split)
 
     def task_from_id(self, task_id: str) -> Task:
-        """The task that an id such as `click-button.1000007` names; see `tasks.task_from_id`."""
+        """Makes the task of an id such as `click-button.1000007`; see `tasks.task_from_id`."""
         return tasks.task_from_id(task_id)
 
     @asynccontextmanager
     async def serve(self, task: Task, *, trajectory_id: str) -> AsyncGenerator[Site]:
-        """An address of its own for one episode; leaving the context forgets it. `trajectory_id` is for the log."""
+        """Serves one episode at its own address; leaving the context removes it. `trajectory_id` is for the log."""
         if self._episodes is None:
             raise RuntimeError("The MiniWoB++ environment is not running; enter it with `async with` before serving.")
         with self._episodes.add(task, self._url) as episode:
@@ -91,11 +91,11 @@ class MiniWob:
             yield episode
 
     def check(self, trajectory: Trajectory) -> Verdict:
-        """The verdict from the recorded end; see `verifier.check`."""
+        """Returns the verdict from the recorded end; see `verifier.check`."""
         return verifier.check(trajectory)
 
     def solve(self, task: Task, goal: str, observation: Observation, *, step: int) -> AgentAction:
-        """The next action of the family's scripted solution. Raises `UnknownTask` if there is none, `Unsolvable` if it fails."""
+        """Returns the scripted solution's next action. Raises `UnknownTask` without one, `Unsolvable` if it fails."""
         solution = find_family(task.domain).solution
         if solution is None:
             raise UnknownTask(f"There is no scripted solution for the MiniWoB++ family {task.domain!r}.")

@@ -1,7 +1,7 @@
-"""One served episode: what its page has reported, and the `Site` that the episode loop talks to.
+"""One served episode: the reports of its page, and the `Site` for the episode loop.
 
-The page is the judge: MiniWoB++ decides in the browser, so a page that somebody took over could claim any reward. What it
-sends is therefore validated, counts only for its own token, and the first end wins; more can't be had from this benchmark.
+The page is the judge: MiniWoB++ decides in the browser, so a compromised page could claim any reward. Its reports are
+therefore validated, count only for their own token, and the first end counts; this benchmark allows no more protection.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from agent.types import Reach, Task
 
 
 class Report(BaseModel):
-    """Base of what a page sends: unknown fields refused."""
+    """Base of reports from a page: unknown fields rejected."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
@@ -32,7 +32,7 @@ class Ended(Report):
 
 
 class Episode:
-    """The state of one token, from `serve` until its context is left. Implements `agent.types.Site`."""
+    """State of one token, from `serve` until its context is left. Implements `agent.types.Site`."""
 
     def __init__(self, task: Task, start_url: str, reach: Reach, *, goal_deadline_s: float) -> None:
         self.task = task
@@ -44,20 +44,20 @@ class Episode:
         self._raw_reward: float | None = None
 
     def start(self, report: Started) -> None:
-        """The page is ready. A reloaded page draws the same task from the same seed; its report changes nothing."""
+        """Records that the page is ready. A reload draws the same task from the same seed; its report is ignored."""
         if not self._started.is_set():
             self._utterance = report.utterance
             self._started.set()
 
     def end(self, report: Ended) -> bool:
-        """The page has decided; False if the report does not count: nothing has started yet, or it has ended before."""
+        """Records the page's decision; returns False for a report before the start, or after the end."""
         if not self._started.is_set() or self._raw_reward is not None:
             return False
         self._raw_reward = report.raw_reward
         return True
 
     async def goal(self) -> str:
-        """The instruction, as the page states it. Raises `EpisodeFailure` (site) if it doesn't in `goal_deadline_s` seconds."""
+        """The page's instruction. Raises `EpisodeFailure` (site) if it is not stated in `goal_deadline_s` seconds."""
         try:
             async with asyncio.timeout(self._goal_deadline_s):
                 await self._started.wait()
@@ -69,9 +69,12 @@ class Episode:
         return self._utterance
 
     def is_over(self) -> bool:
-        """Whether the page has decided."""
+        """True if the page has decided."""
         return self._raw_reward is not None
 
     def final_state(self) -> dict[str, Any]:
-        """Example: `{"done": True, "raw_reward": 1.0, "utterance": "Click on the \\"ok\\" button."}`; see `verifier.py`."""
+        """The recorded end, for `verifier.py`.
+
+        Example: `{"done": True, "raw_reward": 1.0, "utterance": "Click on the \\"ok\\" button."}`
+        """
         return {"done": self.is_over(), "raw_reward": self._raw_reward, "utterance": self._utterance}

@@ -1,4 +1,4 @@
-"""The MiniWoB++ task families that we vouch for: how long they take, how hard they are, how they are solved.
+"""The supported MiniWoB++ task families: step budget, difficulty, scripted solution.
 
 To add one: look at its page in the package `miniwob`, add a row here and a function in `solutions/`, and run the tests,
 which play every row with real clicks on several seeds.
@@ -18,15 +18,15 @@ class Family:
 
     name: str
     max_steps: int
-    """Step budget of an episode: what the solution needs at most, and two to spare."""
+    """Step budget of an episode: the solution's largest number of steps, plus two."""
     difficulty: int
-    """1: one action. 2: a few actions that are all in view. 3: something has to be remembered or found."""
+    """1: one action. 2: a few actions that are all visible. 3: information must be remembered or found."""
     summary: str
     solution: Solution | None = None
 
     @property
     def is_scripted(self) -> bool:
-        """Whether a scripted solution exists."""
+        """True if a scripted solution exists."""
         return self.solution is not None
 
 
@@ -65,7 +65,7 @@ FAMILIES: dict[str, Family] = {family.name: family for family in _TABLE}
 
 
 def find_family(name: str) -> Family:
-    """The family of that name. Raises `UnknownTask` that names the nearest ones."""
+    """Returns the family with this name. Raises `UnknownTask` that names the nearest ones."""
     if (family := FAMILIES.get(name)) is not None:
         return family
     near = get_close_matches(name, FAMILIES, n=3) or sorted(FAMILIES)

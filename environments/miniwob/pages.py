@@ -1,4 +1,4 @@
-"""The pages of the PyPI package `miniwob`, read once into memory, with our bootstrap script put into each task page."""
+"""The pages of the PyPI package `miniwob`, read once into memory, with a bootstrap script in each task page."""
 
 import importlib.util
 import mimetypes
@@ -11,18 +11,18 @@ CORE_TAG = '<script src="../core/core.js"></script>'
 
 @dataclass(frozen=True)
 class Page:
-    """One file as it goes over the wire. Example: `Page(body=b"...", media_type="text/css")`."""
+    """One file as it is served. Example: `Page(body=b"...", media_type="text/css")`."""
 
     body: bytes
     media_type: str
 
 
 class PagesNotFound(RuntimeError):
-    """The MiniWoB++ pages are not installed, or are not what this program knows."""
+    """The MiniWoB++ pages are not installed, or are of an unknown version."""
 
 
 def html_folder() -> Path:
-    """Where the installed package keeps its pages. Does not import the package, which would pull in a browser driver of its own.
+    """Returns the pages' folder in the installed package, without importing the package, which needs a browser driver.
 
     Raises:
         PagesNotFound: if the package is missing.
@@ -34,7 +34,7 @@ def html_folder() -> Path:
 
 
 def read_pages(folder: Path) -> dict[str, Page]:
-    """Every file below `core/`, `common/` and `miniwob/` (about 3 MB) by its path, such as `core/core.js`.
+    """Reads every file below `core/`, `common/` and `miniwob/` (about 3 MB), by path, such as `core/core.js`.
 
     Raises:
         PagesNotFound: if there is no task page.
@@ -55,7 +55,7 @@ def media_type(path: Path) -> str:
 
 
 def with_bootstrap(html: bytes, seed: int) -> bytes:
-    """The task page with our script after its core.js, which defines what the script changes.
+    """Inserts the bootstrap script into the task page after its core.js, whose definitions the script changes.
 
     Raises:
         PagesNotFound: if the page does not load core.js in the known way.

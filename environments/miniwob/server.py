@@ -1,8 +1,8 @@
 """The web application of the MiniWoB++ pages: one unguessable address per episode.
 
-GET  /episode/<token>/miniwob/click-button.html   the task page, with our bootstrap script
-GET  /episode/<token>/core/core.js ...            what it loads
-POST /episode/<token>/started, /ended             what the bootstrap script reports
+GET  /episode/<token>/miniwob/click-button.html   the task page, with the bootstrap script
+GET  /episode/<token>/core/core.js ...            files that the page loads
+POST /episode/<token>/started, /ended             reports of the bootstrap script
 """
 
 import logging
@@ -38,7 +38,7 @@ class Episodes:
 
     @contextmanager
     def add(self, task: Task, site_url: str) -> Generator[Episode]:
-        """A fresh address below `site_url` for one episode of the task; leaving the context forgets it."""
+        """Adds an episode of the task at a fresh address below `site_url`; leaving the context removes it."""
         token = secrets.token_urlsafe(24)
         url = f"{site_url}/episode/{token}/miniwob/{task.domain}.html"
         reach = self._bounds.reach(task, sites=(urlsplit(url).netloc,), only_sites=True)
@@ -49,13 +49,13 @@ class Episodes:
             del self._by_token[token]
 
     def find(self, token: str) -> Episode:
-        """The live episode of a token. Raises a 404 otherwise."""
+        """Returns the live episode of a token. Raises a 404 otherwise."""
         if (episode := self._by_token.get(token)) is None:
             raise HTTPException(404, "There is no such episode, or it is over.")
         return episode
 
     def find_page(self, token: str, path: str) -> Page:
-        """A file for this episode; of the task pages only its own. Raises a 404 otherwise."""
+        """Returns a file for this episode; only its own task page is available. Raises a 404 otherwise."""
         task = self.find(token).task
         page = self._pages.get(path)
         if page is not None and not path.startswith("miniwob/"):
@@ -66,7 +66,7 @@ class Episodes:
 
 
 def build_app(episodes: Episodes, *, host: str) -> FastAPI:
-    """The routes. Requests to another host than the one that is served on (a rebound DNS name) are refused."""
+    """Builds the routes. Requests with another Host header than the served one (DNS rebinding) are rejected."""
     app = FastAPI(title="MiniWoB++ pages", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[host, "localhost"], www_redirect=False)
 
@@ -90,7 +90,7 @@ def build_app(episodes: Episodes, *, host: str) -> FastAPI:
 
 
 async def read_report(request: Request, kind: type[ReportT]) -> ReportT:
-    """The validated body. Raises 413 for a long one, 422 for anything that is not such a report."""
+    """Returns the validated body. Raises 413 for a long one, 422 for an invalid report."""
     body = b""
     async for chunk in request.stream():
         body += chunk

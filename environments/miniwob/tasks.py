@@ -1,4 +1,4 @@
-"""Task ids and tasks: `click-button.1000007` is the family's page drawn from seed 1000007, which is a held-out one."""
+"""Task ids and tasks: `click-button.1000007` is the family's page drawn from seed 1000007, which is held out."""
 
 import re
 
@@ -10,7 +10,7 @@ TASK_ID = re.compile(r"(?P<domain>[a-z0-9-]+)\.(?P<seed>0|[1-9][0-9]{0,6})")
 
 
 def make_task(domain: str, seed: int, split: Split) -> Task:
-    """The task of a family with a seed; its goal is empty, because the page states it once it runs.
+    """Makes the task of a family with a seed; its goal is empty, because the page states it at run time.
 
     Raises:
         UnknownTask: if there is no such family.
@@ -34,7 +34,7 @@ def make_task(domain: str, seed: int, split: Split) -> Task:
 
 
 def task_from_id(task_id: str) -> Task:
-    """The task that an id names. Raises `UnknownTask` for anything that `make_task` would not have made."""
+    """Makes the task of an id. Raises `UnknownTask` for an id that `make_task` cannot have made."""
     match = TASK_ID.fullmatch(task_id)
     if match is None:
         raise UnknownTask(f"Expected a MiniWoB++ task id such as click-button.1000007, found {task_id!r}.")

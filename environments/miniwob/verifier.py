@@ -1,7 +1,7 @@
-"""From the recorded end of an episode to a verdict, without any server or browser.
+"""Verdict from the recorded end of an episode, without any server or browser.
 
-The reward is the page's own and raw one (-1 to 1, partial credit included), never the one that MiniWoB++ lets decay with
-time. MiniWoB++ pages judge themselves in the browser: what the page says is the ground truth of this benchmark.
+The reward is the page's own raw reward (-1 to 1, partial credit included), never MiniWoB++'s reward that decays with
+time. MiniWoB++ pages judge themselves in the browser: the page's result is the ground truth of this benchmark.
 """
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -12,7 +12,7 @@ JUDGE = "miniwob"
 
 
 class FinalState(BaseModel):
-    """What `Episode.final_state` recorded. Example: `{"done": true, "raw_reward": -1.0, "utterance": "Click on Tab #2."}`."""
+    """Record of the end. Example: `{"done": true, "raw_reward": -1.0, "utterance": "Click on Tab #2."}`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -28,7 +28,7 @@ class FinalState(BaseModel):
 
 
 def check(trajectory: Trajectory) -> Verdict:
-    """Reward 0 for an episode that the policy did not finish; None when infrastructure or the site broke, or nothing is recorded."""
+    """Judges an episode: 0 if the policy did not finish it; None if another side broke, or without a record."""
     failure = trajectory.failure
     if failure is not None and failure.side != "policy":
         return unjudged(trajectory, f"{failure.side} failed: {failure.message}")
@@ -48,5 +48,5 @@ def check(trajectory: Trajectory) -> Verdict:
 
 
 def unjudged(trajectory: Trajectory, why: str) -> Verdict:
-    """The verdict that says nothing about the policy."""
+    """Returns a verdict without a reward."""
     return Verdict(trajectory_id=trajectory.id, reward=None, evidence=why, judge=JUDGE)

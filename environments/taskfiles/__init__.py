@@ -1,6 +1,6 @@
-"""Files of tasks, in and out: WebGym's JSONL, the dashboard's tasks.json, our own JSONL, and Hugging Face datasets.
+"""Reads and writes task files: WebGym's JSONL, the dashboard's tasks.json, this project's JSONL, Hugging Face datasets.
 
     source (file or dataset) ── rows with their numbers ── `Task`, or `Rejected` with the line and the reason
 
-Nothing that a file says is trusted: a row that cannot be used is told and left out, and never stops the rows after it.
+No content of a file is trusted: an invalid row is reported and left out, and never stops the rows after it.
 """

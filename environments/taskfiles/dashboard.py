@@ -1,7 +1,7 @@
 """The dashboard's rows: `{"id": "p1", "task": "Which plan sold most?", "answer": "{\\"plan\\": \\"Basic\\"}"}` and optional fields.
 
-`answer` is JSON as text, or JSON; optional are start_url, domain, difficulty, max_steps, split and rubric. Other fields are
-somebody else's and are left alone.
+`answer` is JSON as text, or JSON; optional are start_url, domain, difficulty, max_steps, split and rubric. Other fields
+are ignored.
 """
 
 import json
@@ -25,7 +25,7 @@ NAMES = {"goal": "task", "reference_answer": "answer"}
 
 
 def from_dashboard(row: Mapping[str, Any], *, environment: str, split: Split, start_url: str, max_steps: int) -> Task:
-    """The task of a row. `start_url` is where tasks begin that do not say so: the application's own address. Raises `BadRow`."""
+    """Converts a row to a task. `start_url` is the default start address: the application's own. Raises `BadRow`."""
     steps, difficulty = whole_number_of(row, "max_steps"), whole_number_of(row, "difficulty")
     fields = {
         "id": id_of(row, "id"),
@@ -43,7 +43,7 @@ def from_dashboard(row: Mapping[str, Any], *, environment: str, split: Split, st
 
 
 def to_dashboard(task: Task) -> dict[str, Any]:
-    """The row of a task, with the optional fields that it needs. Seed and labels have no field there."""
+    """Converts a task to a row, with its optional fields. The format has no field for seed and labels."""
     row: dict[str, Any] = {"id": task.id, "task": task.goal}
     if task.reference_answer is not None:
         row["answer"] = task.reference_answer

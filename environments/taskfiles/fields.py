@@ -1,4 +1,4 @@
-"""What the formats have in common: taking a field out of a foreign row, with a reason when it is not what it should be."""
+"""Shared by the formats: reads a field of an external row, or raises the reason why it is invalid."""
 
 import math
 from collections.abc import Mapping
@@ -10,28 +10,28 @@ from pydantic import ValidationError
 from agent.types import Split, Task
 
 SHOWN = 60
-"""Characters of a wrong value that a reason quotes."""
+"""Largest number of characters of an invalid value in a reason."""
 NO_ANSWER = frozenset({"", "none", "null", "nan"})
-"""What WebGym's files say where there is no reference answer, as text."""
+"""Texts that mean "no reference answer" in WebGym's files."""
 
 
 class BadRow(ValueError):
-    """A row that is no task. The message names the field."""
+    """A row that is not a valid task. The message names the field."""
 
 
 def shown(value: object) -> str:
-    """A value as a reason quotes it, however long or strange it is."""
+    """A value as text for a reason, escaped and shortened."""
     text = ascii(value) if isinstance(value, str | int | float | bool | None) else type(value).__name__
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}.. ({len(text)} characters)"
 
 
 def is_missing(value: object) -> bool:
-    """Whether a cell has nothing: null, or NaN as pandas writes it."""
+    """True for an empty cell: null, or NaN as pandas writes it."""
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def text_of(row: Mapping[str, Any], key: str, *, required: bool = False) -> str:
-    """A field's text without the blanks around it, "" if there is none. Raises `BadRow`."""
+    """A field's text, stripped; "" if there is none. Raises `BadRow`."""
     value = row.get(key)
     if is_missing(value):
         value = ""
@@ -45,19 +45,19 @@ def text_of(row: Mapping[str, Any], key: str, *, required: bool = False) -> str:
 
 
 def whole_number_of(row: Mapping[str, Any], key: str) -> int | None:
-    """A field's whole number, None if there is none. Raises `BadRow`."""
+    """A field's integer, None if there is none. Raises `BadRow`."""
     value = row.get(key)
     if is_missing(value):
         return None
     if isinstance(value, float) and value.is_integer():
-        value = int(value)  # pandas makes floats of a column with a hole
+        value = int(value)  # pandas converts a column with missing values to floats
     if isinstance(value, bool) or not isinstance(value, int):
         raise BadRow(f"{key}: expected a whole number, found {shown(value)}")
     return value
 
 
 def id_of(row: Mapping[str, Any], key: str) -> str:
-    """A task's id, as text. Raises `BadRow`; whether the text is a good id is for `Task` to say."""
+    """A task's id, as text. Raises `BadRow`; `Task` validates the text."""
     value = row.get(key)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
@@ -65,7 +65,7 @@ def id_of(row: Mapping[str, Any], key: str) -> str:
 
 
 def url_of(row: Mapping[str, Any], key: str, *, default: str = "") -> str:
-    """A web address; `https://` is put before one without a scheme, as WebGym does. Raises `BadRow`."""
+    """A web address; `https://` is added to one without a scheme, as WebGym does. Raises `BadRow`."""
     text = text_of(row, key) or default
     if not text:
         return ""
@@ -82,7 +82,7 @@ def url_of(row: Mapping[str, Any], key: str, *, default: str = "") -> str:
 
 
 def split_of(row: Mapping[str, Any], key: str, default: Split) -> Split:
-    """Which split a row says it is in; `test` is our heldout. Raises `BadRow`."""
+    """The split in a row; `test` means heldout. Raises `BadRow`."""
     match text_of(row, key):
         case "":
             return default
@@ -95,7 +95,7 @@ def split_of(row: Mapping[str, Any], key: str, default: Split) -> Split:
 
 
 def make_task(fields: Mapping[str, Any], names: Mapping[str, str]) -> Task:
-    """The task. Raises `BadRow`; `names` says what the foreign file calls our fields."""
+    """Validates the fields as a task. Raises `BadRow`; `names` maps this project's fields to the file format's."""
     try:
         return Task.model_validate(fields)
     except ValidationError as error:

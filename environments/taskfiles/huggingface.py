@@ -17,7 +17,7 @@ class Dataset:
     """The rows of one split of a dataset."""
 
     def __init__(self, name: str) -> None:
-        """Raises `TaskFileError` if the name is not of the form above."""
+        """Raises `TaskFileError` if the name has another form than in the module docstring."""
         match = SPEC.fullmatch(name)
         if match is None:
             raise TaskFileError(f"expected a dataset as hf:NAME#SPLIT, found {name}")
@@ -26,12 +26,12 @@ class Dataset:
         self._table: Any = None
 
     def rows(self) -> Iterator[Row | Rejected]:
-        """Every row, from Arrow files that are mapped and not read into memory. Raises `TaskFileError`."""
+        """Yields every row, from memory-mapped Arrow files. Raises `TaskFileError`."""
         for position, value in enumerate(self._loaded()):
             yield Row(position + 1, position, value)
 
     def row(self, place: int) -> Any:
-        """The row at a position."""
+        """Returns the row at a position."""
         return self._loaded()[place]
 
     def _loaded(self) -> Any:
@@ -44,7 +44,9 @@ class Dataset:
                 ) from None
             try:
                 self._table = load_dataset(self._dataset, split=self._split, revision=self._revision)
-            except Exception as error:  # the library raises what its parts raise: OSError, ValueError, pyarrow's own ..
+            except (
+                Exception
+            ) as error:  # the library raises errors of its dependencies: OSError, ValueError, pyarrow's own ..
                 reason = " ".join(str(error).split())[:200]
                 raise TaskFileError(f"{self.name} cannot be loaded: {type(error).__name__}: {reason}") from error
         return self._table

@@ -1,4 +1,4 @@
-"""Rows of any of the formats -> tasks. Which format it is, each row says by its keys."""
+"""Rows of any of the formats -> tasks. The keys of each row determine its format."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -16,35 +16,35 @@ from environments.taskfiles.rows import Rejected, Row, Source, TaskFileError, op
 from environments.taskfiles.webgym import from_webgym
 
 TOLD = 3
-"""Rejected rows that an error quotes."""
+"""Number of rejected rows in an error."""
 
 
 class Reading(BaseModel):
-    """What a foreign row does not say. Example: `Reading(environment="live", split="heldout")`."""
+    """Defaults for fields that an external row lacks. Example: `Reading(environment="live", split="heldout")`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     environment: str = "live"
-    """Which environment serves the tasks."""
+    """Name of the environment that serves the tasks."""
     split: Split = "train"
     start_url: str = ""
-    """Where a task of the dashboard begins that does not say so."""
+    """Start address of a dashboard task without one."""
     max_steps: int = Field(default=30, ge=1, le=1_000)
 
 
 def open_source(name: str) -> Source:
-    """A file of tasks, or a Hugging Face dataset as `hf:NAME#SPLIT`. Raises `TaskFileError`."""
+    """Opens a file of tasks, or a Hugging Face dataset as `hf:NAME#SPLIT`. Raises `TaskFileError`."""
     return Dataset(name) if name.startswith(PREFIX) else open_file(Path(name))
 
 
 def read_tasks(source: Source, reading: Reading) -> Iterator[Task | Rejected]:
-    """Every row as a task, or why it is none, one at a time. Raises `TaskFileError` if the source cannot be read at all."""
+    """Yields every row as a task or as `Rejected`. Raises `TaskFileError` if the source can't be read at all."""
     for _, task in read_rows(source, reading):
         yield task
 
 
 def read_rows(source: Source, reading: Reading) -> Iterator[tuple[int, Task | Rejected]]:
-    """The same with the place of each row, for `task_at`."""
+    """Like `read_tasks`, with the place of each row, for `task_at`."""
     seen: set[int] = set()
     for row in source.rows():
         if isinstance(row, Rejected):
@@ -62,7 +62,7 @@ def read_rows(source: Source, reading: Reading) -> Iterator[tuple[int, Task | Re
 
 
 def task_at(source: Source, place: int, task_id: str, reading: Reading) -> Task:
-    """One task of a source that `read_rows` has read. Raises `TaskFileError` if it is not there any more."""
+    """Reads one task of a source that `read_rows` has read. Raises `TaskFileError` if the source has changed."""
     try:
         task = task_of(source.row(place), reading)
     except BadRow as error:
@@ -74,7 +74,7 @@ def task_at(source: Source, place: int, task_id: str, reading: Reading) -> Task:
 
 
 def task_of(value: Any, reading: Reading) -> Task:
-    """The task of one row. Raises `BadRow`."""
+    """Converts one row to a task. Raises `BadRow`."""
     if not isinstance(value, Mapping):
         raise BadRow(f"expected an object, found {shown(value)}")
     if "task_name" in value or "task_id" in value:
@@ -96,7 +96,7 @@ def task_of(value: Any, reading: Reading) -> Task:
 
 
 def refuse_rejected(source: Source, rejected: list[Rejected]) -> None:
-    """Raises `TaskFileError` that quotes the first rejected rows, if there are any: a run plays whole files only."""
+    """Raises `TaskFileError` with the first rejected rows, if there are any: a run plays complete files only."""
     if rejected:
         first = "; ".join(str(row) for row in rejected[:TOLD])
         more = f"; and {len(rejected) - TOLD} more" if len(rejected) > TOLD else ""
@@ -107,13 +107,13 @@ def refuse_rejected(source: Source, rejected: list[Rejected]) -> None:
 
 
 def _own(value: Mapping[str, Any]) -> Task:
-    """A row as `Task` is written, which knows everything itself."""
+    """Validates a row in the format of `Task`, which has all fields."""
     task = make_task(value, {})
     return task.model_copy(update={"start_url": url_of(value, "start_url")})
 
 
 def _check_new(task_id: str, seen: set[int]) -> None:
-    """Raises `BadRow` for an id that was there before. 64 bits of a hash per id: a million ids take some 70 MB less than their text."""
+    """Raises `BadRow` for a repeated id. Stores a 64-bit hash per id: for a million ids this saves some 70 MB."""
     digest = int.from_bytes(hashlib.blake2b(task_id.encode(), digest_size=8).digest())
     if digest in seen:
         raise BadRow(f"id {shown(task_id)} is there twice; an earlier row has it too")

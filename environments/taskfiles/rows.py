@@ -1,4 +1,4 @@
-"""A source of rows: a JSONL file read line by line, a JSON array, a dataset. What is no row is told with its line."""
+"""Sources of rows: a JSONL file read line by line, a JSON array, a dataset. Invalid rows are reported by line."""
 
 import json
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
 MAX_ROW_BYTES = 1 << 20
-"""A longer line is rejected without being read into memory: the longest task known to us has some 20 kB."""
+"""A longer line is rejected without being read into memory: the longest known task has some 20 kB."""
 MAX_ARRAY_BYTES = 256 << 20
 """A JSON array is read as a whole; a larger one should be JSONL, which is streamed."""
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -20,9 +20,9 @@ class Row(NamedTuple):
     """One row as it was written. Example: `Row(number=3, place=417, value={"task_id": 3, ...})`."""
 
     number: int
-    """Line of the file where the row begins, from 1; of a dataset the row, from 1."""
+    """Line of the file where the row begins, from 1; in a dataset the number of the row, from 1."""
     place: int
-    """Where `Source.row` finds it again: a byte offset, or a position."""
+    """Position for `Source.row`: a byte offset, or an index."""
     value: Any
 
 
@@ -37,16 +37,16 @@ class Rejected(NamedTuple):
 
 
 class Source(Protocol):
-    """Where rows come from."""
+    """A source of rows."""
 
     name: str
 
     def rows(self) -> Iterator[Row | Rejected]:
-        """All rows in their order; one at a time where the format allows it."""
+        """Yields all rows in order; one at a time where the format allows it."""
         ...
 
     def row(self, place: int) -> Any:
-        """The value of a row that `rows` gave at this place."""
+        """Returns the value of a row that `rows` yielded with this place."""
         ...
 
 
@@ -58,7 +58,7 @@ class JsonLines:
         self._path = path
 
     def rows(self) -> Iterator[Row | Rejected]:
-        """Every line that is not blank."""
+        """Yields every line that is not blank."""
         with self._path.open("rb") as file:
             number, place = 0, 0
             while line := file.readline(MAX_ROW_BYTES + 1):
@@ -73,7 +73,7 @@ class JsonLines:
                 place += length
 
     def row(self, place: int) -> Any:
-        """The row that begins at a byte. Raises `TaskFileError` if the file has been changed since."""
+        """Returns the row that begins at a byte offset. Raises `TaskFileError` if the file has changed since."""
         with self._path.open("rb") as file:
             file.seek(place)
             value = parse(file.readline(MAX_ROW_BYTES).removeprefix(b"\xef\xbb\xbf"))
@@ -83,7 +83,7 @@ class JsonLines:
 
 
 class JsonArray:
-    """A JSON array of rows, or an object that has one under `tasks`: the dashboard's upload format."""
+    """A JSON array of rows, or an object with such an array in `tasks`: the dashboard's upload format."""
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
@@ -91,7 +91,7 @@ class JsonArray:
         self._values: list[Any] = []
 
     def rows(self) -> Iterator[Row | Rejected]:
-        """Every element; after one that is not JSON nothing can be read."""
+        """Yields every element; nothing after invalid JSON can be read."""
         text = self.text()
         decoder = json.JSONDecoder()
         self._values = []
@@ -117,11 +117,11 @@ class JsonArray:
                 return
 
     def row(self, place: int) -> Any:
-        """The element at a position."""
+        """Returns the element at an index."""
         return self._values[place]
 
     def text(self) -> str:
-        """The whole file. Raises `TaskFileError` if it is too large or not UTF-8."""
+        """Returns the whole file. Raises `TaskFileError` if it is too large or not UTF-8."""
         if (size := self._path.stat().st_size) > MAX_ARRAY_BYTES:
             raise TaskFileError(
                 f"{self.name} has {size >> 20} MiB and is one JSON value, which is read as a whole; write it as JSONL"
@@ -133,11 +133,11 @@ class JsonArray:
 
 
 class NotJson(str):
-    """Why a line could not be parsed."""
+    """Reason why a line could not be parsed."""
 
 
 def parse(line: bytes) -> Any:
-    """The JSON value of a line, or `NotJson` that says why there is none."""
+    """Returns the JSON value of a line, or `NotJson` with the reason."""
     try:
         return json.loads(line.decode())
     except UnicodeDecodeError as error:
@@ -147,7 +147,7 @@ def parse(line: bytes) -> Any:
 
 
 def open_file(path: Path) -> Source:
-    """The right reader for a file of tasks, told by its content. Raises `TaskFileError`."""
+    """Opens a file of tasks with the reader for its content. Raises `TaskFileError`."""
     try:
         with path.open("rb") as file:
             head = _first_line(file)
@@ -169,7 +169,7 @@ def _first_line(file: BinaryIO) -> bytes:
 
 
 def _is_object_with_tasks(path: Path, head: bytes) -> bool:
-    """Whether the file is `{"tasks": [...]}` and not JSON lines: then its first line is no task of its own."""
+    """True if the file is `{"tasks": [...]}` and not JSON lines, where the first line is a task of its own."""
     first = parse(head)
     if isinstance(first, dict):
         return isinstance(first.get("tasks"), list)
@@ -182,7 +182,7 @@ def _is_object_with_tasks(path: Path, head: bytes) -> bool:
 
 
 def _array_start(text: str, decoder: json.JSONDecoder, name: str) -> int:
-    """Where the first element of the array is. Raises `TaskFileError` if there is no array."""
+    """Position of the first element of the array. Raises `TaskFileError` if there is no array."""
     position = _skip_space(text, 0)
     if text.startswith("[", position):
         return position + 1
@@ -209,7 +209,7 @@ def _skip_space(text: str, position: int) -> int:
 
 
 def _skip_line(file: BinaryIO) -> int:
-    """Reads on to the end of the line, in pieces; returns how many bytes that were."""
+    """Reads to the end of the line, in pieces; returns the number of bytes."""
     skipped = 0
     while piece := file.readline(MAX_ROW_BYTES):
         skipped += len(piece)

@@ -1,4 +1,4 @@
-"""A source of tasks that can be sampled from: a small record per row in memory, the task itself read when it is wanted."""
+"""A table of tasks for sampling: a small record per row in memory; the tasks themselves are read on demand."""
 
 from collections.abc import Sequence
 from sys import intern
@@ -10,7 +10,7 @@ from environments.taskfiles.reading import Reading, Rejected, read_rows, refuse_
 from environments.taskfiles.rows import Source, TaskFileError
 
 FIELDS = ("difficulty", "domain", "host", "split", "max_steps")
-"""What a task can be told apart by, beside its labels."""
+"""Fields by which tasks can be grouped, besides their labels."""
 
 
 class Entry(NamedTuple):
@@ -21,7 +21,7 @@ class Entry(NamedTuple):
     difficulty: int
     host: str
     group: str
-    """The field that the table was asked to sort by, as text; "" if there is none."""
+    """Text of the field that the table groups by; "" if there is none."""
 
 
 class TaskTable:
@@ -30,7 +30,7 @@ class TaskTable:
     def __init__(self, source: Source, reading: Reading, *, group_by: str = "") -> None:
         """Reads the source once and keeps the tasks of `reading.split`. `group_by` is one of `FIELDS`, or a label's name.
 
-        Raises `TaskFileError` if the source cannot be read, has a row that is no task or cannot be played, or no task at all.
+        Raises `TaskFileError` if the source cannot be read, has an invalid or unplayable row, or has no task at all.
         """
         self._source, self._reading = source, reading
         self.entries: list[Entry] = []
@@ -47,7 +47,7 @@ class TaskTable:
             raise TaskFileError(f"{source.name} has no {reading.split} tasks")
 
     def tasks(self, entries: Sequence[Entry]) -> list[Task]:
-        """The tasks of some entries. Raises `TaskFileError` if the source has been changed since it was read."""
+        """Reads the tasks of some entries. Raises `TaskFileError` if the source has changed since it was read."""
         return [task_at(self._source, entry.place, entry.id, self._reading) for entry in entries]
 
     def _check_playable(self, task: Task) -> None:

@@ -25,7 +25,7 @@ NAMES = {"id": "task_id", "goal": "task_name", "start_url": "website", "rubric":
 
 
 def from_webgym(row: Mapping[str, Any], *, environment: str, split: Split, max_steps: int) -> Task:
-    """The task of a row. Difficulty is the number of facts where the row has none. Raises `BadRow`."""
+    """Converts a row to a task. Without a difficulty, it is the number of facts. Raises `BadRow`."""
     rubric = facts_of(row.get("evaluator_reference"))
     difficulty = whole_number_of(row, "difficulty")
     if not (website := url_of(row, "website")):
@@ -50,7 +50,7 @@ def from_webgym(row: Mapping[str, Any], *, environment: str, split: Split, max_s
 
 
 def to_webgym(task: Task) -> dict[str, Any]:
-    """The row of a task. Seed, step budget and split have no field in WebGym's files."""
+    """Converts a task to a row. WebGym's format has no field for seed, step budget and split."""
     row: dict[str, Any] = {
         "task_id": int(task.id) if task.id.isdigit() and str(int(task.id)) == task.id else task.id,
         "task_name": task.goal,
@@ -86,7 +86,7 @@ def facts_of(value: object) -> tuple[str, ...]:
 
 
 def _facts_of_entry(entry: Mapping[str, Any]) -> list[str]:
-    """One fact with a description, or a group of facts; a dataset's table has null where a key is missing."""
+    """One fact with a description, or a group of facts; a dataset has null where a key is missing."""
     facts = entry.get("facts")
     if facts is None:
         return [_fact(entry, "description")]

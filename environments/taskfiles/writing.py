@@ -1,4 +1,4 @@
-"""Tasks -> a file in one of the formats, streamed, whole or not there at all."""
+"""Tasks -> a file in one of the formats, streamed and written atomically."""
 
 import json
 import os
@@ -14,7 +14,7 @@ TaskFormat = Literal["ours", "webgym", "dashboard"]
 
 
 def write_tasks(path: Path, tasks: Iterable[Task], form: TaskFormat = "ours") -> int:
-    """Writes a file of tasks; returns how many. `dashboard` is a JSON array, the others are JSON lines.
+    """Writes a file of tasks; returns their number. `dashboard` is a JSON array, the others are JSON lines.
 
     Raises OSError if the file cannot be written; then it is as it was before.
     """
@@ -50,4 +50,4 @@ SHAPES: dict[TaskFormat, tuple[Callable[[Task], str], str, str, str]] = {
     "webgym": (_webgym, "", "\n", "\n"),
     "dashboard": (_dashboard, "[\n", ",\n", "\n]\n"),
 }
-"""Format -> how a task is written, and what comes before, between and after the tasks."""
+"""For each format: a task's serializer, and the text before, between and after the tasks."""

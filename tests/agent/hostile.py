@@ -1,4 +1,4 @@
-"""What a hostile or broken model writes: halves of characters, endless numbers, bottomless nesting; as JSON and as calls."""
+"""Output of a hostile or broken model: unpaired surrogates, huge numbers, deep nesting; as JSON and as calls."""
 
 import json
 from typing import Any

@@ -21,7 +21,7 @@ def picture(number: int, size: tuple[int, int] = (1280, 800)) -> bytes:
 
 
 class Tape:
-    """What has happened; `page` is what the model sees next."""
+    """An episode so far; `page` is the model's next page."""
 
     def __init__(self, size: tuple[int, int] = (1280, 800)) -> None:
         self.size = size

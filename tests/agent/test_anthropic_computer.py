@@ -44,7 +44,7 @@ async def policy(vendor: Vendor, tool: str) -> AsyncGenerator[ComputerModel]:
 
 
 def check(body: Json) -> str | None:
-    """What the Messages API refuses: a tool use without its result right after it, or a result of another toolset."""
+    """The Messages API's error: for a tool use without its result right after it, or a result of another toolset."""
     for said, answered in pairwise(body["messages"]):
         uses = [block for block in said["content"] if block["type"] == "tool_use"]
         results = {block["tool_use_id"]: block for block in answered["content"] if block["type"] == "tool_result"}

@@ -1,4 +1,4 @@
-"""What an action changed, in words: nothing is said that did not change, and the page's text stays in its quotes."""
+"""Effects of an action in words: only real changes are listed, and the page's text stays in its quotes."""
 
 from typing import Any
 

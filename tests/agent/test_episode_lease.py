@@ -1,4 +1,4 @@
-"""What an episode asks of the browser service, as the service reads it."""
+"""The lease request of an episode, as the browser service parses it."""
 
 from typing import Any, cast
 

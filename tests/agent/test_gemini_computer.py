@@ -36,7 +36,7 @@ async def policy(vendor: Vendor) -> AsyncGenerator[ComputerModel]:
 
 
 def check(body: Json) -> str | None:
-    """What the API refuses: calls without an answer each, lost signatures, confirmations that were not acknowledged."""
+    """The API's error: for calls without an answer each, lost signatures, unacknowledged confirmations."""
     contents = body["contents"]
     for said, answered in pairwise(contents):
         calls = [part for part in said["parts"] if "functionCall" in part]

@@ -1,4 +1,4 @@
-"""What a Gymnasium agent sees and says, without a browser."""
+"""Observations and actions of a Gymnasium agent, without a browser."""
 
 import io
 import random

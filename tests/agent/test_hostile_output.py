@@ -1,4 +1,4 @@
-"""Whatever a model writes becomes an action or a sentence, and both can be stored and read back."""
+"""All output of a model becomes an action or a sentence, and both can be stored and read back."""
 
 import json
 from typing import Any
@@ -28,7 +28,7 @@ def tool(arguments: Any) -> str:
 
 
 def read(text: str, mode: InteractionMode) -> list[AgentAction | str]:
-    """What each grammar makes of a text, after it was stored and read back."""
+    """The result of each grammar for a text, after it was stored and read back."""
     results: list[AgentAction | str] = []
     for parse in (
         lambda: parse_brief(text, mode, VIEWPORT),

@@ -41,7 +41,7 @@ CALLS: dict[str, list[tuple[str, str, bool]]] = {}
 
 
 def check(body: Json) -> str | None:
-    """What the Responses API refuses: calls without output, checks that were not acknowledged, pictures without content."""
+    """The Responses API's error: for calls without output, unacknowledged checks, pictures without content."""
     previous = body.get("previous_response_id")
     outputs = {item["call_id"]: item for item in body["input"] if "call_id" in item}
     for call_id, kind, pending in CALLS.get(previous, []):

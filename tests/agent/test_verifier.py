@@ -1,4 +1,4 @@
-"""What is not the policy's own doing gets no reward: a broken check, a reward out of range, a first prompt that cannot fit."""
+"""Failures of others give the policy no reward: a broken check, an invalid reward, a first prompt that cannot fit."""
 
 import math
 

@@ -18,7 +18,7 @@ class Asked(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What is sent back; `content` that is no bytes is sent as JSON."""
+    """A response; `content` that is not bytes is sent as JSON."""
 
     content: Any
     status: int = 200
@@ -37,7 +37,7 @@ class Vendor:
         self.asked: list[Asked] = []
         self.answers: list[Answer] = []
         self.version = b"{}"
-        """What a GET is answered: /weight_info."""
+        """Response to GET /weight_info."""
         self.check: Callable[[Json], str | None] = lambda body: None
         """Says what is wrong with a request; a 400 then, as the vendor would."""
 

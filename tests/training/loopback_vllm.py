@@ -40,7 +40,7 @@ def answer(tensors: Tensors, token: int) -> float:
 
 
 class Loopback:
-    """What the server holds and says."""
+    """State of the server."""
 
     def __init__(self, model: Path) -> None:
         self.model, self.root = f"policy-{secrets.token_hex(4)}", model

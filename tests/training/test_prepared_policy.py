@@ -1,4 +1,4 @@
-"""What files alone show to be wrong is refused in a sentence, before a server is touched."""
+"""Errors in the files alone are rejected with one sentence, before a server is touched."""
 
 import json
 from pathlib import Path

@@ -45,7 +45,7 @@ async def put(policies: Path, version: int, config: ServingConfig = CONFIG) -> P
 
 
 def serves(vllm: Loopback, version: int) -> bool:
-    """Whether a version is served: its weights, its name, and requests are answered."""
+    """True if a version is served: its weights, its name, and requests are answered."""
     return (vllm.holds.name, vllm.version, vllm.paused) == (f"v{version:04d}", f"run:{version}", False)
 
 

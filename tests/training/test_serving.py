@@ -1,4 +1,4 @@
-"""What can be known about serving without a server; tests/integration publishes for real."""
+"""Serving without a server; tests/integration publishes for real."""
 
 import hashlib
 import subprocess

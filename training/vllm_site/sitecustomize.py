@@ -1,7 +1,7 @@
 """Put on PYTHONPATH of the vLLM server: Python runs it at the start of that server and of each of its subprocesses.
 
-It waits for the first import of a package that would import torchvision and applies the cure of
-`training/torchvision_on_cpu.py` just before; processes that import none of them pay nothing.
+It waits for the first import of a package that would import torchvision and applies the fix of
+`training/torchvision_on_cpu.py` just before; processes that import none of them have no overhead.
 """
 
 import sys

@@ -1,1 +1,1 @@
-"""Scripted solutions: what a perfect agent does with nothing but the instruction and the list of marks."""
+"""Scripted solutions: actions of a perfect agent that has only the instruction and the list of marks."""

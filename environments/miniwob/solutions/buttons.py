@@ -1,4 +1,4 @@
-"""Families that are solved by clicking what the instruction names."""
+"""Families that are solved by clicking the element that the instruction names."""
 
 from browser_service.models import Action, Observation
 from environments.miniwob.solutions.page import BUTTONS, FIELDS, click, marks, named, nth, quoted_words, said
@@ -20,7 +20,7 @@ def quoted_button(goal: str, observation: Observation, step: int) -> Action:
 
 
 def quoted_link(goal: str, observation: Observation, step: int) -> Action:
-    """`Click on the link "Neque,".` The links are spans, so their role says little."""
+    """`Click on the link "Neque,".` The links are spans, so their role is not used."""
     return click(named(observation, quoted_words(goal)[0]))
 
 

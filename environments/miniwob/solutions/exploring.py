@@ -1,4 +1,4 @@
-"""Families where something has to be opened before it can be clicked."""
+"""Families where an element must be opened before the target can be clicked."""
 
 from browser_service.models import Action, Observation
 from environments.miniwob.solutions.page import click, find_named, marks, nth, quoted_words, submit
@@ -10,7 +10,7 @@ def expand_then_submit(goal: str, observation: Observation, step: int) -> Action
 
 
 def link_behind_tabs(goal: str, observation: Observation, step: int) -> Action:
-    """`Switch between the tabs to find and click on the link "tempus".` Opens one tab after the other, the first one last."""
+    """`Switch between the tabs to find and click on the link "tempus".` Opens the tabs in turn, the first one last."""
     link = find_named(observation, quoted_words(goal)[0])
     if link is not None:
         return click(link)
@@ -19,7 +19,7 @@ def link_behind_tabs(goal: str, observation: Observation, step: int) -> Action:
 
 
 def name_in_tree(goal: str, observation: Observation, step: int) -> Action:
-    """`Find and click on the folder or file named "Livia".` Opens every folder from top to bottom by its nameless handle."""
+    """`Find and click on the folder or file named "Livia".` Opens each folder from top to bottom by its handle."""
     found = [mark for mark in marks(observation) if mark.name == quoted_words(goal)[0]]
     if found:
         return click(found[-1])  # the innermost of an entry and its label

@@ -27,7 +27,7 @@ def cased_text_then_submit(goal: str, observation: Observation, step: int) -> Ac
 
 
 def password_twice(goal: str, observation: Observation, step: int) -> Action:
-    """`Enter the password "Q3h" into both text fields and press submit.` Password fields do not show what they hold."""
+    """`Enter the password "Q3h" into both text fields and press submit.` Password fields do not show their value."""
     if step < 2:
         return fill(nth(observation, step, *FIELDS), quoted_words(goal)[0])
     return submit(observation)
@@ -51,5 +51,5 @@ def radio_and_number(goal: str, observation: Observation, step: int) -> Action:
 
 
 def filled_or(observation: Observation, field: Mark, value: str) -> Action:
-    """Fills the field, or submits once it holds the value."""
+    """Fills the field, or submits if it has the value."""
     return submit(observation) if field.value == value else fill(field, value)

@@ -27,6 +27,6 @@ def dropdown_then_submit(goal: str, observation: Observation, step: int) -> Acti
 
 
 def greatest_card_then_submit(goal: str, observation: Observation, step: int) -> Action:
-    """`Find and pick the card with the greatest number, then press submit.` The list does not show which card is picked."""
+    """`Find and pick the card with the greatest number, then press submit.` The list does not show the picked card."""
     cards = [mark for mark in marks(observation) if mark.name.isdigit()]
     return click(max(cards, key=lambda mark: int(mark.name))) if step == 0 and cards else submit(observation)

@@ -1,4 +1,4 @@
-"""What a scripted solution may look at: the instruction, and the marks by role, name and state."""
+"""Input of a scripted solution: the instruction, and the marks by role, name and state."""
 
 import re
 from collections.abc import Callable
@@ -7,19 +7,19 @@ from browser_service.models import Action, ClickId, FillId, Mark, Observation
 from environments.base import Unsolvable
 
 Solution = Callable[[str, Observation, int], Action]
-"""From goal, observation and number of the step (from 0) to the next action."""
+"""Maps goal, observation and number of the step (from 0) to the next action."""
 
 BUTTONS = ("button",)
 FIELDS = ("textbox", "spinbutton", "searchbox")
 
 
 def marks(observation: Observation, *roles: str) -> list[Mark]:
-    """The marks that have one of the roles, or all marks, in the order of the list."""
+    """The marks with one of the roles, or all marks, in the order of the list."""
     return [mark for mark in observation.marks if not roles or mark.role in roles]
 
 
 def nth(observation: Observation, index: int, *roles: str) -> Mark:
-    """The mark number `index` (from 0) of those with one of the roles. Raises `Unsolvable` if there are fewer."""
+    """The mark number `index` (from 0) among those with one of the roles. Raises `Unsolvable` if there are fewer."""
     found = marks(observation, *roles)
     if index >= len(found):
         raise Unsolvable(f"Expected {index + 1} marks with role {' or '.join(roles)}, found {describe(observation)}.")
@@ -39,7 +39,7 @@ def named(observation: Observation, name: str, *roles: str) -> Mark:
 
 
 def quoted_words(goal: str) -> list[str]:
-    """What stands in double quotes. Example: `Enter the password "Q3h" twice.` -> `["Q3h"]`."""
+    """The texts in double quotes. Example: `Enter the password "Q3h" twice.` -> `["Q3h"]`."""
     return re.findall(r'"([^"]*)"', goal)
 
 
@@ -52,7 +52,7 @@ def said(goal: str, pattern: str) -> str:
 
 
 def ordinal(goal: str, pattern: str) -> int:
-    """The index, from 0, of an ordinal such as `2nd` that the pattern's first group finds in the instruction."""
+    """The index, from 0, of an ordinal such as `2nd` in the pattern's first group."""
     return int(said(goal, pattern)) - 1
 
 

@@ -1,4 +1,4 @@
-"""Families that are solved by what something looks like; the marks name nameless shapes by colour and form."""
+"""Families that are solved by appearance; the marks name shapes without a name by colour and form."""
 
 from browser_service.models import Action, Observation
 from environments.base import Unsolvable
