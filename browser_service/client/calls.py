@@ -162,9 +162,10 @@ class Caller:
         began, away_since, attempt = clock(), None, 0
         patience_s = self._patience_s if call.patience_s is None else call.patience_s
         while True:
-            url = self._way(call, clock())
+            asked_at = clock()
+            url = self._way(call, asked_at)
             try:
-                return await self._once(url, call, clock() - began)
+                return await self._once(url, call, asked_at - began)
             except BrowserServiceError as error:
                 now = clock()
                 if url == self.url and isinstance(error, Unreachable | Draining | MasterStopping | RegistryDown):
@@ -175,13 +176,14 @@ class Caller:
                 if not error.retryable or error.session_state == "lost":
                     raise
                 if isinstance(error, Unreachable):
-                    away_since = away_since or now
+                    away_since = away_since or asked_at  # it may have been silent for as long as that
                     until = away_since + patience_s
                 else:
                     away_since = None
                     until = began + (patience_s if call.wait_s is None else call.wait_s)
-                pause_s = pause(None if self._has_untried(attempt) else error.retry_after_s, attempt)
-                if now + pause_s > until:
+                has_untried = self._has_untried(attempt)
+                pause_s = pause(None if has_untried else error.retry_after_s, attempt)
+                if now + pause_s > until and not (has_untried and isinstance(error, Unreachable)):
                     raise
             attempt += 1
             await asyncio.sleep(pause_s)

@@ -171,8 +171,8 @@ class BrowserPool:
         try:
             return await self._calls.ask(call, answer)
         except (asyncio.CancelledError, Unreachable):
-            # The service may have granted what nobody will use.
-            await self._surely(give_back(self._calls, ReleaseRequest(idempotency_key=request.idempotency_key)))
+            # The service may have granted a lease that nobody will use. The caller hears of its absence without waiting for it.
+            self._in_background(give_back(self._calls, ReleaseRequest(idempotency_key=request.idempotency_key)))
             raise
 
     @asynccontextmanager
@@ -191,11 +191,14 @@ class BrowserPool:
 
     async def _surely(self, *releases: Coroutine[Any, Any, None]) -> None:
         """Carries them out side by side, even if this task is cancelled once more meanwhile."""
-        tasks = [asyncio.create_task(release) for release in releases]
-        self._releasing.update(tasks)
-        for task in tasks:
-            task.add_done_callback(self._releasing.discard)
-        await asyncio.shield(asyncio.gather(*tasks))
+        await asyncio.shield(asyncio.gather(*map(self._in_background, releases)))
+
+    def _in_background(self, release: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Starts it; leaving the pool waits for it, within its deadline."""
+        task = asyncio.create_task(release)
+        self._releasing.add(task)
+        task.add_done_callback(self._releasing.discard)
+        return task
 
 
 def _part(node: str | None, master: str | None) -> dict[str, str]:
