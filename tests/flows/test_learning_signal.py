@@ -43,7 +43,7 @@ def test_the_terminal_and_mlflow_say_it() -> None:
 def test_only_an_environment_that_nobody_judges_is_warned_of(config: LoopConfig, live: LoopConfig) -> None:
     assert warnings(config) == []
     (warning,) = warnings(live)
-    assert warning.startswith("environment live: nobody judges its tasks")
+    assert warning.startswith("environment live: it has no verifier")
 
 
 def test_the_warning_is_shown_once_before_the_first_stage(live: LoopConfig, capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,7 +51,7 @@ def test_the_warning_is_shown_once_before_the_first_stage(live: LoopConfig, caps
     with screens.run_screen() as show:
         for seconds in (0.0, 1.0):
             show(look(folder, state="RUNNING", seconds=seconds))
-    assert capsys.readouterr().out.count("nobody judges its tasks") == 1
+    assert capsys.readouterr().out.count("it has no verifier") == 1
 
 
 async def test_the_log_of_the_run_begins_with_the_warning(live: LoopConfig, caplog: pytest.LogCaptureFixture) -> None:
@@ -63,7 +63,7 @@ async def test_the_log_of_the_run_begins_with_the_warning(live: LoopConfig, capl
 
     with caplog.at_level(logging.WARNING):
         await stages.run_loop(RunFolder.create("a", live), stage)
-    assert "nobody judges its tasks" in seen[0]
+    assert "it has no verifier" in seen[0]
 
 
 async def test_a_live_run_is_judged_and_goes_on(live: LoopConfig) -> None:

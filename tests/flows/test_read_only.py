@@ -99,7 +99,7 @@ def test_commands_on_a_run_that_cannot_be_written(begun: RunFolder, read_only: R
         ["resume", begun.root, "iterations=5"],
     )
 
-    assert "nobody is writing it" in doctor.out and "1 of 8 stages finished" in doctor.out and not doctor.err, doctor
+    assert "no process is writing it" in doctor.out and "1 of 8 stages finished" in doctor.out and not doctor.err, doctor
     assert monitor.status == 0 and "iteration 1/2" in monitor.out, monitor
     assert export.status == 0 and (tmp_path / "out" / "a.parquet").exists(), export
     for done in (compact, resume):
