@@ -1,4 +1,4 @@
-"""A run that learns nothing says so: at its start where nobody can judge, and after each update without a signal."""
+"""Warnings of a run that learns nothing: at its start if there is no verifier, and after each update without signal."""
 
 import logging
 
@@ -20,7 +20,7 @@ def updated(iteration: int, **counts: int) -> StageReport:
 
 @pytest.fixture
 def live(write_config: WriteConfig) -> LoopConfig:
-    """Tasks of a file, which nobody judges."""
+    """A configuration with tasks of a file, without a verifier."""
     tasks = {"train": "train.jsonl", "heldout": "heldout.jsonl"}
     return load_config(write_config(environment={"name": "live", "tasks": tasks}))
 
@@ -67,7 +67,7 @@ async def test_the_log_of_the_run_begins_with_the_warning(live: LoopConfig, capl
 
 
 async def test_a_live_run_is_judged_and_goes_on(live: LoopConfig) -> None:
-    """It collects trajectories, which is what the warning says."""
+    """It collects trajectories, as the warning says."""
     folder = RunFolder.create("a", live)
     report = await stages.judge_stage(folder, 1)
     assert report.counts == {"verdicts": 0, "unjudged": 0} and folder.is_done(1, Stage.JUDGE)

@@ -1,4 +1,4 @@
-"""Who acts in which stage, and what is refused before anything starts."""
+"""The acting model of each stage, and refusals before anything starts."""
 
 import pytest
 
