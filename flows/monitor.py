@@ -171,7 +171,7 @@ class _StageEyes:
         return told.judged, told.successes
 
     def _times(self, lives: list[Live], ended: dict[str, Ended]) -> list[float]:
-        """Times of events in this stage: the smallest is its begin, the largest its latest sign of activity."""
+        """Times of events in this stage: the smallest is its start, the largest its latest activity."""
         times = [one.at for one in ended.values() if one.at is not None]
         for live in lives:
             times += [live.at, *(cell.since for cell in live.episodes.values())]

@@ -8,7 +8,7 @@ from flows.monitor_files import Ended
 PACE_OVER_S = 300.0
 """Seconds over which the pace is measured."""
 PACE_AFTER_S = 5.0
-"""Seconds after the begin of a stage before which no pace is reported."""
+"""Seconds after the start of a stage before which no pace is reported."""
 
 
 class Pace(NamedTuple):

@@ -63,7 +63,7 @@ class PrefectServer:
         return self._ask("POST", "/deployments/count", asked) > 0
 
     def forbid_unknown_parameters(self) -> None:
-        """Have the server refuse runs with unknown parameters; their process would end without an error message."""
+        """Have the server refuse unknown parameters of a run, whose process would otherwise end without an error."""
         deployment = self._ask("GET", f"/deployments/name/{DEPLOYMENT}")
         schema = deployment["parameter_openapi_schema"] | {"additionalProperties": False}
         body = {"parameter_openapi_schema": schema, "enforce_parameter_schema": True}
@@ -97,8 +97,7 @@ class PrefectServer:
     def bury(self, flow_run_ids: list[str], *, alive: str | None = None) -> int:
         """Mark as crashed every unfinished one of these flow runs, subflows and tasks included.
 
-        `alive`: the flow run that runs now; of it, only remains of earlier processes are marked. Returns the number
-        marked.
+        `alive`: the one that runs now; only what its earlier processes left is marked. Returns the number of marked runs.
         """
         marked, level = 0, list(flow_run_ids)
         for run in self.unfinished([one for one in level if one != alive]):

@@ -60,7 +60,7 @@ def server_url() -> str:
 
 
 def bury_earlier(folder: RunFolder, identity: str) -> None:
-    """Mark Running remains of the run's earlier processes as crashed; the holder of the lock knows they are gone."""
+    """Mark flow runs of the run's earlier processes as crashed; the holder of the lock knows that they are gone."""
     try:
         with PrefectServer(server_url()) as server:
             server.bury(folder.record().prefect_flow_runs, alive=identity)

@@ -20,7 +20,7 @@ from flows.services import check_running
 from flows.stack import adopted, read_stack
 
 NOTHING_TO_DO = "nothing to do"
-"""Begin of a flow's last message when its run was finished before."""
+"""Start of a flow's last message when its run was finished before."""
 
 
 def folder_for(

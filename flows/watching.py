@@ -46,7 +46,7 @@ class View:
     seconds: float
     """Since the watching began."""
     warnings: list[str] = field(default_factory=list)
-    """Limits of the run that are known from its configuration."""
+    """Warnings about the run that follow from its configuration."""
 
 
 def look(folder: RunFolder, *, state: str, seconds: float) -> View:

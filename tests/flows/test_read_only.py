@@ -17,7 +17,7 @@ from flows.run_folder import RunFolder, Stage
 
 ReadOnly = Callable[..., list[Done]]
 OWN_MOUNTS = ["unshare", "--mount", "--propagation", "private"]
-"""Begin of a command with private mounts. A read-only mount binds root too."""
+"""Prefix of a command with private mounts. A read-only mount binds root too."""
 
 
 def can_mount() -> bool:
