@@ -1,7 +1,7 @@
 """A check of the doctor: prompts of stored trajectories hold as many picture placeholders as their pictures produce.
 
-A prompt with another number cannot be trained on: text of a page, a goal or a reply became a control token, or the server
-prepares pictures differently from the trainer.
+A prompt with another number cannot be trained on: text of a page, a goal or a reply became a control token, or the
+server prepares pictures differently from the trainer.
 """
 
 import json

@@ -97,7 +97,7 @@ class PrefectServer:
     def bury(self, flow_run_ids: list[str], *, alive: str | None = None) -> int:
         """Mark as crashed every unfinished one of these flow runs, subflows and tasks included.
 
-        `alive`: the one that runs now; only what its earlier processes left is marked. Returns the number of marked runs.
+        `alive`: the one that runs now; only what its earlier processes left is marked. Returns the number marked.
         """
         marked, level = 0, list(flow_run_ids)
         for run in self.unfinished([one for one in level if one != alive]):

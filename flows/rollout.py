@@ -95,8 +95,8 @@ async def collect(folder: RunFolder, iteration: int, stage: Stage, *, version: i
 
     A stage without enough evidence, as in an outage, is waited out: its broken episodes are deleted and played again.
     Raises `StageError` when services are lost `rollout.max_rounds` times, or stay down; when the outage lasts longer
-    than `rollout.outage_s`; and at once when the configuration is at fault. In the last two cases
-    the broken episodes are deleted first.
+    than `rollout.outage_s`; and at once when the configuration is at fault. In the last two cases the
+    broken episodes are deleted first.
     """
     clock = asyncio.get_running_loop().time
     began: float | None = None
