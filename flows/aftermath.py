@@ -1,6 +1,6 @@
-"""What a process that was lost leaves behind, put right by whoever finds out: a resume, the watching command, Prefect's worker.
+"""Cleanup after a lost process of a run: by a resume, the watching command, or Prefect's worker.
 
-Its flow run, subflows and tasks stay Running in Prefect, and its MLflow run stays RUNNING: both are told the truth here.
+Its flow run, subflows and tasks stay Running in Prefect, and its MLflow run stays RUNNING: `settle` ends both.
 """
 
 import logging
@@ -19,15 +19,15 @@ logger = logging.getLogger(__name__)
 
 
 def settle(folder: RunFolder, server: PrefectServer, flow_run_id: str, *, status: str) -> None:
-    """Nobody plays the run any more: say so in Prefect and, as `status` (FAILED or KILLED), in MLflow. Again is fine.
+    """Mark the run as ended in Prefect and, with `status` (FAILED or KILLED), in MLflow. Idempotent.
 
-    What cannot be reached is left to the next resume, with a warning.
+    A server that cannot be reached is left to the next resume, with a warning.
     """
     try:
         server.bury([*folder.record().prefect_flow_runs, flow_run_id])
     except PrefectError as error:
         logger.warning("%s; flow runs that stay Running are marked by the next resume", error)
-    if folder.writer() is None:  # else somebody resumed it meanwhile
+    if folder.writer() is None:  # otherwise another process resumed the run meanwhile
         tracking.sync(folder, status=status)
 
 

@@ -1,23 +1,23 @@
-"""The checkout that this code runs from, and the configuration that holds where none is named."""
+"""The checkout that this code runs from, and the default configuration file."""
 
 from pathlib import Path
 
 from flows.errors import LoopError
 
 PROJECT = Path(__file__).resolve().parents[1]
-"""prefect.yaml lies here, and flows run here."""
+"""Root of the checkout: holds prefect.yaml, and is the working directory of flows."""
 DEFAULT_CONFIG = Path("configs/demo.yaml")
-"""Of a checkout; also the default of the deployment's form."""
+"""Relative to a checkout; also the default in the deployment's form."""
 
 
 class NoConfig(LoopError):
-    """No configuration was named and there is no default one. The message is one sentence."""
+    """No configuration was named and no default one exists. The message is one sentence."""
 
 
 def default_config(here: Path, checkout: Path = PROJECT) -> Path:
     """configs/demo.yaml of the working directory `here`, of the nearest folder above it that has one, or of `checkout`.
 
-    Raises `NoConfig`: the package is installed without a checkout, and the command runs outside of one.
+    Raises `NoConfig` when the package is installed without a checkout and the command runs outside of one.
     """
     for folder in (here, *here.parents, checkout):
         if (folder / DEFAULT_CONFIG).is_file():
@@ -29,5 +29,5 @@ def default_config(here: Path, checkout: Path = PROJECT) -> Path:
 
 
 def config_or_default(given: Path | None) -> Path:
-    """The configuration file that was named, or the default one. Raises `NoConfig`."""
+    """The named configuration file, or the default one. Raises `NoConfig`."""
     return given or default_config(Path.cwd())

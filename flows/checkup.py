@@ -1,4 +1,4 @@
-"""`rl-loop doctor RUN`: is a run folder whole, what is finished, what comes next, who writes it."""
+"""`rl-loop doctor RUN`: checks that a run folder is intact; reports finished stages, the next stage and the writer."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,18 +17,18 @@ from flows.run_folder import RunFolder, Stage, StageKey
 from training.checkpoints import CheckpointError, checkpoint_path, read_checkpoint, versions
 
 SHOWN = 10
-"""Problems that one check tells; the number of the others is told too."""
+"""Problems that one check lists; the rest are only counted."""
 JUDGE_AGAIN = "delete it and the done.json beside it, and resume: the stage judges again"
 
 
 def findings(root: Path) -> list[Finding]:
-    """What every check found. Raises `RunFolderError` when there is no such run or its configuration cannot be read."""
+    """The result of every check. Raises `RunFolderError` if there is no such run or its configuration is unreadable."""
     folder = RunFolder.open(root)
     return [_find(name, check, folder) for name, check in CHECKS.items()]
 
 
 def progress(folder: RunFolder) -> str:
-    """What is finished and what comes next."""
+    """The number of finished stages and the next one."""
     total = list(folder.schedule())
     done = sum(folder.is_done(*key) for key in total)
     following = folder.next_stage()
@@ -36,7 +36,7 @@ def progress(folder: RunFolder) -> str:
 
 
 def order(folder: RunFolder) -> str:
-    """No stage is finished before the one that it depends on."""
+    """Checks that no stage is finished before the stage that it depends on."""
     following = folder.next_stage()
     after = list(dropwhile(lambda key: key != following, folder.schedule()))
     late = [key for key in after if folder.is_done(*key)]
@@ -46,18 +46,18 @@ def order(folder: RunFolder) -> str:
 
 
 def reports(folder: RunFolder) -> str:
-    """Every done.json can be read."""
+    """Checks that every done.json can be read."""
     return f"{len(folder.reports())} reports can be read"
 
 
 def writer(folder: RunFolder) -> str:
-    """Who writes the folder now."""
+    """The process that writes the folder now."""
     pid = folder.writer()
-    return f"process {pid} is writing it" if pid is not None else "nobody is writing it"
+    return f"process {pid} is writing it" if pid is not None else "no process is writing it"
 
 
 def policies(folder: RunFolder) -> str:
-    """Every checkpoint that is there is whole."""
+    """Checks that every checkpoint is complete and matches its digests."""
     known = versions(folder.policies)
     for version in known:
         try:
@@ -68,7 +68,7 @@ def policies(folder: RunFolder) -> str:
 
 
 def trajectories(folder: RunFolder) -> str:
-    """Every stored trajectory and picture can be read, is there once, and a finished stage has all that it planned."""
+    """Checks that trajectories and pictures are readable and stored once, and that finished stages miss none."""
     checked = [check_store(directory) for directory in _stores(folder)]
     found = [problem for each in checked for problem in each.problems]
     problems = [problem.text for problem in found if problem.kind not in HARMLESS]
@@ -81,14 +81,14 @@ def trajectories(folder: RunFolder) -> str:
 
 
 def _leftovers(folder: RunFolder, found: list[Problem]) -> str:
-    """The end of the sentence about what crashes left behind and nobody needs."""
+    """End of the sentence: the unneeded files that crashes left behind."""
     counts = Counter(problem.kind for problem in found)
     what = ", ".join(f"{counts[kind]} {words}" for kind, words in HARMLESS.items() if counts[kind])
     return f"; left over: {what}; {on_run('compact', folder.root)} removes those of finished stages" if what else ""
 
 
 def verdicts(folder: RunFolder) -> str:
-    """Every trajectory of a finished stage has one verdict."""
+    """Checks that every trajectory of a finished stage has exactly one verdict."""
     count = 0
     for key in folder.schedule():
         episodes = Stage.EVALUATE if key.stage is Stage.EVALUATE else Stage.ROLLOUT
@@ -114,7 +114,7 @@ def _stores(folder: RunFolder) -> list[Path]:
 
 
 def _against_plan(folder: RunFolder, key: StageKey) -> Iterator[str]:
-    """What a finished stage lacks of its plan, or has beside it."""
+    """Sentences about trajectories of a finished stage that its plan has and the store lacks, or the reverse."""
     if key.stage not in (Stage.ROLLOUT, Stage.EVALUATE) or not folder.is_done(*key):
         return
     groups = read_plan(folder, *key)

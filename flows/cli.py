@@ -25,7 +25,7 @@ app.add_typer(tasks_app, name="tasks")
 
 @app.command()
 def up(overrides: Overrides = None, config: ConfigOption = None) -> None:
-    """Start Prefect server and worker, MLflow, vLLM and the browser service, and say where each is."""
+    """Start Prefect server and worker, MLflow, vLLM and the browser service, and print the address of each."""
     from flows import operations, screens
 
     loop = loaded(config, overrides)
@@ -105,7 +105,7 @@ def main() -> None:
         print(f"rl-loop: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     except OSError as error:
-        if error.filename is None:  # not about a file of the user's
+        if error.filename is None:  # not about a file of the user
             raise
         print(f"rl-loop: {error.filename}: {error.strerror}; is it readable, and writable, for you?", file=sys.stderr)
         raise SystemExit(1) from None

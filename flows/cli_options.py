@@ -1,4 +1,4 @@
-"""Arguments that several commands of `rl-loop` share, and how they are read."""
+"""Arguments that several commands of `rl-loop` share, and the loading of the configuration."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,7 +23,7 @@ PrefectOption = Annotated[bool, typer.Option(help="run under Prefect; without, t
 
 
 def loaded(config: Path | None, overrides: list[str] | None = None) -> "LoopConfig":
-    """The configuration that a command was given, or the default one. Raises a `LoopError`."""
+    """The configuration file given to a command, or the default one, with overrides. Raises a `LoopError`."""
     from flows.checkout import config_or_default
     from flows.config import load_config
 

@@ -21,7 +21,7 @@ def run(
     ] = None,
     prefect: PrefectOption = True,
 ) -> None:
-    """Start a loop and watch it to its end. Services that are not up are started, and stay up."""
+    """Start a loop and watch it to its end. Services that are not running are started, and stay up."""
     from flows import operations, screens, stages, starting
     from flows.checkout import config_or_default
 
@@ -42,7 +42,7 @@ def demo(
     config: ConfigOption = None,
     keep: Annotated[bool, typer.Option(help="leave the services running at the end")] = False,
 ) -> None:
-    """Everything once: start the services, deploy, train through Prefect, show what came out, stop the services."""
+    """Run everything once: start the services, deploy, train through Prefect, show the results, stop the services."""
     from flows import operations, screens, services
     from flows.checkout import config_or_default
     from flows.hints import on_services
@@ -65,9 +65,9 @@ def demo(
 def resume(
     run: RunArgument, overrides: Overrides = None, config: ConfigOption = None, prefect: PrefectOption = True
 ) -> None:
-    """Go on with a run where it stopped: bring services back, clear dead flow runs, skip everything that is finished.
+    """Continue a run where it stopped: restart services, clear dead flow runs, skip every finished stage.
 
-    iterations=N makes it longer; services.* and limits may be changed too, what decides results may not.
+    iterations=N makes it longer; services.* and limits may change too, but no setting that decides results.
     """
     from flows import operations, screens, stages, starting, tracking
     from flows.run_folder import RunFolder
@@ -79,7 +79,7 @@ def resume(
         tracking.sync(folder)
         screens.print_summary(folder, operations.links(folder, None))
         return
-    with folder.lock():  # before any service is started: nobody else writes the folder, and this user may
+    with folder.lock():  # fail before any service is started if another process writes the folder or this user may not
         pass
     with screens.services_screen() as watch:
         operations.bring_up(asked.config, watch)
@@ -126,7 +126,7 @@ def export(
 
 
 def compact(run: RunArgument, config: ConfigOption = None) -> None:
-    """Pack the trajectories of a run's finished stages: one file per stage, and nothing that nobody needs."""
+    """Pack the trajectories of a run's finished stages into one file per stage, and delete unneeded files."""
     from flows.starting import find_run
     from flows.upkeep import compact_run
 

@@ -1,7 +1,7 @@
 """The configuration of a loop: one YAML file, sections owned by the packages, `key=value` overrides.
 
-`load_config` refuses everything that it does not know, in one sentence per mistake, before anything is started. Relative
-paths are meant from the project's root: the nearest folder above the file with a pyproject.toml or prefect.yaml, else the
+`load_config` refuses every unknown key, in one sentence per mistake, before anything is started. Relative paths are
+resolved against the project's root: the nearest folder above the file with a pyproject.toml or prefect.yaml, else the
 file's own folder.
 """
 
@@ -24,7 +24,7 @@ from training.serving_config import ServingConfig
 
 Port = Annotated[int, Field(ge=0, le=65_535, description="0 picks a free port")]
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-"""Names of runs, which become folders; see flows/run_names.py."""
+"""Names of runs, which become folder names; see flows/run_names.py."""
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 
@@ -33,29 +33,29 @@ class ConfigError(LoopError):
 
 
 class JudgeConfig(Section):
-    """How training trajectories are judged."""
+    """Settings of the judge stage for training trajectories."""
 
     shuffle_rewards: bool = False
-    """A control: deal an iteration's rewards out to its trajectories at random. A loop that still gains has a leak."""
+    """A control experiment: permute an iteration's rewards at random. A loop that still improves has a leak."""
 
 
 class EvaluateConfig(Section):
-    """How the policy is measured on held-out tasks."""
+    """Measurement of the policy on held-out tasks."""
 
     every: Annotated[int, Field(ge=1)] = 5
-    """Evaluate after every so many iterations; before the first and after the last one in any case."""
+    """Iterations between two evaluations; the first policy and the last iteration are always evaluated."""
     tasks: Annotated[int, Field(ge=1)] = 32
     samples: Annotated[int, Field(ge=1)] = 1
     """Trajectories per task."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
     seed: Annotated[int, Field(ge=0)] = 0
-    """Chooses the held-out tasks; the same ones at each evaluation."""
+    """Seed that chooses the held-out tasks; the same tasks at each evaluation."""
     model: ModelConfig | None = None
-    """Who acts in an evaluation; None: whoever `agent.model` names."""
+    """The model that acts in an evaluation; None: the one in `agent.model`."""
 
 
 class PolicyConfig(Section):
-    """Where the loop starts from."""
+    """The first policy, and the deadline of updates."""
 
     model: Path
     """Directory of the first policy: weights, tokenizer, processor."""
@@ -64,13 +64,13 @@ class PolicyConfig(Section):
 
 
 class ServicesConfig(Section):
-    """What `rl-loop up` starts. Not part of a run's identity: a resume may use other ports."""
+    """Settings of the services that `rl-loop up` starts. Not part of a run's identity: a resume may use other ports."""
 
     state_dir: Path = Path(".rl-loop")
     """Logs, databases and sockets of the services."""
     prefect_port: Port = 4200
     worker_port: Port = 0
-    """Health answers of the Prefect worker."""
+    """Port of the Prefect worker's health check."""
     mlflow_port: Port = 5000
     browser_port: Port = 7000
     browser_slots: Annotated[int, Field(ge=1, le=256)] = 8
@@ -78,15 +78,15 @@ class ServicesConfig(Section):
     ready_s: Annotated[float, Field(gt=0)] = 300.0
     """Seconds that a service may take to start; vLLM has `serving.start_deadline_s`."""
     heal_s: Annotated[float, Field(gt=0)] = 600.0
-    """Seconds that a stage waits for the supervisor to bring a lost service back."""
+    """Seconds that a stage waits for the supervisor to restart a lost service."""
     owner_wait_s: Annotated[float, Field(ge=0)] = 0.0
-    """Seconds that a run waits for another one that owns the served policy; 0 refuses at once and names the owner."""
+    """Seconds that a run waits for another run that owns the served policy; 0: refuse at once, naming the owner."""
     min_free_gb: Annotated[float, Field(ge=0)] = 2.0
     """Free disk space below which nothing is started."""
 
 
 class LoopConfig(Section):
-    """Everything that decides a loop."""
+    """The complete configuration of a loop."""
 
     name: Name = "loop"
     seed: Annotated[int, Field(ge=0)] = 0
@@ -117,12 +117,12 @@ class LoopConfig(Section):
         if self.agent.prompt == "full" and self.agent.screenshot and shown > max(1, self.serving.images_per_prompt):
             raise ValueError(
                 f"agent.image_rounds={self.agent.image_rounds} puts {shown} pictures into a prompt, but "
-                f"serving.images_per_prompt={self.serving.images_per_prompt}; raise it or tell fewer rounds"
+                f"serving.images_per_prompt={self.serving.images_per_prompt}; raise it or lower agent.image_rounds"
             )
         return self
 
     def evaluates_after(self, iteration: int) -> bool:
-        """Whether iteration `iteration` (0 = before the first) ends with an evaluation."""
+        """True if iteration `iteration` (0 = before the first) ends with an evaluation."""
         return iteration in (0, self.iterations) or iteration % self.evaluate.every == 0
 
 
@@ -139,7 +139,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> LoopConfig:
 
 
 def parse_config(data: Mapping[str, Any], *, root: Path) -> LoopConfig:
-    """The configuration of a nested mapping; relative paths are meant from `root`. Raises ConfigError."""
+    """Builds the configuration from a mapping; relative paths are resolved against `root`. Raises ConfigError."""
     try:
         config = LoopConfig.model_validate(data)
     except ValidationError as error:
@@ -155,17 +155,17 @@ def parse_config(data: Mapping[str, Any], *, root: Path) -> LoopConfig:
 
 
 def keys_of(overrides: Sequence[str]) -> set[str]:
-    """The keys that overrides name. Example: `["services.heal_s=5"]` -> `{"services.heal_s"}`."""
+    """The keys in a list of overrides. Example: `["services.heal_s=5"]` -> `{"services.heal_s"}`."""
     return {override.partition("=")[0].strip() for override in overrides}
 
 
 def dump_config(config: LoopConfig) -> str:
-    """The resolved configuration as YAML; `load_config` reads it back to the same object."""
+    """The resolved configuration as YAML; `load_config` reads it back to an equal object."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one level with dotted keys. Example: `{"rollout": {"shards": 2}}` -> `{"rollout.shards": 2}`."""
+    """Flattens nested mappings to dotted keys. Example: `{"rollout": {"shards": 2}}` -> `{"rollout.shards": 2}`."""
     flat: dict[str, Any] = {}
     for key, value in data.items():
         if isinstance(value, Mapping) and value:
@@ -176,7 +176,7 @@ def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def root_of(path: Path) -> Path:
-    """The folder that relative paths of this configuration file are meant from."""
+    """The folder against which relative paths of this configuration file are resolved."""
     folder = path.absolute().parent
     for candidate in (folder, *folder.parents):
         if (candidate / "pyproject.toml").exists() or (candidate / "prefect.yaml").exists():
@@ -189,7 +189,7 @@ def _read(path: Path) -> dict[str, Any]:
         data = yaml.safe_load(path.read_text())
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such configuration file") from None
-    except (OSError, ValueError) as error:  # no text, or no path at all: Prefect's form may send any characters
+    except (OSError, ValueError) as error:  # not text, or not a path at all: Prefect's form may send any characters
         raise ConfigError(f"{str(path)!r}: cannot be read as a configuration file ({error})") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
@@ -220,7 +220,7 @@ def _apply(data: dict[str, Any], override: str) -> None:
 
 
 def _sentence(detail: dict[str, Any]) -> str:
-    """One sentence for one of pydantic's findings."""
+    """One sentence for one of pydantic's errors."""
     place = ".".join(str(part) for part in detail["loc"])
     match detail["type"]:
         case "extra_forbidden":
@@ -236,7 +236,7 @@ def _sentence(detail: dict[str, Any]) -> str:
 
 
 def _nearest(location: tuple[str | int, ...]) -> str:
-    """The end of the sentence about an unknown key: what it may have meant, or what there is."""
+    """End of the sentence about an unknown key: the nearest known key, or the list of known keys."""
     model: Any = LoopConfig
     for part in location[:-1]:
         model = _model_at(model, part)

@@ -1,4 +1,4 @@
-"""What `rl-loop` tells its user: every expected mistake is one sentence and a non-zero exit, never a traceback."""
+"""Errors that `rl-loop` shows: one sentence and a non-zero exit for every expected mistake, never a traceback."""
 
 
 class LoopError(Exception):

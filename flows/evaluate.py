@@ -1,4 +1,4 @@
-"""Evaluation: the same machinery as rollout and judging, on held-out tasks, always the same ones."""
+"""Evaluation: rollout and judging on held-out tasks, the same tasks each time."""
 
 import time
 

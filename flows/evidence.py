@@ -1,11 +1,11 @@
-"""How much of a stage says anything about the policy, and what becomes of a stage that has too little of it.
+"""The share of a stage's groups with valid episodes, and the handling of a stage with too few of them.
 
     group of 4:  ok ok site infra     counts: two episodes can be compared
                  ok site site site    does not count
     too few groups count ── a fault of the configuration ──> StageError at once
-                         ── anything else: broken episodes are forgotten, a pause, played again ──> StageError after `outage_s`
+                         ── anything else: delete broken episodes, pause, play again ──> StageError after `outage_s`
 
-A stage that is given up is not finished, and its broken episodes are gone from the store: a resume plays them again.
+A stage that is given up is not finished, and its broken episodes are deleted from the store: a resume plays them again.
 """
 
 import math
@@ -20,7 +20,7 @@ from flows.plan import Group, planned_groups
 from flows.run_folder import RunFolder, Stage, StageKey
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 60.0
-"""Seconds before a stage without evidence is played again, doubled each time, and the most that it comes to."""
+"""Seconds before a stage without evidence is played again, doubled each time, and their maximum."""
 
 
 class Lack(NamedTuple):
@@ -28,16 +28,16 @@ class Lack(NamedTuple):
 
     sentence: str
     configuration: bool
-    """Playing again cannot help."""
+    """True if the configuration is at fault, so that playing again cannot help."""
 
 
 def episode_is_valid(failure: Failure | None) -> bool:
-    """Whether an episode says something about the policy: nothing but the policy ended it."""
+    """True if an episode is evidence about the policy: it ended without failure, or the policy failed."""
     return failure is None or failure.side == "policy"
 
 
 def lack_of_evidence(folder: RunFolder, iteration: int, stage: Stage) -> Lack | None:
-    """What is missing for the stage to count, None when enough of its complete groups are valid."""
+    """Describes what the stage lacks to be valid; None when enough of its complete groups are valid."""
     store = TrajectoryStore(folder.stage_dir(iteration, stage))
     stored = set(store.ids())
     groups = [group for group in planned_groups(folder, iteration, stage) if stored.issuperset(group.names())]
@@ -57,7 +57,7 @@ def lack_of_evidence(folder: RunFolder, iteration: int, stage: Stage) -> Lack | 
 
 
 def lack_of_verdicts(folder: RunFolder, key: StageKey, verdicts: Iterable[Verdict]) -> str | None:
-    """The sentence that says that too few of the groups which could be judged were, None when enough were."""
+    """The sentence that too few of the groups that could be judged were judged; None when enough were."""
     by_id = {verdict.trajectory_id: verdict for verdict in verdicts}
     rollout = Stage.ROLLOUT if key.stage is Stage.JUDGE else key.stage
     store = TrajectoryStore(folder.stage_dir(key.iteration, rollout))
@@ -75,7 +75,7 @@ def lack_of_verdicts(folder: RunFolder, key: StageKey, verdicts: Iterable[Verdic
 
 
 def needed_of(folder: RunFolder, groups: int, stage: Stage) -> int:
-    """How many of so many groups have to count. A rollout that kills its stragglers asks for no more than it waits for."""
+    """Valid groups needed out of `groups`. A rollout that kills stragglers needs no more than it waits for."""
     config = folder.config.rollout
     share = config.min_valid_groups
     if stage is Stage.ROLLOUT and config.stragglers == "kill":
@@ -84,7 +84,7 @@ def needed_of(folder: RunFolder, groups: int, stage: Stage) -> int:
 
 
 def forget_broken(folder: RunFolder, iteration: int, stage: Stage) -> int:
-    """Removes the episodes that say nothing about the policy, so that they are played again. Returns how many."""
+    """Deletes the episodes that are no evidence about the policy, so that they are played again. Returns how many."""
     store = TrajectoryStore(folder.stage_dir(iteration, stage))
     broken = [name for name in store.ids() if not episode_is_valid(store.read(name).failure)]
     for name in broken:
@@ -93,7 +93,7 @@ def forget_broken(folder: RunFolder, iteration: int, stage: Stage) -> int:
 
 
 def pause_before(round: int) -> float:
-    """Seconds before the stage is played again for the `round`-th time."""
+    """Seconds before the stage is played for the `round`-th further time."""
     return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (round - 1))
 
 
@@ -104,5 +104,5 @@ def most_common(failures: list[Failure]) -> Failure:
 
 
 def _counts(group: Group, names: set[str]) -> bool:
-    """Whether enough of a group's episodes are among these to be compared: two, or its only one."""
+    """True if `names` hold enough of the group's episodes to be compared: two, or its only one."""
     return len(names.intersection(group.names())) >= min(2, group.members)

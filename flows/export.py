@@ -1,6 +1,6 @@
-"""A run's trajectories as one Parquet file, a row per step, with WebGym's fields: task, observation, action, response, reward.
+"""Export of a run's trajectories to one Parquet file: a row per step, with WebGym's fields.
 
-Streamed: one trajectory in memory at a time. pandas, polars, DuckDB and Hugging Face `datasets` read the file.
+Streams one trajectory at a time. pandas, polars, DuckDB and Hugging Face `datasets` read the file.
 """
 
 import json
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 ROWS_PER_GROUP = 500
-"""Rows that are written at once."""
+"""Rows written at once."""
 WORDS = "string"
 SCHEMA: dict[str, str] = {
     "run": WORDS,
@@ -72,8 +72,8 @@ SCHEMA: dict[str, str] = {
 def export_run(folder: RunFolder, path: Path, *, pictures: bool = False) -> int:
     """Writes the trajectories of finished stages to a Parquet file; returns the number of rows.
 
-    `pictures` adds a column `image_bytes` with the encoded screenshots. Raises `LoopError` if a trajectory cannot be read
-    or pyarrow is missing, and OSError if the file cannot be written: then it is as it was before.
+    `pictures` adds a column `image_bytes` with the encoded screenshots. Raises `LoopError` if a trajectory cannot be
+    read or pyarrow is missing, and OSError if the file cannot be written; an existing file is then left unchanged.
     """
     try:
         import pyarrow as pa
@@ -126,7 +126,7 @@ def _rows(folder: RunFolder, *, pictures: bool) -> Iterator[dict[str, Any]]:
             for trajectory in store:
                 around = {"run": folder.name, "stage": stage.value} | _about(trajectory, verdicts.get(trajectory.id))
                 around |= _recorded(folder, store.root / trajectory.id)
-                for place in range(max(1, len(trajectory.steps))):  # an episode without a step has one row all the same
+                for place in range(max(1, len(trajectory.steps))):  # an episode without steps still has one row
                     row = around | (_step(trajectory, place) if trajectory.steps else {})
                     if pictures and row.get("image"):
                         row["image_bytes"] = store.image(row["image"])
@@ -163,7 +163,7 @@ def _about(trajectory: Trajectory, verdict: Verdict | None) -> dict[str, Any]:
 
 
 def _recorded(folder: RunFolder, directory: Path) -> dict[str, str]:
-    """The first film and the trace that are there."""
+    """The first video and the trace of an episode, as paths below the run folder."""
     found: dict[str, str] = {}
     for path in recorded_in(directory):
         found.setdefault(kind_of(path.name), path.relative_to(folder.root).as_posix())

@@ -1,4 +1,4 @@
-"""What broke attempts at episodes: a line per broken attempt, whether or not it was tried again.
+"""The log of broken attempts at episodes: a line per attempt, whether or not it was retried.
 
 iterations/0003/rollout/failures.jsonl
 """
@@ -23,13 +23,13 @@ class FailedAttempt(BaseModel):
     at: str
     failure: Failure
     steps: int = 0
-    """Steps that were played for nothing."""
+    """Steps whose work was lost."""
     seconds: float = 0.0
-    """Seconds that the attempt took."""
+    """Duration of the attempt, in seconds."""
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line in one write; the shards of one process share the file."""
+    """Append one line in one write, since the shards of one process share the file."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         os.write(handle, line.encode() + b"\n")
@@ -38,7 +38,7 @@ def append_line(path: Path, line: str) -> None:
 
 
 def read_failures(path: Path) -> list[FailedAttempt]:
-    """The lines of a failures.jsonl; a last line that a crash cut off is left out."""
+    """The lines of a failures.jsonl; a last line that a crash truncated is skipped."""
     if not path.exists():
         return []
     found: list[FailedAttempt] = []

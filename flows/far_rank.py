@@ -1,8 +1,8 @@
-"""The end of a rank on another worker, also of one that was lost with its worker, which Prefect never hears of.
+"""Waiting for a rank on another worker, including one that was lost with its worker, which Prefect never notices.
 
-    iterations/0003/rollout/rank-01/heartbeat.json      written by the rank as long as it plays, see flows/heartbeat.py
+    iterations/0003/rollout/rank-01/heartbeat.json      written by the rank while it plays, see flows/heartbeat.py
 
-A rank that no worker has taken up yet has no heartbeat, and is waited for: workers may be busy or about to be started.
+A rank that no worker has started yet has no heartbeat, and is waited for: workers may be busy or about to be started.
 """
 
 import asyncio
@@ -15,22 +15,22 @@ from flows.heartbeat import FILE, lost
 from flows.prefect_api import PrefectServer
 
 POLL_S = 1.0
-"""Seconds between two questions whether the rank is over."""
+"""Seconds between two polls of the rank's state."""
 
 
 def beats_of(stage_dir: Path, shard: int) -> Path:
-    """The folder of the heartbeat of whoever plays the shard."""
+    """The folder for the heartbeat of the process that plays the shard."""
     return stage_dir / f"rank-{shard:02d}"
 
 
 def forget_beats(beats: Path) -> None:
-    """Removes the heartbeat of an earlier round, which says nothing about the next one. Makes the folder."""
+    """Removes the heartbeat of an earlier round, which must not count for the next one. Makes the folder."""
     beats.mkdir(parents=True, exist_ok=True)
     (beats / FILE).unlink(missing_ok=True)
 
 
 async def end_of(flow_run_id: UUID, beats: Path, server_url: str, *, poll_s: float = POLL_S) -> str | None:
-    """How the rank's flow run failed, None if it completed. One whose process was lost is marked as crashed in Prefect."""
+    """Waits for the rank's flow run; returns how it failed, None if it completed. Marks a lost one as crashed."""
     async with get_client() as client:
         while True:
             state = (await client.read_flow_run(flow_run_id)).state

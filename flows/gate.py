@@ -1,6 +1,6 @@
-"""Where carried episodes wait while a policy is published, and how the publisher knows that none of them is asking.
+"""The gate that pauses carried-over episodes while a policy is published, and waits for their running model calls.
 
-open -> turns are asked for;  hold -> no new turn begins, and those under way are waited for;  serve -> open for the new policy
+open -> turns begin;  hold -> no new turn begins, and running turns are awaited;  serve -> open with the new policy
 """
 
 import asyncio
@@ -13,10 +13,10 @@ from flows.usage import ServerMeter
 
 
 class TurnGate:
-    """A policy that can be held between two turns. It is one itself: give it to `agent.episode.play`."""
+    """A policy that can be paused between two turns. Implements `Policy`: give it to `agent.episode.play`."""
 
     def __init__(self, policy: Policy, meter: ServerMeter) -> None:
-        """`meter` is told of each turn."""
+        """`meter` counts each turn."""
         self._asking = 0
         self._meter = meter
         self._policy = policy
@@ -27,16 +27,16 @@ class TurnGate:
 
     @property
     def is_open(self) -> bool:
-        """Whether turns are asked for."""
+        """True if turns may begin."""
         return self._open.is_set()
 
     async def opened(self) -> None:
-        """Waits until turns are asked for again."""
+        """Waits until turns may begin again."""
         await self._open.wait()
 
     async def hold(self, deadline_s: float) -> None:
-        """No turn begins from now on; waits for those under way, at most `deadline_s` seconds: a later one is discarded,
-        for the policy changes under it, and its episode is played again."""
+        """Lets no turn begin from now on and waits up to `deadline_s` seconds for running turns. A longer turn is
+        discarded, since the policy changes during it, and its episode is played again."""
         self._open.clear()
         try:
             async with asyncio.timeout(deadline_s):
@@ -45,7 +45,7 @@ class TurnGate:
             return
 
     def serve(self, served: Served) -> None:
-        """Goes on with the policy that is served now; another's model, which has no versions, stays what it is."""
+        """Reopens the gate with the policy served now; a vendor's model, which has no versions, stays unchanged."""
         if isinstance(self._policy, OpenAIChat) and self._policy.served.version is not None:
             self._policy.served = served
         self._open.set()
@@ -53,7 +53,7 @@ class TurnGate:
     async def act(
         self, task: Task, goal: str, history: Sequence[Step], observation: Observation, pictures: Pictures
     ) -> Turn:
-        """The policy's turn, as soon as turns are asked for."""
+        """The policy's turn, begun as soon as the gate is open."""
         await self._open.wait()
         self._asking += 1
         self._quiet.clear()

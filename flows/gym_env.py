@@ -1,9 +1,9 @@
-"""The Gymnasium environment of a configuration: `make_env("configs/demo.yaml")`, or by its id.
+"""The Gymnasium environment of a configuration: `make_env("configs/demo.yaml")`, or `gymnasium.make` with its id.
 
     gymnasium.make("flows.gym_env:rl_loop/Web-v0", config="configs/demo.yaml", browsers="http://127.0.0.1:7000")
 
-Gymnasium has looked for no entry points since 1.0: an id is known once its module is imported, which the part before the
-colon does.
+Gymnasium has not searched entry points since 1.0: an id is known only once its module is imported, which the part
+before the colon does.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ from flows.services import address_of
 
 ENV_ID = "rl_loop/Web-v0"
 ITERATIONS = range(1_000_000, 2_000_000)
-"""Where a draw takes place: at any block of training seeds, and after every curriculum's last step."""
+"""Training iterations to draw from: any block of training seeds, beyond every curriculum's last step."""
 
 
 def make_env(
@@ -43,18 +43,18 @@ def make_env(
     render_mode: str | None = None,
     store: str | Path | None = None,
 ) -> WebEnv:
-    """The environment that a configuration's section `environment` names, with the deadlines of its section `agent`.
+    """The environment named in a configuration's section `environment`, with the deadlines of its section `agent`.
 
     `browsers` is the address of a browser service; None: the one that `rl-loop up` started. `overrides` are as on the
-    command line, `["agent.episode_deadline_s=3600"]`. `check` judges in the place of the environment's verifier.
-    `store` is a folder that keeps every episode as a rollout does, films and traces (`agent.record`) among it.
+    command line, `["agent.episode_deadline_s=3600"]`. `check` replaces the environment's verifier. `store` is a folder
+    that keeps every episode as a rollout does, with its videos and traces (`agent.record`).
     Raises `ConfigError`, and `ServicesError` when no service runs.
     """
     loop = load_config(Path(config), overrides)
     if loop.environment.name == "live" and check is None:
         raise ConfigError("environment.name: a live site has no verifier to give rewards; pass check=")
     if loop.agent.record.is_on and store is None:
-        raise ConfigError("agent.record: films and traces need a folder to be kept in; pass store=, or set it to none")
+        raise ConfigError("agent.record: videos and traces need a folder to be kept in; pass store=, or set it to none")
     return WebEnv(
         make_environment(loop.environment),
         tasks=ConfiguredTasks(loop.environment, split),
@@ -75,14 +75,14 @@ class ConfiguredTasks:
         self._config, self._split = config, split
 
     def draw(self, rng: np.random.Generator) -> Task:
-        """One task, of one training iteration among a million."""
+        """Draws one task from a random training iteration."""
         iteration = int(rng.integers(ITERATIONS.start, ITERATIONS.stop))
         wanted = Draw(self._split, iteration, seed=iteration)
         (task,) = draw_tasks(self._config, wanted, 1, history=TaskHistory(), now=datetime.now(UTC))
         return task
 
     def find(self, task_id: str) -> Task:
-        """The task with this id and the step budget that the configuration gives it."""
+        """The task with this id, with the step budget that the configuration gives it."""
         task = make_catalog(self._config, self._split).find(task_id)
         return with_horizon(task, self._config.horizon, iteration=ITERATIONS.start)
 

@@ -1,9 +1,9 @@
-"""Proof of life of the process that writes a run: a file beside its lock, written again every few seconds.
+"""Heartbeat of the process that writes a run: a file beside the lock, rewritten every few seconds.
 
     runs/<name>/heartbeat.json    {"process": {"pid": 4711, ..}, "host": "a", "boot": "7c9e..", "at": 1764374.2, "ended": false}
 
-The lock tells a reader on the same machine who writes now; this file also tells one on another machine, and it stays when
-the process is killed: not ended and not alive is a process that was lost.
+The lock shows the writer to readers on the same machine; the heartbeat shows it to other machines too, and stays when
+the process is killed: a heartbeat that has not ended, of a process that is not alive, means a lost process.
 """
 
 import os
@@ -21,32 +21,32 @@ from flows.processes import ProcessId, process_id
 
 FILE = "heartbeat.json"
 BEAT_S = 2.0
-"""Seconds between two beats."""
+"""Seconds between two heartbeats."""
 SILENT_S = 20.0
-"""Seconds without a beat after which a process on another machine is believed to be gone; the clocks differ by less."""
+"""Seconds without a heartbeat after which a process on another machine counts as lost; clock skew must be smaller."""
 
 
 class Heartbeat(BaseModel):
-    """Who writes, and when that was last said."""
+    """The writing process and the time of its latest heartbeat."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     process: ProcessId
     host: str
     boot: str
-    """Of the machine: a pid from before a restart of it means nothing."""
+    """Boot id of the machine: a pid from before a reboot means nothing."""
     at: float
-    """Seconds since 1970 of the latest beat."""
+    """Seconds since 1970 of the latest heartbeat."""
     ended: bool = False
-    """The process has let go of the run by itself."""
+    """The process released the run by itself."""
 
     def is_of(self, other: "Heartbeat | None") -> bool:
-        """Whether both are of one process."""
+        """True if both are heartbeats of the same process."""
         mine = (self.process, self.host, self.boot)
         return other is not None and mine == (other.process, other.host, other.boot)
 
     def was_lost(self) -> bool:
-        """Whether the process is gone without having let go: at once on its own machine, by its silence on another."""
+        """True if the process is gone without releasing the run: at once on its own machine, else after `SILENT_S`."""
         if self.ended:
             return False
         if self.host == socket.gethostname() and self.boot == boot_id():
@@ -59,7 +59,7 @@ class Heartbeat(BaseModel):
 
 @contextmanager
 def beating(directory: Path, *, every_s: float = BEAT_S) -> Generator[None]:
-    """This process proves that it lives as long as the block lasts; a thread does, whatever the event loop is busy with."""
+    """Writes heartbeats during the block, from a thread, so that a busy event loop does not stop them."""
     over = threading.Event()
     thread = threading.Thread(target=_beat, args=(directory, over, every_s), name="heartbeat", daemon=True)
     _write(directory, ended=False)
@@ -73,7 +73,7 @@ def beating(directory: Path, *, every_s: float = BEAT_S) -> Generator[None]:
 
 
 def read_heartbeat(directory: Path) -> Heartbeat | None:
-    """The latest beat, None when there was none or it cannot be read."""
+    """The latest heartbeat, None when there is none or it cannot be read."""
     try:
         return Heartbeat.model_validate_json((directory / FILE).read_bytes())
     except (OSError, ValidationError):
@@ -81,14 +81,14 @@ def read_heartbeat(directory: Path) -> Heartbeat | None:
 
 
 def lost(directory: Path) -> Heartbeat | None:
-    """The last beat of a process that was lost, None when the latest one lives or has let go."""
+    """The last heartbeat of a lost process, None when the process is alive or released the run."""
     beat = read_heartbeat(directory)
     return beat if beat is not None and beat.was_lost() else None
 
 
 @cache
 def boot_id() -> str:
-    """What Linux calls this start of the machine."""
+    """Linux's id of the current boot."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
@@ -98,7 +98,7 @@ def _beat(directory: Path, over: threading.Event, every_s: float) -> None:
 
 
 def _write(directory: Path, *, ended: bool) -> None:
-    """Replaces the file. Without fsync, as a beat is worth nothing after a crash of the machine; a full disk must not stop the run."""
+    """Replaces the file, without fsync: no heartbeat matters after a machine crash. A full disk must not stop a run."""
     me = process_id(os.getpid())
     assert me is not None, "this process runs"
     beat = Heartbeat(process=me, host=socket.gethostname(), boot=boot_id(), at=time.time(), ended=ended)

@@ -1,4 +1,4 @@
-"""Commands that messages tell a person to run. They work as printed: in any folder, wherever the run or the services are."""
+"""Commands in messages to the user. They work as printed, in any folder, wherever the run or the services are."""
 
 import shlex
 from pathlib import Path
@@ -9,7 +9,7 @@ from flows.errors import LoopError
 
 
 def on_run(command: str, root: Path, *more: str) -> str:
-    """`rl-loop COMMAND RUN MORE..` in backquotes: the run by its name where the default configuration finds it, else by its path.
+    """`rl-loop COMMAND RUN MORE..` in backquotes; RUN is a name if the default configuration finds it, else a path.
 
     Example: "`rl-loop resume demo iterations=20`".
     """
@@ -19,13 +19,13 @@ def on_run(command: str, root: Path, *more: str) -> str:
 
 
 def on_services(command: str, state_dir: Path) -> str:
-    """`rl-loop COMMAND` in backquotes, for the services of a state directory: `down`, `status`."""
+    """`rl-loop COMMAND` in backquotes for the services of a state directory; COMMAND is `down` or `status`."""
     elsewhere = [] if _default_place("state_dir") == state_dir else [f"services.state_dir={state_dir}"]
     return f"`{shlex.join(['rl-loop', command, *elsewhere])}`"
 
 
 def _default_place(which: str) -> Path | None:
-    """Where the default configuration puts runs or services, None if there is no such configuration."""
+    """The runs or state directory of the default configuration, None if there is no such configuration."""
     try:
         config = load_config(default_config(Path.cwd()))
     except (LoopError, OSError):

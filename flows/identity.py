@@ -1,7 +1,7 @@
-"""What must not change between the start of a run and its resume, and what may.
+"""The settings that must not change between the start of a run and its resume, and those that may.
 
-The digest in run.json guards config.yaml against edits. It leaves out what a resume may change, so that config.yaml can be
-replaced without a moment in which the two disagree.
+The digest in run.json guards config.yaml against edits. It leaves out the settings that a resume may change, so that
+config.yaml can be replaced without a moment in which file and digest disagree.
 """
 
 import hashlib
@@ -20,34 +20,34 @@ LIMITS = (
     "serving.start_deadline_s",
     "serving.publish_deadline_s",
 )
-"""How much goes on at the same time and how long anything is waited for: another value gives no other results."""
+"""Concurrency limits and deadlines: other values do not change the results."""
 ITERATIONS = "iterations"
-"""May grow: a run can be made longer."""
+"""May only grow: a run can be made longer."""
 
 
 def config_hash(config: LoopConfig) -> str:
-    """Hex digest of everything that decides results."""
+    """Hex digest of all settings that decide results."""
     return digest(config.model_dump(mode="json"))
 
 
 def digest(data: Mapping[str, Any]) -> str:
-    """`config_hash` of the content of a config.yaml."""
+    """`config_hash` for the parsed content of a config.yaml."""
     return _digest({key: value for key, value in flatten(data).items() if not may_change(key)})
 
 
 def is_of(data: Mapping[str, Any], recorded: str) -> bool:
-    """Whether the content of a config.yaml has the digest in run.json; earlier versions counted all but the places."""
+    """True if the content of a config.yaml has the digest in run.json; earlier versions counted all but the places."""
     whole = {key: value for key, value in data.items() if key not in ("services", "runs_dir")}
     return recorded in (digest(data), _digest(flatten(whole)))
 
 
 def may_change(key: str) -> bool:
-    """Whether a resume may give this key another value. Example of a key: `rollout.limits.model`."""
+    """True if a resume may change this key. Example of a key: `rollout.limits.model`."""
     return key == ITERATIONS or any(key == one or key.startswith(f"{one.rstrip('.')}.") for one in (*PLACES, *LIMITS))
 
 
 def changed(old: LoopConfig, new: LoopConfig) -> dict[str, tuple[Any, Any]]:
-    """The keys whose values differ, with the old and the new one; the places are left out."""
+    """The keys with different values, with old and new value; `services` and `runs_dir` are left out."""
     mine, other = (flatten(each.model_dump(mode="json", exclude={"services", "runs_dir"})) for each in (old, new))
     keys = sorted(key for key in mine.keys() | other.keys() if mine.get(key) != other.get(key))
     return {key: (mine.get(key), other.get(key)) for key in keys}

@@ -1,4 +1,4 @@
-"""Judging: the trajectories of a stage folder in, verdicts.jsonl and metrics out. It touches no evidence."""
+"""Judging: reads the trajectories of a stage folder, writes verdicts.jsonl and metrics. It changes no trajectory."""
 
 import random
 import time
@@ -24,25 +24,25 @@ VERDICTS = "verdicts.jsonl"
 
 
 class Judged(NamedTuple):
-    """The verdicts of a stage folder in the order of its trajectories, with what was counted about each."""
+    """The verdicts of a stage folder in the order of its trajectories, with the facts about each episode."""
 
     verdicts: list[Verdict]
     episodes: list[EpisodeFacts]
     seconds: float
-    """Of judging alone."""
+    """Duration of judging alone."""
 
     def by_id(self) -> dict[str, Verdict]:
         """Verdicts by trajectory id."""
         return {verdict.trajectory_id: verdict for verdict in self.verdicts}
 
     def metrics(self) -> dict[str, float]:
-        """`agent.metrics.summarize`, and the seconds of judging per episode."""
+        """The metrics of `agent.metrics.summarize`, and the seconds of judging per episode."""
         each = {"phase_s_mean/judge": self.seconds / len(self.episodes)} if self.episodes else {}
         return summarize(self.episodes, self.by_id()) | each
 
 
 async def judge_stage(folder: RunFolder, iteration: int) -> StageReport:
-    """Judge the training trajectories of an iteration. Its metrics are those of the rollout, success included."""
+    """Judge the training trajectories of an iteration. Its metrics are the rollout's, including the success rate."""
     began = time.monotonic()
     trajectories = TrajectoryStore(folder.stage_dir(iteration, Stage.ROLLOUT))
     directory = folder.stage_dir(iteration, Stage.JUDGE)
@@ -66,8 +66,8 @@ async def judge_stage(folder: RunFolder, iteration: int) -> StageReport:
 async def judge_all(
     folder: RunFolder, trajectories: TrajectoryStore, directory: Path, *, shuffled_by: str | None = None
 ) -> Judged:
-    """One verdict per trajectory, in their order, written to `directory`/verdicts.jsonl at once. One trajectory is in memory.
-    Films and traces that the rules of `agent.record` do not keep are removed.
+    """Write one verdict per trajectory, in their order, to `directory`/verdicts.jsonl in one write. One trajectory is
+    in memory. Videos and traces that the rules of `agent.record` do not keep are removed.
 
     `shuffled_by` is the seed of the control experiment `judge.shuffle_rewards`.
     """
@@ -88,24 +88,24 @@ async def judge_all(
 
 
 def check_judged(folder: RunFolder, key: StageKey, verdicts: Iterable[Verdict]) -> None:
-    """Raises `StageError` when an environment that has a verifier judged next to nothing that could be judged."""
+    """Raises `StageError` when the environment has a verifier and too few of the judgeable episodes were judged."""
     lack = lack_of_verdicts(folder, key, verdicts) if make_environment(folder.config.environment).judges else None
     if lack:
         raise StageError(f"{lack}; `rl-loop resume {folder.name}` judges again")
 
 
 def unjudged(verdicts: Iterable[Verdict]) -> int:
-    """How many could not be judged."""
+    """Number of trajectories without a reward."""
     return sum(verdict.reward is None for verdict in verdicts)
 
 
 def shuffle_seed(folder: RunFolder, iteration: int) -> str | None:
-    """The seed of an iteration's shuffle, None when rewards stay where they were earned."""
+    """The seed of an iteration's shuffle, None when rewards are not shuffled."""
     return f"{folder.config.seed}/{iteration}" if folder.config.judge.shuffle_rewards else None
 
 
 def shuffled(verdicts: list[Verdict], seed: str) -> list[Verdict]:
-    """The same verdicts with the rewards of the judged ones dealt out at random; the unjudged stay unjudged."""
+    """The same verdicts with the rewards of the judged ones permuted at random; the unjudged stay unjudged."""
     rewards = [verdict.reward for verdict in verdicts if verdict.reward is not None]
     random.Random(seed).shuffle(rewards)
     dealt = iter(rewards)

@@ -1,4 +1,4 @@
-"""Where a run learns nothing, said where people look: at its start, and after each update that had no signal."""
+"""Warnings about missing learning signal: at the start of a run, and after each update without signal."""
 
 from environments.registry import make_environment
 from flows.config import LoopConfig
@@ -6,7 +6,7 @@ from flows.run_folder import Stage, StageReport
 
 
 def no_signal(report: StageReport) -> str | None:
-    """Why an update taught nothing, None for one that made a version and for every other stage."""
+    """The reason why an update had no signal; None for an update that made a version and for every other stage."""
     if report.stage is not Stage.POLICY_UPDATE or report.counts.get("version", 0) >= report.iteration:
         return None
     counts = report.counts
@@ -18,10 +18,10 @@ def no_signal(report: StageReport) -> str | None:
 
 
 def warnings(config: LoopConfig) -> list[str]:
-    """What a person should know before a run is waited for."""
+    """Warnings that a user should see before waiting for a run."""
     if make_environment(config.environment).judges:
         return []
     return [
-        f"environment {config.environment.name}: nobody judges its tasks, so every episode stays unjudged and no update learns "
+        f"environment {config.environment.name}: it has no verifier, so every episode stays unjudged and no update learns "
         f"anything; the run only collects trajectories"
     ]

@@ -1,9 +1,9 @@
-"""What each episode of a stage is doing now, for whoever watches: one small file per shard, replaced twice a second.
+"""The current phase of each episode of a stage, for monitors: one small file per shard, replaced twice a second.
 
     iterations/0003/rollout/live-00.json   {"at": 1760000000.0, "slots": 4, "queued": 31, "episodes": {"i0003-..-m02":
                                             {"phase": "model", "step": 3, "since": 1759999998.5, "attempt": 1}}}
 
-An episode that is over is not in it: its trajectory is in the store. `monitor.py` puts both together.
+An episode that ended is not in it: its trajectory is in the store. `monitor.py` joins both.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from agent.store import write_atomically
 
 Phase = Literal["serve", "allocate", "navigate", "model", "act", "record", "parked", "judge"]
-"""`parked`: carried over an iteration's end, waiting between two turns while a new policy is published."""
+"""`parked`: carried over from an earlier iteration, waiting between two turns while a new policy is published."""
 WRITE_EVERY_S = 0.5
 BEAT_S = 20.0
 
@@ -28,23 +28,23 @@ class Cell(BaseModel):
 
     phase: Phase
     step: int = 0
-    """Steps that are over."""
+    """Completed steps."""
     since: float
-    """When this phase began, in seconds of the epoch."""
+    """Start of this phase, in seconds of the epoch."""
     attempt: int = 1
 
 
 class Live(BaseModel):
-    """One shard now."""
+    """The current state of one shard."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     at: float = 0.0
-    """When this was written, in seconds of the epoch; an old one is what a killed process left."""
+    """Time of writing, in seconds of the epoch; an old time means that the process was killed."""
     slots: int = 0
     """Episodes that the shard may play at the same time."""
     queued: int = 0
-    """Episodes that nobody plays yet."""
+    """Episodes that wait for a slot."""
     episodes: dict[str, Cell] = {}
     """By trajectory id."""
 
@@ -60,28 +60,28 @@ class LiveFile:
         stage_dir.mkdir(parents=True, exist_ok=True)
 
     def tell(self, trajectory_id: str, phase: Phase, step: int, attempt: int = 1) -> None:
-        """An episode enters a phase."""
+        """Records that an episode enters a phase."""
         self._now.episodes[trajectory_id] = Cell(phase=phase, step=step, since=time.time(), attempt=attempt)
         self._save_now_and_then()
 
     def forget(self, trajectory_id: str) -> None:
-        """An episode is over, or given back to the queue."""
+        """Removes an episode that ended or was given back to the queue."""
         self._now.episodes.pop(trajectory_id, None)
         self._save_now_and_then()
 
     def hand_over(self, to: "LiveFile") -> None:
-        """The other file tells of the episodes from now on; this one is written for the last time."""
+        """Moves the episodes to another file, which reports them from now on; this file is written a last time."""
         to._now.episodes |= self._now.episodes
         self._now.episodes, self._now.queued = {}, 0
         self.save()
         to.save()
 
     def queue(self, length: int) -> None:
-        """So many episodes wait."""
+        """Records the number of waiting episodes."""
         self._now.queued = length
 
     def save(self) -> None:
-        """Write now; and again after a while, as long as there are episodes, so that nobody takes us for dead."""
+        """Write now, and again after `BEAT_S` while there are episodes, so that the process does not count as dead."""
         self._now.at = time.time()
         write_atomically(self._path, self._now.model_dump_json().encode())
         self._written = time.monotonic()
@@ -101,7 +101,7 @@ class LiveFile:
 
 
 def read_live(stage_dir: Path) -> dict[int, Live]:
-    """What is known of each shard, by its number."""
+    """The state of each shard, by its number."""
     found = {}
     for path in sorted(stage_dir.glob("live-*.json")):
         try:

@@ -1,7 +1,7 @@
-"""What MLflow has of a run, as the run folder remembers it: so that what is missing is known without asking.
+"""The run folder's record of what was logged to MLflow, so that missing logs are found without asking the server.
 
 iterations/0003/judge/logged.json    the stage was logged
-mlflow.json                          the status that the MLflow run was last given
+mlflow.json                          the last status set on the MLflow run
 """
 
 import json
@@ -13,14 +13,14 @@ LOGGED, STATUS = "logged.json", "mlflow.json"
 
 
 def is_logged(folder: RunFolder, status: str) -> bool:
-    """Whether MLflow has all finished stages of a run, and this status of it."""
+    """True if MLflow has all finished stages of a run, and this status."""
     if read_status(folder) != status:
         return False
     return all((folder.stage_dir(one.iteration, one.stage) / LOGGED).exists() for one in folder.reports())
 
 
 def read_status(folder: RunFolder) -> str | None:
-    """The status that the MLflow run was last given, None if that is not known."""
+    """The status last set on the MLflow run, None if it is not known."""
     try:
         return json.loads((folder.root / STATUS).read_bytes())["status"]
     except (OSError, ValueError, LookupError, TypeError):
@@ -28,5 +28,5 @@ def read_status(folder: RunFolder) -> str | None:
 
 
 def note_status(folder: RunFolder, status: str) -> None:
-    """Remember what MLflow was told."""
+    """Records the status set on the MLflow run."""
     write_atomically(folder.root / STATUS, json.dumps({"status": status}).encode())

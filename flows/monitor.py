@@ -1,13 +1,13 @@
-"""The task monitor's eyes: the folder of a run that goes on or is finished -> a `Snapshot` of one of its stages.
+"""The task monitor: reads the folder of a running or finished run and returns a `Snapshot` of one of its stages.
 
-    plan.jsonl                     which episodes there are
-    live-*.json                    what those do that are being played
-    <id>/trajectory.json           which are over, and what broke them
-    verdicts.jsonl, progress-*     which succeeded: what the judge says, and before it has spoken what the engine counts
-    failures.jsonl                 what broke attempts
-    done.json                      whether the stage is over
+    plan.jsonl                     the episodes of the stage
+    live-*.json                    the phases of episodes being played
+    <id>/trajectory.json           finished episodes, and the failures of broken ones
+    verdicts.jsonl, progress-*     successes: the judge's verdicts, and before them the engine's own counts
+    failures.jsonl                 failures of attempts
+    done.json                      exists when the stage is finished
 
-It only reads: no lock is taken and nothing is written, so any number of monitors may look at a run, from any machine.
+It only reads: takes no lock and writes nothing, so any number of monitors may watch a run, from any machine.
 """
 
 import time
@@ -27,12 +27,12 @@ from flows.progress import Progress, read_progress
 from flows.run_folder import RunFolder, RunFolderError, Stage, StageKey, StageReport
 
 SILENT_S = 60.0
-"""Seconds without a word after which a stage counts as standing still, and its live files as left by a killed process."""
+"""Seconds without a write after which a stage counts as stalled, and its live files as left by a killed process."""
 WITH_EPISODES = (Stage.ROLLOUT, Stage.EVALUATE)
 
 
 class Monitor:
-    """Looks at a run: at one iteration's stage, or (without `iteration`) at what is played now and at what comes after it."""
+    """Watches a run: one iteration's stage, or (without `iteration`) the stage being played, then its successors."""
 
     def __init__(self, folder: RunFolder, *, iteration: int | None = None, stage: Stage | None = None) -> None:
         """Raises `RunFolderError` if the run has no such stage."""
@@ -42,17 +42,17 @@ class Monitor:
         self._eyes = _StageEyes(folder, self._key())
 
     def look(self, *, read_s: float | None = None) -> Snapshot:
-        """What there is to see now. At most `read_s` seconds go into reading new trajectories; None reads all."""
+        """The current snapshot. At most `read_s` seconds go into reading new trajectories; None reads all."""
         if (key := self._key()) != self._eyes.key:
             self._eyes = _StageEyes(self._folder, key)
         return self._eyes.look(read_s=read_s)
 
     def is_over(self) -> bool:
-        """Whether nothing new will come: the chosen stage, or else the run, is finished."""
+        """True if no further change is expected: the chosen stage, or else the run, is finished."""
         return self._folder.is_done(*self._fixed) if self._fixed else self._folder.next_stage() is None
 
     def _key(self) -> StageKey:
-        """The chosen stage, or the last one with episodes that the run has come to."""
+        """The chosen stage, or the latest stage with episodes that the run has reached."""
         if self._fixed:
             return self._fixed
         schedule, current = list(self._folder.schedule()), self._folder.next_stage()
@@ -66,7 +66,7 @@ def _existing(folder: RunFolder, iteration: int, stage: Stage | None) -> StageKe
     if not 0 <= iteration <= last:
         raise RunFolderError(f"run {folder.name} has iterations 0 to {last}, not {iteration}")
     key = StageKey(iteration, stage or (Stage.EVALUATE if iteration == 0 else Stage.ROLLOUT))
-    # An evaluation that was asked for with `rl-loop evaluate` is in no schedule.
+    # An evaluation that was requested with `rl-loop evaluate` is in no schedule.
     if key not in folder.schedule() and not folder.stage_dir(*key).exists():
         if iteration == 0:
             raise RunFolderError(
@@ -80,7 +80,7 @@ def _existing(folder: RunFolder, iteration: int, stage: Stage | None) -> StageKe
 
 
 class _StageEyes:
-    """Remembers what has been read of one stage."""
+    """Caches the files read so far of one stage."""
 
     def __init__(self, folder: RunFolder, key: StageKey) -> None:
         self.key = key
@@ -93,7 +93,7 @@ class _StageEyes:
         self._seconds = Watched(self._directory / "done.json", _seconds, before=None)
 
     def look(self, *, read_s: float | None) -> Snapshot:
-        """The stage now."""
+        """The current snapshot of the stage."""
         now, is_finished = time.time(), self._folder.is_done(*self.key)
         lives = [] if is_finished else list(read_live(self._directory).values())
         fresh = [live for live in lives if now - live.at < SILENT_S]
@@ -135,7 +135,7 @@ class _StageEyes:
         )
 
     def _planned(self, path: Path) -> list[EpisodeGroup]:
-        """The plan's groups, all their episodes waiting."""
+        """The plan's groups, with all episodes waiting."""
         return [
             EpisodeGroup(
                 one.task.id, [Episode(slot.trajectory_id, State.WAITING) for slot in one.slots(self.key.iteration)]
@@ -146,7 +146,7 @@ class _StageEyes:
     def _groups(
         self, fresh: list[Live], ended: dict[str, Ended], rewards: dict[str, float | None], idle: State
     ) -> Iterator[EpisodeGroup]:
-        """The plan's groups, and after them what else is played or stored here: groups carried over from an earlier stage."""
+        """The plan's groups, then the groups that are played or stored here unplanned, carried over."""
         cells = {name: cell for live in fresh for name, cell in live.episodes.items()}
         others = cells.keys() | ended.keys()
         groups = list(self._plan.look())
@@ -163,7 +163,7 @@ class _StageEyes:
             )
 
     def _success(self, rewards: dict[str, float | None]) -> tuple[int, int]:
-        """How many are judged, and how many of them succeeded."""
+        """Number of judged episodes, and number of successes among them."""
         if rewards:
             judged = [reward for reward in rewards.values() if reward is not None]
             return len(judged), sum(reward >= 1 for reward in judged)
@@ -171,20 +171,20 @@ class _StageEyes:
         return told.judged, told.successes
 
     def _times(self, lives: list[Live], ended: dict[str, Ended]) -> list[float]:
-        """Times at which something happened in this stage: the first is when it began, the last its newest sign of life."""
+        """Times of events in this stage: the smallest is its start, the largest its latest activity."""
         times = [one.at for one in ended.values() if one.at is not None]
         for live in lives:
             times += [live.at, *(cell.since for cell in live.episodes.values())]
         for path in (self._directory / PLAN, *self._directory.glob("progress-*.json")):
             try:
                 times.append(path.stat().st_mtime)
-            except OSError:  # not there yet, or just being replaced
+            except OSError:  # not written yet, or being replaced
                 continue
         return times
 
 
 def _episode(name: str, cell: Cell | None, ended: Ended | None, reward: float | None, idle: State) -> Episode:
-    """What is known of one episode. A stored trajectory counts more than what a live file still says."""
+    """The state of one episode. A stored trajectory takes precedence over a live file."""
     if ended is not None:
         if ended.broken is not None:
             state = BROKEN[ended.broken]

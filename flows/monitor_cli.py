@@ -1,4 +1,4 @@
-"""`rl-loop monitor RUN`: look over the shoulder of a rollout, or of an evaluation."""
+"""`rl-loop monitor RUN`: watch a rollout or an evaluation."""
 
 from contextlib import ExitStack
 from enum import StrEnum
@@ -9,7 +9,7 @@ import typer
 from flows.cli_options import ConfigOption, RunArgument
 
 INTERRUPTED = 130
-"""Exit status after Ctrl+C, as shells have it."""
+"""Exit status after Ctrl+C, as in shells."""
 
 
 class Played(StrEnum):
@@ -42,9 +42,9 @@ def monitor(
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Watch the episodes of a run, a cell for each: phase, step, success, what broke, pace, queues.
+    """Watch the episodes of a run, a cell for each: phase, step, success, failures, pace, queues.
 
-    It reads the run's folder and disturbs nothing. Ctrl+C ends the watching, not the run.
+    It only reads the run's folder. Ctrl+C ends the watching, not the run.
     """
     from flows.errors import LoopError
     from flows.monitor import Monitor

@@ -1,4 +1,4 @@
-"""Reading a stage's files again and again while somebody else writes them: each change once, and nothing torn.
+"""Repeated reading of a stage's files while another process writes them: each change once, and no half-written data.
 
 A finished trajectory never changes, so it is read once; any other file is read again when its size or time has changed.
 """
@@ -19,27 +19,27 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class Watched(Generic[T]):
-    """What a file says, read again only when it has changed. While it can't be read it says what it said before."""
+    """A file's parsed content, read again only when the file has changed. An unreadable file keeps its last content."""
 
     def __init__(self, path: Path, read: Callable[[Path], T], *, before: T) -> None:
-        """`before`: what it says while there is no such file."""
+        """`before`: the value while there is no such file."""
         self._path, self._read, self._said = path, read, before
         self._stamp: tuple[int, int, int] | None = None
 
     def look(self) -> T:
-        """What the file says now."""
+        """The current content of the file."""
         try:
             status = self._path.stat()
             stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
             if stamp != self._stamp:
                 self._said, self._stamp = self._read(self._path), stamp
-        except (OSError, ValueError):  # not there yet, or not a whole one: a display must not fail over it
+        except (OSError, ValueError):  # missing or half-written: a display must not fail over it
             pass
         return self._said
 
 
 def whole_lines(path: Path, model: type[M]) -> list[M]:
-    """The lines of a JSONL file that can be read; a line that is just being written is not one yet."""
+    """The lines of a JSONL file that can be parsed; a half-written line is skipped."""
     found: list[M] = []
     for line in path.read_bytes().splitlines():
         try:
@@ -53,20 +53,20 @@ class Ended(NamedTuple):
     """A stored trajectory, as far as it has been read."""
 
     at: float | None
-    """When it was stored, in seconds of the epoch; None in a pack."""
+    """Time of storing, in seconds of the epoch; None in a pack."""
     steps: int | None = None
     """None before the file has been read."""
     broken: Side | None = None
 
 
 class _Step(BaseModel):
-    """A step that is only counted."""
+    """A step that is counted without being validated."""
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
 
 class _Trajectory(BaseModel):
-    """The little of a trajectory that is shown; validating all of it would take three times as long."""
+    """The fields of a trajectory that are shown; validating all of it would take three times as long."""
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
@@ -75,7 +75,7 @@ class _Trajectory(BaseModel):
 
 
 class EndedEpisodes:
-    """The finished trajectories of one stage folder; each is looked for until it is there, and read once."""
+    """The finished trajectories of one stage folder; each is searched for until it exists, and read once."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -84,7 +84,7 @@ class EndedEpisodes:
         self.by_id: dict[str, Ended] = {}
 
     def look(self, *, read_s: float | None = None) -> dict[str, Ended]:
-        """Those that are there now. Reading stops after `read_s` seconds, and goes on at the next look; None reads all."""
+        """The finished episodes. Reading stops after `read_s` seconds and continues at the next call; None: all."""
         self._find_loose()
         self._find_packed()
         deadline = None if read_s is None else time.monotonic() + read_s
@@ -100,14 +100,14 @@ class EndedEpisodes:
         for name in names:
             try:
                 written = (self._directory / name / TRAJECTORY).stat().st_mtime
-            except OSError:  # being played, or no episode's folder at all
+            except OSError:  # being played, or not an episode's folder
                 continue
             self._add(name, Ended(at=written))
 
     def _find_packed(self) -> None:
         try:
             members = open_pack(self._directory / PACK).names()
-        except (CorruptPack, OSError):  # the doctor's business
+        except (CorruptPack, OSError):  # reported by the doctor
             return
         if len(members) == len(self._packed):
             return
@@ -125,7 +125,7 @@ class EndedEpisodes:
         try:
             data = self._bytes(name)
             read = _Trajectory.model_validate_json(data)
-        except (OSError, KeyError, CorruptPack, ValidationError):  # it is over, whatever the doctor will say about it
+        except (OSError, KeyError, CorruptPack, ValidationError):  # it is finished all the same
             return
         side = read.failure.side if read.failure else None
         self.by_id[name] = self.by_id[name]._replace(steps=len(read.steps), broken=side)
@@ -133,5 +133,5 @@ class EndedEpisodes:
     def _bytes(self, name: str) -> bytes:
         try:
             return (self._directory / name / TRAJECTORY).read_bytes()
-        except FileNotFoundError:  # packed, perhaps since we found it
+        except FileNotFoundError:  # packed, perhaps since it was found
             return open_pack(self._directory / PACK).read(f"{name}/{TRAJECTORY}")

@@ -1,8 +1,8 @@
-"""Episodes as cells: as large as the room allows, those of one task together, and only what matters when there are too many.
+"""Episodes as terminal cells: as large as the room allows, grouped by task; the most relevant ones if too many.
 
 labelled    click-link.3017   m12 34s  a0  2s  +7        a row per task, each cell with its step and the seconds of its phase
 blocks      m12 a0  +7  .    m3  +4  -9  .               three characters: phase and step
-dots        3a.+-++.  ..+-+..                            one character: the step while it is played, else what became of it
+dots        3a.+-++.  ..+-+..                            one character: the step while it is played, else the result
 """
 
 from bisect import bisect_right
@@ -14,7 +14,7 @@ from rich.text import Text
 from flows.monitor_model import OVER, PLAYING, Episode, EpisodeGroup, State
 
 LABEL = 24
-"""Most characters of a task's id that are shown."""
+"""Longest part of a task's id that is shown, in characters."""
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 """Steps as one character; `*` for more."""
 
@@ -61,7 +61,7 @@ LABELLED, BLOCKS, DOTS = Size(8, 1, 0), Size(3, 1, 3), Size(1, 0, 1)
 
 
 def grid(groups: list[EpisodeGroup], *, width: int, rows: int, now: float, coloured: bool = True) -> list[Text]:
-    """At most `rows` lines of at most `width` characters. Without colours a played cell of one character tells its phase."""
+    """At most `rows` lines of at most `width` characters. Without colours a one-character cell shows the phase."""
     if not groups or rows < 1:
         return []
     label = min(LABEL, max(len(group.name) for group in groups)) + 2
@@ -88,7 +88,7 @@ def _labelled(group: EpisodeGroup, label: int, now: float) -> Text:
 
 
 def _flow(groups: Iterable[EpisodeGroup], size: Size, width: int, coloured: bool) -> list[tuple[Text, int]]:
-    """Lines filled with groups from left to right, and how many episodes each holds; a group is broken only if it is longer."""
+    """Lines filled with groups, and their episode counts; only a group longer than a line is split."""
     most = max(1, (width + size.gap) // (size.width + size.gap))
     lines: list[tuple[Text, int]] = []
     line, count = Text(), 0
@@ -119,7 +119,7 @@ def _cell(episode: Episode, width: int, coloured: bool) -> str:
 
 
 def _most_important(groups: list[EpisodeGroup], width: int, rows: int, coloured: bool) -> list[Text]:
-    """The groups that are being played and those next to them in the plan, and a line about the others."""
+    """The groups being played and their neighbours in the plan, and a line with the counts of the others."""
     active = [any(episode.state in PLAYING for episode in group.episodes) for group in groups]
     centre = _centre(groups, active)
     by_weight = sorted(range(len(groups)), key=lambda place: (not active[place], abs(place - centre)))
@@ -141,7 +141,7 @@ def _most_important(groups: list[EpisodeGroup], width: int, rows: int, coloured:
 
 
 def _centre(groups: list[EpisodeGroup], active: list[bool]) -> int:
-    """Where in the plan the stage is: the middle of what is played, else the first group that is not over."""
+    """The stage's position in the plan: the middle of the groups being played, else the first that is not over."""
     places = [place for place, is_active in enumerate(active) if is_active]
     if places:
         return places[len(places) // 2]

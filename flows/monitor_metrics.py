@@ -1,17 +1,17 @@
-"""The monitor's numbers for Prometheus, at http://127.0.0.1:PORT/metrics as long as the monitor runs.
+"""The monitor's numbers as Prometheus metrics at http://127.0.0.1:PORT/metrics while the monitor runs.
 
-All are gauges about the stage that is watched, with labels `run` and `stage`; names and labels are an interface:
+All are gauges about the watched stage, with labels `run` and `stage`; names and labels are an interface:
 
     rl_loop_iteration                                  its number; 0 is the evaluation of the first policy
     rl_loop_episodes{state}                            episodes by state: waiting, model, success, broken by infra, ..
     rl_loop_steps                                      steps of all its episodes
     rl_loop_episodes_judged, rl_loop_episodes_successful
-    rl_loop_broken_attempts{side, code}                those that were tried again included
+    rl_loop_broken_attempts{side, code}                including attempts that were retried
     rl_loop_slots, rl_loop_slots_busy, rl_loop_episodes_queued
     rl_loop_episodes_per_minute, rl_loop_steps_per_second, rl_loop_eta_seconds        left out when not known
-    rl_loop_silent_seconds                             since the stage wrote anything; left out when it is finished
-    rl_loop_browsers, rl_loop_browsers_leased, rl_loop_browser_requests_waiting       left out when the service is away
-    rl_loop_model_requests_running, rl_loop_model_requests_waiting                    left out when vLLM is away
+    rl_loop_silent_seconds                             since the stage's last write; left out when it is finished
+    rl_loop_browsers, rl_loop_browsers_leased, rl_loop_browser_requests_waiting       left out if the service is down
+    rl_loop_model_requests_running, rl_loop_model_requests_waiting                    left out if vLLM is down
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ class PortInUse(LoopError):
 
 
 class MetricsServer(Collector):
-    """Serves the newest snapshot. Use as a context."""
+    """HTTP server for the newest snapshot. Use as a context."""
 
     def __init__(self, port: int) -> None:
         """Port 0 takes a free one. Raises `PortInUse`."""
@@ -57,15 +57,15 @@ class MetricsServer(Collector):
         self._thread.join()
 
     def show(self, snapshot: Snapshot, services: Services) -> None:
-        """From now on these are served."""
+        """Replaces the snapshot that is served."""
         self._newest = (snapshot, services)
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """Nothing: prometheus_client would otherwise collect once to learn the names."""
+        """Returns no metrics: prometheus_client would otherwise collect once to learn the names."""
         return iter(())
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Called for each request, in a thread of its own."""
+        """Yields the metrics; called for each request, in a thread of its own."""
         if self._newest is not None:
             yield from metrics(*self._newest)
 
@@ -90,7 +90,7 @@ def _numbers(snapshot: Snapshot, services: Services) -> Iterator[tuple[str, str,
     yield "episodes_successful", "Judged episodes with full reward", snapshot.successes
     yield "slots", "Episodes that may be played at the same time", snapshot.slots
     yield "slots_busy", "Episodes that are being played", snapshot.playing
-    yield "episodes_queued", "Episodes that nobody plays yet", snapshot.queued
+    yield "episodes_queued", "Episodes that wait for a slot", snapshot.queued
     yield "episodes_per_minute", "Episodes that ended per minute, of late", pace.episodes_per_min
     yield "steps_per_second", "Steps per second, of late", pace.steps_per_s
     yield "eta_seconds", "Seconds until the stage's last episode is over, at this pace", pace.eta_s

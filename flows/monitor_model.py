@@ -1,4 +1,4 @@
-"""What the task monitor knows at one moment: every episode of one stage with its state, and the numbers about them."""
+"""Data of the task monitor: a snapshot of one stage, with the state of every episode and the counts."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -12,21 +12,21 @@ from flows.run_folder import StageKey
 
 
 class State(StrEnum):
-    """What an episode is doing, or what became of it."""
+    """The phase of an episode being played, or its result."""
 
     WAITING = "waiting"
-    """Nobody plays it yet, or not again yet."""
+    """Not being played: not begun, or between two attempts."""
     SERVE = "serve"
     ALLOCATE = "allocate"
     NAVIGATE = "navigate"
     MODEL = "model"
     ACT = "act"
     RECORD = "record"
-    """Over, and what was recorded of it is being fetched."""
+    """Over, and its recordings are being fetched."""
     JUDGE = "judge"
     PARKED = "parked"
     DONE = "done"
-    """Over, and nobody has said yet whether it is a success."""
+    """Over, and not judged yet."""
     SUCCESS = "success"
     FAILURE = "failure"
     """Over, with a reward below 1."""
@@ -35,7 +35,7 @@ class State(StrEnum):
     BROKEN_POLICY = "broken by policy"
     BROKEN_JUDGE = "broken by judge"
     LEFT_OUT = "left out"
-    """The stage is over and it was not played to its end: carried over, or given up."""
+    """The stage is over and the episode was not played to its end: carried over, or given up."""
 
 
 PLAYING = (State.SERVE, State.ALLOCATE, State.NAVIGATE, State.MODEL, State.ACT, State.RECORD, State.JUDGE, State.PARKED)
@@ -56,50 +56,50 @@ class Episode(NamedTuple):
     id: str
     state: State
     steps: int | None = None
-    """Steps that are over; None when not known (yet)."""
+    """Completed steps; None when not known (yet)."""
     since: float | None = None
-    """When the state began, in seconds of the epoch; only while it is played."""
+    """Start of the state, in seconds of the epoch; only while the episode is played."""
 
 
 class EpisodeGroup(NamedTuple):
     """The episodes of one task, which are compared with one another."""
 
     name: str
-    """The task's id, or the group's when it was not planned for this stage (carried over from an earlier one)."""
+    """The task's id, or the group's id when it was not planned for this stage (carried over from an earlier one)."""
     episodes: list[Episode]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """One stage of one run, now."""
+    """One stage of one run at one moment."""
 
     run: str
     iterations: int
     key: StageKey
-    """What is shown."""
+    """The stage that is shown."""
     current: StageKey | None
-    """What the run does, or would do next; None when all is finished. Judging and updates have no episodes to show."""
+    """The current or next stage of the run; None when all is finished. Judging and updates have no episodes to show."""
     progress: Progress
-    """Of `current`."""
+    """Progress of `current`."""
     groups: list[EpisodeGroup]
     judged: int
-    """Episodes with a verdict (or with the engine's own, before the stage is judged)."""
+    """Episodes with a verdict (or with the engine's own reward, before the stage is judged)."""
     successes: int
     attempts: Counter[tuple[str, str]]
-    """Broken attempts by side and code, those that were tried again included."""
+    """Broken attempts by side and code, including attempts that were retried."""
     slots: int
-    """Episodes that may be played at the same time; 0 when nobody plays."""
+    """Episodes that may be played at the same time; 0 when no process plays."""
     queued: int
     pace: Pace
     seconds: float | None
-    """Since the stage began, or of its work when it is finished; None before it began."""
+    """Seconds since the stage began, or its duration when it is finished; None before it began."""
     silent_s: float | None
-    """Seconds since the stage wrote anything; None before it did, and when it is finished."""
+    """Seconds since the stage's last write; None before the first one, and when it is finished."""
     is_finished: bool
     counts: Counter[State]
     """Episodes by state."""
     steps: int
-    """Steps of all episodes, as far as they are known."""
+    """Steps of all episodes whose steps are known."""
 
     @property
     def total(self) -> int:
@@ -118,5 +118,5 @@ class Snapshot:
 
     @property
     def success_rate(self) -> float | None:
-        """Of what is judged so far."""
+        """Share of successes among the episodes judged so far."""
         return self.successes / self.judged if self.judged else None

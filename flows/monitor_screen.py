@@ -1,4 +1,4 @@
-"""Watching a run: a live picture where there is a terminal, lines where there is none, until nothing new will come."""
+"""Display of a run: a live view on a terminal, lines elsewhere, until no further change is expected."""
 
 import time
 from collections.abc import Callable, Generator
@@ -17,15 +17,15 @@ LOOK_EVERY_S = 1.0
 LINE_EVERY_S = 5.0
 """Seconds between two plain lines."""
 READ_S = 0.5
-"""Seconds of a look that may go into reading trajectories: a picture is there at once, and fills."""
+"""Seconds of a refresh that may go into reading trajectories: the first view appears at once, and fills up."""
 PAPER_HEIGHT = 50
-"""Lines of a picture where there is no terminal."""
+"""Lines of a view where there is no terminal."""
 
 Show = Callable[[Snapshot, Services], None]
 
 
 def print_once(monitor: Monitor, asker: Asker, *, plain: bool) -> None:
-    """One picture, or one line."""
+    """Prints one view, or one line."""
     out, snapshot, services = console(), monitor.look(), asker.newest(wait=True)
     if plain:
         out.print(plain_line(snapshot, services), markup=False, highlight=False, soft_wrap=True)
@@ -34,20 +34,20 @@ def print_once(monitor: Monitor, asker: Asker, *, plain: bool) -> None:
 
 
 def print_picture(out: Console, snapshot: Snapshot, services: Services) -> None:
-    """The picture, as large as the terminal; the last line is left for the prompt."""
+    """Prints the view as large as the terminal; the last line is left for the prompt."""
     height = out.height - 1 if out.is_terminal else PAPER_HEIGHT
     out.print(picture(snapshot, services, width=out.width, height=height, coloured=_is_coloured(out)))
 
 
 def watch(monitor: Monitor, asker: Asker, *, plain: bool, also: Show | None = None, stay: bool = False) -> None:
-    """Show the run until its end, or for ever if the monitor is to `stay`. `also` gets what is shown, too."""
+    """Show the run until its end, or until interrupted with `stay`. `also` receives every snapshot that is shown."""
     if monitor.is_over() and not stay:
         print_once(monitor, asker, plain=plain)
         return
     with _screen(plain=plain) as show:
         is_over = False
         while not is_over or stay:
-            # Asked before looking, so that what is written between the two is in the last picture.
+            # Asked before reading, so that what is written between the two is in the last view.
             is_over = monitor.is_over()
             snapshot, services = monitor.look(read_s=None if is_over and not stay else READ_S), asker.newest()
             show(snapshot, services)
@@ -64,7 +64,7 @@ def _screen(*, plain: bool) -> AbstractContextManager[Show]:
 
 @contextmanager
 def _live(out: Console) -> Generator[Show]:
-    """A full screen that is gone at the end; the last picture stays."""
+    """A full screen that is removed at the end; the last view stays."""
     last: tuple[Snapshot, Services] | None = None
     try:
         with Live(console=out, screen=True, auto_refresh=False) as live:
@@ -84,7 +84,7 @@ def _live(out: Console) -> Generator[Show]:
 
 @contextmanager
 def _lines(out: Console) -> Generator[Show]:
-    """A line now and then, if there is something to tell."""
+    """Prints a line every `LINE_EVERY_S` seconds, if something has changed."""
     told: tuple[object, ...] = ()
     stage: tuple[object, ...] = ()
     at = 0.0
@@ -92,7 +92,7 @@ def _lines(out: Console) -> Generator[Show]:
     def show(snapshot: Snapshot, services: Services) -> None:
         nonlocal told, stage, at
         news, stage_now = what_changed(snapshot), (snapshot.key, snapshot.is_finished)
-        is_urgent = stage_now != stage  # a stage that begins and ends between two lines is told all the same
+        is_urgent = stage_now != stage  # a stage that begins and ends between two lines is shown all the same
         if news == told or not (is_urgent or time.monotonic() - at >= LINE_EVERY_S):
             return
         told, stage, at = news, stage_now, time.monotonic()

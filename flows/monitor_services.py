@@ -1,6 +1,6 @@
-"""What the services say of themselves while a run is watched: vLLM's queue, the browser service's leases.
+"""Load of the services while a run is watched: vLLM's queue, the browser service's leases.
 
-Both are asked beside the view and never waited for: a busy server answers late, and the picture must not stand still for it.
+Both are polled in threads and never waited for: a busy server answers late, and the view must not freeze.
 """
 
 import socket
@@ -19,7 +19,7 @@ from flows.service_specs import BROWSER, socket_path
 from flows.services import address_of
 
 ASK_S = 1.5
-"""Seconds that an answer may take before the service counts as away."""
+"""Seconds that an answer may take before the service counts as down."""
 ASK_EVERY_S = 2.0
 RUNNING, WAITING = "vllm:num_requests_running", "vllm:num_requests_waiting"
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Browsers(NamedTuple):
-    """The browser service."""
+    """Slots and waiting requests of the browser service."""
 
     leased: int
     capacity: int
@@ -36,21 +36,21 @@ class Browsers(NamedTuple):
 
 
 class Model(NamedTuple):
-    """vLLM, all its engines together."""
+    """Requests of vLLM, over all its engines."""
 
     running: int
     waiting: int
 
 
 class Services(NamedTuple):
-    """What is known of the services; None for one that does not answer."""
+    """The latest answers of the services; None for a service that does not answer."""
 
     browsers: Browsers | None = None
     model: Model | None = None
 
 
 def ask_browsers(state_dir: Path) -> Browsers | None:
-    """The browser service of a state directory, None when it does not answer."""
+    """The status of a state directory's browser service, None when it does not answer."""
     try:
         url = address_of(state_dir, BROWSER)
         status = PoolStatus.model_validate_json(_get(f"{url}/info", None))
@@ -61,10 +61,10 @@ def ask_browsers(state_dir: Path) -> Browsers | None:
 
 
 def ask_model(state_dir: Path) -> Model | None:
-    """The vLLM of a state directory, None when it does not answer."""
+    """The load of a state directory's vLLM, None when it does not answer."""
     try:
         path = str(socket_path(state_dir))
-        with socket.socket(socket.AF_UNIX) as probe:  # httpx leaves its socket open when nobody listens
+        with socket.socket(socket.AF_UNIX) as probe:  # httpx leaves its socket open when no process listens
             probe.connect(path)
         text = _get("http://policy/metrics", httpx.HTTPTransport(uds=path)).decode()
         sums = dict.fromkeys((RUNNING, WAITING), 0.0)
@@ -83,7 +83,7 @@ def _get(url: str, transport: httpx.HTTPTransport | None) -> bytes:
 
 
 class Asker:
-    """Asks both services every `ASK_EVERY_S` seconds, in threads. Use as a context."""
+    """Polls both services every `ASK_EVERY_S` seconds, in threads. Use as a context."""
 
     def __init__(self, state_dir: Path) -> None:
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="ask")
@@ -97,14 +97,14 @@ class Asker:
         self._threads.shutdown(cancel_futures=True)
 
     def newest(self, *, wait: bool = False) -> Services:
-        """The newest answers; `wait` for those that were asked for now."""
+        """The newest answers; with `wait` the answers to questions asked now."""
         self._browsers.ask()
         self._model.ask()
         return Services(self._browsers.answer(wait=wait), self._model.answer(wait=wait))
 
 
 class _Question(Generic[T]):
-    """Asked again and again, the next time when it has been answered."""
+    """A repeated question with at most one request in flight."""
 
     def __init__(self, threads: ThreadPoolExecutor, ask: Callable[[], T | None]) -> None:
         self._threads, self._ask = threads, ask

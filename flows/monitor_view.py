@@ -1,12 +1,12 @@
-"""A snapshot as a picture for a terminal, or as one line for a log.
+"""Rendering of a snapshot: a view for a terminal, or one line for a log.
 
 demo  iteration 3/10  rollout  14m                                       head
-━━━━━━━━━━━━━━━━━━━  1,240/2,000  62%  9,412 steps                       how far
-success 48.2% of 400   5.2 episodes/min   31.0 steps/s   ETA 2h          how well and how fast
-slots 30/32   588 queued   browsers 30/64   vLLM 28 running, 12 waiting  what is busy
+━━━━━━━━━━━━━━━━━━━  1,240/2,000  62%  9,412 steps                       progress
+success 48.2% of 400   5.2 episodes/min   31.0 steps/s   ETA 2h          success rate and pace
+slots 30/32   588 queued   browsers 30/64   vLLM 28 running, 12 waiting  utilization
 broken attempts: infra BROWSER_CRASHED 3   site NAVIGATION_TIMEOUT 4
                                                                          the cells: monitor_grid.py
-. waiting 588   m model 25   + success 190   - failure 210  ..           legend, with how many there are
+. waiting 588   m model 25   + success 190   - failure 210  ..           legend, with counts
 """
 
 import time
@@ -24,7 +24,7 @@ from flows.run_folder import Stage
 GAP = "   "
 """Between two facts of a line."""
 SHOWN_CODES = 12
-"""Kinds of broken attempts that are told; the number of the others is told too."""
+"""Kinds of broken attempts that are listed; the rest are only counted."""
 BAR = ((State.SUCCESS,), (State.FAILURE,), (State.DONE,), tuple(state for state in OVER if "broken" in state), PLAYING)
 BAR_STYLES = ("green", "red", "white", "dark_orange", "yellow")
 
@@ -49,7 +49,7 @@ def picture(snapshot: Snapshot, services: Services, *, width: int, height: int, 
 
 
 def plain_line(snapshot: Snapshot, services: Services) -> str:
-    """The same in one line, cells left out."""
+    """The same facts in one line, without cells."""
     head = " ".join(part.plain for part in _head(snapshot))
     facts = [f"{snapshot.over}/{snapshot.total} over"]
     facts += [part.plain for part in (*_how_well(snapshot), *_what_is_busy(snapshot, services))]
@@ -63,7 +63,7 @@ def plain_line(snapshot: Snapshot, services: Services) -> str:
 
 
 def what_changed(snapshot: Snapshot) -> tuple[object, ...]:
-    """Equal for two snapshots between which nothing worth a line has happened."""
+    """A key that is equal for two snapshots between which nothing worth a new line has changed."""
     return (
         *(snapshot.key, snapshot.current, snapshot.is_finished, snapshot.counts, snapshot.steps, snapshot.judged),
         *(snapshot.attempts.total(), snapshot.progress, _is_silent(snapshot)),
@@ -89,7 +89,7 @@ def _head(snapshot: Snapshot) -> Iterator[Text]:
 
 
 def _stage_progress(snapshot: Snapshot) -> str:
-    """How far the stage is whose episodes are not shown, for it has none."""
+    """Progress of a stage that has no episodes to show."""
     progress = snapshot.progress
     if snapshot.current is None or snapshot.current.stage not in (Stage.JUDGE, Stage.POLICY_UPDATE):
         return ""
@@ -101,7 +101,7 @@ def _is_silent(snapshot: Snapshot) -> bool:
 
 
 def _nothing(snapshot: Snapshot) -> str:
-    """What is told in the place of cells."""
+    """The text in place of cells."""
     return "no room for cells: make the window larger" if snapshot.groups else "not planned yet"
 
 
@@ -113,7 +113,7 @@ def _how_far(snapshot: Snapshot, width: int) -> Text:
 
 
 def _bar(snapshot: Snapshot, width: int) -> Text:
-    """What became of the episodes, what is played, what waits."""
+    """A bar of finished, running and waiting episodes."""
     line, reached, drawn = Text(), 0, 0
     for states, style in zip(BAR, BAR_STYLES, strict=True):
         reached += sum(snapshot.counts[state] for state in states)
@@ -174,11 +174,11 @@ def _joined(parts: Iterable[Text], width: int) -> Text:
 
 
 def _flowing(parts: Iterable[Text], width: int) -> list[Text]:
-    """Parts in lines, as many in each as fit."""
+    """Fills lines with parts, as many in each as fit."""
     lines: list[Text] = []
     for part in parts:
         if lines and len(lines[-1]) + len(GAP) + len(part) <= width:
             lines[-1].append(GAP).append_text(part)
         else:
-            lines.append(Text().append_text(part))  # a line of its own: appended to the part, all would get its style
+            lines.append(Text().append_text(part))  # a new line object: appended to the part, all would get its style
     return lines

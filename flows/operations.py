@@ -1,4 +1,4 @@
-"""What the commands do, without printing: bring services up, start a loop, resume one."""
+"""The work behind the commands, without printing: start services, start a loop, resume one."""
 
 import asyncio
 import os
@@ -34,8 +34,8 @@ Watch = Callable[[SupervisorStatus], None]
 def bring_up(config: LoopConfig, watch: Watch | None = None) -> SupervisorStatus:
     """Start the services, or find them running, deploy the flow, and wait until all are ready.
 
-    Raises a `LoopError` before anything starts when the machine lacks something; what was started is stopped again when one
-    of the services does not get ready.
+    Raises a `LoopError` before anything starts when the machine lacks something. When a service does not get ready, the
+    services that this call started are stopped again.
     """
     preflight.refuse_early(config)
     state = config.services.state_dir
@@ -53,13 +53,13 @@ def bring_up(config: LoopConfig, watch: Watch | None = None) -> SupervisorStatus
 
 
 def is_deployed(config: LoopConfig) -> bool:
-    """Whether the server knows the deployment."""
+    """True if the server has the deployment."""
     with prefect_server(config) as server:
         return server.has_deployment()
 
 
 def deploy(state_dir: Path) -> None:
-    """Make the deployment of prefect.yaml known to the server. Raises `ServicesError` with Prefect's last words."""
+    """Register the deployment of prefect.yaml with the server. Raises `ServicesError` with the end of its output."""
     url = services.address_of(state_dir, PREFECT)
     environment = os.environ | prefect_environment(state_dir, int(url.rpartition(":")[2]))
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
@@ -76,7 +76,7 @@ def deploy(state_dir: Path) -> None:
 
 @dataclass(frozen=True)
 class Started:
-    """A flow run that was asked for."""
+    """A flow run that was requested."""
 
     run: str
     root: Path
@@ -84,7 +84,7 @@ class Started:
 
 
 def start_run(config_file: Path, overrides: list[str], config: LoopConfig, name: str | None) -> Started:
-    """Ask Prefect for a new run. Raises as `name_for` does."""
+    """Request a new run from Prefect. Raises as `name_for` does."""
     chosen = name_for(config, name)
     parameters = {"config": str(config_file.absolute()), "overrides": overrides, "run": chosen}
     with prefect_server(config) as server:
@@ -102,9 +102,9 @@ def name_for(config: LoopConfig, name: str | None) -> str:
 
 
 def resume_run(folder: RunFolder, overrides: Sequence[str] = ()) -> Started:
-    """Clear what a crash left in Prefect and ask for a run that goes on, longer or on other services as `overrides` say.
+    """Clean up a crash's remains in Prefect and request a flow run that continues the run with `overrides`.
 
-    Raises `RunFolderError` while somebody writes the folder.
+    Raises `RunFolderError` while another process writes the folder.
     """
     checked_name(folder.name)
     with folder.lock():
@@ -122,7 +122,7 @@ def prefect_server(config: LoopConfig) -> PrefectServer:
 
 
 def evaluate_now(folder: RunFolder) -> StageReport:
-    """Measure the newest policy on the held-out tasks, in this process; what was measured before is only looked up.
+    """Measure the newest policy on the held-out tasks, in this process; an existing measurement is only read.
 
     Raises `RunFolderError` while the run is being written, `StageError` when services are lost.
     """
@@ -133,13 +133,13 @@ def evaluate_now(folder: RunFolder) -> StageReport:
 
 
 async def _evaluate_as_owner(folder: RunFolder, version: int) -> StageReport:
-    """Raises `PolicyOwned` beside a run that publishes."""
+    """Evaluates while owning the served policy. Raises `PolicyOwned` beside a run that publishes."""
     async with policy_owned(folder):
         return await evaluate_stage(folder, version)
 
 
 def links(folder: RunFolder, flow_run_id: str | None) -> dict[str, str]:
-    """Where to look further: name -> address or path."""
+    """Links to further information: name -> address or path."""
     state, record = folder.config.services.state_dir, folder.record()
     found: dict[str, str] = {}
     if flow_run_id:

@@ -1,9 +1,9 @@
-"""A served policy has one owner: the run that publishes, until its command is over.
+"""A served policy has one owner: the run that publishes, until its command ends.
 
     STATE/policy.lock    held (flock) by the owner's process; its content names the owner: {"run": ..., "pid": ..., "since": ...}
 
-Two runs that share a vLLM would publish over one another. The lock goes with the process, so a crash leaves none. Workers
-that play the owner's shards never publish and need none.
+Two runs that share a vLLM would overwrite each other's policy. The lock is released with the process, so a crash leaves
+none. Workers that play the owner's shards never publish and need none.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from flows.run_folder import RunFolder
 
 FILE = "policy.lock"
 ASK_EVERY_S = 0.5
-"""Seconds between two tries while `services.owner_wait_s` is not over."""
+"""Seconds between two attempts to take the lock within `services.owner_wait_s`."""
 
 
 class PolicyOwned(LoopError):
@@ -31,7 +31,7 @@ class PolicyOwned(LoopError):
 
 
 class Owner(BaseModel):
-    """Who owns a served policy. Example: `Owner(run="runs/demo", pid=4711, since="2026-11-28T22:54:06+00:00")`."""
+    """The owner of a served policy. Example: `Owner(run="runs/demo", pid=4711, since="2026-11-28T22:54:06+00:00")`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -43,7 +43,7 @@ class Owner(BaseModel):
 
 
 class _Held:
-    """The lock, and how many parts of this process hold it for the same run."""
+    """The lock, and the number of holders in this process, all for the same run."""
 
     def __init__(self, file: IO[str], run: Path) -> None:
         self.file, self.run, self.count = file, run, 1
@@ -71,7 +71,7 @@ async def policy_owned(folder: RunFolder) -> AsyncGenerator[None]:
 
 
 def owner_of(state_dir: Path) -> Owner | None:
-    """Who owns the policy that is served from a state directory; None when nobody does."""
+    """The owner of the policy that is served from a state directory; None when there is none."""
     path = state_dir.absolute() / FILE
     if path in _HELD:
         return _named(path)
@@ -104,7 +104,7 @@ def _acquired(path: Path, run: Path) -> IO[str] | None:
     if not _locked(file):
         file.close()
         return None
-    file.truncate(0)  # a dead owner's name
+    file.truncate(0)  # the name of a dead owner
     owner = Owner(run=str(run), pid=os.getpid(), since=datetime.now(UTC).isoformat(timespec="seconds"))
     file.write(owner.model_dump_json())
     file.flush()
@@ -122,7 +122,7 @@ def _locked(file: IO[str]) -> bool:
 def _named(path: Path) -> Owner | None:
     try:
         return Owner.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):  # taken this moment, and not yet signed
+    except (OSError, ValidationError):  # taken just now, and the name is not written yet
         return None
 
 

@@ -1,7 +1,7 @@
-"""Do the prompts of stored trajectories hold as many picture placeholders as their pictures make features? For the doctor.
+"""A check of the doctor: prompts of stored trajectories hold as many picture placeholders as their pictures produce.
 
-One that does not can't be trained on: text of a page, a goal or a reply became a control token, or the server prepares
-pictures in another way than the trainer.
+A prompt with another number cannot be trained on: text of a page, a goal or a reply became a control token, or the
+server prepares pictures differently from the trainer.
 """
 
 import json
@@ -17,18 +17,18 @@ from flows.run_folder import RunFolder, Stage
 from training.checkpoints import checkpoint_path, versions
 
 SHOWN = 5
-"""Steps that are told; the number of the others is told too."""
+"""Steps that are listed; the rest are only counted."""
 
 
 class PictureTokens(NamedTuple):
-    """How a policy of the Qwen-VL kind sees pictures: the placeholder, and how many of it a picture takes."""
+    """The picture placeholder of a Qwen-VL policy, and the rule for the number of placeholders per picture."""
 
     token: int
     rule: PictureRule
 
 
 def placeholders(folder: RunFolder) -> str:
-    """Every prompt of the trained policy holds the placeholders of its pictures and no others."""
+    """Checks that every prompt of the trained policy holds the placeholders of its pictures and no others."""
     tokens = picture_tokens(_policy(folder))
     if tokens is None:
         return "not checked: the policy's files do not say how many placeholders a picture takes"
@@ -40,7 +40,7 @@ def placeholders(folder: RunFolder) -> str:
         for name in store.ids():
             try:
                 trajectory = store.read(name)
-            except (CorruptTrajectory, FileNotFoundError):  # told by the check of trajectories
+            except (CorruptTrajectory, FileNotFoundError):  # reported by the check of trajectories
                 continue
             found = list(misfits(trajectory, tokens))
             wrong += [f"{path / name}, {problem}" for problem in found]
@@ -72,7 +72,7 @@ def misfits(trajectory: Trajectory, tokens: PictureTokens) -> Iterator[str]:
 
 
 def picture_tokens(model: Path) -> PictureTokens | None:
-    """Read from the model's configuration and its picture processor's; None where they do not tell."""
+    """Read from the configurations of the model and its picture processor; None where they do not say."""
     processor = _read(model / "processor_config.json").get("image_processor") or _read(
         model / "preprocessor_config.json"
     )

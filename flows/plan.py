@@ -1,9 +1,9 @@
-"""Which episodes a stage plays: drawn once, written to plan.jsonl before the first is played, and read from there ever after.
+"""The episodes of a stage: drawn once, written to plan.jsonl before the first is played, always read from there later.
 
     iterations/0003/rollout/plan.jsonl     a line per group: {"group": "i0003-click-link.3017", "members": 8, "task": {...}}
 
-So a resume plays exactly the missing episodes even when the draw depended on what was measured before, on the clock (blocked
-hosts come back after a while) or on a file that has been changed since.
+So a resume plays exactly the missing episodes, even when the draw depended on earlier measurements, on the clock
+(blocked hosts return after a while) or on a file that has been changed since.
 """
 
 from collections.abc import Iterator
@@ -24,13 +24,13 @@ from flows.run_folder import RunFolder, RunFolderError, Stage
 from flows.task_history import read_outcomes
 
 Why = Literal["ahead", "replacement"]
-"""Why a group is added to a plan while its stage is running."""
+"""The reason for adding a group to a plan while its stage is running."""
 PLAN = "plan.jsonl"
 CARRIED = "carried.jsonl"
 
 
 class Group(BaseModel):
-    """A line of plan.jsonl: a task, and how many episodes of it are compared with one another."""
+    """A line of plan.jsonl: a task, and the number of its episodes that are compared with one another."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -39,30 +39,31 @@ class Group(BaseModel):
     members: int
     task: Task
     iteration: int | None = None
-    """Where it was begun, when it was carried over from there."""
+    """The iteration in which it was begun, if it was carried over from there."""
     rank: int | None = None
-    """The shard that plays it, where that is not a matter of its place in the plan."""
+    """The shard that plays it, if that does not follow from its place in the plan."""
     extra: Literal["", "ahead", "replacement"] = ""
-    """Why it was added to the plan while the stage was running."""
+    """The reason why it was added to the plan while the stage was running."""
 
     def slots(self, iteration: int) -> Iterator[Slot]:
         """The group's episodes; their ids are `i0003-<task>-m00` and so on."""
+        # Trajectories of a carried-over group keep the iteration that began it, whichever stage plays them.
         begun = self.iteration or iteration
         for member in range(self.members):
             yield Slot(self.task, f"{self.group}-m{member:02d}", group=self.group, member=member, iteration=begun)
 
     def names(self) -> list[str]:
-        """The ids of its trajectories."""
+        """The ids of the group's trajectories."""
         return [slot.trajectory_id for slot in self.slots(0)]
 
 
 def plan(folder: RunFolder, iteration: int, stage: Stage) -> list[Slot]:
-    """The episodes of one rollout or evaluation, all members of a group together. Raises as `planned_groups` does."""
+    """The episodes of one rollout or evaluation, group by group. Raises as `planned_groups` does."""
     return [slot for group in planned_groups(folder, iteration, stage) for slot in group.slots(iteration)]
 
 
 def planned_groups(folder: RunFolder, iteration: int, stage: Stage) -> list[Group]:
-    """The groups of one rollout or evaluation; those that were carried over come first. The first call draws the others.
+    """The groups of a rollout or evaluation, carried-over groups first. The first call draws and writes the others.
 
     Raises ValueError (`UnknownTask`, `TaskFileError`) if the environment cannot give so many tasks, and `RunFolderError` if
     plan.jsonl is damaged.
@@ -70,7 +71,9 @@ def planned_groups(folder: RunFolder, iteration: int, stage: Stage) -> list[Grou
     groups = read_plan(folder, iteration, stage)
     if groups is None:
         carried = read_carried(folder, iteration - 1) if stage is Stage.ROLLOUT else []
+        # A held-out draw must not depend on training, or evaluations of different iterations could not be compared.
         history = history_of(folder, before=iteration) if stage is Stage.ROLLOUT else None
+        # Carried-over groups take the place of new ones, so that iterations stay equally large.
         usual = usual_count(folder.config, stage)
         fresh = draw_groups(
             folder.config, iteration, stage, history=history, planned=carried, count=max(0, usual - len(carried))
@@ -81,23 +84,26 @@ def planned_groups(folder: RunFolder, iteration: int, stage: Stage) -> list[Grou
 
 
 def extend_plan(folder: RunFolder, iteration: int, count: int, *, rank: int, why: Why) -> list[Group]:
-    """`count` groups more than a rollout's plan has, written to it too. Raises as `planned_groups` does."""
+    """Adds `count` groups to a rollout's plan and writes it. Returns the new groups. Raises as `planned_groups`."""
     groups = planned_groups(folder, iteration, Stage.ROLLOUT)
     history = history_of(folder, before=iteration)
     drawn = draw_groups(folder.config, iteration, Stage.ROLLOUT, history=history, planned=groups, count=count)
+    # The rank is fixed: dealt out by its place, the group could go to another rank than the one with the free slot.
     more = [group.model_copy(update={"rank": rank, "extra": why}) for group in drawn]
     write_plan(folder, iteration, Stage.ROLLOUT, [*groups, *more])
     return more
 
 
 def assigned(groups: list[Group], weights: list[float]) -> list[list[Group]]:
-    """The groups of each rank. A group that is added at the end changes nothing for those before it."""
+    """The groups of each rank. A group added at the end changes no assignment before it."""
     mine: list[list[Group]] = [[] for _ in weights]
     dealt = [0] * len(weights)
     for group in groups:
+        # The rank of a carried-over or extra group plays it already, so it stays there; the rest are dealt by weight.
         if group.rank is not None and group.rank < len(weights):
             mine[group.rank].append(group)
             continue
+        # Greedy: the rank that is least loaded for its weight. The index breaks ties, so all processes agree.
         rank = min(range(len(weights)), key=lambda one: ((dealt[one] + 1) / weights[one], one))
         dealt[rank] += 1
         mine[rank].append(group)
@@ -105,7 +111,7 @@ def assigned(groups: list[Group], weights: list[float]) -> list[list[Group]]:
 
 
 def usual_count(config: LoopConfig, stage: Stage) -> int:
-    """Groups that a stage has when nothing is carried over or added."""
+    """Number of groups of a stage when nothing is carried over or added."""
     return config.evaluate.tasks if stage is Stage.EVALUATE else config.rollout.groups_per_iteration
 
 
@@ -118,7 +124,7 @@ def draw_groups(
     planned: list[Group] | None = None,
     count: int | None = None,
 ) -> list[Group]:
-    """The groups of a stage, not yet written; `count` in place of the usual number.
+    """Draws the groups of a stage without writing them; `count` replaces the usual number.
 
     Raises ValueError if the environment cannot give so many tasks.
     """
@@ -147,15 +153,15 @@ def read_carried(folder: RunFolder, iteration: int) -> list[Group]:
 
 
 def write_carried(folder: RunFolder, iteration: int, groups: list[Group]) -> None:
-    """Decides, once and for all, which groups an iteration leaves to the next one."""
+    """Records for good which groups an iteration leaves to the next one."""
     _write(folder.stage_dir(iteration, Stage.ROLLOUT) / CARRIED, groups)
 
 
 def read_plan(folder: RunFolder, iteration: int, stage: Stage) -> list[Group] | None:
-    """What plan.jsonl of a stage says, None if it is not planned yet. Raises `RunFolderError` if it is damaged."""
+    """The groups in a stage's plan.jsonl, None if it is not planned yet. Raises `RunFolderError` if it is damaged."""
     path = plan_file(folder, iteration, stage)
     groups = _read(path)
-    if groups == []:  # no stage plans nothing: it would end at once, without an episode
+    if groups == []:  # an empty plan would end the stage at once, without an episode
         raise RunFolderError(f"{path} is empty; delete the folder to play the stage again")
     return groups
 
@@ -166,12 +172,12 @@ def write_plan(folder: RunFolder, iteration: int, stage: Stage, groups: list[Gro
 
 
 def plan_file(folder: RunFolder, iteration: int, stage: Stage) -> Path:
-    """Where a stage's plan is."""
+    """The path of a stage's plan."""
     return folder.stage_dir(iteration, stage) / PLAN
 
 
 def history_of(folder: RunFolder, *, before: int) -> TaskHistory:
-    """What became of tasks in the training rollouts of earlier iterations, and which were submitted there."""
+    """Outcomes of tasks in the training rollouts of earlier iterations, and the tasks submitted there."""
     plans = (read_plan(folder, iteration, Stage.ROLLOUT) or [] for iteration in range(1, before))
     # A group that was carried over is in the plans of both iterations.
     submitted = [group.task.id for groups in plans for group in groups if group.iteration is None]

@@ -1,4 +1,4 @@
-"""Plays attempts at episodes for a rank: with which browsers and policy, told to which files, and what a bug of ours makes of one."""
+"""Plays attempts at episodes for a rank: with its browsers and policy, into its stage's files; bugs become failures."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class Attempt(NamedTuple):
-    """A try of an episode that is under way."""
+    """A running attempt at an episode."""
 
     slot: Slot
     recording: Recording
@@ -34,7 +34,7 @@ class Attempt(NamedTuple):
 
 @dataclass
 class Player:
-    """What all episodes of a rank are played with."""
+    """The resources with which all episodes of a rank are played."""
 
     agent: AgentConfig
     environment: Environment
@@ -44,26 +44,28 @@ class Player:
     bounds: SharedBounds
     reuse: str | None
     files: Callable[[], StageFiles]
-    """Of the stage that what is under way belongs to now."""
+    """Returns the files of the stage that running episodes belong to now; carry-over changes it."""
     changing: Callable[[], None]
-    """Called before each phase of an episode begins."""
+    """Called before each phase of an episode begins, so that the slot meter is current."""
     attempts: dict[str, Attempt] = field(default_factory=dict)
-    """What is under way, by trajectory id."""
+    """The running attempts, by trajectory id."""
 
     async def play(self, slot: Slot) -> tuple[Played, float | None]:
-        """The next attempt at an episode, and its reward, which is only for the display and for what is replaced.
+        """Plays the next attempt at an episode. Returns the reward too, for the display and for replacing groups only.
 
-        A bug of ours breaks the attempt as the infrastructure would, and is never a reward. Raises OSError of the disk: what
-        it refuses to one episode it refuses to all.
+        A bug in this code breaks the attempt as an infrastructure failure, and is never a reward. Raises OSError of the
+        disk, which would fail every other episode too.
         """
         slot = slot._replace(attempt=self.files().attempt_of(slot.trajectory_id))
         recording = self.files().store.begin(slot.trajectory_id)
         attempt = Attempt(slot, recording, asyncio.get_running_loop().time())
+        # Registered while it runs: `Rank` moves its recording on carry-over, and logs it if it is abandoned.
         self.attempts[slot.trajectory_id] = attempt
         self.bounds.recordings[slot.trajectory_id] = recording
         try:
             return await self._play(attempt)
         except Exception as error:
+            # TimeoutError and ConnectionError are OSErrors too, but concern this attempt only.
             if isinstance(error, OSError) and not isinstance(error, TimeoutError | ConnectionError):
                 raise
             logger.exception("%s attempt %d met a bug", slot.trajectory_id, slot.attempt)
@@ -75,7 +77,7 @@ class Player:
             del self.bounds.recordings[slot.trajectory_id]
 
     def broken(self, attempt: Attempt, failure: Failure) -> Trajectory:
-        """What is left of an attempt that gave no trajectory of its own."""
+        """The trajectory of an attempt that returned none: its recorded steps, with `failure`."""
         seconds = asyncio.get_running_loop().time() - attempt.began
         return self.files().broken(attempt.slot, failure, seconds=seconds)
 
@@ -87,7 +89,7 @@ class Player:
             serve=self.environment.serve,
             viewport=self.environment.viewport,
             config=self.agent,
-            # Another model's trajectories belong to no version of the policy.
+            # Trajectories of a vendor's model belong to no version of the policy.
             policy_version=self.served.version if isinstance(self.agent.model, TrainedPolicy) else None,
             reuse=self.reuse,
             recording=attempt.recording,
@@ -105,6 +107,7 @@ class Player:
             self.files().live.tell(slot.trajectory_id, cast(Phase, phase), steps, slot.attempt)
 
         async def may_go_on() -> None:
+            # An episode can wait for a new policy only between two turns, or versions would mix within a turn.
             if not self.gate.is_open:
                 tell("parked", step)
                 await self.gate.opened()

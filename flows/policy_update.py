@@ -1,7 +1,8 @@
-"""Policy update and publish, in one stage so that a new policy answers within a second of being written.
+"""Policy update and publish, in one stage so that a new policy is served within a second of being written.
 
-The update is a subprocess: its memory goes back, a crash is an exit code, and the command of the log works by hand. A complete
-checkpoint of this iteration's version means that the update was applied; `training.update` then only reports again.
+The update is a subprocess: its memory is freed at exit, a crash is an exit code, and the logged command works by hand.
+A complete checkpoint of this iteration's version means that the update was applied; `training.update` then only reports
+again.
 """
 
 import asyncio
@@ -19,20 +20,20 @@ from training.checkpoints import checkpoint_path, prune
 from training.report import UpdateReport, read_report
 
 STOP_S = 10.0
-"""Seconds between SIGTERM and SIGKILL for an update that is given up."""
+"""Seconds between SIGTERM and SIGKILL for an update that exceeds its deadline."""
 
 
 async def policy_update_stage(folder: RunFolder, iteration: int) -> StageReport:
     """Train version `iteration` from the newest version, publish it and prove that it is served.
 
-    An iteration that gives nothing to learn from makes no version; the policy stays what it was.
+    An iteration without learning signal makes no version; the policy stays unchanged.
     Raises `StageError` when the update fails or the publish cannot be proved.
     """
     began = time.monotonic()
     directory = folder.stage_dir(iteration, Stage.POLICY_UPDATE)
     progress = ProgressFile(directory)
     report_file = directory / "update.json"
-    # Also where a report is: the version of a stage that was never finished may not be sound, and then it is made again.
+    # Also if a report exists: the version of an unfinished stage may be damaged, and is then made again.
     progress.say("training")
     await run_update(folder, iteration, report_file)
     report = _read(report_file)
@@ -65,7 +66,7 @@ def _read(path: Path) -> UpdateReport:
 
 
 async def run_update(folder: RunFolder, iteration: int, report: Path) -> None:
-    """`python -m training.update` for one iteration. Raises `StageError` with its last words when it fails."""
+    """`python -m training.update` for one iteration. Raises `StageError` with its last output line when it fails."""
     config = report.with_name("update_config.json")
     config.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(config, folder.config.update.model_dump_json(indent=1).encode())
@@ -105,9 +106,9 @@ def update_command(folder: RunFolder, iteration: int, *, config: Path, report: P
 
 
 async def _run(command: list[str], log: Path, *, deadline_s: float) -> int | None:
-    """Run a command that dies with this process, its output in `log`. Returns its exit status, None when it took too long."""
+    """Run a command that dies with this process, its output in `log`. Returns its status, None after the deadline."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:  # opening a local file does not wait for anybody
+    with log.open("ab") as output:  # opening a local file does not block the event loop
         process = await asyncio.create_subprocess_exec(
             *tethered(command), stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=asyncio.subprocess.STDOUT
         )

@@ -1,4 +1,4 @@
-"""The few questions that the command line asks the Prefect server, over plain HTTP: importing Prefect takes seconds."""
+"""HTTP client of the Prefect server for the command line, without Prefect's own: importing that takes seconds."""
 
 import time
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ GOING_ON = {"type": {"any_": ["SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANC
 NOT_WELL = {"type": {"not_any_": ["COMPLETED"]}}
 CRASHED = {"state": {"type": "CRASHED", "message": "rl-loop found that its process no longer exists."}, "force": True}
 BUSY_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
-"""Seconds before a server that is too busy is asked again."""
+"""Seconds before a request to a busy server is repeated."""
 PAGE = 200
-"""Most runs that the server tells at once."""
+"""Most runs that the server returns per request."""
 
 
 class PrefectError(LoopError):
-    """The Prefect server did not do what it was asked. The message is one sentence."""
+    """The Prefect server refused a request or did not answer. The message is one sentence."""
 
 
 @dataclass(frozen=True)
 class FlowRun:
-    """A flow run as the server knows it."""
+    """A flow run in the server's view."""
 
     id: str
     name: str
@@ -38,7 +38,7 @@ class FlowRun:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will happen to it."""
+        """True if the state is final."""
         return self.state in TERMINAL
 
 
@@ -58,46 +58,46 @@ class PrefectServer:
         self._http.close()
 
     def has_deployment(self) -> bool:
-        """Whether the flow was deployed to this server."""
+        """True if the flow was deployed to this server."""
         asked = {"deployments": {"name": {"any_": [DEPLOYMENT.partition("/")[2]]}}}
         return self._ask("POST", "/deployments/count", asked) > 0
 
     def forbid_unknown_parameters(self) -> None:
-        """Have the server refuse a run with a parameter that the flow does not have; else its process ends without a word."""
+        """Have the server refuse unknown parameters of a run, whose process would otherwise end without an error."""
         deployment = self._ask("GET", f"/deployments/name/{DEPLOYMENT}")
         schema = deployment["parameter_openapi_schema"] | {"additionalProperties": False}
         body = {"parameter_openapi_schema": schema, "enforce_parameter_schema": True}
         self._ask("PATCH", f"/deployments/{deployment['id']}", body)
 
     def count_runs(self, deployment: str) -> int:
-        """How many runs of a deployment the server knows, by the second part of its name."""
+        """Number of runs of a deployment on the server; `deployment` is the second part of its name."""
         return self._ask("POST", "/flow_runs/count", {"deployments": {"name": {"any_": [deployment]}}})
 
     def start(self, *, name: str, parameters: dict[str, Any]) -> FlowRun:
-        """A new run of the deployment. Raises `PrefectError` when nothing is deployed or a parameter is refused."""
+        """Start a new run of the deployment. Raises `PrefectError` if nothing is deployed or a parameter is refused."""
         deployment = self._ask("GET", f"/deployments/name/{DEPLOYMENT}")
         body = {"name": name, "parameters": parameters, "tags": [f"run:{name}"]}
         return _flow_run(self._ask("POST", f"/deployments/{deployment['id']}/create_flow_run", body))
 
     def read(self, flow_run_id: str) -> FlowRun:
-        """The state of a flow run now."""
+        """The current state of a flow run."""
         return _flow_run(self._ask("GET", f"/flow_runs/{flow_run_id}"))
 
     def unfinished(self, flow_run_ids: list[str]) -> list[FlowRun]:
-        """Those of these flow runs that the server believes to be going on or waiting."""
+        """The flow runs in the list that the server has in no final state."""
         if not flow_run_ids:
             return []
         found = self._ask("POST", "/flow_runs/filter", {"flow_runs": {"id": {"any_": flow_run_ids}}})
         return [run for run in map(_flow_run, found) if not run.is_over]
 
     def mark_crashed(self, flow_run_id: str) -> None:
-        """Say that a flow run's process is gone, which the server cannot know after the loss of worker and flow."""
+        """Mark a flow run as crashed: the server cannot notice the loss of worker and flow."""
         self._ask("POST", f"/flow_runs/{flow_run_id}/set_state", CRASHED)
 
     def bury(self, flow_run_ids: list[str], *, alive: str | None = None) -> int:
-        """Mark as crashed what the server still believes to be going on of these flow runs, subflows and tasks included.
+        """Mark as crashed every unfinished one of these flow runs, subflows and tasks included.
 
-        `alive`: the one of them that runs now; only what an earlier process of it left is marked. Returns how many were marked.
+        `alive`: the one that runs now; only what its earlier processes left is marked. Returns the number marked.
         """
         marked, level = 0, list(flow_run_ids)
         for run in self.unfinished([one for one in level if one != alive]):
@@ -118,16 +118,16 @@ class PrefectServer:
         return marked
 
     def cancel(self, flow_run_id: str) -> None:
-        """Ask for the end of a flow run; its worker stops it within seconds."""
+        """Request the cancellation of a flow run; its worker stops it within seconds."""
         state = {"type": "CANCELLING", "message": "rl-loop run was interrupted."}
         self._ask("POST", f"/flow_runs/{flow_run_id}/set_state", {"state": state, "force": False})
 
     def page(self, flow_run_id: str) -> str:
-        """Where the UI shows a flow run."""
+        """The URL of a flow run in the UI."""
         return f"{self.url}/runs/flow-run/{flow_run_id}"
 
     def _all(self, what: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
-        """Everything that a filter finds, however many pages it takes."""
+        """All results of a filter, over all pages."""
         found: list[dict[str, Any]] = []
         while len(page := self._ask("POST", f"{what}/filter", asked | {"limit": PAGE, "offset": len(found)})) == PAGE:
             found += page
@@ -136,7 +136,7 @@ class PrefectServer:
     def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         try:
             response = self._http.request(method, path, json=body)
-            for pause_s in BUSY_PAUSES_S:  # SQLite was locked, and nothing was done
+            for pause_s in BUSY_PAUSES_S:  # SQLite was locked, and nothing was changed
                 if response.status_code != 503:
                     break
                 time.sleep(pause_s)

@@ -10,7 +10,7 @@ from prefect.plugins import register_hook
 
 
 def full_name(name: str) -> str:
-    """`rl-loop` -> `rl-loop/rl-loop`; a name with a slash stays."""
+    """`rl-loop` -> `rl-loop/rl-loop`; a name with a slash stays unchanged."""
     return name if "/" in name else f"{name}/{name}"
 
 

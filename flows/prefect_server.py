@@ -1,9 +1,9 @@
 """`python -m flows.prefect_server server start ...`: Prefect's command line, with a database that waits instead of failing.
 
-Prefect 3.7 begins SQLite transactions as deferred. Two that read and then write at once cannot both go on, and SQLite answers
-"database is locked" without waiting; the API turns that into a 503, and the client comes back two seconds later. A subflow in
-a task meets it almost every time (the server is still writing down the task). Begun as immediate, the second one waits for
-some milliseconds. Measured here: 2.5 s for each stage before, 0.2 s after.
+Prefect 3.7 begins SQLite transactions as deferred. When two of them read and then write, one cannot continue, and
+SQLite answers "database is locked" without waiting; the API turns that into a 503, and the client retries two seconds
+later. A subflow in a task meets it almost every time (the server is still storing the task). Begun as immediate, the
+second one waits for some milliseconds. Measured here: 2.5 s for each stage before, 0.2 s after.
 """
 
 from collections.abc import AsyncGenerator
@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
 
 
 def begin_immediately() -> None:
-    """Make every transaction of the server take its place in the queue of writers when it begins."""
+    """Make every transaction of the server wait for its turn as a writer when it begins."""
     begin = AioSqliteConfiguration.begin_transaction
 
     @asynccontextmanager

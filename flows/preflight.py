@@ -1,6 +1,6 @@
-"""Everything that can be refused before anything is started: packages, browser, disk, model, task families.
+"""Checks before anything is started: packages, browser, disk, model, task families.
 
-Each check returns a line about what was found, or raises `PreflightError` with a sentence that says what to do.
+Each check returns a line about the result, or raises `PreflightError` with a sentence that says what to do.
 """
 
 import os
@@ -33,7 +33,7 @@ PACKAGES = {
     "trl": "train",
     "vllm": "cpu",
 }
-"""What must be importable, and the extra of this project that brings it."""
+"""The modules that must be importable, and the extra of this project that installs each."""
 
 
 C = TypeVar("C")
@@ -44,7 +44,7 @@ class PreflightError(LoopError):
 
 
 class Finding(NamedTuple):
-    """One line of `rl-loop doctor`."""
+    """A line of `rl-loop doctor`."""
 
     check: str
     ok: bool
@@ -52,25 +52,25 @@ class Finding(NamedTuple):
 
 
 def refuse_early(config: LoopConfig) -> None:
-    """All checks but the ports. Raises `PreflightError` for the first that fails."""
+    """Runs all checks but the ports. Raises `PreflightError` for the first that fails."""
     for check in (packages, chromium, state_dir, runs_dir, disk, model, update, models, tasks, prompt_room):
         check(config)
 
 
 def findings(config: LoopConfig) -> list[Finding]:
-    """What every check found, the failures included."""
+    """The result of every check, failures included."""
     return [_find(name, check, config) for name, check in CHECKS.items()]
 
 
 def findings_without_config(why: LoopError) -> list[Finding]:
-    """The checks that need no configuration, and that there is none."""
+    """The results of the checks that need no configuration, and the failure that there is none."""
     bare = [_find(name, check, None) for name, check in BARE_CHECKS.items()]
     return [*bare, Finding("configuration", False, str(why))]
 
 
 def packages(_: LoopConfig | None) -> str:
-    """All Python packages are installed."""
-    # Not importlib.util.find_spec: it believes sys.modules, from which an update hides vLLM on purpose.
+    """Checks that all Python packages are installed."""
+    # Not importlib.util.find_spec: it trusts sys.modules, in which an update hides vLLM on purpose.
     missing = [name for name in PACKAGES if PathFinder.find_spec(name) is None]
     if missing:
         extras = ",".join(sorted({PACKAGES[name] for name in missing}))
@@ -81,7 +81,7 @@ def packages(_: LoopConfig | None) -> str:
 
 
 def chromium(_: LoopConfig | None) -> str:
-    """A Chromium can be started."""
+    """Checks that a Chromium can be started."""
     from browser_service.chromium.launcher import LaunchError, find_executable
     from browser_service.settings import SettingsError, read_settings
 
@@ -92,7 +92,7 @@ def chromium(_: LoopConfig | None) -> str:
 
 
 def disk(config: LoopConfig) -> str:
-    """There is room for checkpoints, screenshots and logs."""
+    """Checks that there is room for checkpoints, screenshots and logs."""
     least = config.services.min_free_gb
     for place in (config.runs_dir, config.services.state_dir):
         free = disk_free_gb(place)
@@ -104,7 +104,7 @@ def disk(config: LoopConfig) -> str:
 
 
 def model(config: LoopConfig) -> str:
-    """The first policy is a model directory."""
+    """Checks that the first policy is a model directory."""
     path = config.policy.model
     if not path.is_dir():
         raise PreflightError(f"policy.model: there is no model directory {path}; make or download the model first")
@@ -120,14 +120,14 @@ def model(config: LoopConfig) -> str:
 
 
 def update(config: LoopConfig) -> str:
-    """The settings of the policy update are those of one that can be made."""
+    """Checks that the settings of the policy update can be used together."""
     if why := config.update.why_refused():
         raise PreflightError(why)
     return f"{config.update.loss_type}, learning rate {config.update.learning_rate:g}, masters in {config.update.dtype}"
 
 
 def models(config: LoopConfig) -> str:
-    """Whoever acts can be opened: SDKs are installed and keys are in the environment."""
+    """Checks that the acting models can be opened: SDKs are installed and keys are in the environment."""
     acting = {config.agent.model, config.evaluate.model or config.agent.model}
     try:
         return ", ".join(sorted(check_model(model) for model in acting))
@@ -136,7 +136,7 @@ def models(config: LoopConfig) -> str:
 
 
 def tasks(config: LoopConfig) -> str:
-    """The task families or files exist and have enough tasks for what is asked."""
+    """Checks that the task families or files exist and have enough tasks."""
     from flows.plan import draw_groups
 
     try:
@@ -150,7 +150,7 @@ def tasks(config: LoopConfig) -> str:
 
 
 def ports(config: LoopConfig) -> str:
-    """The services' ports are free, or the services themselves have them."""
+    """Checks that the services' ports are free, or held by the services themselves."""
     status = read_status(config.services.state_dir)
     if status is not None and status.supervisor.is_alive():
         return "held by the running services"
@@ -159,12 +159,12 @@ def ports(config: LoopConfig) -> str:
 
 
 def state_dir(config: LoopConfig) -> str:
-    """The state directory can be written."""
+    """Checks that the state directory is writable."""
     return _writable("services.state_dir", config.services.state_dir)
 
 
 def runs_dir(config: LoopConfig) -> str:
-    """The folder of runs can be written."""
+    """Checks that the folder of runs is writable."""
     return _writable("runs_dir", config.runs_dir)
 
 
@@ -200,7 +200,7 @@ def _find(name: str, check: Callable[[C], str], config: C) -> Finding:
 
 
 def _playwrights_own() -> str:
-    """The Chromium that `playwright install` put where Playwright looks for it, an empty string if there is none."""
+    """The Chromium that `playwright install` put into Playwright's cache, an empty string if there is none."""
     places = (os.environ.get("PLAYWRIGHT_BROWSERS_PATH"), "~/.cache/ms-playwright", "~/Library/Caches/ms-playwright")
     for place in filter(None, places):
         for marker in sorted(Path(place).expanduser().glob("chromium*/INSTALLATION_COMPLETE")):

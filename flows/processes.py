@@ -1,7 +1,7 @@
-"""Processes that can be named for certain: a pid alone may be reused, a pid with its start time may not.
+"""Unambiguous process ids: a pid alone may be reused, a pid with its start time may not.
 
-Everything that the supervisor starts leads its own process group and inherits an environment variable with the state
-directory, so that grandchildren (vLLM's engine, Chromium, a flow run) are found again after any crash.
+Every service leads its own process group and inherits an environment variable with the state directory, so that
+grandchildren (vLLM's engine, Chromium, a flow run) are found again after any crash.
 """
 
 import asyncio
@@ -15,13 +15,13 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 MARKER = "RL_LOOP_STATE_DIR"
-"""Environment variable that every service and its descendants carry; the value is the absolute state directory."""
+"""Environment variable of every service and its descendants; the value is the absolute state directory."""
 
 TETHER = Path(__file__).with_name("tether.py")
 
 
 class ProcessId(BaseModel):
-    """A process for certain. Example: `ProcessId(pid=4711, started=88213456)`."""
+    """An unambiguous process id. Example: `ProcessId(pid=4711, started=88213456)`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -30,7 +30,7 @@ class ProcessId(BaseModel):
     """Start time in clock ticks since boot, field 22 of /proc/PID/stat."""
 
     def is_alive(self) -> bool:
-        """Whether this very process still runs (a zombie does not)."""
+        """True if this very process still runs (a zombie does not)."""
         return process_id(self.pid) == self
 
 
@@ -52,12 +52,12 @@ def tethered(command: list[str]) -> list[str]:
 
 
 def group_members(leader: int) -> list[int]:
-    """Pids of the running members of the process group that `leader` began."""
+    """Pids of the running members of the process group with this leader."""
     return [pid for pid in _pids() if (stat := _stat(pid)) and int(stat[2]) == leader and stat[0] not in ("Z", "X")]
 
 
 def marked(state_dir: Path) -> list[ProcessId]:
-    """Running processes that descend from a service of this state directory, this process excepted."""
+    """Running processes that descend from a service of this state directory, except this process."""
     wanted = f"{MARKER}={state_dir}".encode()
     found: list[ProcessId] = []
     for pid in _pids():
@@ -65,7 +65,7 @@ def marked(state_dir: Path) -> list[ProcessId]:
             continue
         try:
             environ = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        except OSError:  # it ended meanwhile, or it belongs to someone else and so is not ours
+        except OSError:  # it ended meanwhile, or it belongs to another user and so not to us
             continue
         if wanted in environ and (identity := process_id(pid)):
             found.append(identity)
@@ -73,7 +73,7 @@ def marked(state_dir: Path) -> list[ProcessId]:
 
 
 async def stop_group(leader: int, *, term_s: float) -> None:
-    """SIGTERM to a process group, SIGKILL to what is left of it after `term_s` seconds."""
+    """Send SIGTERM to a process group, and SIGKILL to its remaining members after `term_s` seconds."""
     if not group_members(leader):
         return
     signal_group(leader, signal.SIGTERM)
@@ -86,7 +86,7 @@ async def stop_group(leader: int, *, term_s: float) -> None:
 
 
 def signal_group(leader: int, number: signal.Signals) -> None:
-    """Send a signal to a process group; a group that is gone is no error."""
+    """Send a signal to a process group; a group that no longer exists is no error."""
     try:
         os.killpg(leader, number)
     except ProcessLookupError:
@@ -94,7 +94,7 @@ def signal_group(leader: int, number: signal.Signals) -> None:
 
 
 def stop(processes: Iterable[ProcessId], *, term_s: float) -> list[ProcessId]:
-    """SIGTERM, then SIGKILL after `term_s` seconds, to exactly these processes. Returns those that were running."""
+    """Send SIGTERM, then SIGKILL after `term_s` seconds, to exactly these processes. Returns the running ones."""
     running = [identity for identity in processes if identity.is_alive()]
     _send(running, signal.SIGTERM)
     deadline = time.monotonic() + term_s
@@ -118,7 +118,7 @@ def _pids() -> list[int]:
 
 
 def _stat(pid: int) -> list[str] | None:
-    """Fields 3.. of /proc/PID/stat (state first); the command name before them may hold blanks and brackets."""
+    """Fields 3.. of /proc/PID/stat (state first); the command name before them may contain spaces and brackets."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

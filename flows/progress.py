@@ -1,4 +1,4 @@
-"""How far a stage is, for people: small files that the stages write and the command line reads."""
+"""Progress of a stage for display: small files that the stages write and the command line reads."""
 
 import time
 from pathlib import Path
@@ -12,7 +12,7 @@ WRITE_EVERY_S = 0.5
 
 
 class Progress(BaseModel):
-    """Where one stage, or one shard of it, stands."""
+    """Counts of one stage, or of one shard of it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -21,9 +21,9 @@ class Progress(BaseModel):
     judged: int = 0
     successes: int = 0
     failures: int = 0
-    """Attempts that broke, those that were tried again included."""
+    """Broken attempts, including attempts that were retried."""
     note: str = ""
-    """What it is doing, when that is not counting: `publishing`."""
+    """Current activity of a stage that counts nothing: `publishing`."""
 
     def __add__(self, other: "Progress") -> "Progress":
         return Progress(
@@ -46,18 +46,18 @@ class ProgressFile:
         stage_dir.mkdir(parents=True, exist_ok=True)
 
     def add(self, change: Progress) -> None:
-        """Count something. Example: `add(Progress(done=1, judged=1))`."""
+        """Adds to the counts. Example: `add(Progress(done=1, judged=1))`."""
         self.now = self.now + change
         if time.monotonic() - self._written >= WRITE_EVERY_S:
             self.save()
 
     def say(self, note: str) -> None:
-        """Tell what is being done."""
+        """Records the current activity."""
         self.now = self.now.model_copy(update={"note": note})
         self.save()
 
     def save(self) -> None:
-        """Write now."""
+        """Writes the file now."""
         write_atomically(self._path, self.now.model_dump_json().encode())
         self._written = time.monotonic()
 
@@ -68,6 +68,6 @@ def read_progress(stage_dir: Path) -> Progress:
     for path in sorted(stage_dir.glob("progress-*.json")):
         try:
             total = total + Progress.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError):  # a display must not fail over a file that is just being replaced
+        except (OSError, ValidationError):  # a display must not fail over a file that is being replaced
             continue
     return total

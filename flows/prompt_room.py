@@ -1,4 +1,4 @@
-"""Refuses, before anything is started, a configuration in which no first prompt can fit: an empty page and no goal take too much."""
+"""Refuses, before anything starts, a configuration in which not even an empty page without a goal fits the prompt."""
 
 from agent.budget import PromptTooLong
 from agent.prompts import compose
@@ -15,7 +15,7 @@ class NoRoom(LoopError):
 
 
 def prompt_room(config: LoopConfig) -> str:
-    """An empty page fits into the prompt of whoever acts, as far as its room is known. Raises `NoRoom`."""
+    """Checks that an empty page fits the prompt of the acting models, where the limit is known. Raises `NoRoom`."""
     room = "not known"
     for stage in (Stage.ROLLOUT, Stage.EVALUATE):
         agent = agent_of(config, stage)
@@ -33,7 +33,7 @@ def prompt_room(config: LoopConfig) -> str:
 
 
 def empty_page(config: LoopConfig) -> Observation:
-    """A page with a picture of the environment's size and nothing on it."""
+    """An observation with a screenshot of the environment's size and no text."""
     viewport = make_environment(config.environment).viewport
     shot = Screenshot(sha256="", media_type="image/png", width=viewport.width, height=viewport.height, data="")
     return Observation(url="", title="", viewport=viewport, screenshot=shot)

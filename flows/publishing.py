@@ -1,4 +1,4 @@
-"""Before episodes are played, the policy that should play them must be proved to be served; this is where that is seen to.
+"""Publishing before play: makes sure that the policy that should play the episodes is proved to be served.
 
 checkpoint v0003 wanted ── the server says "demo:3" ──> go
                         ── it says something else ────> publish, prove, go
@@ -34,13 +34,13 @@ from training.serving import PolicyServer, PublishError, ServerUnavailable
 logger = logging.getLogger(__name__)
 
 ASK_S = 5.0
-"""Seconds that one health question may take."""
+"""Seconds that one health check may take."""
 POLL_S = 0.25
-"""Seconds between two health questions to a service that is away."""
+"""Seconds between two health checks of a service that is down."""
 ENGINE_DEATH_S = 3.0
 """Seconds after which a server whose engine died has stopped answering."""
 PUBLISH_TRIES = 3
-"""A server that is killed in the middle of a publish gets so many tries in all."""
+"""Attempts in all at a publish during which the server is killed."""
 
 
 class StageError(LoopError):
@@ -48,14 +48,14 @@ class StageError(LoopError):
 
 
 def tag_of(folder: RunFolder, version: int) -> str:
-    """What the server calls a policy of this run. Example: `demo:3`."""
+    """The server's name for a policy of this run. Example: `demo:3`."""
     return f"{folder.name}:{version}"
 
 
 def policy_version(folder: RunFolder, iteration: int) -> int:
-    """The newest version after an iteration: iterations that gave nothing to learn from have none of their own.
+    """The newest version after an iteration: iterations without learning signal have no version of their own.
 
-    Raises `StageError` when the run has no policy that old.
+    Raises `StageError` when the run has no version up to that iteration.
     """
     known = [version for version in versions(folder.policies) if version <= iteration]
     if not known:
@@ -64,9 +64,9 @@ def policy_version(folder: RunFolder, iteration: int) -> int:
 
 
 async def ensure_served(folder: RunFolder, version: int) -> Served:
-    """Make the server serve this version of the run's policy, proved, and say how to ask for it.
+    """Make the server serve this version of the run's policy, with proof; returns how to address it.
 
-    Raises `StageError` when the server stays away for `services.heal_s`, or a publish cannot be proved; `PolicyOwned`
+    Raises `StageError` when the server stays down for `services.heal_s`, or a publish cannot be proved; `PolicyOwned`
     when another run owns the served policy.
     """
     config, tag = folder.config, tag_of(folder, version)
@@ -88,7 +88,7 @@ async def ensure_served(folder: RunFolder, version: int) -> Served:
             except PublishError as error:
                 last = await _after_failure(server, folder, tag, error)
             else:
-                continue  # it serves what was asked for, or was started again in this moment: ask it
+                continue  # it serves the wanted policy, or was restarted at this moment: ask it
             logger.warning("%s", last)
         if served := await _proved(server, folder, version):
             ranks.serve(folder, served)
@@ -100,7 +100,7 @@ async def ensure_served(folder: RunFolder, version: int) -> Served:
 
 
 async def _proved(server: PolicyServer, folder: RunFolder, version: int) -> Served | None:
-    """How to ask for a version if the server serves it; its name alone could be that of another run's policy."""
+    """How to address a version if the server serves it; the name alone could be that of another run's policy."""
     tag, checkpoint = tag_of(folder, version), checkpoint_path(folder.policies, version)
     try:
         served = await server.served()
@@ -117,9 +117,9 @@ async def _proved(server: PolicyServer, folder: RunFolder, version: int) -> Serv
 
 
 async def _publish(server: PolicyServer, folder: RunFolder, version: int) -> None:
-    """Publish a version. Raises `PublishError` and `ServerUnavailable`; `StageError` when its files are at fault."""
+    """Publish a version. Raises `PublishError` and `ServerUnavailable`; `StageError` when its files are damaged."""
     tag = tag_of(folder, version)
-    pictures = folder.stage_dir(version, Stage.ROLLOUT)  # a version is named by its iteration
+    pictures = folder.stage_dir(version, Stage.ROLLOUT)  # a version has the number of its iteration
     try:
         wanted = await asyncio.to_thread(prepare, checkpoint_path(folder.policies, version), tag, pictures=pictures)
         report = await publish(server, wanted, folder.config.serving)
@@ -131,11 +131,11 @@ async def _publish(server: PolicyServer, folder: RunFolder, version: int) -> Non
 
 
 async def _after_failure(server: PolicyServer, folder: RunFolder, tag: str, error: PublishError) -> str:
-    """See that a policy is served after a publish that failed. Returns why, if trying again makes sense.
+    """Restore a served policy after a failed publish. Returns the reason of the failure if a retry makes sense.
 
-    Raises `StageError` when it does not: then the earlier policy is served.
+    Otherwise raises `StageError`; the earlier policy is then served.
     """
-    # A dying engine still answers, with errors; a second later it is gone.
+    # A dying engine still answers, with errors, for about a second.
     await asyncio.sleep(ENGINE_DEATH_S)
     if not await server.is_healthy():
         return f"vLLM was lost while {tag} was published: {error}"
@@ -157,7 +157,7 @@ async def _restart(folder: RunFolder) -> None:
 
 
 async def _give_back(server: PolicyServer, folder: RunFolder) -> str:
-    """Serve the policy that was proved last on a server that lost it. Returns a clause that says what is served now."""
+    """Serve the last proved policy again on a server that lost it. Returns a clause naming the policy served now."""
     record = await asyncio.to_thread(read_record, server.uds)
     if record is None:
         return "no policy was served before, and none is now"
@@ -182,7 +182,7 @@ async def ensure_browsers(folder: RunFolder) -> str:
 
 
 async def wait_well(folder: RunFolder, what: str, ask: Callable[[], Awaitable[bool]]) -> None:
-    """Ask until a service is well; the supervisor restarts it meanwhile. Raises `StageError` naming the service."""
+    """Poll until a service is healthy; the supervisor restarts it meanwhile. Raises `StageError` naming the service."""
     services = folder.config.services
     began = time.monotonic()
     told = False
@@ -190,7 +190,7 @@ async def wait_well(folder: RunFolder, what: str, ask: Callable[[], Awaitable[bo
         try:
             if await ask():
                 return
-        except httpx.HTTPError:  # not listening: the supervisor is at work, or there is none
+        except httpx.HTTPError:  # not listening: the supervisor is restarting it, or there is none
             pass
         if not is_running(services.state_dir):
             raise StageError(
@@ -198,7 +198,7 @@ async def wait_well(folder: RunFolder, what: str, ask: Callable[[], Awaitable[bo
             )
         if time.monotonic() - began > services.heal_s:
             raise StageError(
-                f"{what} was not well again within {services.heal_s:.0f} s (services.heal_s); see {services.state_dir / 'logs'}"
+                f"{what} was not healthy again within {services.heal_s:.0f} s (services.heal_s); see {services.state_dir / 'logs'}"
             )
         if not told:
             logger.warning("%s does not answer: waiting for the supervisor to start it again", what)

@@ -1,11 +1,11 @@
-"""One shard's slots: a queue of groups, episodes that begin the moment a slot is free, and what may outlive a stage.
+"""A rank: plays the groups of one shard in its slots, starts an episode whenever a slot is free, may outlive a stage.
 
     stage i     [g1 g2 g3 g4 | ahead: g5]   ends when enough groups are complete
-    judge, update                g4 g5 go on; held between two turns while the policy is published
+    judge, update                g4 g5 continue; paused between two turns while the policy is published
     stage i+1   [g4 g5 g6 g7]    begins with them
 
-An episode that breaks is tried again by its fault: up to `max_attempts` times when the infrastructure was at fault,
-`site_attempts` when the site was, never when the agent was. Losing vLLM or the browser service uses up no attempt.
+A broken episode is retried depending on the side at fault: up to `max_attempts` times for the infrastructure,
+`site_attempts` for the site, never for the agent. Losing vLLM or the browser service uses up no attempt.
 """
 
 import asyncio
@@ -36,9 +36,9 @@ logger = logging.getLogger(__name__)
 
 BROWSERS_LOST = frozenset({"UNREACHABLE", "DRAINING"})
 SERVICE_LOST = BROWSERS_LOST | {"MODEL_GONE", "MODEL_UNREACHABLE", "POLICY_CHANGED"}
-"""Failure codes that say that a service of ours is away, not that an episode went wrong. Another's model is none of ours."""
+"""Failure codes that mean a lost service of this loop, not a failed episode; a vendor's model is no such service."""
 REFUSALS = 4
-"""Episodes in a row that the configuration broke after which no other is begun; a refused key says it at once."""
+"""Episodes in a row broken by the configuration after which no further one begins; one refused key is enough."""
 ABANDONED = Failure(side="infra", code="ABANDONED", message="its rank was stopped", retryable=True)
 STRAGGLER = Failure(
     side="infra",
@@ -49,7 +49,7 @@ STRAGGLER = Failure(
 
 
 class Rank:
-    """Plays groups of one stage after the other. All its methods belong to one event loop."""
+    """Plays the groups of one stage after another. All methods belong to one event loop."""
 
     def __init__(
         self,
@@ -64,8 +64,8 @@ class Rank:
         bounds: SharedBounds | None = None,
         slots_in_use: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`bounds`: those of all ranks in this process, None where there is no other. `slots_in_use`: how many of the shard's
-        slots another rank's episodes hold now; they are left to it."""
+        """`bounds`: shared by all ranks in this process, None where there is no other. `slots_in_use`: number of the
+        shard's slots that another rank's episodes hold now; they are not used."""
         self.shard = shard
         self._folder, self._config = folder, folder.config.rollout
         self._slots_in_use = slots_in_use
@@ -79,6 +79,7 @@ class Rank:
             served=served,
             bounds=self._bounds,
             reuse=environment.name if self._config.reuse_contexts else None,
+            # Looked up at each use: a carried-over episode changes its stage while it runs.
             files=lambda: self._files_now,
             changing=self._count,
         )
@@ -96,17 +97,19 @@ class Rank:
     async def play(
         self, files: StageFiles, groups: list[Group], *, threshold: float, extends: Collection[Why] = ()
     ) -> str | None:
-        """Plays what is missing of these groups until enough of them are complete; returns which service was lost, if any.
+        """Plays the missing episodes of these groups until enough are complete; returns the lost service, if any.
 
-        `extends`: why the plan may be made longer. What is under way at the end goes on, unless it is to be killed.
+        `extends`: allowed reasons for extending the plan. Episodes running at the end go on, unless they are killed.
         """
         slots = [slot for group in groups for slot in group.slots(files.iteration)]
         done = {slot.trajectory_id for slot in slots if files.store.has(slot.trajectory_id)}
+        # Episodes that still run were begun in the stage before; from here on they report to this stage's files.
         if self._files is not None:
             files.take_over(self._files)
         self._files, self._lost, self._extends, self._refusals = files, None, set(extends), 0
         self._board = Board(self._config, groups, done=done, threshold=threshold)
         files.expect(total=len(slots), done=len(done))
+        # An episode that still runs from the stage before must not be started a second time.
         self._queue.extend(slot for slot in slots if slot.trajectory_id not in done | self._running.keys())
         async with self._bounds.playing(self._fill):
             await self._until_enough(files)
@@ -117,19 +120,21 @@ class Rank:
         self._meter.start()
         self._fill()
         await self._until(lambda: self._lost is not None or self._board.is_enough or not (self._running or self._queue))
+        # A lost service breaks every episode: end them all, then let the stage heal the service and play another round.
         if self._lost is not None:
             self._queue.clear()
             await self._until(lambda: not self._running)
         elif self._config.stragglers == "kill" and (self._running or self._queue):
             await self._finish_or_kill(files)
+        # The next stage queues the episodes of unfinished groups again; running ones go on.
         self._queue.clear()
         self._extends.clear()
         self._count()
 
     def _write_down(self, files: StageFiles) -> None:
-        """What there is to say when a stage is over."""
+        """Writes the measurements of a stage that is over."""
         usage = self._meter.stop()
-        if self._config.ranks == "here":  # a worker knows only when it asked nothing itself
+        if self._config.ranks == "here":  # a worker sees only its own requests, not whether the server is idle
             usage = usage + self._bounds.server.take()
         add_usage(files.directory, self.shard, usage)
         files.live.queue(0)
@@ -137,7 +142,7 @@ class Rank:
         files.progress.save()
 
     def carry_to(self, files: StageFiles) -> None:
-        """From now on what is under way belongs to another stage."""
+        """Moves the running episodes, with their recordings, to another stage."""
         for attempt in self._player.attempts.values():
             attempt.recording.move_to(files.store)
         if self._files is not None:
@@ -146,15 +151,15 @@ class Rank:
 
     @property
     def under_way(self) -> set[str]:
-        """Ids of the episodes that are being played."""
+        """Ids of the running episodes."""
         return set(self._running)
 
     async def stop(self) -> None:
-        """Gives up what is under way; its leases are given back, and what was played for nothing is written down."""
+        """Abandons the running episodes: their leases are released and the wasted attempts are logged."""
         await self._cancel(ABANDONED)
 
     def serve(self, served: Served) -> None:
-        """Goes on with this policy."""
+        """Continues with this policy."""
         self._player.served = served
         self.gate.serve(served)
 
@@ -164,32 +169,35 @@ class Rank:
             await self._changed.wait()
 
     def _fill(self) -> None:
-        """Begins episodes as long as there are a free slot, an episode and room for it."""
+        """Begins episodes while there is a free slot, a queued episode and room for it."""
         while self._has_slot() and self._lost is None and self._bounds.has_room():
             if not self._queue and not self._begin_ahead():
                 break
             slot = self._queue.popleft()
             self._count()
+            # Added before the task first runs, so that the next check of slots and room counts it.
             self._bounds.running.add(slot.trajectory_id)
             self._running[slot.trajectory_id] = asyncio.create_task(self._episode(slot), name=slot.trajectory_id)
         self._files_now.live.queue(len(self._queue))
 
     def _has_slot(self) -> bool:
-        """One is always its own, so that a rank never only waits for the other."""
+        """True if a slot is free. A rank keeps at least one, so that it never only waits for the other rank."""
         return len(self._running) < max(1, self._slots - self._slots_in_use())
 
     def _begin_ahead(self) -> bool:
-        """Whether groups of the next iteration could be begun: nothing of this one waits, and a slot is free."""
+        """True if groups of the next iteration were begun: none of this one is queued, and a slot is free."""
+        # Each shard draws its own part of the groups ahead, rounded up.
         left = -(-self._config.ahead // self._config.shards) - self._board.count("ahead")
         return "ahead" in self._extends and left > 0 and not self._board.is_enough and self._extend(left, "ahead")
 
     def _extend(self, count: int, why: Why) -> bool:
-        """Whether so many groups could be added to the plan and the queue."""
+        """Adds `count` groups to the plan and the queue. False if the environment has no further tasks."""
         files = self._files_now
         try:
             more = extend_plan(self._folder, files.iteration, count, rank=self.shard, why=why)
         except ValueError as error:
             logger.warning("no further groups for %s: %s", self._folder.name, error)
+            # A later request would fail the same way; the stage goes on with the groups that it has.
             self._extends.clear()
             return False
         self._board.add(more)
@@ -199,20 +207,21 @@ class Rank:
         return bool(slots)
 
     async def _episode(self, slot: Slot) -> None:
-        """One episode on one slot, whatever becomes of it."""
+        """Plays one episode in one slot, and frees the slot whatever happens."""
         try:
             await self._until_played(slot)
-        except OSError as error:  # a full disk and the like: the next episode would fare no better
+        except OSError as error:  # a full disk and the like, which would break the next episode too
             logger.exception("%s could not be played", slot.trajectory_id)
             self._lost = f"{type(error).__name__}: {error}"
-        except Exception:  # a bug of ours must not take the other episodes along; the next round plays this one again
+        except Exception:  # a bug must not end the other episodes; the next round plays this one again
             logger.exception("%s could not be stored", slot.trajectory_id)
         finally:
             self._end(slot.trajectory_id)
+        # Any rank of the process may have waited for the memory that this episode held, so all of them refill.
         self._bounds.fill()
 
     def _end(self, trajectory_id: str) -> None:
-        """The episode's slot is free."""
+        """Frees the episode's slot."""
         self._count()
         self._running.pop(trajectory_id, None)
         self._bounds.running.discard(trajectory_id)
@@ -220,7 +229,7 @@ class Rank:
         self._changed.set()
 
     async def _until_played(self, slot: Slot) -> None:
-        """Try an episode until it is whole, until its tries are used up, or until a service is lost."""
+        """Retries an episode until it is whole, its attempts are used up, or a service is lost."""
         tries = Tries(self._config, patience_s=self._player.agent.episode_deadline_s)
         while True:
             played, reward = await self._player.play(slot)
@@ -228,6 +237,7 @@ class Rank:
             if failure is not None:
                 self._files_now.note(played.trajectory, failure)
             ours = isinstance(self._player.agent.model, TrainedPolicy)
+            # A lost service is no fault of the episode: no attempt is used up, and the next round plays it again.
             if failure is not None and (
                 failure.code in (SERVICE_LOST if ours else BROWSERS_LOST) or self._is_hopeless(failure)
             ):
@@ -240,13 +250,13 @@ class Rank:
             await asyncio.sleep(tries.pause_s())
 
     def _is_hopeless(self, failure: Failure) -> bool:
-        """Whether the configuration lets no episode be played, as far as can be seen: none that counted came in between."""
+        """True if the configuration seems to break every episode: `REFUSALS` failures and no valid episode between."""
         if failure.code in CONFIGURATION:
             self._refusals += 1
         return failure.code == "MODEL_KEY" or self._refusals >= REFUSALS
 
     def _keep(self, played: Played, reward: float | None) -> None:
-        """Store a trajectory for good; a group that it completes may have taught nothing, and then another is begun."""
+        """Stores a trajectory. If it completes a group without learning signal, another may be begun in its place."""
         trajectory = played.trajectory
         if trajectory.failure is None:
             self._refusals = 0
@@ -255,27 +265,29 @@ class Rank:
             self._extend(1, "replacement")
 
     async def _finish_or_kill(self, files: StageFiles) -> None:
-        """The rest gets its grace period."""
+        """Gives the remaining episodes their grace period, then stops them and stores them as failed."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._config.completion_grace_period):
                 await self._until(lambda: self._lost is not None or not (self._running or self._queue))
         if self._lost is None:
             await self._cancel(STRAGGLER)
+            # Stored as failed, so that their groups count as complete and a resume does not play them again.
             for slot in [slot for group in self._board.unfinished for slot in group.slots(files.iteration)]:
                 if not files.store.has(slot.trajectory_id):
                     files.kill(slot, STRAGGLER)
 
     async def _cancel(self, failure: Failure) -> None:
-        """Stops what is under way; `failure` is written down for each attempt that was played for nothing."""
+        """Stops the running episodes; `failure` is logged for each attempt whose work is lost."""
         self._queue.clear()
         tasks, attempts = dict(self._running), dict(self._player.attempts)
         for task in tasks.values():
             task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
         for trajectory_id, task in tasks.items():
-            self._end(trajectory_id)  # one that was stopped before it began could not do so itself
+            self._end(trajectory_id)  # a task cancelled before its first step never reaches its `finally`
+            # A task that ended by itself just before the cancellation has stored its trajectory and lost nothing.
             if task.cancelled() and trajectory_id in attempts:
-                with suppress(OSError):  # the disk may be what stops the rank
+                with suppress(OSError):  # a full disk may be the reason for stopping the rank
                     self._files_now.note(self._player.broken(attempts[trajectory_id], failure), failure)
         self._bounds.fill()
 

@@ -1,8 +1,8 @@
-"""What a shard that was played by another process says when it is over: a file beside its trajectories.
+"""The result of a shard that was played by another process: a file beside its trajectories.
 
     iterations/0003/rollout/outcome-01.json     {"round": 1, "lost": null}
 
-Prefect could carry the answer as a result, but then every flow run would need result storage that all machines share; the run
+Prefect could return it as a result, but then every flow run would need result storage that all machines share; the run
 folder is shared already.
 """
 
@@ -20,7 +20,7 @@ class Outcome(BaseModel):
 
     round: int
     lost: str | None
-    """Which service was lost."""
+    """The service that was lost, None if none was."""
 
 
 def write_outcome(stage_dir: Path, shard: int, outcome: Outcome) -> None:
@@ -29,13 +29,13 @@ def write_outcome(stage_dir: Path, shard: int, outcome: Outcome) -> None:
 
 
 def read_outcome(stage_dir: Path, shard: int, round: int) -> str | None:
-    """Which service the shard lost in this round. A shard that has said nothing has lost its worker."""
+    """The service that the shard lost in this round. A shard without an outcome of this round has lost its worker."""
     try:
         outcome = Outcome.model_validate_json(_path(stage_dir, shard).read_bytes())
     except (OSError, ValidationError):
         outcome = None
     if outcome is None or outcome.round != round:
-        return f"the worker of shard {shard} ended without a word"
+        return f"the worker of shard {shard} ended without an outcome"
     return outcome.lost
 
 

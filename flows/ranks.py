@@ -1,6 +1,6 @@
-"""The ranks of this process: opened for a stage, and kept beyond it while episodes of theirs are under way.
+"""The ranks of this process: opened for a stage, and kept beyond it while they have running episodes.
 
-A kept rank belongs to a task of its own, because the stage's task, and Prefect's with it, is over before its episodes are.
+A kept rank lives in a task of its own, because the stage's task, and Prefect's with it, ends before its episodes do.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from flows.who_acts import agent_of, served_tokenizer
 async def open_rank(
     folder: RunFolder, stage: Stage, shard: int, served: Served, browsers: str
 ) -> AsyncGenerator[Rank, None]:
-    """A rank with all that it plays with. What is under way at the end is given up."""
+    """A rank with its environment, browsers and policy. Episodes still running at the end are abandoned."""
     config = folder.config
     agent = agent_of(config, stage)
     async with AsyncExitStack() as stack:
@@ -53,9 +53,10 @@ async def open_rank(
             policy=policy,
             served=served,
             bounds=stack.enter_context(bounds_of(folder, shard)),
-            # An evaluation shares the browsers with what was carried over; two rollouts of a shard never overlap.
+            # An evaluation shares the browsers with carried-over episodes; two rollouts of a shard never overlap.
             slots_in_use=(lambda: _carried(folder, shard)) if stage is not Stage.ROLLOUT else lambda: 0,
         )
+        # Registered last, so it runs first: episodes end before the pool, the policy and the environment are closed.
         stack.push_async_callback(rank.stop)
         yield rank
 
@@ -63,7 +64,7 @@ async def open_rank(
 class _Bounds(NamedTuple):
     shared: SharedBounds
     shards: list[int]
-    """Of the ranks that are open; an evaluation has others than the rollout that was carried over."""
+    """The shards of the open ranks; an evaluation has its own beside those of a carried-over rollout."""
 
 
 _BOUNDS: dict[tuple[Path, int], _Bounds] = {}
@@ -71,8 +72,9 @@ _BOUNDS: dict[tuple[Path, int], _Bounds] = {}
 
 @contextmanager
 def bounds_of(folder: RunFolder, shard: int) -> Generator[SharedBounds]:
-    """The bounds of a run in this process, the same ones as long as a rank of it is open; with `ranks: workers` the shard's own."""
+    """The bounds of a run in this process, shared while a rank of it is open; with `ranks: workers` one per shard."""
     config, state_dir = folder.config.rollout, folder.config.services.state_dir
+    # A worker's shard has its own part of the limits; the ranks of one process share the whole.
     key = (folder.root, shard if config.ranks == "workers" else 0)
     if key not in _BOUNDS:
         queue = ModelQueue(config.model_queue, lambda: asyncio.to_thread(ask_model, state_dir))
@@ -97,27 +99,29 @@ class _Kept:
         self._task: asyncio.Task[None] | None = None
 
     async def open(self, folder: RunFolder, shard: int, served: Served) -> Rank:
-        """Raises what opening a rank raises."""
+        """Opens the rank. Raises what `open_rank` raises."""
         self._task = asyncio.create_task(self._own(folder, shard, served), name=f"rank {shard} of {folder.name}")
         return await self._opened
 
     @property
     def rank(self) -> Rank:
-        """The rank, once it is open."""
+        """The rank; only after `open`."""
         return self._opened.result()
 
     async def close(self) -> None:
-        """Ends the rank with all that is under way."""
+        """Ends the rank and its running episodes."""
         self._stop.set()
         if self._task:
             await self._task
 
     async def _own(self, folder: RunFolder, shard: int, served: Served) -> None:
+        # The task that enters the rank's contexts must also exit them, so this one holds the rank open.
         try:
             async with open_rank(folder, Stage.ROLLOUT, shard, served, self.browsers) as rank:
                 self._opened.set_result(rank)
                 await self._stop.wait()
         except BaseException as error:
+            # The future is used up once the rank is open: a later error reaches `close` through the task.
             if self._opened.done():
                 raise
             self._opened.set_exception(error)
@@ -127,9 +131,9 @@ _KEPT: dict[tuple[Path, int], _Kept] = {}
 
 
 async def kept_rank(folder: RunFolder, shard: int, served: Served, browsers: str) -> Rank:
-    """The shard's rank for rollouts in this process, from an earlier stage if it has one."""
+    """The shard's rank for rollouts in this process, opened unless an earlier stage left one."""
     key = (folder.root, shard)
-    if (kept := _KEPT.get(key)) and kept.browsers != browsers:  # what was under way there is lost in any case
+    if (kept := _KEPT.get(key)) and kept.browsers != browsers:  # episodes on another service are lost anyway
         await _KEPT.pop(key).close()
         kept = None
     if kept:
@@ -142,7 +146,7 @@ async def kept_rank(folder: RunFolder, shard: int, served: Served, browsers: str
 
 
 def carry(folder: RunFolder, iteration: int) -> None:
-    """What is under way in this process belongs to the rollout of `iteration` from now on."""
+    """Moves the running episodes of this process to the rollout of `iteration`."""
     config = folder.config.rollout
     for kept in _of(folder):
         if kept.rank.under_way:
@@ -151,13 +155,13 @@ def carry(folder: RunFolder, iteration: int) -> None:
 
 
 async def hold(folder: RunFolder) -> None:
-    """No turn of the run's episodes in this process begins from now on, and none is under way."""
+    """Lets no turn of the run's episodes in this process begin, and waits for running ones as `TurnGate.hold` does."""
     deadline_s = folder.config.agent.completion_deadline_s
     await asyncio.gather(*(kept.rank.gate.hold(deadline_s) for kept in _of(folder)))
 
 
 def serve(folder: RunFolder, served: Served) -> None:
-    """They go on with the policy that is proved to be served."""
+    """Continues the kept ranks with the policy that is proved to be served."""
     for kept in _of(folder):
         kept.rank.serve(served)
 
@@ -168,14 +172,14 @@ def _carried(folder: RunFolder, shard: int) -> int:
 
 
 async def close_idle(folder: RunFolder) -> None:
-    """Ends the ranks in which nothing is under way."""
+    """Ends the ranks without running episodes."""
     await _close(
         folder, [shard for (root, shard), kept in _KEPT.items() if root == folder.root and not kept.rank.under_way]
     )
 
 
 async def close_all(folder: RunFolder) -> None:
-    """Ends all ranks of a run; what is under way is given up."""
+    """Ends all ranks of a run; running episodes are abandoned."""
     await _close(folder, [shard for root, shard in _KEPT if root == folder.root])
 
 

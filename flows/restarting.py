@@ -1,4 +1,4 @@
-"""Has a service started again by its supervisor: its process group is ended, and the supervisor does the rest."""
+"""Restarts a service through its supervisor: ends its process group, and the supervisor starts it again."""
 
 import asyncio
 import time
@@ -10,17 +10,17 @@ from flows.services import is_running
 from flows.supervisor import ServiceStatus, read_status
 
 POLL_S = 0.25
-"""Seconds between two looks at what the supervisor wrote."""
+"""Seconds between two reads of the supervisor's status."""
 
 
 async def restart(state_dir: Path, name: str, *, deadline_s: float) -> None:
-    """End a service and wait until a new process of it is ready; one that has been replaced meanwhile is left alone.
+    """End a service and wait until a new process of it is ready; a service that was replaced meanwhile is not ended.
 
-    Raises `ServicesError` when nothing supervises it, or when the new one is not ready in time.
+    Raises `ServicesError` when no supervisor runs it, or when the new process is not ready in time.
     """
     old = _status(state_dir, name).process
     if old is not None and old.is_alive():
-        await stop_group(old.pid, term_s=0.0)  # an engine that hangs heeds no SIGTERM
+        await stop_group(old.pid, term_s=0.0)  # a hanging engine ignores SIGTERM
     began = time.monotonic()
     while (status := _status(state_dir, name)).process == old or status.state != "ready":
         if time.monotonic() - began > deadline_s:

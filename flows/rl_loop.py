@@ -1,13 +1,13 @@
-"""The flow: for each iteration rollout -> judge -> policy update and publish (-> evaluate), as Prefect sees it.
+"""The flow: for each iteration rollout -> judge -> policy update and publish (-> evaluate), in Prefect.
 
     rl-loop ── task "stage" ── subflow "rollout" ── task "shard" ── subflow "play-shard"
             ── task "stage" ── subflow "judge"         (each shard starts a quarter of a second after the one before)
             ── ..
 
 A subflow is always called from inside a task: Prefect matches direct subflow calls to those of an earlier attempt by their
-order alone, so that a retry which skips finished work would get another iteration's result. The run folder decides what is
-finished; such a stage is shown as `Skipped`, an update without a signal as `NoSignal`. No result is cached, no transaction
-opened, and no task made per episode.
+order alone, so that a retry that skips finished work would get another iteration's result. The run folder decides which
+stages are finished; such a stage is shown as `Skipped`, an update without signal as `NoSignal`. No result is cached, no
+transaction opened, and no task made per episode.
 
 Prefect reads the signatures below while the flow runs, so annotations must stay real objects here (no `__future__`).
 """
@@ -42,11 +42,11 @@ logger = logging.getLogger(__name__)
 
 RANK_DEPLOYMENT = "play-shard/rank"
 STAGGER_S = 0.25
-"""Seconds between the starts of two shards: SQLite answers 503 to a crowd, and Prefect's client then waits for seconds."""
+"""Seconds between the starts of two shards: SQLite answers 503 to many at once, and the client waits for seconds."""
 
 
 def settle_lost(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """What Prefect's worker does when the flow's process is gone or was cancelled: it could not say so itself."""
+    """Hook of Prefect's worker for a flow whose process is gone or was cancelled, and so could not report it itself."""
     identity = str(flow_run.id)
     folder = folder_of(flow_run.parameters, identity)
     if folder is not None:
@@ -60,7 +60,7 @@ def server_url() -> str:
 
 
 def bury_earlier(folder: RunFolder, identity: str) -> None:
-    """Mark what earlier processes of the run left as Running; the holder of the lock knows that they are gone."""
+    """Mark flow runs of the run's earlier processes as crashed; the holder of the lock knows that they are gone."""
     try:
         with PrefectServer(server_url()) as server:
             server.bury(folder.record().prefect_flow_runs, alive=identity)
@@ -74,11 +74,11 @@ async def rl_loop(
     overrides: list[str] = [],  # noqa: B006
     run: str | None = None,
 ) -> str | State[Any]:
-    """Train by `config` with `overrides` (key=value), or go on with the run named `run` where it stopped.
+    """Train by `config` with `overrides` (key=value), or continue the run named `run` where it stopped.
 
     Returns the run folder. Fails with one sentence when the configuration, the run folder or a service is at fault.
     """
-    logging.getLogger("flows").setLevel(logging.INFO)  # Prefect shows our log too (PREFECT_LOGGING_EXTRA_LOGGERS)
+    logging.getLogger("flows").setLevel(logging.INFO)  # also shown by Prefect (PREFECT_LOGGING_EXTRA_LOGGERS)
     identity = str(flow_run.id) if flow_run.id else None
     folder = folder_for(Path(config), overrides, run, flow_run_id=identity, state_dir=own_state_dir())
     was_finished = folder.next_stage() is None
@@ -92,17 +92,17 @@ async def rl_loop(
 
 
 async def stage_in_prefect(folder: RunFolder, key: StageKey) -> None:
-    """One stage as a task."""
+    """Run one stage as a task."""
     named = stage.with_options(task_run_name=f"{key.iteration:04d} {key.stage}")
     await named(str(folder.root), key.iteration, key.stage.value)
 
 
 @task(name="stage")
 async def stage(root: str, iteration: int, name: str) -> State[Any] | None:
-    """Run one stage as a subflow, unless the run folder says that it is finished."""
+    """Run one stage as a subflow, unless the run folder has it as finished."""
     folder = RunFolder.open(Path(root))
     if folder.is_done(iteration, Stage(name)):
-        return Completed(name="Skipped", message="finished before, says the run folder")
+        return Completed(name="Skipped", message="finished before, according to the run folder")
     await SUBFLOWS[Stage(name)](root, iteration)
     report = folder.report(iteration, Stage(name))
     nothing = no_signal(report) if report else None
@@ -117,13 +117,13 @@ async def rollout(root: str, iteration: int) -> dict[str, Any]:
 
 @flow(name="judge", flow_run_name="{iteration:04d} judge")
 async def judge(root: str, iteration: int) -> dict[str, Any]:
-    """Judge them."""
+    """Judge the training trajectories of an iteration."""
     return await _report(root, iteration, Stage.JUDGE)
 
 
 @flow(name="policy-update", flow_run_name="{iteration:04d} policy update")
 async def policy_update(root: str, iteration: int) -> dict[str, Any]:
-    """Train the next policy on them, publish it and prove that it is served."""
+    """Train the next policy on the judged trajectories, publish it and prove that it is served."""
     return await _report(root, iteration, Stage.POLICY_UPDATE)
 
 
@@ -143,7 +143,7 @@ async def _report(root: str, iteration: int, stage: Stage) -> dict[str, Any]:
 
 
 async def shards_in_prefect(folder: RunFolder, keys: list[ShardKey], served: Served, browsers: str) -> list[str | None]:
-    """The shards of one round as tasks, started one after the other."""
+    """Play the shards of one round as tasks, started one after the other."""
 
     async def one(number: int, key: ShardKey) -> str | None:
         await asyncio.sleep(number * STAGGER_S)
@@ -155,7 +155,7 @@ async def shards_in_prefect(folder: RunFolder, keys: list[ShardKey], served: Ser
 
 
 class ShardCall(BaseModel):
-    """What the player of one shard is told, on this machine or another: `ShardKey`, `Served`, and where things are."""
+    """Arguments for playing one shard, on this machine or another: `ShardKey`, `Served`, run folder and browsers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -174,13 +174,13 @@ class ShardCall(BaseModel):
 
 @task(name="shard")
 async def shard(call: ShardCall) -> str | None:
-    """Play one shard as a subflow; returns which service was lost, if any."""
+    """Play one shard as a subflow; returns the lost service, if any."""
     return await play_shard_flow(call)
 
 
 @task(name="rank")
 async def rank(call: ShardCall) -> str | None:
-    """Play one shard on whichever worker takes it up; returns which service was lost, the worker included."""
+    """Play one shard on any worker that takes it; returns the lost service, if any; a lost worker counts as one."""
     parameters = {"call": call.model_dump(mode="json")}
     stage_dir = RunFolder.open(Path(call.root)).stage_dir(call.iteration, call.stage)
     beats = beats_of(stage_dir, call.shard)

@@ -1,11 +1,11 @@
-"""Playing the episodes of a stage: shards of slots, a round after each lost service, what broke written down.
+"""The rollout stage: plays the episodes in shards of slots, a further round after each lost service.
 
-    stage ── round 1 ── shard 0, shard 1, ..   each plays what is missing in the store (`rank.py`)
-          └─ a service was lost: heal, prove the policy again ── round 2 ── ..
+    stage ── round 1 ── shard 0, shard 1, ..   each plays the episodes that the store lacks (`rank.py`)
+          └─ a service was lost: heal it, prove the policy again ── round 2 ── ..
 
-A finished trajectory is never played again: the store is asked first; only a stage without enough evidence forgets its broken
-ones (`evidence.py`). What is unfinished when enough groups are complete
-is carried over or killed (`stragglers.py`).
+A finished trajectory is never played again: the store is asked first; only a stage without enough evidence deletes its
+broken ones (`evidence.py`). Groups that are unfinished when enough are complete are carried over or killed
+(`stragglers.py`).
 """
 
 import asyncio
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 class ShardKey(NamedTuple):
-    """Which part of which stage. Example: `ShardKey(3, Stage.ROLLOUT, shard=1, round=1)`."""
+    """One shard of one stage in one round. Example: `ShardKey(3, Stage.ROLLOUT, shard=1, round=1)`."""
 
     iteration: int
     stage: Stage
@@ -42,13 +42,13 @@ class ShardKey(NamedTuple):
 
 
 PlayShard = Callable[[RunFolder, ShardKey, Served, str], Awaitable[str | None]]
-"""Plays one shard; returns which service was lost, None when the shard is complete."""
+"""Plays one shard; returns the lost service, None when the shard is complete."""
 PlayShards = Callable[[RunFolder, list[ShardKey], Served, str], Awaitable[list[str | None]]]
-"""Plays all shards of one round at the same time."""
+"""Plays all shards of one round concurrently."""
 
 
 async def gather_shards(folder: RunFolder, keys: list[ShardKey], served: Served, browsers: str) -> list[str | None]:
-    """All shards in this process, without Prefect."""
+    """Plays all shards in this process, without Prefect."""
     return await asyncio.gather(*(play_shard(folder, key, served, browsers) for key in keys))
 
 
@@ -91,11 +91,12 @@ async def rollout_stage(folder: RunFolder, iteration: int, play_shards: PlayShar
 
 
 async def collect(folder: RunFolder, iteration: int, stage: Stage, *, version: int, play_shards: PlayShards) -> int:
-    """Play what is missing until enough groups are complete, and enough of them valid. Returns the number of rounds.
+    """Play missing episodes until enough groups are complete, and enough of them valid. Returns the number of rounds.
 
-    A stage that nothing can be learned from, an outage say, is waited out: its broken episodes are played again.
-    Raises `StageError` when services are lost `rollout.max_rounds` times, or do not come back; when the outage lasts longer
-    than `rollout.outage_s`; and at once when the configuration is at fault. The broken episodes are forgotten then.
+    A stage without enough evidence, as in an outage, is waited out: its broken episodes are deleted and played again.
+    Raises `StageError` when services are lost `rollout.max_rounds` times, or stay down; when the outage lasts longer
+    than `rollout.outage_s`; and at once when the configuration is at fault. In the last two cases the
+    broken episodes are deleted first.
     """
     clock = asyncio.get_running_loop().time
     began: float | None = None
@@ -121,11 +122,11 @@ async def collect(folder: RunFolder, iteration: int, stage: Stage, *, version: i
 async def _play_missing(
     folder: RunFolder, iteration: int, stage: Stage, *, version: int, play_shards: PlayShards, played: int
 ) -> int:
-    """Play until enough groups of the stage are complete, after `played` rounds. Returns the number of further rounds."""
+    """Play until enough groups are complete, after `played` earlier rounds. Returns the number of further rounds."""
     config = folder.config.rollout
     lost: list[str] = []
     for rounds in range(config.max_rounds + 1):
-        # A group belongs to the same shard for ever, so only shards with a missing episode have work.
+        # A group belongs to one shard for good, so only shards with a missing episode have work.
         shards = _unfinished(folder, iteration, stage)
         if not shards:
             return rounds
@@ -150,7 +151,7 @@ async def _play_missing(
 
 
 def _unfinished(folder: RunFolder, iteration: int, stage: Stage) -> list[int]:
-    """The shards that have work left. Raises `StageError` when the environment cannot give the tasks that are asked for."""
+    """The shards with unfinished groups. Raises `StageError` when the environment cannot give the requested tasks."""
     try:
         return list(unfinished_shards(folder, iteration, stage))
     except ValueError as error:  # UnknownTask, TaskFileError, or too few tasks

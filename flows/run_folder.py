@@ -1,14 +1,14 @@
-"""The run folder is the truth about a loop: what is finished, what is next, who may write.
+"""The run folder is the source of truth about a loop: finished stages, the next stage, the writer.
 
     runs/<name>/config.yaml              the resolved configuration
                /run.json                 MLflow run, Prefect flow runs, created
                /lock                     held (flock) by the one process that may write
-               /heartbeat.json           that this process lives (`heartbeat.py`)
+               /heartbeat.json           shows that the writer is alive (`heartbeat.py`)
                /policies/v0000 ..        checkpoints, made by `training`
                /iterations/0003/rollout/done.json    a StageReport, written last: it exists only when the stage is finished
                /logs/
 
-Iteration 0 is the evaluation of the first policy. Resuming is asking `next_stage`; it needs no database.
+Iteration 0 is the evaluation of the first policy. A resume asks `next_stage`; it needs no database.
 """
 
 import os
@@ -44,7 +44,7 @@ class Stage(StrEnum):
 
 
 class StageReport(BaseModel):
-    """Content of done.json: what a finished stage did."""
+    """Content of done.json: the report of a finished stage."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -52,9 +52,9 @@ class StageReport(BaseModel):
     iteration: int
     counts: dict[str, int] = {}
     metrics: dict[str, float] = {}
-    """By stable name without the stage's prefix. Example: `{"success_rate": 0.53}`."""
+    """Values by stable name without the stage's prefix. Example: `{"success_rate": 0.53}`."""
     seconds: float
-    """Of this stage's own work, over all attempts that are known."""
+    """Duration of this stage's own work, over all known attempts."""
     finished_at: str = ""
     """UTC, ISO 8601; set when the report is written."""
 
@@ -67,7 +67,7 @@ class RunRecord(BaseModel):
     name: str
     created: str
     config_sha256: str
-    """Of everything in the configuration that decides results; see flows/identity.py."""
+    """Digest of everything in the configuration that decides results; see flows/identity.py."""
     mlflow_run_id: str | None = None
     mlflow_uri: str | None = None
     prefect_flow_runs: list[str] = []
@@ -84,7 +84,7 @@ class StageKey(NamedTuple):
 
 
 class RunFolder:
-    """One loop's folder. Reading needs nothing; whoever writes holds `lock()`."""
+    """The folder of one loop. Reading needs no lock; a writer holds `lock()`."""
 
     def __init__(self, root: Path, config: LoopConfig) -> None:
         self.root = root
@@ -92,22 +92,22 @@ class RunFolder:
 
     @property
     def name(self) -> str:
-        """The run's name, which is the folder's."""
+        """The run's name, which is the folder's name."""
         return self.root.name
 
     @property
     def policies(self) -> Path:
-        """Where the checkpoints are."""
+        """The folder of the checkpoints."""
         return self.root / "policies"
 
     @property
     def logs(self) -> Path:
-        """Where output of subprocesses goes."""
+        """The folder for output of subprocesses."""
         return self.root / "logs"
 
     @staticmethod
     def create(name: str, config: LoopConfig) -> "RunFolder":
-        """A new run. Raises `RunNameError` for a bad name, `RunFolderError` if it is taken or nothing can be written there."""
+        """A new run. Raises `RunNameError` for a bad name, `RunFolderError` if it exists or cannot be written."""
         root = config.runs_dir / checked_name(name)
         if (root / "run.json").exists():
             raise RunFolderError(
@@ -133,9 +133,9 @@ class RunFolder:
 
     @staticmethod
     def open(root: Path) -> "RunFolder":
-        """An existing run with the configuration it was started with; `runs_dir` is where it lies now.
+        """An existing run with the configuration it was started with; `runs_dir` is its present location.
 
-        Raises `RunFolderError` if it is none, damaged, or not readable.
+        Raises `RunFolderError` if it is no run, damaged, or not readable.
         """
         try:
             if not (root / "run.json").exists():
@@ -155,7 +155,7 @@ class RunFolder:
         return folder
 
     def check_same(self, config: LoopConfig) -> None:
-        """Raises `RunFolderError`, naming the keys, if `config` would give other results than the run's own, or fewer iterations."""
+        """Raises `RunFolderError`, naming the keys, if `config` would change results or lowers the iterations."""
         other = {key: values for key, values in changed(self.config, config).items() if not may_change(key)}
         if other:
             changes = ", ".join(f"{key}={old!r} and not {new!r}" for key, (old, new) in list(other.items())[:5])
@@ -169,9 +169,9 @@ class RunFolder:
             )
 
     def changed_to(self, config: LoopConfig) -> "RunFolder":
-        """The run with another configuration of the same identity, and config.yaml says so then: longer, on other services.
+        """The run with another configuration of the same identity, written to config.yaml: longer, on other services.
 
-        Raises `RunFolderError` for another identity, and while somebody writes the run.
+        Raises `RunFolderError` for another identity, and while another process writes the run.
         """
         self.check_same(config)
         config = config.model_copy(update={"runs_dir": self.config.runs_dir})
@@ -179,7 +179,7 @@ class RunFolder:
             return self
         with self.lock():
             data = yaml.safe_load((self.root / "config.yaml").read_text())
-            # First the digest, which holds for the old file and for the new one, in whatever version they were written.
+            # First the digest, which holds for the old file and for the new one, whichever version wrote them.
             self.save_record(self.record().model_copy(update={"config_sha256": digest(data)}))
             for key, value in flatten(config.model_dump(mode="json")).items():
                 if may_change(key):
@@ -190,7 +190,7 @@ class RunFolder:
         return RunFolder(self.root, config)
 
     def record(self) -> RunRecord:
-        """What run.json says now. Raises `RunFolderError` if it is damaged."""
+        """The current content of run.json. Raises `RunFolderError` if it is damaged."""
         return _read_json(self.root / "run.json", RunRecord, "restore it from a copy, or start a new run")
 
     def save_record(self, record: RunRecord) -> None:
@@ -201,34 +201,34 @@ class RunFolder:
     def lock(self) -> Generator[None]:
         """The right to write, until the context or the process ends.
 
-        Raises `RunFolderError` naming the pid that has it, or saying that the folder is not writable.
+        Raises `RunFolderError` naming the pid of the holder, or saying that the folder is not writable.
         """
         with locked(self.root), beating(self.root):
             yield
 
     def writer(self) -> int | None:
-        """Pid of the process that holds the lock, None if nobody does. Needs no right to write."""
+        """Pid of the process that holds the lock, None if none does. Needs no write permission."""
         return holder_of(self.root / LOCK)
 
     def stage_dir(self, iteration: int, stage: Stage) -> Path:
-        """The folder that a stage writes, and nothing else does."""
+        """The folder that only this stage writes."""
         return self.root / "iterations" / f"{iteration:04d}" / stage
 
     def iteration_file(self, iteration: int) -> Path:
-        """Seconds of a whole iteration, written when it ran in one go: `{"iteration_s": 31.2, "overhead_share": 0.02}`."""
+        """File with the seconds of an iteration that ran in one go: `{"iteration_s": 31.2, "overhead_share": 0.02}`."""
         return self.root / "iterations" / f"{iteration:04d}" / "iteration.json"
 
     def is_done(self, iteration: int, stage: Stage) -> bool:
-        """Whether the stage is finished."""
+        """True if the stage is finished."""
         return (self.stage_dir(iteration, stage) / "done.json").exists()
 
     def report(self, iteration: int, stage: Stage) -> StageReport | None:
-        """What a finished stage reported, None if it is not finished. Raises `RunFolderError` if done.json is damaged."""
+        """The report of a finished stage, None if unfinished. Raises `RunFolderError` if done.json is damaged."""
         path = self.stage_dir(iteration, stage) / "done.json"
         return _read_json(path, StageReport, "delete it and resume: the stage is done again") if path.exists() else None
 
     def finish(self, report: StageReport) -> StageReport:
-        """Commit a stage: after this it never runs again. Everything it wrote must be complete before."""
+        """Commit a stage: it never runs again. All its other files must be complete before."""
         stamped = report.model_copy(update={"finished_at": datetime.now(UTC).isoformat(timespec="milliseconds")})
         directory = self.stage_dir(report.iteration, report.stage)
         directory.mkdir(parents=True, exist_ok=True)
@@ -247,17 +247,17 @@ class RunFolder:
                 yield StageKey(iteration, Stage.EVALUATE)
 
     def next_stage(self) -> StageKey | None:
-        """The first stage that is not finished, None when the run is."""
+        """The first unfinished stage, None when the run is finished."""
         return next((key for key in self.schedule() if not self.is_done(*key)), None)
 
     def reports(self) -> list[StageReport]:
-        """The reports of the finished stages in their order, evaluations that were asked for in between included."""
+        """The reports of the finished stages in their order, evaluations requested in between included."""
         keys = (StageKey(iteration, stage) for iteration in range(self.config.iterations + 1) for stage in Stage)
         return [report for key in keys if (report := self.report(*key))]
 
 
 def _read_json(path: Path, model: type[M], cure: str) -> M:
-    """A small JSON file of a run. Raises `RunFolderError` if it cannot be read as what it should be; `cure` says what to do."""
+    """Reads a small JSON file of a run. Raises `RunFolderError` if it is not valid; `cure` says what to do."""
     try:
         return model.model_validate_json(path.read_bytes())
     except ValidationError as error:
@@ -277,7 +277,7 @@ def _set(data: dict[str, Any], key: str, value: object) -> None:
 
 
 def _sync(directory: Path) -> None:
-    """Make the names in a directory durable."""
+    """Make the file names in a directory durable."""
     handle = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(handle)

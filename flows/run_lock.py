@@ -1,4 +1,4 @@
-"""The lock of a run folder: one process may write, anybody may ask who does."""
+"""The lock of a run folder: one process may write, any process may ask for the holder."""
 
 import fcntl
 import os
@@ -12,14 +12,14 @@ from flows.errors import RunFolderError
 LOCK = "lock"
 TRIES = 5
 PAUSE_S = 0.05
-"""Between two tries to lock: `holder_of` in another process holds a shared lock for an instant."""
+"""Seconds between two tries to lock: `holder_of` in another process holds a shared lock for an instant."""
 
 
 @contextmanager
 def locked(root: Path) -> Generator[None]:
     """The right to write a run, until the context or the process ends.
 
-    Raises `RunFolderError` naming the pid that has it, or saying that the folder is not writable.
+    Raises `RunFolderError` naming the pid of the holder, or saying that the folder is not writable.
     """
     try:
         file = (root / LOCK).open("a+", errors="replace")
@@ -46,7 +46,7 @@ def locked(root: Path) -> Generator[None]:
 
 
 def holder_of(lock: Path) -> int | None:
-    """Pid of the process that holds a lock file, None if nobody does, 0 if it is not known. Needs no right to write."""
+    """Pid of the process that holds a lock file, None if none does, 0 if unknown. Needs no write permission."""
     try:
         with lock.open(errors="replace") as file:
             try:
@@ -55,7 +55,7 @@ def holder_of(lock: Path) -> int | None:
             except BlockingIOError:
                 text = file.read().strip()
                 return int(text) if text.isdecimal() else 0
-    except (FileNotFoundError, NotADirectoryError):  # nobody ever wrote
+    except (FileNotFoundError, NotADirectoryError):  # never locked
         return None
     except OSError as error:
         raise RunFolderError(f"{lock} cannot be read ({error.strerror or error})") from error

@@ -1,6 +1,7 @@
-"""Names of runs: what may be one, which there are, and which is free.
+"""Names of runs: the valid, the existing and the free ones.
 
-A name becomes a folder below `runs_dir`, so every entrance (command line, Prefect's form, API) passes `checked_name` first.
+A name becomes a folder below `runs_dir`, so every entrance (command line, Prefect's form, API) calls
+`checked_name` first.
 """
 
 from pathlib import Path
@@ -10,15 +11,15 @@ from flows.config import NAME_PATTERN
 from flows.errors import LoopError
 
 LONGEST = 64
-"""Characters of a name, as NAME_PATTERN has it."""
+"""Longest name in characters, as in NAME_PATTERN."""
 
 
 class RunNameError(LoopError):
-    """This is no name of a run. The message is one sentence."""
+    """The name is not valid for a run. The message is one sentence."""
 
 
 def checked_name(name: str) -> str:
-    """The name itself. Raises `RunNameError` unless it can name a run: then it is one folder below `runs_dir`, and no path."""
+    """Returns the name. Raises `RunNameError` unless it is valid: a single folder below `runs_dir`, not a path."""
     if fullmatch(NAME_PATTERN, name):
         return name
     shown = repr(name if len(name) <= LONGEST + 16 else f"{name[: LONGEST + 16]}..")
@@ -38,7 +39,7 @@ def run_names(runs_dir: Path) -> list[str]:
 
 
 def free_name(runs_dir: Path, wanted: str) -> str:
-    """`wanted`, or the first of `wanted-2`, `wanted-3`, .. that no run has; a long name is cut to make room for the number."""
+    """`wanted`, or the first free one of `wanted-2`, `wanted-3`, ..; a long name is cut to make room for the number."""
     taken = set(run_names(runs_dir))
     if wanted not in taken:
         return wanted

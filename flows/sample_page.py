@@ -1,4 +1,4 @@
-"""A trajectory as one HTML file that needs nothing else: goal, pictures, what was said and done, verdict."""
+"""A trajectory as one self-contained HTML file: goal, pictures, replies, actions, verdict."""
 
 import base64
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ STYLE = (
 
 
 def choose_samples(store: TrajectoryStore, verdicts: Mapping[str, Verdict], count: int) -> list[Trajectory]:
-    """Up to `count` trajectories: failed ones first, for they are worth a look, but a success among them if there is one."""
+    """Up to `count` trajectories: failures first, as they show more, but with one success if there is any."""
     lost = [trajectory_id for trajectory_id in store.ids() if not _won(verdicts.get(trajectory_id))]
     won = [trajectory_id for trajectory_id in store.ids() if _won(verdicts.get(trajectory_id))]
     chosen = lost[: count - bool(won)]
@@ -24,7 +24,7 @@ def choose_samples(store: TrajectoryStore, verdicts: Mapping[str, Verdict], coun
 
 
 def render(trajectory: Trajectory, verdict: Verdict | None, image: Callable[[str], bytes]) -> str:
-    """The page. `image` gives a picture's bytes by sha256."""
+    """The HTML page. `image` returns a picture's bytes by sha256."""
     outcome = "not judged" if verdict is None or verdict.reward is None else f"reward {verdict.reward:g}"
     failure = f"; {trajectory.failure.side} failure: {trajectory.failure.message}" if trajectory.failure else ""
     steps = "".join(_step(step, image) for step in trajectory.steps)

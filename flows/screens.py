@@ -1,4 +1,4 @@
-"""What the command line shows: tables, and a live view that becomes plain lines where there is no terminal."""
+"""Output of the command line: tables, and a live view that becomes plain lines where there is no terminal."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -20,13 +20,13 @@ STATE_STYLE = {"ready": "green", "starting": "yellow", "waiting": "dim", "restar
 
 
 def console() -> Console:
-    """Standard output; 120 columns where it is not a terminal, so that logs are not folded at 80."""
+    """Standard output; 140 columns where it is not a terminal, so that log lines are not folded at 80."""
     out = Console()
     return out if out.is_terminal else Console(width=140)
 
 
 def services_table(status: SupervisorStatus) -> Table:
-    """Service, address, pid, state, seconds to ready."""
+    """Table of services: name, address, pid, state, seconds to ready."""
     table = Table(box=None, pad_edge=False)
     for column in ("service", "address", "pid", "state", "ready after"):
         table.add_column(column, justify="right" if column in ("pid", "ready after") else "left", overflow="fold")
@@ -45,13 +45,13 @@ def services_table(status: SupervisorStatus) -> Table:
 
 
 def print_services(status: SupervisorStatus) -> None:
-    """The table of services, once."""
+    """Prints the table of services once."""
     console().print(services_table(status))
 
 
 @contextmanager
 def services_screen() -> Generator[Callable[[SupervisorStatus], None]]:
-    """A function that shows the newest status: a live table, or one line per service that becomes ready."""
+    """Yields a function that shows a status: as a live table, or as one line per service that becomes ready."""
     out = console()
     if not out.is_terminal:
         told: set[str] = set()
@@ -69,7 +69,7 @@ def services_screen() -> Generator[Callable[[SupervisorStatus], None]]:
 
 
 def print_findings(findings: list[Finding]) -> None:
-    """The table of `rl-loop doctor`."""
+    """Prints the table of `rl-loop doctor`."""
     table = Table(box=None, pad_edge=False, show_header=False)
     for finding in findings:
         table.add_row("[green]ok" if finding.ok else "[red]wrong", finding.check, escape(finding.text))
@@ -78,7 +78,7 @@ def print_findings(findings: list[Finding]) -> None:
 
 @contextmanager
 def run_screen() -> Generator[Callable[[View], None]]:
-    """A function that shows how far a run is: live, or one line per finished stage where there is no terminal."""
+    """Yields a function that shows a run's progress: live, or a line per finished stage without a terminal."""
     out = console()
     if not out.is_terminal:
         told, warned = 0, False
@@ -88,7 +88,7 @@ def run_screen() -> Generator[Callable[[View], None]]:
             if view.warnings and not warned:
                 warned = True
                 out.print("\n".join(f"warning: {warning}" for warning in view.warnings))
-            # Stages that were finished before this watching began are told too: they are what a resume builds on.
+            # Stages that were finished before are printed too: a resume builds on them.
             for report in view.finished[told:]:
                 out.print(f"{view.seconds:7.1f} s  {stage_line(report)}")
             told = len(view.finished)
@@ -100,7 +100,7 @@ def run_screen() -> Generator[Callable[[View], None]]:
 
 
 def run_panel(view: View) -> Group:
-    """The live view: where the run is, a bar for the stage, the last finished stages."""
+    """The live view: the latest finished stages, the current stage, a progress bar."""
     recent = [
         *(f"[yellow]warning: {warning}[/]" for warning in view.warnings),
         *(f"  {stage_line(report)}" for report in view.finished[-8:]),
@@ -125,7 +125,7 @@ def run_panel(view: View) -> Group:
 
 
 def stage_line(report: StageReport) -> str:
-    """One line about a finished stage."""
+    """A line about a finished stage."""
     facts = [f"iteration {report.iteration:3d}", f"{report.stage.replace('_', ' '):14}", f"{report.seconds:6.1f} s"]
     if "success_rate" in report.metrics:
         facts.append(f"success {report.metrics['success_rate']:6.1%} of {report.metrics['judged']:.0f}")
@@ -137,7 +137,7 @@ def stage_line(report: StageReport) -> str:
 
 
 def print_summary(folder: RunFolder, links: dict[str, str]) -> None:
-    """The table by iteration, and where to look further."""
+    """Prints the table by iteration, and links to further information."""
     table = Table(box=None, pad_edge=False, title=f"run {folder.name}", title_justify="left")
     table.add_column("iteration", justify="right")
     for column in (

@@ -1,7 +1,7 @@
-"""What the services are: command line, settings, address and health question of each.
+"""Specifications of the services: command line, settings, address and health check of each.
 
-Prefect server and worker, MLflow, vLLM on a UNIX socket (no web page can reach it), the browser service; all on loopback,
-all their files in the state directory.
+Prefect server and worker, MLflow, vLLM on a UNIX socket (no web page can reach it), the browser service; all on
+loopback, with all their files in the state directory.
 """
 
 import os
@@ -19,11 +19,11 @@ from flows.supervisor import ServiceSpec, SupervisorSpec
 
 HOST = "127.0.0.1"
 MAX_SOCKET_PATH = 100
-"""Bytes; the kernel takes 107 in the address of a UNIX socket."""
+"""Bytes; the kernel allows 107 in the address of a UNIX socket."""
 
 PREFECT, WORKER, MLFLOW, VLLM, BROWSER = "prefect", "worker", "mlflow", "vllm", "browser"
 WORK_POOL = "rl-loop"
-"""As in prefect.yaml."""
+"""Name of the work pool in prefect.yaml."""
 PORT_KEYS = {PREFECT: "prefect_port", WORKER: "worker_port", MLFLOW: "mlflow_port", BROWSER: "browser_port"}
 
 
@@ -31,11 +31,11 @@ NOT_VLLMS = {
     *("weight_check", "canary_tolerance"),
     *("start_deadline_s", "publish_deadline_s", "rollback_deadline_s"),
 }
-"""Settings of section `serving` that the server itself is not told: they may change while it runs."""
+"""Settings of section `serving` that are not passed to the server: they may change while it runs."""
 
 
 def service_specs(config: LoopConfig, ports: dict[str, int], working_dir: Path) -> SupervisorSpec:
-    """The command line, address and health question of every service."""
+    """The command line, address and health check of every service."""
     services, state = config.services, config.services.state_dir
     prefect_env = prefect_environment(state, ports[PREFECT])
     prefect_url, mlflow_url, browser_url = (f"http://{HOST}:{ports[name]}" for name in (PREFECT, MLFLOW, BROWSER))
@@ -64,7 +64,7 @@ def service_specs(config: LoopConfig, ports: dict[str, int], working_dir: Path) 
                 | {
                     "PREFECT_WORKER_WEBSERVER_HOST": HOST,
                     "PREFECT_WORKER_WEBSERVER_PORT": str(ports[WORKER]),
-                    # Flow processes begin in a temporary folder and would import what is installed: another checkout.
+                    # Flow processes start in a temporary folder and would import the installed checkout.
                     "PYTHONPATH": os.pathsep.join(filter(None, (str(working_dir), os.environ.get("PYTHONPATH")))),
                 },
                 address=f"http://{HOST}:{ports[WORKER]}",
@@ -92,13 +92,13 @@ def service_specs(config: LoopConfig, ports: dict[str, int], working_dir: Path) 
 
 
 def serving_settings(config: LoopConfig) -> tuple[Path, bytes]:
-    """The file that tells vLLM its settings, and its content. It is named by its content, so that others are another command."""
+    """vLLM's settings file and its content. Named by a hash of the content, so that new settings change the command."""
     content = config.serving.model_dump_json(indent=1, exclude=NOT_VLLMS).encode()
     return config.services.state_dir / f"serving-{sha256(content).hexdigest()[:12]}.json", content
 
 
 def _vllm(config: LoopConfig) -> ServiceSpec:
-    """vLLM on its socket."""
+    """The specification of vLLM, which listens on its socket."""
     settings, _ = serving_settings(config)
     uds = socket_path(config.services.state_dir)
     return ServiceSpec(
@@ -136,7 +136,7 @@ def _browser_command(slots: int, port: int) -> list[str]:
 
 
 def prefect_environment(state_dir: Path, port: int) -> dict[str, str]:
-    """Prefect's settings: everything in the state directory, nothing sent anywhere, runs noticed as dead within minutes."""
+    """Prefect's settings: all files in the state directory, no telemetry, dead runs noticed within minutes."""
     home = state_dir / "prefect"
     return {
         "PREFECT_HOME": str(home),
@@ -155,7 +155,7 @@ def prefect_environment(state_dir: Path, port: int) -> dict[str, str]:
 
 
 def socket_path(state_dir: Path) -> Path:
-    """Where vLLM listens: in the state directory, or in a short temporary one when that path is too long for a socket."""
+    """The path of vLLM's socket: in the state directory, or in a short temporary one if that path is too long."""
     inside = state_dir / "vllm.sock"
     if len(os.fsencode(inside)) < MAX_SOCKET_PATH:
         return inside
@@ -167,7 +167,7 @@ def socket_path(state_dir: Path) -> Path:
 
 
 def choose_ports(config: ServicesConfig) -> dict[str, int]:
-    """A port for each service. Raises `ServicesError` naming who holds a configured one."""
+    """A port for each service. Raises `ServicesError` naming the process that holds a configured one."""
     ports: dict[str, int] = {}
     for name, key in PORT_KEYS.items():
         wanted: int = getattr(config, key)
@@ -184,7 +184,7 @@ def choose_ports(config: ServicesConfig) -> dict[str, int]:
 
 
 def _holder(port: int) -> str:
-    """Who listens on a port, as far as this user may know."""
+    """The process that listens on a port, as far as this user may see it."""
     try:
         connections = psutil.net_connections(kind="tcp")
     except psutil.AccessDenied:

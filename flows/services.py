@@ -1,6 +1,6 @@
-"""Starting, finding and stopping the services of one state directory.
+"""Starts, finds and stops the services of one state directory.
 
-Addresses are known from STATE/services.json, which the supervisor keeps; nothing else needs to be configured twice.
+Addresses come from STATE/services.json, which the supervisor writes; nothing else has to be configured twice.
 """
 
 import shutil
@@ -27,14 +27,14 @@ from flows.supervisor import (
 )
 
 SUPERVISOR_STOP_S = 25.0
-"""Seconds that the supervisor may take to stop its services; more than a service's own SIGTERM time."""
+"""Seconds that the supervisor may take to stop its services; longer than a service's own SIGTERM time."""
 HOW_TO_START = "run `rl-loop up` first (with -c FILE for the configuration that names this services.state_dir)"
 SWEEP_TERM_S = 5.0
-"""Seconds between SIGTERM and SIGKILL for processes that a dead supervisor left behind."""
+"""Seconds between SIGTERM and SIGKILL for the orphans of a dead supervisor."""
 
 
 def is_running(state_dir: Path) -> bool:
-    """Whether a supervisor keeps services for this state directory."""
+    """True if a supervisor runs services for this state directory."""
     status = read_status(state_dir)
     return status is not None and status.supervisor.is_alive()
 
@@ -46,10 +46,10 @@ def check_running(state_dir: Path) -> None:
 
 
 def start(config: LoopConfig, working_dir: Path) -> None:
-    """Start the supervisor unless it runs already.
+    """Start the supervisor unless it is running.
 
-    Raises `ServicesError` when it runs with other settings or another checkout's code, when a port is taken, and when the
-    state directory cannot be written.
+    Raises `ServicesError` when it runs with other settings or another checkout's code, when a port is in use, and when
+    the state directory is not writable.
     """
     state = config.services.state_dir
     if _known(state):
@@ -67,7 +67,7 @@ def start(config: LoopConfig, working_dir: Path) -> None:
 
 
 def _known(state: Path) -> bool:
-    """Whether a supervisor is at work, or about to be. A damaged services.json of services that are gone counts for nothing."""
+    """True if a supervisor runs or is starting. A damaged services.json without running services counts as none."""
     try:
         return is_running(state) or supervisor_of(state) is not None
     except ServicesError:
@@ -100,9 +100,9 @@ def wait_ready(
     deadline_s: float,
     watch: Callable[[SupervisorStatus], None] | None = None,
 ) -> SupervisorStatus:
-    """Wait until these services (all, if none is named) are ready; `watch` sees the status about twice a second.
+    """Wait until these services (all, if none is named) are ready; `watch` receives the status about twice a second.
 
-    Raises `ServicesError` saying which service is missing, and the end of its log, after `deadline_s` or two failed starts.
+    Raises `ServicesError` naming the missing service, with the end of its log, after `deadline_s` or two failed starts.
     """
     began = time.monotonic()
     while True:
@@ -134,9 +134,9 @@ def wait_ready(
 
 
 def shut_down(state_dir: Path) -> list[str]:
-    """Stop the services of this state directory and nothing else. Returns the names or pids of what was running.
+    """Stop the services of this state directory and nothing else. Returns the names or pids of the processes that ran.
 
-    A damaged services.json is no obstacle: the supervisor holds a lock, and what it started carries its mark.
+    A damaged services.json does not matter: the supervisor holds a lock, and its descendants carry an environment mark.
     """
     stopped: list[str] = []
     try:
@@ -154,7 +154,7 @@ def shut_down(state_dir: Path) -> list[str]:
 
 
 def _remove_status(state_dir: Path) -> None:
-    if not status_file(state_dir).exists():  # also on a disk that cannot be written
+    if not status_file(state_dir).exists():  # there is nothing to remove, and the disk may be read-only
         return
     try:
         status_file(state_dir).unlink(missing_ok=True)
@@ -165,12 +165,12 @@ def _remove_status(state_dir: Path) -> None:
 
 
 def sweep(state_dir: Path) -> list[ProcessId]:
-    """Stop what a supervisor that was killed left behind. Returns those processes."""
+    """Stop the orphans of a killed supervisor. Returns those processes."""
     return stop(marked(state_dir), term_s=SWEEP_TERM_S)
 
 
 def address_of(state_dir: Path, name: str) -> str:
-    """Where a service is. Raises `ServicesError` if nothing was started from this state directory, or not this service."""
+    """The address of a service. Raises `ServicesError` if this service was not started from this directory."""
     status = read_status(state_dir)
     if status is None:
         raise ServicesError(f"no services were started from {state_dir}; {HOW_TO_START}")
@@ -183,7 +183,7 @@ def address_of(state_dir: Path, name: str) -> str:
 
 
 def _why(service: ServiceStatus, problem: str) -> str:
-    """One sentence about a service that is not ready, with the last words of its log."""
+    """A sentence about a service that is not ready, with the last line of its log."""
     try:
         lines = [line.strip() for line in Path(service.log).read_text(errors="replace").splitlines() if line.strip()]
     except OSError:
@@ -193,6 +193,6 @@ def _why(service: ServiceStatus, problem: str) -> str:
 
 
 def disk_free_gb(path: Path) -> float:
-    """Free space of the file system that a path is or will be on, in GB."""
+    """Free space of the file system that holds or will hold a path, in GB."""
     existing = next(parent for parent in (path, *path.parents) if parent.exists())
     return shutil.disk_usage(existing).free / 1e9

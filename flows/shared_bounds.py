@@ -1,6 +1,6 @@
-"""What bounds the ranks of a run together, in one process: calls by kind, pictures in memory, the model server's queue.
+"""Limits shared by the ranks of a run in one process: calls by kind, pictures in memory, the model server's queue.
 
-A rank that had no room is asked again when an episode of any of them ends.
+A rank that was refused for lack of room is asked again when an episode of any rank ends.
 """
 
 import asyncio
@@ -15,16 +15,16 @@ from flows.usage import ServerMeter
 
 
 class SharedBounds:
-    """Bounds that hold for all ranks that are given the same object. Belongs to an event loop."""
+    """Limits for all ranks that get the same object. Belongs to an event loop."""
 
     def __init__(self, config: RolloutConfig, shard: int, queue: ModelQueue | None = None) -> None:
-        """`shard`: one of those that are played in this process."""
+        """`shard`: any of the shards that are played in this process."""
         self.gates = Gates(config.limits_of(shard))
         self.server = ServerMeter()
         self.running: set[str] = set()
         """Ids of the episodes that have a slot."""
         self.recordings: dict[str, Recording] = {}
-        """Of those that are being played, by id; the others have not begun yet, or wait for their next try."""
+        """Recordings of the running attempts, by trajectory id; episodes before or between attempts have none."""
         self._in_flight_mb = config.in_flight_mb_of(shard)
         self._queue = queue
         self._fills: list[Callable[[], None]] = []
@@ -32,7 +32,7 @@ class SharedBounds:
 
     @asynccontextmanager
     async def playing(self, fill: Callable[[], None]) -> AsyncGenerator[None]:
-        """A rank plays a stage; `fill` begins as many of its episodes as there is room for."""
+        """Registers a rank that plays a stage; `fill` begins as many of its episodes as there is room for."""
         if not self._fills and self._queue is not None:
             self._watching = asyncio.create_task(self._queue.watch(self.fill), name="model queue")
         self._fills.append(fill)
@@ -45,13 +45,13 @@ class SharedBounds:
                 self._watching.cancel()
 
     def has_room(self) -> bool:
-        """Whether another episode may begin. The first always may, so that nobody waits for what does not come."""
+        """True if another episode may begin. One may always run, or ranks could wait for ever."""
         if not self.running:
             return True
         return not (self._queue and self._queue.is_long) and self._has_memory()
 
     def fill(self) -> None:
-        """There may be room now: each rank that plays begins what it can, another one first each time."""
+        """Lets each playing rank begin episodes after room became free; the first rank to choose rotates."""
         if self._fills:
             self._fills.append(self._fills.pop(0))
         for fill in tuple(self._fills):

@@ -1,8 +1,8 @@
-"""STATE/stack.json: which checkout the services of a state directory belong to, and what they were started with.
+"""STATE/stack.json: the checkout whose code the services of a state directory run, and their settings at the start.
 
     rl-loop up ──writes──> STATE/stack.json ──read by──> up, run, resume, evaluate (`check_stack`) and the flow (`adopted`)
 
-Every entrance compares what it is asked for with what runs here, so that a run never records settings that do not hold.
+Every entrance compares the requested settings with this file, so that no run records settings that do not hold.
 """
 
 import sys
@@ -19,7 +19,7 @@ from flows.hints import on_services
 from flows.service_specs import NOT_VLLMS, PORT_KEYS
 
 FIXED = ("browser_slots", *PORT_KEYS.values())
-"""Keys of section `services` that hold as long as the services run; the others are read anew by each command."""
+"""Keys of section `services` that are fixed while the services run; each command reads the others anew."""
 
 
 class Stack(BaseModel):
@@ -28,17 +28,17 @@ class Stack(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     checkout: str
-    """Folder of the code that the services, the flow among them, run."""
+    """Folder of the code that the services and the flow run."""
     python: str
     """Prefix of the Python environment."""
     runs_dir: str
-    """Where the runs of the configuration are that the services were started with."""
+    """The folder of runs in the configuration that the services were started with."""
     settings: dict[str, Any]
-    """What was asked for, by dotted key. Example: `{"serving.max_model_len": 2048, "services.mlflow_port": 5000}`."""
+    """Requested settings by dotted key. Example: `{"serving.max_model_len": 2048, "services.mlflow_port": 5000}`."""
 
 
 class Difference(NamedTuple):
-    """A setting that is asked for and does not hold."""
+    """A setting that is requested but not in effect."""
 
     key: str
     runs: Any
@@ -46,12 +46,12 @@ class Difference(NamedTuple):
 
 
 def stack_file(state_dir: Path) -> Path:
-    """Where the record lies."""
+    """The path of the record."""
     return state_dir / "stack.json"
 
 
 def write_stack(config: LoopConfig, ports: dict[str, int], checkout: Path) -> None:
-    """Record what the services are about to be started with."""
+    """Record the settings that the services are about to be started with."""
     chosen = {f"services.{PORT_KEYS[name]}": port for name, port in ports.items()}
     stack = Stack(
         checkout=str(checkout),
@@ -89,10 +89,10 @@ def check_stack(config: LoopConfig, checkout: Path) -> None:
 
 
 def adopted(config: LoopConfig, overrides: Sequence[str], state_dir: Path) -> LoopConfig:
-    """The configuration with the services of `state_dir`, which run already: a worker's flow has no others.
+    """The configuration with the running services of `state_dir`: a worker's flow has no others.
 
-    Ports and slots of the file are not asked for, those of `overrides` are. Raises `ServicesError` for another setting than
-    the one that runs, and `ConfigError` when the configuration needs more browsers than there are.
+    Ports and slots in the file are ignored, those in `overrides` are requests. Raises `ServicesError` if a request
+    differs from the running services, and `ConfigError` when the configuration needs more browsers than they have.
     """
     stack, explicit = read_stack(state_dir), keys_of(overrides)
     if "services.state_dir" in explicit and config.services.state_dir != state_dir:
@@ -109,7 +109,7 @@ def adopted(config: LoopConfig, overrides: Sequence[str], state_dir: Path) -> Lo
 
 
 def _is_asked(key: str, explicit: set[str]) -> bool:
-    """Whether a run that is started without `rl-loop up` asks for this: what a file says of services it only proposes."""
+    """True if a run without `rl-loop up` requests this key: `services` in a file are only a proposal."""
     return not key.startswith("services.") or key in explicit
 
 
@@ -132,7 +132,7 @@ def _refuse(differences: list[Difference], state_dir: Path) -> None:
 
 
 def _settings(config: LoopConfig) -> dict[str, Any]:
-    """What the services' command lines are made of, as JSON values by dotted key."""
+    """The settings that form the services' command lines, as JSON values by dotted key."""
     data = config.model_dump(mode="json")
     serving = {key: value for key, value in data["serving"].items() if key not in NOT_VLLMS}
     services = {key: data["services"][key] for key in FIXED}

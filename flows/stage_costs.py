@@ -1,4 +1,4 @@
-"""What a stage's trajectories cost: work that was thrown away, and room on the disk."""
+"""Costs of a stage's trajectories: wasted work, and disk space."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,7 +8,7 @@ from flows.failures import FAILURES, read_failures
 
 
 def wasted(directory: Path, episodes: Iterable[EpisodeFacts]) -> dict[str, float]:
-    """Steps and seconds of attempts that broke and were played again or given up, and their share of all playing."""
+    """Steps and seconds of broken attempts that were retried or given up, and their share of all playing time."""
     thrown_away = read_failures(directory / FAILURES)
     wasted_s = sum(attempt.seconds for attempt in thrown_away)
     kept_s = sum(one.seconds for one in episodes if one.failed_on is None)
@@ -23,6 +23,6 @@ def wasted(directory: Path, episodes: Iterable[EpisodeFacts]) -> dict[str, float
 
 
 def written(directory: Path, *, steps: int) -> dict[str, float]:
-    """Bytes in a stage folder, and per step that was kept."""
+    """Bytes in a stage folder, and per kept step."""
     size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
     return {"bytes": float(size)} | ({"bytes_per_step": size / steps} if steps else {})

@@ -1,4 +1,4 @@
-"""Where a shard writes while it plays a stage: trajectories, what broke, and how far it is."""
+"""The files that a shard writes while it plays a stage: trajectories, failures, progress."""
 
 import logging
 from collections import Counter
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class StageFiles:
-    """The files of one stage as one shard uses them."""
+    """The files of one stage for one shard."""
 
     def __init__(self, folder: RunFolder, iteration: int, stage: Stage, *, shard: int, slots: int) -> None:
         self.iteration, self.stage = iteration, stage
@@ -30,16 +30,16 @@ class StageFiles:
             self._attempts[failed.trajectory_id] = failed.attempt
 
     def attempt_of(self, trajectory_id: str) -> int:
-        """The number of the attempt at an episode that comes next."""
+        """The number of the next attempt at an episode."""
         return self._attempts[trajectory_id] + 1
 
     def take_over(self, before: "StageFiles") -> None:
-        """Episodes that are under way belong to this stage now; their attempts are counted on."""
+        """Takes the running episodes of another stage, with their numbers of attempts."""
         self._attempts |= before._attempts
         before.live.hand_over(self.live)
 
     def note(self, broken: Trajectory, failure: Failure) -> None:
-        """Write down what broke an attempt, whether or not it is tried again."""
+        """Log the failure of an attempt, whether or not it is retried."""
         self._attempts[broken.id] = broken.attempt
         self.progress.add(Progress(failures=1))
         attempt = FailedAttempt(
@@ -54,19 +54,19 @@ class StageFiles:
         append_line(self._failures, attempt.model_dump_json())
 
     def expect(self, *, total: int, done: int) -> None:
-        """The shard begins to play, `done` of its `total` episodes being there already."""
+        """Sets the number of episodes of the shard, and how many of them are stored already."""
         now = self.progress.now
         self.progress.add(Progress(total=total - now.total, done=done - now.done))
 
     def keep(self, trajectory: Trajectory, images: dict[str, bytes], reward: float | None) -> None:
-        """Store a trajectory for good. The reward is only for the display; the judge stage gives the real one."""
+        """Store a trajectory. The reward is only for the display; the judge stage gives the final one."""
         self.store.write(trajectory, images)
         self.progress.add(
             Progress(done=1, judged=int(reward is not None), successes=int(reward is not None and reward >= 1))
         )
 
     def broken(self, slot: Slot, failure: Failure, *, seconds: float | None = None) -> Trajectory:
-        """What is left of an attempt that gave no trajectory of its own: the steps that were recorded. `seconds`: None for theirs."""
+        """The trajectory of an attempt that returned none: its recorded steps. `seconds`: None for the steps' sum."""
         steps = self.store.steps_so_far(slot.trajectory_id)
         if seconds is None:
             seconds = sum(step.seconds.get("think", 0) + step.seconds.get("step", 0) for step in steps)

@@ -1,6 +1,6 @@
-"""The loop without Prefect: what runs next, one stage after the other, until the run folder says that all is done.
+"""The loop without Prefect: runs stage after stage until the run folder has them all finished.
 
-`rl_loop.py` puts the same stages under Prefect's eyes; take its decorators away and this is what is left.
+`rl_loop.py` runs the same stages under Prefect; without its decorators it is the same program.
 """
 
 import json
@@ -27,7 +27,7 @@ RunStage = Callable[[RunFolder, StageKey], Awaitable[None]]
 
 
 async def run_stage(folder: RunFolder, key: StageKey, play_shards: PlayShards = gather_shards) -> StageReport:
-    """Run one stage that is not finished."""
+    """Run one unfinished stage."""
     logger.info("%s: %s begins", folder.name, key)
     match key.stage:
         case Stage.ROLLOUT:
@@ -45,7 +45,7 @@ async def run_stage(folder: RunFolder, key: StageKey, play_shards: PlayShards = 
 
 
 async def run_loop(folder: RunFolder, stage: RunStage, *, flow_run_id: str | None = None) -> None:
-    """Every stage of the schedule in its order; `stage` runs one, or finds it finished. The caller holds the lock.
+    """Run every stage of the schedule in order; `stage` runs one, or finds it finished. The caller holds the lock.
 
     Raises `PolicyOwned` before anything begins when another run owns the served policy.
     """
@@ -70,7 +70,7 @@ async def _every_stage(folder: RunFolder, stage: RunStage, *, flow_run_id: str |
             if fresh:
                 write_iteration(folder, iteration, seconds=time.monotonic() - began)
     except BaseException as error:
-        # A cancellation or a signal is nobody's failure.
+        # A cancellation or a signal is no failure of the run.
         await tracker.close("FAILED" if isinstance(error, Exception) else "KILLED")
         raise
     finally:
@@ -90,7 +90,7 @@ async def run_alone(folder: RunFolder) -> None:
 
 
 def import_first_policy(folder: RunFolder) -> None:
-    """Make version 0 from `policy.model`, unless the run has it. Raises `LoopError` when it is no model directory."""
+    """Make version 0 from `policy.model`, unless the run has it. Raises `LoopError` when that is no model directory."""
     try:
         import_policy(folder.config.policy.model, folder.policies)
     except CheckpointError as error:
@@ -98,7 +98,7 @@ def import_first_policy(folder: RunFolder) -> None:
 
 
 def write_iteration(folder: RunFolder, iteration: int, *, seconds: float) -> None:
-    """Note how long an iteration took that ran in one go, and how much of that was no stage's own work."""
+    """Record the duration of an iteration that ran in one go, and the share of it outside the stages' own work."""
     reports = [report for report in folder.reports() if report.iteration == iteration]
     work = sum(report.seconds for report in reports)
     metrics = {"iteration_s": seconds, "overhead_share": max(0.0, 1 - work / seconds)}

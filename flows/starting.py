@@ -1,6 +1,6 @@
-"""From a flow's parameters, or a command's arguments, to a run folder: a new run, or the one to go on with.
+"""From a flow's parameters, or a command's arguments, to a run folder: a new run, or an existing one.
 
-Every entrance comes through here, so that the form refuses what the command line refuses.
+Every entrance calls these functions, so that Prefect's form refuses what the command line refuses.
 """
 
 import json
@@ -20,17 +20,17 @@ from flows.services import check_running
 from flows.stack import adopted, read_stack
 
 NOTHING_TO_DO = "nothing to do"
-"""A flow's last message begins like this when its run was finished before."""
+"""Start of a flow's last message when its run was finished before."""
 
 
 def folder_for(
     config_file: Path, overrides: list[str], run: str | None, *, flow_run_id: str | None, state_dir: Path | None = None
 ) -> RunFolder:
-    """The folder of the run that these parameters mean; `flow_run_id` is noted in it.
+    """The folder of the run that these parameters name; `flow_run_id` is recorded in it.
 
-    `state_dir`: the services that the worker of this flow belongs to, which it uses whatever the file says; with the form's
-    default file, runs are where those services' configuration has them. Without a name it is a new run, unless the same
-    flow run (a retry in Prefect) has begun one before. Raises a `LoopError` before anything is written when the
+    `state_dir`: the services of this flow's worker, which are used whatever the file says; with the form's default
+    file, `runs_dir` is the one of those services' configuration. Without a name it is a new run, unless the same flow
+    run (a retry in Prefect) has begun one before. Raises a `LoopError` before anything is written when the
     configuration is wrong, cannot be served here, or is not the one that the named run was started with.
     """
     if run is not None:
@@ -49,14 +49,14 @@ def folder_for(
 
 
 def admitted(config: LoopConfig, overrides: Sequence[str], state_dir: Path | None) -> LoopConfig:
-    """The configuration as it can run here: on the services that there are. Raises a `LoopError` when it cannot."""
+    """The configuration adapted to the running services. Raises a `LoopError` when it cannot run here."""
     preflight.refuse_early(config)
     check_running(state_dir or config.services.state_dir)
     return adopted(config, overrides, state_dir or config.services.state_dir)
 
 
 def find_run(run: str, config_file: Path | None) -> RunFolder:
-    """A run by the path of its folder, or by its name: then the configuration says where runs are.
+    """A run by the path of its folder, or by its name, in the folder of runs of the configuration.
 
     Raises a `LoopError` when there is no such run, and when it or the configuration cannot be read.
     """
@@ -69,21 +69,21 @@ def find_run(run: str, config_file: Path | None) -> RunFolder:
 
 
 def asked_of(folder: RunFolder, overrides: Sequence[str]) -> LoopConfig:
-    """The run's own configuration with overrides. Raises a `LoopError` if a resume cannot change that, or it is wrong."""
+    """The run's own configuration with overrides. Raises a `LoopError` if a resume may not use them."""
     config = _placed(load_config(folder.root / "config.yaml", overrides), folder)
     folder.check_same(config)
     return config
 
 
 def nothing_to_do(folder: RunFolder) -> str:
-    """The sentence about a run that is finished, and how to make it longer."""
+    """The message for a finished run, with the command that makes it longer."""
     done = folder.config.iterations
     longer = on_run("resume", folder.root, f"{ITERATIONS}={2 * done}")
     return f"{NOTHING_TO_DO}: all {done} iterations of {folder.name} are finished; {longer} makes it longer"
 
 
 def place_of(folder: RunFolder) -> str:
-    """The override that makes the configuration in a run's folder find it, wherever the folder was moved."""
+    """The override that points the configuration in a run's folder to that folder, wherever it was moved."""
     return f"runs_dir={json.dumps(str(folder.root.parent))}"
 
 
@@ -93,7 +93,7 @@ def new_folder(config: LoopConfig, name: str | None) -> RunFolder:
 
 
 def begun_by(runs_dir: Path, flow_run_id: str) -> str | None:
-    """Name of the run that a Prefect flow run began."""
+    """Name of the run that was begun by a Prefect flow run."""
     for name in run_names(runs_dir):
         if flow_run_id.encode() in (runs_dir / name / "run.json").read_bytes():
             return name
@@ -111,12 +111,12 @@ def note_flow_run(folder: RunFolder, flow_run_id: str) -> None:
 def _go_on(
     folder: RunFolder, config_file: Path, overrides: list[str], flow_run_id: str | None, state_dir: Path | None
 ) -> RunFolder:
-    """An existing run with what a resume may change, on the services that there are."""
+    """An existing run with the changes that a resume may make, on the running services."""
     is_retry = flow_run_id in folder.record().prefect_flow_runs
-    # The form's default file is nobody's choice, so the run's own configuration holds then.
+    # Nobody chose the form's default file, so the run's own configuration applies.
     chosen = folder.root / "config.yaml" if config_file == DEFAULT_CONFIG else config_file
     config = _placed(load_config(chosen, overrides), folder)
-    # Fewer iterations than the run has by now are no wish to shorten it when an earlier start, or the file, asked for them.
+    # Fewer iterations than the run has do not shorten it when they come from an earlier start or from the file.
     if (is_retry or ITERATIONS not in keys_of(overrides)) and config.iterations < folder.config.iterations:
         config = config.model_copy(update={ITERATIONS: folder.config.iterations})
     folder.check_same(config)
@@ -126,20 +126,20 @@ def _go_on(
 
 
 def _has_record(folder: Path) -> bool:
-    """Whether this is the folder of a run. Raises `RunFolderError` where one may not look."""
+    """True if this is the folder of a run. Raises `RunFolderError` if it may not be read."""
     try:
         return (folder / "run.json").is_file()
     except PermissionError as error:
         raise RunFolderError(f"{folder} cannot be read ({error.strerror}); ask its owner for the right to") from error
-    except OSError:  # no path at all, such as one that is too long
+    except OSError:  # not a usable path, such as one that is too long
         return False
 
 
 def _placed(config: LoopConfig, folder: RunFolder) -> LoopConfig:
-    """The configuration with the folder of runs that the run lies in: it may have been moved."""
+    """The configuration with the run's present folder of runs: the run may have been moved."""
     return config.model_copy(update={"runs_dir": folder.config.runs_dir})
 
 
 def _found(config_file: Path) -> Path:
-    """The form's default stands for the default configuration, wherever the worker's working directory is."""
+    """The configuration file; the form's default stands for the default one, in any working directory of the worker."""
     return config_or_default(None) if config_file == DEFAULT_CONFIG else config_file

@@ -1,4 +1,4 @@
-"""A finished or unfinished run in one table and one picture: success by iteration, seconds by stage."""
+"""Summary of a run in one table and one picture: success by iteration, seconds by stage."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ CURVE = "learning_curve.png"
 
 
 class Row(NamedTuple):
-    """One iteration. Values are None where the stage has not finished or was not due."""
+    """Numbers of one iteration. Values are None where the stage has not finished or was not due."""
 
     iteration: int
     train_success: float | None
@@ -43,7 +43,7 @@ def rows(folder: RunFolder) -> list[Row]:
 
 
 def _overhead_share(path: Path) -> float | None:
-    """From iteration.json; None where the iteration did not run in one go, or the file is damaged: it is only shown."""
+    """The value in iteration.json; None if the iteration did not run in one go, or the file is damaged."""
     try:
         return float(json.loads(path.read_bytes())["overhead_share"])
     except (OSError, ValueError, TypeError, KeyError):
@@ -51,13 +51,13 @@ def _overhead_share(path: Path) -> float | None:
 
 
 def draw_learning_curve(folder: RunFolder) -> Path | None:
-    """Train and held-out success by iteration as learning_curve.png in the run folder. Returns None while there is nothing to draw."""
+    """Draws train and held-out success by iteration to the run folder's learning_curve.png. None without data."""
     table = rows(folder)
     train = [(row.iteration, row.train_success) for row in table if row.train_success is not None]
     heldout = [(row.iteration, row.heldout_success) for row in table if row.heldout_success is not None]
     if not train and not heldout:
         return None
-    # Without pyplot: no global state, so that it may be drawn in a thread, and no window system is looked for.
+    # Without pyplot: no global state, so that it may be drawn in a thread, and no search for a window system.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator, PercentFormatter

@@ -1,11 +1,11 @@
-"""One detached process that starts the services, watches them and starts them again.
+"""A detached process that starts the services, watches them and restarts them.
 
     rl-loop up ──writes──> STATE/spec.json ──read by──> supervisor ──tether──> prefect, worker, mlflow, vllm, browser
                                                             │
                            STATE/services.json <──writes────┘      read by `rl-loop status`, `down`, the flow
 
-It knows nothing about what the services are: a `ServiceSpec` says how to start one and how to ask it whether it is well.
-A service that ends, or that answers badly for `unhealthy_s`, loses its whole process group and is started again.
+It knows nothing about the services themselves: a `ServiceSpec` says how to start one and how to check its health.
+A service that ends, or fails its health checks for `unhealthy_s`, loses its whole process group and is restarted.
 """
 
 import asyncio
@@ -30,24 +30,24 @@ from flows.run_lock import holder_of
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.25
-"""Seconds between two questions to a service that is starting."""
+"""Seconds between two health checks of a service that is starting."""
 WATCH_S = 5.0
-"""Seconds between two questions to a service that is ready."""
+"""Seconds between two health checks of a service that is ready."""
 HEALTH_ANSWER_S = 5.0
-"""Seconds that one health answer may take."""
+"""Seconds that one health check may take."""
 TERM_S = 8.0
 """Seconds between SIGTERM and SIGKILL when a service is stopped."""
 STEADY_S = 60.0
-"""Seconds of good health after which an earlier crash no longer lengthens the back-off."""
+"""Seconds of good health after which an earlier crash no longer lengthens the backoff."""
 
 LOCK = "supervisor.lock"
-"""Held by the supervisor of a state directory, with its pid."""
+"""Lock file held by the supervisor of a state directory; contains its pid."""
 
 State = Literal["waiting", "starting", "ready", "restarting", "stopped"]
 
 
 class ServiceSpec(BaseModel):
-    """How to start one service and how to know that it is ready."""
+    """Start command and health check of one service."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -56,20 +56,20 @@ class ServiceSpec(BaseModel):
     env: dict[str, str] = {}
     """Added to the supervisor's own environment."""
     address: str
-    """Where people find it: a URL, or the path of a UNIX socket."""
+    """Address for users: a URL, or the path of a UNIX socket."""
     health_url: str
     """Answers 200 when the service is ready; with `socket` the host part is ignored."""
     socket: str | None = None
     ready_s: float = 60.0
-    """Seconds from the start until it must be ready; then its group is killed and it is started again."""
+    """Seconds from the start until it must be ready; then its group is killed and it is restarted."""
     unhealthy_s: float = 60.0
-    """Seconds of bad answers from a service that was ready, after which it is started again."""
+    """Seconds of failed health checks of a service that was ready, after which it is restarted."""
     after: list[str] = []
     """Services that must be ready before this one is started for the first time."""
 
 
 class SupervisorSpec(BaseModel):
-    """What `rl-loop up` asks for."""
+    """Content of spec.json: the services that `rl-loop up` requests."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -78,7 +78,7 @@ class SupervisorSpec(BaseModel):
 
 
 class ServiceStatus(BaseModel):
-    """What is known about one service."""
+    """The current state of one service."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -88,10 +88,10 @@ class ServiceStatus(BaseModel):
     state: State = "waiting"
     process: ProcessId | None = None
     ready_after_s: float | None = None
-    """Seconds from the newest start to the first good answer."""
+    """Seconds from the latest start to the first passed health check."""
     restarts: int = 0
     message: str = ""
-    """Why it was started again, in one sentence."""
+    """Reason of the last restart, in one sentence."""
 
 
 class SupervisorStatus(BaseModel):
@@ -111,19 +111,19 @@ class SupervisorStatus(BaseModel):
 
 
 def spec_file(state_dir: Path) -> Path:
-    """Where `rl-loop up` writes what it asks for."""
+    """The file in which `rl-loop up` requests services."""
     return state_dir / "spec.json"
 
 
 def status_file(state_dir: Path) -> Path:
-    """Where the supervisor writes what it knows."""
+    """The file in which the supervisor reports the services' states."""
     return state_dir / "services.json"
 
 
 def read_status(state_dir: Path) -> SupervisorStatus | None:
-    """What the newest supervisor of this state directory wrote, None if there never was one.
+    """The status written by the latest supervisor of this state directory, None if there never was one.
 
-    Raises `ServicesError` if the file cannot be read as that.
+    Raises `ServicesError` if the file cannot be read or parsed.
     """
     path = status_file(state_dir)
     try:
@@ -131,7 +131,7 @@ def read_status(state_dir: Path) -> SupervisorStatus | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValidationError) as error:
-        from flows.hints import on_services  # reads configurations, which the supervisor has no need of
+        from flows.hints import on_services  # reads configurations, which the supervisor does not need
 
         words = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.strerror or str(error)
         raise ServicesError(
@@ -141,13 +141,13 @@ def read_status(state_dir: Path) -> SupervisorStatus | None:
 
 
 def supervisor_of(state_dir: Path) -> ProcessId | None:
-    """The supervisor that runs for a state directory, known by its lock: it need not have written anything yet."""
+    """The running supervisor of a state directory, found by its lock: it may not have written a status yet."""
     pid = holder_of(state_dir / LOCK)
     return process_id(pid) if pid else None
 
 
 class Supervisor:
-    """Keeps the services of one state directory running until it is told to stop."""
+    """Keeps the services of one state directory running until it is stopped."""
 
     def __init__(self, state_dir: Path, spec: SupervisorSpec) -> None:
         self.state_dir = state_dir
@@ -167,7 +167,7 @@ class Supervisor:
         self._save()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Start everything, watch until `stop` is set, then stop everything."""
+        """Start all services, watch them until `stop` is set, then stop them."""
         keepers = [asyncio.create_task(self._keep(service), name=service.name) for service in self.spec.services]
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([*keepers, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -180,11 +180,11 @@ class Supervisor:
             status.state = "stopped"
         self._save()
         for result in results:
-            if isinstance(result, Exception):  # a bug of the supervisor itself: say so after everything is stopped
+            if isinstance(result, Exception):  # a bug of the supervisor: raised after all services are stopped
                 raise result
 
     async def _keep(self, service: ServiceSpec) -> None:
-        """Start one service again and again, with growing pauses."""
+        """Start one service again and again, with growing backoff."""
         for other in service.after:
             await self._ready[other].wait()
         status = self.status.service(service.name)
@@ -201,7 +201,7 @@ class Supervisor:
             await asyncio.sleep(min(0.5 * 2**quick_crashes, 30.0))
 
     async def _live(self, service: ServiceSpec, status: ServiceStatus) -> str:
-        """One life of a service, from start to end. Returns why it ended; its process group is gone then."""
+        """Runs a service once, from start to end. Returns why it ended; its process group is gone then."""
         process = await self._start(service, status)
         status.state, status.process, status.ready_after_s = "starting", process_id(process.pid), None
         self._save()
@@ -232,7 +232,7 @@ class Supervisor:
             os.close(log)
 
     async def _watch(self, service: ServiceSpec, status: ServiceStatus) -> str:
-        """Ask until the service is ready, then as long as it is well. Returns what was wrong."""
+        """Check until the service is ready, then as long as it is healthy. Returns the problem."""
         transport = httpx.AsyncHTTPTransport(uds=service.socket) if service.socket else None
         async with httpx.AsyncClient(transport=transport, timeout=HEALTH_ANSWER_S, trust_env=False) as client:
             began = time.monotonic()
@@ -243,7 +243,7 @@ class Supervisor:
             status.state, status.ready_after_s = "ready", round(time.monotonic() - began, 2)
             self._ready[service.name].set()
             self._save()
-            # Counted in answers, not in seconds: a machine that was asleep for an hour gave no bad ones.
+            # Counted in failed checks, not in seconds: a machine that was suspended for an hour made none.
             bad = 0
             while bad * WATCH_S < service.unhealthy_s:
                 await asyncio.sleep(WATCH_S)
@@ -255,7 +255,7 @@ class Supervisor:
 
 
 def _fresh_log(service: ServiceSpec, status: ServiceStatus) -> int:
-    """A file descriptor for the service's log; the socket of an earlier life is removed, for it would look alive."""
+    """A file descriptor of the service's log. Removes a stale socket, which would look like a live one."""
     if service.socket:
         Path(service.socket).unlink(missing_ok=True)
     return os.open(status.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -264,7 +264,7 @@ def _fresh_log(service: ServiceSpec, status: ServiceStatus) -> int:
 async def _is_well(client: httpx.AsyncClient, url: str) -> bool:
     try:
         return (await client.get(url)).status_code == 200
-    except httpx.HTTPError:  # not listening yet, or too slow: both mean "not ready"
+    except httpx.HTTPError:  # not listening yet, or too slow: not ready in both cases
         return False
 
 
@@ -278,7 +278,7 @@ async def _main(state_dir: Path) -> None:
 
 
 def main() -> None:
-    """`python -m flows.supervisor STATE_DIR`: run until SIGTERM. A second one for the same directory ends at once."""
+    """`python -m flows.supervisor STATE_DIR`: run until SIGTERM. A second one for the same directory exits at once."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     state_dir = Path(sys.argv[1])

@@ -1,4 +1,4 @@
-"""Task history in the run folder: a judge stage writes how each task of its iteration went, and later plans read it.
+"""Task history in the run folder: a judge stage writes the outcome of each task, and later plans read it.
 
 iterations/0003/judge/tasks.jsonl      a line per task: `environments.history.Outcome`
 """
@@ -20,7 +20,7 @@ OUTCOMES = "tasks.jsonl"
 def write_outcomes(
     directory: Path, episodes: Iterable[EpisodeFacts], verdicts: Mapping[str, Verdict], *, iteration: int
 ) -> None:
-    """Writes tasks.jsonl of a judge stage, as a whole. `verdicts` maps trajectory ids."""
+    """Writes tasks.jsonl of a judge stage as a whole. `verdicts` is keyed by trajectory id."""
     by_task: dict[str, list[EpisodeFacts]] = {}
     for one in episodes:
         by_task.setdefault(one.task, []).append(one)
@@ -31,7 +31,7 @@ def write_outcomes(
 
 
 def outcome_of(attempts: list[EpisodeFacts], verdicts: Mapping[str, Verdict], *, iteration: int, at: str) -> Outcome:
-    """How the episodes of one task went. A blocked episode says nothing about the policy, so it is not judged here."""
+    """The outcome of one task's episodes. A blocked episode is no evidence about the policy: it is unjudged."""
     found = [verdict for one in attempts if (verdict := verdicts.get(one.id))]
     judged = [verdict.reward for verdict in found if verdict.reward is not None and not verdict.blocked]
     blocked = {verdict.trajectory_id for verdict in found if verdict.blocked}
@@ -51,7 +51,7 @@ def outcome_of(attempts: list[EpisodeFacts], verdicts: Mapping[str, Verdict], *,
 
 
 def read_outcomes(directory: Path) -> list[Outcome]:
-    """The outcomes that a judge stage wrote; none if it has not run. Raises `RunFolderError` if the file is damaged."""
+    """The outcomes written by a judge stage; none if it has not run. Raises `RunFolderError` if the file is damaged."""
     path = directory / OUTCOMES
     if not path.exists():
         return []

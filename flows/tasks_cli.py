@@ -1,4 +1,4 @@
-"""`rl-loop tasks check` and `rl-loop tasks convert`: files of tasks, before they are played.
+"""`rl-loop tasks check` and `rl-loop tasks convert`: check and convert task files before they are played.
 
 A source is WebGym's JSONL, the dashboard's tasks.json, our own JSONL, or a Hugging Face dataset as hf:NAME#SPLIT.
 """
@@ -22,7 +22,7 @@ tasks_app = typer.Typer(no_args_is_help=True, help="Look at files of tasks and c
 
 
 class Format(StrEnum):
-    """What `convert` writes."""
+    """The formats that `convert` writes."""
 
     OURS = "ours"
     WEBGYM = "webgym"
@@ -30,7 +30,7 @@ class Format(StrEnum):
 
 
 class InSplit(StrEnum):
-    """Which split a task is in that does not say so."""
+    """Split of the tasks that name none."""
 
     TRAIN = "train"
     HELDOUT = "heldout"
@@ -55,7 +55,7 @@ def check(
     max_steps: StepsOption = 30,
     rejected: RejectedOption = None,
 ) -> None:
-    """Say how many tasks a source has, and which rows are none and why. Exit status 1 if there are such rows."""
+    """Count the tasks of a source and list the invalid rows with reasons. Exit status 1 if there are such rows."""
     from flows.errors import LoopError
 
     with _reading(split, environment, start_url, max_steps) as reading, _Refused(rejected) as refused:
@@ -78,7 +78,7 @@ def convert(
     max_steps: StepsOption = 30,
     rejected: RejectedOption = None,
 ) -> None:
-    """Write a source's tasks to a file in one of the formats; rows that are no tasks are told and left out."""
+    """Write a source's tasks to a file in one of the formats; invalid rows are listed and left out."""
     from environments.taskfiles.writing import write_tasks
 
     with _reading(split, environment, start_url, max_steps) as reading, _Refused(rejected) as refused:
@@ -88,7 +88,7 @@ def convert(
 
 @contextmanager
 def _reading(split: InSplit, environment: str, start_url: str, max_steps: int) -> "Generator[Reading]":
-    """What rows do not say; a file that cannot be read or written becomes one sentence."""
+    """Defaults for rows that lack values; an unreadable or unwritable file becomes a one-sentence error."""
     from environments.taskfiles.reading import Reading
     from environments.taskfiles.rows import TaskFileError
     from flows.errors import LoopError
@@ -108,7 +108,7 @@ def _rows(source: str, reading: "Reading") -> "Iterator[Task | Rejected]":
 
 
 class _Summary:
-    """Counts tasks, by what they are sampled by."""
+    """Counts tasks by site and by difficulty."""
 
     def __init__(self) -> None:
         self.tasks = 0
@@ -128,7 +128,7 @@ class _Summary:
 
 
 class _Refused:
-    """Tells the rejected rows: the first ones on the screen, all of them in a file if there is one."""
+    """Lists the rejected rows: the first ones on the screen, all of them in a file if one is given."""
 
     def __init__(self, path: Path | None) -> None:
         self.count = 0
@@ -142,7 +142,7 @@ class _Refused:
             self._file.close()
 
     def without(self, rows: "Iterator[Task | Rejected]", summary: _Summary) -> "Iterator[Task]":
-        """The rows that are tasks."""
+        """Yields the valid tasks; reports the other rows."""
         from agent.types import Task
 
         for row in rows:

@@ -1,4 +1,4 @@
-"""What MLflow shows of a run besides its metrics: tags, the learning curve, and a few trajectories to look at."""
+"""The parts of a run in MLflow besides its metrics: tags, the learning curve, and sample trajectories."""
 
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ PREFIX = {Stage.ROLLOUT: "rollout", Stage.JUDGE: "rollout", Stage.POLICY_UPDATE:
 
 
 def log_samples(client: "MlflowClient", run_id: str, folder: RunFolder, report: StageReport) -> None:
-    """A few trajectories with their verdicts: a page to look at and the JSON behind it."""
+    """Logs sample trajectories with their verdicts: an HTML page each, and its JSON."""
     episodes = folder.stage_dir(report.iteration, Stage.EVALUATE if report.stage is Stage.EVALUATE else Stage.ROLLOUT)
     verdicts = {
         verdict.trajectory_id: verdict for verdict in read_verdicts(folder.stage_dir(report.iteration, report.stage))
@@ -32,7 +32,7 @@ def log_samples(client: "MlflowClient", run_id: str, folder: RunFolder, report: 
 
 
 def log_tags(client: "MlflowClient", run_id: str, folder: RunFolder) -> None:
-    """What a reader of the table of runs should know: what the environment cannot give, which iterations taught nothing."""
+    """Tags for readers of the table of runs: warnings about the environment, and iterations without learning signal."""
     for warning in warnings(folder.config):
         client.set_tag(run_id, "warning", warning)
     silent = [str(report.iteration) for report in folder.reports() if no_signal(report)]
@@ -41,7 +41,7 @@ def log_tags(client: "MlflowClient", run_id: str, folder: RunFolder) -> None:
 
 
 def log_curve(client: "MlflowClient", run_id: str, folder: RunFolder) -> None:
-    """The newest learning curve."""
+    """Logs the latest learning curve."""
     curve = folder.root / CURVE
     if curve.exists():
         client.log_artifact(run_id, str(curve))

@@ -1,10 +1,10 @@
 """MLflow: one run per loop, metrics by iteration, configuration, sample trajectories and the learning curve.
 
-The run folder is the truth and MLflow a copy of it: only committed stages are logged, each once (a `logged.json` beside
-done.json, and the metric's own history for a crash between the two), in the background, and a server that is away costs
-nothing but a warning: what is not logged now is logged at the next chance, by `rl-loop resume` of a finished run too.
+The run folder is the source of truth and MLflow a copy: only committed stages are logged, each once (a `logged.json`
+beside done.json, and the metric's own history for a crash between the two), in the background. A server that is down
+costs only a warning: missing logs are written at the next chance, by `rl-loop resume` of a finished run too.
 
-    rollout/*    what the policy did in training (success_rate needs the verdicts, so it comes with the judge stage)
+    rollout/*    the policy in training (success_rate needs the verdicts, so it comes with the judge stage)
     evaluate/*   the same on held-out tasks      train/*   the update      time/*   seconds per stage and iteration
 """
 
@@ -34,13 +34,13 @@ logger = logging.getLogger(__name__)
 
 EXPERIMENT = "rl-loop"
 HEALTH_S = 2.0
-"""Seconds that MLflow may take to say that it is there."""
+"""Seconds that MLflow may take to answer its health check."""
 CLOSE_S = 60.0
 """Seconds that the last logging may take when a loop ends."""
 
 
 class Tracker:
-    """Copies a run folder to MLflow, in the background of the loop. The holder of the folder's lock has one."""
+    """Copies a run folder to MLflow, in the background of the loop. Owned by the holder of the folder's lock."""
 
     def __init__(self, folder: RunFolder, *, flow_run_id: str | None = None) -> None:
         self._folder = folder
@@ -51,21 +51,21 @@ class Tracker:
         self._warned = self._logged = False
 
     def start(self) -> None:
-        """Begin to watch for `wake`."""
+        """Begin to wait for `wake`."""
         self._task = asyncio.create_task(self._work(), name="mlflow")
 
     def wake(self) -> None:
-        """Something was committed. Returns at once."""
+        """Requests logging after a commit. Returns at once."""
         self._woken.set()
 
     def flush(self, status: str) -> bool:
-        """Log what is left now and set the MLflow run's status. Returns whether MLflow could be written."""
+        """Log what is missing now and set the MLflow run's status. True if MLflow could be written."""
         self._logged = False
         self._log(status)
         return self._logged
 
     async def close(self, status: str) -> None:
-        """Log what is left and set the MLflow run's status (FINISHED, FAILED or KILLED), if MLflow is there."""
+        """Log what is missing and set the MLflow run's status (FINISHED, FAILED or KILLED), if MLflow answers."""
         if self._task:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -79,11 +79,11 @@ class Tracker:
         while True:
             await self._woken.wait()
             self._woken.clear()
-            # A thread that has begun to log is let finish: half a stage logged would be logged again.
+            # A running log call is not cancelled: half a stage logged would be logged again.
             await asyncio.shield(asyncio.to_thread(self._log, None))
 
     def _log(self, status: str | None) -> None:
-        """Everything that is committed and not logged yet. MLflow being away is a warning."""
+        """Log everything that is committed and not logged yet. Warns if MLflow is down."""
         from mlflow.exceptions import MlflowException
 
         draw_learning_curve(self._folder)
@@ -122,9 +122,9 @@ class Tracker:
 
 
 def sync(folder: RunFolder, *, status: str = "KILLED") -> bool:
-    """Log what MLflow misses of a run that nobody plays, and its end: FINISHED when all stages are, else `status`.
+    """Log the missing parts of a run that no process plays, and its end: FINISHED when all stages are, else `status`.
 
-    Returns whether MLflow has everything now; a server that is away is a warning.
+    True if MLflow has everything now; a server that is down is a warning.
     """
     wanted = "FINISHED" if folder.next_stage() is None else status
     return is_logged(folder, wanted) or Tracker(folder).flush(wanted)
@@ -138,7 +138,7 @@ def reachable(folder: RunFolder) -> str:
 
 
 def connect(url: str) -> "MlflowClient":
-    """A client that gives up after one repeated request instead of four minutes."""
+    """A client that gives up after one retry, not after four minutes."""
     from mlflow import MlflowClient
     from mlflow.environment_variables import (
         MLFLOW_HTTP_REQUEST_MAX_RETRIES,
@@ -153,12 +153,12 @@ def connect(url: str) -> "MlflowClient":
 
 
 def loop_tag(folder: RunFolder) -> str:
-    """What tells this loop from another of the same name. Example: `demo@2026-03-01T12:00:00+00:00`."""
+    """A tag that distinguishes this loop from another of the same name. Example: `demo@2026-03-01T12:00:00+00:00`."""
     return f"{folder.name}@{folder.record().created}"
 
 
 def find_run(client: "MlflowClient", folder: RunFolder) -> str | None:
-    """The loop's run from before a crash that came between its creation and run.json."""
+    """The loop's MLflow run, if a crash came between its creation and the entry in run.json."""
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
         return None
@@ -167,7 +167,7 @@ def find_run(client: "MlflowClient", folder: RunFolder) -> str | None:
 
 
 def create_run(client: "MlflowClient", folder: RunFolder) -> str:
-    """A new run with the configuration as parameters and as a file."""
+    """Creates an MLflow run with the configuration as parameters and as a file."""
     experiment = client.get_experiment_by_name(EXPERIMENT)
     experiment_id = experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT)
     tags = {"loop": loop_tag(folder), "config_sha256": folder.record().config_sha256, "run_folder": str(folder.root)}
@@ -179,7 +179,7 @@ def create_run(client: "MlflowClient", folder: RunFolder) -> str:
 
 
 def metrics_of(report: StageReport) -> dict[str, float]:
-    """A stage's metrics by the names that MLflow shows."""
+    """A stage's metrics by their names in MLflow."""
     prefix = PREFIX[report.stage]
     named = {f"{prefix}/{key}": value for key, value in report.metrics.items()}
     named |= {f"{prefix}/{key}": float(value) for key, value in report.counts.items() if f"{prefix}/{key}" not in named}
@@ -189,12 +189,12 @@ def metrics_of(report: StageReport) -> dict[str, float]:
 
 
 def marker_metric(stage: Stage) -> str:
-    """The metric that every log of a stage has, so that its history tells whether the stage was logged."""
+    """The metric that every logged stage has; its history shows which stages were logged."""
     return f"time/{stage}_s"
 
 
 def log_stage(client: "MlflowClient", run_id: str, folder: RunFolder, report: StageReport) -> None:
-    """Log a committed stage, unless it was logged before."""
+    """Log a committed stage, unless it is logged already."""
     directory = folder.stage_dir(report.iteration, report.stage)
     if (directory / LOGGED).exists():
         return

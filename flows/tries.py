@@ -1,4 +1,4 @@
-"""How often an episode that breaks is tried, and how long it waits before."""
+"""The number of attempts at a broken episode, and the backoff between them."""
 
 import asyncio
 import random
@@ -8,22 +8,22 @@ from flows.board import tries_of
 from flows.rollout_config import RolloutConfig
 
 NO_ROOM = frozenset({"NO_CAPACITY", "RATE_LIMITED"})
-"""Failure codes that say that other episodes hold the browsers: nothing has been played, so no try is used up."""
+"""Failure codes for a lack of free browsers: nothing has been played, so no attempt is used up."""
 PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
-"""Seconds before the second try, doubled for each further one, and the most that it comes to."""
+"""Seconds before the second attempt, doubled for each further one, and their maximum."""
 
 
 class Tries:
-    """The tries of one episode, which its failures use up."""
+    """The attempts at one episode, which its failures use up."""
 
     def __init__(self, config: RolloutConfig, *, patience_s: float) -> None:
-        """`patience_s`: for how long the lack of a browser uses up none."""
+        """`patience_s`: duration for which a lack of browsers uses up no attempt."""
         self._config, self._patience_s = config, patience_s
         self._used = 0
         self._refused_since: float | None = None
 
     def another_after(self, failure: Failure) -> bool:
-        """Whether the episode is to be tried again after this failure."""
+        """True if the episode should be tried again after this failure."""
         if failure.code in NO_ROOM and self._is_patient():
             return True
         if failure.code not in NO_ROOM:
@@ -32,7 +32,7 @@ class Tries:
         return self._used < tries_of(failure, self._config)
 
     def pause_s(self) -> float:
-        """Seconds until the next try, drawn so that episodes that broke together do not come back together."""
+        """Seconds until the next attempt, with jitter, so that episodes that broke together do not retry together."""
         return min(LONGEST_PAUSE_S, PAUSE_S * 2 ** max(0, self._used - 1) * random.uniform(0.5, 1.5))
 
     def _is_patient(self) -> bool:

@@ -1,4 +1,4 @@
-"""Looking after a run's trajectories: make them smaller, once their stage is finished."""
+"""Maintenance of a run's trajectories: compaction of finished stages."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +11,10 @@ from flows.run_folder import RunFolder, Stage
 
 
 def compact_run(folder: RunFolder) -> Iterator[tuple[Path, Compacted]]:
-    """Packs the trajectories of every finished stage; gives each stage folder with what was done to it.
+    """Packs the trajectories of every finished stage; yields each stage folder with its result.
 
-    Raises `RunFolderError` while the run is being written, and `LoopError` for what cannot be read: then nothing of that
-    stage is deleted.
+    Raises `RunFolderError` while the run is being written, and `LoopError` for unreadable trajectories: then nothing of
+    that stage is deleted.
     """
     with folder.lock():
         for directory in finished_stores(folder):
@@ -25,7 +25,7 @@ def compact_run(folder: RunFolder) -> Iterator[tuple[Path, Compacted]]:
 
 
 def finished_stores(folder: RunFolder) -> list[Path]:
-    """The folders with trajectories of finished stages, in their order."""
+    """The folders with trajectories of finished stages, in schedule order."""
     stages = ((iteration, stage) for iteration in range(folder.config.iterations + 1) for stage in Stage)
     return [
         folder.stage_dir(iteration, stage)

@@ -1,6 +1,6 @@
-"""How well slots and model server were used: time integrals, kept by each shard and summed over a stage.
+"""Utilization of slots and model server: time integrals, kept by each shard and summed over a stage.
 
-iterations/0003/rollout/usage-00.json     added to when a stage is played in several rounds
+iterations/0003/rollout/usage-00.json     accumulated when a stage is played in several rounds
 """
 
 import asyncio
@@ -14,26 +14,26 @@ from agent.store import write_atomically
 
 
 class Usage(BaseModel):
-    """Seconds, weighted where it says so."""
+    """Seconds, or slots times seconds."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     slot_seconds: float = 0.0
-    """Slots times seconds: what there was."""
+    """Slots times seconds: the capacity."""
     busy_slot_seconds: float = 0.0
     queued_slot_seconds: float = 0.0
     """Slots times seconds while an episode waited."""
     busy_while_queued: float = 0.0
     server_seconds: float = 0.0
-    """While any rank of the process played: each second is in the file of one of them."""
+    """Seconds while any rank of the process played; each second is in the file of one rank only."""
     server_idle_seconds: float = 0.0
-    """Those of them in which no turn was asked for."""
+    """The part of `server_seconds` in which no turn was running."""
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(**{name: getattr(self, name) + getattr(other, name) for name in Usage.model_fields})
 
     def metrics(self) -> dict[str, float]:
-        """Shares, each only where there was something to share."""
+        """Utilization shares, each only if its denominator is not zero."""
         found = {}
         if self.slot_seconds:
             found["slots_idle_share"] = 1 - self.busy_slot_seconds / self.slot_seconds
@@ -45,7 +45,7 @@ class Usage(BaseModel):
 
 
 class ServerMeter:
-    """How long the model server is asked for nothing while the ranks of a process play; they share it, as they share the server.
+    """Measures the time in which no rank of a process has a turn running in the model server; shared by the ranks.
 
     Belongs to an event loop, whose clock it reads.
     """
@@ -57,7 +57,7 @@ class ServerMeter:
 
     @contextmanager
     def playing(self) -> Generator[None]:
-        """A rank plays a stage."""
+        """A rank plays a stage during the block."""
         self._note()
         self._playing += 1
         try:
@@ -68,7 +68,7 @@ class ServerMeter:
 
     @contextmanager
     def asking(self) -> Generator[None]:
-        """A turn is asked for."""
+        """A turn runs during the block."""
         self._note()
         self._asking += 1
         try:
@@ -78,13 +78,13 @@ class ServerMeter:
             self._asking -= 1
 
     def take(self) -> Usage:
-        """What was measured since the last call, so that the ranks can write it down without counting a second twice."""
+        """The measurement since the last call, so that the ranks can record it without counting a second twice."""
         self._note()
         taken, self._usage = self._usage, Usage()
         return taken
 
     def _note(self) -> None:
-        """What was true since the last change."""
+        """Adds the time since the last change to the measurement."""
         now = asyncio.get_running_loop().time()
         span, self._since = now - self._since, now
         if self._playing:
@@ -94,7 +94,7 @@ class ServerMeter:
 
 
 class SlotMeter:
-    """Integrates over a rank's slots while a stage is being played. Call `note` before each change of what it is told."""
+    """Integrates over a rank's slots while a stage is played. Call `note` before each change of its arguments."""
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
@@ -102,11 +102,11 @@ class SlotMeter:
         self._since: float | None = None
 
     def start(self) -> None:
-        """The stage begins."""
+        """Begins the measurement of a stage."""
         self._usage, self._since = Usage(), asyncio.get_running_loop().time()
 
     def note(self, *, running: int, queued: int) -> None:
-        """What was true since the last call."""
+        """Adds the time since the last call, during which these numbers held."""
         if self._since is None:
             return
         now = asyncio.get_running_loop().time()
@@ -119,13 +119,13 @@ class SlotMeter:
             usage.busy_while_queued += span * busy
 
     def stop(self) -> Usage:
-        """The stage is over: what was measured."""
+        """Ends the measurement of a stage; returns it."""
         self._since = None
         return self._usage
 
 
 def add_usage(stage_dir: Path, shard: int, usage: Usage) -> None:
-    """Adds to a shard's file."""
+    """Adds a measurement to a shard's file."""
     path = stage_dir / f"usage-{shard:02d}.json"
     write_atomically(path, (_read(path) + usage).model_dump_json().encode())
 
@@ -141,5 +141,5 @@ def read_usage(stage_dir: Path) -> Usage:
 def _read(path: Path) -> Usage:
     try:
         return Usage.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):  # none yet; a measurement is not worth a stage
+    except (OSError, ValidationError):  # none yet; a measurement must not fail a stage
         return Usage()

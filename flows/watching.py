@@ -1,4 +1,4 @@
-"""Follows a run from outside: its folder says how far it is, Prefect whether its process lives."""
+"""Watches a run from outside: progress from its folder, the state of its process from Prefect and heartbeats."""
 
 import time
 from collections.abc import Callable
@@ -15,26 +15,26 @@ from flows.progress import Progress, read_progress
 from flows.run_folder import RunFolder, StageKey, StageReport
 
 LOOK_EVERY_S = 0.5
-"""Seconds between two looks at the run folder."""
+"""Seconds between two reads of the run folder."""
 ASK_EVERY_S = 2.0
-"""Seconds between two questions to Prefect."""
+"""Seconds between two requests to Prefect."""
 PLAYED = frozenset({"PENDING", "RUNNING", "CANCELLING"})
-"""States in which a process of ours should live."""
+"""States in which a process of the run should be alive."""
 GONE_S = 6.0
-"""Seconds after the loss of a process in which its worker, if there still is one, tells Prefect by itself."""
+"""Seconds after the loss of a process in which its worker, if it still exists, reports it to Prefect."""
 BEGINS_S = 300.0
-"""Seconds that may pass without any process of ours: one begins, or has ended and its last state is on its way."""
+"""Seconds that may pass without a process of the run: it is starting, or its last state is not stored yet."""
 SERVER_AWAY_S = 120.0
-"""Seconds without an answer from Prefect after which watching is given up; the flow itself goes on."""
+"""Seconds without an answer from Prefect after which watching stops; the flow itself goes on."""
 
 
 class RunFailed(LoopError):
-    """The flow ended, and not well. The message is its own last sentence."""
+    """The flow ended without success. The message is the flow's last sentence."""
 
 
 @dataclass(frozen=True)
 class View:
-    """What a person wants to see of a run now."""
+    """The state of a run for display."""
 
     run: str
     iterations: int
@@ -44,13 +44,13 @@ class View:
     """Finished stages in their order."""
     state: str
     seconds: float
-    """Since watching began."""
+    """Since the watching began."""
     warnings: list[str] = field(default_factory=list)
-    """What the run cannot give, known from its configuration."""
+    """Warnings about the run that follow from its configuration."""
 
 
 def look(folder: RunFolder, *, state: str, seconds: float) -> View:
-    """How far a run is."""
+    """The current state of a run."""
     current = folder.next_stage()
     progress = read_progress(folder.stage_dir(*current)) if current else Progress()
     reports, warned = folder.reports(), warnings(folder.config)
@@ -58,7 +58,7 @@ def look(folder: RunFolder, *, state: str, seconds: float) -> View:
 
 
 class Pulse:
-    """Tells whether the process that plays a run is gone, where Prefect cannot know it: its worker was lost with it."""
+    """Detects that the process of a run is gone where Prefect cannot: when its worker was lost with it."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -66,7 +66,7 @@ class Pulse:
         self._silent_since: float | None = None
 
     def gone(self, state: str, now: float) -> str | None:
-        """What to say of a run that nobody plays although Prefect believes so, None as long as there is hope."""
+        """The description of a run that no process plays although Prefect has it running; None while it may live."""
         beat = read_heartbeat(self._root)
         mine = None if beat is None or beat.is_of(self._before) else beat
         if state not in PLAYED or (mine is not None and not mine.ended and not mine.was_lost()):
@@ -82,7 +82,7 @@ class Pulse:
 def follow(server: PrefectServer, flow_run_id: str, root: Path, show: Callable[[View], None]) -> FlowRun:
     """Show a run until its flow run is over. Raises `RunFailed` with its message unless it completed.
 
-    It is over as well when the process that plays it is gone and Prefect does not know it; then Prefect is told.
+    It is over as well when its process is gone and Prefect does not know; then Prefect is informed.
     """
     began = answered = time.monotonic()
     asked = 0.0
@@ -106,13 +106,13 @@ def follow(server: PrefectServer, flow_run_id: str, root: Path, show: Callable[[
         return run
     if (root / "run.json").exists():
         settle(RunFolder.open(root), server, flow_run_id, status="FAILED" if run.state == "FAILED" else "KILLED")
-    how = sentence(run.message) if run.is_over else f"{gone}, and Prefect was told"
+    how = sentence(run.message) if run.is_over else f"{gone}, and Prefect was informed"
     ended = run.state if run.is_over else "CRASHED"
     raise RunFailed(f"run {root.name} ended as {ended}: {how}; {on_run('resume', root)} goes on")
 
 
 def sentence(message: str) -> str:
-    """Prefect's state message without the frame it puts around an exception."""
+    """Prefect's state message without the prefix that it puts before an exception."""
     text = message.removeprefix("Flow run encountered an exception: ")
     kind, colon, rest = text.partition(": ")
     return (rest if colon and kind.isidentifier() else text).rstrip(".") or "no message"

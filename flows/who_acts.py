@@ -1,4 +1,4 @@
-"""Who acts in a stage."""
+"""The acting model of a stage."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ from flows.run_folder import Stage
 
 
 def agent_of(config: LoopConfig, stage: Stage) -> AgentConfig:
-    """The agent of a stage: who acts, at which temperature, with how much room for its prompt."""
+    """The agent settings of a stage: model, temperature, prompt length."""
     agent = config.agent
     if stage is Stage.EVALUATE:
         changes = {"temperature": config.evaluate.temperature, "model": config.evaluate.model or agent.model}
         agent = agent.model_copy(update=changes)
     if isinstance(agent.model, VendorModel):
-        agent = agent.model_copy(update={"interaction_mode": "coordinates"})  # they point; numbers would hide the page
+        agent = agent.model_copy(update={"interaction_mode": "coordinates"})  # number marks would hide the page
     if agent.prompt_tokens is None and isinstance(agent.model, TrainedPolicy):
         room = config.serving.max_model_len - agent.max_tokens
         agent = agent.model_copy(update={"prompt_tokens": room})
@@ -23,7 +23,7 @@ def agent_of(config: LoopConfig, stage: Stage) -> AgentConfig:
 
 
 def served_tokenizer(config: LoopConfig) -> Path:
-    """The directory whose tokenizer vLLM uses: the first policy's, for a reload changes weights only, unless it is told another."""
+    """The directory of vLLM's tokenizer: the first policy's (a reload changes weights only), unless overridden."""
     arguments = config.serving.extra_args
     for option, value in zip(arguments, (*arguments[1:], ""), strict=False):
         if option == "--tokenizer":

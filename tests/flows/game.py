@@ -43,14 +43,14 @@ class Game:
         self.held_mb: list[float] = []
         """Megabytes of pictures that the others held when an episode began."""
         self._pictures: dict[str, tuple[float, float]] = {}
-        """Since when, and how many megabytes."""
+        """Time of the picture and its megabytes, by trajectory id."""
 
     async def play(self, slot: Slot, **with_what: Any) -> Played:
         drawn = random.Random(f"{self.seed}/{slot.trajectory_id}/{slot.attempt}")
         clock = asyncio.get_running_loop().time
         self.begun.append((clock(), slot.trajectory_id))
-        if slot.attempt == 1:  # a later attempt has its place already
-            # What came at this very moment was not known yet when the episode was begun.
+        if slot.attempt == 1:  # a later attempt has its slot already
+            # A picture of this very moment was not known yet when the episode began.
             self.held_mb.append(sum(size for since, size in self._pictures.values() if since < clock()))
         self.running += 1
         self.most = max(self.most, self.running)
@@ -79,7 +79,7 @@ class Game:
                 self.asking -= 1
 
     def outcome(self, slot: Slot, drawn: random.Random) -> Trajectory:
-        """How it ends."""
+        """The trajectory with which the episode ends."""
         broken = drawn.random() < self.breaks
         return ended(slot, "BROWSER_CRASHED" if broken else None, reward=float(drawn.random() < 0.5))
 
@@ -103,7 +103,7 @@ def ended(slot: Slot, code: str | None = None, *, reward: float = 1.0) -> Trajec
 
 
 def use(monkeypatch: pytest.MonkeyPatch, play: Callable[..., Any]) -> None:
-    """Ranks play this in place of episodes."""
+    """Replaces episodes by `play` in all ranks."""
     monkeypatch.setattr(player, "play", play)
 
 
@@ -209,5 +209,5 @@ def stored(folder: RunFolder) -> dict[int, list[Trajectory]]:
 
 
 def failures(folder: RunFolder, iteration: int) -> list[FailedAttempt]:
-    """What broke in a rollout."""
+    """The broken attempts of a rollout."""
     return read_failures(folder.stage_dir(iteration, Stage.ROLLOUT) / FAILURES)

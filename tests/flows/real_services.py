@@ -60,7 +60,7 @@ def running_service(*arguments: str, **settings: str) -> Generator[Service]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """A free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -74,7 +74,7 @@ def _command(process: psutil.Process) -> list[str]:
 
 
 def supervised(config: LoopConfig, browsers: str, supervisor: ProcessId | None = None) -> None:
-    """Writes what a supervisor would, who is this process unless another one is given."""
+    """Writes a supervisor's files; the supervisor is this process unless another is given."""
     supervisor = supervisor or process_id(os.getpid())
     assert supervisor is not None
     status = SupervisorStatus(supervisor=supervisor, services=[ServiceStatus(name=BROWSER, address=browsers, log="")])

@@ -13,18 +13,18 @@ HELD_S = 60.0
 
 
 class StandInModel:
-    """What the server says and counts. Change the attributes while it runs."""
+    """Answers and counts of the stand-in server. Change the attributes while it runs."""
 
     def __init__(self) -> None:
         self.model = "policy-1"
         self.version = "default"
         self.answer = "click(1)"
         self.status = 200
-        """Of chat completions; another than 200 is a fault."""
+        """HTTP status of chat completions; any but 200 is a fault."""
         self.completions = 0
         self.published: list[str] = []
         self.asked: set[str] = set()
-        """Paths."""
+        """Requested paths."""
         self.restart_at: int | None = None
         """Number of the completion at which the server forgets its policy, as a restarted one does."""
         self.held: set[int] = set()

@@ -1,4 +1,4 @@
-"""What a lost process leaves behind in Prefect and MLflow is put right by whoever finds out. Real Prefect server, MLflow on SQLite."""
+"""Cleanup of a lost process's runs in Prefect and MLflow. Real Prefect server, MLflow on SQLite."""
 
 import asyncio
 import os
@@ -55,7 +55,7 @@ def mlflow_url(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 class Mlflow:
-    """Is there or away, as the test wants it."""
+    """MLflow that a test can switch off."""
 
     def __init__(self, url: str) -> None:
         self.url, self.is_away = url, False
@@ -132,7 +132,7 @@ def test_children_of_a_lost_run_are_crashed_too(client: SyncPrefectClient, serve
 def test_children_are_found_below_a_run_that_prefect_knows_to_be_crashed(
     client: SyncPrefectClient, server: PrefectServer
 ) -> None:
-    """The worker noticed the end of the process, and told it of the flow run alone."""
+    """The worker noticed the end of the process, and marked only the flow run."""
     lost = family(client)
     client.set_flow_run_state(lost.flows[0], Crashed(), force=True)
     client.set_flow_run_state(lost.flows[1], Crashed(), force=True)

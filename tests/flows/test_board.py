@@ -1,4 +1,4 @@
-"""When a stage has enough, which group is replaced, who plays what."""
+"""The end of a stage, the replacement of groups, and the assignment of groups to ranks."""
 
 import pytest
 from pydantic import ValidationError

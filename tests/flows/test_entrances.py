@@ -107,7 +107,7 @@ def test_a_run_is_found_by_path_from_inside_its_folder_too(
 
 
 def test_a_run_with_rounded_masters_is_read_and_goes_on_no_more(write_config, config: LoopConfig, rl_loop) -> None:
-    """Earlier versions trained such runs."""
+    """Earlier versions could train such runs."""
     rounded = config.model_copy(update={"update": config.update.model_copy(update={"dtype": "bfloat16"})})
     folder = RunFolder.create("rounded", rounded)
     finish(folder, next(folder.schedule()))
@@ -152,7 +152,7 @@ def test_what_the_server_is_not_told_may_differ(write_config, config: LoopConfig
 def test_a_flow_uses_the_services_of_its_own_worker(
     write_config, config: LoopConfig, running_stack, tmp_path: Path
 ) -> None:
-    """The form's default file names other services than those that this worker belongs to."""
+    """The form's default file names other services than this worker's."""
     own = load_config(write_config(), [f"services.state_dir={tmp_path / 'own'}", "services.browser_slots=4"])
     status = running_stack(own)
 
@@ -202,7 +202,7 @@ def test_the_last_evaluation_before_a_run_grew_is_kept(write_config, running_sta
 def test_the_forms_default_file_goes_on_with_the_runs_own_configuration(
     write_config, config: LoopConfig, running_stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`run=NAME overrides=["iterations=5"]` is all that the form needs; nobody chose configs/demo.yaml there."""
+    """`run=NAME overrides=["iterations=5"]` is all that the form needs; configs/demo.yaml is only its default."""
     running_stack(config)
     finish_all(RunFolder.create("a", config))
     (tmp_path / "configs").mkdir()

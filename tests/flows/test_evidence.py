@@ -1,4 +1,4 @@
-"""A stage that says nothing about the policy is never finished: it is played again, or fails where that does not help."""
+"""A stage without evidence about the policy never finishes: it is played again, or fails where that cannot help."""
 
 import asyncio
 import logging
@@ -27,12 +27,12 @@ DOWN = Failure(side="site", code="NAVIGATION_FAILED", message="net::ERR_CONNECTI
 CRASH = Failure(side="infra", code="BROWSER_CRASHED", message="on purpose", retryable=False)
 TOO_LONG = Failure(side="infra", code="FIRST_PROMPT_TOO_LONG", message="the first prompt does not fit", retryable=False)
 Breaks = Callable[[Slot, float], Failure | None]
-"""What breaks an episode that ends at this second, None if nothing does."""
+"""Returns the failure of an episode that ends at this second, None if it does not break."""
 
 
 @pytest.fixture
 def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, str]]:
-    """When which episode began. No services are asked for."""
+    """Times and ids of begun episodes. No services are needed."""
     monkeypatch.setattr("os.fsync", lambda handle: None)
     monkeypatch.setattr(rollout, "policy_version", lambda folder, iteration: 0)
     monkeypatch.setattr("flows.evaluate.policy_version", lambda folder, iteration: 0)
@@ -230,7 +230,7 @@ def broken_check(trajectory: Trajectory) -> Any:
 def test_an_iteration_of_broken_episodes_is_judged_without_complaint(
     begun: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With `min_valid_groups: 0` somebody wants it so: nothing could be judged, so nothing is missing."""
+    """`min_valid_groups: 0` allows it: no episode could be judged, so no verdict is missing."""
     breaking(monkeypatch, begun, lambda slot, second: DOWN)
     with running_game(**SHAPE, min_valid_groups=0) as folder:
         virtual_clock.run(rollout_stage(folder, 1, shards))

@@ -1,4 +1,4 @@
-"""A rank on another worker: its end is what Prefect says, or its lost process. Real Prefect server, real processes."""
+"""The end of a rank on another worker: from Prefect, or from its heartbeat. Real Prefect server, real processes."""
 
 import asyncio
 import sys

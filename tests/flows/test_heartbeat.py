@@ -1,4 +1,4 @@
-"""Who writes a run proves that it lives; whoever was killed is known to be lost, here at once and elsewhere by its silence."""
+"""Heartbeats of a run's writer; a killed writer counts as lost, at once on its machine and by silence elsewhere."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A run that learns nothing says so: at its start where nobody can judge, and after each update without a signal."""
+"""Warnings of a run that learns nothing: at its start if there is no verifier, and after each update without signal."""
 
 import logging
 
@@ -20,7 +20,7 @@ def updated(iteration: int, **counts: int) -> StageReport:
 
 @pytest.fixture
 def live(write_config: WriteConfig) -> LoopConfig:
-    """Tasks of a file, which nobody judges."""
+    """A configuration with tasks of a file, without a verifier."""
     tasks = {"train": "train.jsonl", "heldout": "heldout.jsonl"}
     return load_config(write_config(environment={"name": "live", "tasks": tasks}))
 
@@ -43,7 +43,7 @@ def test_the_terminal_and_mlflow_say_it() -> None:
 def test_only_an_environment_that_nobody_judges_is_warned_of(config: LoopConfig, live: LoopConfig) -> None:
     assert warnings(config) == []
     (warning,) = warnings(live)
-    assert warning.startswith("environment live: nobody judges its tasks")
+    assert warning.startswith("environment live: it has no verifier")
 
 
 def test_the_warning_is_shown_once_before_the_first_stage(live: LoopConfig, capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,7 +51,7 @@ def test_the_warning_is_shown_once_before_the_first_stage(live: LoopConfig, caps
     with screens.run_screen() as show:
         for seconds in (0.0, 1.0):
             show(look(folder, state="RUNNING", seconds=seconds))
-    assert capsys.readouterr().out.count("nobody judges its tasks") == 1
+    assert capsys.readouterr().out.count("it has no verifier") == 1
 
 
 async def test_the_log_of_the_run_begins_with_the_warning(live: LoopConfig, caplog: pytest.LogCaptureFixture) -> None:
@@ -63,11 +63,11 @@ async def test_the_log_of_the_run_begins_with_the_warning(live: LoopConfig, capl
 
     with caplog.at_level(logging.WARNING):
         await stages.run_loop(RunFolder.create("a", live), stage)
-    assert "nobody judges its tasks" in seen[0]
+    assert "it has no verifier" in seen[0]
 
 
 async def test_a_live_run_is_judged_and_goes_on(live: LoopConfig) -> None:
-    """It collects trajectories, which is what the warning says."""
+    """It collects trajectories, as the warning says."""
     folder = RunFolder.create("a", live)
     report = await stages.judge_stage(folder, 1)
     assert report.counts == {"verdicts": 0, "unjudged": 0} and folder.is_done(1, Stage.JUDGE)

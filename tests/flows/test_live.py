@@ -1,4 +1,4 @@
-"""What is told about running episodes reaches the file, the last change of a burst too."""
+"""The live file gets every state of running episodes, including the last change of a burst."""
 
 import asyncio
 from pathlib import Path

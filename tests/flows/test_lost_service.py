@@ -1,4 +1,4 @@
-"""Which failures say that a service of ours is away, so that the stage waits for it, and which are an episode's own."""
+"""Failures that mean a lost service, for which the stage waits, and failures of a single episode."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ OF_THE_MODEL = ["MODEL_UNREACHABLE", "MODEL_GONE", "POLICY_CHANGED"]
 
 
 def played(monkeypatch: pytest.MonkeyPatch, model: ModelConfig, code: str) -> tuple[str | None, int, list[Trajectory]]:
-    """What the rank says that it lost, how many episodes were begun, and what it stored, when all break with `code`."""
+    """The lost service, the begun and the stored episodes of a rank whose episodes all break with `code`."""
     begun: list[str] = []
 
     async def play(slot: Slot, **with_what: Any) -> Played:
@@ -51,7 +51,7 @@ def test_another_model_that_is_away_is_tried_again_and_then_given_up(
     monkeypatch: pytest.MonkeyPatch, model: ModelConfig, code: str
 ) -> None:
     lost, begun, stored = played(monkeypatch, model, code)
-    assert (lost, begun, len(stored)) == (None, 6, 2)  # healing our own vLLM could not help it
+    assert (lost, begun, len(stored)) == (None, 6, 2)  # healing the loop's vLLM could not help
 
 
 def test_a_turn_that_took_too_long_takes_no_other_episode_along(monkeypatch: pytest.MonkeyPatch) -> None:

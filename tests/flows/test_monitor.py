@@ -1,4 +1,4 @@
-"""The task monitor's eyes on real run folders: going on, finished, packed, torn."""
+"""The task monitor on real run folders: running, finished, packed, half-written."""
 
 import os
 import time

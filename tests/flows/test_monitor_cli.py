@@ -82,14 +82,14 @@ def test_a_terminal_gets_a_live_picture_and_keeps_the_last_one(begun: RunFolder,
 
 
 def read_until(terminal: int, wanted: bytes | None) -> bytes:
-    """What a program writes to its terminal until it has written `wanted`, or has ended."""
+    """Reads a program's terminal output until it contains `wanted`, or the program has ended."""
     seen, deadline = b"", time.monotonic() + 60
     while wanted is None or wanted not in seen:
         assert time.monotonic() < deadline, seen
         if select.select([terminal], [], [], 0.2)[0]:
             try:
                 seen += os.read(terminal, 65_536)
-            except OSError:  # how Linux says that nobody has the terminal open any more
+            except OSError:  # Linux's error when no process has the terminal open any more
                 break
     return seen
 

@@ -1,4 +1,4 @@
-"""What Prometheus gets from the monitor, over HTTP."""
+"""The monitor's Prometheus metrics over HTTP."""
 
 from collections.abc import Generator
 
@@ -17,7 +17,7 @@ BUSY = Services(Browsers(leased=30, capacity=64, queue=0), Model(running=28, wai
 
 @pytest.fixture
 def served(begun: RunFolder, played: WatchedStage) -> Generator[MetricsServer]:
-    """Metrics of the rollout that goes on, on a free port."""
+    """Metrics of the running rollout, on a free port."""
     with MetricsServer(0) as server:
         server.show(Monitor(begun).look(), BUSY)
         yield server

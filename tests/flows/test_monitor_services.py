@@ -1,4 +1,4 @@
-"""What the monitor learns from the services, and that it never waits for them: real sockets, real servers."""
+"""The monitor polls the services and never waits for them: real sockets, real servers."""
 
 import os
 import threading

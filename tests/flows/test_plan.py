@@ -1,4 +1,4 @@
-"""What a stage plays: drawn once, kept, and for the default sampler exactly what it always was."""
+"""The plan of a stage: drawn once, kept, and unchanged between versions for the default sampler."""
 
 import json
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ NOW = datetime.now(UTC).isoformat()
 
 
 def finish_iteration(folder: RunFolder, iteration: int, *outcomes: Outcome) -> None:
-    """What a judge stage leaves behind."""
+    """The files that a judge stage writes."""
     directory = folder.stage_dir(iteration, Stage.JUDGE)
     directory.mkdir(parents=True)
     write_atomically(directory / OUTCOMES, "".join(f"{one.model_dump_json()}\n" for one in outcomes).encode())

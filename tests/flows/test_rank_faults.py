@@ -1,4 +1,4 @@
-"""What a rank makes of what goes wrong under it: bugs of ours, a full disk, a stop, a carry in the middle. On a virtual clock."""
+"""A rank under faults: bugs, a full disk, a stop, a carry-over in the middle. On a virtual clock."""
 
 import asyncio
 import logging

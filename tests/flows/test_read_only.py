@@ -17,11 +17,11 @@ from flows.run_folder import RunFolder, Stage
 
 ReadOnly = Callable[..., list[Done]]
 OWN_MOUNTS = ["unshare", "--mount", "--propagation", "private"]
-"""Begins a command whose mounts nobody else sees. A read-only mount binds root too."""
+"""Prefix of a command with private mounts. A read-only mount binds root too."""
 
 
 def can_mount() -> bool:
-    """Whether this user may make a mount of its own."""
+    """True if this user may make mounts of its own."""
     try:
         done = subprocess.run([*OWN_MOUNTS, "true"], capture_output=True, check=False)
     except FileNotFoundError:
@@ -99,7 +99,9 @@ def test_commands_on_a_run_that_cannot_be_written(begun: RunFolder, read_only: R
         ["resume", begun.root, "iterations=5"],
     )
 
-    assert "nobody is writing it" in doctor.out and "1 of 8 stages finished" in doctor.out and not doctor.err, doctor
+    assert "no process is writing it" in doctor.out and "1 of 8 stages finished" in doctor.out and not doctor.err, (
+        doctor
+    )
     assert monitor.status == 0 and "iteration 1/2" in monitor.out, monitor
     assert export.status == 0 and (tmp_path / "out" / "a.parquet").exists(), export
     for done in (compact, resume):

@@ -46,7 +46,7 @@ def no_disk_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def check_bounds(game: Game, shape: dict[str, Any]) -> None:
-    """Whatever the number of shards, no more is under way than is allowed."""
+    """Checks that no more runs than is allowed, for any number of shards."""
     assert game.most <= shape["concurrency"]
     assert game.most_asking <= (shape["limits"]["model"] or shape["concurrency"])
     assert all(held < (shape["in_flight_mb"] or float("inf")) for held in game.held_mb)
@@ -54,7 +54,7 @@ def check_bounds(game: Game, shape: dict[str, Any]) -> None:
 
 
 def check_costs(game: Game, folder: RunFolder) -> None:
-    """Each attempt is either a whole trajectory or one line about what was played for nothing."""
+    """Checks that each attempt is either a whole trajectory or one line of failures.jsonl."""
     whole = sum(one.failure is None for trajectories in stored(folder).values() for one in trajectories)
     noted = [failed for iteration in range(1, ITERATIONS + 1) for failed in failures(folder, iteration)]
     assert len(game.begun) == whole + len(noted)

@@ -1,4 +1,4 @@
-"""What the judge stage remembers about tasks, and what a stage's trajectories cost."""
+"""Task outcomes written by the judge stage, and the costs of a stage's trajectories."""
 
 from pathlib import Path
 

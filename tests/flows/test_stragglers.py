@@ -1,4 +1,4 @@
-"""Groups that are unfinished when a rollout ends: nothing of them is lost, played twice, or learned from in part."""
+"""Groups that are unfinished when a rollout ends: no episode is lost, played twice, or learned from in part."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -80,7 +80,7 @@ async def test_an_unfinished_group_goes_on_in_the_next_iteration(served: Service
         assert not set(ids(folder, 1)) & set(ids(folder, 2))
         assert not read_failures(folder.stage_dir(1, Stage.ROLLOUT) / "failures.jsonl")
         assert second.metrics["wasted_attempts"] == 0
-        trajectories(folder)  # the doctor is content
+        trajectories(folder)  # the doctor finds no problem
 
 
 async def test_a_carried_episode_waits_while_the_policy_is_published(

@@ -1,4 +1,4 @@
-"""The supervisor with real child processes: restarted when killed, nothing left behind, nobody else touched."""
+"""The supervisor with real child processes: restarted when killed, no orphans, no other process touched."""
 
 import asyncio
 import os

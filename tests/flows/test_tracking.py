@@ -1,4 +1,4 @@
-"""What MLflow gets: each committed stage once, whatever crash came in between; and nothing that is lost when it is away."""
+"""Logging to MLflow: each committed stage once, despite crashes; and no loss while the server is down."""
 
 import logging
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""How often an episode is tried, and how long it waits: on a virtual clock."""
+"""The number of attempts at an episode and their backoff, on a virtual clock."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Held episodes go on with the policy that was published meanwhile, unless another's model plays them."""
+"""Paused episodes continue with the policy published meanwhile, unless a vendor's model plays them."""
 
 import pytest
 

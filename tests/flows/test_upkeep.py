@@ -1,4 +1,4 @@
-"""Looking after a finished run: export, compaction, the doctor's eyes, and files of tasks from the command line."""
+"""Maintenance of a finished run: export, compaction, doctor, and files of tasks from the command line."""
 
 import hashlib
 import json

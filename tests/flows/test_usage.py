@@ -1,4 +1,4 @@
-"""What usage says where the times are known, on a virtual clock."""
+"""Utilization with known times, on a virtual clock."""
 
 import asyncio
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_nothing_is_measured_between_stages() -> None:
         with server.playing():
             await asyncio.sleep(1)
         await asyncio.sleep(50)
-        with server.asking():  # a carried episode
+        with server.asking():  # a carried-over episode
             await asyncio.sleep(50)
         usage = server.take()
         return usage.server_seconds, usage.server_idle_seconds

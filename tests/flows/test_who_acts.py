@@ -1,4 +1,4 @@
-"""Who acts in which stage, and what is refused before anything starts."""
+"""The acting model of each stage, and refusals before anything starts."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def test_a_missing_key_is_found_before_anything_starts(write_config) -> None:
     ("override", "says"),
     [
         ("agent.model={kind: openai_computer, model: m, api_key_env: sk-abc}", "a key itself has no place here"),
-        ("agent.image_rounds=2", "raise it or tell fewer rounds"),
+        ("agent.image_rounds=2", "raise it or lower agent.image_rounds"),
     ],
 )
 def test_what_cannot_work_is_one_sentence(write_config, override: str, says: str) -> None:

@@ -22,7 +22,7 @@ class WatchedStage:
     def __init__(
         self, folder: RunFolder, *, groups: int, members: int, iteration: int = 1, stage: Stage = Stage.ROLLOUT
     ) -> None:
-        """The plan is written; nothing has begun."""
+        """Writes the plan; no episode has begun."""
         self.folder, self.iteration, self.stage = folder, iteration, stage
         self.directory = folder.stage_dir(iteration, stage)
         letter = "e" if stage is Stage.EVALUATE else "i"
@@ -32,14 +32,14 @@ class WatchedStage:
         self.names = [slot.trajectory_id for group in self.groups for slot in group.slots(iteration)]
 
     def ends(self, *names: str, steps: int = 3, broken: Side | None = None) -> None:
-        """These episodes are over."""
+        """Stores the trajectories of these episodes."""
         for name in names:
             write_quickly(self.directory, trajectory(name, steps=steps, broken=broken, iteration=self.iteration))
 
     def plays(
         self, *names: str, phase: Phase, step: int = 0, shard: int = 0, age_s: float = 0, queued: int = 0
     ) -> None:
-        """A shard plays these episodes; it said so `age_s` seconds ago."""
+        """Writes the live file of a shard that plays these episodes, `age_s` seconds old."""
         path = self.directory / f"live-{shard:02d}.json"
         live = Live.model_validate_json(path.read_bytes()) if path.exists() else Live()
         at = time.time() - age_s
@@ -48,26 +48,26 @@ class WatchedStage:
         path.write_text(live.model_dump_json())
 
     def counts(self, *, judged: int, successes: int) -> None:
-        """What the engine itself says about the episodes that are over."""
+        """Writes the engine's own counts of the episodes that are over."""
         progress = Progress(done=judged, total=len(self.names), judged=judged, successes=successes)
         (self.directory / "progress-00.json").write_text(progress.model_dump_json())
 
     def breaks(self, name: str, side: Side, code: str, *, times: int = 1) -> None:
-        """Attempts at an episode break."""
+        """Adds broken attempts at an episode."""
         failure = Failure(side=side, code=code, message="gone", retryable=True)
         for attempt in range(1, times + 1):
             line = FailedAttempt(trajectory_id=name, attempt=attempt, at="2026-01-02T03:04:05+00:00", failure=failure)
             append_line(self.directory / FAILURES, line.model_dump_json())
 
     def judges(self, rewards: dict[str, float | None]) -> None:
-        """The judge has spoken."""
+        """Writes the judge's verdicts."""
         judge = self.directory if self.stage is Stage.EVALUATE else self.folder.stage_dir(self.iteration, Stage.JUDGE)
         judge.mkdir(parents=True, exist_ok=True)
         verdicts = (Verdict(trajectory_id=name, reward=reward, judge="v") for name, reward in rewards.items())
         (judge / VERDICTS).write_text("".join(f"{verdict.model_dump_json()}\n" for verdict in verdicts))
 
     def finishes(self, *, seconds: float = 30.0) -> None:
-        """The stage is over."""
+        """Writes the report of the finished stage."""
         self.folder.finish(StageReport(stage=self.stage, iteration=self.iteration, seconds=seconds))
 
 

@@ -1,4 +1,4 @@
-"""One stack for all tests here: started once, stopped at the end, and then nothing of it may be left."""
+"""One stack for all tests here: started once, stopped at the end; no process of it may be left then."""
 
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -36,7 +36,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Generator[Stack]:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether it still does anything; a dead one that its new parent has not yet taken note of (a zombie) does not."""
+    """True if a process still runs; a zombie, whose new parent has not reaped it yet, does not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -45,7 +45,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 @pytest.fixture
 def runs(stack: Stack) -> Path:
-    """Where the runs are."""
+    """The folder of the runs."""
     return stack.loop.runs_dir
 
 

@@ -51,7 +51,7 @@ class Running:
         return Done(status, out)
 
     def is_over(self) -> bool:
-        """Whether it has ended."""
+        """True if the process has ended."""
         return self._process.poll() is not None
 
     def kill(self) -> Done:
@@ -121,7 +121,7 @@ class Stack:
         return RunFolder.open(self.loop.runs_dir / run)
 
     def status(self) -> SupervisorStatus:
-        """What the supervisor says now."""
+        """The supervisor's current status."""
         status = read_status(self.loop.services.state_dir)
         assert status is not None, "there is no services.json"
         return status
@@ -145,7 +145,7 @@ class Stack:
 
 
 def served_version(stack: Stack) -> str:
-    """What vLLM says that it serves, an empty string while it does not answer."""
+    """The version that vLLM reports, an empty string while it does not answer."""
     transport = httpx.HTTPTransport(uds=str(socket_path(stack.loop.services.state_dir)))
     try:
         with httpx.Client(transport=transport, base_url="http://policy", timeout=5.0) as server:

@@ -1,4 +1,4 @@
-"""What must hold for every run, however often it was killed: nothing twice, nothing lost, nothing skipped."""
+"""Invariants of every run, however often it was killed: nothing twice, nothing lost, nothing skipped."""
 
 import hashlib
 from collections import Counter
@@ -64,7 +64,7 @@ def check_finished(stack: Stack, run: str) -> None:
 def check_trajectories(folder: RunFolder, iteration: int, stage: Stage) -> None:
     """Exactly the planned episodes, none of them broken, each sampled by the one policy that the stage should use.
 
-    Nobody waited in vain for a browser that a killed flow had leased.
+    No episode waited in vain for a browser that a killed flow had leased.
     """
     directory = folder.stage_dir(iteration, stage)
     assert "NO_CAPACITY" not in {failed.failure.code for failed in read_failures(directory / "failures.jsonl")}

@@ -60,7 +60,7 @@ def test_the_flow_is_killed_in_each_stage(stack: Stack, runs: Path, unused: Call
 
 
 def retry_in_prefect(stack: Stack, flow_run_id: str) -> None:
-    """What the retry button of Prefect's page does, waited for."""
+    """Retries a flow run as the button of Prefect's page does, and waits for its end."""
     retried = stack.prefect("flow-run", "retry", flow_run_id)
     assert retried.status == 0, retried.out
     with PrefectServer(stack.status().service(PREFECT).address) as server:

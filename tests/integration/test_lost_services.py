@@ -1,4 +1,4 @@
-"""`kill -9` of Chromium, of the browser service and of vLLM under a running flow: it goes on by itself."""
+"""`kill -9` of Chromium, of the browser service and of vLLM under a running flow: the flow continues by itself."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Publishing into a real vLLM: whatever is wrong with a checkpoint, a proved policy is served in the end."""
+"""Publishing into a real vLLM: with any damage to a checkpoint, a proved policy is served in the end."""
 
 import asyncio
 import os

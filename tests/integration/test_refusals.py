@@ -1,4 +1,4 @@
-"""The installed command, as a process of its own: what it cannot do it says in one sentence, and starts nothing.
+"""The installed command, as a process of its own: a refusal is one sentence, and starts nothing.
 
 tests/flows/test_rl_loop_cli.py has the other mistakes, within one process.
 """
