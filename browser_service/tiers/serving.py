@@ -1,4 +1,4 @@
-"""Runs an application of the service on a socket until a signal: SIGTERM waits for live leases to end, SIGINT doesn't."""
+"""Serves an application of the service on a socket until a signal: SIGTERM waits for live leases, SIGINT does not."""
 
 import asyncio
 import logging
