@@ -76,7 +76,7 @@ class BrowserPool:
         `timeout_s`: default deadline of a call. `patience_s`: seconds that an unreachable service is retried, so that a
         restart goes unnoticed. `direct`: call the process that holds the browser, if the lease names it and it can be
         reached; other calls go through `url`. `ca_file`: authorities that may verify an https address, besides the
-        system's; None: those in the file BROWSER_SERVICE_CA_FILE, if it is set. Raises ValueError when that file has none.
+        system's; None: those in the file BROWSER_SERVICE_CA_FILE, if set. Raises ValueError when that file has none.
         """
         self._calls = Caller(url, api_key, patience_s=patience_s, direct=direct, ca_file=ca_file)
         self._timeout_s = timeout_s

@@ -214,7 +214,7 @@ class LeaseStore(Protocol):
         """Takes an instance's report as the truth about its leases.
 
         Reported leases that the store does not know are added, whatever it knew before; a grant for a slot that is
-        held after all is over, and so is every lease of the instance that is not reported, a grant after `CLAIM_GRACE_S`.
+        held after all is over, and so is every unreported lease of the instance, a grant after `CLAIM_GRACE_S`.
         """
         ...
 

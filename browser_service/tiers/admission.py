@@ -132,7 +132,7 @@ class Admission:
             self._events.emit("queue", outcome=outcome, waited_s=round(loop.time() - began, 4), count=count)
 
     async def _claim(self, ticket: Ticket) -> list[Grant] | None:
-        """The grants of the ticket. While the service drains, a free slot goes to no request: the service must empty."""
+        """The grants of the ticket. While the service drains, a free slot goes to no request: the slots must empty."""
         self._refuse_if_draining()
         return await self._store.claim(ticket)
 

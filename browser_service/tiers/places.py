@@ -30,7 +30,7 @@ class Place(Protocol):
     """A process with browsers."""
 
     async def admit(self, grant: Grant) -> Lease:
-        """Opens a browser for the grant; a repeated grant gets the same one. Raises as `Sessions.admit`, `Unreachable`."""
+        """Opens a browser for the grant, the same for a repeated one. Raises as `Sessions.admit`, `Unreachable`."""
         ...
 
     async def end(self, lease_id: str) -> None:
