@@ -1,7 +1,7 @@
 """The scripts that run in every document.
 
-`LISTENERS` runs in the page's own world and only remembers which elements listen to clicks. Everything else runs in a
-world of its own on the same document (CDP's isolated world): the page can neither see it, nor call it, nor answer for it.
+`LISTENERS` runs in the page's own world and only records which elements listen to clicks. All others run in an isolated
+world of their own on the same document (CDP): the page can neither see nor call them, nor forge their answers.
 """
 
 import secrets
@@ -18,7 +18,7 @@ _OFFERED = (
 WORLD = "rl-loop"
 """Name of the isolated world."""
 NAME = f"__rlLoop{secrets.token_hex(8)}"
-"""Global that the script answers under, in the isolated world. Nobody can guess it, so an answer can only be ours."""
+"""Global of the script in the isolated world. Its name can't be guessed, so an answer can only be ours."""
 LISTENERS = (_HERE / "listeners.js").read_text(encoding="utf-8")
 
 
