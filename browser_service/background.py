@@ -52,7 +52,7 @@ async def every(interval_s: float, work: Callable[[], Awaitable[None]]) -> None:
             last = ""
         except Exception as error:
             if repr(error) != last:
-                log.exception("what is done every %g s failed, and is tried again", interval_s)
+                log.exception("the work of every %g s failed and will be tried again", interval_s)
             last = repr(error)
         await asyncio.sleep(interval_s)
 

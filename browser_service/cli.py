@@ -49,7 +49,7 @@ def up(
     instance_port: InstancePort = INSTANCE_PORT,
     log_level: LogLevel = "info",
 ) -> None:
-    """Start the service on this machine and run until it is told to stop (Ctrl+C or SIGTERM).
+    """Start the service on this machine and run until it is stopped (Ctrl+C or SIGTERM).
 
     One process does it all; --instances spreads the browsers over several, which fail apart from one another.
     """
@@ -123,7 +123,7 @@ def deploy(
     instance_port: InstancePort = INSTANCE_PORT,
     log_level: LogLevel = "info",
 ) -> None:
-    """Start a master and several nodes on this machine, and keep them running until told to stop."""
+    """Start a master and several nodes on this machine, and keep them running until stopped."""
     settings = settings_of(log_level, MASTER_PORT, slots=slots, port=port, host=host, redis_url=redis)
     try:
         programs = deployment.programs(

@@ -152,7 +152,7 @@ class Metrics:
             f"{name}_memory_bytes", "Memory of this process and of its browsers", ["of", "kind"], registry=registry
         )
         self.temporary = Gauge(f"{name}_temporary_bytes", "Files of the running browsers", registry=registry)
-        self.zombies = Gauge(f"{name}_zombies", "Dead processes that nobody has collected", registry=registry)
+        self.zombies = Gauge(f"{name}_zombies", "Dead processes that have not been reaped", registry=registry)
         self.open_files = Gauge(f"{name}_open_files", "File descriptors of this process", registry=registry)
 
 

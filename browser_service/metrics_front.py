@@ -21,9 +21,9 @@ class FrontMetrics:
         self.own = CollectorRegistry()
         """Metrics of each front itself."""
         self._queue = Gauge(f"{name}_queue_depth", "Requests that wait for a slot", registry=self.registry)
-        self._down = Gauge(f"{name}_nodes_down", "Nodes that say nothing or have no browser", registry=self.registry)
-        self._up = Gauge(f"{name}_node_up", "Whether the node has a browser", ["node"], registry=self.registry)
-        self._store = Gauge(f"{name}_registry_up", "Whether this front reaches the store of leases", registry=self.own)
+        self._down = Gauge(f"{name}_nodes_down", "Nodes that are silent or have no browser", registry=self.registry)
+        self._up = Gauge(f"{name}_node_up", "1 if the node has a browser", ["node"], registry=self.registry)
+        self._store = Gauge(f"{name}_registry_up", "1 if this front reaches the lease store", registry=self.own)
 
     async def text(self, overview: Overview) -> bytes:
         """All metrics that this front reports. Without the store it reports only that the store is down."""

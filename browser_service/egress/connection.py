@@ -222,7 +222,7 @@ class FromBrowser(asyncio.Protocol):
         self._transport.close()
 
     def _refuse_unreadable(self, reason: str) -> None:
-        log.warning("the proxy got what no browser sends: %s", reason)
+        log.warning("the proxy received an invalid request: %s", reason)
         self._unread.clear()
         if self._transport:
             self._transport.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")

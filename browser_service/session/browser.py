@@ -206,7 +206,7 @@ class LeasedBrowser:
 
     async def answers(self) -> bool:
         """True if the page answers within a second. A busy page does not, and goes on; raises for a broken session."""
-        async with self._ladder.guarded("a sign of life", self._settings.call_deadline_s):
+        async with self._ladder.guarded("a health check", self._settings.call_deadline_s):
             try:
                 async with asyncio.timeout(PING_DEADLINE_S):
                     await self._sign_of_life()
@@ -218,7 +218,7 @@ class LeasedBrowser:
 
     async def ping(self) -> None:
         """Health check of an idle page; raises the fault of the session, which is lost then."""
-        async with self._ladder.guarded("a sign of life", PING_DEADLINE_S):
+        async with self._ladder.guarded("a health check", PING_DEADLINE_S):
             await self._sign_of_life()
 
     async def close(self) -> None:

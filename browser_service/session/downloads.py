@@ -35,7 +35,7 @@ class Downloads:
         self.begin(None)
 
     def begin(self, shelf: Shelf | None) -> None:
-        """Starts a lease without downloads so far. They go to this shelf; without one they are refused."""
+        """Starts a lease without downloads so far. They are stored on this shelf; without one they are refused."""
         self._shelf = shelf
         self._used = 0
         self._names: set[str] = set()

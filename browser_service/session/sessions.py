@@ -123,7 +123,7 @@ class Sessions:
                 raise
             except Exception as error:
                 # The action on the page is done and has no reply: the same step sent again would repeat it.
-                log.exception("a call of lease %s failed as nobody foresaw", session.lease_id)
+                log.exception("a call of lease %s failed unexpectedly", session.lease_id)
                 unforeseen = BrowserCrashed(
                     f"the service failed at its work ({type(error).__name__}); ask for a new lease"
                 )

@@ -91,7 +91,7 @@ class Admission:
                     await asyncio.shield(self._end(_void(grants, ticket, error)))
                     if not (isinstance(error, BrowserServiceError) and error.fault == "infra" and tries_left):
                         raise
-                    log.warning("a grant was not taken up, asking again: %s", error.detail)
+                    log.warning("a grant was not admitted, asking again: %s", error.detail)
         raise AssertionError("the last try returns or raises")
 
     @contextmanager

@@ -19,7 +19,7 @@ class _Missing:
 
 
 class Missing:
-    """Leases that the store has dropped and whose fate is not known yet."""
+    """Leases that the store has dropped and that may still be live."""
 
     def __init__(self, clock: Clock, lost_after_s: float) -> None:
         self._clock = clock

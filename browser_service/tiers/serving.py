@@ -94,7 +94,7 @@ class _Server(uvicorn.Server):
 
     async def _drain(self) -> None:
         deadline_s = self._service.settings.drain_deadline_s
-        log.info("told to stop: no new leases, at most %g s for those that run", deadline_s)
+        log.info("stopping: no new leases, at most %g s for live ones", deadline_s)
         try:
             async with asyncio.timeout(deadline_s):
                 await self._service.stop_giving()
@@ -102,6 +102,6 @@ class _Server(uvicorn.Server):
                     log.debug("%d leases are left", left)
                     await asyncio.sleep(GLANCE_S)
         except (TimeoutError, BrowserServiceError) as error:
-            log.warning("stopping with leases that run: %s", str(error) or f"{deadline_s:g} s are over")
+            log.warning("stopping with live leases: %s", str(error) or f"{deadline_s:g} s are over")
         finally:
             self.should_exit = True
