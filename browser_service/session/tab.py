@@ -192,8 +192,8 @@ class OpenTab:
     async def leave(self) -> None:
         """Leaves the page for an empty one, which from the first moment stores nothing and opens no prompt."""
         await self.run_scripts(False)
-        # The page navigates itself, in its own renderer: with Page.navigate it would change to another process, which is
-        # not finished when the command is answered, and with its scripts on the page would store data until then.
+        # The page navigates itself, in its own renderer: with Page.navigate it would change to another process, which
+        # is not finished when the command is answered, and with its scripts on the page would store data until then.
         async with self.page.expect_event("framenavigated", lambda frame: frame == self.page.main_frame):
             with suppress(PageMoved):  # the navigation was faster than its answer
                 await self.ask("forget")
