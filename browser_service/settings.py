@@ -176,8 +176,8 @@ class Settings(BaseModel):
         """Raises `SettingsError` if the address that others get would mean each caller's own machine."""
         if is_unspecified(self.advertise_host or self.host):
             raise SettingsError(
-                f"host {self.advertise_host or self.host!r} means each client's own machine: set {PREFIX}ADVERTISE_HOST "
-                "to the name or address under which others reach this machine"
+                f"host {self.advertise_host or self.host!r} means each client's own machine: set "
+                f"{PREFIX}ADVERTISE_HOST to the name or address under which others reach this machine"
             )
 
     @property
