@@ -1,6 +1,6 @@
-"""Work that nobody waits for: kept alive until it ends, its unexpected failures logged, cancelled together.
+"""Background work: kept alive until it ends, its unexpected failures logged, cancelled together.
 
-What is to be done for ever (`every`) is not ended by a failure either.
+Periodic work (`every`) goes on after a failure.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ T = TypeVar("T")
 CANCEL_AGAIN_S, CANCELLATIONS = 10.0, 3
 """Seconds that a cancelled task may clean up before it is cancelled again, and the number of cancellations."""
 REMIND_S = 60.0
-"""A failure that goes on is said again after so long."""
+"""Seconds after which a continuing failure is logged again."""
 log = logging.getLogger(__name__)
 
 
@@ -21,12 +21,12 @@ class Background:
     """The tasks that one owner has started."""
 
     def __init__(self, *expected: type[Exception]) -> None:
-        """`expected`: failures that are part of the work and not worth a line in the log."""
+        """`expected`: failures that are part of the work and are not logged."""
         self._expected = expected
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
-        """Runs the work; the task may be awaited or forgotten."""
+        """Starts the work; the task may be awaited or forgotten."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -50,7 +50,7 @@ class Background:
 
 
 async def every(interval_s: float, work: Callable[[], Awaitable[None]]) -> None:
-    """Does the work now and after each interval, for ever. A failure is logged, once as long as it stays the same."""
+    """Does the work now and after each interval, forever. A failure is logged once as long as it stays the same."""
     last = ""
     while True:
         try:
@@ -58,13 +58,13 @@ async def every(interval_s: float, work: Callable[[], Awaitable[None]]) -> None:
             last = ""
         except Exception as error:
             if repr(error) != last:
-                log.exception("what is done every %g s failed, and is tried again", interval_s)
+                log.exception("the work of every %g s failed and will be tried again", interval_s)
             last = repr(error)
         await asyncio.sleep(interval_s)
 
 
 class Outage:
-    """Says in the log that something failed when it begins, once a minute while it goes on, and when it is over."""
+    """Logs a failure when it begins, once a minute while it goes on, and when it is over."""
 
     def __init__(self, log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
         self._log = log
@@ -73,7 +73,7 @@ class Outage:
         self._said = 0.0
 
     def failed(self, sentence: str) -> None:
-        """It has failed, once more or for the first time."""
+        """Records a failure, the first or a further one."""
         now = self._clock()
         if self._began is None:
             self._began = self._said = now
@@ -83,7 +83,7 @@ class Outage:
             self._log.warning("for %.0f s now: %s", now - self._began, sentence)
 
     def worked(self, sentence: str) -> None:
-        """It works, again or still."""
+        """Records a success."""
         if self._began is not None:
             self._log.info("%s, after %.1f s", sentence, self._clock() - self._began)
         self._began = None

@@ -1,6 +1,6 @@
-"""The command line: `browser-service up`, for one machine; `deploy`, `master`, `node`, `instance` for more; `status`, `drain`.
+"""The command line: `browser-service up`; `deploy`, `master`, `node`, `instance` for many machines; `status`, `drain`.
 
-Every option is also a setting of the environment (`settings.py`); what is given on the command line wins.
+Every option is also an environment variable (`settings.py`); the command line wins.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ def up(
     instance_port: InstancePort = INSTANCE_PORT,
     log_level: LogLevel = "info",
 ) -> None:
-    """Start the service on this machine and run until it is told to stop (Ctrl+C or SIGTERM).
+    """Start the service on this machine and run until it is stopped (Ctrl+C or SIGTERM).
 
     One process does it all; --instances spreads the browsers over several, which fail apart from one another.
     """
@@ -123,7 +123,7 @@ def deploy(
     instance_port: InstancePort = INSTANCE_PORT,
     log_level: LogLevel = "info",
 ) -> None:
-    """Start a master and several nodes on this machine, and keep them running until told to stop."""
+    """Start a master and several nodes on this machine, and keep them running until stopped."""
     settings = settings_of(log_level, MASTER_PORT, slots=slots, port=port, host=host, redis_url=redis)
     try:
         programs = deployment.programs(
@@ -140,7 +140,7 @@ def deploy(
 
 
 def _among_tiers(settings: Settings) -> Settings:
-    """As a process that others talk to: with a key that they know and an address that they can use."""
+    """The settings of a process that other tiers call: with the shared key and a reachable address."""
     settings = settings if settings.tier_key else _with_key(settings)
     try:
         settings.require_address()
@@ -150,7 +150,7 @@ def _among_tiers(settings: Settings) -> Settings:
 
 
 def _with_key(settings: Settings) -> Settings:
-    """With the key that tiers which were started by hand on this machine share; other machines need one to be set."""
+    """The settings with the shared key of tiers started by hand on this machine; other machines must set a key."""
     if not is_loopback(settings.host):
         stop(f"host {settings.host!r} can be reached from other machines: set BROWSER_SERVICE_TIER_KEY, on all of them")
     try:
@@ -177,7 +177,7 @@ def _run_node(settings: Settings, log_level: str, instances: int, first_port: in
 def _run(
     settings: Settings, log_level: str, running: Running, make_app: MakeApp, *, ends_with_driver: bool = False
 ) -> None:
-    """Runs one tier on its port until it is told to stop."""
+    """Runs one tier on its port until it is stopped."""
     end_with_supervisor()
 
     async def run() -> None:

@@ -1,4 +1,4 @@
-"""What every command of the command line begins with: its settings, its log, and how it stops with one sentence."""
+"""The common start of every command: settings, log, and the exit with a one-sentence message."""
 
 import logging
 import os
@@ -12,7 +12,7 @@ MASTER_PORT, NODE_PORT, INSTANCE_PORT = 7000, 8080, 9000
 
 
 def settings_of(log_level: str, default_port: int, **overrides: Any) -> Settings:
-    """Of the environment and the command line, whose values win. Starts the log. Stops with a sentence where one is wrong."""
+    """The settings of the environment and the command line, which wins. Starts the log. Exits on an error."""
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     environment = {"BROWSER_SERVICE_PORT": str(default_port)} | {

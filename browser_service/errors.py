@@ -1,4 +1,4 @@
-"""The tree of what can go wrong in the browser service. Servers answer with it, the client raises it.
+"""The error tree of the browser service. Servers answer with it, the client raises it.
 
     BrowserServiceError
     ├── NoCapacity            503 infra   every slot is leased and the wait is over
@@ -6,13 +6,13 @@
     ├── RegistryDown          503 infra   the store of leases can't be reached; running sessions go on
     ├── Draining              503 infra   the service takes no new leases
     ├── MasterStopping        502 infra   this master takes no new leases; another one of the service does
-    ├── SlotTaken             409 infra   (between tiers) the granted slot is in use; the front asks for another
+    ├── SlotTaken             409 infra   (between tiers) the granted slot is in use; the master asks for another
     ├── LeaseNotFound         404 client  never existed, expired or released
     ├── NotKept               404 client  no such picture or file of this lease, or not any more
     ├── LeaseMismatch         409 client  wrong token, or a step out of order
     ├── Unauthorized          401 client  missing or wrong x-api-key
     ├── UnknownNode           400 client  the node that is named does not belong to this service
-    ├── ClientGone            503 client  nobody waits for the answer any more
+    ├── ClientGone            503 client  the client no longer waits for the answer
     ├── BadRequest            422 client  the request does not fit the schema
     ├── NavigationBlocked     403 policy  the URL's scheme or host is not allowed
     ├── PageCrashed           502 infra   the renderer died
@@ -49,10 +49,10 @@ class BrowserServiceError(Exception):
         self.detail = detail
         self.retry_after_s = retry_after_s
         self.session_state: SessionState = "none"
-        """What became of the lease that the call was for."""
+        """State of the call's lease after the error."""
 
     def problem(self) -> Problem:
-        """The error as it goes over the wire."""
+        """The error in its wire format."""
         return Problem(
             title=type(self).__name__,
             status=self.status,
@@ -78,7 +78,7 @@ class RateLimited(BrowserServiceError):
 
 
 class RegistryDown(BrowserServiceError):
-    """The store of leases can't be reached: nothing new is granted, running sessions go on."""
+    """The store of leases can't be reached: no new leases, live sessions go on."""
 
     code, status, fault, retryable = "REGISTRY_DOWN", 503, "infra", True
 
@@ -90,13 +90,13 @@ class Draining(BrowserServiceError):
 
 
 class MasterStopping(BrowserServiceError):
-    """This master takes no new leases, and another one of the same service does."""
+    """This master takes no new leases, but another one of the same service does."""
 
     code, status, fault, retryable = "MASTER_STOPPING", 502, "infra", True
 
 
 class SlotTaken(BrowserServiceError):
-    """The instance has somebody else in the slot that was granted, or had a later one."""
+    """The granted slot is in use at the instance, or had a later lease."""
 
     code, status, fault, retryable = "SLOT_TAKEN", 409, "infra", True
 
@@ -132,7 +132,7 @@ class UnknownNode(BrowserServiceError):
 
 
 class ClientGone(BrowserServiceError):
-    """The client closed its connection while it waited; what it would have got goes to the next in line."""
+    """The client closed its connection while it waited; its grant goes to the next in the queue."""
 
     code, status, fault, retryable = "CLIENT_GONE", 503, "client", False
 
@@ -206,7 +206,7 @@ BY_CODE: dict[str, type[BrowserServiceError]] = {
 
 
 def from_problem(problem: Problem) -> BrowserServiceError:
-    """The typed error for what a server answered."""
+    """The typed error for a server's problem."""
     kind = BY_CODE.get(problem.code, BrowserServiceError)
     error = kind(problem.detail, retry_after_s=problem.retry_after_s)
     error.session_state = problem.session_state
@@ -214,7 +214,7 @@ def from_problem(problem: Problem) -> BrowserServiceError:
 
 
 def error_of(status: int, body: bytes) -> BrowserServiceError:
-    """The typed error for a refusal, also for one that is no problem+json."""
+    """The typed error for an error answer, also for one that is not problem+json."""
     try:
         return from_problem(from_another_version(Problem, body))
     except ValidationError:

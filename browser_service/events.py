@@ -1,9 +1,9 @@
-"""What happens in this process, told to whoever listens: metrics as it happens, live pages from a queue of their own.
+"""Events of this process and their listeners: metrics at once, live pages by a queue of their own.
 
     leases, browsers, proxy ── emit ──> listeners (at once)      metrics.py
                                    └──> subscriptions (queued)   live.py
 
-Emitting never waits and never fails the caller. Everything here runs in the service's event loop.
+Emitting never waits and never fails the caller. All of it runs in the service's event loop.
 """
 
 import asyncio
@@ -17,40 +17,40 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-# A subscriber that reads more slowly than this many events are made loses the oldest, and is told how many.
+# A subscriber that falls behind by this many events loses the oldest, and gets their number.
 BACKLOG = 1_000
 
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened. Example: `Event("lease_ended", {"lease_id": "...", "how": "expired"})`."""
+    """One event. Example: `Event("lease_ended", {"lease_id": "...", "how": "expired"})`."""
 
     kind: str
     fields: dict[str, Any]
     at: float = field(default_factory=time.time)
-    """Seconds since 1970, for people; nothing is decided by it."""
+    """Seconds since 1970, for people; no decision depends on it."""
 
 
 Listener = Callable[[Event], None]
 
 
 class Events:
-    """The one place where a process says what happens in it."""
+    """The event bus of a process."""
 
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
 
     def emit(self, kind: str, **fields: Any) -> None:
-        """Tells everybody; `fields` are JSON values, and never secrets: tokens, typed text, page content."""
+        """Sends an event to all; `fields` are JSON values, and never secrets: tokens, typed text, page content."""
         event = Event(kind, fields)
         for listener in tuple(self._listeners):
             try:
                 listener(event)
-            except Exception:  # who counts or shows an event must not break the lease that it is about
+            except Exception:  # a failing listener must not break the lease that the event is about
                 log.exception("a listener failed on event %s", kind)
 
     def listen(self, listener: Listener) -> None:
-        """Calls `listener` with every event from now on, inside `emit`: it has to be quick."""
+        """Calls `listener` with every event from now on, inside `emit`: it must be fast."""
         self._listeners.append(listener)
 
     @contextmanager
@@ -74,7 +74,7 @@ class Subscription(AsyncIterator[Event]):
         self._arrived = asyncio.Event()
 
     def put(self, event: Event) -> None:
-        """Called by `Events` for each event."""
+        """Adds an event; called by `Events`."""
         if len(self._events) >= BACKLOG:
             self._events.popleft()
             self.missed += 1

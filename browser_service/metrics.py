@@ -1,6 +1,6 @@
-"""`GET /metrics` at every tier, for Prometheus: counters fed by the events of this process, gauges read when they are asked for.
+"""`GET /metrics` at every tier, for Prometheus: counters fed by this process's events, gauges read at each request.
 
-Names and labels are an interface: dashboards and alarms are built on them. docs/browser_service.md lists them.
+Names and labels are an interface of dashboards and alarms. docs/browser_service.md lists them.
 """
 
 import asyncio
@@ -27,10 +27,10 @@ STEP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 4, 8, 
 
 
 class Metrics:
-    """What Prometheus is told about one process."""
+    """The metrics of one process."""
 
     def __init__(self, events: Events, node: str = "") -> None:
-        """Counts from now on. `node`: of the slots of this process."""
+        """Counts from now on. `node`: label of the slots of this process."""
         self._node = node
         self.registry = CollectorRegistry()
         self._count_by_event()
@@ -48,8 +48,8 @@ class Metrics:
         events.listen(self._count)
 
     async def text(self, held: Sessions | None) -> bytes:
-        """Everything, in Prometheus' text format. `held`: the browsers of this process, if it has any; slots are told there
-        and nowhere else.
+        """All metrics, in Prometheus' text format. `held`: the browsers of this process, if it has any; slots are
+        reported only with them.
         """
         if held:
             for state, number in slots_by_state((await held.status()).nodes).items():
@@ -152,7 +152,7 @@ class Metrics:
             f"{name}_memory_bytes", "Memory of this process and of its browsers", ["of", "kind"], registry=registry
         )
         self.temporary = Gauge(f"{name}_temporary_bytes", "Files of the running browsers", registry=registry)
-        self.zombies = Gauge(f"{name}_zombies", "Dead processes that nobody has collected", registry=registry)
+        self.zombies = Gauge(f"{name}_zombies", "Dead processes that have not been reaped", registry=registry)
         self.open_files = Gauge(f"{name}_open_files", "File descriptors of this process", registry=registry)
 
 
@@ -167,7 +167,7 @@ async def metrics(request: Request) -> Response:
 
 
 def slots_by_state(nodes: list[NodeStatus]) -> dict[str, int]:
-    """Every slot in exactly one state: idle, leased, draining (free, but not given out), broken (its browser is down)."""
+    """Counts slots by state: idle, leased, draining (free, but not given out), broken (its browser is down)."""
     states = dict.fromkeys(("idle", "leased", "draining", "broken"), 0)
     for node in nodes:
         leased = min(len(node.instances), node.capacity)

@@ -1,6 +1,7 @@
-"""What only one process of a service tells Prometheus: the queue, and which nodes are down.
+"""Metrics that only one process of a service reports: the queue, and which nodes are down.
 
-Masters that share a store all know it. The first of those that are up tells it, so that sums over all targets are right.
+Masters that share a store all know them. The first master that is up reports them, so that sums over all targets are
+right.
 """
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
@@ -11,21 +12,21 @@ from browser_service.tiers.overview import Overview
 
 
 class FrontMetrics:
-    """Gauges of the whole service, read when they are asked for."""
+    """Gauges of the whole service, read at each request."""
 
     def __init__(self) -> None:
         name = "browser_service"
         self.registry = CollectorRegistry()
-        """What the first front tells."""
+        """Metrics of the whole service, reported by the first front."""
         self.own = CollectorRegistry()
-        """What each front tells of itself."""
+        """Metrics of each front itself."""
         self._queue = Gauge(f"{name}_queue_depth", "Requests that wait for a slot", registry=self.registry)
-        self._down = Gauge(f"{name}_nodes_down", "Nodes that say nothing or have no browser", registry=self.registry)
-        self._up = Gauge(f"{name}_node_up", "Whether the node has a browser", ["node"], registry=self.registry)
-        self._store = Gauge(f"{name}_registry_up", "Whether this front reaches the store of leases", registry=self.own)
+        self._down = Gauge(f"{name}_nodes_down", "Nodes that are silent or have no browser", registry=self.registry)
+        self._up = Gauge(f"{name}_node_up", "1 if the node has a browser", ["node"], registry=self.registry)
+        self._store = Gauge(f"{name}_registry_up", "1 if this front reaches the lease store", registry=self.own)
 
     async def text(self, overview: Overview) -> bytes:
-        """Everything that is this front's to tell. Without the store it knows nothing for certain but that."""
+        """All metrics that this front reports. Without the store it reports only that the store is down."""
         try:
             waiting = await overview.store.waiting()
         except RegistryDown:

@@ -1,4 +1,4 @@
-"""Commands for whoever runs a service: `browser-service status`, `drain`, `nginx`."""
+"""Commands for operators: `browser-service status`, `drain`, `nginx`."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -14,7 +14,7 @@ from browser_service.settings import Settings
 from browser_service.tiers import nginx
 
 ASK_S = 5.0
-"""Deadline of the commands that ask a running service."""
+"""Deadline of commands that query a running service."""
 ASK_PATIENCE_S = 1.0
 ACCESS_LOG = nginx.Front.access_log
 Url = Annotated[
@@ -99,7 +99,7 @@ def print_nginx(
 
 
 def _pool(settings: Settings, url: str | None) -> BrowserPool:
-    """A client for one question to the service."""
+    """A client for one query to the service."""
     key = settings.api_key.get_secret_value() if settings.api_key else None
     try:
         return BrowserPool(

@@ -1,1 +1,1 @@
-"""The routes of the HTTP API, by who may use them, and what every request passes before."""
+"""The routes of the HTTP API, grouped by their callers, and the gate that every request passes first."""

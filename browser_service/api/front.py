@@ -1,4 +1,4 @@
-"""The routes that give out leases, at whatever tier is in front: one, or all of a group's."""
+"""The routes that give out leases, one or a group's, on the tier in front (master, node or single process)."""
 
 from typing import Annotated
 
@@ -12,14 +12,14 @@ from browser_service.tiers.service import service_of
 router = APIRouter(tags=["admission"])
 
 OLD_WAIT_S = 60.0
-"""An old client knows no queue: its /get is held this long before it is told that there is no capacity."""
+"""Seconds that /get of an old client, which knows no queue, is held before it gets the no-capacity error."""
 OLD_LONGEST_MINS = 24 * 60
 NO_CAPACITY = "No available nodes with capacity to create new instance"
-"""Old clients look for this sentence, and try again when they find it. Any other ends their task."""
+"""Old clients retry when they find this sentence. Any other ends their task."""
 
 
 Key = Annotated[str | None, Header(alias="x-idempotency-key", max_length=100)]
-"""From nginx: the same for every master that it asks on behalf of one call. It counts where the client sends none."""
+"""Set by nginx: the same for every master that it tries for one call. Used if the client sends no key."""
 
 
 @router.post("/get", responses={200: {"model": Lease | OldLease}}, response_model=None)
@@ -45,7 +45,7 @@ async def get(
         lease = await service.admission.lease(_keyed(wanted, key), needs_token=False, is_gone=request.is_disconnected)
     except BrowserServiceError as error:
         if error.fault != "infra" or (key and isinstance(error, MasterStopping)):
-            raise  # whoever sent the key asks another master
+            raise  # the client retries the key at another master
         raise NoCapacity(NO_CAPACITY, retry_after_s=error.retry_after_s) from error
     old = OldLease(instance_id=lease.instance_id, node=lease.node)
     return Response(old.model_dump_json(), media_type="application/json")
@@ -53,7 +53,7 @@ async def get(
 
 @router.post("/batch_get")
 async def batch_get(request: Request, body: BatchRequest, key: Key = None) -> Batch:
-    """All leases of a group or none: no group waits for its second half while another holds it."""
+    """All leases of a group or none: no two groups block each other by each holding a half."""
     wanted = body.model_copy(update={"lease": _keyed(body.lease, key)})
     return await service_of(request).admission.batch(wanted, is_gone=request.is_disconnected)
 

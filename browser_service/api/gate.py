@@ -1,7 +1,7 @@
-"""What every request passes before a route sees it: Host, Origin, size, content type, key. Plain ASGI, a few microseconds.
+"""Checks every request before a route: Host, Origin, size, content type, key. Plain ASGI, a few microseconds.
 
-The pages in our own browsers can send requests to this service: the Host check stops those that come by a foreign name,
-the Origin check and the content type those that a page may send without asking first.
+The pages in our own browsers can send requests to this service: the Host check stops requests by a foreign name (DNS
+rebinding), the Origin check and the content type stop those that a page may send without a CORS preflight.
 """
 
 import json
@@ -32,8 +32,8 @@ OLD_WORDS = {
     "/screenshot": "Failed to get screenshot",
     "/metadata": "Failed to get screenshot",
 }
-"""How OmniBoxes begins what it says of a failure, by path, and it says so of /metadata too; elsewhere it says no more
-than the `detail` that every problem has."""
+"""Start of an OmniBoxes error message, by path (/metadata has that of /screenshot); on other paths only the `detail` of
+every problem is sent."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 PROBLEM_TYPE = b"application/problem+json"
 
@@ -45,13 +45,13 @@ class BodyTooLarge(BrowserServiceError):
 
 
 class WrongMediaType(BrowserServiceError):
-    """A body that is not JSON."""
+    """The body is not JSON."""
 
     code, status, fault, retryable = "WRONG_MEDIA_TYPE", 415, "client", False
 
 
 class WrongHost(BrowserServiceError):
-    """The request came by a name that is not ours."""
+    """The request names a host that is not this service's."""
 
     code, status, fault, retryable = "WRONG_HOST", 421, "client", False
 
@@ -130,8 +130,8 @@ class Gate:
 
 
 class _Body:
-    """A request's body, up to the limit. One that announced no length is cut off there, and its half is nobody's request:
-    what the application says to it is not sent.
+    """A request's body, up to the limit. A body without a declared length is cut off there; the application's answer
+    to the incomplete body is not sent.
     """
 
     def __init__(self, receive: Receive, send: Send, limit: int) -> None:
@@ -155,9 +155,9 @@ class _Body:
 
 
 def _is_open(scope: Message) -> bool:
-    """A browser that shows the live view sends no header: there the lease's token in the address takes the key's place.
+    """True if the request needs no API key: the live view sends no header, the lease's token in its URL counts.
 
-    The query is read as the route reads it, for without a token the route takes the caller for one of the old wire format.
+    The query is parsed as the route parses it, because without a token the route assumes an old client.
     """
     if LIVE_PATH.fullmatch(scope["path"]):
         return bool(QueryParams(scope["query_string"]).get("token"))
@@ -165,7 +165,7 @@ def _is_open(scope: Message) -> bool:
 
 
 def problem_bytes(problem: Problem) -> bytes:
-    """The problem as JSON, with the word that old clients read (`detail`) in it."""
+    """The problem as JSON, with the field that old clients read (`detail`)."""
     return json.dumps(problem.model_dump(exclude_none=True)).encode()
 
 
@@ -178,13 +178,13 @@ def parsed(model: type[M], body: bytes) -> M:
 
 
 def bad_request(error: ValidationError, where: str) -> BadRequest:
-    """The first thing that is wrong, as one sentence."""
+    """The first validation error, as one sentence."""
     first = error.errors()[0]
     return BadRequest(f"{'.'.join([where, *map(str, first['loc'])])}: {first['msg']}")
 
 
 def refusal(problem: Problem, path: str) -> tuple[bytes, bytes]:
-    """Body and media type of the answer to a call that failed: a problem, and on old paths one in OmniBoxes' words too."""
+    """Body and media type of the answer to a failed call: a problem, on old paths with the OmniBoxes fields too."""
     if path not in OLD_WORDS:
         return problem_bytes(problem), PROBLEM_TYPE
     old = {"status": "error", "message": f"{OLD_WORDS[path]}: {problem.detail}"}
@@ -193,7 +193,7 @@ def refusal(problem: Problem, path: str) -> tuple[bytes, bytes]:
 
 
 async def answer(error: BrowserServiceError, send: Send, path: str = "") -> None:
-    """The error as a whole response to a call of the path."""
+    """Sends the error as a complete response to a call of the path."""
     body, media_type = refusal(error.problem(), path)
     headers = [(b"content-type", media_type), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
     if error.retry_after_s:

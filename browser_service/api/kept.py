@@ -1,4 +1,4 @@
-"""The routes of what is kept of a lease: pictures by their hash, and the files that were recorded or downloaded."""
+"""The routes of a lease's artifact store: pictures by their hash, and recorded or downloaded files."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +22,7 @@ MEDIA_TYPES = {"video": "video/webm", "trace": "application/zip", "download": "a
 async def blob(
     request: Request, sha256: str, instance_id: str, token: str | None = None, x_lease_token: Token = None
 ) -> FileResponse:
-    """The bytes of a picture that an observation named, for whoever holds the lease, and a while after its end."""
+    """The bytes of a picture that an observation named, for the lease's holder, also for a while after its end."""
     found = _shelf(request, instance_id, token or x_lease_token).find_blob(sha256)
     if found is None:
         raise NotKept(f"there is no picture {sha256[:80]} of this lease any more; look again")
@@ -34,7 +34,7 @@ async def blob(
 async def artifacts(
     request: Request, instance_id: str, token: str | None = None, x_lease_token: Token = None
 ) -> Artifacts:
-    """What can be fetched now."""
+    """The artifacts that can be fetched now."""
     return Artifacts(artifacts=_shelf(request, instance_id, token or x_lease_token).artifacts())
 
 
@@ -42,7 +42,7 @@ async def artifacts(
 async def artifact(
     request: Request, instance_id: str, artifact_id: str, token: str | None = None, x_lease_token: Token = None
 ) -> FileResponse:
-    """One file, as an attachment: what a page gave us is never shown as a page of ours."""
+    """One file, as an attachment: a file from a website is never rendered as a page of this service."""
     found = _shelf(request, instance_id, token or x_lease_token).find(artifact_id)
     if found is None:
         raise NotKept(f"there is no artifact {artifact_id[:80]} of this lease; the list names those that there are")

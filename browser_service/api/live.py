@@ -1,7 +1,7 @@
-"""For people who watch: `GET /events`, what happens in this process as it happens, and `GET /sessions/{id}/live`, one session's screen.
+"""Streams for observers: `GET /events`, the events of this process, and `GET /sessions/{id}/live`, a session's screen.
 
-The live view is a page without any script, and its only content from outside is a stream of pictures: nothing of what the
-watched site wrote is ever rendered. Watching neither renews a lease nor waits for its steps.
+The live view is a page without any script, and its only external content is a stream of pictures: no markup of the
+watched site is ever rendered. Watching neither renews a lease nor waits for its steps.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ events_router = APIRouter(tags=["operation"])
 router = APIRouter(tags=["lease"])
 
 HEARTBEAT_S = 10.0
-"""An unchanged picture, or a line without meaning, is sent this often, so that a lost connection is noticed."""
+"""Interval of an unchanged picture, or of an SSE comment line, by which a lost connection is noticed."""
 LONGEST_STREAM_S = 300.0
-"""The page asks for the stream again after this long; one that nobody reads any more ends by then."""
+"""The page reopens the stream after so many seconds; an abandoned stream ends by then."""
 GLANCE_S = 1.0
-"""How often it is looked whether the session has ended or turned to another tab."""
+"""Interval of the check for an ended session or another active tab."""
 FRAME_PAUSE_S = 0.2
 SCREENCAST = {"format": "jpeg", "quality": 60, "everyNthFrame": 1}
 BOUNDARY = "frame"
@@ -46,7 +46,7 @@ SAFE = {
 
 @events_router.get("/events", responses={200: {"content": {"text/event-stream": {}}}}, response_class=StreamingResponse)
 async def events(request: Request, kinds: str = "") -> StreamingResponse:
-    """Server-sent events from now on: leases, steps, crashes, replaced browsers. `kinds=crash,recycled` sends only these."""
+    """Server-sent events from now on: leases, steps, crashes, replaced browsers; `kinds=crash,recycled` filters."""
     wanted = frozenset(filter(None, kinds.split(",")))
     told = _told(service_of(request).events, wanted)
     return StreamingResponse(told, media_type="text/event-stream", headers={"cache-control": "no-store"})
@@ -54,7 +54,7 @@ async def events(request: Request, kinds: str = "") -> StreamingResponse:
 
 @router.get("/sessions/{instance_id}/live", response_class=HTMLResponse)
 async def live(request: Request, instance_id: str, token: str | None = None) -> HTMLResponse:
-    """A page that shows what the session's browser shows, for whoever has the lease's token."""
+    """A page that shows the screen of the session's browser. It needs the lease's token."""
     service_of(request).sessions.watch(instance_id, token)
     query = f"?token={quote(token, safe='')}" if token else ""
     picture = html.escape(f"/sessions/{quote(instance_id, safe=':')}/live/stream{query}", quote=True)
@@ -74,7 +74,7 @@ async def live(request: Request, instance_id: str, token: str | None = None) -> 
     response_class=StreamingResponse,
 )
 async def stream(request: Request, instance_id: str, token: str | None = None) -> StreamingResponse:
-    """The screen as a stream of JPEGs (multipart/x-mixed-replace), a picture for each change, at most five a second."""
+    """The screen as a stream of JPEGs (multipart/x-mixed-replace), one for each change, at most five a second."""
     browser = service_of(request).sessions.watch(instance_id, token)
     media_type = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
     return StreamingResponse(_parts(browser), media_type=media_type, headers=SAFE)
@@ -100,13 +100,13 @@ async def _told(source: Events, wanted: frozenset[str]) -> AsyncGenerator[str, N
 
 
 async def _parts(browser: LeasedBrowser) -> AsyncGenerator[bytes, None]:
-    """The pictures as parts of one answer, until the session is over."""
+    """The pictures as parts of one multipart answer, until the session is over."""
     until = time.monotonic() + LONGEST_STREAM_S
     while browser.is_alive and time.monotonic() < until:
         page = browser.active_page
         if page is None:
             return
-        with suppress(PlaywrightError):  # the tab was closed: go on with the next
+        with suppress(PlaywrightError):  # the tab was closed: go on with the next tab
             async with _screencast(page) as frames:
                 picture = base64.b64decode(await _picture_now(page))
                 yield _part(picture)
@@ -124,7 +124,7 @@ async def _parts(browser: LeasedBrowser) -> AsyncGenerator[bytes, None]:
 
 
 async def _picture_now(page: Page) -> str:
-    """A still page makes no frames: the first picture has to be asked for."""
+    """Takes the first picture, because a still page sends no screencast frames."""
     session = await page.context.new_cdp_session(page)
     try:
         async with asyncio.timeout(HEARTBEAT_S):
@@ -135,7 +135,7 @@ async def _picture_now(page: Page) -> str:
 
 @asynccontextmanager
 async def _screencast(page: Page) -> AsyncGenerator["asyncio.Queue[bytes]", None]:
-    """The page's frames. The next one comes only when the last was taken and a moment has passed."""
+    """The page's frames. The next one is sent only when the last has been taken and a pause has passed."""
     frames: asyncio.Queue[bytes] = asyncio.Queue()
     session = await page.context.new_cdp_session(page)
     acknowledging: set[asyncio.Task[None]] = set()
@@ -158,7 +158,7 @@ async def _screencast(page: Page) -> AsyncGenerator["asyncio.Queue[bytes]", None
     finally:
         for task in acknowledging:
             task.cancel()
-        with suppress(PlaywrightError, TimeoutError):  # it goes with the tab
+        with suppress(PlaywrightError, TimeoutError):  # it ends with the tab
             async with asyncio.timeout(1.0):
                 await session.detach()
 

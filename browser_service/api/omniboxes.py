@@ -1,10 +1,10 @@
 """The routes of the old wire format (OmniBoxes, as WebGym and AsyncWebRL speak it) on one live lease.
 
-Kept: paths, parameters, command names, `{"instance_id", "node"}`, header `x-api-key`, and what a failed /execute says:
-`{"status": "error", "message": "Failed to execute command: ..."}`. Better: a lease that is over is refused, errors are
-errors, /metadata is JSON with title and url, /probe asks the browser. OmniBoxes answers 500 to every command that fails;
-its clients look for 200 alone, so here the status says whose fault it is. `front.py` has their /get, `session.py` their
-/reset.
+Kept: paths, parameters, command names, `{"instance_id", "node"}`, header `x-api-key`, and the body of a failed
+/execute: `{"status": "error", "message": "Failed to execute command: ..."}`. Better: calls on a lease that is over are
+refused, failures have error statuses, /metadata is JSON with title and url, /probe asks the browser. OmniBoxes answers
+500 to every command that fails; its clients check for 200 alone, so here the status says which side is at fault. Their
+/get is in `front.py`, their /reset in `session.py`.
 """
 
 import base64
@@ -38,7 +38,7 @@ async def screenshot(
     interaction_mode: str = "set_of_marks",
     token: str | None = None,
 ) -> Response:
-    """A PNG of the viewport; with set_of_marks (or any unknown mode) the numbers in it are valid until the next such picture."""
+    """A PNG of the viewport; with set_of_marks (or an unknown mode) its numbers are valid until the next such one."""
     sessions = service_of(request).sessions
     sessions.check_node(node)
     async with sessions.use(instance_id, token) as (browser, _):
@@ -60,7 +60,7 @@ async def metadata(request: Request, instance_id: str, node: str | None = None, 
 
 @router.get("/probe", responses={200: {"model": OldProbe}, 500: {"model": OldProbe}}, response_model=None)
 async def probe(request: Request, instance_id: str, node: str | None = None, token: str | None = None) -> Response:
-    """Whether the lease's page answers within a second. A page that is busy does not, and its lease goes on."""
+    """Answers if the lease's page responds within a second. A busy page does not, and its lease goes on."""
     sessions = service_of(request).sessions
     sessions.check_node(node)
     async with sessions.use(instance_id, token) as (browser, _):
@@ -71,7 +71,7 @@ async def probe(request: Request, instance_id: str, node: str | None = None, tok
 
 
 def _execute_schema() -> dict[str, Any]:
-    """JSON schema of the body of /execute, for people and generated clients: the reading is done by hand."""
+    """JSON schema of the body of /execute, for people and generated clients; the body itself is parsed by hand."""
     names = {name: {"type": "string"} for name in ("instance_id", "node", "token")}
     commands = {name: kind.model_json_schema() for name, (kind, _) in LOOKS.items()}
     for kind in ACTIONS:
@@ -112,12 +112,12 @@ async def execute(request: Request) -> Response:
 
 
 def _done(note: str) -> Response:
-    """The command was carried out; `note` says what about it was not as asked."""
+    """The answer to a command that was carried out; `note` states deviations from the request."""
     return _json({"status": "success", "message": note} if note else {"status": "success"})
 
 
 def _pictured(interaction_mode: str) -> ObserveRequest:
-    """What a picture of this mode shows: with marks, also the options of the list that was clicked last."""
+    """The picture of this mode: with marks, it also lists the options of the select that was clicked last."""
     with_marks = interaction_mode != "coordinates"
     return ObserveRequest(marks=with_marks, draw_marks=with_marks, open_options=with_marks)
 
@@ -180,7 +180,7 @@ async def _page_text(browser: LeasedBrowser, wanted: _PageText) -> dict[str, Any
 
 
 async def _rects(browser: LeasedBrowser, _: _NoArguments) -> dict[str, Any]:
-    """Under the displayed number what the last set-of-marks screenshot shows; the rest under numbers above all of those."""
+    """The elements of the last set-of-marks screenshot under their displayed numbers, others under higher ones."""
     return _regions((one["tag"], Mark.model_validate(one["mark"])) for one in await browser.survey())
 
 
@@ -195,7 +195,7 @@ async def _screenshot_info(browser: LeasedBrowser, _: _NoArguments) -> dict[str,
         "rects_above": [str(one["mark"]["id"]) for one in unseen if one["where"] == "above"],
         "rects_below": [str(one["mark"]["id"]) for one in unseen if one["where"] == "below"],
         "interactive_regions": _regions(marks),
-        # No number ever means two elements, so the displayed one is also the original one.
+        # A number never means two elements, so the displayed number is also the original one.
         "id_mapping": {str(mark.id): str(mark.id) for _, mark in marks},
     }
 
@@ -238,7 +238,7 @@ NOT_FOUND = frozenset({"UNKNOWN_MARK", "STALE_MARK", "NOT_REACHABLE"})
 
 
 def _without_effect(error: ActionError, arguments: dict[str, Any]) -> Response:
-    """Old clients only see the status: anything but 200 means that nothing happened."""
+    """Old clients read only the status: any other than 200 means that the command had no effect."""
     status = 502 if error.fault == "site" else 400
     message = error.message
     if error.code in NOT_FOUND and "id" in arguments:
@@ -251,7 +251,7 @@ def _refused(error: BadRequest) -> Response:
 
 
 def _failure(status: int, message: str, code: str, fault: str) -> Response:
-    """A command that was not carried out, in OmniBoxes' words and ours."""
+    """The answer to a command that was not carried out, with the fields of OmniBoxes and of this service."""
     said = {"status": "error", "message": f"Failed to execute command: {message}", "detail": message}
     return _json({**said, "code": code, "fault": fault}, status)
 

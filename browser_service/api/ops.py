@@ -1,4 +1,4 @@
-"""The routes for whoever runs the service, the same at every tier: health, who holds what, drain, end by force."""
+"""The routes for operators, the same at every tier: health checks, live leases, drain, end by force."""
 
 from fastapi import APIRouter, Request, Response
 
@@ -13,13 +13,13 @@ router = APIRouter(tags=["operation"])
 
 @router.get("/healthz")
 async def healthz() -> Done:
-    """The process answers."""
+    """Liveness check: the process answers."""
     return Done()
 
 
 @router.get("/readyz", responses={503: {"model": Readiness}})
 async def readyz(request: Request, response: Response) -> Readiness:
-    """503 while no lease could be given out: no browser, no store of leases, draining, or just started."""
+    """503 while no lease can be given out: no browser, no lease store, draining, or just started."""
     is_ready = await service_of(request).is_ready()
     response.status_code = 200 if is_ready else 503
     return Readiness(ready=is_ready)
@@ -27,7 +27,7 @@ async def readyz(request: Request, response: Response) -> Readiness:
 
 @router.get("/giving", responses={404: {"model": Readiness}})
 async def giving(request: Request, response: Response) -> Readiness:
-    """As /readyz, for nginx: 404 in place of 503, for any other refusal would mean a dead process there."""
+    """As /readyz, for nginx: 404 instead of 503, because nginx takes any other error status for a dead process."""
     is_ready = await service_of(request).is_ready()
     response.status_code = 200 if is_ready else 404
     return Readiness(ready=is_ready)
@@ -57,21 +57,21 @@ async def session(request: Request, instance_id: str) -> SessionStatus:
 
 @router.delete("/sessions/{instance_id}")
 async def end_session(request: Request, instance_id: str) -> Done:
-    """Ends a lease whoever holds it. It always works: no token is wanted."""
+    """Ends a lease, whoever holds it; no token is needed."""
     await service_of(request).tier.end_by_force(instance_id)
     return Done()
 
 
 @router.post("/drain")
 async def drain(request: Request, node: str | None = None, master: str | None = None) -> Done:
-    """Gives out no new leases: the whole service, or the one node or master that is named; those that run go on."""
+    """Stops new leases of the whole service, or of the named node or master; live leases go on."""
     await service_of(request).drain(_part(node, master))
     return Done()
 
 
 @router.post("/undrain")
 async def undrain(request: Request, node: str | None = None, master: str | None = None) -> Done:
-    """Gives out leases again."""
+    """Allows new leases again."""
     await service_of(request).undrain(_part(node, master))
     return Done()
 

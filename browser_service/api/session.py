@@ -1,4 +1,4 @@
-"""The routes on one live lease, where its browser is: act, renew, release. `omniboxes.py` has those of the old wire format."""
+"""The routes on one live lease, at its instance: act, renew, release. The old wire format is in `omniboxes.py`."""
 
 from fastapi import APIRouter, Request, Response
 
@@ -12,7 +12,7 @@ router = APIRouter(tags=["lease"])
 
 @router.post("/step", responses={200: {"model": StepReply}}, response_model=None)
 async def step(request: Request, body: StepRequest) -> Response:
-    """Acts, settles and observes in one round trip. A repeated `step_id` gets its reply again and never acts twice."""
+    """Acts, settles and observes in one round trip. A repeated `step_id` gets the stored reply and never acts twice."""
     reply = await service_of(request).sessions.step(body)
     return Response(reply.model_dump_json(), media_type="application/json")
 
@@ -25,7 +25,7 @@ async def renew(request: Request, body: LeaseReference) -> Lease:
 
 @router.post("/release")
 async def release(request: Request, body: ReleaseRequest) -> Done:
-    """Ends a lease. Again is fine."""
+    """Ends a lease. May be repeated."""
     service = service_of(request)
     if body.instance_id is not None:
         await service.sessions.release(body.instance_id, body.token)
@@ -38,7 +38,7 @@ async def release(request: Request, body: ReleaseRequest) -> Done:
 
 @router.post("/reset")
 async def reset(request: Request, instance_id: str, node: str | None = None, token: str | None = None) -> Done:
-    """Ends a lease, under its old name. Old clients take "not found" for a lease that was given back already."""
+    """Ends a lease, under the old name. Old clients take "not found" for a lease that was released already."""
     sessions = service_of(request).sessions
     sessions.check_node(node)
     try:

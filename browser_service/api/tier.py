@@ -1,6 +1,6 @@
-"""The routes between the tiers. All are below /tier/, where the gate wants the tier key.
+"""The routes between the tiers. All are below /tier/, where the gate requires the tier key.
 
-The parts of a service are upgraded one after the other, so fields that are unknown here are ignored.
+The parts of a service are upgraded one after the other, so unknown fields are ignored here.
 """
 
 from typing import Annotated, Any
@@ -24,27 +24,27 @@ def _from_another_version(kind: Any) -> BeforeValidator:
 
 @instance_router.post("/admit")
 async def admit(request: Request, grant: Annotated[Grant, _from_another_version(Grant)]) -> Lease:
-    """A browser for a grant. The same grant again gets the same one."""
+    """Opens a browser for a grant. A repeated grant gets the same one."""
     return await service_of(request).sessions.admit(grant)
 
 
 @instance_router.post("/end")
 async def end(request: Request, body: Annotated[EndRequest, _from_another_version(EndRequest)]) -> Done:
-    """Ends a lease; one that is over is fine."""
+    """Ends a lease; a lease that is over is no error."""
     await service_of(request).sessions.end(body.lease_id)
     return Done()
 
 
 @instance_router.get("/status")
 async def status(request: Request) -> PlaceStatus:
-    """Browser and live leases."""
+    """Browser version and live leases."""
     return await service_of(request).sessions.place_status()
 
 
 @instance_router.post("/drain")
 @front_router.post("/drain")
 async def drain(request: Request) -> Done:
-    """Gives out or admits nothing here from now on. A node passes it on to its instances, those included that are yet to start."""
+    """Stops grants and admissions here. A node forwards it to its instances, also to those that start later."""
     await service_of(request).drain_alone(True)
     return Done()
 
@@ -52,7 +52,7 @@ async def drain(request: Request) -> Done:
 @instance_router.post("/undrain")
 @front_router.post("/undrain")
 async def undrain(request: Request) -> Done:
-    """Admits again."""
+    """Allows admissions again."""
     await service_of(request).drain_alone(False)
     return Done()
 
@@ -61,7 +61,7 @@ async def undrain(request: Request) -> Done:
 async def report(
     request: Request, reports: Annotated[list[PlaceReport], _from_another_version(list[PlaceReport])]
 ) -> Done:
-    """What places hold, in their own words."""
+    """Takes the reports of instances on their leases."""
     learn = service_of(request).learn
     assert learn is not None, "only fronts have this route"
     await learn(reports)

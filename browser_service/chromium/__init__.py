@@ -1,1 +1,1 @@
-"""The browser processes: launched, sandboxed, measured, recycled, and gone without a trace."""
+"""The browser processes: launch, sandbox, memory measurement, recycling and cleanup."""

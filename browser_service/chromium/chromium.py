@@ -1,8 +1,8 @@
-"""One Chromium process with its contexts: launched, sandboxed and quiet; closed, or killed with all that it started.
+"""One Chromium process with its contexts: launched, sandboxed and quiet; closed, or killed with all its processes.
 
     service ── driver (node) ── launcher (drops the uid, dies with the driver) ── Chromium ── zygotes ── renderers
 
-`fleet.py` decides which Chromium takes the next context, and when one has to go.
+`fleet.py` decides which Chromium gets the next context, and when one is retired.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Chromium:
-    """A running Chromium. It may be shared by many sessions, or be one session's own."""
+    """A running Chromium. Many sessions may share it, or it belongs to one session."""
 
     browser: Browser
     driver: Driver
@@ -54,27 +54,27 @@ class Chromium:
     settings: Settings
     is_shared: bool
     on_change: Callable[["Chromium"], None]
-    """Called when a context has ended, or the browser: time to look what should become of it."""
+    """Called when a context or the browser has ended: the fleet then checks what to do with it."""
     egress: Egress | None = None
     leases: int = 0
-    """Leases that have had a context of it."""
+    """Number of leases that have had a context in it."""
     contexts: set[BrowserContext] = field(default_factory=set)
-    """Open ones, and those that are on their way out."""
+    """Open contexts, and those that are being closed."""
     accounts: dict[BrowserContext, Account] = field(default_factory=dict)
-    """The way out of each."""
+    """The proxy account of each context."""
     clipboard: Clipboard = field(default_factory=Clipboard)
     strikes: Strikes = field(default_factory=Strikes)
     faults: int = 0
-    """Renderers that died, and contexts that could not be closed."""
+    """Number of renderers that died, and of contexts that could not be closed."""
     pss_bytes: int = 0
-    """Proportional memory of all its processes, at the last measurement."""
+    """Proportional memory (PSS) of all its processes, at the last measurement."""
     retiring: str | None = None
-    """Why it takes no new leases, while those that it has go on."""
+    """The reason why it takes no new leases, while its live leases go on."""
     lost: BrowserCrashed | None = None
-    """Why its sessions are lost, once it was killed or died."""
+    """The reason why its sessions are lost, once it was killed or died."""
     _closing: bool = False
     _opening: int = 0
-    """Contexts that are being opened."""
+    """Number of contexts that are being opened."""
 
     @classmethod
     async def launch(
@@ -90,7 +90,7 @@ class Chromium:
     ) -> "Chromium":
         """Starts a Chromium that keeps its files in `home`, which must not exist. Raises `LaunchError`.
 
-        `egress`: the only way out of it; None lets it reach whatever this machine reaches.
+        `egress`: its only access to the network; None gives it the network of this machine.
         """
         try:
             program = launcher.prepare(home)
@@ -122,21 +122,21 @@ class Chromium:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the browser is connected, and the driver there that connects it."""
+        """True if the browser is connected and its driver lives."""
         return self.lost is None and self.browser.is_connected() and self.driver.is_alive
 
     @property
     def load(self) -> int:
-        """Sessions that are in it, or about to be."""
+        """Number of sessions in it, opening ones included."""
         return len(self.contexts) + self._opening
 
     @property
     def takes_leases(self) -> bool:
-        """Whether a lease may begin in it."""
+        """True if a lease may begin in it."""
         return self.retiring is None and not self._closing and self.is_alive
 
     async def new_context(self, profile: Profile, **more: Any) -> BrowserContext:
-        """A fresh context that remembers its pages' listeners; `more` are further options of Playwright's.
+        """A fresh context that registers its pages' listeners; `more`: further options of Playwright.
 
         Raises `BrowserCrashed` when Chromium does not answer.
         """
@@ -164,7 +164,7 @@ class Chromium:
         return context
 
     async def _new_context_behind(self, egress: Egress, options: dict[str, Any]) -> BrowserContext:
-        """A context with a way out of its own."""
+        """A context with a proxy port of its own."""
         account = await egress.open()
         try:
             context = await self.browser.new_context(**options, proxy=account.proxy)
@@ -175,9 +175,9 @@ class Chromium:
         return context
 
     async def close_context(self, context: BrowserContext) -> None:
-        """Closes a context, however it is; never raises, never takes longer than the deadline.
+        """Closes a context in any state; never raises, never takes longer than the deadline.
 
-        The ladder: a context that does not close costs a Chromium of its own its life, and a shared one a strike.
+        Escalation: a context that does not close gets an unshared Chromium killed; for a shared one it is a strike.
         """
         try:
             async with asyncio.timeout(self.settings.close_deadline_s):
@@ -194,7 +194,7 @@ class Chromium:
         self._closed(context)
 
     async def ping(self, deadline_s: float) -> None:
-        """Asks the browser process itself for a sign of life; none is a strike."""
+        """Health check of the browser process itself; no answer counts as a strike."""
         session: CDPSession | None = None
         try:
             async with asyncio.timeout(deadline_s):
@@ -204,25 +204,25 @@ class Chromium:
         except TimeoutError:
             self.stuck("answering a ping")
         except PlaywrightError:
-            return  # it is on its way out, and `disconnected` says so
+            return  # it is closing, and `disconnected` reports it
 
     def stuck(self, operation: str) -> None:
-        """Notes an operation that did not end in time. See `recycling.Strikes`."""
+        """Records an operation that did not end in time. See `recycling.Strikes`."""
         self.strikes.add(operation)
         self.on_change(self)
 
     def kill(self, why: str) -> None:
-        """Kills the browser with all its processes; its sessions are lost for this reason."""
+        """Kills the browser with all its processes; `why` becomes the error of its sessions."""
         if self.lost is None:
             self.lost = BrowserCrashed(f"{why}; its sessions are lost, ask for a new lease")
         kill_family(self.process)
 
     def why_lost(self) -> BrowserCrashed:
-        """What to tell a holder of a session in it, once it is not alive."""
+        """The error for the holder of a session in it, once it is not alive."""
         return BrowserCrashed(self.lost.detail if self.lost else DIED)
 
     async def close(self) -> None:
-        """Ends the browser gracefully if it can, and leaves neither process nor file."""
+        """Closes the browser, gracefully if possible, and leaves no process and no file."""
         self._closing = True
         if self.is_alive:
             await _within(self.settings.close_deadline_s, self.browser.close())
@@ -251,7 +251,7 @@ def kill_family(process: psutil.Process) -> list[psutil.Process]:
     family = [process]
     with suppress(psutil.Error):
         family += process.children(recursive=True)
-    # Playwright starts each browser as the leader of a group, which also holds children that lost their parent.
+    # Playwright starts each browser as the leader of a process group, which also contains its orphans.
     with suppress(ProcessLookupError, PermissionError):
         if os.getpgid(process.pid) == process.pid and process.is_running():
             os.killpg(process.pid, signal.SIGKILL)
@@ -262,14 +262,14 @@ def kill_family(process: psutil.Process) -> list[psutil.Process]:
 
 
 def remove_traces(process: psutil.Process, home: Path) -> None:
-    """Waits for the end of every process of a Chromium and removes its folder. Blocks for at most some seconds."""
+    """Waits for the end of every process of a Chromium and removes its folder. Blocks for some seconds at most."""
     psutil.wait_procs(kill_family(process), timeout=KILL_DEADLINE_S)
     shutil.rmtree(home, ignore_errors=True)
-    for beside in home.parent.glob(f"{home.name}-*"):  # what the launcher needed
+    for beside in home.parent.glob(f"{home.name}-*"):  # the launcher's files
         beside.unlink(missing_ok=True)
 
 
 async def _within(deadline_s: float, closing: Awaitable[None]) -> None:
-    with suppress(PlaywrightError, TimeoutError):  # what does not close is killed
+    with suppress(PlaywrightError, TimeoutError):  # a browser that does not close is killed
         async with asyncio.timeout(deadline_s):
             await closing

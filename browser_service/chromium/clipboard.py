@@ -1,7 +1,7 @@
-"""Keeps what one session copies from being pasted in another, though a Chromium has one clipboard for all its sessions.
+"""Keeps the clipboard content of one session from other sessions, although a Chromium has one clipboard for all.
 
-Pages can neither copy nor paste by themselves (`clipboard.js`), only keys can; and the key that pastes is pressed only for
-the session that was the last to press one that copies.
+Pages can neither copy nor paste by themselves (`clipboard.js`), only keys can; and a paste chord is pressed only for
+the session that was the last to press a copy chord.
 """
 
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ PASTING = frozenset({"v", "keyv"})
 
 
 class Clipboard:
-    """Whose content the clipboard of one Chromium is."""
+    """The owner of the clipboard content of one Chromium."""
 
     def __init__(self) -> None:
         self._holder: object | None = None
 
     def allows(self, session: object, keys: Sequence[str]) -> bool:
-        """Whether the session may press this chord now. One that copies makes it the holder."""
+        """True if the session may press this chord now. A copy chord makes the session the owner."""
         pressed = {part.lower() for key in keys for part in (key.split("+") if len(key) > 1 else [key])}
         control, shift = bool(pressed & CONTROL), bool(pressed & SHIFT)
         if (control and pressed & COPYING) or (shift and "delete" in pressed):
@@ -30,6 +30,6 @@ class Clipboard:
         return not pastes or self._holder is session
 
     def forget(self, session: object) -> None:
-        """The session's lease is over: what it copied is nobody's."""
+        """Ends the ownership of a session whose lease is over: no session may paste its content."""
         if self._holder is session:
             self._holder = None

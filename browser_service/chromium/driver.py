@@ -1,4 +1,4 @@
-"""Playwright's driver: the one node process under this service that starts every Chromium. When it dies, all die with it."""
+"""Playwright's driver: the one node process below this service that starts every Chromium. Its death ends them all."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from browser_service.session.encoder import browsers_folder
 
 
 class Driver:
-    """A running driver. Its temporary folder, with the profiles of its browsers, goes with it."""
+    """A running driver. Its temporary folder, with the profiles of its browsers, is removed with it."""
 
     def __init__(self, playwright: Playwright, process: psutil.Process, folder: Path) -> None:
         self.playwright = playwright
@@ -29,7 +29,7 @@ class Driver:
         try:
             async with asyncio.timeout(deadline_s):
                 playwright = await _started_in(folder)
-        except Exception as error:  # Playwright's is a bare one when its driver dies early
+        except Exception as error:  # Playwright raises a bare Exception when its driver dies early
             with suppress(LaunchError, psutil.Error):
                 _started_with(folder).kill()
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
@@ -39,14 +39,14 @@ class Driver:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process is there: of its death nobody tells us."""
+        """True if the process lives. Playwright does not report its death."""
         try:
             return self._process.is_running() and self._process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
 
     async def stop(self, deadline_s: float) -> None:
-        """Ends the driver, also a dead or a hanging one, and removes its files."""
+        """Ends the driver, also a dead or hanging one, and removes its files."""
         with suppress(PlaywrightError, TimeoutError, OSError):
             async with asyncio.timeout(deadline_s):
                 await self.playwright.stop()
@@ -63,7 +63,7 @@ async def _started_in(folder: Path) -> Playwright:
 
 @contextmanager
 def _inherited(**variables: Path | None) -> Generator[None, None, None]:
-    """Variables of the driver, which makes profiles in TMPDIR. It inherits our own at its start; there is no other way in."""
+    """Sets variables for the driver, which makes profiles in TMPDIR: it can get them only from our own environment."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update({name: str(value) for name, value in variables.items() if value is not None})
     try:

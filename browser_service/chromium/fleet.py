@@ -1,10 +1,10 @@
-"""The Chromium processes of one service: those that some sessions share, and those that belong to one session each.
+"""The Chromium processes of one service: shared ones, and those of one session each.
 
-    host("context") -> a shared one that has room (`sessions_per_chromium`); when one has to go, it drains while others take
-                       new leases
-    host("browser") -> one of its own, used again for a few leases, each in a fresh context
+    host("context") -> a shared one that has room (`sessions_per_chromium`); a retired one drains while others take new
+                       leases
+    host("browser") -> one of its own, reused for a few leases, each in a fresh context
 
-All run under one driver. A browser or driver that dies is replaced; only the sessions that were in it are lost.
+All run under one driver. A browser or driver that dies is replaced; only its own sessions are lost.
 """
 
 import asyncio
@@ -45,21 +45,21 @@ class Fleet:
     def __init__(self, settings: Settings, workdir: Path, events: Events) -> None:
         """`workdir`: folder for profiles and temporary files."""
         self.on_lost: Callable[[], None] = lambda: None
-        """Called each time a browser has died: sessions whose browser is not alive any more are lost."""
+        """Called each time that a browser has died: the sessions of dead browsers are lost."""
         self.on_retired: Callable[[Chromium], None] = lambda chromium: None
-        """Called when a Chromium takes no more leases: idle contexts in it have to go."""
+        """Called when a Chromium takes no more leases: its idle contexts have to be closed."""
         self.version = ""
         """Name and version of the browser."""
         self.events = events
         self.egress = Egress(settings) if settings.egress else None
-        """The way out of all of them; None lets pages reach whatever this machine reaches."""
+        """The proxy of all browsers; None gives pages the network of this machine."""
         self._settings = settings
         self.workdir = workdir
         self._driver: Driver | None = None
         self._launcher: Launcher | None = None
         self._launched = 0
         self._shared: list[Chromium] = []
-        """Those that take sessions; the oldest first."""
+        """Shared ones that take sessions; the oldest first."""
         self._all: set[Chromium] = set()
         self._own_idle: list[Chromium] = []
         self._renderers: dict[int, Chromium] = {}
@@ -95,22 +95,22 @@ class Fleet:
 
     @property
     def is_alive(self) -> bool:
-        """Whether new sessions can be opened at once."""
+        """True if new sessions can be opened at once."""
         if self._driver is None or not self._driver.is_alive:
             return False
         return self._settings.isolation == "browser" or any(chromium.is_alive for chromium in self._shared)
 
     @property
     def browsers(self) -> list[Chromium]:
-        """All that run, those that drain included."""
+        """All running ones, draining ones included."""
         return list(self._all)
 
     async def usage(self) -> Usage:
-        """What all browsers use together, now. Takes some milliseconds for each process."""
+        """The total resource use of all browsers, measured now. Takes some milliseconds per process."""
         return await asyncio.to_thread(usage_of, [chromium.process.pid for chromium in self._all])
 
     async def host(self, isolation: Isolation) -> Chromium:
-        """A Chromium for one more context: a shared one with room, or one that nobody else is in. Raises `BrowserCrashed`."""
+        """A Chromium for one more context: a shared one with room, or an unshared one. Raises `BrowserCrashed`."""
         try:
             if isolation == "context":
                 return await self._ensure_shared()
@@ -122,13 +122,13 @@ class Fleet:
             raise BrowserCrashed(f"no browser could be started: {error}", retry_after_s=1.0) from error
 
     def check(self) -> None:
-        """Notices a dead driver, which unlike a dead browser nobody tells us about. Call it now and then."""
+        """Detects a dead driver, which Playwright, unlike a dead browser, does not report. Call it periodically."""
         if self._driver and not self._driver.is_alive and not self._closing:
             for chromium in list(self._all):
                 self._changed(chromium)
 
     def retire(self, chromium: Chromium, reason: str) -> None:
-        """Takes no new leases from now on; closed as soon as its sessions have ended. They are not disturbed."""
+        """Stops new leases in it; it is closed as soon as its sessions have ended. They are not disturbed."""
         if chromium.retiring is None:
             chromium.retiring = reason
             log.info("a Chromium is replaced (%s) after %d leases", reason, chromium.leases)
@@ -139,7 +139,7 @@ class Fleet:
             self._dismiss(chromium)
 
     async def _ensure_shared(self) -> Chromium:
-        """The fullest shared Chromium that has room, so that the others can end; a new one where none has."""
+        """The fullest shared Chromium that has room, so that the others can end; a new one if none has."""
         async with self._lock:
             self._shared = [chromium for chromium in self._shared if chromium.takes_leases]
             most = self._settings.sessions_per_chromium
@@ -150,7 +150,7 @@ class Fleet:
             return chromium
 
     def _replace_shared(self, chromium: Chromium) -> None:
-        """Takes a Chromium from the shared ones; when it was the last, a new one is started at once."""
+        """Removes a Chromium from the shared ones; if it was the last, a new one is started at once."""
         if chromium in self._shared:
             self._shared.remove(chromium)
             if not self._shared:
@@ -189,7 +189,7 @@ class Fleet:
         return self._driver
 
     def _changed(self, chromium: Chromium) -> None:
-        """Something ended in this Chromium, or the Chromium itself: what becomes of it?"""
+        """Decides about a Chromium in which a context has ended, or which has ended itself."""
         if self._closing or chromium not in self._all:
             return
         if not chromium.is_alive:
@@ -205,7 +205,7 @@ class Fleet:
             self.retire(chromium, reason)
 
     def _is_spare(self, chromium: Chromium) -> bool:
-        """Whether a shared Chromium without sessions can end: others are there for the next ones."""
+        """True if a shared Chromium without sessions can end because others have room for new ones."""
         return chromium.is_shared and len(self._shared) > 1
 
     def _lost(self, chromium: Chromium) -> None:
@@ -237,7 +237,7 @@ class Fleet:
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
     async def _glance(self) -> None:
-        """Memory of renderers several times a second; processes, pings and proportional memory less often."""
+        """Checks renderer memory several times a second; processes, health and proportional memory less often."""
         self._glances += 1
         if self._glances % GLANCES_PER_LISTING == 0:
             await self._list_renderers()

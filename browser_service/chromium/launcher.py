@@ -1,6 +1,6 @@
-"""Which Chromium is run and how: the executable, its flags, and the small program that Playwright starts in its place.
+"""The Chromium command line: the executable, its flags, and the small program that Playwright starts in its place.
 
-That program adds to Playwright's own list of switched-off features, drops root's privileges so that the sandbox works,
+That program adds to Playwright's own list of disabled features, drops root's privileges so that the sandbox works,
 and asks the kernel to kill Chromium when the driver dies.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from browser_service.egress.egress import RESOLVE_NOTHING
 from browser_service.settings import Settings
 
-# The headless shell makes a page with a third of the work that the full browser needs.
+# The headless shell makes a page with a third of the work of the full browser.
 EXECUTABLES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     "--disable-gpu",
@@ -27,8 +27,8 @@ FLAGS = (
     "--webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
 )
-# The full browser renders parts of a window that nobody sees, for each page: half of the work of a new page.
-# The features are added to Playwright's own flag, for of two such flags Chromium reads only the last.
+# The full browser renders invisible parts of a window, for each page: half of the work of a new page.
+# The features are added to Playwright's own flag, because of two such flags Chromium reads only the last.
 UNSEEN_FEATURES = (
     "PreloadTopChromeWebUI",
     "PreloadTopChromeWebUILessNavigations",
@@ -41,11 +41,11 @@ TRUSTED_ONLY = "set BROWSER_SERVICE_ALLOW_UNSANDBOXED=1 for pages that you trust
 
 
 class LaunchError(RuntimeError):
-    """Chromium can't be started here. The message is one sentence that says what to do."""
+    """Chromium can't be started here. The message is one sentence that states the remedy."""
 
 
 def find_executable(settings: Settings, playwrights_own: str) -> Path:
-    """The browser to run: the one that was set, the first on the PATH, or Playwright's own. Raises `LaunchError`."""
+    """The browser to run: the configured one, the first on the PATH, or Playwright's own. Raises `LaunchError`."""
     if settings.chromium is not None:
         if not settings.chromium.is_file():
             raise LaunchError(f"BROWSER_SERVICE_CHROMIUM is {settings.chromium}, which does not exist")
@@ -62,26 +62,26 @@ def find_executable(settings: Settings, playwrights_own: str) -> Path:
 
 
 def _program_behind(found: Path) -> Path:
-    """Debian's headless shell is started by a script that stays its parent: then the kernel would only kill the script."""
+    """Skips the script that starts Debian's headless shell and stays its parent: the kernel would kill only that."""
     behind = Path("/usr/lib/chromium") / found.name
     return behind if found.name == "chromium-headless-shell" and behind.is_file() else found
 
 
 DOWNLOADS = "downloads"
-"""Folder in Chromium's own, where it puts what pages download."""
+"""Folder below Chromium's own folder for downloads of pages."""
 
 
 class Launcher:
     """Makes the program that Playwright starts in Chromium's place."""
 
     def __init__(self, executable: Path, settings: Settings) -> None:
-        """Raises `LaunchError` when the service runs as root and the sandbox can't be had."""
+        """Raises `LaunchError` when the service runs as root and the sandbox is not available."""
         self.executable = executable
         self._uid = settings.sandbox_uid if os.getuid() == 0 and not settings.allow_unsandboxed else None
         self._prefix = _privileges(executable, settings) if self._uid is not None else _dies_with_parent()
 
     def prepare(self, home: Path) -> Path:
-        """Makes Chromium's own folder and, beside it, the program that starts Chromium there; returns the program's path."""
+        """Makes Chromium's folder and, beside it, the program that starts Chromium there; returns that program."""
         home.mkdir(mode=0o700)
         (home / DOWNLOADS).mkdir()
         give = ":"
@@ -89,7 +89,7 @@ class Launcher:
             os.chown(home, self._uid, self._uid)
             os.chown(home / DOWNLOADS, self._uid, self._uid)
             give = f'chown -R {self._uid}:{self._uid} "${{word#*=}}"'
-        # The shell becomes Chromium in the end, so its process id is Chromium's.
+        # The shell execs Chromium in the end, so its process id is Chromium's.
         script = f"""#!/bin/sh
 echo $$ > {shlex.quote(str(_pid_file(home)))}
 for word in "$@"; do
@@ -108,7 +108,7 @@ exec {shlex.join([*self._prefix, str(self.executable)])} "$@"
         return program
 
     def pid_of(self, home: Path) -> int:
-        """Process id of the Chromium that was started with this folder. Raises `LaunchError` when none was."""
+        """Process id of the Chromium that was started with this folder. Raises `LaunchError` if there is none."""
         try:
             return int(_pid_file(home).read_text())
         except (OSError, ValueError):
@@ -120,13 +120,13 @@ def _pid_file(home: Path) -> Path:
 
 
 def flags(settings: Settings) -> list[str]:
-    """Chromium's flags on top of Playwright's own."""
+    """Chromium's flags in addition to Playwright's."""
     resolving = [RESOLVE_NOTHING] if settings.egress else []
     return [*FLAGS, *resolving, f"--js-flags=--max-old-space-size={settings.heap_mb}"]
 
 
 def launch_reason(executable: Path, settings: Settings, report: str) -> str:
-    """One sentence from Playwright's report of a launch that failed."""
+    """One sentence from Playwright's report of a failed launch."""
     reason = _telling_line(report)
     is_sandbox = not settings.allow_unsandboxed and ("sandbox" in reason.lower() or "namespace" in reason.lower())
     hint = "; BROWSER_SERVICE_ALLOW_UNSANDBOXED=1 runs it without its sandbox, for pages that you trust"
@@ -134,7 +134,7 @@ def launch_reason(executable: Path, settings: Settings, report: str) -> str:
 
 
 def chromium_environment(home: Path) -> dict[str, str | float | bool]:
-    """What Chromium sees of our environment: nothing that could be a secret."""
+    """The environment of Chromium: only variables of ours that can't be secrets."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TZ") if name in os.environ}
     return {**kept, "HOME": str(home), "TMPDIR": str(home), "XDG_RUNTIME_DIR": str(home)}
 
@@ -145,7 +145,7 @@ def _dies_with_parent() -> list[str]:
 
 
 def _privileges(executable: Path, settings: Settings) -> list[str]:
-    """The command that becomes another user. Raises `LaunchError` when that user can't run Chromium."""
+    """The command prefix that switches the user. Raises `LaunchError` if that user can't run Chromium."""
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         raise LaunchError(
@@ -168,7 +168,7 @@ def _privileges(executable: Path, settings: Settings) -> list[str]:
 
 
 def _telling_line(message: str) -> str:
-    """The line of Playwright's launch report that a person wants to read."""
+    """The line of Playwright's launch report that states the cause."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     telling = [line for line in lines if "FATAL" in line or "sandbox" in line.lower() or "error while loading" in line]
     chosen = (telling or lines or ["no answer in time"])[0]

@@ -1,6 +1,7 @@
-"""What the browsers' processes use: read from /proc, quickly where it is done often and exactly where it is done rarely.
+"""Memory use of the browsers' processes from /proc: a fast reading for frequent checks, an exact one for rare checks.
 
-- resident memory of each renderer, several times a second: a page that eats memory is stopped before the machine feels it
+- resident memory of each renderer, several times a second: a page with runaway memory is stopped before the machine
+  runs out
 - proportional memory (PSS) of a whole Chromium, every few seconds: shared pages are counted once, so it may be added up
 """
 
@@ -16,7 +17,7 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def families(roots: Iterable[int]) -> dict[int, list[int]]:
-    """Each root's process id with those of all its descendants, in one pass over the process table."""
+    """The process ids of each root and all its descendants, in one pass over the process table."""
     children: dict[int, list[int]] = defaultdict(list)
     for entry in os.scandir(PROC):
         if entry.name.isdigit() and (parent := _parent(entry.name)) is not None:
@@ -25,23 +26,23 @@ def families(roots: Iterable[int]) -> dict[int, list[int]]:
 
 
 def renderers(pids: Iterable[int]) -> list[int]:
-    """Those of the processes that run pages."""
+    """The processes that run pages (renderers)."""
     return [pid for pid in pids if b"--type=renderer" in _read(f"{pid}/cmdline")]
 
 
 def resident_bytes(pid: int) -> int:
-    """Memory of the process that is in RAM, shared pages included; 0 when it is gone. Takes some microseconds."""
+    """Memory of the process in RAM, shared pages included; 0 when it is gone. Takes some microseconds."""
     fields = _read(f"{pid}/statm").split()
     return int(fields[1]) * PAGE_BYTES if len(fields) > 1 else 0
 
 
 def proportional_bytes(pids: Iterable[int]) -> int:
-    """Memory of the processes together, shared pages counted once among all that share them. Takes milliseconds each."""
+    """Memory of the processes together, each shared page divided among its users. Takes milliseconds per process."""
     return sum(_proportional(pid) for pid in pids)
 
 
 class Usage(NamedTuple):
-    """What a number of processes use together."""
+    """Total resource use of a number of processes."""
 
     processes: int
     resident_bytes: int
@@ -49,7 +50,7 @@ class Usage(NamedTuple):
 
 
 def usage_of(roots: Iterable[int]) -> Usage:
-    """Of the root processes with all their descendants."""
+    """The usage of the root processes with all their descendants."""
     pids = [pid for family in families(roots).values() for pid in family]
     return Usage(len(pids), sum(map(resident_bytes, pids)), proportional_bytes(pids))
 
@@ -72,7 +73,7 @@ def _proportional(pid: int) -> int:
 
 
 def _parent(pid: str) -> int | None:
-    # The command's name stands in brackets and may hold anything; the parent is the second word after it.
+    # The command's name is in brackets and may contain anything; the parent is the second field after it.
     words = _read(f"{pid}/stat").rpartition(b")")[2].split()
     return int(words[1]) if len(words) > 1 else None
 
@@ -85,7 +86,7 @@ def _descendants(root: int, children: dict[int, list[int]]) -> list[int]:
 
 
 def _read(name: str) -> bytes:
-    """The file below /proc, or nothing when the process is gone."""
+    """The content of a file below /proc, empty when the process is gone."""
     try:
         with (PROC / name).open("rb") as file:
             return file.read()

@@ -1,7 +1,7 @@
-"""Processes that lost their parent: a killed Chromium's children come to us, and the dead among them are buried.
+"""Adopts orphans: children of a killed Chromium become children of this process, which reaps them when they die.
 
-Without this they would go to process 1, which in a container is often one that never looks at them: zombies pile up until
-no process can be started any more.
+Otherwise they would go to process 1, which in a container often does not reap: zombies accumulate until no process can
+be started any more.
 """
 
 import ctypes
@@ -11,7 +11,7 @@ from contextlib import suppress
 import psutil
 
 PR_SET_CHILD_SUBREAPER = 36
-# What a Chromium calls its processes, as far as the kernel keeps it (15 characters).
+# Chromium's process names, as far as the kernel keeps them (15 characters).
 NAMES = ("chrom", "headless_shell", "google-chrome", "chrome_crashpad", "nacl_helper")
 
 
@@ -24,12 +24,12 @@ def adopt() -> bool:
 
 
 def bury() -> int:
-    """Collects dead children that were a Chromium's; returns how many. Others are left to whoever started them."""
+    """Reaps dead children that were a Chromium's; returns how many. Others are left to their own starter."""
     return sum(_collect(child.pid) for child in _dead_children() if _was_a_chromiums(child))
 
 
 def zombies() -> int:
-    """Dead children that nobody has collected."""
+    """Number of dead children that are not reaped."""
     return len(_dead_children())
 
 
@@ -45,12 +45,12 @@ def _dead_children() -> list[psutil.Process]:
 def _was_a_chromiums(child: psutil.Process) -> bool:
     try:
         return child.name().startswith(NAMES)
-    except psutil.Error:  # collected meanwhile
+    except psutil.Error:  # reaped meanwhile
         return False
 
 
 def _collect(pid: int) -> bool:
     try:
         return os.waitpid(pid, os.WNOHANG)[0] == pid
-    except ChildProcessError:  # collected meanwhile
+    except ChildProcessError:  # reaped meanwhile
         return False

@@ -1,4 +1,4 @@
-"""How a context has to be made: the part of a lease request that can't be changed once the context is open."""
+"""The context profile: the part of a lease request that can't be changed once the context is open."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from browser_service.settings import Settings
 
 @dataclass(frozen=True)
 class Profile:
-    """Contexts of equal profiles are interchangeable until they are used.
+    """Settings of a context. Contexts of equal profiles are interchangeable until they are used.
 
     Example: `Profile(isolation="context", viewport=Viewport(width=1280, height=768))`.
     """
@@ -22,7 +22,7 @@ class Profile:
 
     @classmethod
     def of(cls, request: LeaseRequest, settings: Settings) -> "Profile":
-        """What this request needs, in a service with these settings."""
+        """The profile that this request needs, in a service with these settings."""
         return cls(
             isolation=request.isolation or settings.isolation,
             viewport=request.viewport,

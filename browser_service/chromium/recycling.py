@@ -1,7 +1,7 @@
-"""When a Chromium has to make room for a new one: the rules, without the doing. `fleet.py` asks and acts.
+"""Rules for replacing a Chromium. `fleet.py` applies them.
 
-A slow site is no reason: only operations that the browser itself owes us count as stuck, and only two different kinds of
-them together make it degraded.
+A slow site is no reason: only operations of the browser itself count as stuck, and only two different kinds of them
+together make it degraded.
 """
 
 import time
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 Reason = Literal["leases", "memory", "faults", "degraded"]
 MB = 1_000_000
-# A Chromium that has grown this much beyond the soft mark is not waited for.
+# A Chromium that exceeds the soft mark by this factor is killed at once.
 HARD_FACTOR = 2
-# Renderers that died and contexts that did not close, after which a Chromium is not trusted any more.
+# Number of dead renderers and unclosable contexts after which a Chromium is replaced.
 FAULT_LIMIT = 10
 STRIKE_MEMORY_S = 60.0
 KINDS_OF_STRIKES = 2
@@ -25,34 +25,34 @@ KINDS_OF_STRIKES = 2
 
 @dataclass
 class Strikes:
-    """The operations of a browser that were stuck lately, by kind."""
+    """The recently stuck operations of a browser, by kind."""
 
     clock: Callable[[], float] = time.monotonic
     _last: dict[str, float] = field(default_factory=dict)
 
     def add(self, operation: str) -> None:
-        """Notes that this kind of operation did not end in time."""
+        """Records that this kind of operation did not end in time."""
         self._last[operation] = self.clock()
 
     @property
     def is_degraded(self) -> bool:
-        """Whether at least two different kinds were stuck within the last minute."""
+        """True if at least two different kinds were stuck within the last minute."""
         since = self.clock() - STRIKE_MEMORY_S
         return sum(at > since for at in self._last.values()) >= KINDS_OF_STRIKES
 
 
 def soft_mark(chromium: "Chromium", settings: "Settings") -> int:
-    """Bytes of proportional memory that this Chromium may use with the sessions that it has."""
+    """Bytes of proportional memory that this Chromium may use for its number of sessions."""
     return (settings.chromium_memory_mb + settings.session_memory_mb * max(1, len(chromium.contexts))) * MB
 
 
 def is_beyond_hard_mark(chromium: "Chromium", settings: "Settings") -> bool:
-    """Whether it has to be killed before it takes the machine along."""
+    """True if it has to be killed before the machine runs out of memory."""
     return chromium.pss_bytes > HARD_FACTOR * soft_mark(chromium, settings)
 
 
 def why_replace(chromium: "Chromium", settings: "Settings") -> Reason | None:
-    """Why this Chromium should take no more leases, if so. Asked whenever one of its contexts has ended."""
+    """The reason to give this Chromium no more leases, or None. Called whenever one of its contexts has ended."""
     if chromium.strikes.is_degraded:
         return "degraded"
     if chromium.faults >= (FAULT_LIMIT if chromium.is_shared else 1):

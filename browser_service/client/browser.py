@@ -1,4 +1,4 @@
-"""One leased browser as the client has it: steps, pictures, and the renewals that keep it."""
+"""One leased browser on the client side: steps, pictures, and renewals of the lease."""
 
 import asyncio
 import base64
@@ -24,15 +24,15 @@ from browser_service.models.tiers import LeaseReference, ReleaseRequest
 EVERYTHING = ObserveRequest()
 RELEASE_DEADLINE_S = 5.0
 RELEASE_PATIENCE_S = 1.0
-"""A lease that can't be given back expires."""
-# On top of what the service itself was asked to take, for the way there and back.
+"""Seconds that a release is retried; a lease that can't be released expires."""
+# Added to the time that the service itself was given, for the transfer in both directions.
 TRANSFER_S = 10.0
 PICTURES_KEPT = 4
-"""Newest pictures of a lease that are not fetched again; each is some 100 KB."""
+"""Newest pictures of a lease that are cached; each is some 100 KB."""
 
 
 class Browser:
-    """One lease. Calls wait for one another: it is one pair of hands."""
+    """One lease. Calls run one after the other."""
 
     def __init__(self, calls: Caller, lease: Lease) -> None:
         self.lease = lease
@@ -45,10 +45,10 @@ class Browser:
         """Base64 by hash, the newest last."""
 
     async def step(self, action: Action, observe: ObserveRequest = EVERYTHING, *, deadline_s: float = 30) -> StepReply:
-        """Acts and observes in one round trip. A lost connection is tried again and never acts twice.
+        """Acts and observes in one round trip. A lost connection is retried and never acts twice.
 
-        The picture's `data` is always filled, unless `observe.have_sha256` says that the caller keeps it, or
-        `observe.by_reference` that it is fetched with `picture` where it is wanted.
+        The picture's `data` is always filled, unless `observe.have_sha256` says that the caller has it, or
+        `observe.by_reference` that the caller will fetch it with `picture`.
         Raises `LeaseNotFound`, `BrowserCrashed`, `PageCrashed`, `DeadlineExceeded`, `Unreachable`; the error's
         `session_state` says whether the lease can still be used.
         """
@@ -77,7 +77,7 @@ class Browser:
             return self._with_picture(reply, observe)
 
     async def picture(self, shot: Screenshot, *, deadline_s: float = 30) -> bytes:
-        """The encoded bytes of a picture of this lease, from memory where it is one of the newest. Raises what `blob` does."""
+        """The encoded bytes of a picture of this lease, from the cache if it is one of the newest. Raises as `blob`."""
         encoded = shot.data or self._pictures.get(shot.sha256)
         if encoded is None:
             encoded = base64.b64encode(await self.blob(shot.sha256, deadline_s=deadline_s)).decode()
@@ -85,9 +85,9 @@ class Browser:
         return base64.b64decode(encoded)
 
     async def blob(self, sha256: str, *, deadline_s: float = 30) -> bytes:
-        """What the service holds under a content hash: a picture, a download.
+        """The content of a hash in the artifact store: a picture, a download.
 
-        Raises `NotKept` when it has none of that hash any more, and what `step` raises.
+        Raises `NotKept` when the store no longer has it, and the errors of `step`.
         """
         call = self._kept(f"/blob/{sha256}", deadline_s)
         content = (await self._calls.send(call)).content
@@ -96,17 +96,17 @@ class Browser:
         return content
 
     async def artifacts(self, *, deadline_s: float = 30) -> list[Artifact]:
-        """What the service has kept of this lease, also after its end: downloads at once, film and trace a moment after it."""
+        """The lease's stored artifacts, also after its end: downloads at once, film and trace shortly after the end."""
         call = self._kept(f"/sessions/{self.lease.instance_id}/artifacts", deadline_s)
         return (await self._calls.ask(call, Artifacts)).artifacts
 
     async def download(self, artifact: Artifact, to: Path, *, deadline_s: float = 300) -> None:
-        """Fetches one of the `artifacts` into a file. Raises `NotKept` when it is there no more, and what `step` raises."""
+        """Fetches one of the `artifacts` into a file. Raises `NotKept` when it is gone, and the errors of `step`."""
         path = f"/sessions/{self.lease.instance_id}/artifacts/{artifact.id}"
         await self._calls.save(self._kept(path, deadline_s), to)
 
     async def renew(self, *, deadline_s: float = 10) -> None:
-        """Keeps the lease without using it; a context manager does so by itself. Raises what `step` does."""
+        """Renews the lease without using it; a context manager does so by itself. Raises the errors of `step`."""
         reference = LeaseReference(instance_id=self.lease.instance_id, token=self.lease.token)
         call = Call(
             method="POST",
@@ -119,9 +119,9 @@ class Browser:
         self._used_at = asyncio.get_running_loop().time()
 
     async def keep(self, every_s: float) -> None:
-        """Renews whenever nothing was called for so long, until it is cancelled or the lease is over.
+        """Renews after every `every_s` seconds without a call, until it is cancelled or the lease is over.
 
-        What is wrong with the lease, the holder's next step says.
+        Errors of the lease are left to the holder's next step.
         """
         clock = asyncio.get_running_loop().time
         while True:
@@ -138,7 +138,7 @@ class Browser:
                 await asyncio.sleep(every_s / 10)
 
     async def release(self) -> None:
-        """Gives the browser back. Never raises: what could not be given back expires."""
+        """Releases the browser. Never raises: a lease that could not be released expires."""
         body = ReleaseRequest(instance_id=self.lease.instance_id, token=self.lease.token)
         await give_back(self._calls, body, self._direct_url)
 
@@ -173,8 +173,8 @@ class Browser:
 
 
 async def give_back(calls: Caller, body: ReleaseRequest, direct_url: str | None = None) -> None:
-    """Ends a lease, or what was asked for with a key. The service's expiry is the safety net."""
-    if calls.is_closed:  # left behind by its owner
+    """Ends a lease, or the leases of an idempotency key. If it fails, the service's expiry ends them."""
+    if calls.is_closed:  # left open by its owner, who has gone
         return
     call = Call(
         method="POST",

@@ -1,13 +1,13 @@
-"""How the client reaches the service: by which address, what is asked again, and for how long.
+"""The client's calls to the service: address, retries and deadlines.
 
-    connection lost or refused  -> again after a growing pause, at the next address, for `patience_s` seconds
-    silent, also when probed    -> the same: it is frozen, and not just slow
-    refused for now (429, 503)  -> again when Retry-After says so, as long as the call may wait
-    direct address out of reach -> the same call through the front
+    connection lost or refused  -> retried after a growing pause, at the next address, for `patience_s` seconds
+    silent, also when probed    -> the same: the process is frozen, and not just slow
+    refused for now (429, 503)  -> retried as Retry-After says, as long as the call may wait
+    direct address unreachable  -> the same call through the master or node
     all else                    -> the typed error of `errors.py`
 
-Whatever goes through here may be sent twice: a lease is asked for with an idempotency key, a step carries its number, the
-rest reads or says the same again. A retry library would hide that each repetition has another address and less time left.
+Every call here may be sent twice: a lease request has an idempotency key, a step has its number, and the other calls
+read or are idempotent. A retry library would hide that each repetition has another address and less time left.
 """
 
 import asyncio
@@ -32,55 +32,55 @@ M = TypeVar("M", bound=Wire)
 
 CONNECT_S = 3.0
 PROBE_EVERY_S, PROBE_S = 1.0, 2.0
-"""Whoever has not answered for so long is asked whether it is still there, and has so long to say so."""
+"""Seconds without an answer after which a process is probed, and deadline of the probe."""
 PROBES = 2
-"""One that was silent so often in a row is given up: a busy one answers the second."""
+"""Failed probes in a row after which a process is given up: a busy one answers the second."""
 AVOID_S = 10.0
-"""How long a direct address that could not be reached is left alone."""
+"""Seconds that an unreachable direct address is not tried."""
 KEEP_CONNECTION_S = 60.0
-"""Idle connections are closed before the service does it, after 75 s."""
+"""Idle connections are closed before the service closes them, after 75 s."""
 SILENCE_S = 30.0
-"""A stream says something at least every 10 s, or its service is gone."""
+"""A stream sends data at least every 10 s; after this long without any, its service is gone."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One thing to ask of the service. Example: `Call(method="GET", path="/info", deadline_s=5)`."""
+    """A call to the service. Example: `Call(method="GET", path="/info", deadline_s=5)`."""
 
     method: str
     path: str
     deadline_s: float
-    """Of the whole call, with its repetitions."""
+    """Of the whole call, retries included."""
     body: Callable[[float], BaseModel] | None = None
-    """Makes what is sent, given the seconds since the call began."""
+    """Makes the request body, given the seconds since the call began."""
     params: dict[str, str] | None = None
     token: str | None = None
-    """Of the lease, for a call without a body. It goes in a header: addresses end up in logs."""
+    """Of the lease, for a call without a body. It is sent as a header: addresses end up in logs."""
     wait_s: float | None = None
-    """How long a refusal for now is waited for; None: as long as for a service that is away."""
+    """Seconds of retries after a temporary refusal; None: `patience_s`."""
     patience_s: float | None = None
-    """How long a service that is away is asked again; None: as the client was told."""
+    """Seconds of retries while the service is unreachable; None: the client's setting."""
     direct_url: str | None = None
     """Address to try first."""
     to: AsyncPath | None = None
-    """File for what comes; the answer is empty then."""
+    """File to write the response to; the answer is empty then."""
 
 
 class Caller:
-    """Sends calls to the service, at whichever of its addresses answers, and past it to the instances that hold the leases."""
+    """Sends calls to whichever address of the service answers, or directly to the instances that hold the leases."""
 
     def __init__(
         self, url: str, api_key: str | None, *, patience_s: float, direct: bool, ca_file: Path | None = None
     ) -> None:
-        """`url`: of a master, or of several with commas. `ca_file`: see `trust`, which says what it raises."""
+        """`url`: of a master, or of several with commas. `ca_file`: see `trust`, also for what it raises."""
         self._urls = [each.strip().rstrip("/") for each in url.split(",") if each.strip()]
         self._patience_s = patience_s
         self._direct = direct
         self._avoided: dict[str, float] = {}
-        """Direct addresses that could not be reached, and until when they are left alone."""
+        """Unreachable direct addresses, and the time until which they are not tried."""
         self._http = httpx.AsyncClient(
             headers={"content-type": "application/json"} | ({"x-api-key": api_key} if api_key else {}),
-            timeout=httpx.Timeout(None, connect=CONNECT_S),  # the rest is under the call's own deadline
+            timeout=httpx.Timeout(None, connect=CONNECT_S),  # the call's own deadline covers the rest
             limits=httpx.Limits(
                 max_connections=None, max_keepalive_connections=256, keepalive_expiry=KEEP_CONNECTION_S
             ),
@@ -90,12 +90,12 @@ class Caller:
 
     @property
     def url(self) -> str:
-        """The address that is asked first."""
+        """The address that is tried first."""
         return self._urls[0]
 
     @property
     def is_closed(self) -> bool:
-        """Whether no call can be made any more."""
+        """True if no more calls can be made."""
         return self._http.is_closed
 
     async def close(self) -> None:
@@ -103,8 +103,8 @@ class Caller:
         await self._http.aclose()
 
     def usable(self, direct_url: str | None) -> str | None:
-        """The direct address, if calls may go there: not from https to plain http with the key, and not to another
-        machine's address for itself, behind which this machine has something else.
+        """The direct address, if calls may go there: not from https to plain http with the key, and not to a loopback
+        address of another machine, because that would reach another process on this one.
         """
         if direct_url is None or not self._direct:
             return None
@@ -114,7 +114,7 @@ class Caller:
         return None if is_downgrade or is_elsewhere else direct_url.rstrip("/")
 
     async def ask(self, call: Call, answer: type[M]) -> M:
-        """The answer of a call that succeeded in the end. Raises the errors of `errors.py`."""
+        """The answer of a call that succeeded, after retries. Raises the errors of `errors.py`."""
         response = await self.send(call)
         try:
             return from_another_version(answer, response.content)
@@ -125,7 +125,7 @@ class Caller:
             ) from error
 
     async def send(self, call: Call) -> httpx.Response:
-        """As `ask`, for answers that are no JSON."""
+        """As `ask`, for answers that are not JSON."""
         try:
             async with asyncio.timeout(call.deadline_s):
                 return await self._repeated(call)
@@ -135,7 +135,7 @@ class Caller:
             ) from None
 
     async def save(self, call: Call, to: Path) -> None:
-        """As `send`, into a file that is there only once it is whole."""
+        """As `send`, into a file that appears only when it is complete."""
         partial = AsyncPath(to.with_name(f"{to.name}.partial"))
         try:
             await self.send(replace(call, to=partial))
@@ -144,7 +144,7 @@ class Caller:
             await partial.unlink(missing_ok=True)
 
     async def lines(self, path: str, params: dict[str, str]) -> AsyncGenerator[str, None]:
-        """The lines of an answer that goes on for ever. Raises `Unreachable` when the service falls silent or goes away."""
+        """The lines of an endless answer. Raises `Unreachable` when the service falls silent or goes away."""
         timeout = httpx.Timeout(None, connect=CONNECT_S, read=SILENCE_S)
         try:
             async with self._http.stream("GET", self.url + path, params=params, timeout=timeout) as response:
@@ -169,7 +169,7 @@ class Caller:
             except BrowserServiceError as error:
                 now = clock()
                 if url == self.url and isinstance(error, Unreachable | Draining | MasterStopping | RegistryDown):
-                    self._urls.append(self._urls.pop(0))  # another one may do better, from now on
+                    self._urls.append(self._urls.pop(0))  # tries another address first from now on
                 if isinstance(error, NotOurs) and url == call.direct_url:
                     self._avoided[url] = now + AVOID_S
                     continue
@@ -213,9 +213,9 @@ class Caller:
         return response
 
     async def _watched(self, url: str, call: Call, sending: Coroutine[Any, Any, httpx.Response]) -> httpx.Response:
-        """The answer, however long it takes, as long as the process at the address shows that it is there.
+        """The answer, however long it takes, as long as the process at the address answers probes.
 
-        Where there is no other address to ask, and the call does not stand in line, it is waited for in any case.
+        A call that has no other address and does not wait in the queue is waited for in any case.
         """
         if url not in self._urls or (len(self._urls) == 1 and call.wait_s is None):
             return await sending
@@ -240,12 +240,12 @@ class Caller:
             return False
 
     def _has_untried(self, attempt: int) -> bool:
-        """Whether the next attempt is the first at its address."""
+        """True if the next attempt is the first at its address."""
         return attempt + 1 < len(self._urls)
 
 
 def trust(ca_file: Path | None) -> ssl.SSLContext:
-    """What proves an https address: the authorities of the system, and those in the file.
+    """The certificates that an https address is verified by: the system's authorities, and those in the file.
 
     None: the file that BROWSER_SERVICE_CA_FILE names, if it is set. Raises ValueError when it has no certificates.
     """
@@ -262,7 +262,7 @@ def trust(ca_file: Path | None) -> ssl.SSLContext:
 
 
 async def _receive(response: httpx.Response, to: AsyncPath) -> None:
-    """Writes what comes to the file; a refusal is read instead."""
+    """Writes a response to the file; an error response is read into memory instead."""
     try:
         if not response.is_success:
             await response.aread()

@@ -1,7 +1,7 @@
 """The asynchronous client: `async with pool.lease(owner="me") as browser: reply = await browser.step(ClickId(id=3))`.
 
-Every call has a deadline. What is repeated by itself is only what can't act twice (`calls.py`). Everything that
-goes wrong is an error of `errors.py`. `sync.py` has the same for programs without an event loop.
+Every call has a deadline. Only calls that can't act twice are retried automatically (`calls.py`). Every failure is an
+error of `errors.py`. `sync.py` has the same for programs without an event loop.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ RENEWALS_PER_TTL = 3
 
 
 class LeaseOptions(TypedDict, total=False):
-    """What may be asked for with a lease. Each means what it says in `LeaseRequest`, and has its default there."""
+    """The options of a lease request, with the meanings and defaults of `LeaseRequest`."""
 
     owner: Required[str]
     ttl_s: float
@@ -72,12 +72,11 @@ class BrowserPool:
         direct: bool = True,
         ca_file: Path | None = None,
     ) -> None:
-        """`url`: of a master, or of several with commas: where one is dead, frozen or draining, the next is asked.
-        `timeout_s`: deadline of calls that name none themselves. `patience_s`: how long a service that can't be reached is
-        asked again, so that a restart is not noticed. `direct`: go straight to the process that holds the browser, where the
-        lease names one and it can be reached; calls take the way through `url` otherwise. `ca_file`: authorities that an https
-        address may be proved by, besides those of the system; None: those in the file BROWSER_SERVICE_CA_FILE, if it is set.
-        Raises ValueError when that file has none.
+        """`url`: of a master, or of several with commas: if one is dead, frozen or draining, the next is tried.
+        `timeout_s`: default deadline of a call. `patience_s`: seconds that an unreachable service is retried, so that a
+        restart goes unnoticed. `direct`: call the process that holds the browser, if the lease names it and it can be
+        reached; other calls go through `url`. `ca_file`: authorities that may verify an https address, besides the
+        system's; None: those in the file BROWSER_SERVICE_CA_FILE, if set. Raises ValueError when that file has none.
         """
         self._calls = Caller(url, api_key, patience_s=patience_s, direct=direct, ca_file=ca_file)
         self._timeout_s = timeout_s
@@ -93,11 +92,11 @@ class BrowserPool:
 
     @asynccontextmanager
     async def lease(self, *, keep_alive: bool = True, **options: Unpack[LeaseOptions]) -> AsyncGenerator[Browser, None]:
-        """A browser of one's own until the context is left; it is given back then, also when the task is cancelled.
+        """Leases a browser until the context is left; it is released then, also when the task is cancelled.
 
         `sites`: private addresses that pages of this lease may reach, such as `127.0.0.1:8000`; without them a browser reaches
         the public web and nothing else. `keep_alive` renews the lease as long as this process lives: a short `ttl_s` then frees
-        the browser of a holder that died, and not of one that thinks.
+        the browser of a holder that died, and not that of a slow one.
         Raises `NoCapacity` when no slot was free for `wait_s` seconds, `RateLimited`, `Unreachable`, `BrowserCrashed`.
         """
         request = _request(options)
@@ -109,7 +108,7 @@ class BrowserPool:
     async def batch(
         self, count: int, *, keep_alive: bool = True, **options: Unpack[LeaseOptions]
     ) -> AsyncGenerator[list[Browser], None]:
-        """So many browsers at once or none, for a group that can't do with fewer. Otherwise as `lease`."""
+        """Leases `count` browsers at once or none, for a group that can't do with fewer. Otherwise as `lease`."""
         request = _request(options)
         batch = await self._granted("/batch_get", request, lambda asked: BatchRequest(count=count, lease=asked), Batch)
         async with self._holding(batch.leases, request.ttl_s, keep_alive=keep_alive) as browsers:
@@ -120,26 +119,26 @@ class BrowserPool:
         return await self._ask("GET", "/info", PoolStatus)
 
     async def sessions(self) -> list[SessionStatus]:
-        """Every live lease, without its secret. Raises what `info` does."""
+        """Every live lease, without its secret. Raises the errors of `info`."""
         return (await self._ask("GET", "/sessions", Sessions)).sessions
 
     async def end(self, instance_id: str) -> None:
-        """Ends a lease whoever holds it. Raises `LeaseNotFound`, and what `info` does."""
+        """Ends a lease, whoever holds it. Raises `LeaseNotFound`, and the errors of `info`."""
         await self._ask("DELETE", f"/sessions/{instance_id}", Done)
 
     async def drain(self, node: str | None = None, *, master: str | None = None) -> None:
-        """No new leases, from the whole service, on one node or from one master; those that run go on.
+        """Stops new leases of the whole service, of one node or of one master; live leases go on.
 
-        It holds until it is taken back, also through restarts. Raises `UnknownNode`.
+        The order holds until `undrain`, also through restarts. Raises `UnknownNode`.
         """
         await self._ask("POST", "/drain", Done, _part(node, master))
 
     async def undrain(self, node: str | None = None, *, master: str | None = None) -> None:
-        """New leases again. Raises `UnknownNode`."""
+        """Allows new leases again. Raises `UnknownNode`."""
         await self._ask("POST", "/undrain", Done, _part(node, master))
 
     async def events(self, *kinds: str) -> AsyncGenerator[Event, None]:
-        """What happens in the process at this address from now on, without end: `async for event in pool.events("crash")`.
+        """Events of the process at this address from now on, without end: `async for event in pool.events("crash")`.
 
         All kinds, if none is named. Raises `Unreachable` when the service goes away.
         """
@@ -160,7 +159,7 @@ class BrowserPool:
     async def _granted(
         self, path: str, request: LeaseRequest, body: Callable[[LeaseRequest], BaseModel], answer: type[M]
     ) -> M:
-        """What the queue gives in the end. Each repetition asks for the same and waits for less."""
+        """The granted leases, after the wait in the queue. Each retry asks for the same and waits for less."""
         call = Call(
             method="POST",
             path=path,
@@ -190,11 +189,11 @@ class BrowserPool:
             await self._surely(*(browser.release() for browser in browsers))
 
     async def _surely(self, *releases: Coroutine[Any, Any, None]) -> None:
-        """Carries them out side by side, even if this task is cancelled once more meanwhile."""
+        """Runs the releases concurrently to their end, even if this task is cancelled again meanwhile."""
         await asyncio.shield(asyncio.gather(*map(self._in_background, releases)))
 
     def _in_background(self, release: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Starts it; leaving the pool waits for it, within its deadline."""
+        """Starts a release; leaving the pool waits for its end, within its deadline."""
         task = asyncio.create_task(release)
         self._releasing.add(task)
         task.add_done_callback(self._releasing.discard)
@@ -206,6 +205,6 @@ def _part(node: str | None, master: str | None) -> dict[str, str]:
 
 
 def _request(options: LeaseOptions) -> LeaseRequest:
-    """The request, with a key of its own where the caller has none: only so may it be repeated."""
+    """The request, with an idempotency key of its own if the caller gave none: only then may it be repeated."""
     request = LeaseRequest.model_validate(options)
     return request if request.idempotency_key else request.model_copy(update={"idempotency_key": uuid.uuid4().hex})

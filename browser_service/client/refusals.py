@@ -1,4 +1,4 @@
-"""Reads from an answer, or from its absence, what went wrong: the service's own refusal, or that of something before it."""
+"""Turns an error answer, or a missing answer, into an error: of the service itself, or of a proxy in front of it."""
 
 import random
 import ssl
@@ -11,7 +11,7 @@ from browser_service.errors import BrowserServiceError, RateLimited, Unreachable
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
 JITTER = 0.25
-"""Part of a Retry-After that is added by chance, so that those who were refused together don't come back together."""
+"""Random part that is added to a Retry-After, so that clients refused together don't return together."""
 PROBLEM_TYPE = "application/problem+json"
 BAD_GATEWAYS = frozenset({502, 503, 504})
 WRONG_HOST = 421
@@ -22,13 +22,13 @@ class NotOurs(Unreachable):
 
 
 class Untrusted(BrowserServiceError):
-    """The address proves itself with a certificate of an authority that is not trusted, and asking again changes nothing."""
+    """The address has a certificate of an authority that is not trusted; a retry changes nothing."""
 
     code, status, fault, retryable = "UNTRUSTED", 495, "client", False
 
 
 def silence(url: str, error: httpx.HTTPError) -> BrowserServiceError:
-    """What the failure of a request means."""
+    """The error for a failed request."""
     if refused := _certificate_error(error):
         return Untrusted(
             f"the certificate of the browser service at {url} is not trusted ({refused.verify_message}): name the file of its "
@@ -49,7 +49,7 @@ def no_answer(url: str, error: httpx.HTTPError) -> str:
 
 
 def refusal(response: httpx.Response, *, is_front: bool) -> BrowserServiceError:
-    """The service's own refusal, or that of something between it and us."""
+    """The error in an answer of the service, or of a proxy between it and the client."""
     retry_after_s = _retry_after(response.headers.get("retry-after"))
     is_ours = response.headers.get("content-type", "").startswith(PROBLEM_TYPE)
     where = response.url.copy_with(path="", query=None)
@@ -67,7 +67,7 @@ def refusal(response: httpx.Response, *, is_front: bool) -> BrowserServiceError:
 
 
 def pause(retry_after_s: float | None, attempt: int) -> float:
-    """Seconds until the next attempt: never before the service asked for it."""
+    """Seconds until the next attempt: never before the time that the service asked for."""
     if retry_after_s is not None:
         return retry_after_s * random.uniform(1, 1 + JITTER)
     return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt) * random.uniform(0.5, 1)

@@ -1,9 +1,9 @@
 """The client for programs without an event loop: `with SyncBrowserPool(url) as pool, pool.lease(owner="me") as browser: ...`
 
-A thin front of the asynchronous client, which runs in a thread of its own (anyio's blocking portal), so there is one logic
-and the lease is renewed while the program computes. The other way, as httpx and redis-py go it, is to write everything a
-second time for blocking sockets or to have it generated (unasync): it saves some 0.1 ms a call and the thread, but
-renewing in the background would want a thread again.
+A thin layer over the asynchronous client, which runs in a thread of its own (anyio's blocking portal): the logic is
+written once, and the lease is renewed while the program computes. The alternative of httpx and redis-py, a second
+version for blocking sockets, by hand or generated (unasync), saves some 0.1 ms a call and the thread, but renewing in
+the background would need a thread again.
 """
 
 from collections.abc import Generator
@@ -116,7 +116,7 @@ class SyncBrowser:
 
     @property
     def lease(self) -> Lease:
-        """The lease that it stands for."""
+        """The underlying lease."""
         return self._browser.lease
 
     def step(self, action: Action, observe: ObserveRequest = EVERYTHING, *, deadline_s: float = 30) -> StepReply:

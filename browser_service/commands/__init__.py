@@ -1,6 +1,6 @@
 """The command table: the kind of an action -> the small function that carries it out on the active tab.
 
-A handler returns when the input is delivered; waiting for the page's reaction is `session/settle.py`'s. An action that can't
+A handler returns when the input is delivered; `session/settle.py` waits for the page's reaction. An action that can't
 have an effect raises `ActionFailed`, which becomes the `error` of an ordinary reply.
 """
 
@@ -24,7 +24,7 @@ async def perform(action: models.Action, hand: Hand) -> None:
 
 
 def own_seconds(action: models.Action, navigation_deadline_s: float) -> float:
-    """Time that an action takes by itself, on top of the deadline of a call."""
+    """Seconds that an action takes by itself, in addition to the deadline of a call."""
     if isinstance(action, models.Sleep | models.Keypress):
         return action.duration
     if isinstance(action, models.Drag | models.DragId):

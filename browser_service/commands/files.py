@@ -1,4 +1,4 @@
-"""Giving files of the lease's folder to a page."""
+"""Uploads: gives files of the lease's folder to a page."""
 
 import asyncio
 import shutil
@@ -14,12 +14,12 @@ from browser_service.session.notices import FILES
 from browser_service.session.world import PageMoved, World
 
 CHOOSER_S = 3.0
-"""How long a click may take to ask for files."""
+"""Seconds within which a click must open a file chooser."""
 
 
 def folder_of(root: Path | None, name: str | None) -> Path | None:
-    """The folder of this name below the service's folder of files, if there is one; never that folder itself, for the
-    folders of all tasks are in it.
+    """The folder of this name below the service's folder of files, if it exists; never that folder itself, because it
+    contains the folders of all tasks.
     """
     if root is None or name is None:
         return None
@@ -50,7 +50,7 @@ async def upload_coords(hand: Hand, action: models.UploadCoords) -> None:
 
 
 async def _given(world: World, files: list[str], function: str, *where: float) -> bool:
-    """Gives the files to the file input that the page script finds; False when there is none."""
+    """Gives the files to the file input that the page script finds; False if there is none."""
     try:
         node = await world.object(function, *where)
     except PageMoved:
@@ -94,7 +94,7 @@ def _stale() -> ActionFailed:
 
 
 def _allowed(hand: Hand, name: str) -> Path:
-    """The file of this name in the lease's folder, and nothing outside it whatever the name or its links say."""
+    """The file of this name in the lease's folder, and no file outside it, whatever the name or its links contain."""
     if hand.files is None or hand.staging is None:
         raise ActionFailed(
             "NO_FILES", "this lease has no folder of files to upload; ask for one with LeaseRequest.files"
@@ -111,7 +111,7 @@ def _allowed(hand: Hand, name: str) -> Path:
 
 
 def _staged(paths: list[Path], staging: Path | None) -> list[str]:
-    """Copies that Chromium, another user than ours, can read."""
+    """Copies that Chromium, which runs as another user, can read."""
     assert staging is not None
     copies = []
     for path in paths:

@@ -1,4 +1,4 @@
-"""What a command works with, and how it says that it had no effect."""
+"""The context of a command, and the error of an action without effect."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +20,15 @@ class ActionFailed(Exception):
 
 @dataclass(frozen=True)
 class Hand:
-    """The session's tabs and what the lease may do."""
+    """The session's tabs and the permissions of the lease."""
 
     tabs: Tabs
     viewport: Viewport
     navigation_deadline_s: float
     files: Path | None = None
-    """Folder that uploads are taken from; None: none may be."""
+    """Folder of the files for uploads; None: uploads are not allowed."""
     staging: Path | None = None
-    """Folder where Chromium can read what is uploaded."""
+    """Folder in which Chromium can read files for uploads."""
 
     @property
     def tab(self) -> OpenTab:
@@ -36,14 +36,14 @@ class Hand:
         return self.tabs.active
 
     async def ask(self, function: str, *arguments: Any) -> dict[str, Any]:
-        """Asks the page script; its `error` becomes an `ActionFailed`."""
+        """Queries the page script; its `error` becomes an `ActionFailed`."""
         try:
             return _checked(await self.tab.ask(function, *arguments))
         except PageMoved:
             raise _stale() from None
 
     async def ask_mark(self, mark: int, function: str, *arguments: Any) -> dict[str, Any]:
-        """Asks the page script about a mark, in whichever frame it is."""
+        """Queries the page script about a mark, in whichever frame it is."""
         try:
             realm, number = await self.tab.realm(mark)
             return _checked(await realm.world.ask(function, number, *arguments))
@@ -51,7 +51,7 @@ class Hand:
             raise _stale() from None
 
     async def ask_realm(self, mark: int, function: str, *arguments: Any) -> dict[str, Any]:
-        """Asks the page script of the document in which a mark is."""
+        """Queries the page script of the document that contains a mark."""
         try:
             realm, _ = await self.tab.realm(mark)
             return _checked(await realm.world.ask(function, *arguments))

@@ -1,4 +1,4 @@
-"""What the keyboard does: chords, text, filling fields."""
+"""Keyboard actions: chords, text, filling fields."""
 
 from collections.abc import AsyncGenerator, Generator, Iterable
 from contextlib import asynccontextmanager, contextmanager
@@ -61,7 +61,7 @@ async def key_up(hand: Hand, action: models.KeyUp) -> None:
 
 @asynccontextmanager
 async def holding(hand: Hand, keys: Iterable[str]) -> AsyncGenerator[None]:
-    """Holds the keys meanwhile; those that were held before stay so."""
+    """Holds the keys meanwhile; keys that were held before stay held."""
     page, pressed = hand.tab.page, []
     try:
         for key in [key for name in keys if (key := _key(name)) not in hand.tab.held_keys]:
@@ -77,7 +77,7 @@ async def holding(hand: Hand, keys: Iterable[str]) -> AsyncGenerator[None]:
 
 @contextmanager
 def _known_keys() -> Generator[None]:
-    """Playwright's refusal of a key becomes an `ActionFailed`."""
+    """Turns Playwright's error for an unknown key into an `ActionFailed`."""
     try:
         yield
     except PlaywrightError as error:
@@ -99,7 +99,7 @@ async def tab_and_enter(hand: Hand, action: models.TabAndEnter) -> None:
 
 
 async def _fill(hand: Hand, action: models.FillCoords | models.FillId, caret: dict[str, Any], named: str) -> None:
-    """Types into what has the focus now. Raises `ActionFailed` where nothing there takes text."""
+    """Types into the focused element. Raises `ActionFailed` if it takes no text."""
     if not caret["is_text"]:
         code, why = (
             ("READ_ONLY", "it is read-only") if caret.get("is_read_only") else ("NOT_EDITABLE", "it takes no text")
@@ -113,7 +113,7 @@ async def _fill(hand: Hand, action: models.FillCoords | models.FillId, caret: di
 
 
 async def _type(hand: Hand, value: str, line_ending: str, *, press_enter: bool) -> None:
-    """Types text; what ends a line must not send it, as Enter does in a chat."""
+    """Types text. A line end must not submit it, as Enter does in a chat."""
     keyboard = hand.tab.page.keyboard
     left = TYPED_LIMIT
     for number, line in enumerate(value.replace("\r\n", "\n").split("\n")):
@@ -135,7 +135,7 @@ async def _end_line(keyboard: Keyboard, line_ending: str) -> None:
             await keyboard.press("Shift+Enter")
         case "enter":
             await keyboard.press("Enter")
-        case _:  # a field of one line: a space, as browsers make of a line break that is pasted
+        case _:  # a single-line field: a space, as browsers do with a pasted line break
             await keyboard.insert_text(" ")
 
 

@@ -1,4 +1,4 @@
-"""Where the tabs go: addresses, history, opening, switching, closing."""
+"""Navigation of the tabs: addresses, history, opening, switching, closing."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -93,7 +93,7 @@ async def _visit(hand: Hand, url: str) -> None:
 
 
 async def _empty(tab: OpenTab, limit_ms: float) -> None:
-    """Leaves a page that goes somewhere by itself, again and again: held still, to an empty one."""
+    """Leaves a page that navigates again and again by itself: held still, to an empty page."""
     try:
         await tab.hold()
         await tab.stop_loading()
@@ -118,7 +118,7 @@ async def _navigate(hand: Hand, navigation: Callable[[float], Awaitable[object]]
         if hand.tab.crashed or hand.tab.page.is_closed():
             raise
         reason = error.message.splitlines()[0].partition(": ")[2] or error.message
-        if INTERRUPTED in reason:  # the page sent us on at once: the later one counts
+        if INTERRUPTED in reason:  # the page redirected at once: the later navigation counts
             return None
         if "Download is starting" in reason:  # the address is a file: the page stays
             return None
@@ -128,6 +128,6 @@ async def _navigate(hand: Hand, navigation: Callable[[float], Awaitable[object]]
 
 
 async def _moved_in_place(hand: Hand, way: str) -> None:
-    """Playwright answers None both for a move inside one document and for no history at all."""
+    """Distinguishes Playwright's two reasons for None: a move inside one document, and no history."""
     if hand.tab.page.url == hand.tab.url:
         raise ActionFailed("NO_HISTORY", f"there is no page to go {way} to")

@@ -1,4 +1,4 @@
-"""What the mouse does: click, drag, hover, scroll, choose."""
+"""Mouse actions: click, drag, hover, scroll, choose."""
 
 import asyncio
 import time
@@ -9,16 +9,16 @@ from browser_service.commands.keyboard import holding
 
 WHEEL = {"up": (0, -1), "down": (0, 1), "left": (-1, 0), "right": (1, 0)}
 WHEEL_PIXELS = 400
-"""How far the wheel is turned over a framed page of another origin."""
+"""Distance of a wheel turn over a cross-origin frame."""
 DRAG_STEPS = 16
 STEP_S = 0.012
-"""Pause between two points of a drag: pages that follow the pointer by frames see each of them."""
+"""Pause between two points of a drag: pages that follow the pointer once per frame see each of them."""
 GRIP_S = 0.06
-"""How long a drag rests after the button is pressed and after the first small move."""
+"""Pause of a drag after the button is pressed and after the first small move."""
 RESTING_S = 0.05
-"""Time between two reports of a pointer that rests."""
+"""Time between two mouse events of a resting pointer."""
 REST_S = 0.2
-"""How long it rests over its goal before the button is let go: lists that give way are animated."""
+"""Pause over the goal before the button is released: lists that make room are animated."""
 
 
 async def click_coords(hand: Hand, action: models.ClickCoords) -> None:
@@ -46,13 +46,13 @@ async def drag_id(hand: Hand, action: models.DragId) -> None:
         hand.check_point(*goal)
     else:
         to = await hand.aim(action.to_id)
-        spot = await hand.aim(action.id)  # the goal may have been scrolled to
+        spot = await hand.aim(action.id)  # the goal may have been scrolled into view
         goal = (to["x"], to["y"])
     await _drag(hand, (spot["x"], spot["y"]), goal, rest_s=action.rest_s)
 
 
 async def _drag(hand: Hand, start: tuple[float, float], goal: tuple[float, float], *, rest_s: float) -> None:
-    """Moves what lies at `start` as a hand does: it grips, begins slowly, and rests over the goal before it lets go."""
+    """Drags the element at `start` as a person does: presses, begins slowly, rests over the goal, releases."""
     mouse = hand.tab.page.mouse
     (x, y), (to_x, to_y) = start, goal
     await mouse.move(x, y)
@@ -69,7 +69,7 @@ async def _drag(hand: Hand, start: tuple[float, float], goal: tuple[float, float
 
 
 async def rest(hand: Hand, point: tuple[float, float], seconds: float) -> None:
-    """Stays at a point with the button held. Browsers go on telling a page what is held over it; DevTools only tell moves."""
+    """Rests at a point with the button held: browsers repeat drag events there, DevTools sends only moves."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         await asyncio.sleep(min(left, RESTING_S))

@@ -1,1 +1,1 @@
-"""The only way out of the browsers: one proxy port per context, every address checked before it is dialled."""
+"""The egress proxy, the browsers' only network access: one port per context; every address is checked, then dialled."""

@@ -1,4 +1,4 @@
-"""Hosts and addresses: every spelling of a host in one form, and who may ever be reached at an address.
+"""Hosts and addresses: a canonical form for every spelling of a host, and the reach of an address.
 
 canonical_host("0x7F.1") == canonical_host("127.1.") == "127.0.0.1"
 reach_of(ip_address("169.254.169.254")) is Reach.NEVER
@@ -20,26 +20,26 @@ LABEL = re.compile(r"[a-z0-9_-]{1,63}")
 LONGEST_HOST = 253
 LOCALHOST = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 PROXIES = IPv4Network("127.98.115.0/24")
-"""Where the ways out of browsers listen (`egress.py`), those of other instances on this machine included."""
+"""Network of the egress proxies (`egress.py`), those of other instances on this machine included."""
 
 
 class BadHost(ValueError):
-    """The text names no host. The message says what is wrong with it."""
+    """The text is not a host. The message says what is wrong with it."""
 
 
 class Reach(StrEnum):
-    """Who may be let to an address."""
+    """The leases that may reach an address."""
 
     PUBLIC = "public"
-    """Anyone."""
+    """Every lease."""
     PRIVATE = "private"
     """A lease that names the site: loopback, private and shared networks."""
     NEVER = "never"
-    """No one: link-local and cloud metadata, multicast, unspecified, reserved, tunnels whose end can't be known, our own
+    """No lease: link-local and cloud metadata, multicast, unspecified, reserved, tunnels with an unknown end, our own
     proxies."""
 
 
-# The IANA special-purpose registries, coarser where no public site can be. The first network that fits counts.
+# The IANA special-purpose registries, coarser where no public site can be. The first matching network counts.
 _REACH_V4: tuple[tuple[str, Reach], ...] = (
     ("100.100.100.200/32", Reach.NEVER),  # a cloud's metadata inside the shared network
     ("10.0.0.0/8", Reach.PRIVATE),
@@ -87,7 +87,7 @@ class Endpoint(NamedTuple):
 
 
 def parse_endpoint(text: str, default_port: int | None = None) -> Endpoint:
-    """`host:port`, `[v6]:port`, or the host alone where there is a default port. Raises `BadHost`."""
+    """`host:port`, `[v6]:port`, or the host alone if there is a default port. Raises `BadHost`."""
     host, port = split_port(text)
     if port is None:
         port = default_port
@@ -97,7 +97,7 @@ def parse_endpoint(text: str, default_port: int | None = None) -> Endpoint:
 
 
 def split_port(text: str) -> tuple[str, int | None]:
-    """Host as it was written, and the port after it if there is one. Raises `BadHost`."""
+    """The host as written, and the port after it, if any. Raises `BadHost`."""
     host, colon, port = text.rpartition(":")
     if not colon or text.endswith("]") or (":" in host and not host.startswith("[")):
         return text, None
@@ -107,9 +107,9 @@ def split_port(text: str) -> tuple[str, int | None]:
 
 
 def canonical_host(text: str) -> str:
-    """The one spelling of a host, as browsers find it (WHATWG URL): lower case, no last dot, numbers as addresses.
+    """The canonical form of a host, as browsers compute it (WHATWG URL): lower case, no last dot, numbers as addresses.
 
-    Raises `BadHost` for what is neither a name nor an address.
+    Raises `BadHost` for a text that is neither a name nor an address.
     """
     if text.startswith("[") or ":" in text:
         return str(_embedded(_ipv6(text)))
@@ -123,7 +123,7 @@ def canonical_host(text: str) -> str:
 
 
 def literal(host: str) -> IPAddress | None:
-    """The address that a canonical host is, or None for a name."""
+    """The address of a canonical host that is one, or None for a name."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:
@@ -131,12 +131,12 @@ def literal(host: str) -> IPAddress | None:
 
 
 def is_localhost(host: str) -> bool:
-    """Whether a canonical host is this machine by definition, without any resolver."""
+    """True if a canonical host means this machine by definition, without a resolver."""
     return host == "localhost" or host.endswith(".localhost")
 
 
 def reach_of(address: IPAddress) -> Reach:
-    """Who may be let to the address; one that carries an IPv4 address inside counts as that one."""
+    """The reach of an address; an address with an embedded IPv4 address has the reach of that one."""
     inner = _embedded(address)
     if isinstance(inner, IPv4Address):
         return next(reach for network, reach in _V4 if inner in network)
@@ -144,14 +144,14 @@ def reach_of(address: IPAddress) -> Reach:
 
 
 def is_this_machine(address: IPAddress) -> bool:
-    """Whether the address is loopback or belongs to an interface of this machine."""
+    """True if the address is loopback or belongs to an interface of this machine."""
     inner = _embedded(address)
     return inner.is_loopback or inner.is_unspecified or str(inner) in _own_addresses()
 
 
 @cache
 def _own_addresses() -> frozenset[str]:
-    """Read once: a machine that moves to other networks restarts its services."""
+    """Read once: a machine that changes its network restarts its services."""
     families = (socket.AF_INET, socket.AF_INET6)
     return frozenset(
         interface.address.partition("%")[0]
@@ -162,7 +162,7 @@ def _own_addresses() -> frozenset[str]:
 
 
 def _embedded(address: IPAddress) -> IPAddress:
-    """The IPv4 address inside a mapped or NAT64 address; every other address itself."""
+    """The IPv4 address inside a mapped or NAT64 address; any other address unchanged."""
     if isinstance(address, IPv4Address):
         return address
     if address.ipv4_mapped is not None:
@@ -183,7 +183,7 @@ def _ipv6(text: str) -> IPv6Address:
 
 
 def _ipv4(text: str, labels: list[str]) -> IPv4Address:
-    """An IPv4 address of one to four numbers, decimal, octal (`0…`) or hexadecimal (`0x…`); the last fills what is left."""
+    """An IPv4 address of one to four numbers, decimal, octal (`0…`) or hex (`0x…`); the last fills the rest."""
     try:
         numbers = [_number(label) for label in labels]
         *first, last = numbers

@@ -1,9 +1,9 @@
-"""One connection of a browser to the proxy, and the one to a site behind it.
+"""A browser's connection to the proxy, and the proxy's connection to a site.
 
     browser <-> FromBrowser <-> ToSite <-> site
 
-Requests are read and checked one by one; what a site answers is passed on unread. That is enough, for browsers send a
-request only when the answer to the one before is complete.
+Requests are read and checked one by one; the site's answers are passed on unread. That is enough, because browsers send
+a request only when the answer to the previous one is complete.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ STATUS = {"policy": b"403 Forbidden", "site": b"502 Bad Gateway", "infra": b"500
 
 
 class Account(Protocol):
-    """What a connection needs to know of whose it is."""
+    """The owner of a connection, as the connection uses it."""
 
     policy: Policy | None
     dialling: asyncio.Semaphore
 
     def count(self, *, sent: int = 0, received: int = 0) -> bool:
-        """Adds bytes; False when that was more than allowed, and every connection is being closed."""
+        """Adds bytes; False if the limit is exceeded, and every connection is being closed."""
         ...
 
     def asked(self, endpoint: Endpoint) -> None:
@@ -37,7 +37,7 @@ class Account(Protocol):
         ...
 
     def failed(self, endpoint: Endpoint, trouble: Trouble) -> None:
-        """Remembers why an endpoint was not reached."""
+        """Remembers the reason why an endpoint was not reached."""
         ...
 
     def reached(self, endpoint: Endpoint) -> None:
@@ -45,11 +45,11 @@ class Account(Protocol):
         ...
 
     def opened(self, connection: "FromBrowser") -> None:
-        """The connection lives from now on."""
+        """Registers a connection."""
         ...
 
     def closed(self, connection: "FromBrowser") -> None:
-        """The connection is over."""
+        """Removes a connection that has ended."""
         ...
 
 
@@ -63,11 +63,11 @@ class FromBrowser(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._site: ToSite | None = None
         self._endpoint: Endpoint | None = None
-        """Where `_site` leads."""
+        """The endpoint of `_site`."""
         self._unread = bytearray()
         self._body_left = 0
         self._is_raw = False
-        """A tunnel, or a connection that has become another protocol: nothing is read any more."""
+        """True for a tunnel, or a connection that has switched protocols: its data is not parsed any more."""
         self._is_dialling = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -90,7 +90,7 @@ class FromBrowser(asyncio.Protocol):
         self._advance()
 
     def pause_writing(self) -> None:
-        """The browser reads slowly: so do we."""
+        """Pauses the site, because the browser reads slowly."""
         if self._site:
             self._site.pause()
 
@@ -99,7 +99,7 @@ class FromBrowser(asyncio.Protocol):
             self._site.resume()
 
     def pause(self) -> None:
-        """The site reads slowly."""
+        """Pauses the browser, because the site reads slowly."""
         if self._transport and not self._is_dialling:
             self._transport.pause_reading()
 
@@ -108,27 +108,27 @@ class FromBrowser(asyncio.Protocol):
             self._transport.resume_reading()
 
     def answer(self, data: bytes) -> None:
-        """Passes on what the site sends."""
+        """Passes on data of the site."""
         if self._transport and self._account.count(received=len(data)):
             self._transport.write(data)
 
     def site_gone(self, site: "ToSite") -> None:
-        """The site closed the connection; what it sent before still arrives."""
+        """Ends the connection after the site has closed it; data sent before still arrives."""
         if site is self._site:
             self.close()
 
     def close(self) -> None:
-        """Ends both sides; data under way to the browser still arrives."""
+        """Closes both sides; pending data to the browser still arrives."""
         if self._transport:
             self._transport.close()
 
     def abort(self) -> None:
-        """Ends both sides at once."""
+        """Aborts both sides at once."""
         if self._transport:
             self._transport.abort()
 
     def _advance(self) -> None:
-        """Passes on what has arrived, as far as it may go."""
+        """Passes on the received data, as far as it is checked."""
         while self._unread and not self._is_dialling:
             if self._site and (self._is_raw or self._body_left):
                 self._pass_on(len(self._unread) if self._is_raw else self._body_left)
@@ -153,7 +153,7 @@ class FromBrowser(asyncio.Protocol):
         self._site.write(piece)
 
     def _start(self, request: RequestHead) -> None:
-        """Sends the request on over the connection that is there, or over a new one."""
+        """Sends the request over the existing connection, or over a new one."""
         self._account.asked(request.endpoint)
         if self._site and self._endpoint == request.endpoint and not request.is_tunnel:
             self._forward(request, self._site)
@@ -180,7 +180,7 @@ class FromBrowser(asyncio.Protocol):
             site.close()
             self._refuse(request, error.trouble)
         except Exception as error:
-            # Whatever else goes wrong here is the proxy's own fault, and must not look like the site's.
+            # Any other error here is the proxy's own fault, and must not look like the site's.
             log.exception("the proxy failed")
             site.close()
             message = f"the service's own proxy failed: {type(error).__name__}"
@@ -190,7 +190,7 @@ class FromBrowser(asyncio.Protocol):
 
     def _connected(self, request: RequestHead, site: "ToSite") -> None:
         self._is_dialling = False
-        if self._transport is None:  # the browser lost interest
+        if self._transport is None:  # the browser has closed the connection
             site.close()
             return
         self._site, self._endpoint = site, request.endpoint
@@ -209,7 +209,7 @@ class FromBrowser(asyncio.Protocol):
         self._body_left = request.body_bytes
 
     def _refuse(self, request: RequestHead, trouble: Trouble) -> None:
-        """Only a tunnel is answered. The answer to a request would be shown as the site's own: it gets none."""
+        """Answers only a tunnel. The answer to a plain request would be shown as the site's own, so it gets none."""
         self._is_dialling = False
         self._account.failed(request.endpoint, trouble)
         if self._transport is None:
@@ -222,7 +222,7 @@ class FromBrowser(asyncio.Protocol):
         self._transport.close()
 
     def _refuse_unreadable(self, reason: str) -> None:
-        log.warning("the proxy got what no browser sends: %s", reason)
+        log.warning("the proxy received an invalid request: %s", reason)
         self._unread.clear()
         if self._transport:
             self._transport.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
@@ -230,7 +230,7 @@ class FromBrowser(asyncio.Protocol):
 
 
 class ToSite(asyncio.Protocol):
-    """The site's side: passes on what it sends."""
+    """The site's side: passes on its data."""
 
     def __init__(self, browser: FromBrowser) -> None:
         self._browser = browser
@@ -253,12 +253,12 @@ class ToSite(asyncio.Protocol):
         self._browser.resume()
 
     def write(self, data: bytes) -> None:
-        """Sends to the site; what comes after it has gone is dropped, as the network would."""
+        """Sends to the site; data for a closed connection is dropped, as the network would."""
         if self._transport:
             self._transport.write(data)
 
     def pause(self) -> None:
-        """The browser reads slowly."""
+        """Pauses the site, because the browser reads slowly."""
         if self._transport:
             self._transport.pause_reading()
 

@@ -1,6 +1,7 @@
-"""From a host to an open connection: resolve once, check every address, dial one of those that were checked.
+"""Opens a connection to a host: resolves once, checks every address, dials one of the checked addresses.
 
-Nobody resolves the name a second time, so a name that changes its address between check and use gains nothing.
+The name is not resolved a second time, so a name that changes its address between check and use (DNS rebinding) gains
+nothing.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from browser_service.egress.policy import NoConnection, Policy
 Resolve = Callable[[str], Awaitable[list[IPAddress]]]
 """The addresses of a canonical host name, best first. Raises `socket.gaierror` when there are none."""
 
-# What went wrong with us, not with the site: no more descriptors, memory or ports.
+# Errors of this machine, not of the site: no more descriptors, memory or ports.
 OUR_OWN = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EPERM})
 
 
@@ -27,7 +28,7 @@ class Dialler:
         self._resolve = resolve
 
     async def dial(self, endpoint: Endpoint, policy: Policy, protocol: Callable[[], asyncio.Protocol]) -> None:
-        """Connects the protocol to the endpoint. Raises `NoConnection`, which says who is to blame."""
+        """Connects the protocol to the endpoint. Raises `NoConnection`, which names the side at fault."""
         policy.check_name(endpoint)
         try:
             async with asyncio.timeout(self._deadline_s):
@@ -52,7 +53,7 @@ class Dialler:
 
 
 async def _connect(endpoint: Endpoint, addresses: list[IPAddress], protocol: Callable[[], asyncio.Protocol]) -> None:
-    """Tries one address after the other."""
+    """Tries the addresses one after the other."""
     last: OSError | None = None
     for address in addresses:
         try:

@@ -1,10 +1,10 @@
-"""The proxy that is the only way out of every browser: one port per browser context, each with the policy of its lease.
+"""The proxy that is every browser's only network access: one port per context, each with the policy of its lease.
 
     egress.open() -> Account (a port) -> context opened with it -> account.policy = Policy.of(lease) -> ... -> close()
 
-Contexts are told apart by their port and not by a name and password: with those Playwright stops every single request of
-a page to ask itself for them, and switches the cache off. A page can't use the port of another context, for the proxy
-leads to no port of its own.
+Contexts are identified by their port and not by a name and password: with those Playwright intercepts every single
+request of a page to add them, and disables the cache. A page can't use the port of another context, because the proxy
+does not connect to its own ports.
 """
 
 import asyncio
@@ -27,15 +27,15 @@ from browser_service.settings import Settings
 
 log = logging.getLogger(__name__)
 
-# An address of this machine on which nothing but such proxies listens: whose ever they are, policies refuse all of it.
+# A loopback address on which only such proxies listen; policies refuse all of its network, whichever process listens.
 PROXY_HOST = str(PROXIES[1]) if sys.platform == "linux" else "127.0.0.1"
-# Chromium bypasses proxies for loopback addresses; this takes that rule away. Said aloud, for an environment variable
-# switches off what Playwright adds by itself.
+# Chromium bypasses proxies for loopback addresses; this removes that rule. It is set explicitly because an environment
+# variable disables what Playwright adds by itself.
 NOTHING_BYPASSES = "<-loopback>"
 RESOLVE_NOTHING = f"--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE {PROXY_HOST}"
-"""Chromium's flag that leaves the resolving of names to the proxy."""
+"""Chromium's flag that leaves name resolution to the proxy."""
 REMEMBERED = 1_000
-"""Hosts that are counted by name, and endpoints whose trouble is remembered, per lease."""
+"""Maximum number per lease of hosts counted by name, and of endpoints with remembered trouble."""
 HOSTS_SHOWN = 20
 DIALLING_AT_ONCE = 16
 DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
@@ -43,19 +43,19 @@ DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 @dataclass
 class Usage:
-    """What one lease has sent and received."""
+    """The traffic of one lease."""
 
     bytes_sent: int = 0
     bytes_received: int = 0
     requests: int = 0
-    """Plain requests and tunnels."""
+    """Number of plain requests and tunnels."""
     refused: Counter[str] = field(default_factory=Counter)
-    """By reason, such as `private`, `blocked`, `unresolved`."""
+    """Count by reason, such as `private`, `blocked`, `unresolved`."""
     hosts: Counter[str] = field(default_factory=Counter)
     """Requests and tunnels by host."""
 
     def traffic(self) -> Traffic:
-        """As it is shown to people."""
+        """The usage in its public form."""
         return Traffic(
             sent_bytes=self.bytes_sent,
             received_bytes=self.bytes_received,
@@ -66,18 +66,18 @@ class Usage:
 
 
 class Account:
-    """The way out of one browser context. Without a policy it leads nowhere."""
+    """The proxy port of one browser context. Without a policy it connects to nothing."""
 
     def __init__(self, dialler: Dialler, background: Background, rules: ServiceRules) -> None:
         self.usage = Usage()
         self.broken: Trouble | None = None
-        """What went wrong with the proxy itself in the present lease."""
+        """The proxy's own failure during the current lease."""
         self._dialler = dialler
         self._background = background
         self._rules = rules
         self._policy: Policy | None = None
         self.dialling = asyncio.Semaphore(DIALLING_AT_ONCE)
-        """One lease can't take all threads of the resolver."""
+        """Keeps one lease from taking all threads of the resolver."""
         self._server: asyncio.Server | None = None
         self._connections: set[FromBrowser] = set()
         self._troubles: OrderedDict[Endpoint, Trouble] = OrderedDict()
@@ -95,12 +95,12 @@ class Account:
 
     @property
     def policy(self) -> Policy | None:
-        """What the present lease may reach; None without a lease."""
+        """The policy of the current lease; None without a lease."""
         return self._policy
 
     @policy.setter
     def policy(self, policy: Policy | None) -> None:
-        """Another lease, or none: counts from zero, and what was connected for the one before is cut."""
+        """Switches to another lease or to none: resets the counters and cuts the connections of the previous lease."""
         self._policy = policy
         self.usage = Usage()
         self.broken = None
@@ -121,7 +121,7 @@ class Account:
         self._cut()
 
     def trouble_with(self, url: str) -> Trouble | None:
-        """Why the last connection to the host and port of an address did not come about, if so."""
+        """The reason why the last connection to the URL's host and port failed, or None."""
         if self._is_spent():
             return Trouble("policy", "max_bytes", f"the lease has used up its {self._rules.max_bytes} bytes of traffic")
         try:
@@ -173,10 +173,10 @@ class Account:
 
 
 class Egress:
-    """All ways out of one process. Use as `async with Egress(settings) as egress`."""
+    """All proxy ports of one process. Use as `async with Egress(settings) as egress`."""
 
     def __init__(self, settings: Settings, resolve: Resolve | None = None) -> None:
-        """`resolve`: in place of this machine's resolver. Raises `SettingsError` when the blocklist can't be read."""
+        """`resolve`: replaces this machine's resolver. Raises `SettingsError` when the blocklist can't be read."""
         self.rules = ServiceRules.read(settings)
         self._names = SystemResolver()
         self._dialler = Dialler(settings.egress_connect_s, resolve or self._names)
@@ -192,25 +192,25 @@ class Egress:
         await self.stop()
 
     async def start(self) -> None:
-        """Opens the way out that leads nowhere."""
+        """Opens the port that connects to nothing."""
         self._nowhere = await self.open()
 
     @property
     def nowhere(self) -> ProxySettings:
-        """For what a browser wants for itself, outside of every context: it gets nothing."""
+        """The proxy for a browser's own requests, outside of every context: they get no connection."""
         if self._nowhere is None:
             raise RuntimeError("the proxy is not started")
         return self._nowhere.proxy
 
     async def stop(self) -> None:
-        """Closes every way out."""
+        """Closes every port."""
         for account in list(self._accounts):
             self.close(account)
         await self._background.cancel()
         self._names.close()
 
     async def open(self) -> Account:
-        """A way out that leads nowhere until it gets a policy. Raises OSError."""
+        """A port that connects to nothing until it gets a policy. Raises OSError."""
         account = Account(self._dialler, self._background, self.rules)
         await account.listen()
         self._accounts.add(account)
@@ -218,16 +218,16 @@ class Egress:
         return account
 
     def close(self, account: Account) -> None:
-        """Ends a way out. Again is fine."""
+        """Closes a port. May be repeated."""
         if account in self._accounts:
             self._accounts.remove(account)
             self.rules.control_ports.discard(account.port)
             account.close()
 
     def protect(self, port: int) -> None:
-        """No page ever reaches this port of this machine."""
+        """Adds a port of this machine that no page may reach."""
         self.rules.control_ports.add(port)
 
     def policy(self, request: LeaseRequest) -> Policy:
-        """What a lease may reach. Raises `BadRequest`."""
+        """The policy of a lease. Raises `BadRequest`."""
         return Policy.of(request, self.rules)

@@ -1,4 +1,4 @@
-"""The one kind of message that the proxy reads: the head of a request that a browser sends to a proxy.
+"""Parses the one kind of message that the proxy reads: the head of a request that a browser sends to a proxy.
 
 CONNECT host:port HTTP/1.1           -> a tunnel (https, ws, wss)
 GET http://host:port/path HTTP/1.1   -> forwarded as `GET /path HTTP/1.1`
@@ -10,7 +10,7 @@ from browser_service.egress.addresses import BadHost, Endpoint, parse_endpoint
 
 LONGEST_HEAD = 256 * 1024  # Chromium's own limit for the head of a response
 END = b"\r\n\r\n"
-# Between the browser and us; `host` is written anew from the address itself, so that the two can't differ.
+# Hop-by-hop headers; `host` is written anew from the URL itself, so that the two can't differ.
 DROPPED = (b"proxy-connection:", b"proxy-authorization:", b"host:")
 
 
@@ -19,13 +19,13 @@ class BadRequestHead(ValueError):
 
 
 class RequestHead(NamedTuple):
-    """Where a request goes, and what is sent there."""
+    """The destination and the forwarded head of a request."""
 
     endpoint: Endpoint
     is_tunnel: bool
-    """CONNECT: what follows is not read."""
+    """CONNECT: the data that follows is not read."""
     upgrades: bool
-    """What follows may become another protocol and is not read."""
+    """True if the data that follows may be another protocol and is not read."""
     forward: bytes
     """The head for the site; empty for a tunnel."""
     body_bytes: int
@@ -60,14 +60,14 @@ def parse_head(head: bytes) -> RequestHead:
 
 
 def _split_address(rest: str) -> tuple[str, bytes]:
-    """Authority and path with query of what follows `http://`."""
+    """The authority, and the path with query, of the text after `http://`."""
     end = min((place for sign in "/?#" if (place := rest.find(sign)) >= 0), default=len(rest))
     path = rest[end:].partition("#")[0]
     return rest[:end], (path if path.startswith("/") else f"/{path}").encode("ascii")
 
 
 def _headers(lines: list[bytes]) -> tuple[list[bytes], int, bool]:
-    """The lines to keep, the length of the body, and whether another protocol is asked for."""
+    """The headers to keep, the length of the body, and True if another protocol is requested."""
     kept: list[bytes] = []
     body_bytes: int | None = None
     upgrades = False

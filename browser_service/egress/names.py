@@ -1,7 +1,7 @@
-"""Names to addresses by this machine's resolver, in threads of their own and remembered for a short while.
+"""Resolves names by this machine's resolver, in threads of its own, with a short-lived cache.
 
-A resolver may take seconds for one name. Its threads are shared with nothing else in the service, so a page that asks for
-slow names delays other names at most.
+A resolver may take seconds for one name. The threads are used for nothing else in the service, so a page that asks for
+slow names delays only other names.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from browser_service.egress.addresses import IPAddress
 
 RESOLVING_AT_ONCE = 64
 REMEMBERED = 1_000
-# As Chromium's own cache does. Whoever dials checks the addresses each time.
+# As in Chromium's own cache. The dialler checks the addresses each time.
 REMEMBERED_S = 60.0
 
 Answer = asyncio.Future[list[IPAddress]]
@@ -27,13 +27,13 @@ class SystemResolver:
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(RESOLVING_AT_ONCE, "resolver")
         self._answers: OrderedDict[str, tuple[float, Answer]] = OrderedDict()
-        """Oldest first; those under way too, so that a page with six connections asks once."""
+        """Oldest first; unfinished ones too, so that a page with six connections resolves once."""
 
     async def __call__(self, host: str) -> list[IPAddress]:
         asked_at, answer = self._answers.get(host, (0.0, None))
         if answer is None or asked_at + REMEMBERED_S < time.monotonic() or _has_failed(answer):
             answer = asyncio.get_running_loop().run_in_executor(self._threads, _look_up, host)
-            answer.add_done_callback(lambda done: done.cancelled() or done.exception())  # may be left without a reader
+            answer.add_done_callback(lambda done: done.cancelled() or done.exception())  # may never be awaited
             self._answers.pop(host, None)
             self._answers[host] = (time.monotonic(), answer)
             while len(self._answers) > REMEMBERED:
@@ -41,7 +41,7 @@ class SystemResolver:
         return await asyncio.shield(answer)
 
     def close(self) -> None:
-        """Ends the threads, those that still wait for an answer as soon as they have it."""
+        """Ends the threads; a thread that waits for an answer ends once it has it."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 

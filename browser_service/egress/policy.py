@@ -1,6 +1,6 @@
-"""What one lease may reach: its own sites, the public web on ordinary ports, and never what is listed as blocked.
+"""The egress rules of one lease: its own sites, the public web on ordinary ports, and never a blocked host.
 
-A name is checked before it is resolved, each of its addresses after; only then one of them is dialled.
+A name is checked before it is resolved, each of its addresses afterwards; only then one of them is dialled.
 """
 
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ REDIS_PORT = 6379
 
 
 class Trouble(NamedTuple):
-    """Why a connection did not come about."""
+    """The reason why a connection was not made."""
 
     fault: Literal["policy", "site", "infra"]
     reason: str
@@ -54,22 +54,22 @@ class HostRule(NamedTuple):
 
     @classmethod
     def parse(cls, text: str, web_ports: frozenset[int]) -> "HostRule":
-        """`web_ports`: those of a host without a port. Raises `BadHost`."""
+        """`web_ports`: the ports of a host that is written without one. Raises `BadHost`."""
         host, port = (text.removesuffix(":*"), None) if text.endswith(":*") else split_port(text)
         ports = None if text.endswith(":*") else web_ports if port is None else frozenset({port})
         return cls(canonical_host(host.removeprefix("*.")), ports, host.startswith("*."))
 
     def fits(self, endpoint: Endpoint) -> bool:
-        """Whether the endpoint is meant."""
+        """True if the rule covers the endpoint."""
         if self.ports is not None and endpoint.port not in self.ports:
             return False
-        # `*.shop.test` means the site and everything under it.
+        # `*.shop.test` means the site and all its subdomains.
         return endpoint.host == self.host or (self.with_subdomains and endpoint.host.endswith(f".{self.host}"))
 
 
 @dataclass(frozen=True)
 class ServiceRules:
-    """What holds for every lease of the service."""
+    """The rules for every lease of the service."""
 
     sites: tuple[HostRule, ...] = ()
     """Sites of every lease, private ones too."""
@@ -78,12 +78,12 @@ class ServiceRules:
     blocklist: frozenset[str] = frozenset()
     """Canonical hosts, blocked with their subdomains."""
     control_ports: set[int] = field(default_factory=set)
-    """Ports of this machine that no page may reach now, even if a lease names them."""
+    """Ports of this machine that no page may reach, even if a lease names them."""
     max_bytes: int | None = None
 
     @classmethod
     def read(cls, settings: Settings) -> "ServiceRules":
-        """From the settings and the blocklist file. Raises `SettingsError` when they can't be read."""
+        """The rules of the settings and the blocklist file. Raises `SettingsError` when they can't be read."""
         web_ports = WEB_PORTS | settings.egress_ports
         try:
             sites = tuple(HostRule.parse(site, web_ports) for site in settings.egress_sites)
@@ -101,7 +101,7 @@ class ServiceRules:
 
 @dataclass(frozen=True)
 class Policy:
-    """What one lease may reach."""
+    """The egress rules of one lease."""
 
     rules: ServiceRules
     sites: tuple[HostRule, ...] = ()
@@ -111,7 +111,7 @@ class Policy:
 
     @classmethod
     def of(cls, request: LeaseRequest, rules: ServiceRules) -> "Policy":
-        """The policy that a lease asks for. Raises `BadRequest` for a host that is none."""
+        """The policy that a lease asks for. Raises `BadRequest` for an invalid host."""
         try:
             return cls(
                 rules=rules,
@@ -123,7 +123,7 @@ class Policy:
             raise BadRequest(f"sites or blocked_hosts: {error}") from None
 
     def check_name(self, endpoint: Endpoint) -> None:
-        """Raises `NoConnection` (policy) when the host or its port is not for this lease, whatever its address."""
+        """Raises `NoConnection` (policy) if the host or its port is not allowed to this lease, whatever its address."""
         if _is_listed(endpoint.host, self.blocked) or _is_listed(endpoint.host, self.rules.blocklist):
             raise NoConnection("policy", "blocked", f"{endpoint.host} is on the list of blocked hosts")
         if self.is_site(endpoint):
@@ -137,7 +137,7 @@ class Policy:
             )
 
     def check_address(self, endpoint: Endpoint, address: IPAddress) -> None:
-        """Raises `NoConnection` (policy) when nobody may be let to an address of the host, or not this lease."""
+        """Raises `NoConnection` (policy) if an address of the host is allowed to no lease, or not to this one."""
         reach = reach_of(address)
         if reach is Reach.NEVER:
             raise NoConnection("policy", "address", f"{endpoint} is at {address}, which no page may reach")
@@ -151,17 +151,17 @@ class Policy:
             raise NoConnection("policy", "private", f"{endpoint} is private, which this service lets no lease name")
 
     def is_site(self, endpoint: Endpoint) -> bool:
-        """Whether the endpoint belongs to a site of this lease, or of every lease."""
+        """True if the endpoint belongs to a site of this lease, or of every lease."""
         return _is_one_of(self.sites, endpoint) or _is_one_of(self.rules.sites, endpoint)
 
 
 def check_hosts(request: LeaseRequest) -> None:
-    """Raises `BadRequest` where the lease's `Policy` would: for whoever lets people wait for it."""
+    """Raises `BadRequest` where the lease's `Policy` would; called before a request enters the queue."""
     Policy.of(request, ServiceRules())
 
 
 def read_blocklist(path: Path) -> frozenset[str]:
-    """One host per line, `#` starts a comment; the lines of a hosts file (`0.0.0.0 host`) fit too. Raises `SettingsError`."""
+    """One host per line, `#` starts a comment; hosts file lines (`0.0.0.0 host`) work too. Raises `SettingsError`."""
     hosts: set[str] = set()
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -177,8 +177,8 @@ def read_blocklist(path: Path) -> frozenset[str]:
 
 
 def control_ports(settings: Settings) -> set[int]:
-    """Our own port, those of the servers that we talk to, and those that were set; they count only where they are on this
-    machine.
+    """The service's own port, the ports of its upstream servers, and the configured ones; only those on this machine
+    count.
     """
     masters = settings.master_url.split(",") if settings.master_url else []
     ports = {urlsplit(address).port for address in (settings.node_url, *masters) if address}
@@ -192,7 +192,7 @@ def _is_one_of(sites: tuple[HostRule, ...], endpoint: Endpoint) -> bool:
 
 
 def _is_listed(host: str, domains: frozenset[str]) -> bool:
-    """Whether the host or one of the domains above it is listed."""
+    """True if the host or one of its parent domains is listed."""
     if not domains:
         return False
     labels = host.split(".")

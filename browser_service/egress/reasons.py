@@ -1,4 +1,4 @@
-"""What became of a document that did not come: the proxy's reason in place of Chromium's network error."""
+"""Explains a document that did not load: the proxy's reason in place of Chromium's network error."""
 
 from browser_service.egress.egress import Account
 from browser_service.errors import EgressFailed
@@ -11,10 +11,10 @@ REFUSED_BY_CHROMIUM = ("ERR_UNSAFE_PORT", "ERR_UNKNOWN_URL_SCHEME", "ERR_DISALLO
 
 
 def explain(way_out: Account, failed: FailedDocument | None, error: ActionError | None) -> ActionError | None:
-    """The error of a step, told by whoever knows best. `failed` is the active tab's document, if it did not come.
+    """The error of a step, with the most specific cause. `failed`: the active tab's document, if it did not load.
 
-    Raises `EgressFailed` when the fault is the proxy's own, be it only with a picture of the page: what the agent sees
-    is not what the site has.
+    Raises `EgressFailed` when the proxy itself failed, even for a mere picture of the page: the agent would not see the
+    site's own content.
     """
     if way_out.broken:
         raise EgressFailed(f"{way_out.broken.message}; ask for a new lease")

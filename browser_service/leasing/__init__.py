@@ -1,1 +1,1 @@
-"""Who gets a browser, when, and for how long: one protocol, a store in this process and one in Redis."""
+"""Lease scheduling: who gets a browser, when, and for how long. One protocol, an in-process store and a Redis store."""

@@ -1,6 +1,6 @@
-"""Who is there, who has gone, and who was told to drain: short notices that the masters of one service share.
+"""A board of short notices that the masters of one service share: present and lost members, and drain orders.
 
-Each is put up again every moment by whoever knows it, so a board that has forgotten everything is soon filled again.
+Each master repeats its notices periodically, so a board that has lost its content is soon filled again.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,34 +14,34 @@ Kind = Literal["front", "place", "lost", "order"]
 
 
 class Notice(Wire):
-    """One thing to tell the other masters. Example: `Notice(kind="place", name="http://10.0.0.2:9000", ttl_s=600)`."""
+    """One fact for the other masters. Example: `Notice(kind="place", name="http://10.0.0.2:9000", ttl_s=600)`."""
 
     kind: Kind
     name: str
     ttl_s: Annotated[float, Field(gt=0)]
-    """How long it is kept after it was put up for the last time."""
+    """Seconds that it is kept after it was last posted."""
     data: dict[str, Any] = {}
     version: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    """One that is older than the one that hangs there is not put up."""
+    """A notice with an older version than the posted one is ignored."""
 
 
 class Posted(Notice):
-    """A notice as it hangs there."""
+    """A notice as the board has it."""
 
     age_s: float
-    """Seconds since it was put up for the last time."""
+    """Seconds since it was last posted."""
 
 
 class Board(Protocol):
-    """A board. One that can't be reached raises `RegistryDown`."""
+    """A board. Raises `RegistryDown` if it can't be reached."""
 
     async def exchange(self, notices: Sequence[Notice]) -> list[Posted]:
-        """Puts up the notices and reads all that are there."""
+        """Posts the notices and returns all that are on the board."""
         ...
 
 
 class InProcessBoard:
-    """The board of a process that shares none."""
+    """The board of a process that shares none with others."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

@@ -1,4 +1,4 @@
-"""The board of several masters, in the Redis that they share."""
+"""The board of several masters, in their common Redis."""
 
 import json
 import math
@@ -10,10 +10,10 @@ from browser_service.leasing.redis_scripts import RedisScripts
 
 
 class RedisBoard:
-    """The board of several masters, on the time of their Redis."""
+    """The board of several masters, on the clock of their Redis."""
 
     def __init__(self, scripts: RedisScripts, times: tuple[int, int]) -> None:
-        """`times`: what every script of the store is told first."""
+        """`times`: the first arguments of every script of the store."""
         self._scripts = scripts
         self._times = times
 

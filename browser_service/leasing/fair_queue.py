@@ -1,4 +1,4 @@
-"""The line of those who wait for slots, in one process: fair over shares, first come first served within a share."""
+"""The queue of requests for slots, in one process: fair over shares, first come first served within a share."""
 
 from bisect import insort
 from collections import OrderedDict
@@ -8,14 +8,14 @@ from browser_service.leasing.leases import Ticket
 
 
 class FairQueue:
-    """Tickets that wait. Times are microseconds of the owner's clock."""
+    """Waiting tickets. Times are microseconds of the owner's clock."""
 
     def __init__(self) -> None:
         self._lines: dict[str, list[Ticket]] = {}
         """By share, the oldest ticket first."""
         self._tickets: dict[str, Ticket] = {}
         self._silent_at: OrderedDict[str, int] = OrderedDict()
-        """When each ticket will have been silent for too long, the next one first."""
+        """Time at which each ticket expires unless it is claimed again, the earliest first."""
         self._kept_for: str | None = None
 
     def __len__(self) -> int:
@@ -25,15 +25,15 @@ class FairQueue:
         return ticket.ticket_id in self._tickets
 
     def of_share(self, share: str) -> int:
-        """Tickets of one share."""
+        """Number of tickets of one share."""
         return len(self._lines.get(share, ()))
 
     def with_key(self, idempotency_key: str) -> list[Ticket]:
-        """Tickets that ask with this key."""
+        """Tickets with this idempotency key."""
         return [ticket for ticket in self._tickets.values() if ticket.request.idempotency_key == idempotency_key]
 
     def keep(self, ticket: Ticket, silent_at: int) -> None:
-        """The ticket stands in line, where its age puts it, until `silent_at` unless it is kept again."""
+        """Puts the ticket into the queue at the position of its age, until `silent_at` unless it is kept again."""
         if ticket.ticket_id not in self._tickets:
             self._tickets[ticket.ticket_id] = ticket
             insort(self._lines.setdefault(ticket.request.share, []), ticket, key=_age)
@@ -41,7 +41,7 @@ class FairQueue:
         self._silent_at.move_to_end(ticket.ticket_id)
 
     def remove(self, ticket: Ticket) -> None:
-        """The ticket leaves the line, if it is in it."""
+        """Removes the ticket, if it is in the queue."""
         if self._tickets.pop(ticket.ticket_id, None) is None:
             return
         del self._silent_at[ticket.ticket_id]
@@ -53,7 +53,7 @@ class FairQueue:
             self._kept_for = None
 
     def drop_silent(self, now: int) -> None:
-        """Those whose process stopped asking leave the line."""
+        """Removes the tickets whose process has stopped claiming."""
         while self._silent_at:
             ticket_id, silent_at = next(iter(self._silent_at.items()))
             if silent_at > now:
@@ -61,11 +61,11 @@ class FairQueue:
             self.remove(self._tickets[ticket_id])
 
     def keep_slots_for(self, ticket: Ticket) -> None:
-        """Nobody overtakes this ticket any more: it needs more slots than are free, and keeps what comes free."""
+        """Lets no other ticket overtake this one: it needs more slots than are free, and reserves freed slots."""
         self._kept_for = ticket.ticket_id
 
     def next_in_line(self, held: Mapping[str, int], capacity: int) -> Ticket | None:
-        """Whose turn it is, if shares hold so many leases; tickets for more than `capacity` browsers are passed over."""
+        """The next ticket, given the lease counts of the shares; skips tickets for more than `capacity` browsers."""
         kept = self._tickets.get(self._kept_for) if self._kept_for else None
         if kept and kept.count <= capacity:
             return kept

@@ -1,10 +1,10 @@
-"""Who may have which slot: the nouns of admission and the protocol of its store.
+"""The types of admission and the protocol of the lease store.
 
-The store is a ledger, not the truth. The process that holds a browser is the truth about it: it reports what it holds every
-second, and the store believes it. So a store that forgets everything, or is away for a while, ends no running session.
+The store is a ledger, not the source of truth: the process that holds a browser is. It reports its leases every second,
+and the store follows the reports. So a store that loses its content, or is away for a while, ends no live session.
 
-    enqueue -> Ticket -> claim: None while it waits in line, grants when slots are free, NoCapacity when the wait is over
-    Grant   -> admitted by its place within CLAIM_GRACE_S -> reported by the place -> gone when the place reports it no more
+    enqueue -> Ticket -> claim: None while it waits, grants when slots are free, NoCapacity when the wait is over
+    Grant   -> admitted by its instance within CLAIM_GRACE_S -> reported by it -> gone when it is no longer reported
 """
 
 import math
@@ -21,23 +21,23 @@ from browser_service.models import LeaseRequest
 from browser_service.models.wire import Wire
 
 CLAIM_GRACE_S = 10.0
-"""How long a grant waits for its ticket to claim it, and then for its place to report it: its client may have gone."""
+"""Seconds that a grant waits for its ticket's claim, and then for its instance's report: its client may have gone."""
 GLANCE_S = 0.5
-"""Whoever waits claims at least this often."""
+"""A waiting request claims at least this often."""
 TICKET_SILENCE_S = 5.0
-"""A ticket that nobody claimed for this long has lost its process and leaves the line."""
+"""A ticket without a claim for this long has lost its process and leaves the queue."""
 RETRY_AFTER_S = 1.0
-"""What a caller is told who found no capacity, a full queue or no registry."""
+"""Retry-After of a refusal for lack of capacity, a full queue or a missing registry."""
 
 Clock = Callable[[], float]
-"""Seconds that never go back, such as `time.monotonic`."""
+"""Monotonic seconds, such as `time.monotonic`."""
 Sign = Callable[[str, LeasePlace], str]
 """Makes the token of a lease; `TierKey.sign` is one."""
 
 
 @dataclass(frozen=True)
 class QueueLimits:
-    """How many requests may wait: in all, and of one share."""
+    """Limits of the number of waiting requests: in total, and of one share."""
 
     total: int = 1_000
     per_share: int = 250
@@ -45,55 +45,58 @@ class QueueLimits:
 
 @dataclass(frozen=True)
 class Ticket:
-    """A place in the queue. It remembers its own place, so a store that has forgotten it takes it back where it stood."""
+    """A place in the queue. It carries its position, so that a store that has lost it can put it back there."""
 
     lease_ids: tuple[str, ...]
-    """Names of the leases that it will become, one for each browser that was asked for."""
+    """Ids of its future leases, one for each requested browser."""
     request: LeaseRequest
     needs_token: bool
     since_us: int
-    """When it joined the queue, in microseconds of the store's clock: who came first goes first."""
+    """Time of joining the queue, in microseconds of the store's clock; earlier tickets go first."""
 
     @property
     def ticket_id(self) -> str:
-        """Name of the ticket."""
+        """Id of the ticket."""
         return self.lease_ids[0]
 
     @property
     def count(self) -> int:
-        """Browsers that were asked for: all of them or none."""
+        """Number of requested browsers: all or none are granted."""
         return len(self.lease_ids)
 
     @property
     def give_up_us(self) -> int:
-        """When the wait is over, in microseconds of the store's clock."""
+        """End of the wait, in microseconds of the store's clock."""
         return self.since_us + math.ceil(self.request.wait_s * 1e6)
 
 
 class Grant(Wire):
-    """A slot given to one owner, for its place to admit. Example: slot 2 of `http://127.0.0.1:9000`, generation 17."""
+    """A slot given to one owner, to be admitted by its instance.
+
+    Example: slot 2 of `http://127.0.0.1:9000`, generation 17.
+    """
 
     lease_id: str
     place: str
-    """Address of the process with the browser."""
+    """Address of the process with the browser, its instance."""
     slot: Annotated[int, Field(ge=0)]
     generation: Annotated[int, Field(ge=1)]
-    """Grows with each lease of the place: a stale holder of the slot is told apart."""
+    """Grows with each lease of the instance, so that a stale holder of the slot is recognized."""
     token: str
     needs_token: bool = True
-    """False for leases of the old wire format, whose clients know no token: there the id itself is the secret."""
+    """False for leases of the old wire format, whose clients send no token: there the id itself is the secret."""
     batch: str = ""
-    """Names the request that it answers, together with the other leases of its group: the id of their ticket."""
+    """Id of the ticket that it answers, common to all leases of a group."""
     request: LeaseRequest
-    """What was asked for. Of a lease that the store knows only from a report: its owner, share and idempotency key."""
+    """The request. For a lease that the store knows only from a report: its owner, share and idempotency key."""
 
 
 Superseded = Callable[[list[Grant]], None]
-"""Hears of leases that a claim has ended."""
+"""Callback for leases that a claim has ended."""
 
 
 class LiveLease(Wire):
-    """One lease as its place reports it."""
+    """One lease as its instance reports it."""
 
     lease_id: str
     slot: Annotated[int, Field(ge=0)]
@@ -108,10 +111,10 @@ class LiveLease(Wire):
 
 
 class PlaceReport(Wire):
-    """What a process with browsers says of itself, every second and whenever a lease has ended."""
+    """Report of a process with browsers on itself, every second and whenever a lease has ended."""
 
     place: str
-    """Its address, which names it."""
+    """Its address, which is its name."""
     node: str
     """Address of its machine's node."""
     capacity: Annotated[int, Field(ge=0, le=1_024)]
@@ -119,17 +122,17 @@ class PlaceReport(Wire):
     healthy: bool = True
     draining: bool = False
     live: list[LiveLease] = []
-    """Every lease that it holds, from the moment of its admission on."""
+    """Every lease that it holds, from its admission on."""
     ended: list[str] = []
-    """Leases that began and ended since the report before: no report ever names them as live."""
+    """Leases that began and ended since the last report: no report ever lists them as live."""
     generation: Annotated[int, Field(ge=0)] = 0
-    """The newest generation that it has seen: generations must not go back when the store has forgotten them."""
+    """The newest generation that it has seen: generations must not go back after the store has lost them."""
     boot: str = ""
     """Differs for each start of the process."""
     number: Annotated[int, Field(ge=0)] = 0
-    """Counts the reports of this boot. One that is overtaken by a newer one on its way is ignored; 0 is never ignored."""
+    """Counts the reports of this boot. A report that arrives after a newer one is ignored; 0 is never ignored."""
     ttl_s: Annotated[float, Field(ge=0, le=600)] = 5.0
-    """A place that has not reported for this long is gone. 0 says goodbye."""
+    """An instance without a report for this long is gone. 0 signs it off."""
 
 
 class HeldLease(LiveLease):
@@ -137,11 +140,11 @@ class HeldLease(LiveLease):
 
     place: str
     state: Literal["granted", "active"]
-    """`granted` until its place has reported it."""
+    """`granted` until its instance has reported it."""
 
 
 class HeldPlace(Wire):
-    """One place as the store knows it."""
+    """One instance as the store knows it."""
 
     place: str
     node: str
@@ -153,41 +156,41 @@ class HeldPlace(Wire):
     held: int
     """Slots that are granted or active."""
     expires_in_s: float
-    """Seconds until it is gone, unless it reports."""
+    """Seconds until it counts as gone, unless it reports."""
 
     @property
     def available(self) -> int:
-        """Slots that can be granted now."""
+        """Number of slots that can be granted now."""
         return max(0, self.capacity - self.held) if self.healthy and not self.draining else 0
 
 
 class LeaseStore(Protocol):
-    """What admission needs from a store of leases. A store that can't be reached raises `RegistryDown` from every call.
+    """The store of leases as admission uses it. Every call raises `RegistryDown` if the store can't be reached.
 
-    Free slots go to the share that holds the fewest leases, and within a share to the one that came first. A request for
-    several browsers that is next in line keeps every slot that comes free until it has them all, so it is never starved;
-    one that asks for more than all open places have together is passed over and waits in vain.
+    Free slots go to the share with the fewest leases, and within a share to the oldest ticket. A request for several
+    browsers that is next in the queue reserves every slot that comes free until it has them all, so it is never
+    starved; a request for more than all open instances have together is skipped until its wait is over.
     """
 
     on_superseded: Superseded
-    """Called with leases that a claim has ended, because others answer their key: their places have yet to be told."""
+    """Called with leases that a claim has ended because others answer their key; notifies their instances."""
     board: Board
-    """What the processes that share the store tell one another besides."""
+    """Notices between the processes that share the store."""
 
     async def enqueue(self, request: LeaseRequest, *, count: int = 1, needs_token: bool = True) -> Ticket:
-        """A place at the end of the queue. Raises `RateLimited` when the queue, or the share's part of it, is full.
+        """Adds a ticket to the queue. Raises `RateLimited` when the queue, or the share's part of it, is full.
 
         A request whose idempotency key has live leases is never refused.
         """
         ...
 
     async def claim(self, ticket: Ticket) -> list[Grant] | None:
-        """The ticket's slots once it has them all, None while it has to wait. Raises `NoCapacity` when the wait is over.
+        """The ticket's grants once it has them all, None while it waits. Raises `NoCapacity` when the wait is over.
 
-        A ticket whose idempotency key has live leases gets those, or `LeaseMismatch` when they are not as many as it asks
-        for. Where a key has the answers of several tickets, for a store may learn late of what it had forgotten, one is
-        kept and the others are ended (`superseded.py`). A repeated claim gets the same grants again. Claim at least every
-        `GLANCE_S`, for a silent ticket leaves the line; one that claims again returns to where it stood.
+        A ticket whose idempotency key has live leases gets those, or `LeaseMismatch` if their number differs from the
+        request. If a key has the leases of several tickets, because a report has restored what the store had lost, one
+        ticket's are kept and the others are ended (`superseded.py`). A repeated claim gets the same grants again. Claim
+        at least every `GLANCE_S`: a silent ticket leaves the queue; one that claims again returns to its position.
         """
         ...
 
@@ -196,54 +199,54 @@ class LeaseStore(Protocol):
         ...
 
     async def cancel(self, ticket: Ticket) -> None:
-        """Leaves the queue, with what it was given and has not claimed. Again, or after a claim, is fine."""
+        """Removes the ticket and its unclaimed grants. May be repeated, and called after a claim."""
         ...
 
     async def find(self, idempotency_key: str) -> list[Grant]:
-        """The live leases that were asked for with this key."""
+        """The live leases of this idempotency key."""
         ...
 
     async def abandon(self, idempotency_key: str) -> list[Grant]:
-        """A client gave up asking with this key: its tickets are void and its leases ended. The caller tells the places."""
+        """Voids the key's tickets and ends its leases, as its client gave up. The caller notifies the instances."""
         ...
 
     async def report(self, report: PlaceReport) -> None:
-        """Takes a place's word for what it holds.
+        """Takes an instance's report as the truth about its leases.
 
-        Live leases that the store does not know are taken in, whatever it knew before; a grant for a slot that turns out
-        to be held is over, and so is every lease of the place that it does not report, a grant after `CLAIM_GRACE_S`.
+        Reported leases that the store does not know are added, whatever it knew before; a grant for a slot that is
+        held after all is over, and so is every unreported lease of the instance, a grant after `CLAIM_GRACE_S`.
         """
         ...
 
     async def end(self, lease_id: str) -> HeldLease | None:
-        """The lease is over, says whoever ended it at its place. None if there is no such lease (any more)."""
+        """Removes a lease that has ended at its instance. None if there is no such lease (any more)."""
         ...
 
     async def leases(self) -> list[HeldLease]:
-        """The live leases, by place and slot."""
+        """The live leases, by instance and slot."""
         ...
 
     async def places(self) -> list[HeldPlace]:
-        """The places that have reported lately, by address."""
+        """The instances that have reported recently, by address."""
         ...
 
     async def waiting(self) -> int:
-        """Tickets in the queue."""
+        """Number of tickets in the queue."""
         ...
 
     async def reap(self) -> list[HeldLease]:
-        """Forgets grants that nobody took up and leases of places that are gone, and returns what was forgotten since the
-        last time: `granted` and `active` ones.
+        """Drops grants that were not taken up and leases of lost instances, and returns those dropped since the last
+        call: `granted` and `active` ones.
 
-        Neither says anything about the browser: a place that comes back brings its live leases with it.
+        A dropped lease may still have its browser: an instance that returns reports its live leases again.
         """
         ...
 
     async def close(self) -> None:
-        """Lets go of connections. The leases stay."""
+        """Closes the connections. The leases stay."""
         ...
 
 
 def fresh_lease_ids(count: int) -> tuple[str, ...]:
-    """Names for leases that are yet to be granted."""
+    """New ids for future leases."""
     return tuple(str(uuid.uuid4()) for _ in range(count))

@@ -1,6 +1,6 @@
-"""Which place holds which lease in which slot, in the memory of one process: the books of `InProcessStore`.
+"""Instances, slots and leases in the memory of one process: the state of `InProcessStore`.
 
-Places are opened and corrected by their reports; leases are given out here or taken in from a report. Times are
+Instances are added and corrected by their reports; leases are given out here or added from a report. Times are
 microseconds of the owner's clock.
 """
 
@@ -24,17 +24,17 @@ class BookedLease:
     request: LeaseRequest
     needs_token: bool
     until_us: int
-    """When a grant is over unless it is taken up, or when the place is going to end an active lease."""
+    """Time at which an unclaimed grant expires, or at which its instance will end an active lease."""
     active: bool
     batch: str
     """The ticket that it was given to."""
     from_report: bool = False
-    """Whether these books know it only because its place has told them."""
+    """True if the ledger knows it only from its instance's report."""
     ticket_id: str | None = None
     """The ticket that has yet to claim it."""
 
     def as_held(self, now: int) -> HeldLease:
-        """The lease as others see it."""
+        """The lease in its public form."""
         return HeldLease(
             lease_id=self.lease_id,
             slot=self.slot,
@@ -58,7 +58,7 @@ class _Place:
 
     @property
     def capacity(self) -> int:
-        """Slots that may be given out, free or not."""
+        """Number of slots that may be given out, free or not."""
         return self.report.capacity if self.report.healthy and not self.report.draining else 0
 
     @property
@@ -67,39 +67,39 @@ class _Place:
 
 
 class Ledger:
-    """Places, their slots and the leases in them."""
+    """Instances, their slots and the leases in them."""
 
     def __init__(self) -> None:
         self.leases: dict[str, BookedLease] = {}
         self.held: Counter[str] = Counter()
-        """Leases by share."""
+        """Number of leases by share."""
         self._places: dict[str, _Place] = {}
         self._generations: Counter[str] = Counter()
-        """The newest generation of each place, also of those that are gone and may come back."""
+        """The newest generation of each instance, also of lost ones that may come back."""
         self._by_key: dict[str, list[BookedLease]] = {}
         self._granted: dict[str, BookedLease] = {}
-        """Leases that no place has reported yet."""
+        """Leases that no instance has reported yet."""
 
     @property
     def capacity(self) -> int:
-        """Slots of all open places, free or not."""
+        """Number of slots of all open instances, free or not."""
         return sum(place.capacity for place in self._places.values())
 
     @property
     def free(self) -> int:
-        """Slots that can be given out now."""
+        """Number of slots that can be given out now."""
         return sum(len(place.free) for place in self._places.values())
 
     def with_key(self, idempotency_key: str | None) -> list[BookedLease]:
-        """Leases that were asked for with this key."""
+        """Leases with this idempotency key."""
         return list(self._by_key.get(idempotency_key, ())) if idempotency_key is not None else []
 
     def of_ticket(self, ticket: Ticket) -> list[BookedLease]:
-        """Leases that the ticket has become."""
+        """Leases of the ticket."""
         return [self.leases[lease_id] for lease_id in ticket.lease_ids if lease_id in self.leases]
 
     def give(self, ticket: Ticket, now: int) -> None:
-        """All that the ticket asks for, each from the emptiest place. There must be enough free slots."""
+        """Gives the ticket all its slots, each at the instance with the most free ones. Needs enough free slots."""
         for lease_id in ticket.lease_ids:
             address, place = min(self._places.items(), key=lambda item: (-len(item[1].free), item[0]))
             self._generations[address] += 1
@@ -119,13 +119,13 @@ class Ledger:
             )
 
     def claim(self, lease: BookedLease, now: int) -> None:
-        """Somebody took the grant; from now on its place has time to report it."""
+        """Marks the grant as claimed; from now on its instance has time to report it."""
         if lease.ticket_id is not None and not lease.active:
             lease.until_us = now + _GRACE_US
         lease.ticket_id = None
 
     def end(self, lease: BookedLease) -> None:
-        """The lease is over and its slot free."""
+        """Removes the lease and frees its slot."""
         del self.leases[lease.lease_id]
         del self._places[lease.place].slots[lease.slot]
         self._granted.pop(lease.lease_id, None)
@@ -139,8 +139,8 @@ class Ledger:
                 del self._by_key[key]
 
     def believe(self, report: PlaceReport, now: int) -> list[BookedLease]:
-        """Makes the books say what the place says. Returns grants that lost their slot to a lease that is live."""
-        for lease_id in report.ended:  # final, however late it is heard
+        """Applies an instance's report. Returns grants that lost their slot to a live lease."""
+        for lease_id in report.ended:  # final, however late the report arrives
             if (lease := self.leases.get(lease_id)) and lease.place == report.place:
                 self.end(lease)
         place = self._places.get(report.place)
@@ -157,7 +157,7 @@ class Ledger:
         return [lost for live in report.live if (lost := self._take_in(report.place, live, now))]
 
     def forget(self, now: int) -> list[BookedLease]:
-        """Grants that nobody took up in time, and places that are gone with their leases."""
+        """Removes grants that were not taken up in time, and lost instances with their leases."""
         gone = [address for address, place in self._places.items() if place.gone_us <= now]
         over = [lease for lease in self._granted.values() if lease.until_us <= now and lease.place not in gone]
         over += [lease for address in gone for lease in self._places[address].slots.values()]
@@ -168,7 +168,7 @@ class Ledger:
         return over
 
     def places(self, now: int) -> list[HeldPlace]:
-        """The places as others see them, by address."""
+        """The instances in their public form, by address."""
         return [
             HeldPlace(
                 place=address,
@@ -184,7 +184,7 @@ class Ledger:
         ]
 
     def _take_in(self, address: str, live: LiveLease, now: int) -> BookedLease | None:
-        """A lease that its place holds. Returns the grant that was meant for its slot, if there was one."""
+        """Adds a lease that its instance holds. Returns the grant that was meant for its slot, if there was one."""
         until_us = now + int(live.expires_in_s * 1e6)
         if (known := self.leases.get(live.lease_id)) and (known.place, known.slot) == (address, live.slot):
             known.until_us, known.active = until_us, True

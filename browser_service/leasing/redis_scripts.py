@@ -1,4 +1,4 @@
-"""Lua scripts in a Redis that several processes share: one deadline for every answer, one error for every failure."""
+"""Lua scripts in a shared Redis: one deadline for every answer, one error for every failure."""
 
 import asyncio
 import re
@@ -16,10 +16,10 @@ from browser_service.errors import RegistryDown
 from browser_service.leasing.leases import RETRY_AFTER_S
 
 CONNECTIONS = 8
-"""Scripts under way at the same time; Redis takes a fraction of a millisecond for each."""
+"""Scripts that run at the same time; Redis takes a fraction of a millisecond for each."""
 RESUBSCRIBE_S = 0.5
 PING_S = 10
-"""How often a subscription that hears nothing asks whether the other side is still there."""
+"""Seconds without a message after which a subscription pings Redis."""
 
 Source = Callable[[str], str]
 """The text of a script by its name."""
@@ -36,12 +36,12 @@ _AWAY = (
     OSError,
 )
 _UNABLE = re.compile(r"(?:^|-)(MISCONF|NOREPLICAS|BUSY|LOADING|READONLY|OOM)\b")
-"""How a Redis answers that is there and can't work now, for its disk is full or its replicas are away. Redis 6 says so in
-the middle of a sentence."""
+"""Answers of a Redis that is up and can't work: its disk is full or its replicas are away. Redis 6 has them in the
+middle of a sentence."""
 
 
 def lua_source(name: str) -> str:
-    """A script of `lua/`, behind what all of them begin with."""
+    """The text of a script of `lua/`, after the common prelude."""
     folder = files("browser_service.leasing") / "lua"
     return "\n".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in (*_PRELUDE, name))
 
@@ -62,7 +62,7 @@ class RedisScripts:
             socket_connect_timeout=deadline_s,
             health_check_interval=PING_S,
             decode_responses=True,
-            # Once more at once, for a connection that was idle while Redis restarted; all scripts may run twice.
+            # One immediate retry, for a connection that was idle while Redis restarted; all scripts may run twice.
             retry=Retry(ConstantBackoff(0.02), 1, supported_errors=(failures.ConnectionError,)),
         )
         self._redis = Redis.from_pool(pool)
@@ -72,7 +72,7 @@ class RedisScripts:
         self._scripts: dict[str, Any] = {}  # AsyncScript, which redis-py does not type
 
     async def run(self, name: str, *args: str | int | float) -> Any:
-        """What the script answers. Raises `RegistryDown`."""
+        """Returns the script's answer. Raises `RegistryDown`."""
         if name not in self._scripts:
             self._scripts[name] = self._redis.register_script(self._source(name))
         try:
@@ -86,7 +86,7 @@ class RedisScripts:
             self._refuse(f"can't take anything in ({unable[1]})", error)
 
     async def listen(self, channel: str, heard: Callable[[str], None]) -> None:
-        """Passes on what is published, for ever. While Redis is away nothing is heard, and nothing is made up for."""
+        """Passes on published messages, forever. Messages published while Redis is away are lost."""
         while True:
             try:
                 async with self._redis.pubsub(ignore_subscribe_messages=True) as subscription:

@@ -1,11 +1,11 @@
-"""How the stores of leases say no: the same sentences, whichever store is asked."""
+"""The refusals of the lease stores: the same messages for every store."""
 
 from browser_service.errors import LeaseMismatch, NoCapacity, RateLimited
 from browser_service.leasing.leases import RETRY_AFTER_S, Ticket
 
 
 def no_capacity(ticket: Ticket, capacity: int) -> NoCapacity:
-    """The wait is over."""
+    """The error of a ticket whose wait is over."""
     wait_s = ticket.request.wait_s
     if capacity < ticket.count:
         why = f"{ticket.count} browsers were asked for and the open places have {capacity} slots"
@@ -18,19 +18,19 @@ def no_capacity(ticket: Ticket, capacity: int) -> NoCapacity:
 
 
 def abandoned() -> NoCapacity:
-    """The client said that it no longer wants what this ticket stands for."""
+    """The error of a ticket whose client has abandoned the request."""
     return NoCapacity("no capacity is kept for a request that was abandoned; ask again", retry_after_s=RETRY_AFTER_S)
 
 
 def other_request(ticket: Ticket, found: int) -> LeaseMismatch:
-    """The idempotency key belongs to something else, or to what is left of a batch."""
+    """The error of an idempotency key that belongs to another request, or to the rest of a batch."""
     return LeaseMismatch(
         f"{ticket.count} browsers were asked for with a key that has {found} live leases; release those and use another key"
     )
 
 
 def queue_full(limit: int, share: str | None) -> RateLimited:
-    """Too many wait already, in all or of one share."""
+    """The error of a full queue, in total or of one share."""
     whose = "requests" if share is None else f"requests of share {share!r}"
     return RateLimited(
         f"{limit} {whose} wait for a browser, and no more may; ask again later", retry_after_s=RETRY_AFTER_S

@@ -1,4 +1,4 @@
-"""The store of a single process: no network, nothing to wait for, on a clock that is passed in."""
+"""Lease store for a single process: no network, no waiting, an injected clock."""
 
 from collections import OrderedDict, deque
 
@@ -26,12 +26,12 @@ from browser_service.leasing.wakes import Wakes
 from browser_service.models import LeaseRequest
 
 REMEMBERED = 1_000
-"""Forgotten leases that are kept for the next `reap`."""
+"""Maximum number of dropped leases that are kept for the next `reap`."""
 _SILENCE_US = int(TICKET_SILENCE_S * 1e6)
 
 
 class InProcessStore:
-    """A `LeaseStore` for one process. `clock` gives monotonic seconds, so that no change of the date ends a lease."""
+    """A `LeaseStore` for one process. `clock` gives monotonic seconds, so that no clock change ends a lease."""
 
     def __init__(self, clock: Clock, sign: Sign, limits: QueueLimits) -> None:
         self.on_superseded: Superseded = told_to_nobody
@@ -44,7 +44,7 @@ class InProcessStore:
         self._wakes = Wakes()
         self._newest_ticket_us = 0
         self._void: OrderedDict[str, int] = OrderedDict()
-        """Abandoned tickets, until their process must have noticed; the next one first."""
+        """Abandoned tickets, until their process must have noticed; the earliest first."""
         self._forgotten: deque[HeldLease] = deque(maxlen=REMEMBERED)
 
     async def enqueue(self, request: LeaseRequest, *, count: int = 1, needs_token: bool = True) -> Ticket:
@@ -138,7 +138,7 @@ class InProcessStore:
         return
 
     def _now(self) -> int:
-        """The time in microseconds, once everything is forgotten whose time has come."""
+        """The time in microseconds, after removing everything that has expired by then."""
         now = round(self._clock() * 1e6)
         self._remember_forgotten(self._ledger.forget(now), now)
         self._queue.drop_silent(now)
@@ -148,7 +148,7 @@ class InProcessStore:
         return now
 
     def _match(self, now: int) -> None:
-        """Gives the free slots to those whose turn it is."""
+        """Gives the free slots to the tickets that are next in the queue."""
         while free := self._ledger.free:
             ticket = self._queue.next_in_line(self._ledger.held, self._ledger.capacity)
             if ticket is None:
@@ -178,7 +178,7 @@ class InProcessStore:
         """The leases of the ticket, or those that answer its idempotency key."""
         known = self._ledger.of_ticket(ticket)
         if known and len(known) < ticket.count:
-            self._take_back(ticket)  # a place went away with some of them: all or none
+            self._take_back(ticket)  # an instance was lost with some of them: all or none
             known = self._ledger.of_ticket(ticket)
         if ticket.request.idempotency_key is not None:
             known = self._ledger.with_key(ticket.request.idempotency_key)

@@ -1,7 +1,7 @@
-"""The store of several masters: each decision is one Lua script on the time of Redis, so nobody's clock matters.
+"""Lease store for several masters: each decision is one Lua script on the clock of Redis, so no master's clock matters.
 
-Nothing in it is precious. After a restart or FLUSHALL the places' next reports fill it again, tickets that still ask
-return to where they stood, and no running session notices.
+Its data can be lost without harm: after a restart or FLUSHALL the next reports of the instances fill it again, tickets
+that still claim return to their position, and live sessions go on.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from browser_service.models import LeaseRequest
 from browser_service.models.wire import from_another_version
 
 Row = Sequence[Any]
-"""A lease as `ledger.lua` writes it."""
+"""A lease in the form that `ledger.lua` returns."""
 
 _TIMES = (int(CLAIM_GRACE_S * 1e6), int(TICKET_SILENCE_S * 1e6))
 

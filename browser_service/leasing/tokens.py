@@ -1,7 +1,7 @@
-"""The secret that goes with a lease, and the key by which the tiers of the service know one another.
+"""The secret token of a lease, and the key by which the tiers of the service authenticate one another.
 
-A token is signed, so every process that has the tier key can tell what it is worth without asking anyone: the front finds
-the instance that a call belongs to, a restarted instance knows a lease of its earlier life from an invented one.
+A token is signed, so every process with the tier key can verify it without a lookup: a master finds the instance that a
+call belongs to, a restarted instance tells a lease of its earlier process from an invented one.
 
     <place, base64>.<slot>.<generation>.<HMAC-SHA256 of lease id, place, slot and generation>
 """
@@ -22,7 +22,7 @@ LONGEST_TOKEN = 1_000
 
 @dataclass(frozen=True)
 class LeasePlace:
-    """What a token says: where the lease runs. Example: `LeasePlace("http://127.0.0.1:9000", 2, 17)`."""
+    """The content of a token: where the lease runs. Example: `LeasePlace("http://127.0.0.1:9000", 2, 17)`."""
 
     place: str
     slot: int
@@ -37,16 +37,16 @@ class TierKey:
 
     @classmethod
     def random(cls) -> "TierKey":
-        """A key of a process that is the whole service."""
+        """A random key, for a service of one process."""
         return cls(secrets.token_urlsafe(32))
 
     @property
     def value(self) -> str:
-        """The key itself, for the environment of a child process and the header `x-tier-key`."""
+        """The key as text, for the environment of a child process and the header `x-tier-key`."""
         return self._secret.decode()
 
     def matches(self, given: bytes | None) -> bool:
-        """Whether somebody who says to belong to the service does, in constant time."""
+        """True if the given bytes are this key; compares in constant time."""
         return given is not None and hmac.compare_digest(given, self._secret)
 
     def sign(self, lease_id: str, where: LeasePlace) -> str:
@@ -55,7 +55,7 @@ class TierKey:
         return f"{place}.{where.slot}.{where.generation}.{self._mac(lease_id, where)}"
 
     def read(self, lease_id: str, token: str | None) -> LeasePlace | None:
-        """Where the lease runs, if this is its token; None if it is not."""
+        """The location of the lease, if the token is valid for it; else None."""
         where = _claimed(token) if token and len(token) <= LONGEST_TOKEN else None
         if where is None or token is None:
             return None
@@ -68,17 +68,17 @@ class TierKey:
 
 
 def same_secret(given: str | None, expected: str) -> bool:
-    """Whether two secrets are the same, in constant time."""
+    """True if two secrets are equal; compares in constant time."""
     return given is not None and hmac.compare_digest(_as_bytes(given), _as_bytes(expected))
 
 
 def _as_bytes(said: str) -> bytes:
-    """Of any text, for callers may send half a character, which UTF-8 does not have."""
+    """Encodes any text, also lone surrogates, which callers may send and UTF-8 does not have."""
     return said.encode("utf-8", "surrogatepass")
 
 
 def shared_key(folder: Path) -> TierKey:
-    """The key of the processes that were started by hand on this machine, from a file that only this user can read.
+    """The key of processes that are started by hand on this machine, in a file that only this user can read.
 
     Raises OSError when the file can't be written, or when others could read it.
     """
@@ -88,7 +88,7 @@ def shared_key(folder: Path) -> TierKey:
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         os.write(descriptor, secrets.token_urlsafe(32).encode())
-        os.link(fresh, path)  # whole from its first moment, and only one of several starters succeeds
+        os.link(fresh, path)  # the file is complete from the start, and only one of several processes succeeds
     except FileExistsError:
         pass
     finally:

@@ -1,6 +1,6 @@
-"""Wire nouns of the browser service: what clients send and what they get back.
+"""Wire types of the browser service: the bodies of requests and answers.
 
-Every model refuses unknown fields, so a typo is an error and never a silent default.
+Every model rejects unknown fields, so a typo is an error and never a silent default.
 """
 
 from browser_service.models.actions import (

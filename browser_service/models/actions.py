@@ -1,4 +1,4 @@
-"""What an agent can do: one class per kind, in the union `Action`, told apart by `kind`."""
+"""The actions of an agent: one class per kind, in the union `Action`, discriminated by `kind`."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""The right to drive a browser: what is asked for, what is granted, and the steps that it is used for."""
+"""A lease, the right to drive a browser: the request, the grant, and the steps."""
 
 from typing import Annotated, Literal
 
@@ -12,7 +12,7 @@ Host = Annotated[str, Field(min_length=1, max_length=260, pattern=r"^[A-Za-z0-9.
 
 
 class Recording(Wire):
-    """What is kept of a session, to be fetched from `/sessions/{id}/artifacts` after it has ended."""
+    """The recordings of a session, to be fetched from `/sessions/{id}/artifacts` after its end."""
 
     video: bool = False
     """WebM of the whole session."""
@@ -21,33 +21,33 @@ class Recording(Wire):
 
 
 class LeaseRequest(Wire):
-    """What a client asks for when it wants a browser."""
+    """A client's request for a browser."""
 
     owner: Name = "anonymous"
-    """Who holds the lease, for people who look at /info and for whoever joins logs: a trajectory id, a user name."""
+    """The holder of the lease, for /info and for joining logs: a trajectory id, a user name."""
     ttl_s: Annotated[float, Field(gt=0, le=3_600)] = 60.0
     """Seconds without any call after which the lease expires; every call renews it."""
     max_lifetime_s: Annotated[float, Field(gt=0, le=86_400)] = 3_600.0
-    """Seconds after which the lease ends however busy it is."""
+    """Seconds after which the lease ends, also a busy one."""
     wait_s: Annotated[float, Field(ge=0, le=600)] = 30.0
     """Seconds to wait in the queue for a free slot."""
     idempotency_key: Name | None = None
     """A repeated request with the same key gets the same lease."""
     reuse: Name | None = None
-    """Leases that name the same word trust one another and visit the same trusted sites: one may get the cleaned context
-    of an earlier one, for a third of the work of a fresh context. None: always a fresh one."""
+    """Reuse key. Leases with the same key trust one another and visit the same trusted sites: one may get the cleaned
+    context of an earlier one, for a third of the work of a fresh context. None: always a fresh one."""
     viewport: Viewport = Viewport()
     share: Annotated[str, Field(max_length=200)] = ""
-    """Whose queue it stands in: free slots go to the share that holds the fewest leases. A user, a run."""
+    """Its share of the queue: free slots go to the share that holds the fewest leases. A user, a run."""
     isolation: Isolation | None = None
-    """`context`: a context in a shared Chromium, for sites of one's own. `browser`: a Chromium of its own, for the open web.
-    None: what the service was started with."""
+    """`context`: a context in a shared Chromium, for one's own sites. `browser`: a Chromium of its own, for the open
+    web. None: the service's default."""
     sites: Annotated[list[Host], Field(max_length=64)] = []
-    """Private addresses (`127.0.0.1:8000`, `10.0.0.7:80`, `shop.test:80`) that the task's own sites are served from."""
+    """Private addresses (`127.0.0.1:8000`, `10.0.0.7:80`, `shop.test:80`) that serve the task's own sites."""
     only_sites: bool = False
     """Nothing but `sites` can be reached: an offline task."""
     blocked_hosts: Annotated[list[Host], Field(max_length=1_000)] = []
-    """Hosts, with their subdomains, that can't be reached in this lease."""
+    """Hosts that this lease can't reach, with their subdomains."""
     files: Name | None = None
     """Folder below the service's `files_dir` that `upload` takes its files from."""
     downloads: bool = False
@@ -60,7 +60,7 @@ class LeaseRequest(Wire):
 
 
 class BatchRequest(Wire):
-    """All or nothing: `count` leases for one group, each as `lease` says."""
+    """All or nothing: `count` leases for one group, each by the request `lease`."""
 
     count: Annotated[int, Field(ge=1, le=256)]
     lease: LeaseRequest = LeaseRequest()
@@ -76,16 +76,16 @@ class Lease(Wire):
     """The right to drive one browser session until it expires or is released."""
 
     instance_id: str
-    """`<uuid>:<port>`, as OmniBoxes writes it."""
+    """`<uuid>:<port>`, the format of OmniBoxes."""
     node: str
     generation: int
-    """Fencing number of the slot: grows with each lease, so that a stale holder is told apart."""
+    """Fencing number of the slot: grows with each lease, so that a stale holder is recognized."""
     token: str
     """Secret that every call with this lease carries."""
     expires_in_s: float
     viewport: Viewport
     direct_url: str | None = None
-    """Where `/step`, `/renew`, `/release` and `/blob` of this lease go without a detour; None: the same address as `/get`."""
+    """Direct address for this lease's `/step`, `/renew`, `/release` and `/blob`; None: the same address as `/get`."""
 
 
 class StepRequest(Wire):
@@ -101,7 +101,7 @@ class StepRequest(Wire):
 
 
 class ActionError(Wire):
-    """Why an action had no effect: the element is gone, the navigation failed. The session goes on."""
+    """The reason why an action had no effect: the element is gone, the navigation failed. The session goes on."""
 
     code: str
     message: str

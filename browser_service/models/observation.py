@@ -1,4 +1,4 @@
-"""What a page looks like, and which parts of that are wanted."""
+"""The observation of a page, and the request for its parts."""
 
 from typing import Annotated
 
@@ -64,7 +64,7 @@ class Tab(Wire):
 
 
 class Download(Wire):
-    """A file that the page gave to the session."""
+    """A file that the page made the browser download."""
 
     name: str
     """Cleaned base name, unique in the session."""
@@ -72,11 +72,11 @@ class Download(Wire):
     """Bytes."""
     sha256: str
     error: str | None = None
-    """Why there is no such file: too large, refused, broken off."""
+    """The reason why there is no such file: too large, refused, interrupted."""
 
 
 class Observation(Wire):
-    """What the session's active tab looks like once it has settled."""
+    """The session's active tab once it has settled."""
 
     url: str
     title: str
@@ -84,9 +84,9 @@ class Observation(Wire):
     screenshot: Screenshot | None = None
     marks: list[Mark] = []
     text: str | None = None
-    """Visible text of the page, when it was asked for."""
+    """Visible text of the page, if requested."""
     ax_tree: str | None = None
-    """Accessibility tree as indented text, when it was asked for."""
+    """Accessibility tree as indented text, if requested."""
     tabs: list[Tab] = []
     downloads: list[Download] = []
     """Downloads that ended since the last observation."""
@@ -97,28 +97,28 @@ class Observation(Wire):
     (service workers, the clipboard, permissions, files), a click that missed. Each kind once, in words of the service's own.
     """
     partial: bool = False
-    """True when the page holds more than a look takes in: then marks are missing, or the accessibility tree is."""
+    """True when the page has more content than an observation: marks or the accessibility tree are incomplete."""
     settled: bool = True
     """False when the hard cap ended the wait and the page was still busy."""
 
 
 class ObserveRequest(Wire):
-    """Which parts of an `Observation` are wanted, and how the picture is made."""
+    """The requested parts of an `Observation`, and the format of the picture."""
 
     screenshot: bool = True
     marks: bool = True
     draw_marks: bool = False
     """Draw the marks' boxes and numbers into the picture (set-of-marks)."""
     open_options: bool = False
-    """Mark the options of the select that has the focus, too, as OmniBoxes does: they have marks of their own then."""
+    """Also mark the options of the focused select, as OmniBoxes does."""
     text: bool = False
     ax_tree: bool = False
     image_format: ImageFormat = "png"
     quality: Annotated[int, Field(ge=1, le=100)] = 80
-    """Of JPEG and WebP."""
+    """Of JPEG and WebP, in percent."""
     scale: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Size of the picture against the viewport."""
+    """Size of the picture relative to the viewport."""
     by_reference: bool = False
-    """Leave the bytes out: they are fetched from `/blob/{sha256}` where they are used."""
+    """Send no bytes: they are fetched from `/blob/{sha256}` where they are used."""
     have_sha256: str | None = None
-    """The newest picture that the client holds: an unchanged screen is not sent again."""
+    """The newest picture that the client has: an unchanged screen is not sent again."""

@@ -1,4 +1,4 @@
-"""What a service says of itself, and how it says what went wrong."""
+"""The status of a service, and its error format."""
 
 from typing import Literal
 
@@ -6,16 +6,16 @@ from browser_service.models.wire import Fault, Wire
 
 
 class Traffic(Wire):
-    """What a lease has sent and received through the proxy."""
+    """Traffic of a lease through the proxy."""
 
     sent_bytes: int
     received_bytes: int
     requests: int
-    """Plain requests and tunnels."""
+    """Number of plain requests and tunnels."""
     refused: dict[str, int]
-    """Connections that did not come about, by reason: `private`, `port`, `blocked`, `unresolved` ..."""
+    """Failed connections, by reason: `private`, `port`, `blocked`, `unresolved` ..."""
     hosts: dict[str, int]
-    """Requests and tunnels of the hosts that were asked most."""
+    """Requests and tunnels of the hosts with the most."""
 
 
 class SessionStatus(Wire):
@@ -28,16 +28,16 @@ class SessionStatus(Wire):
     expires_in_s: float
     share: str = ""
     slot: str = ""
-    """Where it runs: `<address of the instance>#<slot>`."""
+    """Its location: `<address of the instance>#<slot>`."""
     steps: int = 0
     url: str = ""
     """Page of the active tab."""
     traffic: Traffic | None = None
-    """None where pages reach the network without the proxy."""
+    """None if pages reach the network without the proxy."""
 
 
 class NodeStatus(Wire):
-    """One machine's browsers, in OmniBoxes' words plus ours."""
+    """One machine's browsers, with the fields of OmniBoxes and ours."""
 
     url: str
     hash: str
@@ -48,16 +48,16 @@ class NodeStatus(Wire):
     sessions: list[SessionStatus] = []
     draining: bool = False
     down_for_s: float | None = None
-    """Since when nothing was heard of it; None while it reports."""
+    """Seconds since its last report; None while it reports."""
 
 
 class FrontStatus(Wire):
-    """One process that gives out leases: a master, or whatever is in its place."""
+    """One process that gives out leases: a master, or a node or single process without one."""
 
     url: str
     state: Literal["up", "draining", "down"]
     down_for_s: float | None = None
-    """As of a node."""
+    """As in `NodeStatus`."""
 
 
 class PoolStatus(Wire):
@@ -65,13 +65,13 @@ class PoolStatus(Wire):
 
     nodes: list[NodeStatus]
     queue: int = 0
-    """Requests that wait for a slot."""
+    """Number of requests that wait for a slot."""
     browser: str = ""
     """Browser name and version."""
     fronts: list[FrontStatus] = []
-    """All that give out leases of these nodes."""
+    """All processes that give out leases of these nodes."""
     draining: bool = False
-    """Whether the whole service gives out no leases."""
+    """True if the whole service gives out no leases."""
 
 
 class Problem(Wire):
@@ -85,5 +85,5 @@ class Problem(Wire):
     fault: Fault
     retryable: bool
     session_state: Literal["alive", "lost", "none"] = "none"
-    """What became of the lease that the call was for."""
+    """State of the call's lease after the error."""
     retry_after_s: float | None = None

@@ -1,4 +1,4 @@
-"""What is said between the tiers of the service, and to whoever runs it."""
+"""Messages between the tiers of the service, and to its operators."""
 
 from typing import Literal
 
@@ -7,14 +7,14 @@ from browser_service.models.wire import Name, Wire
 
 
 class LeaseReference(Wire):
-    """Names a lease and proves the right to it."""
+    """Names a lease and proves the right to use it."""
 
     instance_id: str
     token: str | None = None
 
 
 class ReleaseRequest(Wire):
-    """Ends a lease; or what was asked for with an idempotency key, by a client that never saw the answer."""
+    """Ends a lease, or the leases of an idempotency key if the client never received the answer."""
 
     instance_id: str | None = None
     token: str | None = None
@@ -34,7 +34,7 @@ class Done(Wire):
 
 
 class Readiness(Wire):
-    """Whether a lease could be given out, were a slot free."""
+    """True if a lease would be given out, provided that a slot is free."""
 
     ready: bool
 
@@ -46,7 +46,7 @@ class Sessions(Wire):
 
 
 class PlaceStatus(Wire):
-    """What a process with browsers tells of itself when it is asked."""
+    """A process with browsers, as it answers the tier in front."""
 
     browser: str
     """Name and version; empty while it is down."""
@@ -54,7 +54,7 @@ class PlaceStatus(Wire):
 
 
 class OldLease(Wire):
-    """What old clients get for a lease: exactly two keys, which they send back with every call."""
+    """The lease of an old client: exactly two keys, which it sends back with every call."""
 
     instance_id: str
     node: str
@@ -70,7 +70,7 @@ class OldMetadata(Wire):
 
 
 class OldProbe(Wire):
-    """Answer of `GET /probe`: whether the browser answered."""
+    """Answer of `GET /probe`: true if the browser answered."""
 
     status: Literal["success", "error"] = "success"
     message: str

@@ -1,4 +1,4 @@
-"""The base of every wire noun, and the scalars that several of them share."""
+"""The base class of every wire type, and the scalars that several of them share."""
 
 from typing import Annotated, Literal, TypeVar
 
@@ -22,14 +22,15 @@ W = TypeVar("W", bound="Wire")
 
 
 class Wire(BaseModel):
-    """Base of everything that crosses a process: frozen, unknown fields refused."""
+    """Base of all data that crosses a process boundary: frozen, unknown fields rejected."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def from_another_version(model: type[W], body: bytes | str) -> W:
-    """Reads what a part of the service sent that may be newer than this one: fields that are unknown here are ignored.
+    """Parses a message of a part of the service that may have a newer version: unknown fields are ignored.
 
-    Only what a person writes is read strictly, for there an unknown field is a mistake. Raises `pydantic.ValidationError`.
+    Only input of clients and people is parsed strictly, because there an unknown field is a mistake. Raises
+    `pydantic.ValidationError`.
     """
     return model.model_validate_json(body, extra="ignore")

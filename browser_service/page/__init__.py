@@ -19,7 +19,7 @@ _OFFERED = (
 WORLD = "rl-loop"
 """Name of the isolated world."""
 NAME = f"__rlLoop{secrets.token_hex(8)}"
-"""Global that the script answers under, in the isolated world. Nobody can guess it, so an answer can only be ours."""
+"""Global of the script in the isolated world. Its name can't be guessed, so an answer can only be ours."""
 LISTENERS = (_HERE / "listeners.js").read_text(encoding="utf-8")
 REFUSED = (_HERE / "refusals.js").read_text(encoding="utf-8")
 

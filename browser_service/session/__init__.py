@@ -1,1 +1,1 @@
-"""One leased browser context: its tabs, what it does, what it sees, what is kept of it."""
+"""One leased browser context: its tabs, actions, observations and stored artifacts."""

@@ -1,21 +1,21 @@
-"""Pictures by their content: a file per SHA-256, the longest unused ones removed when the budget is full."""
+"""Pictures by content hash: a file per SHA-256, the least recently used ones removed when the budget is full."""
 
 from collections import OrderedDict
 from pathlib import Path
 
 
 class BlobStore:
-    """Bytes by hash, within a budget. What is gone is simply not found: the client looks again."""
+    """Bytes by hash, within a budget. Removed bytes are not found: the client observes again."""
 
     def __init__(self, folder: Path, budget_bytes: int) -> None:
         self._folder = folder
         self._budget = budget_bytes
         self._used = 0
         self._known: OrderedDict[str, tuple[int, str]] = OrderedDict()
-        """Size and media type by hash, the longest unused first."""
+        """Size and media type by hash, the least recently used first."""
 
     def put(self, sha256: str, content: bytes, media_type: str) -> None:
-        """Keeps the bytes, if they fit into the budget at all."""
+        """Stores the bytes, if they fit into the budget at all."""
         if sha256 in self._known:
             self._known.move_to_end(sha256)
             return
@@ -30,7 +30,7 @@ class BlobStore:
         self._used += len(content)
 
     def find(self, sha256: str) -> tuple[Path, str] | None:
-        """File and media type, if it is still there."""
+        """File and media type, if it is still stored."""
         if sha256 not in self._known:
             return None
         self._known.move_to_end(sha256)

@@ -45,9 +45,9 @@ class LeasedBrowser:
         self.chromium = chromium
         self.viewport = profile.viewport
         self.seen: Seen | None = None
-        """The last look, whose mark numbers are valid now."""
+        """The last observation; its mark numbers are valid now."""
         self.uses = 1
-        """Leases that have had this session."""
+        """Number of leases that have had this session."""
         self._context = context
         self._way_out = chromium.accounts.get(context)
         self._settings = settings
@@ -82,7 +82,7 @@ class LeasedBrowser:
         return browser
 
     async def begin(self, request: LeaseRequest, shelf: Shelf) -> None:
-        """A lease begins: what it asked for beyond the profile. Raises what is wrong with the session."""
+        """Sets up a new lease: its options beyond the profile. Raises the fault of the session."""
         self._shelf = shelf
         self._dialogs.begin(request.dialogs)
         self._files = commands.folder_of(self._settings.files_dir, request.files)
@@ -95,7 +95,7 @@ class LeasedBrowser:
     async def step(
         self, action: Action, wanted: ObserveRequest
     ) -> tuple[Observation, ActionError | None, dict[str, float]]:
-        """Acts, waits until the page is ready, and looks. Returns what is seen, why nothing happened, milliseconds."""
+        """Acts, waits until the page is ready, and observes. Returns observation, the action's error, milliseconds."""
         phases = Phases()
         start = time.perf_counter()
         error = await self.perform(action)
@@ -109,7 +109,7 @@ class LeasedBrowser:
         return observation, error, phases.ms
 
     async def perform(self, action: Action) -> ActionError | None:
-        """Delivers one action to the active tab; says why it had no effect, if so. The session survives that."""
+        """Delivers one action to the active tab; returns the reason if it had no effect. The session survives that."""
         deadline_s = self._settings.call_deadline_s + commands.own_seconds(action, self._settings.navigation_deadline_s)
         try:
             async with self._ladder.guarded(f"action {action.kind}", deadline_s):
@@ -122,7 +122,7 @@ class LeasedBrowser:
                     await commands.perform(action, self._hand())
                 except PlaywrightError:
                     if not ((tab.is_gone or tab.page.is_closed()) and len(self._tabs)):
-                        raise  # else the action closed its own tab, as a button "close" of a popup does
+                        raise  # else the action closed its own tab, like a "close" button of a popup
         except commands.ActionFailed as failed:
             return failed.error
         return None
@@ -130,7 +130,7 @@ class LeasedBrowser:
     async def observe(
         self, wanted: ObserveRequest, phases: Phases | None = None, *, is_quiet: bool = True
     ) -> Observation:
-        """What the active tab looks like now."""
+        """Observes the active tab."""
         phases = phases or Phases()
         async with self._ladder.guarded("looking at the page", self._settings.call_deadline_s):
             if self._has_old_history:
@@ -156,48 +156,48 @@ class LeasedBrowser:
         )
 
     async def survey(self) -> list[dict[str, Any]]:
-        """Every element that can be acted on, out of view too, as the page script describes it. Numbers stay as they are."""
+        """Every element that can be acted on, out of view too, as the page script describes it. Keeps mark numbers."""
         return await self._ask(lambda tab: tab.survey())
 
     async def metadata(self) -> dict[str, Any]:
-        """What the page says about itself to machines: meta tags, JSON-LD, microdata."""
+        """The page's machine-readable metadata: meta tags, JSON-LD, microdata."""
         return await self._ask(lambda tab: tab.ask("metadata"))
 
     def may_reach(self, policy: Policy | None) -> None:
-        """What the lease that begins may reach; None when it ends: nothing any more."""
+        """Sets the egress rules of the lease that begins; None when it ends: no access at all."""
         if self._way_out:
             self._way_out.policy = policy
 
     @property
     def traffic(self) -> Traffic | None:
-        """What the present lease has sent and received; None where pages reach the network without our proxy."""
+        """The traffic of the current lease; None if pages reach the network without our proxy."""
         return self._way_out.usage.traffic() if self._way_out else None
 
     @property
     def active_page(self) -> Page | None:
-        """The page of the active tab, for those who only look on; None when all tabs are closed."""
+        """The page of the active tab, for observers; None when all tabs are closed."""
         return self._tabs.active.page if len(self._tabs) else None
 
     @property
     def lost(self) -> BrowserServiceError | None:
-        """Why the session can't be used any more; every later call raises it."""
+        """The reason why the session can't be used any more; every later call raises it."""
         return self._ladder.lost
 
     @property
     def is_alive(self) -> bool:
-        """Whether nothing is known to be wrong with it."""
+        """True unless the session is known to be broken."""
         return self.lost is None and self.chromium.is_alive and not self._tabs.has_crashed
 
     async def clean(self) -> None:
-        """Prepares the session for another lease that trusts this one: one tab, an empty page, no cookies, nothing stored.
+        """Prepares the session for another lease with the same reuse key: one tab, an empty page, nothing stored.
 
-        Raises what is wrong with the session.
+        Raises the fault of the session.
         """
         await self._stop_recording()
         async with self._ladder.guarded("cleaning a session", self._settings.close_deadline_s):
             await self._tabs.close_others()
             await self._tabs.active.leave()
-            await self._tabs.close_others()  # the page may have opened more, until it was left
+            await self._tabs.close_others()  # the page may have opened more before it was left
             await asyncio.gather(self._tabs.active.forget_everything(), self._context.clear_cookies())
         await self._downloads.stop()
         self.chromium.clipboard.forget(self)
@@ -206,20 +206,20 @@ class LeasedBrowser:
         self.uses += 1
 
     async def answers(self) -> bool:
-        """Whether the page answers within a second. One that computes does not, and goes on; raises what is broken."""
-        async with self._ladder.guarded("a sign of life", self._settings.call_deadline_s):
+        """True if the page answers within a second. A busy page does not, and goes on; raises for a broken session."""
+        async with self._ladder.guarded("a health check", self._settings.call_deadline_s):
             try:
                 async with asyncio.timeout(PING_DEADLINE_S):
                     await self._sign_of_life()
-            except PageMoved:  # it lives, and is on its way to another document
+            except PageMoved:  # it lives, and is navigating to another document
                 return True
             except TimeoutError:
                 return False
         return True
 
     async def ping(self) -> None:
-        """Asks a page that has nothing to do for a sign of life; raises what is wrong with it, and then the session is lost."""
-        async with self._ladder.guarded("a sign of life", PING_DEADLINE_S):
+        """Health check of an idle page; raises the fault of the session, which is lost then."""
+        async with self._ladder.guarded("a health check", PING_DEADLINE_S):
             await self._sign_of_life()
 
     async def close(self) -> None:
@@ -231,7 +231,7 @@ class LeasedBrowser:
         await self.chromium.close_context(self._context)
 
     def mark_lost(self, reason: BrowserServiceError) -> BrowserServiceError:
-        """From now on every call raises `reason`, or the one before it; returns which."""
+        """Makes every later call raise `reason`, or an earlier one; returns the one in force."""
         return self._ladder.mark(reason)
 
     def _hand(self) -> commands.Hand:
@@ -244,8 +244,8 @@ class LeasedBrowser:
         )
 
     def _explained(self, error: ActionError | None) -> ActionError | None:
-        """The proxy's own account of a document that did not come since the last step."""
-        if not len(self._tabs):  # looking at it will say so
+        """The proxy's error for a document that did not load since the last step."""
+        if not len(self._tabs):  # the observation will report it
             return error
         tab = self._tabs.active
         if not is_of_the_web(tab.page.url):

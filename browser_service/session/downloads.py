@@ -1,4 +1,4 @@
-"""What pages give to the session: kept on the lease's shelf within a quota, or refused; never in the way of a step."""
+"""Downloads of pages: stored for the lease within a quota, or refused; they never delay a step."""
 
 import asyncio
 import hashlib
@@ -19,7 +19,7 @@ GLANCE_S = 0.1
 
 @dataclass(frozen=True)
 class Quota:
-    """How much one lease may download."""
+    """Limits of one lease's downloads."""
 
     file_bytes: int
     lease_bytes: int
@@ -35,17 +35,17 @@ class Downloads:
         self.begin(None)
 
     def begin(self, shelf: Shelf | None) -> None:
-        """A lease begins, of which nothing was downloaded yet: to this shelf, and without one downloads are refused."""
+        """Starts a lease without downloads so far. They are stored on this shelf; without one they are refused."""
         self._shelf = shelf
         self._used = 0
         self._names: set[str] = set()
         self._ended: list[models.Download] = []
         self._received: dict[str, int] = {}
-        """Bytes by address, of those that are under way."""
+        """Bytes of the unfinished downloads, by URL."""
         self._addresses: dict[str, str] = {}
 
     def take(self) -> list[models.Download]:
-        """Those that ended since the last call."""
+        """Downloads that ended since the last call."""
         ended, self._ended = self._ended, []
         return ended
 
@@ -63,7 +63,7 @@ class Downloads:
         self._background.start(self._keep(download))
 
     async def stop(self) -> None:
-        """Gives up what is still under way: a download that goes on keeps its context open. What comes now is refused."""
+        """Cancels unfinished downloads, because each keeps its context open. Later ones are refused."""
         self._shelf = None
         await self._background.cancel()
 
@@ -86,7 +86,7 @@ class Downloads:
         self._ended.append(models.Download(name=name, size=file.stat().st_size, sha256=sha256))
 
     async def _arrive(self, download: Arriving) -> str | None:
-        """Waits for the file; says why there is none."""
+        """Waits for the file; returns the reason if there is none."""
         arrival = asyncio.ensure_future(download.path())
         try:
             while not (await asyncio.wait({arrival}, timeout=GLANCE_S))[0]:
@@ -111,7 +111,7 @@ class Downloads:
 
 
 def _moved(arrived: Path, file: Path) -> str:
-    """Takes the file over from the browser; returns its SHA-256."""
+    """Moves the file out of the browser's folder; returns its SHA-256."""
     shutil.copyfile(arrived, file)
     Path(arrived).unlink(missing_ok=True)
     with file.open("rb") as content:

@@ -1,4 +1,4 @@
-"""Where Playwright finds the encoder of its films: the package `imageio-ffmpeg` brings one, where Playwright would download it."""
+"""Provides Playwright's video encoder from the package `imageio-ffmpeg`; Playwright itself would download one."""
 
 import json
 import os
@@ -10,14 +10,14 @@ DEFAULT = Path.home() / ".cache" / "ms-playwright"
 
 
 def browsers_folder(beside: Path) -> Path | None:
-    """A folder with Playwright's own browsers and an ffmpeg, made in `beside`; None where there is nothing to add."""
+    """A folder with Playwright's own browsers and an ffmpeg, made in `beside`; None if nothing has to be added."""
     own = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or DEFAULT)
     name = f"ffmpeg-{_revision()}"
     if (own / name).exists():
         return None
     try:
         from imageio_ffmpeg import get_ffmpeg_exe
-    except ImportError:  # films can't be made then, and a lease that wants one is told
+    except ImportError:  # no videos then: a lease that wants one gets an error
         return None
     folder = beside / "browsers"
     (folder / name).mkdir(parents=True)
@@ -28,7 +28,7 @@ def browsers_folder(beside: Path) -> Path | None:
 
 
 def _revision() -> str:
-    """Which ffmpeg this Playwright looks for."""
+    """The ffmpeg revision that this Playwright looks for."""
     listed = Path(playwright.__file__).parent / "driver" / "package" / "browsers.json"
     browsers = json.loads(listed.read_text(encoding="utf-8"))["browsers"]
     return next(browser["revision"] for browser in browsers if browser["name"] == "ffmpeg")

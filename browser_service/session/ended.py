@@ -1,6 +1,6 @@
-"""Leases that are over, remembered for a while, so that a late call is told what became of them.
+"""Ended leases, remembered for a while, so that a late call gets the reason of the end.
 
-There are thousands, so little is kept of each: who may ask, and what is answered.
+There are thousands, so only the holder and the answer are kept of each.
 """
 
 import copy
@@ -15,12 +15,12 @@ REMEMBERED = 4_096
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who may use a lease, and ask about it once it is over."""
+    """The holder of a lease, who may also ask about it once it is over."""
 
     lease_id: str
     token: str
     needs_token: bool
-    """False for old clients, who know no token: to them the id is the secret."""
+    """False for old clients, which send no token: the id is their secret."""
 
     def check(self, token: str | None) -> None:
         """Raises `LeaseMismatch` unless the caller holds the lease."""
@@ -31,20 +31,20 @@ class Holder:
 
 
 class EndedLeases:
-    """The newest `REMEMBERED` of them."""
+    """The newest `REMEMBERED` ended leases."""
 
     def __init__(self) -> None:
         self._ended: OrderedDict[str, tuple[Holder, BrowserServiceError]] = OrderedDict()
 
     def add(self, holder: Holder, error: BrowserServiceError) -> None:
-        """The lease is over; `error` is what late calls get."""
-        # A copy, for the error that was raised holds on to all that was on the stack then.
+        """Adds a lease that is over; `error` is the answer to late calls."""
+        # A copy, because the raised error references everything that was on its stack.
         self._ended[holder.lease_id] = (holder, copy.copy(error))
         while len(self._ended) > REMEMBERED:
             self._ended.popitem(last=False)
 
     def find(self, lease_id: str, token: str | None) -> BrowserServiceError | None:
-        """What ended the lease; None if it is not known here. Raises `LeaseMismatch`."""
+        """The error that ended the lease; None if it is not known here. Raises `LeaseMismatch`."""
         if (found := self._ended.get(lease_id)) is None:
             return None
         holder, error = found

@@ -1,6 +1,6 @@
-"""Pages of other origins that are framed in a page: each is asked in a world of its own, and placed where its frame is.
+"""Cross-origin frames of a page: each is queried in its own isolated world, and placed at its frame's position.
 
-Frames of the page's own origin need nothing of this: the page script walks into them by itself.
+Frames of the page's own origin need none of this: the page script walks into them.
 """
 
 from collections.abc import AsyncGenerator
@@ -11,13 +11,13 @@ from playwright.async_api import Error as PlaywrightError
 
 from browser_service.session.world import NeverAsked, PageMoved, Send, World, is_moved
 
-# Frames that one look asks; a page with more is full of advertisements.
+# Frames that one observation queries; a page with more is full of advertisements.
 MOST_FRAMES = 12
 DEEPEST = 3
 
 
 class Place(NamedTuple):
-    """Where a framed document is drawn: its origin in the viewport, its scale there, and the part that can be seen."""
+    """The position of a framed document: its origin in the viewport, its scale there, and its visible part."""
 
     x: float
     y: float
@@ -27,21 +27,21 @@ class Place(NamedTuple):
     """Left, top, right and bottom in the document's own pixels; None: all of it."""
 
     def at(self, x: float, y: float) -> tuple[float, float]:
-        """A point of the document, in the viewport."""
+        """Converts a point of the document to viewport coordinates."""
         return self.x + x * self.scale_x, self.y + y * self.scale_y
 
 
 class Realm:
-    """A document with those of its own origin inside: what one run of the page script sees."""
+    """A document with the same-origin documents inside: the scope of one run of the page script."""
 
     def __init__(self, world: World, parent: "Realm | None" = None, index: int = 0) -> None:
-        """`index`: which frame of `parent` it is, in the parent's own count."""
+        """`index`: its frame's index among the frames of `parent`."""
         self.world = world
         self._parent = parent
         self._index = index
 
     async def place(self, *, show: bool = False) -> "Place | None":
-        """Where the document is drawn in the viewport; None when its frame is gone."""
+        """The document's position in the viewport; None when its frame is gone."""
         if self._parent is None:
             return Place(0.0, 0.0, 1.0, 1.0, None)
         around = await self._parent.place(show=show)
@@ -52,7 +52,7 @@ class Realm:
         return Place(x, y, around.scale_x * box["scale_x"], around.scale_y * box["scale_y"], box["clip"])
 
     async def aim(self, mark: int) -> dict[str, Any]:
-        """Where in the viewport to point at a mark, or an `error` and its `message`."""
+        """The viewport point at which to click a mark, or an `error` and its `message`."""
         if self._parent is None:
             return await self.world.ask("aim", mark, None)
         for show in (False, True):
@@ -65,7 +65,7 @@ class Realm:
         return spot
 
     async def uncovered(self, marks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Those marks of it, in the viewport's coordinates, that nothing in the page around it covers."""
+        """Its marks, in viewport coordinates, without those that the page around it covers."""
         where = await self.place()
         if self._parent is None or where is None:
             return marks if where else []
@@ -81,7 +81,7 @@ class Realm:
 
 
 class Frames:
-    """The framed pages of one tab, with a CDP session for each that lives in a process of its own."""
+    """The framed pages of one tab, with a CDP session for each that has its own process."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
@@ -109,7 +109,7 @@ class Frames:
             try:
                 found = await self._seen_in(framed, noticed, depth=depth)
             except (PageMoved, PlaywrightError):
-                continue  # a frame that comes or goes: without its marks
+                continue  # a frame that is being added or removed: without its marks
             inside.setdefault(answer["frames"][index]["before"], []).extend(found)
         merged = inside.get(0, [])
         for count, one in enumerate(answer["marks"], start=1):
@@ -128,7 +128,7 @@ class Frames:
         return [(framed, one) for one in seen["marks"]]
 
     async def _foreign(self, world: World, *, wanted: int) -> AsyncGenerator[tuple[int, World], None]:
-        """The frames of other origins in this realm, with their number in its own count."""
+        """The cross-origin frames in this realm, with their index there."""
         tree = await world.send("Page.getFrameTree", {})
         candidates = [World(world.send, frame_id, is_main=False) for frame_id in _frames_in(tree["frameTree"])]
         candidates += [world async for world in self._in_other_processes()]
@@ -156,11 +156,11 @@ class Frames:
             session = await self._page.context.new_cdp_session(frame)
             tree = await session.send("Page.getFrameTree")
         except PlaywrightError:
-            return None  # it lives in its parent's process
+            return None  # it is in its parent's process
         return World(_sender(session), tree["frameTree"]["frame"]["id"], is_main=False)
 
     def _gone(self, frame: Frame) -> None:
-        """It may live in another process from now on."""
+        """Drops a frame's CDP session, because the frame may be in another process from now on."""
         self._sessions.pop(frame, None)
 
 
@@ -179,7 +179,7 @@ def _sender(session: CDPSession) -> Send:
 
 
 def _frames_in(tree: dict[str, Any]) -> list[str]:
-    """Ids of all frames below the first that live in its process."""
+    """Ids of all frames below the first one in the same process."""
     below = tree.get("childFrames", [])
     ids = [child["frame"]["id"] for child in below]
     return (ids + [one for child in below for one in _frames_in(child)])[:MOST_FRAMES]

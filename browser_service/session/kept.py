@@ -1,6 +1,6 @@
-"""What is kept of a lease beyond its steps: pictures by reference, downloads, a film, a trace. For a while after its end too.
+"""The artifact store of a lease: pictures by reference, downloads, a video, a trace. It outlives the lease for a while.
 
-Shelves (one per process) ── Shelf (one per lease): a folder of files with opaque names, and the hashes it may read
+Shelves (one per process) ── Shelf (one per lease): a folder of files with opaque names, and the readable hashes
 """
 
 import logging
@@ -24,7 +24,7 @@ LONGEST_NAME = 120
 
 @dataclass(slots=True)
 class Shelf:
-    """What is kept of one lease. Its folder is made with the first file."""
+    """The stored artifacts of one lease. Its folder is made with the first file."""
 
     holder: Holder
     folder: Path
@@ -34,42 +34,42 @@ class Shelf:
     """Downloads by hash."""
     _artifacts: dict[str, Artifact] = field(default_factory=dict)
     gone_at: float | None = None
-    """When it is removed; None while the lease lives."""
+    """Time of removal; None while the lease lives."""
 
     def put_blob(self, sha256: str, content: bytes, media_type: str) -> None:
-        """Keeps a picture for this lease to fetch."""
+        """Stores a picture that this lease may fetch."""
         self._hashes.add(sha256)
         self._blobs.put(sha256, content, media_type)
 
     def find_blob(self, sha256: str) -> tuple[Path, str] | None:
-        """File and media type of a picture or download of this lease, if it is still there."""
+        """File and media type of a picture or download of this lease, if it is still stored."""
         if sha256 in self._files:
             return self._files[sha256], "application/octet-stream"
         return self._blobs.find(sha256) if sha256 in self._hashes else None
 
     def new_file(self) -> Path:
-        """Where a file to come can be written."""
+        """A path for a new file."""
         self.folder.mkdir(mode=0o711, exist_ok=True)
         return self.folder / secrets.token_hex(8)
 
     def add(self, file: Path, kind: ArtifactKind, name: str, sha256: str | None = None) -> None:
-        """Offers a file that `new_file` named, once it is complete; by its hash too, if that is given."""
+        """Lists a complete file from `new_file` as an artifact; also by its hash, if that is given."""
         self._artifacts[file.name] = Artifact(id=file.name, kind=kind, name=name, size=file.stat().st_size)
         if sha256:
             self._files[sha256] = file
 
     def artifacts(self) -> list[Artifact]:
-        """What can be fetched, oldest first."""
+        """The artifacts, oldest first."""
         return list(self._artifacts.values())
 
     def find(self, artifact_id: str) -> tuple[Path, Artifact] | None:
-        """The file of an artifact. Only ids that were given out name one."""
+        """The file of an artifact. Only ids that were issued are found."""
         artifact = self._artifacts.get(artifact_id)
         return (self.folder / artifact.id, artifact) if artifact else None
 
     @property
     def staging(self) -> Path:
-        """Folder for copies that Chromium, another user than ours, reads."""
+        """Folder for copies that Chromium, which runs as another user, reads."""
         self.folder.mkdir(mode=0o711, exist_ok=True)
         folder = self.folder / "uploads"
         folder.mkdir(mode=0o711, exist_ok=True)
@@ -77,10 +77,10 @@ class Shelf:
 
 
 class Shelves:
-    """The shelves of all leases of this process, and of those that ended not long ago."""
+    """The artifact stores of all live and recently ended leases of this process."""
 
     def __init__(self, folder: Path, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
-        """`folder` is made; whoever owns the folder around it removes it when the service stops."""
+        """`folder` is made; the owner of its parent folder removes it when the service stops."""
         self._folder = folder
         self._retention_s = settings.artifact_retention_s
         self._clock = clock
@@ -91,19 +91,19 @@ class Shelves:
         self._blobs = BlobStore(blobs, settings.blob_budget_bytes)
 
     def open(self, holder: Holder) -> Shelf:
-        """The shelf of a lease that begins."""
+        """Opens the artifact store of a new lease."""
         self.sweep()
         shelf = self._shelves[holder.lease_id] = Shelf(holder, self._folder / secrets.token_hex(8), self._blobs)
         return shelf
 
     def close(self, lease_id: str) -> None:
-        """The lease is over: its shelf stays for the retention time."""
+        """Marks a lease as over: its artifacts stay for the retention time."""
         if shelf := self._shelves.get(lease_id):
             shelf.gone_at = self._clock() + self._retention_s
         self.sweep()
 
     def find(self, lease_id: str, token: str | None) -> Shelf:
-        """The shelf that this caller may read. Raises `LeaseNotFound`, `LeaseMismatch`."""
+        """The artifact store that this caller may read. Raises `LeaseNotFound`, `LeaseMismatch`."""
         self.sweep()
         if (shelf := self._shelves.get(lease_id)) is None:
             raise LeaseNotFound(f"instance not found: nothing is kept of a lease {lease_id[:80]}")
@@ -111,7 +111,7 @@ class Shelves:
         return shelf
 
     def sweep(self) -> None:
-        """Removes what has been kept long enough."""
+        """Removes the artifacts whose retention time has passed."""
         now = self._clock()
         for lease_id, shelf in list(self._shelves.items()):
             if shelf.gone_at is not None and now >= shelf.gone_at:
@@ -120,7 +120,7 @@ class Shelves:
 
 
 def clean_name(said: str, taken: set[str]) -> str:
-    """A base name that no system misreads, from whatever a page called its file; not yet in `taken`.
+    """A base name that is safe on every system, from a page's file name; not yet in `taken`.
 
     Example: `clean_name("../../x\\0.txt", set()) == "x_.txt"`.
     """

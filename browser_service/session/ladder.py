@@ -1,7 +1,8 @@
-"""The recovery ladder around each use of a session: a deadline, and the name of what broke.
+"""Escalation around each use of a session: a deadline, and an error that names the broken part.
 
 each call has an outer deadline -> the context is closed, with a deadline -> the session is lost, its lease with it
--> a context that does not close costs its Chromium a strike or its life (`chromium.py`), a dead one is replaced (`fleet.py`)
+-> a context that does not close costs its Chromium a strike, or gets it killed (`chromium.py`); a dead Chromium is
+   replaced (`fleet.py`)
 """
 
 import asyncio
@@ -19,23 +20,23 @@ DIAGNOSIS_GLANCE_S = 0.02
 
 
 class Ladder:
-    """Whether one session can still be used, and why not."""
+    """The usability of one session, and the reason if it is lost."""
 
     def __init__(self, chromium: Chromium, has_crashed: Callable[[], bool]) -> None:
-        """`has_crashed`: whether a renderer of the session is known to be dead."""
+        """`has_crashed`: true once a renderer of the session is known to be dead."""
         self.lost: BrowserServiceError | None = None
-        """Why the session can't be used any more; every later call raises it."""
+        """The reason why the session can't be used any more; every later call raises it."""
         self._chromium = chromium
         self._has_crashed = has_crashed
 
     def mark(self, reason: BrowserServiceError) -> BrowserServiceError:
-        """From now on every call raises `reason`, or the one before it; returns which."""
+        """Makes every later call raise `reason`, or an earlier one; returns the one in force."""
         self.lost = self.lost or reason
         return self.lost
 
     @asynccontextmanager
     async def guarded(self, what: str, deadline_s: float) -> AsyncGenerator[None, None]:
-        """Around a use of the browser, `what` in words. Raises what is wrong with the session."""
+        """Surrounds a use of the browser; `what` names it in messages. Raises the fault of the session."""
         if self.lost:
             raise type(self.lost)(self.lost.detail)
         try:
@@ -44,14 +45,14 @@ class Ladder:
         except TimeoutError as error:
             late = DeadlineExceeded(f"{what} did not end within {deadline_s:g} s; the session is closed")
             raise self.mark(late) from error
-        except (PlaywrightError, PageMoved) as error:  # a page that goes away where nothing looks again is lost
+        except (PlaywrightError, PageMoved) as error:  # a page that moves is lost here: no caller retries
             raise self.mark(await self._diagnosis(what, str(error) or "the page went away")) from error
         except BrowserServiceError as error:
             self.mark(error)
             raise
 
     async def _diagnosis(self, what: str, message: str) -> BrowserServiceError:
-        """Which part died: the crash and disconnect events follow the error by some milliseconds."""
+        """Finds the dead part: the crash and disconnect events follow the error by some milliseconds."""
         for _ in range(DIAGNOSIS_GLANCES):
             if self.lost:
                 return self.lost

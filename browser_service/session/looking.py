@@ -1,4 +1,4 @@
-"""What a tab looks like: the marks and the picture of one and the same document, however often it moves meanwhile."""
+"""Observes a tab: the marks and the picture of the same document, however often the page changes meanwhile."""
 
 import asyncio
 import base64
@@ -17,17 +17,17 @@ from browser_service.session.tab import OpenTab
 from browser_service.session.tabs import Tabs
 from browser_service.session.world import PageMoved
 
-# What a page may have become by itself; Chromium keeps pages away from all else, and this holds if it should not.
+# Schemes that a page may navigate to; Chromium itself blocks all others, and this is the second check.
 SHOWN_SCHEMES = frozenset({"", "http", "https", "about", "blob", "data", "chrome-error"})
 LOOK_TRIES = 20
 PAINT_S = 2.0
-"""How long a document that was stopped may take to show anything."""
+"""Seconds that a stopped document gets to paint."""
 STILLER: dict[int, Level] = {4: "held", 10: "reloaded"}
-"""How still a page is held that still moves after so many tries."""
+"""Level of stillness that is forced on a page after so many failed attempts."""
 LOOK_S = 5.0
-"""How long a look takes at most, of a page that leaves time for it."""
+"""Time limit of one observation, for a page that is not busy."""
 PENDING_S = 0.5
-"""How long a look waits for a document on its way, before it stops it."""
+"""Seconds that an observation waits for a pending document, before it stops the load."""
 T = TypeVar("T")
 LONGEST_TREE = 100_000
 
@@ -39,7 +39,7 @@ class Phases:
     ms: dict[str, float] = field(default_factory=dict)
 
     def add(self, phase: str, since: float) -> float:
-        """Notes the time since `since` (perf_counter seconds); returns now."""
+        """Adds the time since `since` (perf_counter seconds) to the phase; returns now."""
         now = time.perf_counter()
         self.ms[phase] = round(self.ms.get(phase, 0.0) + (now - since) * 1000, 2)
         return now
@@ -47,25 +47,25 @@ class Phases:
 
 @dataclass
 class Look:
-    """One finished look at the active tab."""
+    """One finished observation of the active tab."""
 
     seen: Seen
     screenshot: Screenshot | None = None
     ax_tree: str | None = None
     is_partial: bool = False
-    """Whether the page holds more than this."""
+    """True if the page has more content than this."""
 
 
 def is_of_the_web(url: str) -> bool:
-    """Whether a tab with this address may be looked at."""
+    """True if a tab with this URL may be observed."""
     return url.partition(":")[0] in SHOWN_SCHEMES
 
 
 async def when_still(tabs: Tabs, question: Callable[[OpenTab], Awaitable[T]]) -> T:
-    """The answer of the active tab, asked again as long as it moves. Raises `DeadlineExceeded` when it never rests.
+    """The answer of the active tab, retried as long as it changes. Raises `DeadlineExceeded` if it never rests.
 
-    A page that moves without end, or leaves no time to look at it, is held still: first as it is, and when that shows
-    nothing it is loaded again without its scripts.
+    A page that changes without end, or is too busy to be observed, is held still: first as it is; if that shows
+    nothing, it is reloaded without its scripts.
     """
     still = Stillness()
     moved = False
@@ -85,7 +85,7 @@ async def when_still(tabs: Tabs, question: Callable[[OpenTab], Awaitable[T]]) ->
             except PageMoved:
                 moved = True
                 await tab.loading.change(0.1)
-            except TimeoutError:  # it was stopped before it had anything to show, or is too busy to answer
+            except TimeoutError:  # it was stopped before it could paint, or is too busy to answer
                 level = "reloaded" if level == "held" else "held"
     finally:
         await still.end()
@@ -93,14 +93,14 @@ async def when_still(tabs: Tabs, question: Callable[[OpenTab], Awaitable[T]]) ->
 
 
 def _longest(level: Level, moved: bool) -> float | None:
-    """How long a look may take, before more is done for it. A page that rests is only slow, and never loaded again."""
+    """Time limit of an observation at this level. A page that rests is only slow, and is never reloaded."""
     if level == "reloaded" or (level == "held" and not moved):
         return None
     return PAINT_S if moved else LOOK_S
 
 
 async def _stop_navigation(tab: OpenTab, patience_s: float) -> bool:
-    """Nothing can be asked while a document is awaited; whoever had time to wait has waited already."""
+    """Stops a pending navigation, which blocks every query. A caller that had time to wait has done so before."""
     until = time.monotonic() + patience_s
     while tab.loading.is_navigating():
         if (left_s := until - time.monotonic()) <= 0:
@@ -111,7 +111,7 @@ async def _stop_navigation(tab: OpenTab, patience_s: float) -> bool:
 
 
 async def look(tab: OpenTab, wanted: ObserveRequest, viewport: Viewport, shelf: Shelf | None, phases: Phases) -> Look:
-    """One look at a tab. Raises `PageMoved` when it changes meanwhile."""
+    """Observes a tab once. Raises `PageMoved` when it changes meanwhile."""
     now = time.perf_counter()
     seen = read_look(await tab.look(wanted.marks or wanted.draw_marks, wanted.text, with_options=wanted.open_options))
     found = Look(seen, is_partial=seen.is_partial)
@@ -153,7 +153,7 @@ async def _photograph(
 
 
 def _options(wanted: ObserveRequest, viewport: Viewport) -> dict[str, Any]:
-    """CDP's options. Marks are drawn into a lossless picture at full size, which is encoded as wished afterwards."""
+    """CDP's screenshot options. Marks are drawn into a lossless, full-size picture, which is encoded afterwards."""
     options: dict[str, Any] = {"format": "png" if wanted.draw_marks else wanted.image_format}
     if options["format"] != "png":
         options["quality"] = wanted.quality

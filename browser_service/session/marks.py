@@ -1,4 +1,4 @@
-"""Marks: what the page script saw, as wire nouns, and their boxes and numbers drawn into a picture (set-of-marks)."""
+"""Marks: the page script's elements as wire types, and their boxes and numbers drawn into a picture (set-of-marks)."""
 
 import math
 from io import BytesIO
@@ -12,20 +12,20 @@ COLOURS = ("#c62828", "#1565c0", "#2e7d32", "#6a1b9a", "#ad5b00", "#00695c", "#a
 
 
 class Seen(NamedTuple):
-    """One look at a document."""
+    """One observation of a document."""
 
     url: str
     title: str
     marks: list[Mark]
     tags: dict[int, str]
-    """HTML tag of each mark, in OmniBoxes' replies."""
+    """HTML tag of each mark, for OmniBoxes' replies."""
     text: str | None
     is_partial: bool
 
 
 def read_look(answer: dict[str, Any]) -> Seen:
-    """What `look` of the page script returned."""
-    # An overflowing CSS transform makes boxes of Infinity and NaN, which no mark has: one element must not cost the look.
+    """Parses the answer of `look` of the page script."""
+    # An overflowing CSS transform makes boxes of Infinity and NaN: such an element gets no mark, the others do.
     placed = [one for one in answer["marks"] if all(map(math.isfinite, one["mark"]["box"].values()))]
     marks = [Mark.model_validate(one["mark"]) for one in placed]
     tags = {one["mark"]["id"]: one["tag"] for one in placed}
@@ -46,7 +46,7 @@ def draw_marks(picture: bytes, marks: list[Mark], wanted: ObserveRequest) -> byt
     with Image.open(BytesIO(picture)) as opened:
         image = opened.convert("RGB")
     draw = ImageDraw.Draw(image)
-    # Small pages need small numbers: 9 pixels on a page of 160, 13 on one of 1280.
+    # Font size: 9 pixels on a page of 160, 13 on one of 1280.
     font = ImageFont.load_default(size=9 if image.width < 400 else 13)
     for mark in marks:
         left, top, right, bottom = _corners(mark, image.size)
@@ -75,7 +75,7 @@ def _plate(
     size: tuple[int, int],
     taken: list[tuple[float, float, float, float]],
 ) -> tuple[float, float, float, float]:
-    """Where the number goes: outside above, outside left, or in a corner, wherever no other number is yet."""
+    """The position of the number: above, left, or in a corner, wherever it overlaps no other number."""
     box = draw.textbbox((0, 0), str(mark.id), font=font)
     width, height = box[2] + 1, box[3] + 1
     left, top, right, bottom = _corners(mark, size)

@@ -1,4 +1,4 @@
-"""What pages ask a person for: every dialog is answered at once, for it stops the page; every other question is refused."""
+"""Prompts of pages: every dialog is answered at once, because it blocks the page; every other prompt is refused."""
 
 from typing import Literal
 
@@ -24,9 +24,7 @@ class Dialogs:
         self._background = Background(PlaywrightError)
 
     def begin(self, policy: Policy) -> None:
-        """A lease begins. `policy`: answer to confirm and prompt; what only informs, or asks whether a page may be left, is
-        always accepted.
-        """
+        """Starts a lease. `policy`: answer to confirm and prompt; alerts and beforeunload are always accepted."""
         self._policy = policy
         self._told = []
 
@@ -39,6 +37,6 @@ class Dialogs:
         self._background.start(dialog.accept(dialog.default_value) if is_accepted else dialog.dismiss())
 
     def take(self) -> list[str]:
-        """What pages said since the last call."""
+        """Messages of dialogs since the last call."""
         told, self._told = self._told, []
         return told

@@ -1,4 +1,4 @@
-"""A film (WebM) and a trace of one session, started and stopped with its lease."""
+"""A video (WebM) and a trace of one session, started and stopped with its lease."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ STOP_DEADLINE_S = 10.0
 
 
 class Recorder:
-    """What is being recorded of one session: a film of each tab, one trace of all."""
+    """The recordings of one session: a video of each tab, one trace of all."""
 
     def __init__(self, context: BrowserContext, wanted: Recording, viewport: Viewport, shelf: Shelf) -> None:
         self._context = context
@@ -29,7 +29,7 @@ class Recorder:
         self._background = Background(PlaywrightError)
 
     async def start(self) -> None:
-        """Begins with the tabs that are there; those that open later are filmed too."""
+        """Starts with the open tabs; tabs that open later are recorded too."""
         if self._wanted.trace:
             await self._context.tracing.start(screenshots=True, snapshots=True)
         if self._wanted.video:
@@ -38,9 +38,9 @@ class Recorder:
                 await self._film(page)
 
     async def stop(self) -> None:
-        """Ends every recording and offers all of them at once, so that whoever finds one knows that no other comes later.
+        """Ends every recording and lists all of them at once, so that a client that finds one knows that all are there.
 
-        What can't be finished in time is lost, and only that.
+        Only a recording that can't be finished in time is lost.
         """
         if self._wanted.video:
             self._context.remove_listener("page", self._follow)

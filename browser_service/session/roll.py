@@ -1,4 +1,4 @@
-"""Who holds which slot of this process, and who did. No browser is touched here."""
+"""The slot table of this process: current and past holders. It touches no browser."""
 
 import uuid
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from browser_service.settings import Settings
 
 
 class Roll:
-    """The sessions that are live, by lease and by slot."""
+    """The live sessions, by lease and by slot."""
 
     def __init__(self, settings: Settings, key: TierKey, clock: Clock) -> None:
         self._settings, self._key, self._clock = settings, key, clock
@@ -29,11 +29,11 @@ class Roll:
         return len(self._live)
 
     def __iter__(self) -> Iterator[Session]:
-        """The live ones as they are now: they may end while somebody goes through them."""
+        """A copy of the live sessions: some may end during the iteration."""
         return iter(list(self._live.values()))
 
     def enter(self, grant: Grant) -> Session:
-        """Takes the slot. The number of the newest lease fences off a grant that was held up on its way.
+        """Takes the slot. The generation of the newest lease fences off a grant that arrives late.
 
         Raises `SlotTaken` when the slot is in use or was given out later than this.
         """
@@ -49,7 +49,7 @@ class Roll:
         return session
 
     def leave(self, session: Session, error: BrowserServiceError) -> None:
-        """Frees the slot; `error` is what late calls get."""
+        """Frees the slot; `error` is the answer to late calls."""
         del self._live[session.lease_id]
         del self._by_slot[session.grant.slot]
         self._ended.add(session.holder, error)
@@ -57,15 +57,15 @@ class Roll:
             self._unreported_ends.append(session.lease_id)
 
     def get(self, lease_id: str) -> Session | None:
-        """The live session of a lease, whoever asks."""
+        """The live session of a lease, for any caller."""
         return self._live.get(lease_id)
 
     def has_ended(self, lease_id: str, token: str | None) -> bool:
-        """Whether this caller's lease was here and is over. Raises `LeaseMismatch` for another's."""
+        """True if this caller's lease was here and is over. Raises `LeaseMismatch` for another caller's."""
         return self._ended.find(lease_id, token) is not None
 
     def of(self, lease_id: str, token: str | None) -> Session:
-        """The live session that this caller holds. Raises `LeaseNotFound`, `LeaseMismatch`, or what ended the lease."""
+        """The live session that this caller holds. Raises `LeaseNotFound`, `LeaseMismatch`, or the error of its end."""
         if session := self._live.get(lease_id):
             session.holder.check(token)
             return session
@@ -78,7 +78,7 @@ class Roll:
         raise LeaseNotFound(f"instance not found: there is no lease {lease_id[:80]}")
 
     def report(self, *, healthy: bool, draining: bool) -> PlaceReport:
-        """What the store of leases is told."""
+        """The report for the lease store."""
         now = self._clock()
         self._reports += 1
         ended, self._unreported_ends = self._unreported_ends, []

@@ -1,4 +1,4 @@
-"""One live session: the grant it began with, the browser behind it, and how long it may go on."""
+"""One live session: its grant, its browser, and its remaining time."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -23,16 +23,16 @@ class Session:
     """Held by the one call that uses the browser."""
     browser: LeasedBrowser | None = None
     last_reply: StepReply | None = None
-    """What a repeated step gets."""
+    """The reply to a repeated step."""
     steps: int = 0
     url: str = ""
     over: bool = False
     is_reported: bool = False
-    """Whether the tier in front has been told that it is live."""
+    """True once the tier in front has received it as live."""
     expires_at: float = field(init=False)
     """Moves with each call."""
     ends_at: float = field(init=False)
-    """Fixed end, however busy the lease is."""
+    """Fixed end, also of a busy lease."""
 
     def __post_init__(self) -> None:
         self.ends_at = self.started_at + self.grant.request.max_lifetime_s
@@ -48,25 +48,25 @@ class Session:
         return self.grant.request.viewport
 
     def keep_alive(self, now: float, *, busy_s: float = 0.0) -> None:
-        """The lease lives for its ttl from now, and for `busy_s` seconds of work before that."""
+        """Extends the lease to its ttl from now, after `busy_s` seconds of work."""
         self.expires_at = min(now + busy_s + self.grant.request.ttl_s, self.ends_at)
 
     def is_over(self, now: float) -> bool:
-        """Whether its time has passed."""
+        """True once its time has passed."""
         return now >= self.expires_at
 
     def why_over(self, now: float) -> str:
-        """Half a sentence on what ended it."""
+        """Clause for messages: the reason of its end."""
         if now >= self.ends_at:
             return "its longest lifetime is over"
         return f"no call came for {self.grant.request.ttl_s:g} s"
 
     def expires_in_s(self, now: float) -> float:
-        """Seconds that are left."""
+        """Remaining seconds."""
         return round(max(0.0, self.expires_at - now), 3)
 
     def as_live(self, now: float) -> LiveLease:
-        """What the store of leases is told of it."""
+        """The lease in a report for the lease store."""
         request = self.grant.request
         return LiveLease(
             lease_id=self.lease_id,
@@ -81,7 +81,7 @@ class Session:
         )
 
     def status(self, place: str, now: float) -> SessionStatus:
-        """What people are shown of it."""
+        """The lease as operators see it."""
         request = self.grant.request
         return SessionStatus(
             instance_id=f"{self.lease_id}:{place.rpartition(':')[2]}",

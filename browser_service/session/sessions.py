@@ -1,6 +1,6 @@
-"""The live sessions of one process. What is said here about a lease is the truth; stores and masters only know of it.
+"""The live sessions of one process. It is the source of truth about its leases; stores and masters hold copies.
 
-    grant -> admit: a slot, a warm browser -> step, step, ... -> release, expiry, loss or force -> closed behind the back
+    grant -> admit: a slot, a warm browser -> step, step, ... -> release, expiry, loss or force -> closed in background
 
 The time of a lease runs on this process's own monotonic clock: neither a change of the date nor a store that is down
 ends a session.
@@ -46,12 +46,12 @@ class Sessions:
         self.events = events
         self.draining = False
         self.on_change: Callable[[], None] = lambda: None
-        """Called after each end, and when it drains: whoever reports to the front should hurry."""
+        """Called after each end, and when it drains: the reporter should report at once."""
         self._clock = clock
         self._roll = Roll(settings, key, clock)
         self._spares = Spares(settings, chromium)
         self.shelves = Shelves(chromium.workdir / "kept", settings, clock)
-        """What is kept of the leases, for a while after their end too."""
+        """Stored artifacts of the leases, for a while after their end too."""
         self._background = Background(BrowserServiceError)
 
     async def __aenter__(self) -> "Sessions":
@@ -66,23 +66,23 @@ class Sessions:
         await self._spares.stop()
 
     async def admit(self, grant: Grant) -> Lease:
-        """A browser for the grant; the same lease again gets the same one.
+        """Opens a browser for the grant; the same lease again gets the same one.
 
-        Raises `SlotTaken` when the slot is in use or was given out later than this, `Draining`, `BrowserCrashed`, or what
-        ended the lease meanwhile.
+        Raises `SlotTaken` when the slot is in use or was given out later than this, `Draining`, `BrowserCrashed`, or
+        the error that ended the lease meanwhile.
         """
         session = self._roll.get(grant.lease_id) or self._enter(grant)
-        async with session.lock:  # a repeated request waits here for the first
-            self._roll.of(grant.lease_id, session.holder.token)  # which may have failed
+        async with session.lock:  # a repeated request waits here for the first one
+            self._roll.of(grant.lease_id, session.holder.token)  # the first one may have failed
             if session.browser is None:
                 await self._open(session)
         session.keep_alive(self._clock())
         return self._describe(session)
 
     async def step(self, request: StepRequest) -> StepReply:
-        """Acts and observes, once per `step_id`: the last one again gets its reply again.
+        """Acts and observes, once per `step_id`: a repetition of the last step gets the stored reply.
 
-        Raises `LeaseMismatch` for an older step, and what broke the session.
+        Raises `LeaseMismatch` for an older step, and the error that broke the session.
         """
         async with self.use(request.instance_id, request.token, busy_s=request.deadline_s) as (browser, session):
             if (last := session.last_reply) is not None and request.step_id <= last.step_id:
@@ -107,11 +107,11 @@ class Sessions:
     async def use(
         self, instance_id: str, token: str | None, *, busy_s: float = 30.0
     ) -> AsyncGenerator[tuple[LeasedBrowser, Session], None]:
-        """The lease's browser, for this caller alone. A session that is lost inside gives its slot back."""
+        """The lease's browser, for this caller alone. A session that is lost meanwhile frees its slot."""
         session = self._entitled(instance_id, token)
         session.keep_alive(self._clock(), busy_s=busy_s)
         async with session.lock:
-            self._entitled(instance_id, token)  # it may have ended while this call waited for the one before
+            self._entitled(instance_id, token)  # it may have ended while this call waited for the previous one
             session.keep_alive(self._clock(), busy_s=busy_s)
             browser = session.browser
             if browser is None:
@@ -122,8 +122,8 @@ class Sessions:
                 error.session_state = "lost" if browser.lost else "alive"
                 raise
             except Exception as error:
-                # What the page was told is done and has no reply: the same step sent again would do it twice.
-                log.exception("a call of lease %s failed as nobody foresaw", session.lease_id)
+                # The action on the page is done and has no reply: the same step sent again would repeat it.
+                log.exception("a call of lease %s failed unexpectedly", session.lease_id)
                 unforeseen = BrowserCrashed(
                     f"the service failed at its work ({type(error).__name__}); ask for a new lease"
                 )
@@ -134,13 +134,13 @@ class Sessions:
         session.keep_alive(self._clock())
 
     async def renew(self, instance_id: str, token: str | None) -> Lease:
-        """Keeps the lease alive without doing anything."""
+        """Renews the lease without an action."""
         session = self._entitled(instance_id, token)
         session.keep_alive(self._clock())
         return self._describe(session)
 
     async def release(self, instance_id: str, token: str | None) -> None:
-        """Ends the lease at once; its context is closed behind the back. Again is fine."""
+        """Ends the lease at once; its context is closed in the background. May be repeated."""
         lease_id = lease_id_of(instance_id)
         if self._roll.has_ended(lease_id, token):
             return
@@ -148,35 +148,35 @@ class Sessions:
         self._end(session, "released", LeaseNotFound(f"instance not found: lease {lease_id} was released"))
 
     async def end(self, lease_id: str) -> None:
-        """Ends a lease whoever holds it. One that is not here is over already."""
+        """Ends a lease, whoever holds it. A lease that is not here is over already."""
         if session := self._roll.get(lease_id):
             self._end(session, "ended", LeaseNotFound(f"instance not found: lease {lease_id} was ended by the service"))
 
     async def end_by_force(self, instance_id: str) -> None:
-        """Ends a lease whoever holds it. Raises `LeaseNotFound`."""
+        """Ends a lease, whoever holds it. Raises `LeaseNotFound`."""
         lease_id = lease_id_of(instance_id)
         if self._roll.get(lease_id) is None:
             raise LeaseNotFound(f"instance not found: there is no lease {lease_id[:80]}")
         await self.end(lease_id)
 
     def check(self, instance_id: str, token: str | None) -> None:
-        """Raises unless the caller holds this live lease: `LeaseNotFound`, `LeaseMismatch`, or what ended it."""
+        """Raises unless the caller holds this live lease: `LeaseNotFound`, `LeaseMismatch`, or the error of its end."""
         self._entitled(instance_id, token)
 
     def watch(self, instance_id: str, token: str | None) -> LeasedBrowser:
-        """The lease's browser, to look on: without its lock, and without keeping the lease alive. Raises what `check` does."""
+        """The lease's browser for observers: without its lock, and without renewing the lease. Raises as `check`."""
         browser = self._entitled(instance_id, token).browser
         if browser is None:
             raise BrowserCrashed("the lease has no browser yet; try again in a moment")
         return browser
 
     def check_node(self, node: str | None) -> None:
-        """Raises `UnknownNode` when a caller means another node than this one."""
+        """Raises `UnknownNode` when a caller names another node than this one."""
         if node not in (None, self.settings.node_name):
             raise UnknownNode(f"Node {str(node)[:200]} is not found")
 
     def report(self) -> PlaceReport:
-        """What the store of leases is told."""
+        """The report for the lease store."""
         return self._roll.report(healthy=self.chromium.is_alive, draining=self.draining)
 
     async def sessions(self) -> list[SessionStatus]:
@@ -189,7 +189,7 @@ class Sessions:
         return PlaceStatus(browser=self.chromium.version, sessions=await self.sessions())
 
     async def status(self) -> PoolStatus:
-        """Who holds what here."""
+        """Capacity and leases of this process."""
         sessions = await self.sessions()
         is_healthy = self.chromium.is_alive
         node = NodeStatus(
@@ -205,12 +205,12 @@ class Sessions:
         return PoolStatus(nodes=[node], browser=self.chromium.version)
 
     async def set_draining(self, draining: bool, part: str | None = None) -> None:
-        """Whether no lease is admitted from now on; those that run go on."""
+        """Stops or allows new admissions; live leases go on."""
         self.draining = draining
         self.on_change()
 
     async def is_ready(self) -> bool:
-        """Whether a lease could be admitted."""
+        """True if a lease could be admitted."""
         return self.chromium.is_alive and not self.draining
 
     def __len__(self) -> int:
@@ -250,7 +250,7 @@ class Sessions:
         )
 
     def _entitled(self, instance_id: str, token: str | None) -> Session:
-        """The live session that this caller may use. Raises `LeaseNotFound`, `LeaseMismatch`, or what ended the lease."""
+        """The live session that this caller may use. Raises `LeaseNotFound`, `LeaseMismatch`, or its ending error."""
         session = self._roll.of(lease_id_of(instance_id), token)
         if session.is_over(self._clock()):
             raise self._expire(session)
@@ -263,7 +263,7 @@ class Sessions:
         return error
 
     def _end(self, session: Session, how: Ending, error: BrowserServiceError) -> None:
-        """The lease is over: its browser goes, and the slot is free for the next in line."""
+        """Ends the lease: its browser is given back, and the slot is free for the next grant."""
         if session.over:
             return
         session.over = True
@@ -271,7 +271,7 @@ class Sessions:
         self._roll.leave(session, error)
         if session.browser:
             self._tell_traffic(session, session.browser)
-            is_busy = session.lock.locked()  # with a call that would be in the way of the next lease's
+            is_busy = session.lock.locked()  # with a call that would disturb the next lease
             self._spares.give_back(session.browser, None if is_busy else session.grant.request.reuse)
         session.browser = session.last_reply = None
         self.shelves.close(session.lease_id)
@@ -294,7 +294,7 @@ class Sessions:
             )
 
     def _chromium_lost(self) -> None:
-        """A Chromium died: the leases that were in it are lost, their slots free again."""
+        """Ends the leases of a dead Chromium; their slots are free again."""
         self._spares.forget_dead()
         for session in self._roll:
             if session.browser and not session.browser.chromium.is_alive:

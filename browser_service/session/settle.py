@@ -1,4 +1,4 @@
-"""When is the page ready: navigation over, content loaded, document quiet, or the hard cap. Never a fixed sleep."""
+"""Waits until a page is ready: navigation over, content loaded, document quiet, or the hard cap. No fixed sleep."""
 
 import asyncio
 import time
@@ -12,32 +12,32 @@ from browser_service.session.world import PageMoved
 
 @dataclass(frozen=True)
 class SettleLimits:
-    """How long a page may take."""
+    """Time limits of the wait."""
 
     quiet_ms: int
-    """No change of the document for this long means quiet."""
+    """Milliseconds without a change of the document that count as quiet."""
     cap_s: float
-    """End of the wait for a page that is loaded but never quiet."""
+    """Limit for a page that is loaded but never quiet."""
     navigation_s: float
-    """End of the wait for a document that is on its way."""
+    """Limit for a pending document."""
     answer_s: float
-    """How long the page's renderer may take to answer at all; a hung one never does."""
+    """Limit for any answer of the page's renderer; a hung one never answers."""
 
     @property
     def longest_s(self) -> float:
-        """No wait takes longer."""
+        """Upper bound of the whole wait."""
         return self.navigation_s + self.cap_s + self.answer_s
 
 
 class Settled(NamedTuple):
-    """How the wait ended."""
+    """The outcome of the wait."""
 
     is_quiet: bool
     seconds: float
 
 
 async def settle(active_tab: Callable[[], OpenTab], limits: SettleLimits) -> Settled:
-    """Waits until the active tab is ready to be looked at; follows it when another tab becomes active.
+    """Waits until the active tab is ready to be observed; follows the active tab.
 
     The cap starts again with each new document, and the whole wait ends after cap and navigation limit together.
     Raises TimeoutError when the renderer hangs.

@@ -1,7 +1,7 @@
-"""Browsers without a lease: those opened ahead, those that wait to be used again, and those on their way out.
+"""The warm pool: browsers without a lease, opened in advance, waiting for reuse, or being closed.
 
-prepare -> fresh: open ahead of its lease
-released -> reusable: cleaned, kept for a lease of the same word and profile
+prepare -> fresh: opened before its lease
+released -> reusable: cleaned, kept for a lease with the same reuse key and profile
          -> otherwise: closed, while the next fresh one is opened
 """
 
@@ -21,13 +21,13 @@ from browser_service.settings import Settings
 
 log = logging.getLogger(__name__)
 
-# Contexts that are opened or closed at the same time; more would slow down those that work.
+# Contexts that are opened or closed at the same time; more would slow down the active ones.
 OPENING_AT_ONCE = 2
 CLOSING_AT_ONCE = 4
-# A reused context is closed after this many leases: Playwright frees what it remembers of a context only then.
+# A reused context is closed after this many leases: only then does Playwright free its memory of the context.
 LONGEST_USE = 50
-# How long a lease waits for a browser that is being cleaned: that takes some tens of milliseconds, and on a crowded machine
-# still a part of what a fresh one takes.
+# Seconds that a lease waits for a browser that is being cleaned: usually tens of milliseconds, and on a loaded machine
+# still less than a fresh one takes.
 LONGEST_CLEANING_S = 1.0
 
 
@@ -49,13 +49,13 @@ class _Coming:
 
 
 class Spares:
-    """Where leases get their browsers from, and where these go afterwards."""
+    """Source of the leases' browsers, and destination of returned ones."""
 
     def __init__(self, settings: Settings, fleet: Fleet) -> None:
         self._settings = settings
         self._fleet = fleet
         self._fresh: list[_Coming] = []
-        """Oldest first; those of a profile that nobody asks for any more make room for others."""
+        """Oldest first; profiles that are no longer requested make room for others."""
         self._used: list[_Coming] = []
         """Oldest first."""
         self._leased = 0
@@ -65,9 +65,10 @@ class Spares:
         fleet.on_retired = self._drop_idle
 
     async def take(self, request: LeaseRequest, *, leased: int) -> LeasedBrowser:
-        """A cleaned browser of the same word, else one opened ahead, else a new one. Raises `BrowserCrashed`, `BadRequest`.
+        """A cleaned browser with the same reuse key, else a fresh one, else a new one.
 
-        `leased`: how many are in use, this one included; more than the slots are never kept open for long.
+        Raises `BrowserCrashed`, `BadRequest`. `leased`: number in use, this one included; the pool keeps no more
+        browsers open than there are slots.
         """
         self._leased = leased
         policy = self._fleet.egress.policy(request) if self._fleet.egress else None
@@ -87,7 +88,7 @@ class Spares:
         return browser
 
     def give_back(self, browser: LeasedBrowser, reuse: str | None) -> None:
-        """Takes the browser of an ended lease. `reuse`: its word, unless a last call is still under way in the browser."""
+        """Takes the browser of an ended lease. `reuse`: its reuse key; None if a last call still uses the browser."""
         self._leased = max(0, self._leased - 1)
         browser.may_reach(None)
         is_sound = browser.is_alive and browser.chromium.takes_leases
@@ -97,11 +98,11 @@ class Spares:
             return
         if browser.profile.isolation == "context":
             self.prepare(browser.profile)
-        # A Chromium of its own is used again, once the context that is in it has ended.
+        # An unshared Chromium is used again, once its current context has ended.
         self._background.start(self._close(browser, browser.profile))
 
     def prepare(self, profile: Profile | None = None) -> None:
-        """Opens browsers ahead of their leases: a quarter of a second each that nobody then waits for."""
+        """Opens browsers before their leases: a quarter of a second each, which the leases then need not wait."""
         profile = profile or Profile.of(LeaseRequest(viewport=self._settings.viewport), self._settings)
         self._fresh = [coming for coming in self._fresh if not coming.has_failed]
         self._used = [coming for coming in self._used if not coming.has_failed]
@@ -115,7 +116,7 @@ class Spares:
             self._fresh.append(_Coming(profile, None, opening))
 
     def forget_dead(self) -> None:
-        """A browser died: spares that were in it are forgotten, and replaced."""
+        """Drops and replaces pooled browsers whose Chromium has died."""
         profiles = {coming.profile for coming in self._fresh}
         self._fresh = [coming for coming in self._fresh if not _has_died(coming)]
         self._used = [coming for coming in self._used if not _has_died(coming)]
@@ -123,11 +124,11 @@ class Spares:
             self.prepare(profile)
 
     async def stop(self) -> None:
-        """Ends all background work; the contexts go with Chromium."""
+        """Ends all background work; the contexts end with Chromium."""
         await self._background.cancel()
 
     def _wanted(self, profile: Profile) -> int:
-        """Fresh ones to keep: as many as free slots can take, but a whole Chromium only one ahead."""
+        """Number of fresh ones to keep: as many as free slots can take, but only one unshared Chromium."""
         if self._settings.warm == 0:
             return 0
         free = self._settings.slots - self._leased - len(self._used)
@@ -159,7 +160,7 @@ class Spares:
     async def _open_ahead(self, profile: Profile) -> LeasedBrowser:
         async with self._opening:
             while not (browser := await self._open(profile)).chromium.takes_leases:
-                await self._close(browser)  # its Chromium was retired meanwhile, and waits for the last context to go
+                await self._close(browser)  # its Chromium was retired meanwhile, and waits for its last context to end
             return browser
 
     async def _open(self, profile: Profile) -> LeasedBrowser:
@@ -167,10 +168,10 @@ class Spares:
         return await LeasedBrowser.open(chromium, profile, self._settings)
 
     async def _sound(self, coming: _Coming) -> LeasedBrowser | None:
-        """The browser once it is there, if it is in order: its renderer answers, for its death is not told at once."""
+        """The browser once it is open, if it is healthy: its renderer is pinged, because its death is reported late."""
         try:
             browser = await asyncio.shield(coming.task)
-        except Exception as error:  # the one that waits for it takes another, whatever happened to this one
+        except Exception as error:  # the waiting lease takes another one, whatever the error
             log.warning("a spare browser broke before it was used: %s", error)
             return None
         if browser.is_alive and browser.chromium.takes_leases:
@@ -183,7 +184,7 @@ class Spares:
         return None
 
     def _drop_idle(self, chromium: Chromium) -> None:
-        """This Chromium takes no more leases: what idles in it goes, so that it can end."""
+        """Closes the idle browsers of a retired Chromium, so that it can end."""
         profiles = {coming.profile for coming in self._fresh if coming.is_in(chromium)}
         for idle in (self._fresh, self._used):
             for coming in [coming for coming in idle if coming.is_in(chromium)]:
@@ -200,7 +201,7 @@ class Spares:
         self._background.start(discard())
 
     async def _close(self, browser: LeasedBrowser, successor: Profile | None = None) -> None:
-        """Closes a browser, and opens the next one of this profile."""
+        """Closes a browser, and opens a fresh one of this profile."""
         async with self._closing:
             await browser.close()
         if successor:

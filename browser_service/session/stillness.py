@@ -1,4 +1,4 @@
-"""Holding a page still while it is looked at: one that moves without end, or leaves nobody else any time."""
+"""Holds a page still while it is observed: a page that changes without end, or is always busy."""
 
 from contextlib import suppress
 from typing import Literal
@@ -11,14 +11,14 @@ LEVELS: tuple[Level, ...] = ("free", "held", "reloaded")
 
 
 class Stillness:
-    """How still a tab is held: first as it is; when that shows nothing, loaded again without its scripts."""
+    """The level of stillness of a tab: first held as it is; if that shows nothing, reloaded without its scripts."""
 
     def __init__(self) -> None:
         self._level: Level = "free"
         self._tab: OpenTab | None = None
 
     async def at_least(self, tab: OpenTab, level: Level) -> None:
-        """Holds the tab so still, if it is not yet. Raises `PageMoved`."""
+        """Raises the level to at least this one. Raises `PageMoved`."""
         if LEVELS.index(level) <= LEVELS.index(self._level):
             return
         await self.end()
@@ -30,7 +30,7 @@ class Stillness:
             await tab.send("Page.reload", {})
 
     async def end(self) -> None:
-        """Lets the page go on."""
+        """Releases the page."""
         tab, self._tab = self._tab, None
         if tab:
             with suppress(PageMoved):

@@ -1,4 +1,4 @@
-"""One open page: its CDP session, its document, and whether it still lives."""
+"""One open page: its CDP session, its document, and its state."""
 
 import asyncio
 import time
@@ -20,25 +20,25 @@ from browser_service.session.notices import FILES, Notices
 from browser_service.session.well_formed import well_formed
 from browser_service.session.world import NeverAsked, PageMoved, World, is_moved
 
-# A document that can be painted is, long before this.
+# A document that can be painted is painted long before this.
 PAINT_S = 2.5
-# This many dialogs in this time are a storm.
+# This many dialogs within this time are a storm.
 STORM = 5
 STORM_S = 2.0
 TREE_S = 5.0
 RELEASE_S = 1.0
-# An answer that was on its way when another document was asked for still counts for this long.
+# An answer that arrives this soon after another document was requested still counts.
 LATE_ANSWER_S = 0.1
 T = TypeVar("T")
 
 
 class FailedDocument(NamedTuple):
-    """A main document that did not come."""
+    """A main document that did not load."""
 
     url: str
-    """The last address, after all redirects."""
+    """The last URL, after all redirects."""
     reason: str
-    """Chromium's, such as `net::ERR_TUNNEL_CONNECTION_FAILED`."""
+    """Chromium's error, such as `net::ERR_TUNNEL_CONNECTION_FAILED`."""
 
 
 class OpenTab:
@@ -50,15 +50,15 @@ class OpenTab:
         self._downloads = downloads
         self.crashed = False
         self.is_gone = False
-        """Closed, or being closed: whoever asks it is sent to the active tab."""
+        """True once the tab is closed or closing: callers then use the active tab."""
         self.title = ""
         self.held_keys: set[str] = set()
-        """Those of `key_down`."""
+        """Keys held by `key_down`."""
         self.url = page.url
         self.held: set[Button] = set()
         """Mouse buttons that are pressed."""
         self.pointer: tuple[float, float] | None = None
-        """Where the mouse was last moved to by an action of its own."""
+        """Position to which an explicit action last moved the mouse."""
         self.failed_document: FailedDocument | None = None
         """The newest main document, if it did not come. Set by the session, which also hears of tabs that are only opening."""
         self.notices = Notices()
@@ -67,11 +67,11 @@ class OpenTab:
         self._world: World | None = None
         self._frames = Frames(page)
         self._marks: dict[int, tuple[Realm, int]] = {}
-        """Whose each number of the last look is, where pages of other origins are framed."""
-        # A page may be gone before what is sent to it arrives.
+        """Realm of each number of the last observation, if the page has cross-origin frames."""
+        # A page may be gone before a command for it arrives.
         self._background = Background(PlaywrightError, PageMoved)
         self._dialogs: deque[float] = deque(maxlen=STORM)
-        """When the last ones were opened."""
+        """Times of the last dialogs."""
         self._death: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._leaving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         page.on("request", self._left)
@@ -84,12 +84,12 @@ class OpenTab:
     async def ask(self, function: str, *arguments: Any) -> Any:
         """The answer of the page script in the main document.
 
-        Raises `PageMoved` when a navigation got in between or the tab was closed, Playwright's error when it is dead.
+        Raises `PageMoved` when the document changed or the tab was closed, Playwright's error when the page is dead.
         """
         return await (await self.world()).ask(function, *arguments)
 
     async def look(self, with_marks: bool, with_text: bool, *, with_options: bool = False) -> dict[str, Any]:
-        """What there is to see, in frames of other origins too. Numbers are valid until the next look with marks."""
+        """Observes the document, with cross-origin frames. Numbers are valid until the next observation with marks."""
         answer = await self.ask("look", with_marks, with_text, None, with_options)
         if with_marks:
             self._marks = {}
@@ -99,7 +99,7 @@ class OpenTab:
         return answer
 
     async def survey(self) -> list[dict[str, Any]]:
-        """Every element of the page itself that can be acted on, in view or not. Numbers stay what they are."""
+        """Every element of the page itself that can be acted on, in view or not. Keeps mark numbers."""
         answer = await self.ask("survey")
         own = {number: mark for mark, (realm, number) in self._marks.items() if realm.world is self._world}
         for one in answer:
@@ -107,11 +107,11 @@ class OpenTab:
         return answer
 
     async def realm(self, mark: int) -> tuple[Realm, int]:
-        """Where the element of a mark is to be asked for, and by which number."""
+        """The realm of a mark's element, and the element's number there."""
         return self._marks.get(mark) or (Realm(await self.world()), mark)
 
     async def accessibility_tree(self) -> str | None:
-        """The tree as indented text, as Playwright writes it (YAML); None when the page is too large for that."""
+        """The tree as indented text, in Playwright's format (YAML); None when the page is too large for that."""
         try:
             return well_formed(await self.page.aria_snapshot(timeout=TREE_S * 1000))
         except PlaywrightTimeout:
@@ -124,10 +124,10 @@ class OpenTab:
     async def capture(self, options: dict[str, Any]) -> str | None:
         """The viewport as base64; `options` are those of CDP's Page.captureScreenshot.
 
-        None when the document has painted nothing and never will: of such a one Chromium gives no picture.
+        None if the document has painted nothing and never will: Chromium gives no picture of it.
         """
         shot = asyncio.ensure_future(self.send("Page.captureScreenshot", {"optimizeForSpeed": True, **options}))
-        shot.add_done_callback(lambda done: done.cancelled() or done.exception())  # may be left without a reader
+        shot.add_done_callback(lambda done: done.cancelled() or done.exception())  # may never be awaited
         try:
             await asyncio.wait({shot}, timeout=PAINT_S)
             if not shot.done() and not await self.ask("hasPainted"):
@@ -137,13 +137,13 @@ class OpenTab:
             shot.cancel()
 
     async def send(self, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        """One command of CDP. Raises `PageMoved`, and Playwright's error when the page is dead."""
+        """Sends one CDP command. Raises `PageMoved`, and Playwright's error when the page is dead."""
         await self.connect()
         assert self._cdp is not None
         sending = asyncio.ensure_future(self._cdp.send(method, parameters))
-        sending.add_done_callback(lambda done: done.cancelled() or done.exception())  # may be left without a reader
+        sending.add_done_callback(lambda done: done.cancelled() or done.exception())  # may never be awaited
         try:
-            # A crashed renderer leaves calls of this session unanswered for ever.
+            # A crashed renderer leaves calls of this session unanswered forever.
             ends = (
                 {sending, self._death, self._departure()} if method.startswith("Runtime.") else {sending, self._death}
             )
@@ -156,7 +156,7 @@ class OpenTab:
                 raise PageMoved
             return await sending
         except PlaywrightError as error:
-            # A tab that closed itself is no failure: its session looks at the next one.
+            # A tab that closed itself is no failure: its session observes the next one.
             if not self.crashed and "Cannot find context" in error.message:
                 raise NeverAsked from error
             if self.is_gone or self.page.is_closed() or (not self.crashed and is_moved(error)):
@@ -166,48 +166,48 @@ class OpenTab:
             sending.cancel()
 
     def _departure(self) -> "asyncio.Future[None]":
-        """Done once another document is asked for: from then on Chromium leaves questions to this one unanswered."""
+        """Done once another document is requested: from then on Chromium does not answer queries to this one."""
         if self._leaving.done():
             self._leaving = asyncio.get_running_loop().create_future()
         return self._leaving
 
     async def stop_loading(self) -> None:
-        """Gives up on a document that is on its way, and on what the present one still loads.
+        """Cancels a pending document, and pending content of the current one.
 
-        Chromium answers no question to a document as long as the next one is awaited.
+        Chromium does not answer queries to a document while the next one is pending.
         """
         await self.send("Page.stopLoading", {})
 
     async def run_scripts(self, allowed: bool) -> None:
-        """Whether documents may run their scripts from now on; ours runs in any case."""
+        """Allows or stops the documents' own scripts from now on; the page script runs in any case."""
         await self.send("Emulation.setScriptExecutionDisabled", {"value": not allowed})
 
     async def hold(self) -> None:
-        """The document stays what it is: from now on it runs no script and can't be left."""
+        """Freezes the document: from now on it runs no script and can't be left."""
         await self.send("Fetch.enable", {"patterns": [{"urlPattern": "*", "resourceType": "Document"}]})
         await self.run_scripts(False)
 
     async def let_go(self) -> None:
-        """Ends `hold`. A renderer that hangs is not waited for: both commands are on their way before either is answered."""
+        """Ends `hold`. Does not wait for a hung renderer: both commands are sent before either is answered."""
         with suppress(TimeoutError):
             async with asyncio.timeout(RELEASE_S):
                 await asyncio.gather(self.run_scripts(True), self.send("Fetch.disable", {}))
 
     async def leave(self) -> None:
-        """Leaves the page for an empty one. It stores nothing and asks nothing from the first moment on."""
+        """Leaves the page for an empty one, which from the first moment stores nothing and opens no prompt."""
         await self.run_scripts(False)
-        # The page goes by itself, in its own renderer: sent away by us (Page.navigate) it would change to another process.
-        # That is not over when it is answered, and with its scripts on the page would store things until then.
+        # The page navigates itself, in its own renderer: with Page.navigate it would change to another process, which
+        # is not finished when the command is answered, and with its scripts on the page would store data until then.
         async with self.page.expect_event("framenavigated", lambda frame: frame == self.page.main_frame):
-            with suppress(PageMoved):  # it was quicker than its answer
+            with suppress(PageMoved):  # the navigation was faster than its answer
                 await self.ask("forget")
 
     async def forget_everything(self) -> None:
-        """Clears what documents have stored: local and window storage, databases, caches; and what the lease held."""
+        """Clears the documents' storage (local and session storage, databases, caches) and the lease's held keys."""
         await asyncio.gather(
             self.run_scripts(True),
             self.send("Storage.clearDataForOrigin", {"origin": "*", "storageTypes": "all"}),
-            # Chromium may have heard of the empty name too late to believe the old page: it has to change once more.
+            # Chromium may have got the empty window name too late, and kept the old page's: it has to change once more.
             self.send("Runtime.evaluate", {"expression": "window.name = '-'; window.name = ''"}),
         )
         while self.held:
@@ -218,7 +218,7 @@ class OpenTab:
         self.notices.take()
 
     async def forget_history(self) -> None:
-        """Makes the current page the first of the tab."""
+        """Removes the tab's history before the current page."""
         await self.send("Page.resetNavigationHistory", {})
 
     async def world(self) -> World:
@@ -235,7 +235,7 @@ class OpenTab:
         """Opens the tab's CDP session, once."""
         if self._cdp is None:
             self._cdp = await self._while_alive(self.page.context.new_cdp_session(self.page))
-            # Chromium says at once that a tab will open; Playwright only when it is there, long after the click.
+            # Chromium announces a new tab at once; Playwright reports it only when it is open, long after the click.
             self._cdp.on("Page.windowOpen", lambda _: self.loading.tab_announced())
             self._cdp.on("Page.downloadWillBegin", self._downloads.announced)
             self._cdp.on("Page.downloadProgress", self._downloads.progressed)
@@ -244,28 +244,28 @@ class OpenTab:
             await self._while_alive(self._cdp.send("Page.enable"))
 
     def is_storming(self) -> bool:
-        """Whether the page opens one dialog after the other.
+        """True if the page opens one dialog after the other.
 
-        Leaving such a page is a deadlock of Chromium's: once the next document is there, DevTools speak to that one, and
-        the old one, which has to go first, waits for the answer to its dialog.
+        Leaving such a page deadlocks Chromium: once the next document is there, DevTools are attached to that one, and
+        the old one, which has to end first, waits for the answer to its dialog.
         """
         return len(self._dialogs) == STORM and time.monotonic() - self._dialogs[0] < STORM_S
 
     def _paused(self, event: dict[str, Any]) -> None:
-        """While the page is held its own document can't be left; those in its frames come as they may."""
+        """Blocks navigations of the held page's own document; those of its frames are allowed."""
         if self._world is not None and event["frameId"] == self._world.frame_id:
             self._say("Fetch.failRequest", {"requestId": event["requestId"], "errorReason": "Aborted"})
         else:
             self._say("Fetch.continueRequest", {"requestId": event["requestId"]})
 
     def _say(self, method: str, parameters: dict[str, Any]) -> None:
-        """Sends a command whose answer does not matter."""
+        """Sends a command without waiting for its answer."""
         self._background.start(self.send(method, parameters))
 
     async def _while_alive(self, call: Coroutine[Any, Any, T]) -> T:
-        """The call's answer. Raises Playwright's error when the renderer dies, which leaves calls unanswered for ever."""
+        """The call's answer. Raises Playwright's error when the renderer dies: such calls are never answered."""
         calling = asyncio.ensure_future(call)
-        calling.add_done_callback(lambda done: done.cancelled() or done.exception())  # may be left without a reader
+        calling.add_done_callback(lambda done: done.cancelled() or done.exception())  # may never be awaited
         try:
             await asyncio.wait({calling, self._death}, return_when=asyncio.FIRST_COMPLETED)
             if self.crashed:

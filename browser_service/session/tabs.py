@@ -1,4 +1,4 @@
-"""The tabs of one session: which is active, how many there may be."""
+"""The tabs of one session: the active one, and the limit of their number."""
 
 from collections.abc import Iterator
 
@@ -11,11 +11,11 @@ from browser_service.session.downloads import Downloads
 from browser_service.session.tab import FailedDocument, OpenTab
 
 LONGEST_URL = 8_192
-"""Characters of an address that is shown; a page can make its own as long as it likes."""
+"""Maximum length of a URL that is shown; a page can make its own arbitrarily long."""
 
 
 class Tabs:
-    """The open tabs in the order of their opening. A new one becomes the active one; when it closes, the one before it is again."""
+    """The open tabs in the order of opening. A new one becomes active; when it closes, the previous one does."""
 
     def __init__(self, context: BrowserContext, limit: int, downloads: Downloads) -> None:
         self._context = context
@@ -27,25 +27,25 @@ class Tabs:
         # A page may be gone before it is closed.
         self._background = Background(PlaywrightError)
         self._failed_early: FailedDocument | None = None
-        """What a tab was opened for, when that failed before the tab was there."""
+        """The failed document of a tab, if it failed before the tab was open."""
         context.on("page", self._follow)
         context.on("requestfailed", self._request_failed)
 
     @property
     def active(self) -> OpenTab:
-        """The tab that is acted on and looked at."""
+        """The tab for actions and observations."""
         if not self._visited:
             raise PlaywrightError("the page closed itself and left no tab")
         return self._visited[-1]
 
     @property
     def is_full(self) -> bool:
-        """Whether no more can be opened."""
+        """True if no more tabs can be opened."""
         return len(self._open) >= self._limit
 
     @property
     def has_crashed(self) -> bool:
-        """Whether the renderer of any tab is dead."""
+        """True if the renderer of any tab is dead."""
         return any(tab.crashed for tab in self._open)
 
     def __len__(self) -> int:
@@ -100,13 +100,13 @@ class Tabs:
             self._background.start(oldest_popup.page.close())
 
     def _request_failed(self, request: Request) -> None:
-        """Remembers a main document that did not come."""
+        """Remembers a main document that did not load."""
         if not request.is_navigation_request():
             return
         failed = FailedDocument(request.url, request.failure or "")
         try:
             frame = request.frame
-        except PlaywrightError:  # its tab is not there yet
+        except PlaywrightError:  # its tab is not open yet
             self._failed_early = failed
             return
         if frame.parent_frame is None:

@@ -1,6 +1,6 @@
-"""What pages say, as text that can be written down: they may hold halves of characters, which neither JSON nor UTF-8 has.
+"""Removes lone surrogates from texts of pages: neither JSON nor UTF-8 can encode them.
 
-JavaScript counts an emoji as two, so a page may have one without the other, and so may any text that is cut at a length.
+JavaScript counts an emoji as two, so a page may have one half alone, and so may any text that is cut at a length.
 """
 
 import re
@@ -10,7 +10,7 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 
 def well_formed(said: Any) -> Any:
-    r"""The same text, list or dictionary with U+FFFD for each half of a character. Example: `"a\ud83d"` is `"a\ufffd"`."""
+    r"""The same text, list or dictionary with U+FFFD for each lone surrogate. Example: `"a\ud83d"` is `"a\ufffd"`."""
     match said:
         case str():
             return _HALF.sub("\ufffd", said)

@@ -1,4 +1,4 @@
-"""The page script's own world in one frame's document: where it is asked, and what to do when the document is a new one."""
+"""The page script's isolated world in one frame's document, and its renewal when the document is replaced."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -11,7 +11,7 @@ from browser_service.session.well_formed import well_formed
 
 Send = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 MISSING = "__missing"
-# How Chromium says that the document under an evaluation went away.
+# Chromium's messages for a document that went away during an evaluation.
 MOVED = (
     "Execution context was destroyed",
     "Cannot find context",
@@ -25,15 +25,15 @@ MOVED = (
 
 
 class PageMoved(Exception):
-    """The document changed while it was asked something: ask again."""
+    """The document changed during a query: query again."""
 
 
 class NeverAsked(PageMoved):
-    """The document was gone before the question reached it."""
+    """The document was gone before the query reached it."""
 
 
 def is_moved(error: PlaywrightError) -> bool:
-    """Whether the error only says that a document went away."""
+    """True if the error only says that a document went away."""
     return any(sign in error.message for sign in MOVED)
 
 
@@ -41,35 +41,35 @@ class World:
     """The isolated world of one frame. Its marks end with its document."""
 
     def __init__(self, send: Send, frame_id: str, *, is_main: bool) -> None:
-        """`send` speaks to the frame's CDP session; `is_main`: the frame is the page itself."""
+        """`send` sends to the frame's CDP session; `is_main`: the frame is the page itself."""
         self.send = send
         self.frame_id = frame_id
         self._is_main = is_main
         self._context: int | None = None
 
     def forget(self) -> None:
-        """The frame has a new document."""
+        """Drops the context: the frame has a new document."""
         self._context = None
 
     async def prepare(self) -> None:
-        """From now on the script is there before each document's own scripts."""
+        """Installs the script, to run before each document's own scripts from now on."""
         script = {"source": PAGE_SCRIPT, "worldName": WORLD, "runImmediately": True}
         await self.send("Page.addScriptToEvaluateOnNewDocument", script)
 
     async def ask(self, function: str, *arguments: Any) -> Any:
-        """The answer of the page script's function. Raises `PageMoved` when a navigation got in between."""
+        """The answer of the page script's function. Raises `PageMoved` when the document changed meanwhile."""
         call = f"{NAME}.{function}({', '.join(json.dumps(argument) for argument in arguments)})"
         reply = await self._answered(call, by_value=True)
         return well_formed(reply["result"].get("value"))
 
     async def object(self, function: str, *arguments: Any) -> str | None:
-        """Like `ask`, for an element: the id by which CDP knows it, None when the answer is null."""
+        """Like `ask`, for an element: its CDP object id, None when the answer is null."""
         call = f"{NAME}.{function}({', '.join(json.dumps(argument) for argument in arguments)})"
         reply = await self._answered(call, by_value=False)
         return reply["result"].get("objectId")
 
     async def ask_about(self, backend_node_id: int, function: str) -> Any:
-        """The answer of the function about a node that CDP knows."""
+        """The answer of the function about a node with this CDP id."""
         await self._enter()
         node = {"backendNodeId": backend_node_id, "executionContextId": self._context}
         resolved = await self.send("DOM.resolveNode", node)
@@ -93,7 +93,7 @@ class World:
             self._context = None
             await self._enter()
             reply = await self._evaluate(self._guarded(call), by_value=by_value)
-        if reply["result"].get("value") == MISSING:  # the document was there before we were
+        if reply["result"].get("value") == MISSING:  # the document was there before the script was installed
             self._context = None
             await self._enter()
             await self._evaluate(PAGE_SCRIPT, by_value=True)
@@ -108,7 +108,7 @@ class World:
             self._context = (await self.send("Page.createIsolatedWorld", where))["executionContextId"]
 
     def _guarded(self, call: str) -> str:
-        """Context ids are only unique inside one renderer: the number of a page's old one may mean a frame's in its new one."""
+        """Guards the call: context ids are unique only inside one renderer; a new one may reuse an id for a frame."""
         elsewhere = " || self !== top" if self._is_main else ""
         return f"typeof {NAME} === 'undefined'{elsewhere} ? '{MISSING}' : {call}"
 
@@ -121,6 +121,6 @@ class World:
         }
         reply = await self.send("Runtime.evaluate", asked)
         if "exceptionDetails" in reply:
-            # Only a document that is being torn down gets here: no page can reach into this world.
+            # Only a document that is being destroyed gets here: no page can reach into this world.
             raise PageMoved(reply["exceptionDetails"].get("text", ""))
         return reply

@@ -1,1 +1,1 @@
-"""The processes and their doors: master, node, instance, alone or all in one, and how they speak with one another."""
+"""The processes of the service: master, node and instance, or all in one process, and the calls between them."""

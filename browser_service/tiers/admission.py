@@ -1,8 +1,8 @@
-"""How a request becomes a lease: a queue and a ledger (`LeaseStore`) in front of the places where the browsers are.
+"""Turns a request into a lease: a queue and a ledger (`LeaseStore`) in front of the instances that hold the browsers.
 
-request -> stand in line -> grants -> each place admits its own -> leases
-                ^                         | one refuses or is gone: what the others gave is ended
-                └─────────────────────────┘
+request -> queue -> grants -> each instance admits its own -> leases
+            ^                         | one instance refuses or is gone: the other leases of the request are ended
+            └─────────────────────────┘
 """
 
 import asyncio
@@ -30,22 +30,22 @@ from browser_service.tiers.places import Absent
 
 log = logging.getLogger(__name__)
 
-# Places that may fail one after the other before the caller is told.
+# Instances that may fail one after the other before the request fails.
 TRIES = 4
 IsGone = Callable[[], Awaitable[bool]]
 
 
 @dataclass
 class _Askers:
-    """Requests with one idempotency key that are under way in this process."""
+    """The requests with one idempotency key that are active in this process."""
 
     count: int = 0
     delivered: bool = False
-    """Whether one of them has told its client of the leases."""
+    """True once one of them has answered its client with the leases."""
 
 
 class Admission:
-    """Gives out the slots of the places in the overview."""
+    """Gives out the slots of the instances in the overview."""
 
     def __init__(self, overview: Overview, events: Events) -> None:
         self._overview = overview
@@ -55,19 +55,19 @@ class Admission:
         self._background = Background(BrowserServiceError)
 
     async def lease(self, request: LeaseRequest, *, needs_token: bool = True, is_gone: IsGone | None = None) -> Lease:
-        """A browser of one's own, after waiting in line. `is_gone` tells whether the client still waits for it.
+        """Leases a browser, after waiting in the queue. `is_gone` is true once the client has stopped waiting for it.
 
-        Raises `BadRequest` before it stands in line, `NoCapacity`, `RateLimited`, `RegistryDown`, `Draining`, and what kept
-        every place from opening a browser; `MasterStopping` where another master goes on.
+        Raises `BadRequest` before it queues, `NoCapacity`, `RateLimited`, `RegistryDown`, `Draining`, and the error
+        that kept every instance from opening a browser; `MasterStopping` if another master still gives out leases.
         """
         return (await self._leases(request, 1, needs_token=needs_token, is_gone=is_gone))[0]
 
     async def batch(self, wanted: BatchRequest, *, is_gone: IsGone | None = None) -> Batch:
-        """All of the group's leases or none, after waiting in line. Raises what `lease` does."""
+        """All of the group's leases or none, after waiting in the queue. Raises the errors of `lease`."""
         return Batch(leases=await self._leases(wanted.lease, wanted.count, needs_token=True, is_gone=is_gone))
 
     async def abandon(self, idempotency_key: str) -> None:
-        """Ends what a client asked for with this key, whether it got it yet or not."""
+        """Ends the leases that were requested with this key, whether the client has received them or not."""
         await self._end(await self._store.abandon(idempotency_key))
 
     async def _leases(
@@ -91,12 +91,12 @@ class Admission:
                     await asyncio.shield(self._end(_void(grants, ticket, error)))
                     if not (isinstance(error, BrowserServiceError) and error.fault == "infra" and tries_left):
                         raise
-                    log.warning("a grant was not taken up, asking again: %s", error.detail)
+                    log.warning("a grant was not admitted, asking again: %s", error.detail)
         raise AssertionError("the last try returns or raises")
 
     @contextmanager
     def _counted(self, key: str | None) -> Generator[_Askers, None, None]:
-        """Counts a request; those with the same key share what they get."""
+        """Counts a request; requests with the same key share their leases."""
         askers = self._asking.setdefault(key, _Askers()) if key else _Askers()
         askers.count += 1
         try:
@@ -127,12 +127,12 @@ class Admission:
             raise
         finally:
             if outcome != "granted":
-                with suppress(RegistryDown):  # a ticket that nobody claims leaves the line by itself
+                with suppress(RegistryDown):  # an unclaimed ticket expires from the queue by itself
                     await self._store.cancel(ticket)
             self._events.emit("queue", outcome=outcome, waited_s=round(loop.time() - began, 4), count=count)
 
     async def _claim(self, ticket: Ticket) -> list[Grant] | None:
-        """What the ticket got. A slot that comes free while the service drains goes to nobody, or it would never be empty."""
+        """The grants of the ticket. While the service drains, a free slot goes to no request: the slots must empty."""
         self._refuse_if_draining()
         return await self._store.claim(ticket)
 
@@ -145,7 +145,7 @@ class Admission:
         raise Draining("the service takes no new leases; ask another one", retry_after_s=RETRY_AFTER_S)
 
     async def _admit(self, grants: list[Grant]) -> list[Lease]:
-        """All of the grants, or the first error."""
+        """All leases of the grants. Raises the first error."""
         if len(grants) == 1:
             return [await self._admit_one(grants[0])]
         outcomes = await asyncio.gather(*map(self._admit_one, grants), return_exceptions=True)
@@ -156,7 +156,7 @@ class Admission:
     async def _admit_one(self, grant: Grant) -> Lease:
         try:
             return await self._overview.place_at(grant.place).admit(grant)
-        except Absent:  # a slow one has other leases, which go on; one that has died stops reporting
+        except Absent:  # a slow instance has other leases, which go on; a dead one stops reporting
             await self._overview.distrust(grant.place)
             raise
 
@@ -168,10 +168,10 @@ class Admission:
 
 
 def _void(grants: list[Grant], ticket: Ticket, error: BaseException) -> list[Grant]:
-    """Which of the grants are over because of the error.
+    """The grants that the error ends.
 
-    Those that an earlier request with the same key was given are somebody's live leases: they are over only when their
-    place has said so, and not because it is silent or this client has gone.
+    Grants of an earlier request with the same key are live leases of another client: they end only if their instance
+    has refused them, and not because it is silent or this client has gone.
     """
     refused = isinstance(error, BrowserServiceError) and not isinstance(error, Unreachable | ClientGone)
     return [grant for grant in grants if refused or grant.lease_id in ticket.lease_ids]

@@ -1,4 +1,4 @@
-"""Several nodes and a master on one machine, kept running together: what larger deployments do on many machines.
+"""Runs several nodes and a master on one machine; larger deployments run them on many machines.
 
 deploy ── master (port 7000)
        ├─ node (8080) ── instances (9000, 9001, ...)
@@ -23,14 +23,14 @@ PORTS_PER_NODE = 100
 
 
 def shares(total: int, parts: int) -> list[int]:
-    """`total` slots on so many parts, as evenly as it goes. Raises ValueError when a part would get none."""
+    """Splits `total` slots into `parts` shares, as evenly as possible. Raises ValueError if a share would be 0."""
     if parts < 1 or total < parts:
         raise ValueError(f"{total} slots can't be spread over {parts} processes: each needs at least one")
     return [total // parts + (1 if index < total % parts else 0) for index in range(parts)]
 
 
 def instances_for(slots: int) -> int:
-    """How many instances a node with so many slots has by default: each holds at most eight, and one is a single point of loss."""
+    """Default number of instances of a node: at most eight slots each, and two at least, for one may fail."""
     return max(min(2, slots), -(-slots // SLOTS_PER_INSTANCE))
 
 
@@ -43,9 +43,9 @@ def programs(
     instance_port: int,
     log_level: str,
 ) -> list[Program]:
-    """The master and its nodes. They share a key that is made here, unless one is set.
+    """The master and its nodes. They share a generated key, unless one is set.
 
-    Raises `SettingsError` where clients could not be told an address.
+    Raises `SettingsError` if the clients could not be given an address.
     """
     settings.require_address()
     key = settings.tier_key.get_secret_value() if settings.tier_key else TierKey.random().value

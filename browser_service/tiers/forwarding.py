@@ -1,9 +1,9 @@
-"""Passes calls on a lease from the front to the instance that has it, for clients that don't go there themselves.
+"""Forwards calls on a lease from a master or node to the lease's instance, for clients that don't call it directly.
 
-    token in the call  -> the instance that it names, after its signature was checked: nothing has to be asked
+    token in the call  -> the instance that the token names, once its signature is verified: no lookup is needed
     old client         -> the instance of the named node that listens on the port in `<uuid>:<port>`
 
-Plain ASGI, before any route: the body is read once, the answer goes through as it comes.
+Plain ASGI, before any route: the body is read once, the answer is streamed.
 """
 
 import json
@@ -27,7 +27,7 @@ from browser_service.leasing.tokens import TierKey
 from browser_service.session.sessions import lease_id_of
 from browser_service.tiers.overview import Overview, lost
 
-# Headers of one connection, which the next one has its own of; `host` and lengths are made anew.
+# Hop-by-hop headers: each connection has its own; `host` and lengths are set anew.
 OF_THE_CONNECTION = frozenset(
     {b"connection", b"keep-alive", b"transfer-encoding", b"te", b"upgrade", b"trailer", b"host", b"content-length"}
 )
@@ -35,12 +35,12 @@ TOKEN_HEADER = b"x-lease-token"
 CONNECT_S = 2.0
 LONGEST_DEADLINE_S = 120.0
 TRANSFER_S = 10.0
-"""On top of what a step may take by itself, for the way there and back."""
+"""Added to the time limit of a step, for the transfer in both directions."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """What has to be known of a call to find its instance."""
+    """The fields of a call that identify its instance."""
 
     instance_id: str
     token: str | None
@@ -49,7 +49,7 @@ class Call:
 
 
 class Forwarding:
-    """ASGI middleware of a front. Calls that name no lease go on to the routes of the front itself."""
+    """ASGI middleware of a master or node. Calls that name no lease go to the application's own routes."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Forwarding:
         paths: Iterable[str],
         deadline_s: float,
     ) -> None:
-        """`paths`: routes on a lease, as FastAPI writes them. `deadline_s`: of calls that name none."""
+        """`paths`: routes on a lease, as FastAPI writes them. `deadline_s`: deadline of calls that state none."""
         self._app = app
         self._overview = overview
         self._key = key
@@ -92,7 +92,7 @@ class Forwarding:
             return await self._overview.place_of(call.instance_id, call.node)
         if where := self._key.read(lease_id, call.token):
             return where.place
-        await self._overview.held(call.instance_id)  # says so if there is no such lease
+        await self._overview.held(call.instance_id)  # raises if there is no such lease
         raise LeaseMismatch(f"the token is not that of lease {lease_id[:80]}; use the one that /get answered")
 
     async def _pass_on(self, place: str, scope: Message, body: bytes, deadline_s: float, send: Send) -> None:
@@ -114,7 +114,7 @@ class Forwarding:
             await response.aclose()
 
     async def _answered(self, request: httpx.Request, place: str, deadline_s: float) -> httpx.Response:
-        """The beginning of the instance's answer, or what its silence means."""
+        """The head of the instance's answer. Raises the error that its silence means."""
         try:
             return await self._http.send(request, stream=True)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -131,7 +131,7 @@ class Forwarding:
 
 
 def _matcher(paths: Iterable[str]) -> Callable[[str], bool]:
-    """Whether a path is one of the routes; `{name}` stands for one part of it."""
+    """Returns a test for paths that match one of the routes; `{name}` stands for one path segment."""
     patterns = [
         "".join("[^/]+" if part.startswith("{") else re.escape(part) for part in _parts(path)) for path in paths
     ]
@@ -144,7 +144,7 @@ def _parts(path: str) -> list[str]:
 
 
 def _call(scope: Message, body: bytes) -> Call | None:
-    """Who calls about which lease, from the body, the query, the path or the header; None if no lease is named."""
+    """The caller and lease of a call, from the body, the query, the path or the header; None if no lease is named."""
     said: dict[str, Any] = {
         name: values[-1] for name, values in parse_qs(scope["query_string"].decode("latin-1")).items()
     }
@@ -178,14 +178,14 @@ async def _whole_body(receive: Receive) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise BadRequest("the body ended early")  # if it is too large, the gate says so instead
+            raise BadRequest("the body ended early")  # if it is too large, the gate answers instead
         parts.append(message.get("body", b""))
         if not message.get("more_body"):
             return b"".join(parts)
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    """The body once more, for the routes of the front."""
+    """A `receive` that yields the body again, for the application's own routes."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def again() -> Message:

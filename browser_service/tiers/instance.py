@@ -29,7 +29,7 @@ from browser_service.tiers.reporter import Reporter
 from browser_service.tiers.service import Service, key_of, running_service, running_sessions
 
 ON_A_LEASE: tuple[APIRouter, ...] = (session_api.router, compat.router, kept_api.router, live.router)
-"""Routes on one live lease. A front has them too, and passes their calls on to the lease's instance."""
+"""Routes on one live lease. A master or node has them too, and forwards their calls to the lease's instance."""
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": Problem, "description": "The caller's mistake, or a lease that is over"},
     "5XX": {"model": Problem, "description": "No capacity, a session that is lost, a deadline that has passed"},
@@ -37,7 +37,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 
 def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
-    """The application on a running service. Without one it runs a whole one, which launches Chromium at start-up."""
+    """The application on a running service. Without one it starts a complete service, which launches Chromium."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
@@ -55,7 +55,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
 
 
 def bare_app(settings: Settings, lifespan: Any, *inner: Middleware) -> FastAPI:
-    """What the applications of all tiers have: the gate, the routes of operation, the form of errors."""
+    """The common part of all tiers' applications: the gate, the operations routes, the form of errors."""
     gate = Middleware(Gate, settings=settings)
     app = FastAPI(
         title="browser-service", version="0.1.0", lifespan=lifespan, responses=PROBLEMS, middleware=[gate, *inner]
@@ -71,7 +71,7 @@ def bare_app(settings: Settings, lifespan: Any, *inner: Middleware) -> FastAPI:
 
 @asynccontextmanager
 async def running_instance(settings: Settings) -> AsyncGenerator[Service, None]:
-    """The browsers of one process behind a node, which is told what they hold. Raises `LaunchError`."""
+    """The browsers of one process behind a node, and the reports to that node. Raises `LaunchError`."""
     assert settings.node_url is not None
     events, key = Events(), key_of(settings)
     async with tier_client(key.value) as http, running_sessions(settings, key, events) as sessions:
@@ -85,7 +85,7 @@ async def running_instance(settings: Settings) -> AsyncGenerator[Service, None]:
 
 
 async def _broken(request: Request, error: Any) -> Response:
-    """A `BrowserServiceError` as the answer to a request."""
+    """Turns a `BrowserServiceError` into the answer to a request."""
     headers = {"retry-after": str(max(1, round(error.retry_after_s)))} if error.retry_after_s else None
     return _answer(request, error.problem(), headers)
 
@@ -97,7 +97,7 @@ async def _invalid(request: Request, error: Any) -> Response:
 
 
 async def _not_served(request: Request, error: Any) -> Response:
-    """What the framework refuses by itself: a path or method that there is not, a body that it can't read."""
+    """Answers the framework's own refusals: an unknown path or method, a body that it can't read."""
     status = HTTPStatus(error.status_code)
     said = f"{request.method} {request.url.path[:200]}: {error.detail}; /docs has what this process answers to"
     problem = Problem(
@@ -107,7 +107,7 @@ async def _not_served(request: Request, error: Any) -> Response:
 
 
 async def _unforeseen(request: Request, error: Any) -> Response:
-    """A mistake of ours. The log has all of it; whoever asked is told its name."""
+    """Answers an unexpected exception. The log has the traceback; the client gets only the type."""
     said = f"the service made a mistake with this call ({type(error).__name__}); its log says more"
     return await _broken(request, BrowserServiceError(said))
 

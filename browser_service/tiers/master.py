@@ -1,8 +1,8 @@
-"""The FastAPI application in front of instances: admission, routing, compatibility. A master is this and nothing else.
+"""The FastAPI application in front of instances: admission, routing, compatibility. A master consists of this alone.
 
 /get, /batch_get -> queue -> an instance admits -> Lease with the instance's own address (`direct_url`)
-calls on a lease -> passed on to its instance, for clients that don't go there themselves
-/tier/report     <- what the instances hold
+calls on a lease -> forwarded to its instance, for clients that don't call it directly
+/tier/report     <- the leases that the instances hold
 """
 
 from collections.abc import AsyncGenerator
@@ -25,15 +25,15 @@ from browser_service.tiers.overview import Overview
 from browser_service.tiers.places import keep_alive_client, remote_places, tier_client
 from browser_service.tiers.service import Service, key_of, store_in_memory, store_in_redis
 
-# A master that begins listens for so many reports before it gives out the first slot.
+# A master that starts waits for so many report intervals before it gives out the first slot.
 REPORTS_BEFORE_OPENING = 2.5
 
 
 @asynccontextmanager
 async def running_front(settings: Settings) -> AsyncGenerator[Service, None]:
-    """Admission in front of whatever places report."""
+    """Admission in front of the instances that report to it."""
     events, key = Events(), key_of(settings)
-    # Redis remembers what a master of before has granted; memory does not, and the places have to tell.
+    # Redis keeps the grants of an earlier master; memory does not, so the instances have to report theirs first.
     if settings.redis_url:
         store, opens_after_s = store_in_redis(settings, key), 0.0
     else:
@@ -54,7 +54,7 @@ async def running_front(settings: Settings) -> AsyncGenerator[Service, None]:
 
 
 def create_front_app(settings: Settings, service: Service) -> FastAPI:
-    """The application of a master or a node. Calls on a lease have the same routes as at an instance, and go there."""
+    """The application of a master or a node. It has an instance's routes on a lease, and forwards their calls there."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:

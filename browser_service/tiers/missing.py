@@ -1,8 +1,8 @@
-"""Leases whose place says nothing: lost for certain, or only out of sight?
+"""Tracks leases whose instance is silent, until they are known to be lost.
 
-place silent ─┬─ back, the same process   it still holds them, or tells itself how they ended
-              ├─ back, a new process      lost
-              └─ silent for `lost_after_s` counted as lost
+instance silent ─┬─ reports again, same process   it still holds them, or reports how they ended
+                 ├─ reports again, new process    lost
+                 └─ silent for `lost_after_s`     counted as lost
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,24 +19,24 @@ class _Missing:
 
 
 class Missing:
-    """What the store has forgotten, until it is known what became of it."""
+    """Leases that the store has dropped and that may still be live."""
 
     def __init__(self, clock: Clock, lost_after_s: float) -> None:
         self._clock = clock
         self._lost_after_s = lost_after_s
         self._boots: dict[str, str] = {}
-        """The newest process of each place."""
+        """The newest process of each instance."""
         self._missing: list[_Missing] = []
 
     def add(self, leases: Sequence[HeldLease]) -> None:
-        """Takes leases that were forgotten. A grant that nobody took up never had a browser, and is not missed."""
+        """Adds leases that the store has dropped. A grant that was never admitted had no browser: it is not tracked."""
         now = self._clock()
         self._missing += [
             _Missing(lease, self._boots.get(lease.place, ""), now) for lease in leases if lease.state == "active"
         ]
 
     def settle(self, places: Mapping[str, HeldPlace]) -> list[HeldLease]:
-        """Given the places that report now: those leases that are lost. The others are missed on, or are there again."""
+        """Takes the instances that report now; returns the lost leases. The others are still missing, or are back."""
         now, lost, left = self._clock(), list[HeldLease](), list[_Missing]()
         for one in self._missing:
             back = places.get(one.lease.place)

@@ -7,11 +7,11 @@ from string import Template
 
 TEMPLATE = Path(__file__).parent / "nginx.conf.txt"
 FAILED_FOR_S = 10
-"""A master that has not answered is asked again after so many seconds."""
+"""Seconds until a master that has not answered is tried again."""
 
 
 class _Template(Template):
-    """`%name` stands for a value: `$` and `@` are nginx's own."""
+    """`%name` stands for a value: `$` and `@` belong to nginx's own syntax."""
 
     delimiter = "%"
 

@@ -1,8 +1,8 @@
-"""One machine: its instances, kept running, and in front of them either this process itself or a master.
+"""One machine: its instances, supervised, and in front of them either this process or a master.
 
 node ── supervises ──> instances (port 9000 and up)
   ^─────── reports ───────┘
-  └─ alone: gives out their slots.  behind a master: passes the reports on, the master gives out the slots
+  └─ alone: gives out their slots.  behind a master: forwards the reports, and the master gives out the slots
 """
 
 import asyncio
@@ -29,37 +29,37 @@ from browser_service.tiers.supervise import STOP_DEADLINE_S, Program, Supervisor
 log = logging.getLogger(__name__)
 
 SILENCE_S = 60.0
-"""An instance that has said nothing for this long hangs for good and is killed; its leases were given up long before."""
+"""An instance without a report for so long hangs and is killed; its leases were given up long before."""
 GLANCE_S = 1.0
 
 
 class Node:
-    """What a node knows of its instances. `learn` takes their reports, `ended` the news of the supervisor.
+    """A node's view of its instances. `learn` takes their reports, `ended` the exits that the supervisor sees.
 
-    Whether they take new leases is remembered here: an instance that is started again comes back as the others are.
+    The drain state is kept here: an instance that is restarted gets the state of the others.
     """
 
     def __init__(self, settings: Settings, slots: dict[str, int], overview: Overview) -> None:
-        """`slots`: how many each instance has, by address."""
+        """`slots`: slot count of each instance, by address."""
         self._settings = settings
         self._slots = slots
         self._overview = overview
         self._heard = dict.fromkeys(slots, time.monotonic())
         self._orders = overview.roster.orders
-        """They hold through a restart of the node."""
+        """Drain orders, which survive a restart of the node."""
         self._one_order = asyncio.Lock()
-        """So that no order to drain is overtaken by the one that ends it."""
+        """Serializes drain orders, so that none is overtaken by its opposite."""
         self._pending = Pending()
         self._upstream: Reporter | None = None
         self._background = Background(BrowserServiceError)
 
     def reports_to(self, master: Upstream) -> Reporter:
-        """Passes on to the master what arrives, from when the reporter is entered."""
+        """Forwards the reports that arrive to the master, as long as the reporter is entered."""
         self._upstream = Reporter(self._pending.take, master.send, self._settings.report_interval_s)
         return self._upstream
 
     async def learn(self, reports: list[PlaceReport]) -> None:
-        """Takes what instances say they hold."""
+        """Takes the reports of instances."""
         for report in reports:
             self._heard[report.place] = time.monotonic()
         reports = [self._as_ordered(report) for report in reports]
@@ -69,14 +69,14 @@ class Node:
             self._upstream.hurry()
 
     async def set_draining(self, node: str, draining: bool) -> None:
-        """Whether the instances take no new leases, those included that are not there at the moment. Raises `Unreachable`."""
+        """Sets the drain state of all instances, those that are down at the moment included. Raises `Unreachable`."""
         async with self._one_order:
             self._orders.set_itself(draining)
             reporting = [held.place for held in await self._overview.store.places()]
             await asyncio.gather(*(self._overview.place_at(place).set_draining(draining) for place in reporting))
 
     def _as_ordered(self, report: PlaceReport) -> PlaceReport:
-        """The report of an instance that was started again says that it drains before it knows."""
+        """Marks the report of a restarted instance as draining before the instance has received the order."""
         if report.draining or not self._orders.itself.draining or not report.ttl_s:
             return report
         self._background.start(self._drain_too(report.place))
@@ -88,7 +88,7 @@ class Node:
                 await self._overview.place_at(place).set_draining(True)
 
     def ended(self, program: Program) -> None:
-        """An instance is gone, and every lease that it had: says so at once in its place."""
+        """Reports for an instance that has ended, at once, that all its leases are gone."""
         place = program.name
         self._heard[place] = time.monotonic()
         goodbye = PlaceReport(
@@ -97,7 +97,7 @@ class Node:
         self._background.start(self.learn([goodbye]))
 
     async def kill_the_hung(self, supervisor: Supervisor) -> None:
-        """For ever: kills what neither reports nor ends."""
+        """Runs forever: kills instances that hang, that is, neither report nor exit."""
         while True:
             await asyncio.sleep(GLANCE_S)
             for place in self._slots:
@@ -107,7 +107,7 @@ class Node:
                     supervisor.kill(place)
 
     async def stop(self) -> None:
-        """Ends what is under way."""
+        """Ends the background calls."""
         await self._background.cancel()
 
 
@@ -115,7 +115,7 @@ class Node:
 async def running_node(
     settings: Settings, slots: Sequence[int], first_port: int, log_level: str
 ) -> AsyncGenerator[Service, None]:
-    """Instances with so many slots each, on ports from `first_port` on, and what is in front of them."""
+    """Instances with the given slot counts, on ports from `first_port` on, and the process in front of them."""
     key, events = key_of(settings), Events()
     ports = dict(enumerate(slots, first_port))
     places = {settings.address_of(port): count for port, count in ports.items()}
@@ -146,7 +146,7 @@ async def running_node(
 
 
 def programs(settings: Settings, slots: Mapping[int, int], key: str, log_level: str) -> list[Program]:
-    """The instances: `slots` are how many each has, by port. What came to the node by command line is passed on here."""
+    """The programs of the instances, with their slot counts by port. The node's command line options are passed on."""
     shared = {
         "BROWSER_SERVICE_HOST": settings.host,
         "BROWSER_SERVICE_NODE_URL": settings.url,

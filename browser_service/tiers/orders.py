@@ -1,4 +1,4 @@
-"""Orders to drain that hold until they are taken back, also through a restart: in a file beside what the process keeps."""
+"""Drain orders that hold until they are revoked, also through a restart: stored in a file in the state folder."""
 
 import logging
 import os
@@ -14,29 +14,29 @@ log = logging.getLogger(__name__)
 
 
 class Order(Wire):
-    """Whether to drain, and since when. Of two orders the later counts."""
+    """A drain state and the time of the order. Of two orders the later counts."""
 
     draining: bool = False
     at: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    """Seconds since 1970, of whoever gave it."""
+    """Seconds since 1970, by the clock of the sender."""
 
     @classmethod
     def now(cls, draining: bool) -> "Order":
-        """An order that is given now."""
+        """An order given at the current time."""
         return cls(draining=draining, at=time.time())
 
 
 class Standing(Wire):
-    """What a process was told."""
+    """The drain orders of a process."""
 
     itself: Order = Order()
-    """For this process, and a node's instances."""
+    """For this process, and for a node's instances."""
     service: Order = Order()
-    """For all that give out leases of the service."""
+    """For all processes that give out leases of the service."""
 
 
 class Orders:
-    """The standing orders of a process. Without a file they end with it."""
+    """The drain orders of a process. Without a file they end with the process."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
@@ -47,20 +47,20 @@ class Orders:
 
     @property
     def itself(self) -> Order:
-        """For this process, and a node's instances."""
+        """For this process, and for a node's instances."""
         return self._standing.itself
 
     @property
     def service(self) -> Order:
-        """For all that give out leases of the service."""
+        """For all processes that give out leases of the service."""
         return self._standing.service
 
     def set_itself(self, draining: bool) -> None:
-        """Takes an order for this process."""
+        """Sets the order for this process."""
         self._keep(Standing(itself=Order.now(draining), service=self.service))
 
     def set_service(self, order: Order) -> None:
-        """Takes an order for the service, unless it knows a later one."""
+        """Sets the order for the service, unless a later one is stored."""
         if order.at > self.service.at:
             self._keep(Standing(itself=self.itself, service=order))
 
@@ -75,7 +75,7 @@ class Orders:
 
 
 def orders_of(settings: Settings) -> Orders:
-    """Those of the process on this port."""
+    """The orders of the process on this port."""
     return Orders(settings.state_dir.absolute() / f"drained-{settings.port}")
 
 

@@ -1,6 +1,6 @@
-"""What a front knows of the places that report to it: nodes, sessions, where a lease is, which place is gone.
+"""A master's view of the instances that report to it: nodes, sessions, the instance of each lease, lost instances.
 
-A master and a node alone have an `Admission` beside it; a node behind a master has only this.
+A master, and a node without a master, has an `Admission` beside it; a node behind a master has only this.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ DrainNode = Callable[[str, bool], Awaitable[None]]
 
 
 class Overview:
-    """Use as `async with Overview(...) as overview`: meanwhile places that fall silent are given up."""
+    """Use as `async with Overview(...) as overview`: while it is entered, instances that fall silent are given up."""
 
     def __init__(
         self,
@@ -48,19 +48,19 @@ class Overview:
         orders: Orders | None = None,
         is_front: bool = True,
     ) -> None:
-        """`opens_after_s`: how long to listen to the places before the first slot is given out, for after a restart they
-        know of leases that the store has forgotten. `orders`: what holds from before; None: nothing, and nothing is kept.
-        `is_front`: whether leases are given out here, and not only known.
+        """`opens_after_s`: seconds to collect reports before the first slot is given out, because after a restart the
+        instances know of leases that the store has lost. `orders`: stored drain orders; None: no orders and no storage.
+        `is_front`: this process gives out leases, and does not only know them.
         """
         self.store = store
         self.store.on_superseded = self._end_superseded
         self.place_at = place_at
         self.roster = Roster(settings, store.board, orders or Orders(), is_front=is_front)
-        """Who belongs to the service."""
+        """The members of the service."""
         self.drain_node: DrainNode = lambda node, draining: self.place_at(node).set_draining(draining)
-        """Tells a node that its places take no new leases, or that they do again. A node sets this to itself."""
+        """Sets the drain state of a node's instances. A node replaces this with its own method."""
         self.opens_at = 0.0
-        """When the first slot may be given out, in seconds of the event loop."""
+        """Earliest time of the first grant, in seconds of the event loop."""
         self._url = settings.url
         self._opens_after_s = opens_after_s
         self._reap_interval_s = settings.reap_interval_s
@@ -81,7 +81,7 @@ class Overview:
         await self.store.close()
 
     async def learn(self, reports: Sequence[PlaceReport]) -> None:
-        """Takes the places' word for what they hold."""
+        """Takes the reports of instances."""
         for report in reports:
             await self.store.report(report)
         self.roster.saw(reports)
@@ -89,7 +89,7 @@ class Overview:
             await self._refresh()
 
     async def distrust(self, place: str) -> None:
-        """Nothing more is given to a place that is not there, until it reports again."""
+        """Stops giving leases to an instance that is absent, until it reports again."""
         with suppress(RegistryDown):
             await self._refresh()
             if held := self._places.get(place):
@@ -97,11 +97,11 @@ class Overview:
                 await self.store.report(goodbye)
 
     def knows(self, place: str) -> bool:
-        """Whether the place has reported lately."""
+        """True if the instance has reported recently."""
         return place in self._places
 
     async def held(self, instance_id: str) -> HeldLease:
-        """The lease as the store knows it. Raises `LeaseNotFound`, or what keeps its place from telling."""
+        """The lease as the store knows it. Raises `LeaseNotFound`, or the error of an instance that can't answer."""
         lease_id = lease_id_of(instance_id)
         for held in await self.store.leases():
             if held.lease_id == lease_id:
@@ -112,9 +112,9 @@ class Overview:
         raise LeaseNotFound(f"instance not found: there is no lease {lease_id[:80]}")
 
     async def place_of(self, instance_id: str, node: str | None) -> str:
-        """The address of the place that an old client means.
+        """The address of the instance that an old client means.
 
-        Raises `LeaseNotFound`, `UnknownNode`, and `Unreachable` or `BrowserCrashed` for one that is away.
+        Raises `LeaseNotFound`, `UnknownNode`, and `Unreachable` or `BrowserCrashed` for an instance that is silent.
         """
         if place := self._named(instance_id, node):
             self._refuse_if_lost(instance_id)
@@ -130,7 +130,7 @@ class Overview:
         return (await self.held(instance_id)).place
 
     async def status(self) -> PoolStatus:
-        """Nodes, fronts, sessions and queue. Without the store: what is known of the places."""
+        """Nodes, fronts, sessions and queue. Without the store: as far as the instances report it."""
         asked = await self._ask()
         nodes: dict[str, dict[HeldPlace, PlaceStatus]] = {}
         for place, answer in asked:
@@ -152,19 +152,19 @@ class Overview:
         )
 
     async def sessions(self) -> list[SessionStatus]:
-        """Every live lease, as its place tells it."""
+        """Every live lease, as its instance reports it."""
         return [session for _, answer in await self._ask() for session in answer.sessions]
 
     async def end_by_force(self, instance_id: str) -> None:
-        """Ends a lease whoever holds it. Raises `LeaseNotFound`."""
+        """Ends a lease, whoever holds it. Raises `LeaseNotFound`."""
         held = await self.held(instance_id)
         await self.place_at(held.place).end(held.lease_id)
         await self.store.end(held.lease_id)
 
     async def set_draining(self, draining: bool, part: str | None = None) -> None:
-        """Whether no new leases are given out: by the service, from one node, or by one front. Those that run go on.
+        """Drains or undrains the service, one node, or one front. Leases that exist go on.
 
-        It holds until the opposite is ordered. Raises `UnknownNode`, `Unreachable`.
+        The order holds until the opposite is given. Raises `UnknownNode`, `Unreachable`.
         """
         if part is None:
             self.roster.orders.set_service(Order.now(draining))
@@ -180,15 +180,15 @@ class Overview:
             if part != self._url and not silent and all(held.node != part for held in self._places.values()):
                 raise UnknownNode(f"Node {part[:200]} is not found")
             await self.drain_node(part, draining)
-        with suppress(RegistryDown):  # the others hear of it once it is back
+        with suppress(RegistryDown):  # the others learn of it once it is back
             await self.roster.exchange()
 
     async def stop_places(self) -> None:
-        """The places below a node that ends give out nothing more. Raises `Unreachable`."""
+        """Drains the instances of a node that is about to stop. Raises `Unreachable`."""
         await asyncio.gather(*(self.place_at(place).set_draining(True) for place in self._places))
 
     async def is_ready(self) -> bool:
-        """Whether a lease could be given out, were one free."""
+        """True if this process would give out a lease, provided that a slot is free."""
         if self.roster.drains or asyncio.get_running_loop().time() < self.opens_at:
             return False
         try:
@@ -198,7 +198,7 @@ class Overview:
         return any(place.healthy and not place.draining for place in self._places.values())
 
     def _named(self, instance_id: str, node: str | None) -> str | None:
-        """The one known place with this port, of this node."""
+        """The one known instance with this port on this node."""
         port = instance_id.rpartition(":")[2]
         of_node = [held.place for held in self._places.values() if node in (None, held.node)]
         fitting = [place for place in of_node if place.rpartition(":")[2] == port]
@@ -208,7 +208,7 @@ class Overview:
         self._places = {held.place: held for held in await self.store.places()}
 
     async def _ask(self) -> list[tuple[HeldPlace, PlaceStatus]]:
-        """What the places say of themselves; one that does not answer shows nothing."""
+        """The status of every instance; one that does not answer is left out."""
 
         async def ask(held: HeldPlace) -> tuple[HeldPlace, PlaceStatus]:
             with suppress(BrowserServiceError):
@@ -220,14 +220,14 @@ class Overview:
         return await asyncio.gather(*map(ask, self._places.values()))
 
     def _silent(self, instance_id: str, node: str | None) -> SilentPlace | None:
-        """The one place that is away and that the lease may be at."""
+        """The one silent instance that the lease may be at."""
         port = instance_id.rpartition(":")[2]
         of_node = [each for each in self.roster.silent(self._places) if node in (None, each.node)]
         fitting = [each for each in of_node if each.place.rpartition(":")[2] == port]
         return fitting[0] if fitting else None
 
     async def _awake(self, silent: SilentPlace) -> str:
-        """The address of a place whose node is silent, if it answers itself. A call that may hang there is not sent at all."""
+        """The address of an instance whose node is silent, if it answers. A call that could hang there is not sent."""
         if silent.has_ended:
             raise lost(f"the instance at {silent.place} has ended and its leases with it")
         try:
@@ -253,13 +253,13 @@ class Overview:
             self._outage.worked("the store of leases is back")
 
     def _end_superseded(self, grants: Sequence[Grant]) -> None:
-        """Leases whose key is answered with others. Should a place not hear of it, it reports them and they are ended again."""
+        """Ends leases whose key was answered with others. If an instance misses it, its next report repeats it."""
         for grant in grants:
             log.warning("lease %s of %s is ended: its key has another one", grant.lease_id, grant.place)
             self._background.start(self.place_at(grant.place).end(grant.lease_id))
 
     def _give_up(self, lease: HeldLease) -> None:
-        """A lease whose place has died or is silent for too long. One front says so, and no tier below it."""
+        """Gives up a lease whose instance is dead or silent for too long. Only one front reports it, no lower tier."""
         self.roster.note_lost(lease.lease_id)
         if self.roster.is_front:
             log.warning("lease %s of %s is lost with its place", lease.lease_id, lease.place)
@@ -267,7 +267,7 @@ class Overview:
 
 
 def lost(what: str) -> BrowserCrashed:
-    """What is said of a lease that went away with its place. Old clients look for the words that it begins with."""
+    """The error for a lease that is lost with its instance. Old clients match the words at its start."""
     error = BrowserCrashed(f"instance not found: {what}; ask for a new lease")
     error.session_state = "lost"
     return error
@@ -288,7 +288,7 @@ def _node(name: str, places: Mapping[HeldPlace, PlaceStatus]) -> NodeStatus:
         hash=name,
         healthy=any(place.healthy and told.browser for place, told in places.items()),
         capacity=sum(place.capacity for place in places),
-        # A place that does not answer says of no browser: who knows how many of its slots are free.
+        # An instance that does not answer reports no browser: the count of its free slots is unknown.
         available=sum(
             max(0, place.capacity - len(told.sessions))
             for place, told in places.items()

@@ -1,6 +1,6 @@
-"""Where browsers are, as admission sees it: in this process, or behind the address of another.
+"""The interface between admission and an instance: in this process, or behind the address of another.
 
-Every call to another process has a deadline, and what went wrong comes back as an error of `errors.py`.
+Every call to another process has a deadline, and each failure is raised as an error of `errors.py`.
 """
 
 from collections.abc import Callable
@@ -18,23 +18,23 @@ from browser_service.session.sessions import Sessions
 from browser_service.settings import Settings
 
 GLANCE_S = 2.0
-"""Deadline of calls that only read or switch something, and of connecting for any call."""
+"""Deadline of calls that only read or set a state, and of connecting for any call."""
 TIER_HEADER = "x-tier-key"
 
 
 class Absent(Unreachable):
-    """Nobody listens at the place's address: it is gone, and not just slow."""
+    """No process listens at the instance's address: the instance is gone, not just slow."""
 
 
 class Place(Protocol):
     """A process with browsers."""
 
     async def admit(self, grant: Grant) -> Lease:
-        """A browser for the grant; the same grant again gets the same one. Raises what `Sessions.admit` does, `Unreachable`."""
+        """Opens a browser for the grant, the same for a repeated one. Raises as `Sessions.admit`, `Unreachable`."""
         ...
 
     async def end(self, lease_id: str) -> None:
-        """Ends a lease whoever holds it; one that is over is fine. Raises `Unreachable`."""
+        """Ends a lease, whoever holds it; a lease that is over is no error. Raises `Unreachable`."""
         ...
 
     async def status(self) -> PlaceStatus:
@@ -42,7 +42,7 @@ class Place(Protocol):
         ...
 
     async def set_draining(self, draining: bool) -> None:
-        """Whether it takes no new leases. Raises `Unreachable`."""
+        """Sets the drain state: a draining instance takes no new leases. Raises `Unreachable`."""
         ...
 
 
@@ -66,10 +66,10 @@ class Local:
 
 
 class Remote:
-    """An instance at an address. What can't be reached there raises `Absent`, what says nothing in time `Unreachable`."""
+    """An instance at an address. Raises `Absent` if nothing listens there, `Unreachable` if no answer comes in time."""
 
     def __init__(self, url: str, http: httpx.AsyncClient, *, launch_deadline_s: float) -> None:
-        """`launch_deadline_s`: as the instance has it, for an admission may have to start a Chromium."""
+        """`launch_deadline_s`: the instance's own setting, because an admission may have to start a Chromium."""
         self._url = url
         self._http = http
         self._admit_s = launch_deadline_s + GLANCE_S
@@ -101,17 +101,17 @@ class Remote:
 
 
 def remote_places(settings: Settings, http: httpx.AsyncClient) -> Callable[[str], Remote]:
-    """Makes the place at an address, for whoever knows addresses only."""
+    """Returns a function that makes the `Remote` of an address."""
     return lambda url: Remote(url, http, launch_deadline_s=settings.launch_deadline_s)
 
 
 def tier_client(key: str) -> httpx.AsyncClient:
-    """Connections from one tier to the next, for calls of the tiers themselves."""
+    """HTTP client for the calls of the tiers to one another."""
     return keep_alive_client({TIER_HEADER: key, "content-type": "application/json"})
 
 
 def keep_alive_client(headers: dict[str, str] | None = None) -> httpx.AsyncClient:
-    """Connections that are kept open, for less long than our servers keep them (`serving.KEEP_ALIVE_S`)."""
+    """HTTP client that keeps connections open, for less long than our servers keep them (`serving.KEEP_ALIVE_S`)."""
     return httpx.AsyncClient(
         headers=headers,
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=256, keepalive_expiry=30),

@@ -1,4 +1,4 @@
-"""Carries reports from one tier to the next: what arrives together goes on together, over one kept connection."""
+"""Carries reports from one tier to the next: reports that arrive together are sent together, over a kept connection."""
 
 from collections.abc import Sequence
 
@@ -10,18 +10,18 @@ from browser_service.leasing.leases import PlaceReport
 
 REPORTS = TypeAdapter(list[PlaceReport])
 SEND_S = 2.0
-"""Deadline of one report; the next one says it all again."""
+"""Deadline of one report; the next report repeats its content."""
 
 
 class Upstream:
-    """The tier in front. Where several addresses share one store, the first that answers gets the reports."""
+    """The tier in front. If several addresses share one store, the first that answers gets the reports."""
 
     def __init__(self, urls: Sequence[str], http: httpx.AsyncClient) -> None:
         self._urls = list(urls)
         self._http = http
 
     async def send(self, reports: list[PlaceReport]) -> None:
-        """Raises `Unreachable` when nobody there takes them."""
+        """Sends the reports. Raises `Unreachable` if no address takes them."""
         body = REPORTS.dump_json(reports)
         reasons = []
         for url in list(self._urls):
@@ -38,19 +38,19 @@ class Upstream:
 
 
 class Pending:
-    """Reports on their way through a node: of each place the newest."""
+    """Reports that a node has to forward: the newest of each instance."""
 
     def __init__(self) -> None:
         self._newest: dict[str, PlaceReport] = {}
 
     def add(self, reports: Sequence[PlaceReport]) -> None:
-        """Takes reports that have just arrived."""
+        """Adds reports that have just arrived."""
         for report in reports:
             if (older := self._newest.get(report.place)) and older.ended:
                 report = report.model_copy(update={"ended": [*older.ended, *report.ended]})
             self._newest[report.place] = report
 
     def take(self) -> list[PlaceReport]:
-        """All that have arrived since the last time. One that gets lost is followed by the next within a second."""
+        """Removes and returns the collected reports. A lost one is followed by the next within a second."""
         taken, self._newest = list(self._newest.values()), {}
         return taken

@@ -1,4 +1,4 @@
-"""Tells the tier in front what is held here: every so often, and at once after a change."""
+"""Reports the leases of this process to the tier in front: periodically, and at once after a change."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 class Reporter:
-    """Use as `async with Reporter(...) as reporter`, and call `reporter.hurry()` when something has changed."""
+    """Use as `async with Reporter(...) as reporter`, and call `reporter.hurry()` after a change."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Reporter:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def hurry(self) -> None:
-        """Reports as soon as the loop comes to it. Several changes until then make one report."""
+        """Reports in the next turn of the event loop. Several changes before that make one report."""
         self._changed.set()
 
     async def _report_for_ever(self) -> None:
@@ -44,7 +44,7 @@ class Reporter:
             self._changed.clear()
             try:
                 await self._report()
-            except Exception:  # a place that reports no more has lost its leases
+            except Exception:  # an instance that stops reporting loses its leases
                 log.exception("a report could not be made or sent; the next one is tried")
             try:
                 async with asyncio.timeout(self._interval_s):
@@ -53,7 +53,7 @@ class Reporter:
                 continue
 
     async def _report(self) -> None:
-        """One that does not get through is only said once: the next will carry everything again."""
+        """Sends one report. Failures are logged once, not each time: the next report repeats the content."""
         reports = self._reports()
         if not reports:
             return

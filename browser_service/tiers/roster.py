@@ -1,6 +1,7 @@
-"""Who belongs to the service: fronts and places, those included that have gone silent, and what they were told to do.
+"""The members of the service: fronts and instances, silent ones included, and their drain orders.
 
-Fronts that share a store know it together, by the store's board. While that is away the last that was read holds.
+A front is a master, or a node without one. Fronts with a common store exchange this list by the store's board. While
+the store is away, the list that was read last holds.
 """
 
 from collections.abc import Collection, Sequence
@@ -18,24 +19,24 @@ SERVICE = "service"
 
 @dataclass(frozen=True)
 class SilentPlace:
-    """A place that has reported once and does so no more."""
+    """An instance that has reported before and no longer reports."""
 
     place: str
     node: str
     capacity: int
     silent_s: float
     has_ended: bool
-    """Whether its process is known to be over, and not just silent."""
+    """True if its process is known to have ended, and is not just silent."""
 
 
 class Roster:
-    """The members of the service, as one of its fronts knows them."""
+    """The members of the service, as one front knows them."""
 
     def __init__(self, settings: Settings, board: Board, orders: Orders, *, is_front: bool) -> None:
-        """`is_front`: whether this process gives out leases, and is to be known to others for it."""
+        """`is_front`: this process gives out leases, and is listed for it with the others."""
         self.orders = orders
         self.stopping = False
-        """Whether this process is about to end."""
+        """True if this process is about to end."""
         self.is_front = is_front
         self._url = settings.url
         self._front_ttl_s = settings.place_ttl_s
@@ -46,33 +47,33 @@ class Roster:
 
     @property
     def drains_itself(self) -> bool:
-        """Whether this front gives out nothing, whatever others do."""
+        """True if this front itself gives out no leases, whatever the others do."""
         return self.stopping or self.orders.itself.draining
 
     @property
     def drains(self) -> bool:
-        """Whether this front gives out nothing."""
+        """True if this front gives out no leases."""
         return self.drains_itself or self.orders.service.draining
 
     @property
     def is_first(self) -> bool:
-        """Whether this front is the one that tells what all of them know. Of several that are up the first by address is."""
+        """True if this front reports the facts that all fronts know: of all that are up, the first by address does."""
         up = [front.url for front in self.fronts() if front.state != "down"]
         return self.is_front and self._url == min([*up, self._url])
 
     @property
     def has_others(self) -> bool:
-        """Whether another front gives out leases of the same places."""
+        """True if another front gives out leases of the same instances."""
         return any(front.url != self._url and front.state == "up" for front in self.fronts())
 
     def saw(self, reports: Sequence[PlaceReport]) -> None:
-        """Remembers places, with what they have just said."""
+        """Remembers instances, with their latest reports."""
         for report in reports:
             data = {"node": report.node, "capacity": report.capacity, "ended": not report.ttl_s}
             self._unposted[report.place] = Notice(kind="place", name=report.place, ttl_s=self._shown_s, data=data)
 
     async def exchange(self) -> None:
-        """Tells the other fronts what is new here, and hears what they know. Raises `RegistryDown`."""
+        """Publishes the news of this front to the others, and reads theirs. Raises `RegistryDown`."""
         posting = dict(self._unposted)
         notices = [*posting.values(), *self._own()]
         posted = await self._board.exchange(notices)
@@ -86,11 +87,11 @@ class Roster:
             self.orders.set_service(Order(draining=bool(order.data.get("draining")), at=order.version))
 
     def note_lost(self, lease_id: str) -> None:
-        """The lease is over, and its holder may not know it yet."""
+        """Remembers that the lease is lost, because its holder may not know it yet."""
         self._unposted[lease_id] = Notice(kind="lost", name=lease_id, ttl_s=self._shown_s)
 
     def has_lost(self, lease_id: str) -> bool:
-        """Whether the lease went away with its place."""
+        """True if the lease was lost with its instance."""
         return lease_id in self._posted.get("lost", {}) or lease_id in self._unposted
 
     def fronts(self) -> list[FrontStatus]:
@@ -101,7 +102,7 @@ class Roster:
         return [known[name] for name in sorted(known)]
 
     def silent(self, reporting: Collection[str]) -> list[SilentPlace]:
-        """The places that are remembered and not among those that report, by address."""
+        """The remembered instances that are not among `reporting`, by address."""
         return [
             SilentPlace(name, str(one.data["node"]), int(one.data["capacity"]), one.age_s, bool(one.data["ended"]))
             for name, one in sorted(self._posted.get("place", {}).items())

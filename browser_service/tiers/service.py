@@ -1,8 +1,8 @@
-"""What one process of the service does: hold browsers, give out leases, or both. The routes find it in `app.state.service`.
+"""One process of the service: it holds browsers, gives out leases, or both. The routes find it in `app.state.service`.
 
 instance        sessions                 browsers; leases come from the node or master in front
 up              sessions and admission   both in one process, without a hop between them
-node, master    overview and admission   leases on the browsers of others
+node, master    overview and admission   leases on the browsers of other processes
 """
 
 import time
@@ -35,7 +35,7 @@ REDIS_PREFIX = "{browser-service}"
 
 
 class Tier(Protocol):
-    """What can be asked of every tier: `Sessions` and `Overview` both are one."""
+    """The calls that every tier answers: `Sessions` and `Overview` implement it."""
 
     async def status(self) -> PoolStatus: ...
     async def sessions(self) -> list[SessionStatus]: ...
@@ -49,7 +49,7 @@ Learn = Callable[[list[PlaceReport]], Awaitable[None]]
 
 @dataclass
 class Service:
-    """One process. What it does not do is refused with a sentence that says who does."""
+    """One process. A call that belongs to another process is refused with a message that names it."""
 
     settings: Settings
     events: Events = field(default_factory=Events)
@@ -57,11 +57,11 @@ class Service:
     held: Sessions | None = None
     """Its own browsers."""
     overview: Overview | None = None
-    """What it knows of the places that report to it."""
+    """Its view of the instances that report to it."""
     given: Admission | None = None
-    """Gives out their slots, unless a master does."""
+    """Gives out the slots of the instances, unless a master does."""
     learn: Learn | None = None
-    """Takes their reports."""
+    """Takes the instances' reports."""
     metrics: Metrics = field(init=False)
     front_metrics: FrontMetrics = field(init=False, default_factory=FrontMetrics)
 
@@ -77,7 +77,7 @@ class Service:
 
     @property
     def admission(self) -> Admission:
-        """Raises `BadRequest` where another process gives out the leases."""
+        """Gives out the leases. Raises `BadRequest` if another process does."""
         if self.given is None:
             front = self.settings.master_url or self.settings.node_url or "the node or master in front of it"
             raise BadRequest(f"this process gives out no leases: ask {front}")
@@ -85,28 +85,28 @@ class Service:
 
     @property
     def tier(self) -> Tier:
-        """Whom to ask for the whole picture."""
+        """The part that knows all leases."""
         return self.overview or self.sessions
 
     async def is_ready(self) -> bool:
-        """Whether a lease could be given out, were a slot free."""
+        """True if this process would give out a lease, provided that a slot is free."""
         parts = [part for part in (self.held, self.overview) if part is not None]
         return all([await part.is_ready() for part in parts])
 
     async def drain(self, part: str | None = None) -> None:
-        """No new leases: from the whole service, or from one node or master of it. Raises `UnknownNode`."""
+        """Stops new leases: of the whole service, or of one node or master. Raises `UnknownNode`."""
         await self.tier.set_draining(True, part or self._itself)
 
     async def undrain(self, part: str | None = None) -> None:
-        """New leases again. Raises `UnknownNode`."""
+        """Allows new leases again. Raises `UnknownNode`."""
         await self.tier.set_draining(False, part or self._itself)
 
     async def drain_alone(self, draining: bool) -> None:
-        """The same for this process, and a node's instances."""
+        """Drains or undrains this process, and a node's instances."""
         await self.tier.set_draining(draining, self.settings.url if self.overview else None)
 
     async def stop_giving(self) -> None:
-        """Before the end of the process: nothing is given out here any more. No restart remembers it."""
+        """Stops new leases before the process ends. A restart does not remember it."""
         if self.overview:
             self.overview.roster.stopping = True
             if not self.given:
@@ -117,35 +117,35 @@ class Service:
             await self.held.set_draining(True)
 
     async def at_stake(self) -> int:
-        """Leases that would suffer from the end of the process: none from that of a master beside others."""
+        """Number of leases that the end of this process would break: 0 for a master beside others."""
         if self.held is None and self.given and self.overview and self.overview.roster.has_others:
             return 0
         return len(await self.tier.sessions())
 
     @property
     def _itself(self) -> str | None:
-        """A node behind a master gives out nothing that it could hold back: its places have to refuse, one by one."""
+        """The address of a node behind a master, else None: it gives out no leases, so its instances have to refuse."""
         return self.settings.url if self.overview and not self.given else None
 
 
 def service_of(request: Request) -> Service:
-    """The service that a request came to."""
+    """The service of the process that received the request."""
     return request.app.state.service
 
 
 def key_of(settings: Settings) -> TierKey:
-    """The key that was set, or one of this process alone."""
+    """The configured key, or a random one for this process alone."""
     return TierKey(settings.tier_key.get_secret_value()) if settings.tier_key else TierKey.random()
 
 
 def store_in_memory(settings: Settings, key: TierKey) -> LeaseStore:
-    """The ledger of leases of a process that is alone in giving out its slots."""
+    """The lease store of the only process that gives out its slots."""
     return InProcessStore(time.monotonic, key.sign, _limits(settings))
 
 
 def store_in_redis(settings: Settings, key: TierKey) -> LeaseStore:
-    """The ledger of leases that several masters share. Raises `SettingsError`."""
-    # Here, for only a master with Redis needs its client, and every other start would wait for it.
+    """The lease store that several masters share. Raises `SettingsError`."""
+    # Imported here: only a master with Redis needs its client, and every other start would wait for the import.
     from browser_service.leasing.redis_scripts import RedisScripts
     from browser_service.leasing.store_redis import RedisStore
 
@@ -165,7 +165,7 @@ def _limits(settings: Settings) -> QueueLimits:
 
 @asynccontextmanager
 async def running_sessions(settings: Settings, key: TierKey, events: Events) -> AsyncGenerator[Sessions, None]:
-    """The browsers of this process, started and stopped. Raises `LaunchError`."""
+    """Starts the browsers of this process and stops them at the end. Raises `LaunchError`."""
     with work_folder(settings) as workdir:
         async with (
             Fleet(settings, workdir, events) as fleet,

@@ -1,4 +1,4 @@
-"""Runs an application of the service on a socket, until a signal: SIGTERM lets running leases end first, SIGINT does not."""
+"""Serves an application of the service on a socket until a signal: SIGTERM waits for live leases, SIGINT does not."""
 
 import asyncio
 import logging
@@ -18,15 +18,15 @@ from browser_service.tiers.service import Service
 log = logging.getLogger(__name__)
 
 STOP_DEADLINE_S = 5
-"""How long requests that are under way may take once the service stops."""
+"""Seconds that active requests may take once the service stops."""
 KEEP_ALIVE_S = 75
 GLANCE_S = 0.2
 
 
 def listen(settings: Settings) -> socket.socket:
-    """The service's socket. Raises OSError with one sentence when the port is busy or the address is not ours."""
+    """The service's socket. Raises OSError with a one-sentence message: port busy, or address not local."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # The protocol is named, for asyncio switches Nagle's delay off (40 ms per reply) only where it is.
+    # The protocol is named because asyncio turns Nagle's delay (40 ms per reply) off only where it is.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -45,7 +45,7 @@ async def serve(
 ) -> None:
     """Answers requests until a signal has ended the service.
 
-    `ends_with_driver`: a dead Playwright driver ends it too, for a supervisor starts it anew; raises `DriverDied`.
+    `ends_with_driver`: a dead Playwright driver ends it too, because a supervisor restarts it; raises `DriverDied`.
     """
     config = uvicorn.Config(
         app,
@@ -54,7 +54,7 @@ async def serve(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=STOP_DEADLINE_S,
     )
-    # uvicorn raises the signal that stopped it once more; it must not end us before the browsers are closed.
+    # uvicorn raises the signal that stopped it once more; it must not end the process before the browsers are closed.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     server = _Server(config, service)
@@ -66,11 +66,11 @@ async def serve(
 
 
 class DriverDied(RuntimeError):
-    """The process that drives the browsers is gone: this one has nothing left to serve."""
+    """The process that drives the browsers is gone: this process has nothing left to serve."""
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which on SIGTERM first waits for the leases: nothing new is given out, everything else is answered."""
+    """uvicorn that waits for the leases on SIGTERM: it gives out no new ones and answers all other calls."""
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
@@ -94,7 +94,7 @@ class _Server(uvicorn.Server):
 
     async def _drain(self) -> None:
         deadline_s = self._service.settings.drain_deadline_s
-        log.info("told to stop: no new leases, at most %g s for those that run", deadline_s)
+        log.info("stopping: no new leases, at most %g s for live ones", deadline_s)
         try:
             async with asyncio.timeout(deadline_s):
                 await self._service.stop_giving()
@@ -102,6 +102,6 @@ class _Server(uvicorn.Server):
                     log.debug("%d leases are left", left)
                     await asyncio.sleep(GLANCE_S)
         except (TimeoutError, BrowserServiceError) as error:
-            log.warning("stopping with leases that run: %s", str(error) or f"{deadline_s:g} s are over")
+            log.warning("stopping with live leases: %s", str(error) or f"{deadline_s:g} s are over")
         finally:
             self.should_exit = True

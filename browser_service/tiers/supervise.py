@@ -1,7 +1,7 @@
-"""Child processes that are kept running: started, started again when they end, stopped together, never left behind.
+"""Supervised child processes: started, restarted when they end, stopped together, never left behind.
 
-A child that ends is started again after a pause that doubles each time, up to `LONGEST_PAUSE_S`; one that ran for `STABLE_S`
-begins with the shortest pause again. There is no number of starts after which a child is given up.
+A child that ends is restarted after a pause that doubles each time, up to `LONGEST_PAUSE_S`; after a run of `STABLE_S`
+the pause is the shortest again. The number of restarts is not limited.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ SHORTEST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 30.0
 STABLE_S = 30.0
 STOP_DEADLINE_S = 15.0
-"""Seconds between SIGTERM and SIGKILL, where whoever stops says nothing else."""
+"""Seconds between SIGTERM and SIGKILL, unless the caller gives another number."""
 KILL_DEADLINE_S = 5.0
 PR_SET_PDEATHSIG = 1
 SUPERVISOR = "BROWSER_SERVICE_SUPERVISOR"
@@ -30,7 +30,10 @@ SUPERVISOR = "BROWSER_SERVICE_SUPERVISOR"
 
 @dataclass(frozen=True)
 class Program:
-    """What to run: `browser-service <arguments>` with some more environment. Example: `Program("instance 9000", ["instance"], {})`."""
+    """A program to run: `browser-service <arguments>` with extra environment.
+
+    Example: `Program("instance 9000", ["instance"], {})`.
+    """
 
     name: str
     arguments: Sequence[str]
@@ -39,7 +42,7 @@ class Program:
 
 @dataclass
 class Child:
-    """One program and the process that runs it at the moment."""
+    """A program and its current process."""
 
     program: Program
     process: asyncio.subprocess.Process | None = None
@@ -49,12 +52,12 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        """Process id, while it runs."""
+        """Process id, while the process runs."""
         return self.process.pid if self.process and self.process.returncode is None else None
 
 
 class Supervisor:
-    """Runs programs. Use as `async with Supervisor(programs) as supervisor`: it stops them all at the end."""
+    """Runs programs. Use as `async with Supervisor(programs) as supervisor`: it stops them all on exit."""
 
     def __init__(
         self,
@@ -63,7 +66,7 @@ class Supervisor:
         on_exit: Callable[[Program], None] = lambda program: None,
         stop_deadline_s: float = STOP_DEADLINE_S,
     ) -> None:
-        """`on_exit` is called each time a child has ended by itself."""
+        """`on_exit` is called each time that a child has ended by itself."""
         self.children = [Child(program) for program in programs]
         self._on_exit = on_exit
         self._stop_deadline_s = stop_deadline_s
@@ -78,7 +81,7 @@ class Supervisor:
         await self.stop()
 
     async def stop(self) -> None:
-        """SIGTERM for all, SIGKILL for those that don't end in time. Again is fine."""
+        """Sends SIGTERM to all, then SIGKILL to those that don't end in time. May be called again."""
         self._told_to_stop.set()
         keepers = [child.keeper for child in self.children if child.keeper]
         for number, deadline_s in ((signal.SIGTERM, self._stop_deadline_s), (signal.SIGKILL, KILL_DEADLINE_S)):
@@ -90,14 +93,14 @@ class Supervisor:
         await asyncio.gather(*keepers, return_exceptions=True)
 
     def signal(self, number: signal.Signals) -> None:
-        """Sends a signal to every child that runs."""
+        """Sends a signal to every running child."""
         for child in self.children:
             if child.process and child.pid:
                 with suppress(ProcessLookupError):
                     child.process.send_signal(number)
 
     def kill(self, name: str) -> None:
-        """Kills a child that does not answer any more; it is started again like one that died."""
+        """Kills a child that no longer answers; it is restarted like one that died."""
         for child in self.children:
             if child.program.name == name and child.process and child.pid:
                 child.process.kill()
@@ -118,13 +121,13 @@ class Supervisor:
             child.pause_s = min(2 * child.pause_s, LONGEST_PAUSE_S)
 
     async def _run(self, child: Child) -> str:
-        """Runs the program once; how it ended, in words."""
+        """Runs the program once and returns how it ended, as text for the log."""
         try:
             child.process = await _start(child.program)
-        except OSError as error:  # the machine has no process or no memory to spare, for the moment
+        except OSError as error:  # the machine has no process or memory to spare at the moment
             return f"could not be started ({error})"
         child.starts += 1
-        if self._told_to_stop.is_set():  # told to stop while it started
+        if self._told_to_stop.is_set():  # stop() was called while it started
             child.process.terminate()
         return f"ended with {await child.process.wait()}"
 
@@ -142,7 +145,7 @@ async def _start(program: Program) -> asyncio.subprocess.Process:
 
 
 def end_with_supervisor() -> None:
-    """In a child: asks the kernel for SIGINT when its supervisor dies, however that happens. Elsewhere: nothing."""
+    """In a child: asks the kernel for SIGINT when its supervisor dies, for any reason. Elsewhere: does nothing."""
     supervisor = os.environ.pop(SUPERVISOR, None)
     if supervisor is None:
         return

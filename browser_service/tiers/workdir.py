@@ -1,4 +1,4 @@
-"""The service's own folder: profiles, temporary files, and the mark by which orphans of a killed service are found."""
+"""The service's own folder: profiles, temporary files, and the mark that identifies orphans of a killed service."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ LONGEST_ROOT = 107 - 45 - 27
 
 @contextmanager
 def work_folder(settings: Settings) -> Generator[Path, None, None]:
-    """A fresh folder named after this process; it is removed at the end, and what killed services left goes first.
+    """A fresh folder named after this process, removed at the end. The leftovers of killed services are removed first.
 
     Raises OSError when the folder can't be written or its path is too long.
     """
@@ -43,7 +43,7 @@ def work_folder(settings: Settings) -> Generator[Path, None, None]:
 
 
 def remove_orphans(root: Path) -> None:
-    """Kills the browsers and removes the folders of services that are gone."""
+    """Kills the browsers and removes the folders of services that no longer run."""
     for folder in root.iterdir():
         if folder.is_dir() and not _owner_lives(folder.name):
             kill_users_of(folder)
@@ -61,11 +61,11 @@ def kill_users_of(folder: Path) -> None:
 
 
 def _owner_lives(name: str) -> bool:
-    """Folder names are `<pid>-<start of the process>-<random>`, so a pid that was given out again does not count."""
+    """True if the process still runs. Names are `<pid>-<process start>-<random>`, so a reused pid does not count."""
     pid, _, rest = name.partition("-")
     started = rest.partition("-")[0]
     if not pid.isdigit() or not started.isdigit():
-        return True  # not one of ours: leave it
+        return True  # not a folder of this service: leave it
     try:
         return _start(psutil.Process(int(pid))) == int(started)
     except psutil.Error:

@@ -98,7 +98,7 @@ class BothStores:
         self._same(lambda store, index: store.cancel(asked.tickets[index]))
 
     def superseded(self) -> list[Given]:
-        """What claims have ended since the last time."""
+        """The leases that claims have ended since the last call."""
         first, second = (sorted(given) for given in self._superseded)
         assert first == second, f"in process: {first}, in Redis: {second}"
         self._superseded = [[], []]
@@ -197,7 +197,7 @@ class BothStores:
         return first
 
     def _answer(self, work: Callable[[LeaseStore, int], Awaitable[T]]) -> Any:
-        """What both answer, and neither refuses."""
+        """The common answer of both stores, which must not be a refusal."""
         outcome = self._same(work)
         assert not isinstance(outcome, type), f"refused with {outcome}"
         return outcome

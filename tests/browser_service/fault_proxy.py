@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 
 class Fault(StrEnum):
-    """What happens to one request. The connection is reset each time."""
+    """A fault of one request. The connection is reset each time."""
 
     BEFORE = "the request never reaches the service"
     AFTER = "the service does it, and its answer is lost"
@@ -26,7 +26,7 @@ class FaultProxy:
     target: tuple[str, int]
     url: str = ""
     faults: dict[str, list[Fault | None]] = field(default_factory=dict)
-    """What happens to the next requests; None: nothing."""
+    """Faults of the next requests; None: no fault."""
     answers: dict[str, list[bytes]] = field(default_factory=dict)
     """Sent in place of what the service would say."""
     seen: list[str] = field(default_factory=list)
@@ -86,7 +86,7 @@ def reset(client: socket.socket) -> None:
 
 
 def refusal(status: str, **headers: str) -> bytes:
-    """What nginx says in place of the service."""
+    """An error answer of nginx in place of the service's."""
     lines = [f"HTTP/1.1 {status}", "content-length: 12", "content-type: text/html"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", "<h1>no</h1>\n"]).encode()

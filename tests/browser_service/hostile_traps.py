@@ -34,18 +34,18 @@ class Trap:
 
     name: str
     path: str = ""
-    """What is visited, where it is not a page made of `body` and `script`."""
+    """Address to visit, unless it is the page of `body` and `script`."""
     body: str = ""
     """Beside a button in the top left corner that calls `spring()`."""
     script: str = ""
     actions: tuple[Action, ...] = ()
-    """What is done after the page was visited; the last step springs the trap."""
+    """Actions after the visit; the last step springs the trap."""
     ends: tuple[str, ...] = (SEEN,)
     """How that step may end."""
     seen: Callable[[Observation], object] = lambda _: True
-    """What must be true of the last observation, if there is one."""
+    """Condition on the last observation, if there is one."""
     holds: bool = False
-    """Whether the page may refuse to be left, as no browser can help it."""
+    """True if the page may refuse to be left, as no browser can prevent it."""
 
 
 class Ended(NamedTuple):

@@ -86,11 +86,11 @@ class Fleet:
         return httpx.get(f"{self.masters[master].url}/info", timeout=10).raise_for_status().json()
 
     def node(self, url: str, master: int = 0) -> dict[str, Any]:
-        """What a master tells of a node; empty if it tells nothing."""
+        """A node in a master's status; empty if it is not there."""
         return next((node for node in self.info(master)["nodes"] if node["url"] == url), {})
 
     def is_whole(self) -> bool:
-        """Whether both masters give out every slot."""
+        """True if both masters give out every slot."""
         try:
             for number, master in enumerate(self.masters):
                 told = self.info(number)
@@ -125,7 +125,7 @@ class Fleet:
 
 
 def is_up(url: str) -> bool:
-    """Whether its process answers."""
+    """True if the process at the address answers."""
     try:
         return httpx.get(f"{url}/healthz", timeout=2).status_code == 200
     except httpx.HTTPError:

@@ -40,7 +40,7 @@ http {{
 
 @dataclass
 class RealNginx:
-    """What answers at `url`, with a certificate of the authority in `ca_file`."""
+    """A server at `url`, with a certificate of the authority in `ca_file`."""
 
     url: str
     ca_file: Path
@@ -74,7 +74,7 @@ def running_nginx(upstreams: Sequence[str]) -> Generator[RealNginx, None, None]:
 
 
 def printed(folder: Path, port: int, upstreams: Sequence[str]) -> str:
-    """What `browser-service nginx` prints."""
+    """The output of `browser-service nginx`."""
     options = ["--server-name", "localhost", "--certificate", str(folder / "c.pem"), "--port", str(port)]
     options += ["--certificate-key", str(folder / "k.pem"), "--access-log", str(folder / "access.log")]
     for upstream in upstreams:

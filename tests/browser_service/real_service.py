@@ -68,7 +68,7 @@ class Site:
 
     @property
     def host(self) -> str:
-        """What a lease names to reach it."""
+        """The host and port by which a lease names it."""
         return self.url.removeprefix("http://")
 
     def page(self, name: str, body: str, *, script: str = "", title: str = "") -> str:

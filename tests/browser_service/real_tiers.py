@@ -62,7 +62,7 @@ class Deployment:
         return process
 
     def is_whole(self) -> bool:
-        """Whether every slot is there and free, and the master gives them out."""
+        """True if every slot is present and free, and the master gives them out."""
         try:
             nodes = httpx.get(f"{self.url}/info", timeout=20).json()["nodes"]
             is_ready = httpx.get(f"{self.url}/readyz", timeout=20).status_code == 200

@@ -1,4 +1,4 @@
-"""What is done for ever goes on after a failure."""
+"""Periodic work goes on after a failure."""
 
 import asyncio
 import logging

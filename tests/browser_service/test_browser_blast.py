@@ -1,4 +1,4 @@
-"""What one dead Chromium takes along: the sessions that share it, and no others; and what is said of the service meanwhile."""
+"""The effect of one dead Chromium: only the sessions that share it are lost; and the status reported meanwhile."""
 
 import asyncio
 from collections.abc import Generator

@@ -1,4 +1,4 @@
-"""What is kept of a lease: pictures by reference, downloads within a quota, films and traces; and for how long."""
+"""The artifacts of a lease: pictures by reference, downloads within a quota, videos and traces; and their retention."""
 
 import asyncio
 import hashlib

@@ -62,7 +62,7 @@ def tight(short_glances: None) -> Generator[Settings, None, None]:
 
 @pytest.fixture
 async def stack(pool: BrowserPool) -> AsyncGenerator[AsyncExitStack, None]:
-    """Whatever a test enters; its leases are given back while there still is a client."""
+    """A stack for the leases of a test, which end while the client still is open."""
     async with AsyncExitStack() as entered:
         yield entered
 

@@ -1,4 +1,4 @@
-"""What happens when a page hangs, a renderer dies, Chromium is killed, a client vanishes, the service is killed."""
+"""Recovery when a page hangs, a renderer dies, Chromium is killed, a client vanishes, the service is killed."""
 
 import asyncio
 import errno

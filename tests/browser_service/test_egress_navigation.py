@@ -1,4 +1,4 @@
-"""What a step says when the proxy let a page not through: the reason and whose fault it is, never a mysterious network error."""
+"""A step whose page the proxy refused: its error names the reason and the side at fault, never a bare network error."""
 
 import asyncio
 import os

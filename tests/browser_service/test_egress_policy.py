@@ -1,4 +1,4 @@
-"""What one lease may reach, by name and by address."""
+"""The egress rules of one lease, by name and by address."""
 
 from ipaddress import ip_address
 from pathlib import Path

@@ -75,7 +75,7 @@ async def proxy(
 
 
 class Client:
-    """What a browser does on one connection to the proxy."""
+    """A browser's connection to the proxy."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer

@@ -1,4 +1,4 @@
-"""What requests meet before a route does its work, at an instance and at a front, without any browser."""
+"""The checks of requests before a route does its work, at an instance and at a master, without any browser."""
 
 import json
 import time

@@ -159,7 +159,7 @@ def soak(service: Settings, site: Site, sessions: int) -> None:
 
 
 def grown(before: dict[str, int], after: dict[str, int]) -> dict[str, tuple[int, int]]:
-    """What there is more of now. A warm session more or less is no leak: its processes and descriptors are allowed for."""
+    """The resources that have grown. One warm session is no leak: its processes and descriptors are allowed."""
     allowed = {"fds": 4, "processes": 3}
     return {key: (before[key], after[key]) for key in before if after[key] > before[key] + allowed.get(key, 0)}
 

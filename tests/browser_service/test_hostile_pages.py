@@ -28,7 +28,7 @@ def has_button(seen: Observation) -> bool:
 
 
 def is_cut(seen: Observation) -> bool:
-    """What does not fit is left out, and the observation says so."""
+    """True if excess content is left out, and the observation says so."""
     return has_button(seen) and seen.partial and len(seen.marks) <= 1_000
 
 

@@ -44,7 +44,7 @@ class Place:
     """Leases that no report has named yet."""
 
     def admit(self, given: Given) -> bool:
-        """Whether it opens a browser: not for a slot that is in use, or that was given out later."""
+        """True if it opens a browser: not for a slot that is in use, or that was given out later."""
         if given.name in self.live:
             return True
         if given.slot in {live.slot for live in self.live.values()} or given.generation <= self.generation:
@@ -131,7 +131,7 @@ class Leases(RuleBasedStateMachine):
 
     @rule()
     def admit_all(self) -> None:
-        """What a place refuses is given back."""
+        """Grants that an instance refuses are returned."""
         for given in self.granted:
             if not self.places[given.place].admit(given):
                 self.stores.end(given.name)

@@ -17,7 +17,7 @@ from real_service import free_port
 from real_tiers import wait_until
 
 LONGEST_S = 60
-"""What a call may take here: without limits in the configuration a frozen master takes eleven minutes."""
+"""Limit of a call here: without limits in the configuration a frozen master takes eleven minutes."""
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from browser_service.leasing.store_redis import RedisStore
 
 DEADLINE_S = 2.0
 MARGIN_S = 20.0
-"""What a busy machine may add to a deadline."""
+"""Seconds that a busy machine may add to a deadline."""
 
 
 @pytest.fixture

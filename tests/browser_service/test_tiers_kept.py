@@ -1,4 +1,4 @@
-"""What is kept of a lease, fetched through the master: the client's own calls, before and after the lease's end."""
+"""The artifacts of a lease, fetched through the master: the client's own calls, before and after the lease's end."""
 
 import hashlib
 import zipfile

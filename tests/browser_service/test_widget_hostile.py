@@ -84,7 +84,7 @@ async def test_a_page_that_never_rests_is_looked_at_and_said_to_be_busy(
     await opened(browser, site, kind.replace(" ", "-"), f"<button>Go</button>{body}", script)
     reply = await bounded(browser, ClickId(id=1))
     assert reply.error is None and reply.observation.marks[0].name == "Go"
-    if kind != "timers of input that set timers":  # those of the second generation hold nobody up
+    if kind == "a text that never rests":  # the others pause for a moment, which a look may meet
         assert not reply.observation.settled
 
 
@@ -104,8 +104,9 @@ async def test_ten_thousand_items_under_one_listener_are_a_bounded_look(browser:
 
 
 async def test_a_mark_that_flees_is_said_to_be_missed(browser: Browser, site: Site) -> None:
-    body = "<button id=b style='position:absolute;left:10px;top:10px'>Catch</button>"
-    script = "onmousemove = () => { b.style.left = '150px'; }; b.onclick = () => { document.title = 'caught'; };"
+    body = "<button id=b style='position:absolute;left:300px;top:200px'>Catch</button>"
+    # A new page is told where the mouse of the test before rests, which is no reason to flee.
+    script = "onmousemove = (e) => { if (e.clientX > 250) b.style.left = '150px'; }; b.onclick = () => { document.title = 'caught'; };"
     seen = await opened(browser, site, "fleeing", body, script)
     reply = await bounded(browser, ClickId(id=mark(seen, "Catch").id))
     assert reply.observation.title != "caught" and reply.observation.notices == [MISSED]

@@ -1,4 +1,4 @@
-"""What is marked, and where a click on it goes: kinds of pages that agents meet, a small page for each."""
+"""The marks of widgets, and the target of a click on each: kinds of pages that agents meet, a small page for each."""
 
 import pytest
 from real_service import Site

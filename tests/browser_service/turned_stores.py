@@ -78,7 +78,7 @@ class TurnedRedis:
             self.client.delete(key)
 
     def keys(self) -> list[str]:
-        """What the store has written, without what comes before the hash tag's colon."""
+        """The keys that the store has written, without the prefix before the hash tag's colon."""
         return [str(key) for key in self.client.scan_iter(f"{self.prefix}:*", count=1_000) if key != self.clock]
 
     async def close(self) -> None:
@@ -106,7 +106,7 @@ async def turned(kind: str, server: RealRedis, limits: QueueLimits | None = None
 
 @dataclass
 class APlace:
-    """What a process with browsers does for the store: it admits grants and reports what it holds."""
+    """An instance as the store sees it: it admits grants and reports its leases."""
 
     store: LeaseStore
     capacity: int = 1
@@ -174,7 +174,7 @@ def wanted(
 
 
 async def lease(store: LeaseStore, request: LeaseRequest | None = None, *, count: int = 1) -> list[Grant]:
-    """What is there to be had at once."""
+    """The grants of a request that need not wait."""
     grants = await store.claim(await store.enqueue(request or wanted(), count=count))
     assert grants is not None, "it has to wait"
     return grants
