@@ -93,7 +93,7 @@ class Observation(Wire):
     dialogs: list[str] = []
     """Messages of the dialogs that the page opened since the last observation; they were answered by policy."""
     notices: list[str] = []
-    """What happened since the last observation and does not show: what the page asked for and this service refuses by choice
+    """Events since the last observation that no picture shows: what the page asked for and this service refuses by choice
     (service workers, the clipboard, permissions, files), a click that missed. Each kind once, in words of the service's own.
     """
     partial: bool = False

@@ -1,4 +1,4 @@
-"""What happened on a page and does not show: refusals by choice and clicks that missed, in sentences of our own."""
+"""Notices of a page: refusals by choice and clicks that missed, which no picture shows, in sentences of the service."""
 
 from collections.abc import Iterable
 
@@ -31,6 +31,6 @@ class Notices:
         self._kinds.discard(kind)
 
     def take(self) -> list[str]:
-        """What happened since the last call."""
+        """Returns the notices since the last call."""
         kinds, self._kinds = self._kinds, set()
         return [NOTICES[kind] for kind in sorted(kinds)]

@@ -62,7 +62,7 @@ class OpenTab:
         self.failed_document: FailedDocument | None = None
         """The newest main document, if it did not come. Set by the session, which also hears of tabs that are only opening."""
         self.notices = Notices()
-        """What happened in it and does not show, until an observation tells it."""
+        """Notices of this tab for its next observation."""
         self._cdp: CDPSession | None = None
         self._world: World | None = None
         self._frames = Frames(page)

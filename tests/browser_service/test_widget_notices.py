@@ -1,4 +1,4 @@
-"""What happens on a page and does not show is in the observation, each kind once, in our own words: refusals by choice, misses."""
+"""Refusals by choice and misses are in the observation, each kind once, in the service's own words."""
 
 import asyncio
 
