@@ -154,12 +154,12 @@ def _spamming_socket(to: Connection) -> None:
     accepted = base64.b64encode(hashlib.sha1(f"{to.headers['sec-websocket-key']}{MAGIC}".encode()).digest()).decode()
     to.send("HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n")
     to.send(f"sec-websocket-accept: {accepted}\r\n\r\n")
-    to.repeat((b"\x81\x7d" + b"x" * 125) * 10)
+    to.repeat((b"\x81\x7d" + b"x" * 125) * 3)
 
 
 def _events(to: Connection) -> None:
     to.send("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
-    to.repeat(b"data: spam\n\n" * 100)
+    to.repeat(b"data: spam\n\n" * 10)
 
 
 def _worker(to: Connection) -> None:
