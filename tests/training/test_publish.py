@@ -17,6 +17,7 @@ from training.serving_config import ServingConfig
 
 CONFIG = ServingConfig(publish_deadline_s=5, rollback_deadline_s=5)
 HASTY = ServingConfig(publish_deadline_s=0.5, rollback_deadline_s=0.5)
+GIVES_UP_SOON = ServingConfig(publish_deadline_s=0.5, rollback_deadline_s=60)
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ async def test_whatever_fails_once_the_earlier_policy_is_served_again(
     await put(policies, 1)
     vllm.faults = {route: f"{fault} once"}
     with pytest.raises(PublishError, match="run:1 is served again") as refused:
-        await put(policies, 2, HASTY)
+        await put(policies, 2, GIVES_UP_SOON)
     assert serves(vllm, 1) and not isinstance(refused.value, PolicyLost)
     await put(policies, 2)
     assert serves(vllm, 2)
