@@ -90,6 +90,7 @@ def test_a_mistake_in_a_parameter_is_one_sentence_in_prefect(stack: Stack) -> No
     assert not (stack.loop.runs_dir / "wrong").exists()
 
 
+@pytest.mark.chaos
 def test_shards_are_played_by_whichever_worker_takes_them_up(stack: Stack, unused: Callable[[str], str]) -> None:
     name = unused("ranks")
     overrides = ["iterations=1", "rollout.ranks=workers", "rollout.shards=2", "rollout.rank_load_weight=[1, 2]"]
@@ -106,6 +107,7 @@ def test_shards_are_played_by_whichever_worker_takes_them_up(stack: Stack, unuse
         assert server.count_runs("rank") >= 2
 
 
+@pytest.mark.chaos
 def test_what_is_unfinished_is_learned_from_later(stack: Stack, unused: Callable[[str], str]) -> None:
     name = unused("carried")
     overrides = ["rollout.completion_threshold=0.5", "rollout.ahead=2", "iterations=3"]
