@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from fastapi import FastAPI
 
-from browser_service import operate
+from browser_service import cli_operate
 from browser_service.chromium.launcher import LaunchError
 from browser_service.cli_start import INSTANCE_PORT, MASTER_PORT, NODE_PORT, settings_of, stop
 from browser_service.leasing.tokens import shared_key
@@ -196,7 +196,7 @@ def _run(
         listener.close()
 
 
-operate.add_to(app)
+cli_operate.add_to(app)
 
 
 def main() -> None:

@@ -6,13 +6,16 @@ A rank that no worker has started yet has no heartbeat, and is waited for: worke
 """
 
 import asyncio
+import logging
 from pathlib import Path
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
 
 from flows.heartbeat import FILE, lost
-from flows.prefect_api import PrefectServer
+from flows.prefect_api import PrefectError, PrefectServer
+
+logger = logging.getLogger(__name__)
 
 POLL_S = 1.0
 """Seconds between two polls of the rank's state."""
@@ -43,5 +46,8 @@ async def end_of(flow_run_id: UUID, beats: Path, server_url: str, *, poll_s: flo
 
 
 def _mark_crashed(server_url: str, flow_run_id: str) -> None:
-    with PrefectServer(server_url) as server:
-        server.bury([flow_run_id])
+    try:
+        with PrefectServer(server_url) as server:
+            server.bury([flow_run_id])
+    except PrefectError as error:  # a resume marks it; the shard is played again in any case
+        logger.warning("%s; the flow run of the lost rank may stay Running", error)

@@ -31,7 +31,7 @@ class RolloutConfig(Section):
     rank_load_weight: list[Weight] | None = None
     """Each shard's share of the groups and of the concurrency, in the order of the shards; None: equal shares."""
     ranks: Literal["here", "workers"] = "here"
-    """Where shards are played: in the loop's own process, or each by the pool's worker that takes it. Workers on
+    """Processes that play the shards: the loop's own, or for each shard the pool's worker that takes it. Workers on
     other machines need the run folder under the same path, and reach browsers and vLLM by the addresses of the services."""
 
     stragglers: Literal["carry_over", "kill"] = "carry_over"

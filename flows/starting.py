@@ -29,7 +29,7 @@ def folder_for(
     """The folder of the run that these parameters name; `flow_run_id` is recorded in it.
 
     `state_dir`: the services of this flow's worker, which are used whatever the file says; with the form's default
-    file, `runs_dir` is the one of those services' configuration. Without a name it is a new run, unless the same flow
+    file, `runs_dir` is that of the configuration of these services. Without a name it is a new run, unless the same flow
     run (a retry in Prefect) has begun one before. Raises a `LoopError` before anything is written when the
     configuration is wrong, cannot be served here, or is not the one that the named run was started with.
     """

@@ -26,7 +26,7 @@ def filmed(name: str, *, failure: Failure | None = None) -> Trajectory:
 
 
 def film(store: TrajectoryStore, name: str, *files: str) -> None:
-    """Has films under way, as an episode that ends has."""
+    """Begins a trajectory with partial recordings, as at the end of its episode."""
     recording = store.begin(name)
     for file in files or ("video.webm", "trace.zip"):
         partial = recording.partial()
