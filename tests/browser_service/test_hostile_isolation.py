@@ -101,10 +101,10 @@ async def look(browser: Browser) -> Observation:
 
 
 async def title(browser: Browser, url: str, *, until: str = "") -> str:
-    """Title of the page, once its script has written one that begins so."""
+    """Title of the page, once it has one that begins so: a busy machine's first look can come before the page."""
     seen = (await browser.step(VisitPage(url=url), QUICK)).observation
     for _ in range(20):
-        if seen.title.startswith(until):
+        if seen.title and seen.title.startswith(until):
             break
         seen = await look(browser)
     return seen.title
