@@ -16,10 +16,10 @@ demo: setup ## train a small web agent on this machine's CPU, from services to l
 	@$(BIN)/rl-loop demo
 
 test: setup check ## all tests: real Chromium, real vLLM, crash and resume
-	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+	@$(BIN)/python -m scripts.suite
 
 test-crowded: setup ## tests beside two busy loops per core (some: make test-crowded ARGS=tests/agent)
-	@$(BIN)/python -m scripts.crowd $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m scripts.crowd $(BIN)/python -m scripts.suite $(ARGS)
 
 chaos: setup ## the whole stack with its parts killed, the slow tests too
 	@$(BIN)/python -m pytest tests/integration -m ""
