@@ -15,8 +15,8 @@ from agent.effects import effect
 from agent.episode_lease import EpisodeLease
 from agent.failures import EpisodeFailure, boundary, failed, in_the_first_turn
 from agent.limits import kinds_of
+from agent.recording import Recording
 from agent.safety import Confirm, decide, refusal
-from agent.store import Recording
 from agent.tape import Tape, by_reference
 from agent.types import (
     Answer,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from agent.config import AgentConfig
 from agent.filming import fetch_recorded
 from agent.limits import Gates
-from agent.store import Recording
+from agent.recording import Recording
 from agent.types import Reach, Recorded
 from browser_service.client import Browser, BrowserPool, LeaseOptions
 from browser_service.models import Recording as Wanted

@@ -5,8 +5,7 @@ import logging
 import time
 from typing import NamedTuple
 
-from agent.recorded import file_name
-from agent.store import Recording
+from agent.recording import Recording
 from agent.types import Recorded, RecordedKind
 from browser_service.client import Browser
 from browser_service.errors import BrowserServiceError
@@ -72,6 +71,13 @@ async def _finished(browser: Browser, kinds: list[RecordedKind]) -> list[_Offere
             return offered
         await asyncio.sleep(pause_s)
         pause_s = min(LONGEST_PAUSE_S, 2 * pause_s)
+
+
+def file_name(kind: RecordedKind, number: int) -> str:
+    """File name of the n-th recording of a kind. Example: `file_name("video", 2) == "video-2.webm"`."""
+    if kind == "trace":
+        return "trace.zip"
+    return "video.webm" if number == 1 else f"video-{number}.webm"
 
 
 async def _fetch(browser: Browser, one: _Offered, recording: Recording) -> Recorded:

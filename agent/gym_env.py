@@ -22,9 +22,8 @@ from agent.episode import Played, Slot, play
 from agent.failures import EpisodeFailure, failed
 from agent.gym_spaces import ActionText, observation_space, pixels, seen, turn_of
 from agent.judging.verifier import Check, verdict_of
-from agent.recorded import keep_by_rule
+from agent.recording import EpisodeStore
 from agent.stepped import Pause, SteppedEpisode
-from agent.store import TrajectoryStore
 from agent.tape import by_reference
 from agent.types import AgentAction, Policy, Site, Step, StopReason, Task, Trajectory, Verdict
 from browser_service.client import BrowserPool
@@ -93,7 +92,7 @@ class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction]):
         check: Check | None = None,
         reuse: str | None = None,
         render_mode: str | None = None,
-        store: TrajectoryStore | None = None,
+        store: EpisodeStore | None = None,
     ) -> None:
         """Starts nothing; the first `reset` does. `browsers` is the address of a browser service; `reuse`: see
         `LeaseRequest`. `store` keeps every finished episode, as training does, with the recordings of `config.record`;
@@ -221,7 +220,7 @@ class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction]):
             raise self._broken(trajectory)
         verdict = verdict_of(self._check, trajectory)
         if self._store is not None:
-            keep_by_rule(self._store.root, self._config.record, trajectory, verdict)
+            self._store.keep_by_rule(self._config.record, trajectory, verdict)
         if verdict.reward is None:
             raise failed("judge", "UNJUDGED", f"{trajectory.id}: {verdict.evidence}", retryable=False)
         self._picture = played.images[last.screenshot.sha256]

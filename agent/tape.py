@@ -4,7 +4,7 @@ import asyncio
 import base64
 from dataclasses import dataclass, field
 
-from agent.store import Recording
+from agent.recording import Recording
 from agent.types import Step
 from browser_service.models import Observation, StepReply
 

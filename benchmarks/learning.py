@@ -13,9 +13,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
-from flows.config import LoopConfig, load_config
-from flows.run_folder import RunFolder
-from flows.summary import rows
+from flows.settings.loop_config import LoopConfig, load_config
+from flows.settings.run_folder import RunFolder
+from flows.tracking.summary import rows
 
 
 class Outcome(NamedTuple):

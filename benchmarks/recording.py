@@ -12,7 +12,6 @@ from pathlib import Path
 
 from agent.config import AgentConfig, RecordConfig
 from agent.episode import Slot, play
-from agent.store import TrajectoryStore
 from agent.types import Pictures, Step, Task, Turn
 from browser_service.client import BrowserPool
 from browser_service.models import Observation
@@ -21,6 +20,7 @@ from browser_service.tiers.instance import create_app
 from browser_service.tiers.service import running_service
 from environments.miniwob import MiniWob
 from environments.web import serving
+from storage.store import TrajectoryStore
 
 RULES = {
     "off": RecordConfig(),

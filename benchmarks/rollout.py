@@ -20,21 +20,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 from agent.models.openai_chat import Served
-from agent.store import TrajectoryStore
 from agent.types import Trajectory
 from benchmarks.pool_parts import Service, running
 from benchmarks.slow_pages import GoesOn, SlowPages
 from browser_service.client import BrowserPool
 from browser_service.models import ClickId, ObserveRequest, VisitPage
-from flows.config import LoopConfig, parse_config
-from flows.plan import assigned, planned_groups
-from flows.rank import Rank
-from flows.run_folder import RunFolder, Stage
-from flows.stage_costs import wasted
-from flows.stage_files import StageFiles
-from flows.stragglers import carries, carry_over, threshold_of
-from flows.usage import Usage, read_usage
-from flows.who_acts import agent_of
+from flows.rollouts.plan import assigned, planned_groups
+from flows.rollouts.rank import Rank
+from flows.rollouts.stage_costs import wasted
+from flows.rollouts.stage_files import StageFiles
+from flows.rollouts.stragglers import carries, carry_over, threshold_of
+from flows.rollouts.usage import Usage, read_usage
+from flows.rollouts.who_acts import agent_of
+from flows.settings.loop_config import LoopConfig, parse_config
+from flows.settings.run_folder import RunFolder, Stage
+from storage.store import TrajectoryStore
 
 THRESHOLD, GRACE_S = 0.98, 9.0
 """WebGym's threshold, and half of the longest latency: its own two minutes are about half of its step deadline's sum."""

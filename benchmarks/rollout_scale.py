@@ -22,14 +22,14 @@ from benchmarks.pool_parts import MB, running
 from benchmarks.slow_pages import GoesOn, SlowPages
 from browser_service.client import BrowserPool
 from browser_service.models import Viewport
-from flows.config import parse_config
-from flows.failures import FAILURES, read_failures
-from flows.plan import planned_groups
-from flows.rank import Rank
-from flows.run_folder import RunFolder, Stage
-from flows.stage_costs import written
-from flows.stage_files import StageFiles
-from flows.who_acts import agent_of
+from flows.rollouts.plan import planned_groups
+from flows.rollouts.rank import Rank
+from flows.rollouts.stage_costs import written
+from flows.rollouts.stage_files import StageFiles
+from flows.rollouts.who_acts import agent_of
+from flows.settings.loop_config import parse_config
+from flows.settings.run_folder import RunFolder, Stage
+from storage.failed_attempts import FAILURES, read_failures
 
 WARM_EPISODES = 200
 GROWTH_LIMIT, MB_PER_STEP = 0.05, 0.3

@@ -11,11 +11,11 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from agent.store import CorruptTrajectory
 from dashboard.api.runs import runs_router
 from dashboard.api.trajectories import trajectories_router
 from dashboard.gate import Gate
 from dashboard.store import Damaged, NotFound, RunsDir
+from storage.store import CorruptTrajectory
 
 STATIC = Path(__file__).parent / "static"
 

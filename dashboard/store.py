@@ -11,10 +11,10 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from agent.packs import PACK
-from agent.recorded import FILE as RECORDED
-from agent.store import TrajectoryStore
 from agent.types import Verdict
+from storage.packs import PACK
+from storage.recorded import FILE as RECORDED
+from storage.store import TrajectoryStore
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -72,7 +72,7 @@ class RunsDir:
         raise NotFound("there is no complete trajectory of this id in this stage")
 
     def image(self, stage_dir: Path, sha256: str) -> bytes:
-        """A picture's bytes. Raises `NotFound`, and `agent.store.CorruptTrajectory` if they don't match the hash."""
+        """A picture's bytes. Raises `NotFound`, and `storage.store.CorruptTrajectory` if they don't match the hash."""
         if not SHA256.fullmatch(sha256):
             raise NotFound("a picture is named by the 64 hex digits of its sha256")
         store = TrajectoryStore(stage_dir)

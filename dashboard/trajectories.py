@@ -10,7 +10,6 @@ from typing import NamedTuple, get_args
 
 from pydantic import ValidationError
 
-from agent.store import CorruptTrajectory, TrajectoryStore
 from agent.types import Completion, Recorded, Step, StopReason, Trajectory, Verdict
 from browser_service.models import Observation
 from dashboard.store import Damaged, RunsDir
@@ -25,6 +24,7 @@ from dashboard.views import (
     TrajectoryList,
     TrajectoryRow,
 )
+from storage.store import CorruptTrajectory, TrajectoryStore
 
 BROKEN_ATTEMPTS = 200
 """Largest number of broken attempts in the list, the newest ones."""
@@ -80,7 +80,7 @@ def list_trajectories(runs: RunsDir, run: str, iteration: str, stage: str, wante
 
 
 def replay(runs: RunsDir, run: str, iteration: str, stage: str, trajectory_id: str) -> Replay:
-    """Returns one trajectory with its verdict. Raises `NotFound`, `Damaged` and `agent.store.CorruptTrajectory`."""
+    """Returns one trajectory with its verdict. Raises `NotFound`, `Damaged` and `storage.store.CorruptTrajectory`."""
     stage_dir = runs.stage(run, iteration, stage)
     runs.trajectory(stage_dir, trajectory_id)
     found = TrajectoryStore(stage_dir).read(trajectory_id)

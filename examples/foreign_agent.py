@@ -25,8 +25,8 @@ import gymnasium
 import httpx
 
 from agent.failures import EpisodeFailure
-from flows.errors import LoopError
-from flows.processes import tethered
+from flows.services.processes import tethered
+from storage.errors import LoopError
 
 ROOT = Path(__file__).parents[1]
 START_S, STOP_S = 60.0, 30.0

@@ -2,7 +2,7 @@
 
     rl-loop up && python -m examples.loop_in_one_page [configs/demo.yaml] [key=value ...]
 
-The flow does the same with what a long run needs besides: plans, retries, resuming, carry-over and tracking (flows/stages.py).
+The flow does the same with what a long run needs besides: plans, retries, resuming, carry-over and tracking (flows/stages/loop.py).
 """
 
 import asyncio
@@ -15,21 +15,22 @@ from agent.episode import Slot, play
 from agent.judging.verifier import Verifier
 from agent.models.openai_chat import Served
 from agent.models.opening import open_model
-from agent.store import TrajectoryStore, write_atomically
 from browser_service.client import BrowserPool
 from environments.catalogs import Draw
 from environments.drawing import draw_tasks
 from environments.history import TaskHistory
 from environments.registry import make_environment
-from flows.config import load_config
-from flows.ownership import policy_owned
-from flows.policy_update import run_update
-from flows.publishing import ensure_served
-from flows.run_folder import RunFolder, Stage
-from flows.service_specs import BROWSER, socket_path
-from flows.services import address_of
-from flows.stages import import_first_policy
-from flows.starting import new_folder
+from flows.policy.ownership import policy_owned
+from flows.policy.publishing import ensure_served
+from flows.services.services import address_of
+from flows.services.specs import BROWSER, socket_path
+from flows.settings.loop_config import load_config
+from flows.settings.run_folder import RunFolder, Stage
+from flows.stages.loop import import_first_policy
+from flows.stages.policy_update import run_update
+from flows.starting.starting import new_folder
+from storage.atomic import write_atomically
+from storage.store import TrajectoryStore
 from training.report import read_report
 
 

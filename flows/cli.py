@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from flows.cli_options import ConfigOption, Overrides, loaded
-from flows.cli_runs import compact, demo, evaluate, export, resume, run
-from flows.monitor_cli import monitor
-from flows.tasks_cli import tasks_app
+from flows.commands.monitor import monitor
+from flows.commands.options import ConfigOption, Overrides, loaded
+from flows.commands.runs import compact, demo, evaluate, export, resume, run
+from flows.commands.tasks import tasks_app
 
 app = typer.Typer(
     add_completion=False,
@@ -26,7 +26,7 @@ app.add_typer(tasks_app, name="tasks")
 @app.command()
 def up(overrides: Overrides = None, config: ConfigOption = None) -> None:
     """Start Prefect server and worker, MLflow, vLLM and the browser service, and print the address of each."""
-    from flows import operations, screens
+    from flows.commands import operations, screens
 
     loop = loaded(config, overrides)
     with screens.services_screen() as watch:
@@ -37,7 +37,7 @@ def up(overrides: Overrides = None, config: ConfigOption = None) -> None:
 @app.command()
 def down(overrides: Overrides = None, config: ConfigOption = None) -> None:
     """Stop exactly what `up` started."""
-    from flows import services
+    from flows.services import services
 
     stopped = services.shut_down(loaded(config, overrides).services.state_dir)
     print(f"stopped {', '.join(stopped)}" if stopped else "nothing to stop")
@@ -46,7 +46,8 @@ def down(overrides: Overrides = None, config: ConfigOption = None) -> None:
 @app.command()
 def status(overrides: Overrides = None, config: ConfigOption = None) -> None:
     """Show the services and their health."""
-    from flows import screens, services, supervisor
+    from flows.commands import screens
+    from flows.services import services, supervisor
 
     state = loaded(config, overrides).services.state_dir
     found = supervisor.read_status(state)
@@ -59,8 +60,8 @@ def status(overrides: Overrides = None, config: ConfigOption = None) -> None:
 @app.command()
 def env(overrides: Overrides = None, config: ConfigOption = None) -> None:
     """Print the variables that point the `prefect` command at our server: eval "$(rl-loop env)"."""
-    from flows import services
-    from flows.service_specs import PREFECT
+    from flows.services import services
+    from flows.services.specs import PREFECT
 
     url = services.address_of(loaded(config, overrides).services.state_dir, PREFECT)
     print(f"export PREFECT_API_URL={url}/api")
@@ -75,9 +76,10 @@ def doctor(
     config: ConfigOption = None,
 ) -> None:
     """Check this machine, or the folder of a run."""
-    from flows import checkup, preflight, screens
-    from flows.checkout import NoConfig
-    from flows.starting import find_run
+    from flows.commands import checkup, screens
+    from flows.settings.checkout import NoConfig
+    from flows.starting import preflight
+    from flows.starting.starting import find_run
 
     if run is not None:
         found = checkup.findings(find_run(run, config).root)
@@ -97,7 +99,7 @@ for command in (run, demo, resume, evaluate, export, compact, monitor):
 
 def main() -> None:
     """Entry point: expected errors are one sentence on stderr and exit status 1."""
-    from flows.errors import LoopError
+    from storage.errors import LoopError
 
     try:
         app()

@@ -15,7 +15,6 @@ import numpy as np
 
 from agent.gym_env import WebEnv
 from agent.judging.verifier import Check
-from agent.store import TrajectoryStore
 from agent.types import Split, Task
 from environments.catalogs import Draw
 from environments.config import EnvironmentConfig
@@ -23,9 +22,10 @@ from environments.drawing import draw_tasks
 from environments.history import TaskHistory
 from environments.horizons import with_horizon
 from environments.registry import make_catalog, make_environment
-from flows.config import ConfigError, load_config
-from flows.service_specs import BROWSER
-from flows.services import address_of
+from flows.services.services import address_of
+from flows.services.specs import BROWSER
+from flows.settings.loop_config import ConfigError, load_config
+from storage.store import TrajectoryStore
 
 ENV_ID = "rl_loop/Web-v0"
 ITERATIONS = range(1_000_000, 2_000_000)

@@ -26,17 +26,17 @@ from prefect.states import Completed, State
 from pydantic import BaseModel, ConfigDict
 
 from agent.models.openai_chat import Served
-from flows.aftermath import folder_of, settle
-from flows.far_rank import beats_of, end_of, forget_beats
-from flows.heartbeat import beating
-from flows.learning_signal import no_signal
-from flows.prefect_api import PrefectError, PrefectServer
-from flows.processes import own_state_dir
-from flows.rank_outcome import Outcome, read_outcome, write_outcome
-from flows.rollout import ShardKey, play_shard
-from flows.run_folder import RunFolder, Stage, StageKey
-from flows.stages import run_loop, run_stage
-from flows.starting import folder_for, nothing_to_do
+from flows.rollouts.far_rank import beats_of, end_of, forget_beats
+from flows.rollouts.rank_outcome import Outcome, read_outcome, write_outcome
+from flows.services.prefect_api import PrefectError, PrefectServer
+from flows.services.processes import own_state_dir
+from flows.settings.run_folder import RunFolder, Stage, StageKey
+from flows.stages.loop import run_loop, run_stage
+from flows.stages.rollout import ShardKey, play_shard
+from flows.starting.aftermath import folder_of, settle
+from flows.starting.starting import folder_for, nothing_to_do
+from flows.tracking.learning_signal import no_signal
+from storage.heartbeat import beating
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "browser_service": set(),
     "agent": {"browser_service.models", "browser_service.client", "browser_service.errors"},
     "environments": {"agent.types", "agent.failures", "browser_service.models"},
-    "training": {"agent.types", "agent.store"},
+    "training": {"agent.types", "storage.store"},
     "flows": {"agent", "browser_service", "environments", "training"},
     "dashboard": {"agent", "environments", "browser_service"},
 }

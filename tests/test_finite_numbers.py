@@ -16,8 +16,8 @@ from browser_service.models import Box, LeaseRequest, Observation, Viewport
 from browser_service.session.marks import read_look
 from environments.hosts import BlockingConfig
 from environments.miniwob.verifier import check
-from flows.config import ConfigError, LoopConfig, load_config
-from flows.run_folder import StageReport
+from flows.settings.loop_config import ConfigError, LoopConfig, load_config
+from flows.settings.run_folder import StageReport
 from training.canary import Canary
 from training.checkpoints import Checkpoint
 from training.config import UpdateConfig

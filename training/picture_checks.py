@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from agent.store import CorruptTrajectory, TrajectoryStore
+from storage.store import CorruptTrajectory, TrajectoryStore
 from training.sample_checks import BadStep, Fault
 from training.samples import Sample
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agent.store import CorruptTrajectory, TrajectoryStore
+from storage.store import CorruptTrajectory, TrajectoryStore
 from training.canary import Canary, ScoredCompletion, read_canary
 from training.checkpoints import read_checkpoint
 from training.errors import CheckpointError

@@ -18,11 +18,11 @@ Metrics, each an average over the sampled tokens of all passes unless noted othe
 """
 
 import math
-import os
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from storage.atomic import write_atomically
 from training.errors import Diverged
 
 FILE = "update.json"
@@ -76,12 +76,7 @@ def write_report(report: UpdateReport, path: Path) -> None:
     """Replaces the file atomically, flushed to disk. Raises Diverged for numbers that are not finite."""
     require_finite(report)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with temporary.open("w") as file:
-        file.write(report.model_dump_json(indent=1))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_atomically(path, report.model_dump_json(indent=1).encode())
 
 
 def read_report(path: Path) -> UpdateReport:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from agent.store import write_atomically
+from storage.atomic import write_atomically
 
 
 class ServedRecord(BaseModel):

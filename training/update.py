@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agent.store import CorruptTrajectory
+from storage.store import CorruptTrajectory
 from training import failpoints
 from training.canary import FILE as CANARY_FILE
 from training.canary import TEMPERATURE, candidates, make_canary

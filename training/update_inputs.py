@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from agent.store import TrajectoryStore
 from agent.types import Verdict
+from storage.store import TrajectoryStore
 from training.checkpoints import Checkpoint, read_checkpoint
 from training.config import UpdateConfig
 from training.disk_space import require_space

@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse, Response
 
-from agent.recorded import kind_of
 from agent.types import StopReason
 from dashboard.store import Damaged, RunsDir
 from dashboard.trajectories import Filter, list_trajectories, replay
 from dashboard.views import Outcome, Replay, TrajectoryList
+from storage.recorded import kind_of
 
 MAGIC = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF": "image/webp"}
 """Media types by the first bytes of a picture."""

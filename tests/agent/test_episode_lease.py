@@ -7,9 +7,9 @@ from tape import VIEWPORT
 from agent.config import AgentConfig, RecordConfig
 from agent.episode_lease import EpisodeLease
 from agent.limits import Gates
-from agent.store import TrajectoryStore
 from agent.types import Reach
 from browser_service.models import LeaseRequest, Recording
+from storage.store import TrajectoryStore
 
 
 def asked(config: AgentConfig, reach: Reach = Reach(), store: TrajectoryStore | None = None) -> LeaseRequest:  # noqa: B008

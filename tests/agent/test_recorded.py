@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from test_store import PICTURE, SHA256, trajectory
 
-from agent.compaction import compact
 from agent.config import Keep, RecordConfig
-from agent.recorded import keep_by_rule, recorded_in
-from agent.store import TrajectoryStore
-from agent.store_check import HARMLESS, check_store
 from agent.types import Failure, Recorded, Trajectory, Verdict
+from storage.compaction import compact
+from storage.recorded import keep_by_rule, recorded_in
+from storage.store import TrajectoryStore
+from storage.store_check import HARMLESS, check_store
 
 FILM = b"\x1a\x45\xdf\xa3 a film"
 FILES = ("video.webm", "video-2.webm", "video-10.webm", "trace.zip")

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.store import CorruptTrajectory, TrajectoryStore, write_atomically
 from agent.types import Completion, Step, StopReason, Task, Trajectory
 from browser_service.models import ClickId, Observation, Screenshot, Viewport
+from storage.atomic import write_atomically
+from storage.store import CorruptTrajectory, TrajectoryStore
 
 PICTURE = b"not really a picture"
 SHA256 = hashlib.sha256(PICTURE).hexdigest()

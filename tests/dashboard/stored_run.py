@@ -9,9 +9,9 @@ from pathlib import Path
 import imageio_ffmpeg
 from PIL import Image, ImageDraw
 
-from agent.store import TrajectoryStore
 from agent.types import Completion, Failure, Recorded, RecordedKind, Step, StopReason, Task, Trajectory, Verdict
 from browser_service.models import Box, ClickId, Mark, Observation, Screenshot, Tab, Viewport
+from storage.store import TrajectoryStore
 
 HOSTILE = "<img src=x onerror=\"window.pwned='yes'\"><script>window.pwned='yes'</script>"
 SUCCESS, FAIL, BROKEN = (f"i0001-{name}-m00" for name in ("click-button.7", "click-link.8", "click-test.9"))

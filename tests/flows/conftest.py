@@ -12,14 +12,14 @@ import yaml
 from real_services import browsers  # noqa: F401 (a fixture)
 from watched_run import WatchedStage
 
-from flows.checkout import PROJECT
 from flows.cli import main
-from flows.config import LoopConfig, load_config
-from flows.processes import process_id
-from flows.run_folder import RunFolder, Stage, StageReport
-from flows.service_specs import choose_ports, service_specs
-from flows.stack import write_stack
-from flows.supervisor import ServiceStatus, SupervisorStatus, status_file
+from flows.services.specs import choose_ports, service_specs
+from flows.services.stack import write_stack
+from flows.services.supervisor import ServiceStatus, SupervisorStatus, status_file
+from flows.settings.checkout import PROJECT
+from flows.settings.loop_config import LoopConfig, load_config
+from flows.settings.run_folder import RunFolder, Stage, StageReport
+from storage.process_id import process_id
 
 WriteConfig = Callable[..., Path]
 

@@ -17,16 +17,16 @@ from agent.episode import Played, Slot
 from agent.models.openai_chat import Served
 from agent.types import Failure, StopReason, Trajectory, Verdict
 from browser_service.models import Viewport
-from flows import player
-from flows.config import LoopConfig, load_config
-from flows.failures import FAILURES, FailedAttempt, read_failures
-from flows.plan import assigned, planned_groups
-from flows.rank import Rank
-from flows.run_folder import RunFolder, Stage
-from flows.shared_bounds import SharedBounds
-from flows.stage_files import StageFiles
-from flows.stragglers import carries, carry_over, threshold_of
-from flows.who_acts import agent_of
+from flows.rollouts import player
+from flows.rollouts.plan import assigned, planned_groups
+from flows.rollouts.rank import Rank
+from flows.rollouts.shared_bounds import SharedBounds
+from flows.rollouts.stage_files import StageFiles
+from flows.rollouts.stragglers import carries, carry_over, threshold_of
+from flows.rollouts.who_acts import agent_of
+from flows.settings.loop_config import LoopConfig, load_config
+from flows.settings.run_folder import RunFolder, Stage
+from storage.failed_attempts import FAILURES, FailedAttempt, read_failures
 
 ITERATIONS = 4
 

@@ -13,10 +13,10 @@ import httpx
 import psutil
 import pytest
 
-from flows.config import LoopConfig
-from flows.processes import ProcessId, process_id
-from flows.service_specs import BROWSER
-from flows.supervisor import ServiceStatus, SupervisorStatus, status_file
+from flows.services.specs import BROWSER
+from flows.services.supervisor import ServiceStatus, SupervisorStatus, status_file
+from flows.settings.loop_config import LoopConfig
+from storage.process_id import ProcessId, process_id
 
 START_S = 60.0
 

@@ -18,17 +18,18 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.states import Crashed, Pending, Running
 from test_heartbeat import HOLDER
 
-from flows import tracking, watching
-from flows.config import LoopConfig
-from flows.errors import ServicesError
-from flows.heartbeat import beating
-from flows.logged import is_logged, read_status
-from flows.prefect_api import PrefectServer
+from flows.commands import watching
+from flows.commands.watching import Pulse, RunFailed, follow
 from flows.rl_loop import bury_earlier, server_url, settle_lost
-from flows.run_folder import RunFolder, Stage, StageKey, StageReport
-from flows.stages import run_loop
-from flows.starting import note_flow_run
-from flows.watching import Pulse, RunFailed, follow
+from flows.services.prefect_api import PrefectServer
+from flows.settings.loop_config import LoopConfig
+from flows.settings.run_folder import RunFolder, Stage, StageKey, StageReport
+from flows.stages.loop import run_loop
+from flows.starting.starting import note_flow_run
+from flows.tracking import tracking
+from flows.tracking.logged import is_logged, read_status
+from storage.errors import ServicesError
+from storage.heartbeat import beating
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:unclosed")
 

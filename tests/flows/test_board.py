@@ -4,9 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from agent.types import Failure, Task
-from flows.board import Board, tries_of
-from flows.plan import Group, assigned
-from flows.rollout_config import RolloutConfig
+from flows.rollouts.board import Board, tries_of
+from flows.rollouts.plan import Group, assigned
+from flows.settings.rollout_config import RolloutConfig
 
 
 def groups(count: int, *, extra: str = "", first: int = 0, **more: object) -> list[Group]:

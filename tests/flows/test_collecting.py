@@ -8,18 +8,19 @@ import pytest
 from real_services import supervised
 from stand_in_model import StandInModel, running_model
 
-from agent.store import TrajectoryStore
-from flows.config import load_config
-from flows.evaluate import evaluate_stage
-from flows.failures import read_failures
-from flows.judge import judge_stage, read_verdicts
-from flows.processes import ProcessId
-from flows.progress import read_progress
-from flows.publishing import StageError
-from flows.rollout import rollout_stage
-from flows.run_folder import RunFolder, Stage
-from flows.service_specs import socket_path
-from flows.task_history import read_outcomes
+from flows.policy.publishing import StageError
+from flows.rollouts.task_history import read_outcomes
+from flows.services.specs import socket_path
+from flows.settings.loop_config import load_config
+from flows.settings.run_folder import RunFolder, Stage
+from flows.stages.evaluate import evaluate_stage
+from flows.stages.judge import judge_stage
+from flows.stages.rollout import rollout_stage
+from storage.failed_attempts import read_failures
+from storage.process_id import ProcessId
+from storage.progress import read_progress
+from storage.store import TrajectoryStore
+from storage.verdicts import read_verdicts
 from training.checkpoints import import_policy
 
 pytestmark = pytest.mark.browser

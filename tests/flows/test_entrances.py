@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from flows.checkout import DEFAULT_CONFIG, PROJECT
-from flows.config import ConfigError, LoopConfig, load_config
-from flows.errors import LoopError, RunFolderError, ServicesError
-from flows.operations import name_for, resume_run
-from flows.run_folder import RunFolder, Stage, StageKey, StageReport
-from flows.run_names import RunNameError, checked_name, free_name
-from flows.service_specs import choose_ports, service_specs
-from flows.starting import asked_of, find_run, folder_for, place_of
+from flows.commands.operations import name_for, resume_run
+from flows.services.specs import choose_ports, service_specs
+from flows.settings.checkout import DEFAULT_CONFIG, PROJECT
+from flows.settings.loop_config import ConfigError, LoopConfig, load_config
+from flows.settings.run_folder import RunFolder, Stage, StageKey, StageReport
+from flows.starting.starting import asked_of, find_run, folder_for, place_of
+from storage.errors import LoopError, RunFolderError, ServicesError
+from storage.names import RunNameError, checked_name, free_name
 
 BAD_NAMES = [
     "../outside",
@@ -279,7 +279,7 @@ def test_a_run_of_an_earlier_version_loads_and_grows(config: LoopConfig) -> None
 
     import yaml
 
-    from flows.config import flatten
+    from flows.settings.loop_config import flatten
 
     folder = RunFolder.create("a", config)
     data = yaml.safe_load((folder.root / "config.yaml").read_text())

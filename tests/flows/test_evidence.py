@@ -12,15 +12,15 @@ from game import ended, files_of, rank_for, running_game, use
 from agent.episode import Played, Slot
 from agent.models.openai_chat import Served
 from agent.types import Failure, Trajectory
-from flows import rollout
-from flows.evaluate import evaluate_stage
-from flows.evidence import lack_of_evidence
-from flows.judge import judge_stage
-from flows.plan import assigned, planned_groups
-from flows.publishing import StageError
-from flows.rollout import ShardKey, collect, rollout_stage
-from flows.run_folder import RunFolder, Stage, StageReport
-from flows.stage_files import StageFiles
+from flows.policy.publishing import StageError
+from flows.rollouts.evidence import lack_of_evidence
+from flows.rollouts.plan import assigned, planned_groups
+from flows.rollouts.stage_files import StageFiles
+from flows.settings.run_folder import RunFolder, Stage, StageReport
+from flows.stages import rollout
+from flows.stages.evaluate import evaluate_stage
+from flows.stages.judge import judge_stage
+from flows.stages.rollout import ShardKey, collect, rollout_stage
 
 SHAPE = {"groups_per_iteration": 4, "group_size": 2, "concurrency": 2, "completion_threshold": 1.0}
 DOWN = Failure(side="site", code="NAVIGATION_FAILED", message="net::ERR_CONNECTION_REFUSED", retryable=False)
@@ -35,7 +35,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, str]]:
     """Times and ids of begun episodes. No services are needed."""
     monkeypatch.setattr("os.fsync", lambda handle: None)
     monkeypatch.setattr(rollout, "policy_version", lambda folder, iteration: 0)
-    monkeypatch.setattr("flows.evaluate.policy_version", lambda folder, iteration: 0)
+    monkeypatch.setattr("flows.stages.evaluate.policy_version", lambda folder, iteration: 0)
 
     async def browsers(folder: RunFolder) -> str:
         return "http://browsers"
@@ -186,7 +186,7 @@ def test_one_task_whose_prompt_does_not_fit_stops_nothing(monkeypatch: pytest.Mo
 
 def test_tasks_that_are_gone_are_one_sentence(monkeypatch: pytest.MonkeyPatch, begun: Any) -> None:
     with running_game(**SHAPE) as folder:
-        monkeypatch.setattr("flows.plan.draw_tasks", unknown)
+        monkeypatch.setattr("flows.rollouts.plan.draw_tasks", unknown)
         with pytest.raises(StageError, match="iteration 1, rollout: environment: no file of tasks"):
             collected(folder)
 

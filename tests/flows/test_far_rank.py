@@ -11,16 +11,16 @@ from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.states import Completed, Failed, Running
 
-from flows.far_rank import beats_of, end_of, forget_beats
-from flows.heartbeat import lost
 from flows.rl_loop import server_url
+from flows.rollouts.far_rank import beats_of, end_of, forget_beats
+from storage.heartbeat import lost
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:unclosed")
 
 PLAYER = """
 import sys, time
 from pathlib import Path
-from flows.heartbeat import beating
+from storage.heartbeat import beating
 with beating(Path(sys.argv[1])):
     print("plays", flush=True)
     time.sleep(60)

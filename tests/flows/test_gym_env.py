@@ -29,9 +29,9 @@ from environments.config import EnvironmentConfig, TasksConfig
 from environments.horizons import HorizonConfig
 from environments.miniwob import MiniWob
 from environments.web import serving
-from flows.config import ConfigError
-from flows.errors import ServicesError
 from flows.gym_env import ConfiguredTasks, make_env
+from flows.settings.loop_config import ConfigError
+from storage.errors import ServicesError
 
 pytestmark = pytest.mark.browser
 CONFIG = Path(__file__).parents[2] / "configs" / "minimal.yaml"

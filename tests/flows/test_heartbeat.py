@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from flows import heartbeat
-from flows.config import LoopConfig
-from flows.heartbeat import Heartbeat, beating, lost, read_heartbeat
-from flows.run_folder import RunFolder
+from flows.settings.loop_config import LoopConfig
+from flows.settings.run_folder import RunFolder
+from storage import heartbeat
+from storage.heartbeat import Heartbeat, beating, lost, read_heartbeat
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from flows.run_folder import RunFolder
+from flows.settings.run_folder import RunFolder
 with RunFolder.open(Path(sys.argv[1])).lock():
     print("locked", flush=True)
     time.sleep(60)

@@ -12,12 +12,12 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from flows.checkout import DEFAULT_CONFIG, PROJECT, NoConfig, default_config
 from flows.cli import app
-from flows.config import LoopConfig
-from flows.hints import on_run, on_services
-from flows.run_folder import RunFolder, StageReport
-from flows.starting import find_run, nothing_to_do
+from flows.settings.checkout import DEFAULT_CONFIG, PROJECT, NoConfig, default_config
+from flows.settings.hints import on_run, on_services
+from flows.settings.loop_config import LoopConfig
+from flows.settings.run_folder import RunFolder, StageReport
+from flows.starting.starting import find_run, nothing_to_do
 
 ROOMS = ("agent", "browser_service", "dashboard", "environments", "flows", "training")
 
@@ -42,7 +42,7 @@ def strings(path: Path) -> Iterator[str]:
 
 
 def printed_hints() -> list[tuple[str, str]]:
-    """Every `rl-loop ...` that a message may print, written in backquotes or made by flows/hints.py, with its module."""
+    """Every `rl-loop ...` that a message may print, written in backquotes or made by flows/settings/hints.py, with its module."""
     found: list[tuple[str, str]] = []
     for path in (path for room in ROOMS for path in sorted((PROJECT / room).rglob("*.py"))):
         module = str(path.relative_to(PROJECT))

@@ -5,11 +5,13 @@ import logging
 import pytest
 from conftest import WriteConfig
 
-from flows import screens, stages, tracking
-from flows.config import LoopConfig, load_config
-from flows.learning_signal import no_signal, warnings
-from flows.run_folder import RunFolder, Stage, StageKey, StageReport
-from flows.watching import look
+from flows.commands import screens
+from flows.commands.watching import look
+from flows.settings.loop_config import LoopConfig, load_config
+from flows.settings.run_folder import RunFolder, Stage, StageKey, StageReport
+from flows.stages import loop
+from flows.tracking import tracking
+from flows.tracking.learning_signal import no_signal, warnings
 
 EQUAL = {"version": 2, "steps": 0, "groups": 4, "groups_zero_signal": 3, "groups_too_small": 1}
 
@@ -62,12 +64,12 @@ async def test_the_log_of_the_run_begins_with_the_warning(live: LoopConfig, capl
         folder.finish(StageReport(stage=key.stage, iteration=key.iteration, seconds=1.0))
 
     with caplog.at_level(logging.WARNING):
-        await stages.run_loop(RunFolder.create("a", live), stage)
+        await loop.run_loop(RunFolder.create("a", live), stage)
     assert "it has no verifier" in seen[0]
 
 
 async def test_a_live_run_is_judged_and_goes_on(live: LoopConfig) -> None:
     """It collects trajectories, as the warning says."""
     folder = RunFolder.create("a", live)
-    report = await stages.judge_stage(folder, 1)
+    report = await loop.judge_stage(folder, 1)
     assert report.counts == {"verdicts": 0, "unjudged": 0} and folder.is_done(1, Stage.JUDGE)

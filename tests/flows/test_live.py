@@ -5,8 +5,8 @@ from pathlib import Path
 
 import virtual_clock
 
-from flows import live
-from flows.live import LiveFile, read_live
+from storage import live
+from storage.live import LiveFile, read_live
 
 
 def test_the_last_change_of_a_burst_is_written_and_the_file_beats(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.config import ConfigError, LoopConfig, dump_config, flatten, load_config, parse_config
+from flows.settings.loop_config import ConfigError, LoopConfig, dump_config, flatten, load_config, parse_config
 
 
 def test_relative_paths_are_meant_from_the_folder_of_the_project(tmp_path: Path, write_config) -> None:

@@ -10,8 +10,8 @@ from agent.config import AgentConfig
 from agent.episode import Played, Slot
 from agent.models.config import ChatModel, ModelConfig, OpenAIComputer, TrainedPolicy
 from agent.types import Trajectory
-from flows.plan import assigned, planned_groups
-from flows.run_folder import Stage
+from flows.rollouts.plan import assigned, planned_groups
+from flows.settings.run_folder import Stage
 
 OTHERS: list[ModelConfig] = [ChatModel(model="m", base_url="http://a"), OpenAIComputer(model="m")]
 OF_THE_MODEL = ["MODEL_UNREACHABLE", "MODEL_GONE", "POLICY_CHANGED"]

@@ -6,10 +6,10 @@ import time
 import pytest
 from watched_run import WatchedStage
 
-from flows.monitor import SILENT_S, Monitor
-from flows.monitor_model import Episode, Snapshot, State
-from flows.run_folder import RunFolder, RunFolderError, Stage, StageKey, StageReport
-from flows.upkeep import compact_run
+from flows.commands.upkeep import compact_run
+from flows.monitor.model import Episode, Snapshot, State
+from flows.monitor.monitor import SILENT_S, Monitor
+from flows.settings.run_folder import RunFolder, RunFolderError, Stage, StageKey, StageReport
 
 
 def cells(snapshot: Snapshot) -> dict[str, Episode]:

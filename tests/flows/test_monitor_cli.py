@@ -19,7 +19,7 @@ import pytest
 from watched_run import WatchedStage
 
 from flows.cli import main
-from flows.run_folder import RunFolder
+from flows.settings.run_folder import RunFolder
 
 Run = Callable[..., tuple[int, str, str]]
 

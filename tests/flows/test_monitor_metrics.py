@@ -6,11 +6,11 @@ import httpx
 import pytest
 from watched_run import WatchedStage
 
-from flows import monitor_metrics
-from flows.monitor import Monitor
-from flows.monitor_metrics import MetricsServer
-from flows.monitor_services import Browsers, Model, Services
-from flows.run_folder import RunFolder
+from flows.monitor import metrics
+from flows.monitor.metrics import MetricsServer
+from flows.monitor.monitor import Monitor
+from flows.services.load import Browsers, Model, Services
+from flows.settings.run_folder import RunFolder
 
 BUSY = Services(Browsers(leased=30, capacity=64, queue=0), Model(running=28, waiting=12))
 
@@ -42,7 +42,7 @@ def test_prometheus_gets_the_same_numbers(served: MetricsServer, begun: RunFolde
     ):
         assert line in lines
     names = {line.split("{")[0] for line in lines if not line.startswith("#")}
-    documented = (monitor_metrics.__doc__ or "").replace("{", " ").replace(",", " ").split()
+    documented = (metrics.__doc__ or "").replace("{", " ").replace(",", " ").split()
     assert all(name in documented for name in names), names - set(documented)
 
     played.ends(*played.names)

@@ -13,11 +13,11 @@ import pytest
 from eventually import PATIENCE_S
 
 from browser_service.models import NodeStatus, PoolStatus
-from flows.config import LoopConfig
-from flows.monitor_services import Asker, Browsers, Model, Services, ask_browsers, ask_model
-from flows.processes import process_id
-from flows.service_specs import BROWSER, socket_path
-from flows.supervisor import ServiceStatus, SupervisorStatus, status_file
+from flows.services.load import Asker, Browsers, Model, Services, ask_browsers, ask_model
+from flows.services.specs import BROWSER, socket_path
+from flows.services.supervisor import ServiceStatus, SupervisorStatus, status_file
+from flows.settings.loop_config import LoopConfig
+from storage.process_id import process_id
 
 METRICS = """\
 # HELP vllm:num_requests_running Number of requests in model execution batches.

@@ -7,11 +7,11 @@ import pytest
 from rich.console import Console
 from watched_run import WatchedStage
 
-from flows.monitor import Monitor
-from flows.monitor_model import Snapshot
-from flows.monitor_services import Browsers, Model, Services
-from flows.monitor_view import picture, plain_line
-from flows.run_folder import RunFolder
+from flows.monitor.model import Snapshot
+from flows.monitor.monitor import Monitor
+from flows.monitor.view import picture, plain_line
+from flows.services.load import Browsers, Model, Services
+from flows.settings.run_folder import RunFolder
 
 BUSY = Services(Browsers(leased=30, capacity=64, queue=2), Model(running=28, waiting=12))
 

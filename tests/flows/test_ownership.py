@@ -13,18 +13,18 @@ from pathlib import Path
 import pytest
 from conftest import WriteConfig
 
-from flows import operations
-from flows.config import load_config
-from flows.errors import LoopError
-from flows.ownership import PolicyOwned, owner_of, policy_owned
-from flows.run_folder import RunFolder
-from flows.stages import run_alone
+from flows.commands import operations
+from flows.policy.ownership import PolicyOwned, owner_of, policy_owned
+from flows.settings.loop_config import load_config
+from flows.settings.run_folder import RunFolder
+from flows.stages.loop import run_alone
+from storage.errors import LoopError
 
 OWN = """
 import asyncio, sys
 from pathlib import Path
-from flows.ownership import policy_owned
-from flows.run_folder import RunFolder
+from flows.policy.ownership import policy_owned
+from flows.settings.run_folder import RunFolder
 
 async def own() -> None:
     async with policy_owned(RunFolder.open(Path(sys.argv[1]))):

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from agent.store import TrajectoryStore
 from agent.types import Completion, Step, StopReason, Task, Trajectory
 from browser_service.models import Observation, Screenshot, Viewport
-from flows.checkup import findings
-from flows.config import LoopConfig, load_config
-from flows.placeholder_check import picture_tokens
-from flows.preflight import PreflightError, model
-from flows.run_folder import RunFolder, Stage
-from flows.who_acts import served_tokenizer
+from flows.commands.checkup import findings
+from flows.policy.placeholder_check import picture_tokens
+from flows.rollouts.who_acts import served_tokenizer
+from flows.settings.loop_config import LoopConfig, load_config
+from flows.settings.run_folder import RunFolder, Stage
+from flows.starting.preflight import PreflightError, model
+from storage.store import TrajectoryStore
 
 TINY = Path(__file__).parents[2] / "policies" / "tiny"
 PAD = 5

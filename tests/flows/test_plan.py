@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.store import write_atomically
 from environments.history import Outcome
 from environments.miniwob import MiniWob
 from environments.sampling import sample_tasks
-from flows.config import ConfigError, LoopConfig, load_config, parse_config
-from flows.plan import draw_groups, extend_plan, history_of, plan, plan_file, read_plan
-from flows.run_folder import RunFolder, RunFolderError, Stage
-from flows.task_history import OUTCOMES
+from flows.rollouts.plan import draw_groups, extend_plan, history_of, plan, plan_file, read_plan
+from flows.rollouts.task_history import OUTCOMES
+from flows.settings.loop_config import ConfigError, LoopConfig, load_config, parse_config
+from flows.settings.run_folder import RunFolder, RunFolderError, Stage
+from storage.atomic import write_atomically
 
 NOW = datetime.now(UTC).isoformat()
 
@@ -180,7 +180,7 @@ def test_mistakes_in_the_configuration_are_sentences(write_config, override: str
 
 
 def test_a_missing_file_of_tasks_is_refused_before_anything_starts(live: LoopConfig) -> None:
-    from flows.preflight import PreflightError, tasks
+    from flows.starting.preflight import PreflightError, tasks
 
     assert tasks(live) == "8 training episodes per iteration, 2 held-out ones"
     assert live.environment.tasks is not None

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from conftest import WriteConfig
 
-from flows.config import load_config
-from flows.preflight import findings
-from flows.prompt_room import NoRoom, prompt_room
+from flows.policy.prompt_room import NoRoom, prompt_room
+from flows.settings.loop_config import load_config
+from flows.starting.preflight import findings
 
 CONFIGS = sorted(path for path in Path("configs").glob("*.yaml"))
 

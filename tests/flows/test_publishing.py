@@ -16,13 +16,13 @@ import pytest
 from conftest import WriteConfig
 from safetensors.numpy import save_file
 
-from flows.config import load_config
-from flows.processes import marked, stop
-from flows.publishing import StageError, ensure_served
-from flows.run_folder import RunFolder
-from flows.service_specs import VLLM, socket_path
-from flows.services import wait_ready
-from flows.supervisor import ServiceSpec, SupervisorSpec, read_status, spec_file
+from flows.policy.publishing import StageError, ensure_served
+from flows.services.processes import marked, stop
+from flows.services.services import wait_ready
+from flows.services.specs import VLLM, socket_path
+from flows.services.supervisor import ServiceSpec, SupervisorSpec, read_status, spec_file
+from flows.settings.loop_config import load_config
+from flows.settings.run_folder import RunFolder
 from training.checkpoints import import_policy, write_checkpoint
 from training.weight_digests import read_weights
 
@@ -56,7 +56,9 @@ def supervised(folder: RunFolder) -> Generator[None]:
     command = [sys.executable, str(SERVER), "--uds", uds, "--model", str(folder.config.policy.model)]
     service = ServiceSpec(name=VLLM, command=command, address=uds, health_url="http://policy/health", socket=uds)
     spec_file(state_dir).write_text(SupervisorSpec(working_dir=str(Path.cwd()), services=[service]).model_dump_json())
-    with subprocess.Popen([sys.executable, "-m", "flows.supervisor", str(state_dir)], stderr=subprocess.DEVNULL) as own:
+    with subprocess.Popen(
+        [sys.executable, "-m", "flows.services.supervisor", str(state_dir)], stderr=subprocess.DEVNULL
+    ) as own:
         try:
             wait_ready(state_dir, (), deadline_s=60)
             yield

@@ -10,14 +10,14 @@ import virtual_clock
 from game import ended, failures, files_of, play_rollout, rank_for, running_game, stored, use
 
 from agent.episode import Played, Slot
-from flows.live import BEAT_S, read_live
-from flows.model_queue import ASK_EVERY_S, ModelQueue
-from flows.monitor_services import Model
-from flows.ranks import bounds_of
-from flows.run_folder import RunFolder, Stage
-from flows.shared_bounds import SharedBounds
-from flows.stage_costs import wasted
-from flows.stragglers import carries, threshold_of
+from flows.rollouts.model_queue import ASK_EVERY_S, ModelQueue
+from flows.rollouts.ranks import bounds_of
+from flows.rollouts.shared_bounds import SharedBounds
+from flows.rollouts.stage_costs import wasted
+from flows.rollouts.stragglers import carries, threshold_of
+from flows.services.load import Model
+from flows.settings.run_folder import RunFolder, Stage
+from storage.live import BEAT_S, read_live
 
 SHAPE = {"groups_per_iteration": 2, "group_size": 2, "concurrency": 4, "completion_threshold": 1.0}
 
@@ -108,7 +108,7 @@ def test_a_straggler_that_waits_for_its_next_try_is_not_counted_twice(monkeypatc
         straggler.append(slot.trajectory_id)
         return "BROWSER_CRASHED" if slot.trajectory_id == straggler[0] else None
 
-    monkeypatch.setattr("flows.tries.PAUSE_S", 20)
+    monkeypatch.setattr("flows.rollouts.tries.PAUSE_S", 20)
     use(monkeypatch, playing(lambda slot: 1, code))
     shape = SHAPE | {"completion_threshold": 0.5, "stragglers": "kill", "completion_grace_period": 5}
     with running_game(**shape) as folder:
@@ -159,7 +159,7 @@ def test_an_episode_that_is_carried_between_two_tries_is_counted_on(monkeypatch:
         assert rank.under_way == {straggler[0]} and asyncio.get_running_loop().time() < 30
         await asyncio.sleep(60)
 
-    monkeypatch.setattr("flows.tries.PAUSE_S", 1_000)
+    monkeypatch.setattr("flows.rollouts.tries.PAUSE_S", 1_000)
     use(monkeypatch, playing(lambda slot: 5, code))
     with running_game(**SHAPE | {"completion_threshold": 0.5}) as folder:
         virtual_clock.run(one(folder))

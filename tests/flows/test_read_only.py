@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from conftest import Done
 
-from flows.checkout import PROJECT
-from flows.config import LoopConfig
-from flows.plan import planned_groups
-from flows.run_folder import RunFolder, Stage
+from flows.rollouts.plan import planned_groups
+from flows.settings.checkout import PROJECT
+from flows.settings.loop_config import LoopConfig
+from flows.settings.run_folder import RunFolder, Stage
 
 ReadOnly = Callable[..., list[Done]]
 OWN_MOUNTS = ["unshare", "--mount", "--propagation", "private"]
@@ -132,8 +132,8 @@ def test_a_run_that_cannot_be_read(begun: RunFolder, tmp_path: Path) -> None:
             folder.chmod(0o755)
     os.seteuid(65_534)
     try:
-        from flows.errors import RunFolderError
-        from flows.starting import find_run
+        from flows.starting.starting import find_run
+        from storage.errors import RunFolderError
 
         with pytest.raises(RunFolderError, match="cannot be read"):
             find_run(str(begun.root), None)

@@ -17,7 +17,6 @@ from agent.config import AgentConfig, RecordConfig
 from agent.episode import Slot, play
 from agent.failures import failed
 from agent.gym_spaces import say
-from agent.store import TrajectoryStore
 from agent.types import AgentAction, Answer, Pictures, Step, StopReason, Task, Trajectory, Turn
 from browser_service.client import BrowserPool
 from browser_service.models import Observation, VisitPage
@@ -30,8 +29,9 @@ from environments.miniwob import MiniWob, environment
 from environments.miniwob.pages import Page, read_pages
 from environments.registry import make_environment
 from environments.web import serving
-from flows.config import ConfigError
 from flows.gym_env import make_env
+from flows.settings.loop_config import ConfigError
+from storage.store import TrajectoryStore
 
 pytestmark = pytest.mark.browser
 CONFIG = Path(__file__).parents[2] / "configs" / "minimal.yaml"

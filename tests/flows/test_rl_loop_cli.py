@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.config import LoopConfig
-from flows.run_folder import RunFolder, Stage, StageReport
+from flows.settings.loop_config import LoopConfig
+from flows.settings.run_folder import RunFolder, Stage, StageReport
 
 
 def test_help_answers_without_importing_anything_heavy() -> None:

@@ -13,11 +13,11 @@ from prefect.client.schemas.objects import TaskRun
 from prefect.flow_engine import run_flow_async
 from prefect.states import State
 
-from flows.config import LoopConfig
-from flows.errors import ServicesError
 from flows.prefect_plugin import full_name
 from flows.rl_loop import rl_loop
-from flows.run_folder import RunFolder, StageKey, StageReport
+from flows.settings.loop_config import LoopConfig
+from flows.settings.run_folder import RunFolder, StageKey, StageReport
+from storage.errors import ServicesError
 
 pytestmark = [
     pytest.mark.usefixtures("prefect_server"),

@@ -15,12 +15,12 @@ from conftest import WriteConfig
 from real_services import Service, free_port, running_service, supervised
 from stand_in_model import StandInModel, running_model
 
-from agent.store import TrajectoryStore
-from flows.config import load_config
-from flows.failures import read_failures
-from flows.rollout import rollout_stage
-from flows.run_folder import RunFolder, Stage
-from flows.service_specs import socket_path
+from flows.services.specs import socket_path
+from flows.settings.loop_config import load_config
+from flows.settings.run_folder import RunFolder, Stage
+from flows.stages.rollout import rollout_stage
+from storage.failed_attempts import read_failures
+from storage.store import TrajectoryStore
 from training.checkpoints import import_policy
 
 pytestmark = pytest.mark.browser
@@ -28,8 +28,8 @@ EPISODES = 64
 PLAYER = """
 import asyncio, sys
 from pathlib import Path
-from flows.rollout import rollout_stage
-from flows.run_folder import RunFolder
+from flows.stages.rollout import rollout_stage
+from flows.settings.run_folder import RunFolder
 asyncio.run(rollout_stage(RunFolder.open(Path(sys.argv[1])), 1))
 """
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from flows.config import LoopConfig, load_config
-from flows.run_folder import RunFolder, RunFolderError, Stage, StageKey, StageReport
-from flows.run_names import free_name, run_names
-from flows.starting import folder_for
+from flows.settings.loop_config import LoopConfig, load_config
+from flows.settings.run_folder import RunFolder, RunFolderError, Stage, StageKey, StageReport
+from flows.starting.starting import folder_for
+from storage.names import free_name, run_names
 
 
 def done(folder: RunFolder, iteration: int, stage: Stage) -> None:
@@ -118,7 +118,7 @@ def test_a_damaged_record_is_one_sentence(config: LoopConfig) -> None:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from flows.run_folder import RunFolder
+from flows.settings.run_folder import RunFolder
 with RunFolder.open(Path(sys.argv[1])).lock():
     print("locked", flush=True)
     time.sleep(60)

@@ -20,8 +20,8 @@ from game import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flows.plan import assigned, planned_groups, read_carried
-from flows.run_folder import RunFolder, Stage
+from flows.rollouts.plan import assigned, planned_groups, read_carried
+from flows.settings.run_folder import RunFolder, Stage
 
 SHAPES = st.fixed_dictionaries(
     {

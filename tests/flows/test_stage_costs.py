@@ -6,11 +6,11 @@ import pytest
 
 from agent.episode_facts import facts_of
 from agent.types import Failure, StopReason, Task, Trajectory, Verdict
-from flows.failures import FAILURES, FailedAttempt, append_line, read_failures
-from flows.judge import VERDICTS, read_verdicts
-from flows.run_folder import RunFolderError
-from flows.stage_costs import wasted, written
-from flows.task_history import OUTCOMES, read_outcomes, write_outcomes
+from flows.rollouts.stage_costs import wasted, written
+from flows.rollouts.task_history import OUTCOMES, read_outcomes, write_outcomes
+from flows.settings.run_folder import RunFolderError
+from storage.failed_attempts import FAILURES, FailedAttempt, append_line, read_failures
+from storage.verdicts import VERDICTS, read_verdicts
 
 BROKEN = Failure(side="site", code="X", message="x", retryable=True)
 

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from flows.config import LoopConfig
-from flows.errors import LoopError, ServicesError
-from flows.plan import PLAN, planned_groups, read_plan
-from flows.progress import ProgressFile, read_progress
-from flows.run_folder import RunFolder, RunFolderError, Stage
-from flows.services import address_of, shut_down
-from flows.stack import read_stack, stack_file
-from flows.summary import rows
-from flows.supervisor import status_file
+from flows.rollouts.plan import PLAN, planned_groups, read_plan
+from flows.services.services import address_of, shut_down
+from flows.services.stack import read_stack, stack_file
+from flows.services.supervisor import status_file
+from flows.settings.loop_config import LoopConfig
+from flows.settings.run_folder import RunFolder, RunFolderError, Stage
+from flows.tracking.summary import rows
+from storage.errors import LoopError, ServicesError
+from storage.progress import ProgressFile, read_progress
 
 Damage = Callable[[Path], object]
 

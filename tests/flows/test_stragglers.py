@@ -8,17 +8,18 @@ from conftest import WriteConfig
 from real_services import supervised
 from stand_in_model import running_model
 
-from agent.store import TrajectoryStore, pictures_of
-from flows import ranks
-from flows.checkup import trajectories
-from flows.config import load_config
-from flows.failures import read_failures
-from flows.judge import judge_stage, read_verdicts
-from flows.plan import planned_groups, read_carried
-from flows.publishing import ensure_served
-from flows.rollout import rollout_stage
-from flows.run_folder import RunFolder, Stage
-from flows.service_specs import socket_path
+from flows.commands.checkup import trajectories
+from flows.policy.publishing import ensure_served
+from flows.rollouts import ranks
+from flows.rollouts.plan import planned_groups, read_carried
+from flows.services.specs import socket_path
+from flows.settings.loop_config import load_config
+from flows.settings.run_folder import RunFolder, Stage
+from flows.stages.judge import judge_stage
+from flows.stages.rollout import rollout_stage
+from storage.failed_attempts import read_failures
+from storage.store import TrajectoryStore, pictures_of
+from storage.verdicts import read_verdicts
 from training.checkpoints import import_policy
 
 pytestmark = pytest.mark.browser

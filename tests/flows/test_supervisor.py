@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from flows.errors import ServicesError
-from flows.processes import MARKER, ProcessId, group_members, marked, process_id, stop
-from flows.services import shut_down, wait_ready
-from flows.supervisor import ServiceSpec, SupervisorSpec, SupervisorStatus, read_status, spec_file
+from flows.services.processes import MARKER, group_members, marked, stop
+from flows.services.services import shut_down, wait_ready
+from flows.services.supervisor import ServiceSpec, SupervisorSpec, SupervisorStatus, read_status, spec_file
+from storage.errors import ServicesError
+from storage.process_id import ProcessId, process_id
 
 SERVER = textwrap.dedent(
     """
@@ -48,7 +49,7 @@ def start(state_dir: Path) -> Generator[Start]:
 
     def run(services: list[ServiceSpec]) -> subprocess.Popen[bytes]:
         spec_file(state_dir).write_text(SupervisorSpec(working_dir=str(state_dir), services=services).model_dump_json())
-        command = [sys.executable, "-m", "flows.supervisor", str(state_dir)]
+        command = [sys.executable, "-m", "flows.services.supervisor", str(state_dir)]
         started.append(subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL))
         return started[-1]
 
@@ -185,7 +186,7 @@ async def test_tethered_children_die_with_their_parent(state_dir: Path) -> None:
     parent = textwrap.dedent(
         """
         import subprocess, sys, time
-        from flows.processes import tethered
+        from flows.services.processes import tethered
         child = subprocess.Popen(tethered([sys.executable, "-c", "import time; time.sleep(600)"]))
         time.sleep(0.5)
         print(child.pid, flush=True)

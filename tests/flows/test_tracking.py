@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from agent.store import TrajectoryStore
 from agent.types import StopReason, Task, Trajectory, Verdict
-from flows import tracking
-from flows.config import LoopConfig
-from flows.run_folder import RunFolder, Stage, StageReport
-from flows.sample_page import choose_samples, render
+from flows.settings.loop_config import LoopConfig
+from flows.settings.run_folder import RunFolder, Stage, StageReport
+from flows.tracking import tracking
+from flows.tracking.sample_page import choose_samples, render
+from storage.store import TrajectoryStore
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:unclosed:ResourceWarning"

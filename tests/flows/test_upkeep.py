@@ -9,17 +9,17 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from agent.store import TrajectoryStore
 from agent.types import Answer, Completion, Failure, Step, StopReason, Task, Trajectory, Verdict
 from browser_service.models import ClickId, Observation, Screenshot, Viewport
-from flows.checkup import findings
 from flows.cli import main
-from flows.config import LoopConfig
-from flows.export import SCHEMA, export_run
-from flows.judge import VERDICTS
-from flows.plan import plan
-from flows.run_folder import RunFolder, RunFolderError, Stage, StageReport
-from flows.upkeep import compact_run
+from flows.commands.checkup import findings
+from flows.commands.export import SCHEMA, export_run
+from flows.commands.upkeep import compact_run
+from flows.rollouts.plan import plan
+from flows.settings.loop_config import LoopConfig
+from flows.settings.run_folder import RunFolder, RunFolderError, Stage, StageReport
+from storage.store import TrajectoryStore
+from storage.verdicts import VERDICTS
 
 PICTURE = b"a picture"
 Run = Callable[..., tuple[int, str, str]]

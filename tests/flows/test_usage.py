@@ -10,10 +10,10 @@ import virtual_clock
 from game import ended, play_rollout, rank_for, running_game, use
 
 from agent.episode import Played, Slot
-from flows.rank import Rank
-from flows.run_folder import RunFolder, Stage
-from flows.shared_bounds import SharedBounds
-from flows.usage import ServerMeter, SlotMeter, add_usage, read_usage
+from flows.rollouts.rank import Rank
+from flows.rollouts.shared_bounds import SharedBounds
+from flows.rollouts.usage import ServerMeter, SlotMeter, add_usage, read_usage
+from flows.settings.run_folder import RunFolder, Stage
 
 
 def test_a_server_that_two_ranks_ask_in_turn_is_not_idle(tmp_path: Path) -> None:

@@ -3,15 +3,15 @@
 import time
 from pathlib import Path
 
-from agent.store import TrajectoryStore
 from agent.types import Completion, Failure, Side, Step, StopReason, Task, Trajectory, Verdict
 from browser_service.models import ClickId, Observation, Viewport
-from flows.failures import FAILURES, FailedAttempt, append_line
-from flows.judge import VERDICTS
-from flows.live import Cell, Live, Phase
-from flows.plan import Group, write_plan
-from flows.progress import Progress
-from flows.run_folder import RunFolder, Stage, StageReport
+from flows.rollouts.plan import Group, write_plan
+from flows.settings.run_folder import RunFolder, Stage, StageReport
+from storage.failed_attempts import FAILURES, FailedAttempt, append_line
+from storage.live import Cell, Live, Phase
+from storage.progress import Progress
+from storage.store import TrajectoryStore
+from storage.verdicts import VERDICTS
 
 PAGE = Observation(url="http://a/", title="A", viewport=Viewport())
 

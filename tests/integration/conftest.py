@@ -7,7 +7,7 @@ import psutil
 import pytest
 from real_stack import Stack, write_config
 
-from flows.processes import marked, stop
+from flows.services.processes import marked, stop
 
 SERVICES = ("vllm", "prefect", "worker", "mlflow", "browser")
 

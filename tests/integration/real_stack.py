@@ -17,12 +17,12 @@ import httpx
 import psutil
 import yaml
 
-from flows.config import LoopConfig, load_config
-from flows.operations import PROJECT
-from flows.processes import process_id
-from flows.run_folder import RunFolder, Stage
-from flows.service_specs import socket_path
-from flows.supervisor import SupervisorStatus, read_status
+from flows.commands.operations import PROJECT
+from flows.services.specs import socket_path
+from flows.services.supervisor import SupervisorStatus, read_status
+from flows.settings.loop_config import LoopConfig, load_config
+from flows.settings.run_folder import RunFolder, Stage
+from storage.process_id import process_id
 
 POLL_S = 0.05
 COMMAND_S = 600.0

@@ -8,15 +8,15 @@ from typing import Any
 import httpx
 from real_stack import Stack, read_json
 
-from agent.store import TrajectoryStore
-from flows.checkup import findings
-from flows.failures import read_failures
-from flows.plan import plan
-from flows.publishing import policy_version, tag_of
-from flows.run_folder import RunFolder, Stage
-from flows.service_specs import MLFLOW, socket_path
-from flows.summary import CURVE
-from flows.tracking import EXPERIMENT, loop_tag, metrics_of
+from flows.commands.checkup import findings
+from flows.policy.publishing import policy_version, tag_of
+from flows.rollouts.plan import plan
+from flows.services.specs import MLFLOW, socket_path
+from flows.settings.run_folder import RunFolder, Stage
+from flows.tracking.summary import CURVE
+from flows.tracking.tracking import EXPERIMENT, loop_tag, metrics_of
+from storage.failed_attempts import read_failures
+from storage.store import TrajectoryStore
 from training.checkpoints import checkpoint_path, read_checkpoint, versions
 from training.report import UpdateReport
 from training.weight_digests import OPAQUE, read_weights

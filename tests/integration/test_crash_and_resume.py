@@ -8,10 +8,10 @@ import pytest
 from real_stack import Running, Stack, collected, kill_flow, served_version, updates_of, wait_until
 from run_invariants import Digests, check_finished, check_unchanged, finished_files
 
-from flows.logged import read_status
-from flows.prefect_api import PrefectServer
-from flows.run_folder import Stage, StageKey
-from flows.service_specs import PREFECT
+from flows.services.prefect_api import PrefectServer
+from flows.services.specs import PREFECT
+from flows.settings.run_folder import Stage, StageKey
+from flows.tracking.logged import read_status
 from training.checkpoints import versions
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1_800)]

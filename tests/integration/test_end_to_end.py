@@ -8,14 +8,14 @@ import pytest
 from real_stack import Stack, served_version, wait_until
 from run_invariants import check_finished, check_unchanged, finished_files
 
-from agent.store import TrajectoryStore
-from flows.checkup import findings
-from flows.plan import assigned, planned_groups
-from flows.prefect_api import FlowRun, PrefectError, PrefectServer
-from flows.rank_outcome import read_outcome
-from flows.run_folder import RunFolder, Stage
-from flows.service_specs import PREFECT
-from flows.watching import sentence
+from flows.commands.checkup import findings
+from flows.commands.watching import sentence
+from flows.rollouts.plan import assigned, planned_groups
+from flows.rollouts.rank_outcome import read_outcome
+from flows.services.prefect_api import FlowRun, PrefectError, PrefectServer
+from flows.services.specs import PREFECT
+from flows.settings.run_folder import RunFolder, Stage
+from storage.store import TrajectoryStore
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1_800)]
 

@@ -14,8 +14,8 @@ from agent.prompts import compose
 from agent.tokenizer_files import control_tokens
 from agent.types import Completion, Step
 from browser_service.models import Box, FillId, Mark, Observation, Screenshot, Viewport
-from flows.service_specs import socket_path
-from flows.who_acts import served_tokenizer
+from flows.rollouts.who_acts import served_tokenizer
+from flows.services.specs import socket_path
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1_800)]
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from real_stack import Stack, served_version, wait_until
 
-from flows.publishing import StageError, ensure_served
-from flows.run_folder import RunFolder
-from flows.service_specs import VLLM, socket_path
+from flows.policy.publishing import StageError, ensure_served
+from flows.services.specs import VLLM, socket_path
+from flows.settings.run_folder import RunFolder
 from training.canary import Canary, ScoredCompletion
 from training.checkpoints import checkpoint_path, import_policy, write_checkpoint
 from training.lean_imports import prepare as prepare_imports
@@ -188,8 +188,8 @@ async def test_a_publisher_that_dies_while_the_server_is_paused(stack: Stack, po
 PUBLISH = """
 import asyncio, sys
 from pathlib import Path
-from flows.publishing import ensure_served
-from flows.run_folder import RunFolder
+from flows.policy.publishing import ensure_served
+from flows.settings.run_folder import RunFolder
 asyncio.run(ensure_served(RunFolder.open(Path(sys.argv[1])), 0))
 """
 

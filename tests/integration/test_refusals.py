@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from real_stack import write_config
 
-from flows.processes import marked
+from flows.services.processes import marked
 
 Refused = Callable[..., str]
 

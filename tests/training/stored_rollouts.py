@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from agent.store import TrajectoryStore
 from agent.types import Completion, Failure, Step, StopReason, Task, Trajectory, Verdict
 from browser_service.models import ClickId, Observation, Viewport
+from storage.store import TrajectoryStore
 from training.models import LoadedPolicy, score
 from training.samples import Sample
 

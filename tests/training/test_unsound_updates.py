@@ -13,7 +13,7 @@ from PIL import Image
 from stored_rollouts import Rollout, picture, put_nan, sign_again
 from test_update import CONFIG, arguments
 
-from agent.store import TrajectoryStore
+from storage.store import TrajectoryStore
 from training.checkpoints import checkpoint_path, import_policy, read_checkpoint, versions, write_checkpoint
 from training.errors import CheckpointError
 from training.made_before import made_before

@@ -111,7 +111,7 @@ def check_canary(written: Checkpoint, request: Request) -> None:
     """The canary is what the checkpoint's own weights say, and not what the old ones said."""
     from stored_rollouts import as_sample
 
-    from agent.store import TrajectoryStore
+    from storage.store import TrajectoryStore
 
     canary = read_canary(written.path)
     assert canary is not None and canary.version == 1

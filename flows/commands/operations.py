@@ -1,0 +1,153 @@
+"""The work behind the commands, without printing: start services, start a loop, resume one."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.policy.ownership import policy_owned
+from flows.policy.publishing import policy_version
+from flows.services import services
+from flows.services.prefect_api import FlowRun, PrefectServer
+from flows.services.specs import PREFECT, WORKER, prefect_environment
+from flows.services.supervisor import SupervisorStatus
+from flows.settings.checkout import PROJECT
+from flows.settings.hints import on_run
+from flows.settings.loop_config import LoopConfig
+from flows.settings.run_folder import RunFolder, Stage, StageReport
+from flows.stages.evaluate import evaluate_stage
+from flows.stages.loop import import_first_policy
+from flows.starting import preflight
+from flows.starting.starting import place_of
+from flows.tracking.summary import CURVE
+from storage.errors import RunFolderError, ServicesError
+from storage.names import checked_name, free_name
+
+DEPLOY_S = 120.0
+"""Seconds that `prefect deploy` may take."""
+
+Watch = Callable[[SupervisorStatus], None]
+
+
+def bring_up(config: LoopConfig, watch: Watch | None = None) -> SupervisorStatus:
+    """Start the services, or find them running, deploy the flow, and wait until all are ready.
+
+    Raises a `LoopError` before anything starts when the machine lacks something. When a service does not get ready, the
+    services that this call started are stopped again.
+    """
+    preflight.refuse_early(config)
+    state = config.services.state_dir
+    was_running = services.is_running(state)
+    services.start(config, PROJECT)
+    try:
+        services.wait_ready(state, (PREFECT, WORKER), deadline_s=config.services.ready_s, watch=watch)
+        if not was_running or not is_deployed(config):
+            deploy(state)
+        return services.wait_ready(state, (), deadline_s=config.serving.start_deadline_s, watch=watch)
+    except BaseException:
+        if not was_running:
+            services.shut_down(state)
+        raise
+
+
+def is_deployed(config: LoopConfig) -> bool:
+    """True if the server has the deployment."""
+    with prefect_server(config) as server:
+        return server.has_deployment()
+
+
+def deploy(state_dir: Path) -> None:
+    """Register the deployment of prefect.yaml with the server. Raises `ServicesError` with the end of its output."""
+    url = services.address_of(state_dir, PREFECT)
+    environment = os.environ | prefect_environment(state_dir, int(url.rpartition(":")[2]))
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    try:
+        done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=DEPLOY_S)
+    except subprocess.TimeoutExpired:
+        raise ServicesError(f"`prefect deploy --all` did not end within {DEPLOY_S:.0f} s") from None
+    if done.returncode != 0:
+        words = " ".join((done.stdout + done.stderr).split())
+        raise ServicesError(f"`prefect deploy --all` failed: {words[-400:]}")
+    with PrefectServer(url) as server:
+        server.forbid_unknown_parameters()
+
+
+@dataclass(frozen=True)
+class Started:
+    """A flow run that was requested."""
+
+    run: str
+    root: Path
+    flow_run: FlowRun
+
+
+def start_run(config_file: Path, overrides: list[str], config: LoopConfig, name: str | None) -> Started:
+    """Request a new run from Prefect. Raises as `name_for` does."""
+    chosen = name_for(config, name)
+    parameters = {"config": str(config_file.absolute()), "overrides": overrides, "run": chosen}
+    with prefect_server(config) as server:
+        return Started(chosen, config.runs_dir / chosen, server.start(name=chosen, parameters=parameters))
+
+
+def name_for(config: LoopConfig, name: str | None) -> str:
+    """The name of a new run. Raises `RunNameError` for a bad one, `RunFolderError` if it is taken."""
+    if name is None:
+        return free_name(config.runs_dir, config.name)
+    root = config.runs_dir / checked_name(name)
+    if (root / "run.json").exists():
+        raise RunFolderError(f"run {name} exists already in {config.runs_dir}; {on_run('resume', root)} continues it")
+    return name
+
+
+def resume_run(folder: RunFolder, overrides: Sequence[str] = ()) -> Started:
+    """Clean up a crash's remains in Prefect and request a flow run that continues the run with `overrides`.
+
+    Raises `RunFolderError` while another process writes the folder.
+    """
+    checked_name(folder.name)
+    with folder.lock():
+        pass
+    asked = [*overrides, place_of(folder)]
+    with prefect_server(folder.config) as server:
+        server.bury(folder.record().prefect_flow_runs)
+        parameters = {"config": str(folder.root / "config.yaml"), "overrides": asked, "run": folder.name}
+        return Started(folder.name, folder.root, server.start(name=folder.name, parameters=parameters))
+
+
+def prefect_server(config: LoopConfig) -> PrefectServer:
+    """The Prefect server that runs from the configuration's state directory."""
+    return PrefectServer(services.address_of(config.services.state_dir, PREFECT))
+
+
+def evaluate_now(folder: RunFolder) -> StageReport:
+    """Measure the newest policy on the held-out tasks, in this process; an existing measurement is only read.
+
+    Raises `RunFolderError` while the run is being written, `StageError` when services are lost.
+    """
+    with folder.lock():
+        import_first_policy(folder)
+        newest = policy_version(folder, folder.config.iterations)
+        return folder.report(newest, Stage.EVALUATE) or asyncio.run(_evaluate_as_owner(folder, newest))
+
+
+async def _evaluate_as_owner(folder: RunFolder, version: int) -> StageReport:
+    """Evaluates while owning the served policy. Raises `PolicyOwned` beside a run that publishes."""
+    async with policy_owned(folder):
+        return await evaluate_stage(folder, version)
+
+
+def links(folder: RunFolder, flow_run_id: str | None) -> dict[str, str]:
+    """Links to further information: name -> address or path."""
+    state, record = folder.config.services.state_dir, folder.record()
+    found: dict[str, str] = {}
+    if flow_run_id:
+        found["Prefect"] = PrefectServer(services.address_of(state, PREFECT)).page(flow_run_id)
+    if record.mlflow_run_id and record.mlflow_uri:
+        found["MLflow"] = f"{record.mlflow_uri}/#/runs/{record.mlflow_run_id}"
+    found["run folder"] = str(folder.root)
+    if (folder.root / CURVE).exists():
+        found["learning curve"] = str(folder.root / CURVE)
+    return found

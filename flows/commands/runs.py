@@ -1,0 +1,167 @@
+"""Commands about runs: start, resume and watch them, measure a policy, export and compact trajectories."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.commands.options import ConfigArgument, ConfigOption, Overrides, PrefectOption, RunArgument, loaded
+
+if TYPE_CHECKING:
+    from flows.commands.operations import Started
+    from flows.settings.loop_config import LoopConfig
+
+
+def run(
+    config: ConfigArgument = None,
+    overrides: Overrides = None,
+    name: Annotated[
+        str | None, typer.Option(help="name of the run; default: the configuration's, numbered", show_default=False)
+    ] = None,
+    prefect: PrefectOption = True,
+) -> None:
+    """Start a loop and watch it to its end. Services that are not running are started, and stay up."""
+    from flows.commands import operations, screens
+    from flows.settings.checkout import config_or_default
+    from flows.stages.loop import run_alone
+    from flows.starting import starting
+
+    loop = loaded(config, overrides)
+    operations.name_for(loop, name)
+    with screens.services_screen() as watch:
+        operations.bring_up(loop, watch)
+    if prefect:
+        _watch(operations.start_run(config_or_default(config), overrides or [], loop, name), loop)
+    else:
+        folder = starting.new_folder(loop, name)
+        asyncio.run(run_alone(folder))
+        screens.print_summary(folder, operations.links(folder, None))
+
+
+def demo(
+    overrides: Overrides = None,
+    config: ConfigOption = None,
+    keep: Annotated[bool, typer.Option(help="leave the services running at the end")] = False,
+) -> None:
+    """Run everything once: start the services, deploy, train through Prefect, show the results, stop the services."""
+    from flows.commands import operations, screens
+    from flows.services import services
+    from flows.settings.checkout import config_or_default
+    from flows.settings.hints import on_services
+
+    loop = loaded(config, overrides)
+    state = loop.services.state_dir
+    keep = keep or services.is_running(state)
+    try:
+        with screens.services_screen() as watch:
+            status = operations.bring_up(loop, watch)
+        screens.print_services(status)
+        _watch(operations.start_run(config_or_default(config), overrides or [], loop, None), loop)
+    finally:
+        if keep:
+            print(f"the services stay up; {on_services('down', state)} stops them")
+        else:
+            services.shut_down(state)
+
+
+def resume(
+    run: RunArgument, overrides: Overrides = None, config: ConfigOption = None, prefect: PrefectOption = True
+) -> None:
+    """Continue a run where it stopped: restart services, clear dead flow runs, skip every finished stage.
+
+    iterations=N makes it longer; services.* and limits may change too, but no setting that decides results.
+    """
+    from flows.commands import operations, screens
+    from flows.settings.run_folder import RunFolder
+    from flows.stages.loop import run_alone
+    from flows.starting import starting
+    from flows.tracking import tracking
+
+    folder = starting.find_run(run, config)
+    asked = RunFolder(folder.root, starting.asked_of(folder, overrides or []))
+    if asked.next_stage() is None:
+        print(starting.nothing_to_do(folder))
+        tracking.sync(folder)
+        screens.print_summary(folder, operations.links(folder, None))
+        return
+    with folder.lock():  # fail before any service is started if another process writes the folder or this user may not
+        pass
+    with screens.services_screen() as watch:
+        operations.bring_up(asked.config, watch)
+    if prefect:
+        _watch(operations.resume_run(asked, overrides or []), asked.config)
+    else:
+        folder = folder.changed_to(asked.config)
+        asyncio.run(run_alone(folder))
+        screens.print_summary(folder, operations.links(folder, None))
+
+
+def evaluate(run: RunArgument, config: ConfigOption = None) -> None:
+    """Measure the newest policy of a run on the held-out tasks."""
+    from flows.commands import operations, screens
+    from flows.starting.starting import find_run
+
+    folder = find_run(run, config)
+    with folder.lock():  # as in `resume`
+        pass
+    with screens.services_screen() as watch:
+        operations.bring_up(folder.config, watch)
+    report = operations.evaluate_now(folder)
+    print(screens.stage_line(report))
+
+
+def export(
+    run: RunArgument,
+    out: Annotated[Path | None, typer.Option(help="file to write; default: RUN.parquet", show_default=False)] = None,
+    pictures: Annotated[bool, typer.Option(help="put the screenshots' bytes into the file too")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Write the trajectories of a run's finished stages to a Parquet file, a row per step."""
+    from flows.commands.export import export_run
+    from flows.starting.starting import find_run
+    from storage.errors import LoopError
+
+    folder = find_run(run, config)
+    path = out or Path(f"{folder.name}.parquet")
+    try:
+        rows = export_run(folder, path, pictures=pictures)
+    except OSError as error:
+        raise LoopError(f"{path} cannot be written: {error.strerror or error}") from error
+    print(f"{rows} rows in {path}, {path.stat().st_size / 1e6:.1f} MB")
+
+
+def compact(run: RunArgument, config: ConfigOption = None) -> None:
+    """Pack the trajectories of a run's finished stages into one file per stage, and delete unneeded files."""
+    from flows.commands.upkeep import compact_run
+    from flows.starting.starting import find_run
+
+    folder = find_run(run, config)
+    for directory, done in compact_run(folder):
+        files, sizes = f"{done.files_before} files -> {done.files_after}", (done.bytes_before, done.bytes_after)
+        megabytes = " -> ".join(f"{size / 1e6:.1f}" for size in sizes)
+        print(f"{directory.relative_to(folder.root)}: {done.trajectories} trajectories, {files}, {megabytes} MB")
+
+
+def _watch(started: "Started", loop: "LoopConfig") -> None:
+    """Show a run to its end; Ctrl+C leaves it running."""
+    from flows.commands import operations, screens, watching
+    from flows.settings.hints import on_run, on_services
+    from flows.settings.run_folder import RunFolder
+    from flows.starting.starting import NOTHING_TO_DO
+
+    with operations.prefect_server(loop) as server:
+        print(f"run {started.run}: {server.page(started.flow_run.id)}")
+        try:
+            with screens.run_screen() as show:
+                ended = watching.follow(server, started.flow_run.id, started.root, show)
+            if ended.message.startswith(NOTHING_TO_DO):
+                print(ended.message)
+        except KeyboardInterrupt:
+            stop, go_on = on_services("down", loop.services.state_dir), on_run("resume", started.root)
+            print(f"run {started.run} goes on without being watched; {stop} stops it, {go_on} goes on with it")
+            raise typer.Exit(130) from None
+        finally:
+            if (started.root / "run.json").exists():
+                folder = RunFolder.open(started.root)
+                screens.print_summary(folder, operations.links(folder, started.flow_run.id))

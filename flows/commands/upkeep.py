@@ -1,0 +1,34 @@
+"""Maintenance of a run's trajectories: compaction of finished stages."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from flows.settings.hints import on_run
+from flows.settings.run_folder import RunFolder, Stage
+from storage.compaction import Compacted, compact
+from storage.errors import LoopError
+from storage.store import CorruptTrajectory
+
+
+def compact_run(folder: RunFolder) -> Iterator[tuple[Path, Compacted]]:
+    """Packs the trajectories of every finished stage; yields each stage folder with its result.
+
+    Raises `RunFolderError` while the run is being written, and `LoopError` for unreadable trajectories: then nothing of
+    that stage is deleted.
+    """
+    with folder.lock():
+        for directory in finished_stores(folder):
+            try:
+                yield directory, compact(directory)
+            except (CorruptTrajectory, FileNotFoundError) as error:
+                raise LoopError(f"{error}; {on_run('doctor', folder.root)} looks at all of them") from error
+
+
+def finished_stores(folder: RunFolder) -> list[Path]:
+    """The folders with trajectories of finished stages, in schedule order."""
+    stages = ((iteration, stage) for iteration in range(folder.config.iterations + 1) for stage in Stage)
+    return [
+        folder.stage_dir(iteration, stage)
+        for iteration, stage in stages
+        if stage in (Stage.ROLLOUT, Stage.EVALUATE) and folder.is_done(iteration, stage)
+    ]

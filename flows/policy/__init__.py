@@ -1,0 +1,1 @@
+"""The served policy: publishing, its owner, and checks of its prompts."""

@@ -1,0 +1,53 @@
+"""Waiting for a rank on another worker, including one that was lost with its worker, which Prefect never notices.
+
+    iterations/0003/rollout/rank-01/heartbeat.json      written by the rank while it plays, see storage/heartbeat.py
+
+A rank that no worker has started yet has no heartbeat, and is waited for: workers may be busy or about to be started.
+"""
+
+import asyncio
+import logging
+from pathlib import Path
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+
+from flows.services.prefect_api import PrefectError, PrefectServer
+from storage.heartbeat import FILE, lost
+
+logger = logging.getLogger(__name__)
+
+POLL_S = 1.0
+"""Seconds between two polls of the rank's state."""
+
+
+def beats_of(stage_dir: Path, shard: int) -> Path:
+    """The folder for the heartbeat of the process that plays the shard."""
+    return stage_dir / f"rank-{shard:02d}"
+
+
+def forget_beats(beats: Path) -> None:
+    """Removes the heartbeat of an earlier round, which must not count for the next one. Makes the folder."""
+    beats.mkdir(parents=True, exist_ok=True)
+    (beats / FILE).unlink(missing_ok=True)
+
+
+async def end_of(flow_run_id: UUID, beats: Path, server_url: str, *, poll_s: float = POLL_S) -> str | None:
+    """Waits for the rank's flow run; returns how it failed, None if it completed. Marks a lost one as crashed."""
+    async with get_client() as client:
+        while True:
+            state = (await client.read_flow_run(flow_run_id)).state
+            if state is not None and state.is_final():
+                return None if state.is_completed() else f"ended as {state.name}"
+            if beat := lost(beats):
+                await asyncio.to_thread(_mark_crashed, server_url, str(flow_run_id))
+                return f"was lost with {beat}"
+            await asyncio.sleep(poll_s)
+
+
+def _mark_crashed(server_url: str, flow_run_id: str) -> None:
+    try:
+        with PrefectServer(server_url) as server:
+            server.bury([flow_run_id])
+    except PrefectError as error:  # a resume marks it; the shard is played again in any case
+        logger.warning("%s; the flow run of the lost rank may stay Running", error)

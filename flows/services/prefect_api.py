@@ -1,0 +1,163 @@
+"""HTTP client of the Prefect server for the command line, without Prefect's own: importing that takes seconds."""
+
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from storage.errors import LoopError
+
+DEPLOYMENT = "rl-loop/rl-loop"
+ANSWER_S = 30.0
+"""Seconds that the server may take for one answer; SQLite makes it wait under load."""
+TERMINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
+GOING_ON = {"type": {"any_": ["SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"]}}
+NOT_WELL = {"type": {"not_any_": ["COMPLETED"]}}
+CRASHED = {"state": {"type": "CRASHED", "message": "rl-loop found that its process no longer exists."}, "force": True}
+BUSY_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
+"""Seconds before a request to a busy server is repeated."""
+PAGE = 200
+"""Most runs that the server returns per request."""
+
+
+class PrefectError(LoopError):
+    """The Prefect server refused a request or did not answer. The message is one sentence."""
+
+
+@dataclass(frozen=True)
+class FlowRun:
+    """A flow run in the server's view."""
+
+    id: str
+    name: str
+    state: str
+    """Type of the state: SCHEDULED, PENDING, RUNNING, COMPLETED, FAILED, CRASHED, CANCELLED, CANCELLING, PAUSED."""
+    message: str
+
+    @property
+    def is_over(self) -> bool:
+        """True if the state is final."""
+        return self.state in TERMINAL
+
+
+class PrefectServer:
+    """A client of one server. Use as `with PrefectServer(url) as server`; `url` is the UI's address."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._http = httpx.Client(base_url=f"{url}/api", timeout=ANSWER_S, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def has_deployment(self) -> bool:
+        """True if the flow was deployed to this server."""
+        asked = {"deployments": {"name": {"any_": [DEPLOYMENT.partition("/")[2]]}}}
+        return self._ask("POST", "/deployments/count", asked) > 0
+
+    def forbid_unknown_parameters(self) -> None:
+        """Have the server refuse unknown parameters of a run, whose process would otherwise end without an error."""
+        deployment = self._ask("GET", f"/deployments/name/{DEPLOYMENT}")
+        schema = deployment["parameter_openapi_schema"] | {"additionalProperties": False}
+        body = {"parameter_openapi_schema": schema, "enforce_parameter_schema": True}
+        self._ask("PATCH", f"/deployments/{deployment['id']}", body)
+
+    def count_runs(self, deployment: str) -> int:
+        """Number of runs of a deployment on the server; `deployment` is the second part of its name."""
+        return self._ask("POST", "/flow_runs/count", {"deployments": {"name": {"any_": [deployment]}}})
+
+    def start(self, *, name: str, parameters: dict[str, Any]) -> FlowRun:
+        """Start a new run of the deployment. Raises `PrefectError` if nothing is deployed or a parameter is refused."""
+        deployment = self._ask("GET", f"/deployments/name/{DEPLOYMENT}")
+        body = {"name": name, "parameters": parameters, "tags": [f"run:{name}"]}
+        return _flow_run(self._ask("POST", f"/deployments/{deployment['id']}/create_flow_run", body))
+
+    def read(self, flow_run_id: str) -> FlowRun:
+        """The current state of a flow run."""
+        return _flow_run(self._ask("GET", f"/flow_runs/{flow_run_id}"))
+
+    def unfinished(self, flow_run_ids: list[str]) -> list[FlowRun]:
+        """The flow runs in the list that the server has in no final state."""
+        if not flow_run_ids:
+            return []
+        found = self._ask("POST", "/flow_runs/filter", {"flow_runs": {"id": {"any_": flow_run_ids}}})
+        return [run for run in map(_flow_run, found) if not run.is_over]
+
+    def mark_crashed(self, flow_run_id: str) -> None:
+        """Mark a flow run as crashed: the server cannot notice the loss of worker and flow."""
+        self._ask("POST", f"/flow_runs/{flow_run_id}/set_state", CRASHED)
+
+    def bury(self, flow_run_ids: list[str], *, alive: str | None = None) -> int:
+        """Mark as crashed every unfinished one of these flow runs, subflows and tasks included.
+
+        `alive`: the one that runs now; only what its earlier processes left is marked. Returns the number marked.
+        """
+        marked, level = 0, list(flow_run_ids)
+        for run in self.unfinished([one for one in level if one != alive]):
+            self.mark_crashed(run.id)
+            marked += 1
+        while level:
+            for task in self._all("/task_runs", {"task_runs": {"flow_run_id": {"any_": level}, "state": GOING_ON}}):
+                self._ask("POST", f"/task_runs/{task['id']}/set_state", CRASHED)
+                marked += 1
+            children = self._all(
+                "/flow_runs", {"flow_runs": {"parent_flow_run_id": {"any_": level}, "state": NOT_WELL}}
+            )
+            level = [child["id"] for child in children]
+            for child in map(_flow_run, children):
+                if not child.is_over:
+                    self.mark_crashed(child.id)
+                    marked += 1
+        return marked
+
+    def cancel(self, flow_run_id: str) -> None:
+        """Request the cancellation of a flow run; its worker stops it within seconds."""
+        state = {"type": "CANCELLING", "message": "rl-loop run was interrupted."}
+        self._ask("POST", f"/flow_runs/{flow_run_id}/set_state", {"state": state, "force": False})
+
+    def page(self, flow_run_id: str) -> str:
+        """The URL of a flow run in the UI."""
+        return f"{self.url}/runs/flow-run/{flow_run_id}"
+
+    def _all(self, what: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
+        """All results of a filter, over all pages."""
+        found: list[dict[str, Any]] = []
+        while len(page := self._ask("POST", f"{what}/filter", asked | {"limit": PAGE, "offset": len(found)})) == PAGE:
+            found += page
+        return [*found, *page]
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        try:
+            response = self._http.request(method, path, json=body)
+            for pause_s in BUSY_PAUSES_S:  # SQLite was locked, and nothing was changed
+                if response.status_code != 503:
+                    break
+                time.sleep(pause_s)
+                response = self._http.request(method, path, json=body)
+        except httpx.HTTPError as error:
+            raise PrefectError(
+                f"the Prefect server at {self.url} does not answer ({error!r}); run `rl-loop up`"
+            ) from error
+        if response.status_code == 404 and path.startswith("/deployments"):
+            raise PrefectError(
+                f"the Prefect server at {self.url} has no deployment {DEPLOYMENT}; run `rl-loop up` to deploy it"
+            )
+        if response.is_error:
+            raise PrefectError(
+                f"the Prefect server refused {method} {path}: {response.status_code} {response.text[:300]}"
+            )
+        return response.json() if response.content else None
+
+
+def _flow_run(data: dict[str, Any]) -> FlowRun:
+    state = data.get("state") or {}
+    return FlowRun(
+        id=data["id"], name=data["name"], state=data["state_type"] or "PENDING", message=state.get("message") or ""
+    )

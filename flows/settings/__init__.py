@@ -1,0 +1,1 @@
+"""A loop's configuration, and the run folder that holds it."""

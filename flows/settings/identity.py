@@ -1,0 +1,57 @@
+"""The settings that must not change between the start of a run and its resume, and those that may.
+
+The digest in run.json guards config.yaml against edits. It leaves out the settings that a resume may change, so that
+config.yaml can be replaced without a moment in which file and digest disagree.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from flows.settings.loop_config import LoopConfig, flatten
+
+PLACES = ("services.", "runs_dir")
+"""Ports and folders: never part of the identity."""
+LIMITS = (
+    "rollout.limits",
+    "rollout.model_queue",
+    "rollout.in_flight_mb",
+    "policy.update_deadline_s",
+    "serving.start_deadline_s",
+    "serving.publish_deadline_s",
+)
+"""Concurrency limits and deadlines: other values do not change the results."""
+ITERATIONS = "iterations"
+"""May only grow: a run can be made longer."""
+
+
+def config_hash(config: LoopConfig) -> str:
+    """Hex digest of all settings that decide results."""
+    return digest(config.model_dump(mode="json"))
+
+
+def digest(data: Mapping[str, Any]) -> str:
+    """`config_hash` for the parsed content of a config.yaml."""
+    return _digest({key: value for key, value in flatten(data).items() if not may_change(key)})
+
+
+def is_of(data: Mapping[str, Any], recorded: str) -> bool:
+    """True if the content of a config.yaml has the digest in run.json; earlier versions counted all but the places."""
+    whole = {key: value for key, value in data.items() if key not in ("services", "runs_dir")}
+    return recorded in (digest(data), _digest(flatten(whole)))
+
+
+def may_change(key: str) -> bool:
+    """True if a resume may change this key. Example of a key: `rollout.limits.model`."""
+    return key == ITERATIONS or any(key == one or key.startswith(f"{one.rstrip('.')}.") for one in (*PLACES, *LIMITS))
+
+
+def changed(old: LoopConfig, new: LoopConfig) -> dict[str, tuple[Any, Any]]:
+    """The keys with different values, with old and new value; `services` and `runs_dir` are left out."""
+    mine, other = (flatten(each.model_dump(mode="json", exclude={"services", "runs_dir"})) for each in (old, new))
+    keys = sorted(key for key in mine.keys() | other.keys() if mine.get(key) != other.get(key))
+    return {key: (mine.get(key), other.get(key)) for key in keys}
+
+
+def _digest(flat: Mapping[str, Any]) -> str:
+    return hashlib.sha256(repr(sorted(flat.items())).encode()).hexdigest()

@@ -1,0 +1,263 @@
+"""The configuration of a loop: one YAML file, sections owned by the packages, `key=value` overrides.
+
+`load_config` refuses every unknown key, in one sentence per mistake, before anything is started. Relative paths are
+resolved against the project's root: the nearest folder above the file with a pyproject.toml or prefect.yaml, else the
+file's own folder.
+"""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from agent.config import AgentConfig
+from agent.models.config import ModelConfig
+from environments.config import EnvironmentConfig
+from flows.settings.rollout_config import RolloutConfig
+from flows.settings.section import Section
+from storage.errors import LoopError
+from storage.names import NAME_PATTERN
+from training.config import UpdateConfig
+from training.serving_config import ServingConfig
+
+Port = Annotated[int, Field(ge=0, le=65_535, description="0 picks a free port")]
+"""Names of runs, which become folder names; see storage/names.py."""
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+
+class ConfigError(LoopError):
+    """The configuration cannot be used. The message has one sentence per mistake."""
+
+
+class JudgeConfig(Section):
+    """Settings of the judge stage for training trajectories."""
+
+    shuffle_rewards: bool = False
+    """A control experiment: permute an iteration's rewards at random. A loop that still improves has a leak."""
+
+
+class EvaluateConfig(Section):
+    """Measurement of the policy on held-out tasks."""
+
+    every: Annotated[int, Field(ge=1)] = 5
+    """Iterations between two evaluations; the first policy and the last iteration are always evaluated."""
+    tasks: Annotated[int, Field(ge=1)] = 32
+    samples: Annotated[int, Field(ge=1)] = 1
+    """Trajectories per task."""
+    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed that chooses the held-out tasks; the same tasks at each evaluation."""
+    model: ModelConfig | None = None
+    """The model that acts in an evaluation; None: the one in `agent.model`."""
+
+
+class PolicyConfig(Section):
+    """The first policy, and the deadline of updates."""
+
+    model: Path
+    """Directory of the first policy: weights, tokenizer, processor."""
+    update_deadline_s: Annotated[float, Field(gt=0)] = 7_200.0
+    """Seconds that one update may take."""
+
+
+class ServicesConfig(Section):
+    """Settings of the services that `rl-loop up` starts. Not part of a run's identity: a resume may use other ports."""
+
+    state_dir: Path = Path(".rl-loop")
+    """Logs, databases and sockets of the services."""
+    prefect_port: Port = 4200
+    worker_port: Port = 0
+    """Port of the Prefect worker's health check."""
+    mlflow_port: Port = 5000
+    browser_port: Port = 7000
+    browser_slots: Annotated[int, Field(ge=1, le=256)] = 8
+    """Browser sessions at the same time."""
+    ready_s: Annotated[float, Field(gt=0)] = 300.0
+    """Seconds that a service may take to start; vLLM has `serving.start_deadline_s`."""
+    heal_s: Annotated[float, Field(gt=0)] = 600.0
+    """Seconds that a stage waits for the supervisor to restart a lost service."""
+    owner_wait_s: Annotated[float, Field(ge=0)] = 0.0
+    """Seconds that a run waits for another run that owns the served policy; 0: refuse at once, naming the owner."""
+    min_free_gb: Annotated[float, Field(ge=0)] = 2.0
+    """Free disk space below which nothing is started."""
+
+
+class LoopConfig(Section):
+    """The complete configuration of a loop."""
+
+    name: Name = "loop"
+    seed: Annotated[int, Field(ge=0)] = 0
+    iterations: Annotated[int, Field(ge=1, le=100_000)] = 10
+    runs_dir: Path = Path("runs")
+    policy: PolicyConfig
+    environment: EnvironmentConfig
+    agent: AgentConfig = AgentConfig()
+    rollout: RolloutConfig = RolloutConfig()
+    judge: JudgeConfig = JudgeConfig()
+    update: UpdateConfig = UpdateConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    serving: ServingConfig = ServingConfig()
+    services: ServicesConfig = ServicesConfig()
+
+    @model_validator(mode="after")
+    def _browsers_suffice(self) -> "LoopConfig":
+        if self.rollout.concurrency > self.services.browser_slots:
+            raise ValueError(
+                f"rollout.concurrency={self.rollout.concurrency} needs as many browsers, but services.browser_slots="
+                f"{self.services.browser_slots}; raise the slots or lower the concurrency"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _pictures_fit(self) -> "LoopConfig":
+        shown = self.agent.image_rounds + 1
+        if self.agent.prompt == "full" and self.agent.screenshot and shown > max(1, self.serving.images_per_prompt):
+            raise ValueError(
+                f"agent.image_rounds={self.agent.image_rounds} puts {shown} pictures into a prompt, but "
+                f"serving.images_per_prompt={self.serving.images_per_prompt}; raise it or lower agent.image_rounds"
+            )
+        return self
+
+    def evaluates_after(self, iteration: int) -> bool:
+        """True if iteration `iteration` (0 = before the first) ends with an evaluation."""
+        return iteration in (0, self.iterations) or iteration % self.evaluate.every == 0
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> LoopConfig:
+    """The configuration of a YAML file with `section.key=value` overrides (values are YAML).
+
+    Raises:
+        ConfigError: the file is missing or no YAML mapping, an override has no `=`, a key is unknown, a value has the wrong type.
+    """
+    data = _read(path)
+    for override in overrides:
+        _apply(data, override)
+    return parse_config(data, root=root_of(path))
+
+
+def parse_config(data: Mapping[str, Any], *, root: Path) -> LoopConfig:
+    """Builds the configuration from a mapping; relative paths are resolved against `root`. Raises ConfigError."""
+    try:
+        config = LoopConfig.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_sentence(dict(detail)) for detail in error.errors())) from None
+    return config.model_copy(
+        update={
+            "runs_dir": _from(root, config.runs_dir),
+            "environment": config.environment.below(root),
+            "policy": config.policy.model_copy(update={"model": _from(root, config.policy.model)}),
+            "services": config.services.model_copy(update={"state_dir": _from(root, config.services.state_dir)}),
+        }
+    )
+
+
+def keys_of(overrides: Sequence[str]) -> set[str]:
+    """The keys in a list of overrides. Example: `["services.heal_s=5"]` -> `{"services.heal_s"}`."""
+    return {override.partition("=")[0].strip() for override in overrides}
+
+
+def dump_config(config: LoopConfig) -> str:
+    """The resolved configuration as YAML; `load_config` reads it back to an equal object."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flattens nested mappings to dotted keys. Example: `{"rollout": {"shards": 2}}` -> `{"rollout.shards": 2}`."""
+    flat: dict[str, Any] = {}
+    for key, value in data.items():
+        if isinstance(value, Mapping) and value:
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def root_of(path: Path) -> Path:
+    """The folder against which relative paths of this configuration file are resolved."""
+    folder = path.absolute().parent
+    for candidate in (folder, *folder.parents):
+        if (candidate / "pyproject.toml").exists() or (candidate / "prefect.yaml").exists():
+            return candidate
+    return folder
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such configuration file") from None
+    except (OSError, ValueError) as error:  # not text, or not a path at all: Prefect's form may send any characters
+        raise ConfigError(f"{str(path)!r}: cannot be read as a configuration file ({error})") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: expected a mapping of sections at the top, found {type(data).__name__}")
+    return data
+
+
+def _apply(data: dict[str, Any], override: str) -> None:
+    """Set one `a.b.c=value` in nested dictionaries."""
+    key, equals, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise ConfigError(f"{override!r}: expected key=value, for example rollout.group_size=8")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"{override!r}: the value is not YAML; quote it") from None
+    section = data
+    for part in parts[:-1]:
+        inner = section.get(part)
+        if inner is None:
+            inner = section[part] = {}
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{key.strip()}: {part} is a value, not a section")
+        section = inner
+    section[parts[-1]] = value
+
+
+def _sentence(detail: dict[str, Any]) -> str:
+    """One sentence for one of pydantic's errors."""
+    place = ".".join(str(part) for part in detail["loc"])
+    match detail["type"]:
+        case "extra_forbidden":
+            return f"{place}: unknown key{_nearest(detail['loc'])}"
+        case "missing":
+            return f"{place}: this key is required"
+        case "value_error":
+            problem = str(detail["ctx"]["error"])
+            return f"{place}: {problem}" if place else problem
+        case _:
+            problem = detail["msg"][0].lower() + detail["msg"][1:]
+            return f"{place}: {problem}, found {detail['input']!r}"
+
+
+def _nearest(location: tuple[str | int, ...]) -> str:
+    """End of the sentence about an unknown key: the nearest known key, or the list of known keys."""
+    model: Any = LoopConfig
+    for part in location[:-1]:
+        model = _model_at(model, part)
+        if model is None:
+            return ""
+    known = list(model.model_fields)
+    near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(known)}"
+
+
+def _model_at(model: type[BaseModel], part: str | int) -> type[BaseModel] | None:
+    """The section class of a field, looking through Optional and Annotated."""
+    field = model.model_fields.get(str(part))
+    candidates: list[Any] = [field.annotation] if field else []
+    while candidates:
+        candidate = candidates.pop()
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+        candidates.extend(get_args(candidate))
+    return None
+
+
+def _from(root: Path, path: Path) -> Path:
+    return (root / path.expanduser()).absolute() if not path.is_absolute() else path

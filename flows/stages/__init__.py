@@ -1,0 +1,1 @@
+"""The stages of an iteration, and the loop over them, without Prefect."""

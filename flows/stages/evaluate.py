@@ -1,0 +1,36 @@
+"""Evaluation: rollout and judging on held-out tasks, the same tasks each time."""
+
+import time
+
+from flows.policy.publishing import policy_version
+from flows.rollouts.stage_costs import wasted, written
+from flows.settings.run_folder import RunFolder, Stage, StageKey, StageReport
+from flows.stages.judge import check_judged, judge_all, unjudged
+from flows.stages.rollout import PlayShards, collect, gather_shards
+from storage.store import TrajectoryStore
+
+
+async def evaluate_stage(folder: RunFolder, iteration: int, play_shards: PlayShards = gather_shards) -> StageReport:
+    """Measure the policy after an iteration (0 = the first policy)."""
+    began = time.monotonic()
+    directory = folder.stage_dir(iteration, Stage.EVALUATE)
+    rounds = await collect(
+        folder, iteration, Stage.EVALUATE, version=policy_version(folder, iteration), play_shards=play_shards
+    )
+    judged = await judge_all(folder, TrajectoryStore(directory), directory)
+    check_judged(folder, StageKey(iteration, Stage.EVALUATE), judged.verdicts)
+    steps = sum(one.steps for one in judged.episodes)
+    return folder.finish(
+        StageReport(
+            stage=Stage.EVALUATE,
+            iteration=iteration,
+            counts={
+                "trajectories": len(judged.episodes),
+                "failed": sum(one.failed_on is not None for one in judged.episodes),
+                "unjudged": unjudged(judged.verdicts),
+                "rounds": rounds,
+            },
+            metrics=judged.metrics() | wasted(directory, judged.episodes) | written(directory, steps=steps),
+            seconds=time.monotonic() - began,
+        )
+    )

@@ -1,0 +1,113 @@
+"""Judging: reads the trajectories of a stage folder, writes verdicts.jsonl and metrics. It changes no trajectory."""
+
+import random
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from agent.episode_facts import EpisodeFacts, facts_of
+from agent.judging.verifier import Verifier
+from agent.metrics import summarize
+from agent.types import Verdict
+from environments.registry import make_environment
+from flows.policy.publishing import StageError
+from flows.rollouts.evidence import lack_of_verdicts
+from flows.rollouts.task_history import write_outcomes
+from flows.settings.run_folder import RunFolder, Stage, StageKey, StageReport
+from storage.atomic import write_atomically
+from storage.progress import Progress, ProgressFile
+from storage.store import TrajectoryStore
+from storage.verdicts import VERDICTS
+from training import failpoints
+
+
+class Judged(NamedTuple):
+    """The verdicts of a stage folder in the order of its trajectories, with the facts about each episode."""
+
+    verdicts: list[Verdict]
+    episodes: list[EpisodeFacts]
+    seconds: float
+    """Duration of judging alone."""
+
+    def by_id(self) -> dict[str, Verdict]:
+        """Verdicts by trajectory id."""
+        return {verdict.trajectory_id: verdict for verdict in self.verdicts}
+
+    def metrics(self) -> dict[str, float]:
+        """The metrics of `agent.metrics.summarize`, and the seconds of judging per episode."""
+        each = {"phase_s_mean/judge": self.seconds / len(self.episodes)} if self.episodes else {}
+        return summarize(self.episodes, self.by_id()) | each
+
+
+async def judge_stage(folder: RunFolder, iteration: int) -> StageReport:
+    """Judge the training trajectories of an iteration. Its metrics are the rollout's, including the success rate."""
+    began = time.monotonic()
+    trajectories = TrajectoryStore(folder.stage_dir(iteration, Stage.ROLLOUT))
+    directory = folder.stage_dir(iteration, Stage.JUDGE)
+    progress = ProgressFile(directory)
+    progress.add(Progress(total=len(trajectories.ids())))
+    judged = await judge_all(folder, trajectories, directory, shuffled_by=shuffle_seed(folder, iteration))
+    write_outcomes(directory, judged.episodes, judged.by_id(), iteration=iteration)
+    check_judged(folder, StageKey(iteration, Stage.JUDGE), judged.verdicts)
+    failpoints.reach("judge.before_done")
+    return folder.finish(
+        StageReport(
+            stage=Stage.JUDGE,
+            iteration=iteration,
+            counts={"verdicts": len(judged.verdicts), "unjudged": unjudged(judged.verdicts)},
+            metrics=judged.metrics(),
+            seconds=time.monotonic() - began,
+        )
+    )
+
+
+async def judge_all(
+    folder: RunFolder, trajectories: TrajectoryStore, directory: Path, *, shuffled_by: str | None = None
+) -> Judged:
+    """Write one verdict per trajectory, in their order, to `directory`/verdicts.jsonl in one write. One trajectory is
+    in memory. Videos and traces that the rules of `agent.record` do not keep are removed.
+
+    `shuffled_by` is the seed of the control experiment `judge.shuffle_rewards`.
+    """
+    judge = Verifier(make_environment(folder.config.environment).check)
+    verdicts: list[Verdict] = []
+    episodes: list[EpisodeFacts] = []
+    seconds = 0.0
+    for trajectory in trajectories:
+        began = time.monotonic()
+        verdicts.append(await judge.judge(trajectory))
+        seconds += time.monotonic() - began
+        trajectories.keep_by_rule(folder.config.agent.record, trajectory, verdicts[-1])
+        episodes.append(facts_of(trajectory))
+    if shuffled_by is not None:
+        verdicts = shuffled(verdicts, shuffled_by)
+    write_atomically(directory / VERDICTS, "".join(f"{verdict.model_dump_json()}\n" for verdict in verdicts).encode())
+    return Judged(verdicts, episodes, seconds)
+
+
+def check_judged(folder: RunFolder, key: StageKey, verdicts: Iterable[Verdict]) -> None:
+    """Raises `StageError` when the environment has a verifier and too few of the judgeable episodes were judged."""
+    lack = lack_of_verdicts(folder, key, verdicts) if make_environment(folder.config.environment).judges else None
+    if lack:
+        raise StageError(f"{lack}; `rl-loop resume {folder.name}` judges again")
+
+
+def unjudged(verdicts: Iterable[Verdict]) -> int:
+    """Number of trajectories without a reward."""
+    return sum(verdict.reward is None for verdict in verdicts)
+
+
+def shuffle_seed(folder: RunFolder, iteration: int) -> str | None:
+    """The seed of an iteration's shuffle, None when rewards are not shuffled."""
+    return f"{folder.config.seed}/{iteration}" if folder.config.judge.shuffle_rewards else None
+
+
+def shuffled(verdicts: list[Verdict], seed: str) -> list[Verdict]:
+    """The same verdicts with the rewards of the judged ones permuted at random; the unjudged stay unjudged."""
+    rewards = [verdict.reward for verdict in verdicts if verdict.reward is not None]
+    random.Random(seed).shuffle(rewards)
+    dealt = iter(rewards)
+    return [
+        v if v.reward is None else v.model_copy(update={"reward": next(dealt), "judge": "shuffled"}) for v in verdicts
+    ]

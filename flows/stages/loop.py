@@ -1,0 +1,105 @@
+"""The loop without Prefect: runs stage after stage until the run folder has them all finished.
+
+`rl_loop.py` runs the same stages under Prefect; without its decorators it is the same program.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from flows.policy.ownership import policy_owned
+from flows.rollouts import ranks
+from flows.settings.run_folder import RunFolder, Stage, StageKey, StageReport
+from flows.stages.evaluate import evaluate_stage
+from flows.stages.judge import judge_stage
+from flows.stages.policy_update import policy_update_stage
+from flows.stages.rollout import PlayShards, gather_shards, rollout_stage
+from flows.tracking.learning_signal import no_signal, warnings
+from flows.tracking.tracking import Tracker
+from storage.atomic import write_atomically
+from storage.errors import LoopError
+from training.checkpoints import CheckpointError, import_policy
+
+logger = logging.getLogger(__name__)
+
+RunStage = Callable[[RunFolder, StageKey], Awaitable[None]]
+
+
+async def run_stage(folder: RunFolder, key: StageKey, play_shards: PlayShards = gather_shards) -> StageReport:
+    """Run one unfinished stage."""
+    logger.info("%s: %s begins", folder.name, key)
+    match key.stage:
+        case Stage.ROLLOUT:
+            report = await rollout_stage(folder, key.iteration, play_shards)
+        case Stage.JUDGE:
+            report = await judge_stage(folder, key.iteration)
+        case Stage.POLICY_UPDATE:
+            report = await policy_update_stage(folder, key.iteration)
+        case Stage.EVALUATE:
+            report = await evaluate_stage(folder, key.iteration, play_shards)
+    logger.info("%s: %s took %.1f s", folder.name, key, report.seconds)
+    if nothing := no_signal(report):
+        logger.warning("%s: %s", key, nothing)
+    return report
+
+
+async def run_loop(folder: RunFolder, stage: RunStage, *, flow_run_id: str | None = None) -> None:
+    """Run every stage of the schedule in order; `stage` runs one, or finds it finished. The caller holds the lock.
+
+    Raises `PolicyOwned` before anything begins when another run owns the served policy.
+    """
+    async with policy_owned(folder):
+        await _every_stage(folder, stage, flow_run_id=flow_run_id)
+
+
+async def _every_stage(folder: RunFolder, stage: RunStage, *, flow_run_id: str | None) -> None:
+    import_first_policy(folder)
+    for warning in warnings(folder.config):
+        logger.warning("%s: %s", folder.name, warning)
+    tracker = Tracker(folder, flow_run_id=flow_run_id)
+    tracker.start()
+    try:
+        for iteration in range(folder.config.iterations + 1):
+            keys = [key for key in folder.schedule() if key.iteration == iteration]
+            fresh = not any(folder.is_done(*key) for key in keys)
+            began = time.monotonic()
+            for key in keys:
+                await stage(folder, key)
+                tracker.wake()
+            if fresh:
+                write_iteration(folder, iteration, seconds=time.monotonic() - began)
+    except BaseException as error:
+        # A cancellation or a signal is no failure of the run.
+        await tracker.close("FAILED" if isinstance(error, Exception) else "KILLED")
+        raise
+    finally:
+        await ranks.close_all(folder)
+    await tracker.close("FINISHED")
+
+
+async def run_alone(folder: RunFolder) -> None:
+    """The whole loop in this process, without Prefect."""
+
+    async def stage(folder: RunFolder, key: StageKey) -> None:
+        if not folder.is_done(*key):
+            await run_stage(folder, key)
+
+    with folder.lock():
+        await run_loop(folder, stage)
+
+
+def import_first_policy(folder: RunFolder) -> None:
+    """Make version 0 from `policy.model`, unless the run has it. Raises `LoopError` when that is no model directory."""
+    try:
+        import_policy(folder.config.policy.model, folder.policies)
+    except CheckpointError as error:
+        raise LoopError(str(error)) from error
+
+
+def write_iteration(folder: RunFolder, iteration: int, *, seconds: float) -> None:
+    """Record the duration of an iteration that ran in one go, and the share of it outside the stages' own work."""
+    reports = [report for report in folder.reports() if report.iteration == iteration]
+    work = sum(report.seconds for report in reports)
+    metrics = {"iteration_s": seconds, "overhead_share": max(0.0, 1 - work / seconds)}
+    write_atomically(folder.iteration_file(iteration), json.dumps(metrics).encode())

@@ -1,0 +1,133 @@
+"""Policy update and publish, in one stage so that a new policy is served within a second of being written.
+
+The update is a subprocess: its memory is freed at exit, a crash is an exit code, and the logged command works by hand.
+A complete checkpoint of this iteration's version means that the update was applied; `training.update` then only reports
+again.
+"""
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+from flows.policy.publishing import StageError, ensure_served, policy_version
+from flows.services.processes import tethered
+from flows.settings.run_folder import RunFolder, Stage, StageReport
+from storage.atomic import write_atomically
+from storage.progress import ProgressFile
+from storage.verdicts import VERDICTS
+from training.checkpoints import checkpoint_path, prune
+from training.report import UpdateReport, read_report
+
+STOP_S = 10.0
+"""Seconds between SIGTERM and SIGKILL for an update that exceeds its deadline."""
+
+
+async def policy_update_stage(folder: RunFolder, iteration: int) -> StageReport:
+    """Train version `iteration` from the newest version, publish it and prove that it is served.
+
+    An iteration without learning signal makes no version; the policy stays unchanged.
+    Raises `StageError` when the update fails or the publish cannot be proved.
+    """
+    began = time.monotonic()
+    directory = folder.stage_dir(iteration, Stage.POLICY_UPDATE)
+    progress = ProgressFile(directory)
+    report_file = directory / "update.json"
+    # Also if a report exists: the version of an unfinished stage may be damaged, and is then made again.
+    progress.say("training")
+    await run_update(folder, iteration, report_file)
+    report = _read(report_file)
+    trained = time.monotonic()
+    progress.say("publishing")
+    version = policy_version(folder, iteration)
+    await ensure_served(folder, version)
+    metrics = {f"{key}": value for key, value in report.metrics.items()}
+    metrics |= {"update_s": trained - began, "publish_s": time.monotonic() - trained}
+    if report.checkpoint_written_at is not None and not report.reused:
+        metrics["checkpoint_to_served_s"] = time.time() - report.checkpoint_written_at
+    done = folder.finish(
+        StageReport(
+            stage=Stage.POLICY_UPDATE,
+            iteration=iteration,
+            counts={"version": version, "steps": report.steps, **report.counts},
+            metrics=metrics,
+            seconds=time.monotonic() - began,
+        )
+    )
+    prune(folder.policies, folder.config.update.keep_last, keep={0, version, *best_version(folder)})
+    return done
+
+
+def _read(path: Path) -> UpdateReport:
+    try:
+        return read_report(path)
+    except ValueError as error:
+        raise StageError(str(error)) from error
+
+
+async def run_update(folder: RunFolder, iteration: int, report: Path) -> None:
+    """`python -m training.update` for one iteration. Raises `StageError` with its last output line when it fails."""
+    config = report.with_name("update_config.json")
+    config.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(config, folder.config.update.model_dump_json(indent=1).encode())
+    command = update_command(folder, iteration, config=config, report=report)
+    log = folder.logs / f"update-{iteration:04d}.log"
+    status = await _run(command, log, deadline_s=folder.config.policy.update_deadline_s)
+    if status is None:
+        raise StageError(f"the update of iteration {iteration} did not end within policy.update_deadline_s; see {log}")
+    if status != 0:
+        raise StageError(
+            f"the update of iteration {iteration} ended with status {status}: {_last_line(log)} (see {log})"
+        )
+
+
+def best_version(folder: RunFolder) -> list[int]:
+    """The version with the best held-out success so far, as a list of none or one."""
+    scores = [
+        (report.metrics["success_rate"], policy_version(folder, report.iteration))
+        for report in folder.reports()
+        if report.stage is Stage.EVALUATE and "success_rate" in report.metrics
+    ]
+    return [max(scores)[1]] if scores else []
+
+
+def update_command(folder: RunFolder, iteration: int, *, config: Path, report: Path) -> list[str]:
+    """The command line of one update."""
+    return [
+        *(sys.executable, "-m", "training.update"),
+        *("--trajectories", str(folder.stage_dir(iteration, Stage.ROLLOUT))),
+        *("--verdicts", str(folder.stage_dir(iteration, Stage.JUDGE) / VERDICTS)),
+        *("--policy", str(checkpoint_path(folder.policies, policy_version(folder, iteration - 1)))),
+        *("--policies", str(folder.policies)),
+        *("--version", str(iteration)),
+        *("--config", str(config)),
+        *("--report", str(report)),
+    ]
+
+
+async def _run(command: list[str], log: Path, *, deadline_s: float) -> int | None:
+    """Run a command that dies with this process, its output in `log`. Returns its status, None after the deadline."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:  # opening a local file does not block the event loop
+        process = await asyncio.create_subprocess_exec(
+            *tethered(command), stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=asyncio.subprocess.STDOUT
+        )
+    try:
+        async with asyncio.timeout(deadline_s):
+            return await process.wait()
+    except TimeoutError:
+        return None
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            try:
+                async with asyncio.timeout(STOP_S):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+def _last_line(log: Path) -> str:
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1][:400] if lines else "it wrote nothing"

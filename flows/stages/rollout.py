@@ -1,0 +1,173 @@
+"""The rollout stage: plays the episodes in shards of slots, a further round after each lost service.
+
+    stage ── round 1 ── shard 0, shard 1, ..   each plays the episodes that the store lacks (`rank.py`)
+          └─ a service was lost: heal it, prove the policy again ── round 2 ── ..
+
+A finished trajectory is never played again: the store is asked first; only a stage without enough evidence deletes its
+broken ones (`evidence.py`). Groups that are unfinished when enough are complete are carried over or killed
+(`stragglers.py`).
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from agent.episode_facts import facts_of
+from agent.failures import CONFIGURATION
+from agent.metrics import policy_age
+from agent.models.openai_chat import Served
+from flows.policy.publishing import StageError, ensure_browsers, ensure_served, policy_version
+from flows.rollouts import ranks
+from flows.rollouts.evidence import forget_broken, lack_of_evidence, pause_before
+from flows.rollouts.plan import assigned, planned_groups
+from flows.rollouts.stage_costs import wasted, written
+from flows.rollouts.stage_files import StageFiles
+from flows.rollouts.stragglers import carries, carry_over, threshold_of, unfinished_shards
+from flows.rollouts.usage import read_usage
+from flows.settings.run_folder import RunFolder, Stage, StageKey, StageReport
+from storage.store import TrajectoryStore
+
+logger = logging.getLogger(__name__)
+
+
+class ShardKey(NamedTuple):
+    """One shard of one stage in one round. Example: `ShardKey(3, Stage.ROLLOUT, shard=1, round=1)`."""
+
+    iteration: int
+    stage: Stage
+    shard: int
+    round: int
+
+
+PlayShard = Callable[[RunFolder, ShardKey, Served, str], Awaitable[str | None]]
+"""Plays one shard; returns the lost service, None when the shard is complete."""
+PlayShards = Callable[[RunFolder, list[ShardKey], Served, str], Awaitable[list[str | None]]]
+"""Plays all shards of one round concurrently."""
+
+
+async def gather_shards(folder: RunFolder, keys: list[ShardKey], served: Served, browsers: str) -> list[str | None]:
+    """Plays all shards in this process, without Prefect."""
+    return await asyncio.gather(*(play_shard(folder, key, served, browsers) for key in keys))
+
+
+async def rollout_stage(folder: RunFolder, iteration: int, play_shards: PlayShards = gather_shards) -> StageReport:
+    """Collect the training trajectories of an iteration with the policy of the iteration before."""
+    began = time.monotonic()
+    version = policy_version(folder, iteration - 1)
+    try:
+        rounds = await collect(folder, iteration, Stage.ROLLOUT, version=version, play_shards=play_shards)
+        carried = carry_over(folder, iteration) if carries(folder, iteration) else []
+    except BaseException:
+        await ranks.close_all(folder)
+        raise
+    await ranks.close_idle(folder)
+    directory = folder.stage_dir(iteration, Stage.ROLLOUT)
+    episodes = [facts_of(trajectory) for trajectory in TrajectoryStore(directory)]
+    steps = sum(one.steps for one in episodes)
+    seconds = time.monotonic() - began
+    return folder.finish(
+        StageReport(
+            stage=Stage.ROLLOUT,
+            iteration=iteration,
+            counts={
+                "trajectories": len(episodes),
+                "failed": sum(one.failed_on is not None for one in episodes),
+                "rounds": rounds,
+                "carried_in": sum(
+                    group.iteration is not None for group in planned_groups(folder, iteration, Stage.ROLLOUT)
+                ),
+                "carried_out": len(carried),
+            },
+            metrics={"steps_per_s": steps / seconds}
+            | wasted(directory, episodes)
+            | written(directory, steps=steps)
+            | policy_age(episodes, version)
+            | read_usage(directory).metrics(),
+            seconds=seconds,
+        )
+    )
+
+
+async def collect(folder: RunFolder, iteration: int, stage: Stage, *, version: int, play_shards: PlayShards) -> int:
+    """Play missing episodes until enough groups are complete, and enough of them valid. Returns the number of rounds.
+
+    A stage without enough evidence, as in an outage, is waited out: its broken episodes are deleted and played again.
+    Raises `StageError` when services are lost `rollout.max_rounds` times, or stay down; when the outage lasts longer
+    than `rollout.outage_s`; and at once when the configuration is at fault. In the last two cases the
+    broken episodes are deleted first.
+    """
+    clock = asyncio.get_running_loop().time
+    began: float | None = None
+    rounds = repeats = 0
+    while True:
+        rounds += await _play_missing(folder, iteration, stage, version=version, play_shards=play_shards, played=rounds)
+        lack = lack_of_evidence(folder, iteration, stage)
+        if lack is None:
+            return rounds
+        forget_broken(folder, iteration, stage)
+        began, repeats = began or clock(), repeats + 1
+        pause_s = pause_before(repeats)
+        if lack.configuration:
+            raise StageError(f"{lack.sentence}; that is the configuration's fault and playing again does not help")
+        if clock() + pause_s - began > folder.config.rollout.outage_s:
+            raise StageError(
+                f"{lack.sentence}; it was played {repeats} times (rollout.outage_s), and a resume plays what broke again"
+            )
+        logger.warning("%s; what broke is played again in %.0f s", lack.sentence, pause_s)
+        await asyncio.sleep(pause_s)
+
+
+async def _play_missing(
+    folder: RunFolder, iteration: int, stage: Stage, *, version: int, play_shards: PlayShards, played: int
+) -> int:
+    """Play until enough groups are complete, after `played` earlier rounds. Returns the number of further rounds."""
+    config = folder.config.rollout
+    lost: list[str] = []
+    for rounds in range(config.max_rounds + 1):
+        # A group belongs to one shard for good, so only shards with a missing episode have work.
+        shards = _unfinished(folder, iteration, stage)
+        if not shards:
+            return rounds
+        if rounds == config.max_rounds:
+            break
+        browsers = await ensure_browsers(folder)
+        served = await ensure_served(folder, version)
+        keys = [ShardKey(iteration, stage, shard, played + rounds + 1) for shard in shards]
+        lost = [problem for problem in await play_shards(folder, keys, served, browsers) if problem]
+        misconfigured = next((problem for problem in lost if problem.partition(":")[0] in CONFIGURATION), None)
+        if misconfigured:
+            forget_broken(folder, iteration, stage)
+            raise StageError(
+                f"{StageKey(iteration, stage)}: no episode can be played with this configuration: {misconfigured}"
+            )
+        if lost:
+            logger.warning("%s of iteration %d lost a service: %s", stage, iteration, lost[0])
+    last = lost[0] if lost else "no service, but episodes are missing all the same"
+    raise StageError(
+        f"{stage} of iteration {iteration} lost services {config.max_rounds} times (rollout.max_rounds), last: {last}"
+    )
+
+
+def _unfinished(folder: RunFolder, iteration: int, stage: Stage) -> list[int]:
+    """The shards with unfinished groups. Raises `StageError` when the environment cannot give the requested tasks."""
+    try:
+        return list(unfinished_shards(folder, iteration, stage))
+    except ValueError as error:  # UnknownTask, TaskFileError, or too few tasks
+        raise StageError(f"{StageKey(iteration, stage)}: environment: {error}") from error
+
+
+async def play_shard(folder: RunFolder, key: ShardKey, served: Served, browsers: str) -> str | None:
+    """Play the missing episodes of one shard, as many at once as its share of `rollout.concurrency` allows."""
+    config = folder.config.rollout
+    slots = config.slots_of(key.shard)
+    files = StageFiles(folder, key.iteration, key.stage, shard=key.shard, slots=slots)
+    groups = assigned(planned_groups(folder, key.iteration, key.stage), config.weights())[key.shard]
+    threshold = threshold_of(folder, key.iteration, key.stage)
+    stays = key.stage is Stage.ROLLOUT and config.ranks == "here"
+    if stays and carries(folder, key.iteration):
+        rank = await ranks.kept_rank(folder, key.shard, served, browsers)
+        return await rank.play(files, groups, threshold=threshold, extends=("ahead", "replacement"))
+    async with ranks.open_rank(folder, key.stage, key.shard, served, browsers) as rank:
+        return await rank.play(files, groups, threshold=threshold, extends=("replacement",) if stays else ())

@@ -1,0 +1,41 @@
+"""Cleanup after a lost process of a run: by a resume, the watching command, or Prefect's worker.
+
+Its flow run, subflows and tasks stay Running in Prefect, and its MLflow run stays RUNNING: `settle` ends both.
+"""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flows.services.prefect_api import PrefectError, PrefectServer
+from flows.settings.loop_config import load_config
+from flows.settings.run_folder import RunFolder
+from flows.starting.starting import begun_by
+from flows.tracking import tracking
+from storage.errors import LoopError
+
+logger = logging.getLogger(__name__)
+
+
+def settle(folder: RunFolder, server: PrefectServer, flow_run_id: str, *, status: str) -> None:
+    """Mark the run as ended in Prefect and, with `status` (FAILED or KILLED), in MLflow. Idempotent.
+
+    A server that cannot be reached is left to the next resume, with a warning.
+    """
+    try:
+        server.bury([*folder.record().prefect_flow_runs, flow_run_id])
+    except PrefectError as error:
+        logger.warning("%s; flow runs that stay Running are marked by the next resume", error)
+    if folder.writer() is None:  # otherwise another process resumed the run meanwhile
+        tracking.sync(folder, status=status)
+
+
+def folder_of(parameters: Mapping[str, Any], flow_run_id: str) -> RunFolder | None:
+    """The run folder of a flow run, None if it never had one."""
+    try:
+        config = load_config(Path(parameters["config"]), parameters.get("overrides") or [])
+        name = parameters.get("run") or begun_by(config.runs_dir, flow_run_id)
+        return RunFolder.open(config.runs_dir / name) if name else None
+    except (LoopError, KeyError):
+        return None

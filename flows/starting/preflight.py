@@ -1,0 +1,212 @@
+"""Checks before anything is started: packages, browser, disk, model, task families.
+
+Each check returns a line about the result, or raises `PreflightError` with a sentence that says what to do.
+"""
+
+import os
+from collections.abc import Callable
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from agent.models.opening import check_model
+from agent.models.vendors import ModelUnavailable
+from agent.tokenizer_files import TokenizerUnreadable, control_tokens
+from flows.policy.prompt_room import prompt_room
+from flows.rollouts.who_acts import served_tokenizer
+from flows.services.services import disk_free_gb
+from flows.services.specs import PORT_KEYS, choose_ports
+from flows.services.supervisor import read_status
+from flows.settings.loop_config import LoopConfig
+from flows.settings.run_folder import Stage
+from storage.errors import LoopError
+
+PACKAGES = {
+    "prefect": "flows",
+    "mlflow": "flows",
+    "matplotlib": "flows",
+    "playwright": "browser",
+    "fastapi": "browser",
+    "miniwob": "environments",
+    "torch": "train",
+    "transformers": "train",
+    "trl": "train",
+    "vllm": "cpu",
+}
+"""The modules that must be importable, and the extra of this project that installs each."""
+
+
+C = TypeVar("C")
+
+
+class PreflightError(LoopError):
+    """This machine lacks something that the run needs. The message is one sentence."""
+
+
+class Finding(NamedTuple):
+    """A line of `rl-loop doctor`."""
+
+    check: str
+    ok: bool
+    text: str
+
+
+def refuse_early(config: LoopConfig) -> None:
+    """Runs all checks but the ports. Raises `PreflightError` for the first that fails."""
+    for check in (packages, chromium, state_dir, runs_dir, disk, model, update, models, tasks, prompt_room):
+        check(config)
+
+
+def findings(config: LoopConfig) -> list[Finding]:
+    """The result of every check, failures included."""
+    return [_find(name, check, config) for name, check in CHECKS.items()]
+
+
+def findings_without_config(why: LoopError) -> list[Finding]:
+    """The results of the checks that need no configuration, and the failure that there is none."""
+    bare = [_find(name, check, None) for name, check in BARE_CHECKS.items()]
+    return [*bare, Finding("configuration", False, str(why))]
+
+
+def packages(_: LoopConfig | None) -> str:
+    """Checks that all Python packages are installed."""
+    # Not importlib.util.find_spec: it trusts sys.modules, in which an update hides vLLM on purpose.
+    missing = [name for name in PACKAGES if PathFinder.find_spec(name) is None]
+    if missing:
+        extras = ",".join(sorted({PACKAGES[name] for name in missing}))
+        raise PreflightError(
+            f"Python packages are missing: {', '.join(missing)}; run pip install -e '.[{extras}]' -c constraints.txt"
+        )
+    return f"{len(PACKAGES)} packages found"
+
+
+def chromium(_: LoopConfig | None) -> str:
+    """Checks that a Chromium can be started."""
+    from browser_service.chromium.launcher import LaunchError, find_executable
+    from browser_service.settings import SettingsError, read_settings
+
+    try:
+        return str(find_executable(read_settings(os.environ), _playwrights_own()))
+    except (LaunchError, SettingsError) as error:
+        raise PreflightError(str(error)) from None
+
+
+def disk(config: LoopConfig) -> str:
+    """Checks that there is room for checkpoints, screenshots and logs."""
+    least = config.services.min_free_gb
+    for place in (config.runs_dir, config.services.state_dir):
+        free = disk_free_gb(place)
+        if free < least:
+            raise PreflightError(
+                f"{free:.1f} GB are free for {place} but {least:g} GB are needed (services.min_free_gb); make room or choose another disk"
+            )
+    return f"{disk_free_gb(config.runs_dir):.0f} GB free"
+
+
+def model(config: LoopConfig) -> str:
+    """Checks that the first policy is a model directory."""
+    path = config.policy.model
+    if not path.is_dir():
+        raise PreflightError(f"policy.model: there is no model directory {path}; make or download the model first")
+    if not (path / "config.json").is_file():
+        raise PreflightError(f"policy.model: {path} is no model directory, it has no config.json")
+    if not any(path.glob("*.safetensors")):
+        raise PreflightError(f"policy.model: {path} has no weights (*.safetensors)")
+    try:
+        control_tokens(served_tokenizer(config))
+    except TokenizerUnreadable as error:
+        raise PreflightError(f"policy.model: {error}") from None
+    return str(path)
+
+
+def update(config: LoopConfig) -> str:
+    """Checks that the settings of the policy update can be used together."""
+    if why := config.update.why_refused():
+        raise PreflightError(why)
+    return f"{config.update.loss_type}, learning rate {config.update.learning_rate:g}, masters in {config.update.dtype}"
+
+
+def models(config: LoopConfig) -> str:
+    """Checks that the acting models can be opened: SDKs are installed and keys are in the environment."""
+    acting = {config.agent.model, config.evaluate.model or config.agent.model}
+    try:
+        return ", ".join(sorted(check_model(model) for model in acting))
+    except ModelUnavailable as error:
+        raise PreflightError(str(error)) from None
+
+
+def tasks(config: LoopConfig) -> str:
+    """Checks that the task families or files exist and have enough tasks."""
+    from flows.rollouts.plan import draw_groups
+
+    try:
+        first, held_out = draw_groups(config, 1, Stage.ROLLOUT), draw_groups(config, 0, Stage.EVALUATE)
+    except ValueError as error:  # UnknownTask, TaskFileError, or too few tasks
+        raise PreflightError(f"environment: {error}") from None
+    return (
+        f"{len(first) * config.rollout.group_size} training episodes per iteration, "
+        f"{len(held_out) * config.evaluate.samples} held-out ones"
+    )
+
+
+def ports(config: LoopConfig) -> str:
+    """Checks that the services' ports are free, or held by the services themselves."""
+    status = read_status(config.services.state_dir)
+    if status is not None and status.supervisor.is_alive():
+        return "held by the running services"
+    chosen = choose_ports(config.services)
+    return ", ".join(f"{name} {chosen[name]}" for name in PORT_KEYS)
+
+
+def state_dir(config: LoopConfig) -> str:
+    """Checks that the state directory is writable."""
+    return _writable("services.state_dir", config.services.state_dir)
+
+
+def runs_dir(config: LoopConfig) -> str:
+    """Checks that the folder of runs is writable."""
+    return _writable("runs_dir", config.runs_dir)
+
+
+def _writable(key: str, place: Path) -> str:
+    existing = next(parent for parent in (place, *place.parents) if parent.exists())
+    if not existing.is_dir():
+        raise PreflightError(f"{key}: {existing} is no folder; choose another place")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise PreflightError(f"{key}: {existing} cannot be written by this user; choose another place")
+    return str(place)
+
+
+BARE_CHECKS: dict[str, Callable[[LoopConfig | None], str]] = {"packages": packages, "browser": chromium}
+CHECKS: dict[str, Callable[[LoopConfig], str]] = {
+    **BARE_CHECKS,
+    "disk": disk,
+    "model": model,
+    "update": update,
+    "agent": models,
+    "tasks": tasks,
+    "prompt": prompt_room,
+    "ports": ports,
+    "state": state_dir,
+    "runs": runs_dir,
+}
+
+
+def _find(name: str, check: Callable[[C], str], config: C) -> Finding:
+    try:
+        return Finding(name, True, check(config))
+    except LoopError as error:
+        return Finding(name, False, str(error))
+
+
+def _playwrights_own() -> str:
+    """The Chromium that `playwright install` put into Playwright's cache, an empty string if there is none."""
+    places = (os.environ.get("PLAYWRIGHT_BROWSERS_PATH"), "~/.cache/ms-playwright", "~/Library/Caches/ms-playwright")
+    for place in filter(None, places):
+        for marker in sorted(Path(place).expanduser().glob("chromium*/INSTALLATION_COMPLETE")):
+            names = ("chrome", "headless_shell", "chrome-headless-shell", "Chromium")
+            for name in names:
+                for executable in marker.parent.glob(f"**/{name}"):
+                    if executable.is_file():
+                        return str(executable)
+    return ""

@@ -1,0 +1,1 @@
+"""Records of a run in MLflow: metrics, pages and sample trajectories."""

@@ -1,0 +1,27 @@
+"""Warnings about missing learning signal: at the start of a run, and after each update without signal."""
+
+from environments.registry import make_environment
+from flows.settings.loop_config import LoopConfig
+from flows.settings.run_folder import Stage, StageReport
+
+
+def no_signal(report: StageReport) -> str | None:
+    """The reason why an update had no signal; None for an update that made a version and for every other stage."""
+    if report.stage is not Stage.POLICY_UPDATE or report.counts.get("version", 0) >= report.iteration:
+        return None
+    counts = report.counts
+    groups, same, small = (counts.get(key, 0) for key in ("groups", "groups_zero_signal", "groups_too_small"))
+    return (
+        f"no signal: of {groups} groups {same} have equal rewards and {small} too few judged episodes, "
+        f"so the policy stays v{counts.get('version', 0):04d}"
+    )
+
+
+def warnings(config: LoopConfig) -> list[str]:
+    """Warnings that a user should see before waiting for a run."""
+    if make_environment(config.environment).judges:
+        return []
+    return [
+        f"environment {config.environment.name}: it has no verifier, so every episode stays unjudged and no update learns "
+        f"anything; the run only collects trajectories"
+    ]

@@ -1,0 +1,47 @@
+"""The parts of a run in MLflow besides its metrics: tags, the learning curve, and sample trajectories."""
+
+from typing import TYPE_CHECKING
+
+from flows.settings.run_folder import RunFolder, Stage, StageReport
+from flows.tracking.learning_signal import no_signal, warnings
+from flows.tracking.sample_page import choose_samples, render
+from flows.tracking.summary import CURVE
+from storage.store import TrajectoryStore
+from storage.verdicts import read_verdicts
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+SAMPLES = 3
+"""Trajectories per stage that are shown in MLflow; all of them are in the run folder."""
+PREFIX = {Stage.ROLLOUT: "rollout", Stage.JUDGE: "rollout", Stage.POLICY_UPDATE: "train", Stage.EVALUATE: "evaluate"}
+
+
+def log_samples(client: "MlflowClient", run_id: str, folder: RunFolder, report: StageReport) -> None:
+    """Logs sample trajectories with their verdicts: an HTML page each, and its JSON."""
+    episodes = folder.stage_dir(report.iteration, Stage.EVALUATE if report.stage is Stage.EVALUATE else Stage.ROLLOUT)
+    verdicts = {
+        verdict.trajectory_id: verdict for verdict in read_verdicts(folder.stage_dir(report.iteration, report.stage))
+    }
+    store = TrajectoryStore(episodes)
+    place = f"samples/{PREFIX[report.stage]}/{report.iteration:04d}"
+    for trajectory in choose_samples(store, verdicts, SAMPLES):
+        page = render(trajectory, verdicts.get(trajectory.id), store.image)
+        client.log_text(run_id, page, f"{place}/{trajectory.id}.html")
+        client.log_text(run_id, trajectory.model_dump_json(), f"{place}/{trajectory.id}/trajectory.json")
+
+
+def log_tags(client: "MlflowClient", run_id: str, folder: RunFolder) -> None:
+    """Tags for readers of the table of runs: warnings about the environment, and iterations without learning signal."""
+    for warning in warnings(folder.config):
+        client.set_tag(run_id, "warning", warning)
+    silent = [str(report.iteration) for report in folder.reports() if no_signal(report)]
+    if silent:
+        client.set_tag(run_id, "no_signal", f"iterations {', '.join(silent)}"[:5_000])
+
+
+def log_curve(client: "MlflowClient", run_id: str, folder: RunFolder) -> None:
+    """Logs the latest learning curve."""
+    curve = folder.root / CURVE
+    if curve.exists():
+        client.log_artifact(run_id, str(curve))

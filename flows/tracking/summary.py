@@ -1,0 +1,80 @@
+"""Summary of a run in one table and one picture: success by iteration, seconds by stage."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from flows.settings.run_folder import RunFolder, Stage
+from storage.atomic import replacing
+
+CURVE = "learning_curve.png"
+
+
+class Row(NamedTuple):
+    """Numbers of one iteration. Values are None where the stage has not finished or was not due."""
+
+    iteration: int
+    train_success: float | None
+    heldout_success: float | None
+    steps_mean: float | None
+    seconds: dict[Stage, float]
+    overhead_share: float | None
+
+
+def rows(folder: RunFolder) -> list[Row]:
+    """One row per iteration that has a finished stage."""
+    table: list[Row] = []
+    for iteration in range(folder.config.iterations + 1):
+        reports = {stage: report for stage in Stage if (report := folder.report(iteration, stage))}
+        if not reports:
+            continue
+        judged, evaluated = reports.get(Stage.JUDGE), reports.get(Stage.EVALUATE)
+        counted = judged or evaluated
+        table.append(
+            Row(
+                iteration=iteration,
+                train_success=judged.metrics.get("success_rate") if judged else None,
+                heldout_success=evaluated.metrics.get("success_rate") if evaluated else None,
+                steps_mean=counted.metrics.get("steps_mean") if counted else None,
+                seconds={stage: report.seconds for stage, report in reports.items()},
+                overhead_share=_overhead_share(folder.iteration_file(iteration)),
+            )
+        )
+    return table
+
+
+def _overhead_share(path: Path) -> float | None:
+    """The value in iteration.json; None if the iteration did not run in one go, or the file is damaged."""
+    try:
+        return float(json.loads(path.read_bytes())["overhead_share"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def draw_learning_curve(folder: RunFolder) -> Path | None:
+    """Draws train and held-out success by iteration to the run folder's learning_curve.png. None without data."""
+    table = rows(folder)
+    train = [(row.iteration, row.train_success) for row in table if row.train_success is not None]
+    heldout = [(row.iteration, row.heldout_success) for row in table if row.heldout_success is not None]
+    if not train and not heldout:
+        return None
+    # Without pyplot: no global state, so that it may be drawn in a thread, and no search for a window system.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    for label, points, style in (("training tasks (sampled)", train, "o-"), ("held-out tasks", heldout, "s--")):
+        if points:
+            axes.plot([iteration for iteration, _ in points], [rate for _, rate in points], style, label=label)
+    axes.set(xlabel="iteration", ylabel="success rate", ylim=(-0.02, 1.02), title=folder.name)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    path = folder.root / CURVE
+    # matplotlib chooses the format by the suffix.
+    with replacing(path, durable=False, suffix=path.suffix) as partial:
+        FigureCanvasAgg(figure).print_png(partial)
+    return path

@@ -1,0 +1,226 @@
+"""MLflow: one run per loop, metrics by iteration, configuration, sample trajectories and the learning curve.
+
+The run folder is the source of truth and MLflow a copy: only committed stages are logged, each once (a `logged.json`
+beside done.json, and the metric's own history for a crash between the two), in the background. A server that is down
+costs only a warning: missing logs are written at the next chance, by `rl-loop resume` of a finished run too.
+
+    rollout/*    the policy in training (success_rate needs the verdicts, so it comes with the judge stage)
+    evaluate/*   the same on held-out tasks      train/*   the update      time/*   seconds per stage and iteration
+"""
+
+import asyncio
+import json
+import logging
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+
+from flows.services.services import address_of
+from flows.services.specs import MLFLOW
+from flows.settings.loop_config import flatten
+from flows.settings.run_folder import RunFolder, Stage, StageReport
+from flows.tracking.learning_signal import no_signal
+from flows.tracking.logged import LOGGED, is_logged, note_status
+from flows.tracking.pages import PREFIX, log_curve, log_samples, log_tags
+from flows.tracking.summary import draw_learning_curve
+from storage.atomic import write_atomically
+from storage.errors import ServicesError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+logger = logging.getLogger(__name__)
+
+EXPERIMENT = "rl-loop"
+HEALTH_S = 2.0
+"""Seconds that MLflow may take to answer its health check."""
+CLOSE_S = 60.0
+"""Seconds that the last logging may take when a loop ends."""
+
+
+class Tracker:
+    """Copies a run folder to MLflow, in the background of the loop. Owned by the holder of the folder's lock."""
+
+    def __init__(self, folder: RunFolder, *, flow_run_id: str | None = None) -> None:
+        self._folder = folder
+        self._flow_run_id = flow_run_id
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._client: MlflowClient | None = None
+        self._warned = self._logged = False
+
+    def start(self) -> None:
+        """Begin to wait for `wake`."""
+        self._task = asyncio.create_task(self._work(), name="mlflow")
+
+    def wake(self) -> None:
+        """Requests logging after a commit. Returns at once."""
+        self._woken.set()
+
+    def flush(self, status: str) -> bool:
+        """Log what is missing now and set the MLflow run's status. True if MLflow could be written."""
+        self._logged = False
+        self._log(status)
+        return self._logged
+
+    async def close(self, status: str) -> None:
+        """Log what is missing and set the MLflow run's status (FINISHED, FAILED or KILLED), if MLflow answers."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await asyncio.to_thread(self._log, status)
+        except TimeoutError:
+            logger.warning("MLflow took more than %.0f s; the rest is logged when the run is resumed", CLOSE_S)
+
+    async def _work(self) -> None:
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            # A running log call is not cancelled: half a stage logged would be logged again.
+            await asyncio.shield(asyncio.to_thread(self._log, None))
+
+    def _log(self, status: str | None) -> None:
+        """Log everything that is committed and not logged yet. Warns if MLflow is down."""
+        from mlflow.exceptions import MlflowException
+
+        draw_learning_curve(self._folder)
+        try:
+            url = reachable(self._folder)
+            client, run_id = self._open(url)
+            for report in self._folder.reports():
+                log_stage(client, run_id, self._folder, report)
+            log_iterations(client, run_id, self._folder)
+            log_tags(client, run_id, self._folder)
+            if status:
+                log_curve(client, run_id, self._folder)
+                client.set_terminated(run_id, status)
+                note_status(self._folder, status)
+            self._logged = True
+        except (httpx.HTTPError, ServicesError, MlflowException) as error:
+            if not self._warned or status:
+                logger.warning("MLflow could not be written (%s); what is missing is logged at the next chance", error)
+            self._warned = True
+
+    def _open(self, url: str) -> "tuple[MlflowClient, str]":
+        """The client and the loop's one MLflow run: the recorded one, else one found by its tag, else a new one."""
+        record = self._folder.record()
+        if self._client and record.mlflow_run_id:
+            return self._client, record.mlflow_run_id
+        client = connect(url)
+        run_id = record.mlflow_run_id or find_run(client, self._folder) or create_run(client, self._folder)
+        if record.mlflow_run_id != run_id or record.mlflow_uri != url:
+            self._folder.save_record(record.model_copy(update={"mlflow_run_id": run_id, "mlflow_uri": url}))
+        note_status(self._folder, "RUNNING")
+        client.update_run(run_id, status="RUNNING")
+        if self._flow_run_id:
+            client.set_tag(run_id, "prefect.flow_run_id", self._flow_run_id)
+        self._client = client
+        return client, run_id
+
+
+def sync(folder: RunFolder, *, status: str = "KILLED") -> bool:
+    """Log the missing parts of a run that no process plays, and its end: FINISHED when all stages are, else `status`.
+
+    True if MLflow has everything now; a server that is down is a warning.
+    """
+    wanted = "FINISHED" if folder.next_stage() is None else status
+    return is_logged(folder, wanted) or Tracker(folder).flush(wanted)
+
+
+def reachable(folder: RunFolder) -> str:
+    """The address of an MLflow that answers. Raises `ServicesError`, or httpx.HTTPError when it does not."""
+    url = address_of(folder.config.services.state_dir, MLFLOW)
+    httpx.get(f"{url}/health", timeout=HEALTH_S, trust_env=False).raise_for_status()
+    return url
+
+
+def connect(url: str) -> "MlflowClient":
+    """A client that gives up after one retry, not after four minutes."""
+    from mlflow import MlflowClient
+    from mlflow.environment_variables import (
+        MLFLOW_HTTP_REQUEST_MAX_RETRIES,
+        MLFLOW_HTTP_REQUEST_TIMEOUT,
+        MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT,
+    )
+
+    MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)
+    MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(1)
+    MLFLOW_HTTP_REQUEST_TIMEOUT.set(30)
+    return MlflowClient(tracking_uri=url)
+
+
+def loop_tag(folder: RunFolder) -> str:
+    """A tag that distinguishes this loop from another of the same name. Example: `demo@2026-03-01T12:00:00+00:00`."""
+    return f"{folder.name}@{folder.record().created}"
+
+
+def find_run(client: "MlflowClient", folder: RunFolder) -> str | None:
+    """The loop's MLflow run, if a crash came between its creation and the entry in run.json."""
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    if experiment is None:
+        return None
+    found = client.search_runs([experiment.experiment_id], f"tags.loop = '{loop_tag(folder)}'", max_results=1)
+    return found[0].info.run_id if found else None
+
+
+def create_run(client: "MlflowClient", folder: RunFolder) -> str:
+    """Creates an MLflow run with the configuration as parameters and as a file."""
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    experiment_id = experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT)
+    tags = {"loop": loop_tag(folder), "config_sha256": folder.record().config_sha256, "run_folder": str(folder.root)}
+    run_id = client.create_run(experiment_id, run_name=folder.name, tags=tags).info.run_id
+    for key, value in flatten(folder.config.model_dump(mode="json", exclude={"services"})).items():
+        client.log_param(run_id, key, value)
+    client.log_artifact(run_id, str(folder.root / "config.yaml"))
+    return run_id
+
+
+def metrics_of(report: StageReport) -> dict[str, float]:
+    """A stage's metrics by their names in MLflow."""
+    prefix = PREFIX[report.stage]
+    named = {f"{prefix}/{key}": value for key, value in report.metrics.items()}
+    named |= {f"{prefix}/{key}": float(value) for key, value in report.counts.items() if f"{prefix}/{key}" not in named}
+    if report.stage is Stage.POLICY_UPDATE:
+        named[f"{prefix}/no_signal"] = float(no_signal(report) is not None)
+    return named | {marker_metric(report.stage): report.seconds}
+
+
+def marker_metric(stage: Stage) -> str:
+    """The metric that every logged stage has; its history shows which stages were logged."""
+    return f"time/{stage}_s"
+
+
+def log_stage(client: "MlflowClient", run_id: str, folder: RunFolder, report: StageReport) -> None:
+    """Log a committed stage, unless it is logged already."""
+    directory = folder.stage_dir(report.iteration, report.stage)
+    if (directory / LOGGED).exists():
+        return
+    log_once(client, run_id, metrics_of(report), marker=marker_metric(report.stage), step=report.iteration)
+    if report.stage in (Stage.JUDGE, Stage.EVALUATE):
+        log_samples(client, run_id, folder, report)
+    if report.stage is Stage.EVALUATE:
+        log_curve(client, run_id, folder)
+    write_atomically(directory / LOGGED, json.dumps({"mlflow_run_id": run_id}).encode())
+
+
+def log_iterations(client: "MlflowClient", run_id: str, folder: RunFolder) -> None:
+    """Log the seconds of whole iterations, each once."""
+    for iteration in range(folder.config.iterations + 1):
+        path = folder.iteration_file(iteration)
+        if path.exists() and not path.with_name(LOGGED).exists():
+            metrics = {f"time/{key}": value for key, value in json.loads(path.read_text()).items()}
+            log_once(client, run_id, metrics, marker="time/iteration_s", step=iteration)
+            write_atomically(path.with_name(LOGGED), json.dumps({"mlflow_run_id": run_id}).encode())
+
+
+def log_once(client: "MlflowClient", run_id: str, metrics: dict[str, float], *, marker: str, step: int) -> None:
+    """Log metrics in one request, unless `marker` has a value at this step: MLflow would keep both for ever."""
+    from mlflow.entities import Metric
+
+    if any(point.step == step for point in client.get_metric_history(run_id, marker)):
+        return
+    now = int(time.time() * 1000)
+    client.log_batch(run_id, metrics=[Metric(key, value, now, step) for key, value in sorted(metrics.items())])
