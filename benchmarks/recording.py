@@ -15,8 +15,8 @@ from agent.episode import Slot, play
 from agent.types import Pictures, Step, Task, Turn
 from browser_service.client import BrowserPool
 from browser_service.models import Observation
+from browser_service.servers.instance import create_app
 from browser_service.settings import Settings
-from browser_service.tiers.instance import create_app
 from browser_service.tiers.service import running_service
 from environments.miniwob import MiniWob
 from environments.web import serving

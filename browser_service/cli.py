@@ -16,14 +16,14 @@ from browser_service import cli_operate
 from browser_service.chromium.launcher import LaunchError
 from browser_service.cli_start import INSTANCE_PORT, MASTER_PORT, NODE_PORT, settings_of, stop
 from browser_service.leasing.tokens import shared_key
+from browser_service.servers import deploy as deployment
+from browser_service.servers.instance import create_app, running_instance
+from browser_service.servers.master import create_front_app, running_front
+from browser_service.servers.node import running_node
+from browser_service.servers.serving import DriverDied, listen, serve
+from browser_service.servers.supervise import end_with_supervisor
 from browser_service.settings import Settings, SettingsError, is_loopback
-from browser_service.tiers import deploy as deployment
-from browser_service.tiers.instance import create_app, running_instance
-from browser_service.tiers.master import create_front_app, running_front
-from browser_service.tiers.node import running_node
 from browser_service.tiers.service import Service, running_service
-from browser_service.tiers.serving import DriverDied, listen, serve
-from browser_service.tiers.supervise import end_with_supervisor
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Real browsers as a service.", rich_markup_mode=None)
 

@@ -10,8 +10,8 @@ import typer
 from browser_service.cli_start import MASTER_PORT, settings_of, stop
 from browser_service.client import BrowserPool
 from browser_service.errors import BrowserServiceError
+from browser_service.servers import nginx
 from browser_service.settings import Settings
-from browser_service.tiers import nginx
 
 ASK_S = 5.0
 """Deadline of commands that query a running service."""

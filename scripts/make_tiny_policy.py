@@ -28,8 +28,8 @@ from agent.types import Pictures, Policy, Step, Task, Turn
 from agent.wording import render
 from browser_service.client import BrowserPool
 from browser_service.models import Observation
+from browser_service.servers.instance import create_app
 from browser_service.settings import Settings
-from browser_service.tiers.instance import create_app
 from browser_service.tiers.service import running_service
 from environments.base import Unsolvable
 from environments.miniwob import MiniWob

@@ -13,7 +13,7 @@ from agent.config import AgentConfig
 from agent.judging.verifier import Verifier
 from agent.types import Completion, Step, StopReason, Task, Trajectory, Verdict
 from browser_service.models import Box, LeaseRequest, Observation, Viewport
-from browser_service.session.marks import read_look
+from browser_service.tabs.marks import read_look
 from environments.hosts import BlockingConfig
 from environments.miniwob.verifier import check
 from flows.settings.loop_config import ConfigError, LoopConfig, load_config

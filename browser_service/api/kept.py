@@ -6,10 +6,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import FileResponse
 
+from browser_service.artifacts.lease_artifacts import Shelf
 from browser_service.errors import BadRequest, NotKept
+from browser_service.leasing.leases import lease_id_of
 from browser_service.models import Artifacts
-from browser_service.session.kept import Shelf
-from browser_service.session.sessions import lease_id_of
 from browser_service.tiers.service import service_of
 
 router = APIRouter(tags=["kept"])

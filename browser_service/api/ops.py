@@ -3,9 +3,9 @@
 from fastapi import APIRouter, Request, Response
 
 from browser_service.errors import BadRequest, LeaseNotFound
+from browser_service.leasing.leases import lease_id_of
 from browser_service.models import PoolStatus, SessionStatus
 from browser_service.models.tiers import Done, Readiness, Sessions
-from browser_service.session.sessions import lease_id_of
 from browser_service.tiers.service import service_of
 
 router = APIRouter(tags=["operation"])

@@ -11,8 +11,8 @@ import psutil
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import Playwright, async_playwright
 
+from browser_service.chromium.encoder import browsers_folder
 from browser_service.chromium.launcher import LaunchError
-from browser_service.session.encoder import browsers_folder
 
 
 class Driver:

@@ -10,8 +10,8 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from browser_service import models
 from browser_service.commands.hand import ActionFailed, Hand
-from browser_service.session.notices import FILES
-from browser_service.session.world import PageMoved, World
+from browser_service.tabs.notices import FILES
+from browser_service.tabs.world import PageMoved, World
 
 CHOOSER_S = 3.0
 """Seconds within which a click must open a file chooser."""

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from browser_service.models import ActionError, Viewport
-from browser_service.session.tab import OpenTab
-from browser_service.session.tabs import Tabs
-from browser_service.session.world import PageMoved
+from browser_service.tabs.tab import OpenTab
+from browser_service.tabs.tabs import Tabs
+from browser_service.tabs.world import PageMoved
 
 
 class ActionFailed(Exception):

@@ -9,8 +9,8 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from browser_service import models
 from browser_service.commands.hand import ActionFailed, Hand
-from browser_service.session.tab import OpenTab
-from browser_service.session.world import PageMoved
+from browser_service.tabs.tab import OpenTab
+from browser_service.tabs.world import PageMoved
 
 INTERRUPTED = "interrupted by another navigation"
 TRIES_TO_LEAVE = 4

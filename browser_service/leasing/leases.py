@@ -250,3 +250,8 @@ class LeaseStore(Protocol):
 def fresh_lease_ids(count: int) -> tuple[str, ...]:
     """New ids for future leases."""
     return tuple(str(uuid.uuid4()) for _ in range(count))
+
+
+def lease_id_of(instance_id: str) -> str:
+    """The lease's own id, the part before the port."""
+    return instance_id.rpartition(":")[0] or instance_id

@@ -10,28 +10,28 @@ from playwright.async_api import BrowserContext, Page
 from playwright.async_api import Error as PlaywrightError
 
 from browser_service import commands
+from browser_service.artifacts.lease_artifacts import Shelf
 from browser_service.chromium.chromium import Chromium
 from browser_service.chromium.profiles import Profile
 from browser_service.egress.policy import Policy
-from browser_service.egress.reasons import explain
 from browser_service.errors import (
     BrowserCrashed,
     BrowserServiceError,
     EgressFailed,
 )
 from browser_service.models import Action, ActionError, LeaseRequest, Observation, ObserveRequest, Traffic
-from browser_service.session.downloads import Downloads, Quota
-from browser_service.session.kept import Shelf
 from browser_service.session.ladder import Ladder
-from browser_service.session.looking import Phases, is_of_the_web, look, when_still
-from browser_service.session.marks import Seen
-from browser_service.session.prompts import Dialogs
+from browser_service.session.reasons import explain
 from browser_service.session.recording import Recorder
-from browser_service.session.settle import SettleLimits, settle
-from browser_service.session.tab import OpenTab
-from browser_service.session.tabs import Tabs
-from browser_service.session.world import PageMoved
 from browser_service.settings import Settings
+from browser_service.tabs.downloads import Downloads, Quota
+from browser_service.tabs.looking import Phases, is_of_the_web, look, when_still
+from browser_service.tabs.marks import Seen
+from browser_service.tabs.prompts import Dialogs
+from browser_service.tabs.settle import SettleLimits, settle
+from browser_service.tabs.tab import OpenTab
+from browser_service.tabs.tabs import Tabs
+from browser_service.tabs.world import PageMoved
 
 PING_DEADLINE_S = 1.0
 T = TypeVar("T")

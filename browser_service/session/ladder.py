@@ -13,7 +13,7 @@ from playwright.async_api import Error as PlaywrightError
 
 from browser_service.chromium.chromium import Chromium
 from browser_service.errors import BrowserServiceError, DeadlineExceeded, PageCrashed
-from browser_service.session.world import PageMoved
+from browser_service.tabs.world import PageMoved
 
 DIAGNOSIS_GLANCES = 10
 DIAGNOSIS_GLANCE_S = 0.02

@@ -9,9 +9,9 @@ from typing import Any
 from playwright.async_api import BrowserContext, Page
 from playwright.async_api import Error as PlaywrightError
 
+from browser_service.artifacts.lease_artifacts import Shelf
 from browser_service.background import Background
 from browser_service.models import ArtifactKind, Recording, Viewport
-from browser_service.session.kept import Shelf
 
 log = logging.getLogger(__name__)
 STOP_DEADLINE_S = 10.0

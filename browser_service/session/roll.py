@@ -4,9 +4,9 @@ import uuid
 from collections.abc import Iterator
 
 from browser_service.errors import BrowserCrashed, BrowserServiceError, LeaseNotFound, SlotTaken
+from browser_service.leasing.ended import EndedLeases, Holder
 from browser_service.leasing.leases import Clock, Grant, PlaceReport
 from browser_service.leasing.tokens import LeasePlace, TierKey
-from browser_service.session.ended import EndedLeases, Holder
 from browser_service.session.session import Session
 from browser_service.settings import Settings
 

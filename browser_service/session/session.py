@@ -4,10 +4,10 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Literal
 
+from browser_service.leasing.ended import Holder
 from browser_service.leasing.leases import Grant, LiveLease
 from browser_service.models import SessionStatus, StepReply, Viewport
 from browser_service.session.browser import LeasedBrowser
-from browser_service.session.ended import Holder
 
 Ending = Literal["released", "expired", "lost", "ended"]
 

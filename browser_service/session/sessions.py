@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
+from browser_service.artifacts.lease_artifacts import Shelves
 from browser_service.background import Background, every
 from browser_service.chromium.fleet import Fleet
 from browser_service.errors import (
@@ -23,12 +24,11 @@ from browser_service.errors import (
     UnknownNode,
 )
 from browser_service.events import Events
-from browser_service.leasing.leases import Clock, Grant, PlaceReport
+from browser_service.leasing.leases import Clock, Grant, PlaceReport, lease_id_of
 from browser_service.leasing.tokens import TierKey
 from browser_service.models import Lease, NodeStatus, PoolStatus, SessionStatus, StepReply, StepRequest
 from browser_service.models.tiers import PlaceStatus
 from browser_service.session.browser import LeasedBrowser
-from browser_service.session.kept import Shelves
 from browser_service.session.roll import Roll
 from browser_service.session.session import Ending, Session
 from browser_service.session.spares import Spares
@@ -334,8 +334,3 @@ class Sessions:
 def instance_id_of(lease_id: str, place: str) -> str:
     """The id on the wire: `<uuid>:<port of the instance>`."""
     return f"{lease_id}:{place.rpartition(':')[2]}"
-
-
-def lease_id_of(instance_id: str) -> str:
-    """The lease's own id, the part before the port."""
-    return instance_id.rpartition(":")[0] or instance_id

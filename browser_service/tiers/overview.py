@@ -19,10 +19,17 @@ from browser_service.errors import (
     Unreachable,
 )
 from browser_service.events import Events
-from browser_service.leasing.leases import RETRY_AFTER_S, Grant, HeldLease, HeldPlace, LeaseStore, PlaceReport
+from browser_service.leasing.leases import (
+    RETRY_AFTER_S,
+    Grant,
+    HeldLease,
+    HeldPlace,
+    LeaseStore,
+    PlaceReport,
+    lease_id_of,
+)
 from browser_service.models import NodeStatus, PoolStatus, SessionStatus
 from browser_service.models.tiers import PlaceStatus
-from browser_service.session.sessions import lease_id_of
 from browser_service.settings import Settings
 from browser_service.tiers.missing import Missing
 from browser_service.tiers.orders import Order, Orders

@@ -16,8 +16,8 @@ from agent.safety import Confirm
 from agent.types import StopReason, Task, Trajectory
 from browser_service.client import BrowserPool
 from browser_service.models import Viewport, VisitPage
+from browser_service.servers.instance import create_app
 from browser_service.settings import Settings
-from browser_service.tiers.instance import create_app
 from browser_service.tiers.service import running_service
 from environments.miniwob import MiniWob
 from environments.web import serving

@@ -14,9 +14,9 @@ from typing import Any
 import uvicorn
 
 from browser_service.models import Viewport
+from browser_service.servers.instance import create_app
+from browser_service.servers.serving import listen
 from browser_service.settings import Settings, read_settings
-from browser_service.tiers.instance import create_app
-from browser_service.tiers.serving import listen
 
 SMALL = Viewport(width=400, height=300)
 START_DEADLINE_S = 60.0

@@ -27,10 +27,10 @@ from browser_service.leasing.store_in_process import InProcessStore
 from browser_service.leasing.tokens import TierKey
 from browser_service.models import Lease, LeaseRequest
 from browser_service.models.tiers import PlaceStatus
+from browser_service.servers.master import create_front_app
 from browser_service.settings import Settings
 from browser_service.tiers import places
 from browser_service.tiers.admission import TRIES, Admission
-from browser_service.tiers.master import create_front_app
 from browser_service.tiers.overview import Overview
 from browser_service.tiers.places import TIER_HEADER, Place, remote_places, tier_client
 from browser_service.tiers.service import Service

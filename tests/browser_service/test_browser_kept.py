@@ -14,8 +14,11 @@ from eventually import PATIENCE_S
 from PIL import Image
 from real_service import SMALL, Site, running_service
 
+from browser_service.artifacts.blobs import BlobStore
+from browser_service.artifacts.lease_artifacts import Shelves, clean_name
 from browser_service.client import Browser, BrowserPool
 from browser_service.errors import LeaseMismatch, LeaseNotFound, NotKept, from_problem
+from browser_service.leasing.ended import Holder
 from browser_service.models import (
     ClickId,
     Download,
@@ -27,9 +30,6 @@ from browser_service.models import (
     StepReply,
     VisitPage,
 )
-from browser_service.session.blobs import BlobStore
-from browser_service.session.ended import Holder
-from browser_service.session.kept import Shelves, clean_name
 from browser_service.settings import Settings
 
 pytestmark = pytest.mark.browser

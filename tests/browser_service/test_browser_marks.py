@@ -9,7 +9,7 @@ from real_service import Site
 
 from browser_service.client import Browser
 from browser_service.models import Box, ClickId, Mark, Observe, ObserveRequest, StepReply, VisitPage
-from browser_service.session.marks import draw_marks
+from browser_service.tabs.marks import draw_marks
 
 pytestmark = pytest.mark.browser
 

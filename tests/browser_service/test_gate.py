@@ -19,10 +19,10 @@ from browser_service.leasing.leases import QueueLimits
 from browser_service.leasing.store_in_process import InProcessStore
 from browser_service.leasing.tokens import TierKey
 from browser_service.models import Problem
+from browser_service.servers.instance import create_app
+from browser_service.servers.master import create_front_app
 from browser_service.settings import Settings
 from browser_service.tiers.admission import Admission
-from browser_service.tiers.instance import create_app
-from browser_service.tiers.master import create_front_app
 from browser_service.tiers.overview import Overview
 from browser_service.tiers.places import keep_alive_client, remote_places
 from browser_service.tiers.service import Service

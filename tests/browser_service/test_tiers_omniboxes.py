@@ -17,8 +17,8 @@ from browser_service.events import Events
 from browser_service.leasing.leases import PlaceReport, QueueLimits
 from browser_service.leasing.store_in_process import InProcessStore
 from browser_service.leasing.tokens import TierKey
+from browser_service.servers.forwarding import Forwarding
 from browser_service.settings import Settings
-from browser_service.tiers.forwarding import Forwarding
 from browser_service.tiers.overview import Overview
 from browser_service.tiers.places import keep_alive_client, remote_places
 

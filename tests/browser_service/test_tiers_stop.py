@@ -29,15 +29,15 @@ from browser_service.events import Events
 from browser_service.leasing.leases import PlaceReport, QueueLimits
 from browser_service.leasing.store_in_process import InProcessStore
 from browser_service.leasing.tokens import LeasePlace, TierKey, shared_key
+from browser_service.servers import deploy, supervise
+from browser_service.servers import node as node_module
+from browser_service.servers.deploy import instances_for, shares
+from browser_service.servers.nginx import Front, configuration
+from browser_service.servers.node import Node
+from browser_service.servers.supervise import Program, Supervisor
 from browser_service.settings import Settings
-from browser_service.tiers import deploy, supervise
-from browser_service.tiers import node as node_module
-from browser_service.tiers.deploy import instances_for, shares
-from browser_service.tiers.nginx import Front, configuration
-from browser_service.tiers.node import Node
 from browser_service.tiers.overview import Overview
 from browser_service.tiers.places import remote_places, tier_client
-from browser_service.tiers.supervise import Program, Supervisor
 
 
 @contextmanager

@@ -22,8 +22,8 @@ from browser_service.models import (
     Upload,
     VisitPage,
 )
-from browser_service.session.notices import NOTICES
 from browser_service.settings import Settings
+from browser_service.tabs.notices import NOTICES
 
 pytestmark = pytest.mark.browser
 TITLE = ObserveRequest(screenshot=False)

@@ -7,7 +7,7 @@ from real_service import Site
 
 from browser_service.client import Browser
 from browser_service.models import ClickId, Observation, Observe, ObserveRequest, StepReply, VisitPage
-from browser_service.session.notices import NOTICES, Notices
+from browser_service.tabs.notices import NOTICES, Notices
 
 pytestmark = pytest.mark.browser
 TITLE = ObserveRequest(screenshot=False)

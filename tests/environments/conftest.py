@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack
 import pytest_asyncio
 
 from browser_service.client import Browser, BrowserPool
+from browser_service.servers.instance import create_app
 from browser_service.settings import Settings
-from browser_service.tiers.instance import create_app
 from browser_service.tiers.service import running_service
 from environments.miniwob import MiniWob
 from environments.web import serving

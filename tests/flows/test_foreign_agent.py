@@ -12,8 +12,8 @@ import psutil
 import pytest
 from anyio.from_thread import start_blocking_portal
 
+from browser_service.servers.instance import create_app
 from browser_service.settings import Settings
-from browser_service.tiers.instance import create_app
 from browser_service.tiers.service import running_service
 from environments.web import serving
 

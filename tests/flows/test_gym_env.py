@@ -21,8 +21,8 @@ from agent.gym_spaces import click, read_marks, say
 from agent.types import Task, Trajectory, Verdict
 from browser_service.client import SyncBrowserPool
 from browser_service.models import Observe
+from browser_service.servers.instance import create_app
 from browser_service.settings import Settings
-from browser_service.tiers.instance import create_app
 from browser_service.tiers.service import running_service
 from environments.base import UnknownTask
 from environments.config import EnvironmentConfig, TasksConfig

@@ -20,8 +20,8 @@ from agent.gym_spaces import say
 from agent.types import AgentAction, Answer, Pictures, Step, StopReason, Task, Trajectory, Turn
 from browser_service.client import BrowserPool
 from browser_service.models import Observation, VisitPage
+from browser_service.servers.instance import create_app
 from browser_service.settings import Settings
-from browser_service.tiers.instance import create_app
 from browser_service.tiers.service import Service, running_service
 from environments.base import Environment
 from environments.config import EnvironmentConfig

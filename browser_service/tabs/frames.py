@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from playwright.async_api import CDPSession, Frame, Page
 from playwright.async_api import Error as PlaywrightError
 
-from browser_service.session.world import NeverAsked, PageMoved, Send, World, is_moved
+from browser_service.tabs.world import NeverAsked, PageMoved, Send, World, is_moved
 
 # Frames that one observation queries; a page with more is full of advertisements.
 MOST_FRAMES = 12

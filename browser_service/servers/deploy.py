@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from browser_service.egress.policy import control_ports
 from browser_service.leasing.tokens import TierKey
+from browser_service.servers.supervise import STOP_DEADLINE_S, Program, Supervisor
 from browser_service.settings import Settings
-from browser_service.tiers.supervise import STOP_DEADLINE_S, Program, Supervisor
 
 log = logging.getLogger(__name__)
 

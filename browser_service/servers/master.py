@@ -16,10 +16,10 @@ from starlette.middleware import Middleware
 from browser_service.api import front as front_api
 from browser_service.api import tier as tier_api
 from browser_service.events import Events
+from browser_service.servers.forwarding import Forwarding
+from browser_service.servers.instance import ON_A_LEASE, bare_app
 from browser_service.settings import Settings
 from browser_service.tiers.admission import Admission
-from browser_service.tiers.forwarding import Forwarding
-from browser_service.tiers.instance import ON_A_LEASE, bare_app
 from browser_service.tiers.orders import orders_of
 from browser_service.tiers.overview import Overview
 from browser_service.tiers.places import keep_alive_client, remote_places, tier_client

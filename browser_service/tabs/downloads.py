@@ -11,8 +11,8 @@ from playwright.async_api import Download as Arriving
 from playwright.async_api import Error as PlaywrightError
 
 from browser_service import models
+from browser_service.artifacts.lease_artifacts import Shelf, clean_name
 from browser_service.background import Background
-from browser_service.session.kept import Shelf, clean_name
 
 GLANCE_S = 0.1
 

@@ -7,7 +7,7 @@ from typing import Any
 from playwright.async_api import Error as PlaywrightError
 
 from browser_service.page import NAME, PAGE_SCRIPT, WORLD
-from browser_service.session.well_formed import well_formed
+from browser_service.tabs.well_formed import well_formed
 
 Send = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 MISSING = "__missing"

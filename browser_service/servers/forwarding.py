@@ -23,8 +23,8 @@ from browser_service.errors import (
     LeaseMismatch,
     Unreachable,
 )
+from browser_service.leasing.leases import lease_id_of
 from browser_service.leasing.tokens import TierKey
-from browser_service.session.sessions import lease_id_of
 from browser_service.tiers.overview import Overview, lost
 
 # Hop-by-hop headers: each connection has its own; `host` and lengths are set anew.

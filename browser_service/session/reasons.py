@@ -3,7 +3,7 @@
 from browser_service.egress.egress import Account
 from browser_service.errors import EgressFailed
 from browser_service.models import ActionError
-from browser_service.session.tab import FailedDocument
+from browser_service.tabs.tab import FailedDocument
 
 CODES = {"policy": "NAV_BLOCKED", "site": "NAVIGATION_FAILED"}
 PROXY_DOWN = "ERR_PROXY_CONNECTION_FAILED"

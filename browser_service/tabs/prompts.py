@@ -6,7 +6,7 @@ from playwright.async_api import Dialog
 from playwright.async_api import Error as PlaywrightError
 
 from browser_service.background import Background
-from browser_service.session.well_formed import well_formed
+from browser_service.tabs.well_formed import well_formed
 
 ACCEPTED = frozenset({"alert", "beforeunload"})
 MOST_TOLD = 20

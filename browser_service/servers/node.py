@@ -16,15 +16,15 @@ from browser_service.egress.policy import control_ports
 from browser_service.errors import BrowserServiceError
 from browser_service.events import Events
 from browser_service.leasing.leases import PlaceReport
+from browser_service.servers.relay import Pending, Upstream
+from browser_service.servers.supervise import STOP_DEADLINE_S, Program, Supervisor
 from browser_service.settings import Settings
 from browser_service.tiers.admission import Admission
 from browser_service.tiers.orders import orders_of
 from browser_service.tiers.overview import Overview
 from browser_service.tiers.places import remote_places, tier_client
-from browser_service.tiers.relay import Pending, Upstream
 from browser_service.tiers.reporter import Reporter
 from browser_service.tiers.service import Service, key_of, store_in_memory
-from browser_service.tiers.supervise import STOP_DEADLINE_S, Program, Supervisor
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from playwright.async_api import Error as PlaywrightError
 
 from browser_service.background import Background
 from browser_service.models import Tab
-from browser_service.session.downloads import Downloads
-from browser_service.session.tab import FailedDocument, OpenTab
+from browser_service.tabs.downloads import Downloads
+from browser_service.tabs.tab import FailedDocument, OpenTab
 
 LONGEST_URL = 8_192
 """Maximum length of a URL that is shown; a page can make its own arbitrarily long."""

@@ -3,8 +3,8 @@
 from contextlib import suppress
 from typing import Literal
 
-from browser_service.session.tab import OpenTab
-from browser_service.session.world import PageMoved
+from browser_service.tabs.tab import OpenTab
+from browser_service.tabs.world import PageMoved
 
 Level = Literal["free", "held", "reloaded"]
 LEVELS: tuple[Level, ...] = ("free", "held", "reloaded")

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from browser_service.artifacts.blobs import BlobStore
 from browser_service.errors import LeaseNotFound
+from browser_service.leasing.ended import Holder
 from browser_service.models import Artifact, ArtifactKind
-from browser_service.session.blobs import BlobStore
-from browser_service.session.ended import Holder
 from browser_service.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from browser_service.artifacts.lease_artifacts import Shelf
 from browser_service.errors import DeadlineExceeded
 from browser_service.models import ObserveRequest, Screenshot, Viewport
-from browser_service.session.kept import Shelf
-from browser_service.session.marks import Seen, blank, draw_marks, read_look
-from browser_service.session.stillness import LEVELS, Level, Stillness
-from browser_service.session.tab import OpenTab
-from browser_service.session.tabs import Tabs
-from browser_service.session.world import PageMoved
+from browser_service.tabs.marks import Seen, blank, draw_marks, read_look
+from browser_service.tabs.stillness import LEVELS, Level, Stillness
+from browser_service.tabs.tab import OpenTab
+from browser_service.tabs.tabs import Tabs
+from browser_service.tabs.world import PageMoved
 
 # Schemes that a page may navigate to; Chromium itself blocks all others, and this is the second check.
 SHOWN_SCHEMES = frozenset({"", "http", "https", "about", "blob", "data", "chrome-error"})

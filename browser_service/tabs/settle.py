@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from browser_service.session.tab import OpenTab
-from browser_service.session.world import PageMoved
+from browser_service.tabs.tab import OpenTab
+from browser_service.tabs.world import PageMoved
 
 
 @dataclass(frozen=True)

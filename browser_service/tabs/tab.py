@@ -13,12 +13,12 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from browser_service.background import Background
 from browser_service.models.wire import Button
-from browser_service.session.downloads import Downloads
-from browser_service.session.frames import Frames, Realm
-from browser_service.session.loading import Loading
-from browser_service.session.notices import FILES, Notices
-from browser_service.session.well_formed import well_formed
-from browser_service.session.world import NeverAsked, PageMoved, World, is_moved
+from browser_service.tabs.downloads import Downloads
+from browser_service.tabs.frames import Frames, Realm
+from browser_service.tabs.loading import Loading
+from browser_service.tabs.notices import FILES, Notices
+from browser_service.tabs.well_formed import well_formed
+from browser_service.tabs.world import NeverAsked, PageMoved, World, is_moved
 
 # A document that can be painted is painted long before this.
 PAINT_S = 2.5

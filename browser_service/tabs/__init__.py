@@ -1,0 +1,1 @@
+"""The open pages of a session: tabs, frames, settling, looking and marks."""
