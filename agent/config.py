@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent.models.config import ModelConfig, TrainedPolicy
+from agent.model_config import ModelConfig, TrainedPolicy
 from agent.profiles import ProfileName
 from browser_service.models import ImageFormat, InteractionMode
 

@@ -28,7 +28,7 @@ class Recording(Protocol):
 
 
 class EpisodeStore(Protocol):
-    """Keeps the episodes of an environment that another program plays (`agent.gym_env`)."""
+    """Keeps the episodes of an environment that another program plays (`agent.gym.environment`)."""
 
     def begin(self, trajectory_id: str) -> Recording:
         """Begins an episode: removes the steps and recordings of an earlier attempt."""

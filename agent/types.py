@@ -140,7 +140,7 @@ class StopReason(StrEnum):
     FORMAT = "format"
     """Too many outputs in a row could not be parsed."""
     SAFETY = "safety"
-    """The model asked for a person's confirmation and got no answer (`agent.safety: ask`)."""
+    """The model asked for a person's confirmation and got no answer (`agent.episodes.safety: ask`)."""
     FAILED = "failed"
     """Something broke; `Trajectory.failure` names the side."""
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.config import AgentConfig, RecordConfig
-from agent.episode import Slot, play
+from agent.episodes.episode import EpisodeKey, play
 from agent.types import Pictures, Step, Task, Turn
 from browser_service.client import BrowserPool
 from browser_service.models import Observation
@@ -55,7 +55,7 @@ async def measure(store: TrajectoryStore) -> dict[str, list[tuple[float, int]]]:
     ):
         for number in range(EPISODES + WARM_UP):
             for name, rules in RULES.items():
-                slot = Slot(world.task("enter-text", number, "train"), "e", group="g", member=0, iteration=1)
+                slot = EpisodeKey(world.task("enter-text", number, "train"), "e", group="g", member=0, iteration=1)
                 began = time.monotonic()
                 played = await play(
                     slot,

@@ -26,7 +26,7 @@ from benchmarks.slow_pages import GoesOn, SlowPages
 from browser_service.client import BrowserPool
 from browser_service.models import ClickId, ObserveRequest, VisitPage
 from flows.rollouts.plan import assigned, planned_groups
-from flows.rollouts.rank import Rank
+from flows.rollouts.shard_worker import ShardWorker
 from flows.rollouts.stage_costs import wasted
 from flows.rollouts.stage_files import StageFiles
 from flows.rollouts.stragglers import carries, carry_over, threshold_of
@@ -91,7 +91,7 @@ async def play_stages(options: argparse.Namespace, root: Path, browsers: str, st
         pool = await stack.enter_async_context(BrowserPool(browsers))
         served = Served(model="scripted", tag=None, version=None)
         agent = agent_of(config, Stage.ROLLOUT)
-        rank = Rank(folder, 0, agent=agent, environment=environment, pool=pool, policy=GoesOn(), served=served)
+        rank = ShardWorker(folder, 0, agent=agent, environment=environment, pool=pool, policy=GoesOn(), served=served)
         stack.push_async_callback(rank.stop)
         began, before = time.monotonic(), 0
         for iteration in range(1, WARM_UP + options.iterations + 1):

@@ -23,7 +23,7 @@ from benchmarks.slow_pages import GoesOn, SlowPages
 from browser_service.client import BrowserPool
 from browser_service.models import Viewport
 from flows.rollouts.plan import planned_groups
-from flows.rollouts.rank import Rank
+from flows.rollouts.shard_worker import ShardWorker
 from flows.rollouts.stage_costs import written
 from flows.rollouts.stage_files import StageFiles
 from flows.rollouts.who_acts import agent_of
@@ -90,7 +90,7 @@ async def play(root: Path, browsers: str, name: str, *, episodes: int, at_once: 
         pool = await stack.enter_async_context(BrowserPool(browsers))
         served = Served(model="scripted", tag=None, version=None)
         agent = agent_of(config, Stage.ROLLOUT)
-        rank = Rank(folder, 0, agent=agent, environment=environment, pool=pool, policy=GoesOn(), served=served)
+        rank = ShardWorker(folder, 0, agent=agent, environment=environment, pool=pool, policy=GoesOn(), served=served)
         files = StageFiles(folder, 1, Stage.ROLLOUT, shard=0, slots=at_once)
         watching = asyncio.create_task(watch(files, memory))
         began = time.monotonic()

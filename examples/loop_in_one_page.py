@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from agent.episode import Slot, play
+from agent.episodes.episode import EpisodeKey, play
 from agent.judging.verifier import Verifier
 from agent.models.openai_chat import Served
 from agent.models.opening import open_model
@@ -31,7 +31,7 @@ from flows.stages.policy_update import run_update
 from flows.starting.starting import new_folder
 from storage.atomic import write_atomically
 from storage.store import TrajectoryStore
-from training.report import read_report
+from training.learning.report import read_report
 
 
 async def rollout(folder: RunFolder, served: Served) -> list[float]:
@@ -39,7 +39,7 @@ async def rollout(folder: RunFolder, served: Served) -> list[float]:
     config, size, state_dir = folder.config, folder.config.rollout.group_size, folder.config.services.state_dir
     draw = partial(draw_tasks, config.environment, Draw("train", iteration=1, seed=config.seed))
     tasks = draw(config.rollout.groups_per_iteration, history=TaskHistory(), now=datetime.now(UTC))
-    slots = [Slot(task, f"{task.id}-m{m:02d}", task.id, m, iteration=1) for task in tasks for m in range(size)]
+    slots = [EpisodeKey(task, f"{task.id}-m{m:02d}", task.id, m, iteration=1) for task in tasks for m in range(size)]
     store, free = TrajectoryStore(folder.stage_dir(1, Stage.ROLLOUT)), asyncio.Semaphore(config.rollout.concurrency)
     model = open_model(
         config.agent, served=served, uds=socket_path(state_dir), solve=None, tokenizer=config.policy.model
@@ -48,7 +48,7 @@ async def rollout(folder: RunFolder, served: Served) -> list[float]:
     async with make_environment(config.environment) as site, pool, model as policy:
         world = partial(play, policy=policy, pool=pool, serve=site.serve, viewport=site.viewport, config=config.agent)
 
-        async def episode(slot: Slot) -> None:
+        async def episode(slot: EpisodeKey) -> None:
             async with free:
                 store.write(*await world(slot, policy_version=served.version))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 
-from agent.gym_env import WebEnv
+from agent.gym.environment import WebEnv
 from agent.judging.verifier import Check
 from agent.types import Split, Task
 from environments.catalogs import Draw
@@ -69,7 +69,7 @@ def make_env(
 
 
 class ConfiguredTasks:
-    """The tasks of one split, drawn as a rollout draws them. Implements `agent.gym_env.Tasks`."""
+    """The tasks of one split, drawn as a rollout draws them. Implements `agent.gym.environment.Tasks`."""
 
     def __init__(self, config: EnvironmentConfig, split: Split) -> None:
         self._config, self._split = config, split

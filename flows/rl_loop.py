@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict
 
 from agent.models.openai_chat import Served
 from flows.rollouts.far_rank import beats_of, end_of, forget_beats
-from flows.rollouts.rank_outcome import Outcome, read_outcome, write_outcome
+from flows.rollouts.shard_outcome import Outcome, read_outcome, write_outcome
 from flows.services.prefect_api import PrefectError, PrefectServer
 from flows.services.processes import own_state_dir
 from flows.settings.run_folder import RunFolder, Stage, StageKey

@@ -20,12 +20,12 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 from agent.config import AgentConfig
-from agent.episode import Played, Slot, play
+from agent.episodes.episode import EpisodeKey, Played, play
 from agent.models.random import Random
 from agent.models.scripted import Scripted
-from agent.prompts import compose
+from agent.prompting.prompts import compose
+from agent.prompting.wording import render
 from agent.types import Pictures, Policy, Step, Task, Turn
-from agent.wording import render
 from browser_service.client import BrowserPool
 from browser_service.models import Observation
 from browser_service.servers.instance import create_app
@@ -141,7 +141,7 @@ async def demonstrate(episodes: int, *, right: float, seed: int, at_once: int = 
 
         async def one(task: Task) -> None:
             async with gate:
-                slot = Slot(task, f"d-{task.id}", group=task.id, member=0, iteration=0)
+                slot = EpisodeKey(task, f"d-{task.id}", group=task.id, member=0, iteration=0)
                 played = await play(
                     slot,
                     policy=policy,

@@ -8,9 +8,9 @@ import string
 from collections.abc import Iterator, Sequence
 
 from agent.config import AgentConfig
-from agent.prompts import compose
+from agent.prompting.prompts import compose
+from agent.prompting.wording import render
 from agent.types import AgentAction
-from agent.wording import render
 from browser_service.models import Box, ClickId, FillId, Mark, Observation, SelectOption, Viewport
 from training.warm_start import Demonstration
 

@@ -18,10 +18,10 @@ from environments.hosts import BlockingConfig
 from environments.miniwob.verifier import check
 from flows.settings.loop_config import ConfigError, LoopConfig, load_config
 from flows.settings.run_folder import StageReport
-from training.canary import Canary
-from training.checkpoints import Checkpoint
+from training.checkpointing.canary import Canary
+from training.checkpointing.checkpoints import Checkpoint
 from training.config import UpdateConfig
-from training.report import UpdateReport
+from training.learning.report import UpdateReport
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("agent", "browser_service", "environments", "flows", "training")

@@ -1,11 +1,11 @@
 """Errors that stop an update, bugs apart: each message is one sentence for the person who gave the input.
 
 UpdateError
-├── BadInput          a file or an argument of the update (training.update_inputs)
-├── SampleError       a stored step that must not be trained on (training.samples)
-├── CheckpointError   a checkpoint that can't be read or written (training.checkpoints)
-├── ModelError        a model directory or picture that does not fit the samples (training.models)
-└── Diverged          training that gave numbers that are not finite (training.divergence, training.report)
+├── BadInput          a file or an argument of the update (training.learning.update_inputs)
+├── SampleError       a stored step that must not be trained on (training.sampling.samples)
+├── CheckpointError   a checkpoint that can't be read or written (training.checkpointing.checkpoints)
+├── ModelError        a model directory or picture that does not fit the samples (training.learning.models)
+└── Diverged          training that gave numbers that are not finite (training.learning.divergence, training.learning.report)
 """
 
 

@@ -27,7 +27,7 @@ def hide_unused_packages() -> None:
     """Hides packages that an update never uses. Only for a process that does nothing else: they can't be imported
     later.
 
-    Example: `python -m training.update` calls it first; a test that calls `training.update.main` does not.
+    Example: `python -m training.learning.update` calls it first; a test that calls `training.learning.update.main` does not.
     """
     for name in UNUSED:
         _hide(name)

@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 
-from agent.conversation import picture_part
 from agent.models.given import View, where
+from agent.prompting.conversation import picture_part
+from agent.prompting.wording import render
 from agent.types import AgentAction, Completion, Pictures, Step, Task, Turn
-from agent.wording import render
 from browser_service.models import Observation
 
 Json = dict[str, Any]

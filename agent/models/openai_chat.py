@@ -10,17 +10,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from agent.budget import PromptTooLong
 from agent.config import AgentConfig
-from agent.control_tokens import GENERIC, ControlTokens
-from agent.conversation import spoken
 from agent.failures import failed
 from agent.models.chat_reply import completion_of
 from agent.models.chat_server import ChatServer
 from agent.models.faults import answered_within
 from agent.parsing import FormatError, parse_brief, parse_full
 from agent.profiles import PROFILES
-from agent.prompts import compose
+from agent.prompting.budget import PromptTooLong
+from agent.prompting.control_tokens import GENERIC, ControlTokens
+from agent.prompting.conversation import spoken
+from agent.prompting.prompts import compose
 from agent.types import AgentAction, Completion, Pictures, Step, Task, Turn
 from browser_service.models import Observation
 

@@ -8,10 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from agent.config import AgentConfig
-from agent.control_tokens import ControlTokens
-from agent.models.anthropic_computer import AnthropicComputerTranslator
-from agent.models.computer import ComputerModel, Translator, Vendor
-from agent.models.config import (
+from agent.model_config import (
     AnthropicComputer,
     ChatModel,
     GeminiComputer,
@@ -22,13 +19,16 @@ from agent.models.config import (
     ScriptedSolution,
     TrainedPolicy,
 )
+from agent.models.anthropic_computer import AnthropicComputerTranslator
+from agent.models.computer import ComputerModel, Translator, Vendor
 from agent.models.gemini_computer import GeminiComputerTranslator
 from agent.models.openai_chat import OpenAIChat, Served
 from agent.models.openai_computer import OpenAIComputerTranslator
 from agent.models.random import Random
 from agent.models.scripted import Scripted, Solution
 from agent.models.vendors import ModelUnavailable, open_anthropic, open_gemini, open_openai
-from agent.tokenizer_files import TokenizerUnreadable, control_tokens
+from agent.prompting.control_tokens import ControlTokens
+from agent.prompting.tokenizer_files import TokenizerUnreadable, control_tokens
 from agent.types import Policy
 
 SDKS: dict[str, tuple[str, str]] = {

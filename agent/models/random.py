@@ -3,8 +3,8 @@
 import random
 from collections.abc import Sequence
 
+from agent.prompting.wording import render
 from agent.types import AgentAction, Completion, Pictures, Step, Task, Turn
-from agent.wording import render
 from browser_service.models import ClickCoords, ClickId, Observation
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from agent.failures import failed
+from agent.prompting.wording import render
 from agent.types import AgentAction, Completion, Pictures, Step, Task, Turn
-from agent.wording import render
 from browser_service.models import Observation
 
 Solution = Callable[..., AgentAction]

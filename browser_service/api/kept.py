@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import FileResponse
 
-from browser_service.artifacts.lease_artifacts import Shelf
+from browser_service.artifacts.lease_artifacts import LeaseArtifacts
 from browser_service.errors import BadRequest, NotKept
 from browser_service.leasing.leases import lease_id_of
 from browser_service.models import Artifacts
@@ -50,10 +50,10 @@ async def artifact(
     return _file(path, MEDIA_TYPES[kept.kind], {}, name=kept.name)
 
 
-def _shelf(request: Request, instance_id: str, token: str | None) -> Shelf:
+def _shelf(request: Request, instance_id: str, token: str | None) -> LeaseArtifacts:
     if not instance_id:
         raise BadRequest("say which lease: instance_id")
-    return service_of(request).sessions.shelves.find(lease_id_of(instance_id), token)
+    return service_of(request).sessions.artifacts.find(lease_id_of(instance_id), token)
 
 
 def _file(path: Path, media_type: str, headers: dict[str, str], *, name: str | None = None) -> FileResponse:

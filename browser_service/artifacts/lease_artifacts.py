@@ -1,6 +1,6 @@
 """The artifact store of a lease: pictures by reference, downloads, a video, a trace. It outlives the lease for a while.
 
-Shelves (one per process) ── Shelf (one per lease): a folder of files with opaque names, and the readable hashes
+ArtifactStore (one per process) ── LeaseArtifacts (one per lease): a folder of files with opaque names, and the readable hashes
 """
 
 import logging
@@ -23,7 +23,7 @@ LONGEST_NAME = 120
 
 
 @dataclass(slots=True)
-class Shelf:
+class LeaseArtifacts:
     """The stored artifacts of one lease. Its folder is made with the first file."""
 
     holder: Holder
@@ -76,7 +76,7 @@ class Shelf:
         return folder
 
 
-class Shelves:
+class ArtifactStore:
     """The artifact stores of all live and recently ended leases of this process."""
 
     def __init__(self, folder: Path, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
@@ -84,39 +84,39 @@ class Shelves:
         self._folder = folder
         self._retention_s = settings.artifact_retention_s
         self._clock = clock
-        self._shelves: dict[str, Shelf] = {}
+        self._shelves: dict[str, LeaseArtifacts] = {}
         blobs = folder / "blobs"
         blobs.mkdir(mode=0o711, parents=True)
         folder.chmod(0o711)
         self._blobs = BlobStore(blobs, settings.blob_budget_bytes)
 
-    def open(self, holder: Holder) -> Shelf:
+    def open(self, holder: Holder) -> LeaseArtifacts:
         """Opens the artifact store of a new lease."""
         self.sweep()
-        shelf = self._shelves[holder.lease_id] = Shelf(holder, self._folder / secrets.token_hex(8), self._blobs)
-        return shelf
+        kept = self._shelves[holder.lease_id] = LeaseArtifacts(holder, self._folder / secrets.token_hex(8), self._blobs)
+        return kept
 
     def close(self, lease_id: str) -> None:
         """Marks a lease as over: its artifacts stay for the retention time."""
-        if shelf := self._shelves.get(lease_id):
-            shelf.gone_at = self._clock() + self._retention_s
+        if kept := self._shelves.get(lease_id):
+            kept.gone_at = self._clock() + self._retention_s
         self.sweep()
 
-    def find(self, lease_id: str, token: str | None) -> Shelf:
+    def find(self, lease_id: str, token: str | None) -> LeaseArtifacts:
         """The artifact store that this caller may read. Raises `LeaseNotFound`, `LeaseMismatch`."""
         self.sweep()
-        if (shelf := self._shelves.get(lease_id)) is None:
+        if (kept := self._shelves.get(lease_id)) is None:
             raise LeaseNotFound(f"instance not found: nothing is kept of a lease {lease_id[:80]}")
-        shelf.holder.check(token)
-        return shelf
+        kept.holder.check(token)
+        return kept
 
     def sweep(self) -> None:
         """Removes the artifacts whose retention time has passed."""
         now = self._clock()
-        for lease_id, shelf in list(self._shelves.items()):
-            if shelf.gone_at is not None and now >= shelf.gone_at:
+        for lease_id, kept in list(self._shelves.items()):
+            if kept.gone_at is not None and now >= kept.gone_at:
                 del self._shelves[lease_id]
-                shutil.rmtree(shelf.folder, ignore_errors=True)
+                shutil.rmtree(kept.folder, ignore_errors=True)
 
 
 def clean_name(said: str, taken: set[str]) -> str:

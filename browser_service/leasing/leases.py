@@ -255,3 +255,8 @@ def fresh_lease_ids(count: int) -> tuple[str, ...]:
 def lease_id_of(instance_id: str) -> str:
     """The lease's own id, the part before the port."""
     return instance_id.rpartition(":")[0] or instance_id
+
+
+def instance_id_of(lease_id: str, place: str) -> str:
+    """The id on the wire: `<uuid>:<port of the instance>`."""
+    return f"{lease_id}:{place.rpartition(':')[2]}"

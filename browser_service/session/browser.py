@@ -10,7 +10,7 @@ from playwright.async_api import BrowserContext, Page
 from playwright.async_api import Error as PlaywrightError
 
 from browser_service import commands
-from browser_service.artifacts.lease_artifacts import Shelf
+from browser_service.artifacts.lease_artifacts import LeaseArtifacts
 from browser_service.chromium.chromium import Chromium
 from browser_service.chromium.profiles import Profile
 from browser_service.egress.policy import Policy
@@ -63,7 +63,7 @@ class LeasedBrowser:
         self._ladder = Ladder(chromium, lambda: self._tabs.has_crashed)
         self._dialogs = Dialogs()
         context.on("dialog", self._dialogs.answer)
-        self._shelf: Shelf | None = None
+        self._shelf: LeaseArtifacts | None = None
         self._files: Path | None = None
         self._recorder: Recorder | None = None
         self._has_old_history = False
@@ -81,15 +81,15 @@ class LeasedBrowser:
             raise
         return browser
 
-    async def begin(self, request: LeaseRequest, shelf: Shelf) -> None:
+    async def begin(self, request: LeaseRequest, kept: LeaseArtifacts) -> None:
         """Sets up a new lease: its options beyond the profile. Raises the fault of the session."""
-        self._shelf = shelf
+        self._shelf = kept
         self._dialogs.begin(request.dialogs)
         self._files = commands.folder_of(self._settings.files_dir, request.files)
-        self._downloads.begin(shelf if request.downloads else None)
+        self._downloads.begin(kept if request.downloads else None)
         if request.record.video or request.record.trace:
             async with self._ladder.guarded("starting to record", self._settings.launch_deadline_s):
-                self._recorder = Recorder(self._context, request.record, self.viewport, shelf)
+                self._recorder = Recorder(self._context, request.record, self.viewport, kept)
                 await self._recorder.start()
 
     async def step(

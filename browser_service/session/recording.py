@@ -9,7 +9,7 @@ from typing import Any
 from playwright.async_api import BrowserContext, Page
 from playwright.async_api import Error as PlaywrightError
 
-from browser_service.artifacts.lease_artifacts import Shelf
+from browser_service.artifacts.lease_artifacts import LeaseArtifacts
 from browser_service.background import Background
 from browser_service.models import ArtifactKind, Recording, Viewport
 
@@ -20,11 +20,11 @@ STOP_DEADLINE_S = 10.0
 class Recorder:
     """The recordings of one session: a video of each tab, one trace of all."""
 
-    def __init__(self, context: BrowserContext, wanted: Recording, viewport: Viewport, shelf: Shelf) -> None:
+    def __init__(self, context: BrowserContext, wanted: Recording, viewport: Viewport, kept: LeaseArtifacts) -> None:
         self._context = context
         self._wanted = wanted
         self._size: Any = {"width": viewport.width, "height": viewport.height}
-        self._shelf = shelf
+        self._shelf = kept
         self._films: dict[Page, Path] = {}
         self._background = Background(PlaywrightError)
 

@@ -11,7 +11,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
-from browser_service.artifacts.lease_artifacts import Shelves
+from browser_service.artifacts.lease_artifacts import ArtifactStore
 from browser_service.background import Background, every
 from browser_service.chromium.fleet import Fleet
 from browser_service.errors import (
@@ -24,13 +24,14 @@ from browser_service.errors import (
     UnknownNode,
 )
 from browser_service.events import Events
-from browser_service.leasing.leases import Clock, Grant, PlaceReport, lease_id_of
+from browser_service.leasing.leases import Clock, Grant, PlaceReport, instance_id_of, lease_id_of
 from browser_service.leasing.tokens import TierKey
 from browser_service.models import Lease, NodeStatus, PoolStatus, SessionStatus, StepReply, StepRequest
 from browser_service.models.tiers import PlaceStatus
+from browser_service.session import session_events
 from browser_service.session.browser import LeasedBrowser
-from browser_service.session.roll import Roll
 from browser_service.session.session import Ending, Session
+from browser_service.session.slot_table import SlotTable
 from browser_service.session.spares import Spares
 from browser_service.settings import Settings
 
@@ -48,9 +49,9 @@ class Sessions:
         self.on_change: Callable[[], None] = lambda: None
         """Called after each end, and when it drains: the reporter should report at once."""
         self._clock = clock
-        self._roll = Roll(settings, key, clock)
+        self._table = SlotTable(settings, key, clock)
         self._spares = Spares(settings, chromium)
-        self.shelves = Shelves(chromium.workdir / "kept", settings, clock)
+        self.artifacts = ArtifactStore(chromium.workdir / "kept", settings, clock)
         """Stored artifacts of the leases, for a while after their end too."""
         self._background = Background(BrowserServiceError)
 
@@ -71,9 +72,9 @@ class Sessions:
         Raises `SlotTaken` when the slot is in use or was given out later than this, `Draining`, `BrowserCrashed`, or
         the error that ended the lease meanwhile.
         """
-        session = self._roll.get(grant.lease_id) or self._enter(grant)
+        session = self._table.get(grant.lease_id) or self._enter(grant)
         async with session.lock:  # a repeated request waits here for the first one
-            self._roll.of(grant.lease_id, session.holder.token)  # the first one may have failed
+            self._table.of(grant.lease_id, session.holder.token)  # the first one may have failed
             if session.browser is None:
                 await self._open(session)
         session.keep_alive(self._clock())
@@ -100,7 +101,7 @@ class Sessions:
             )
             session.steps += 1
             session.url = observation.url
-            self._tell_step(session, request, session.last_reply)
+            session_events.step(self.events, session, request, session.last_reply)
             return session.last_reply
 
     @asynccontextmanager
@@ -124,10 +125,8 @@ class Sessions:
             except Exception as error:
                 # The action on the page is done and has no reply: the same step sent again would repeat it.
                 log.exception("a call of lease %s failed unexpectedly", session.lease_id)
-                unforeseen = BrowserCrashed(
-                    f"the service failed at its work ({type(error).__name__}); ask for a new lease"
-                )
-                raise browser.mark_lost(unforeseen) from error
+                why = f"the service failed at its work ({type(error).__name__}); ask for a new lease"
+                raise browser.mark_lost(BrowserCrashed(why)) from error
             finally:
                 if browser.lost:
                     self._end(session, "lost", browser.lost)
@@ -142,20 +141,20 @@ class Sessions:
     async def release(self, instance_id: str, token: str | None) -> None:
         """Ends the lease at once; its context is closed in the background. May be repeated."""
         lease_id = lease_id_of(instance_id)
-        if self._roll.has_ended(lease_id, token):
+        if self._table.has_ended(lease_id, token):
             return
         session = self._entitled(instance_id, token)
         self._end(session, "released", LeaseNotFound(f"instance not found: lease {lease_id} was released"))
 
     async def end(self, lease_id: str) -> None:
         """Ends a lease, whoever holds it. A lease that is not here is over already."""
-        if session := self._roll.get(lease_id):
+        if session := self._table.get(lease_id):
             self._end(session, "ended", LeaseNotFound(f"instance not found: lease {lease_id} was ended by the service"))
 
     async def end_by_force(self, instance_id: str) -> None:
         """Ends a lease, whoever holds it. Raises `LeaseNotFound`."""
         lease_id = lease_id_of(instance_id)
-        if self._roll.get(lease_id) is None:
+        if self._table.get(lease_id) is None:
             raise LeaseNotFound(f"instance not found: there is no lease {lease_id[:80]}")
         await self.end(lease_id)
 
@@ -177,12 +176,12 @@ class Sessions:
 
     def report(self) -> PlaceReport:
         """The report for the lease store."""
-        return self._roll.report(healthy=self.chromium.is_alive, draining=self.draining)
+        return self._table.report(healthy=self.chromium.is_alive, draining=self.draining)
 
     async def sessions(self) -> list[SessionStatus]:
         """Every live lease, without its secret."""
         now = self._clock()
-        return [session.status(self.settings.url, now) for session in self._roll]
+        return [session.status(self.settings.url, now) for session in self._table]
 
     async def place_status(self) -> PlaceStatus:
         """Browser and leases, for the tier in front."""
@@ -214,21 +213,21 @@ class Sessions:
         return self.chromium.is_alive and not self.draining
 
     def __len__(self) -> int:
-        return len(self._roll)
+        return len(self._table)
 
     def _enter(self, grant: Grant) -> Session:
         if self.draining:
             raise Draining("this instance takes no new leases; ask another one")
-        return self._roll.enter(grant)
+        return self._table.enter(grant)
 
     async def _open(self, session: Session) -> None:
         request = session.grant.request
         session.keep_alive(self._clock(), busy_s=2 * self.settings.launch_deadline_s)
-        shelf = self.shelves.open(session.holder)
+        kept = self.artifacts.open(session.holder)
         try:
-            browser = await self._spares.take(request, leased=len(self._roll))
+            browser = await self._spares.take(request, leased=len(self._table))
             try:
-                await browser.begin(request, shelf)
+                await browser.begin(request, kept)
             except BaseException:
                 self._spares.give_back(browser, None)
                 raise
@@ -240,18 +239,11 @@ class Sessions:
         if session.over:  # ended while the browser was opened
             self._spares.give_back(session.browser, request.reuse)
             raise LeaseNotFound(f"instance not found: lease {session.lease_id} was ended while it began")
-        self.events.emit(
-            "lease_granted",
-            lease_id=session.lease_id,
-            owner=request.owner,
-            share=request.share,
-            slot=session.grant.slot,
-            generation=session.grant.generation,
-        )
+        session_events.granted(self.events, session)
 
     def _entitled(self, instance_id: str, token: str | None) -> Session:
         """The live session that this caller may use. Raises `LeaseNotFound`, `LeaseMismatch`, or its ending error."""
-        session = self._roll.of(lease_id_of(instance_id), token)
+        session = self._table.of(lease_id_of(instance_id), token)
         if session.is_over(self._clock()):
             raise self._expire(session)
         return session
@@ -268,42 +260,30 @@ class Sessions:
             return
         session.over = True
         error.session_state = "lost"
-        self._roll.leave(session, error)
+        self._table.leave(session, error)
         if session.browser:
-            self._tell_traffic(session, session.browser)
+            session_events.traffic(self.events, session, session.browser)
             is_busy = session.lock.locked()  # with a call that would disturb the next lease
             self._spares.give_back(session.browser, None if is_busy else session.grant.request.reuse)
         session.browser = session.last_reply = None
-        self.shelves.close(session.lease_id)
+        self.artifacts.close(session.lease_id)
         log.log(
             logging.INFO if how != "lost" else logging.WARNING, "lease %s is over: %s", session.lease_id, error.detail
         )
-        self.events.emit("lease_ended", lease_id=session.lease_id, how=how, code=error.code, steps=session.steps)
+        session_events.ended(self.events, session, how, error)
         self.on_change()
-
-    def _tell_traffic(self, session: Session, browser: LeasedBrowser) -> None:
-        if traffic := browser.traffic:
-            self.events.emit(
-                "egress",
-                lease_id=session.lease_id,
-                sent=traffic.sent_bytes,
-                received=traffic.received_bytes,
-                requests=traffic.requests,
-                refused=traffic.refused,
-                hosts=traffic.hosts,
-            )
 
     def _chromium_lost(self) -> None:
         """Ends the leases of a dead Chromium; their slots are free again."""
         self._spares.forget_dead()
-        for session in self._roll:
+        for session in self._table:
             if session.browser and not session.browser.chromium.is_alive:
                 self._end(session, "lost", session.browser.mark_lost(session.browser.chromium.why_lost()))
 
     async def _reap(self) -> None:
         self.chromium.check()
         now = self._clock()
-        for session in [session for session in self._roll if session.is_over(now)]:
+        for session in [session for session in self._table if session.is_over(now)]:
             self._expire(session)
 
     def _describe(self, session: Session) -> Lease:
@@ -317,20 +297,3 @@ class Sessions:
             viewport=grant.request.viewport,
             direct_url=self.settings.url if self.settings.node_url else None,
         )
-
-    def _tell_step(self, session: Session, request: StepRequest, reply: StepReply) -> None:
-        picture = reply.observation.screenshot
-        self.events.emit(
-            "step",
-            lease_id=session.lease_id,
-            step_id=reply.step_id,
-            action=request.action.kind,
-            error=reply.error.code if reply.error else None,
-            timings_ms=reply.timings_ms,
-            bytes=len(picture.data) * 3 // 4 if picture and picture.data else 0,
-        )
-
-
-def instance_id_of(lease_id: str, place: str) -> str:
-    """The id on the wire: `<uuid>:<port of the instance>`."""
-    return f"{lease_id}:{place.rpartition(':')[2]}"

@@ -11,7 +11,7 @@ from playwright.async_api import Download as Arriving
 from playwright.async_api import Error as PlaywrightError
 
 from browser_service import models
-from browser_service.artifacts.lease_artifacts import Shelf, clean_name
+from browser_service.artifacts.lease_artifacts import LeaseArtifacts, clean_name
 from browser_service.background import Background
 
 GLANCE_S = 0.1
@@ -34,9 +34,9 @@ class Downloads:
         self._background = Background(PlaywrightError)
         self.begin(None)
 
-    def begin(self, shelf: Shelf | None) -> None:
-        """Starts a lease without downloads so far. They are stored on this shelf; without one they are refused."""
-        self._shelf = shelf
+    def begin(self, kept: LeaseArtifacts | None) -> None:
+        """Starts a lease without downloads so far. They are stored on this kept; without one they are refused."""
+        self._shelf = kept
         self._used = 0
         self._names: set[str] = set()
         self._ended: list[models.Download] = []

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from browser_service.artifacts.lease_artifacts import Shelf
+from browser_service.artifacts.lease_artifacts import LeaseArtifacts
 from browser_service.errors import DeadlineExceeded
 from browser_service.models import ObserveRequest, Screenshot, Viewport
 from browser_service.tabs.marks import Seen, blank, draw_marks, read_look
@@ -110,14 +110,16 @@ async def _stop_navigation(tab: OpenTab, patience_s: float) -> bool:
     return False
 
 
-async def look(tab: OpenTab, wanted: ObserveRequest, viewport: Viewport, shelf: Shelf | None, phases: Phases) -> Look:
+async def look(
+    tab: OpenTab, wanted: ObserveRequest, viewport: Viewport, kept: LeaseArtifacts | None, phases: Phases
+) -> Look:
     """Observes a tab once. Raises `PageMoved` when it changes meanwhile."""
     now = time.perf_counter()
     seen = read_look(await tab.look(wanted.marks or wanted.draw_marks, wanted.text, with_options=wanted.open_options))
     found = Look(seen, is_partial=seen.is_partial)
     now = phases.add("marks", now)
     if wanted.screenshot:
-        found.screenshot = await _photograph(tab, wanted, viewport, shelf, found.seen)
+        found.screenshot = await _photograph(tab, wanted, viewport, kept, found.seen)
         now = phases.add("screenshot", now)
     if wanted.ax_tree:
         tree = await tab.accessibility_tree()
@@ -129,7 +131,7 @@ async def look(tab: OpenTab, wanted: ObserveRequest, viewport: Viewport, shelf: 
 
 
 async def _photograph(
-    tab: OpenTab, wanted: ObserveRequest, viewport: Viewport, shelf: Shelf | None, seen: Seen
+    tab: OpenTab, wanted: ObserveRequest, viewport: Viewport, kept: LeaseArtifacts | None, seen: Seen
 ) -> Screenshot:
     encoded = await tab.capture(_options(wanted, viewport))
     if encoded is None:
@@ -140,8 +142,8 @@ async def _photograph(
         encoded = base64.b64encode(picture).decode()
     sha256 = hashlib.sha256(picture).hexdigest()
     is_held = wanted.have_sha256 == sha256
-    if wanted.by_reference and shelf and not is_held:
-        shelf.put_blob(sha256, picture, f"image/{wanted.image_format}")
+    if wanted.by_reference and kept and not is_held:
+        kept.put_blob(sha256, picture, f"image/{wanted.image_format}")
         is_held = True
     return Screenshot(
         sha256=sha256,

@@ -6,21 +6,18 @@ A master, and a node without a master, has an `Admission` beside it; a node behi
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from browser_service.background import Background, Outage, every
 from browser_service.errors import (
-    BrowserCrashed,
     BrowserServiceError,
     LeaseNotFound,
     RegistryDown,
     UnknownNode,
-    Unreachable,
 )
 from browser_service.events import Events
 from browser_service.leasing.leases import (
-    RETRY_AFTER_S,
     Grant,
     HeldLease,
     HeldPlace,
@@ -28,10 +25,11 @@ from browser_service.leasing.leases import (
     PlaceReport,
     lease_id_of,
 )
-from browser_service.models import NodeStatus, PoolStatus, SessionStatus
+from browser_service.models import PoolStatus, SessionStatus
 from browser_service.models.tiers import PlaceStatus
 from browser_service.settings import Settings
 from browser_service.tiers.missing import Missing
+from browser_service.tiers.node_status import lost, node_that_is_down, out_of_sight, status_of_node
 from browser_service.tiers.orders import Order, Orders
 from browser_service.tiers.places import Place
 from browser_service.tiers.roster import Roster, SilentPlace
@@ -115,7 +113,7 @@ class Overview:
                 return held
         self._refuse_if_lost(instance_id)
         if silent := self._silent(instance_id, None):
-            raise _out_of_sight(silent)
+            raise out_of_sight(silent)
         raise LeaseNotFound(f"instance not found: there is no lease {lease_id[:80]}")
 
     async def place_of(self, instance_id: str, node: str | None) -> str:
@@ -150,8 +148,8 @@ class Overview:
             if silent.node not in nodes:
                 away.setdefault(silent.node, []).append(silent)
         return PoolStatus(
-            nodes=[_node(name, places) for name, places in nodes.items()]
-            + [_node_that_is_down(name, places) for name, places in away.items()],
+            nodes=[status_of_node(name, places) for name, places in nodes.items()]
+            + [node_that_is_down(name, places) for name, places in away.items()],
             queue=queue,
             browser=next((answer.browser for _, answer in asked if answer.browser), ""),
             fronts=self.roster.fronts(),
@@ -240,7 +238,7 @@ class Overview:
         try:
             await self.place_at(silent.place).status()
         except BrowserServiceError as error:
-            raise _out_of_sight(silent) from error
+            raise out_of_sight(silent) from error
         return silent.place
 
     def _refuse_if_lost(self, instance_id: str) -> None:
@@ -271,49 +269,3 @@ class Overview:
         if self.roster.is_front:
             log.warning("lease %s of %s is lost with its place", lease.lease_id, lease.place)
             self._events.emit("lease_ended", lease_id=lease.lease_id, how="lost", code="PLACE_GONE")
-
-
-def lost(what: str) -> BrowserCrashed:
-    """The error for a lease that is lost with its instance. Old clients match the words at its start."""
-    error = BrowserCrashed(f"instance not found: {what}; ask for a new lease")
-    error.session_state = "lost"
-    return error
-
-
-def _out_of_sight(silent: SilentPlace) -> Unreachable:
-    return Unreachable(
-        f"the node {silent.node} has said nothing for {silent.silent_s:.0f} s: its leases are lost if it died, try again or "
-        "ask for a new lease",
-        retry_after_s=RETRY_AFTER_S,
-    )
-
-
-def _node(name: str, places: Mapping[HeldPlace, PlaceStatus]) -> NodeStatus:
-    sessions = [session for answer in places.values() for session in answer.sessions]
-    return NodeStatus(
-        url=name,
-        hash=name,
-        healthy=any(place.healthy and told.browser for place, told in places.items()),
-        capacity=sum(place.capacity for place in places),
-        # An instance that does not answer reports no browser: the count of its free slots is unknown.
-        available=sum(
-            max(0, place.capacity - len(told.sessions))
-            for place, told in places.items()
-            if told.browser and place.healthy
-        ),
-        instances=[session.instance_id for session in sessions],
-        sessions=sessions,
-        draining=all(place.draining for place in places),
-    )
-
-
-def _node_that_is_down(name: str, places: Sequence[SilentPlace]) -> NodeStatus:
-    return NodeStatus(
-        url=name,
-        hash=name,
-        healthy=False,
-        capacity=sum(place.capacity for place in places),
-        available=0,
-        instances=[],
-        down_for_s=min(place.silent_s for place in places),
-    )

@@ -14,7 +14,7 @@ from storage.errors import LoopError
 from storage.store import TrajectoryStore
 from storage.store_check import HARMLESS, Problem, check_store
 from storage.verdicts import VERDICTS, read_verdicts
-from training.checkpoints import CheckpointError, checkpoint_path, read_checkpoint, versions
+from training.checkpointing.checkpoints import CheckpointError, checkpoint_path, read_checkpoint, versions
 
 SHOWN = 10
 """Problems that one check lists; the rest are only counted."""

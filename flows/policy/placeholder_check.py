@@ -14,7 +14,7 @@ from agent.types import Completion, Trajectory
 from flows.settings.run_folder import RunFolder, Stage
 from storage.errors import LoopError
 from storage.store import CorruptTrajectory, TrajectoryStore
-from training.checkpoints import checkpoint_path, versions
+from training.checkpointing.checkpoints import checkpoint_path, versions
 
 SHOWN = 5
 """Steps that are listed; the rest are only counted."""

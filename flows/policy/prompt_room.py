@@ -1,7 +1,7 @@
 """Refuses, before anything starts, a configuration in which not even an empty page without a goal fits the prompt."""
 
-from agent.budget import PromptTooLong
-from agent.prompts import compose
+from agent.prompting.budget import PromptTooLong
+from agent.prompting.prompts import compose
 from browser_service.models import Observation, Screenshot
 from environments.registry import make_environment
 from flows.rollouts.who_acts import agent_of

@@ -18,18 +18,18 @@ import httpx
 
 from agent.models.openai_chat import Served
 from flows.policy.ownership import policy_owned
-from flows.rollouts import ranks
+from flows.rollouts import shard_workers
 from flows.services.restarting import restart
 from flows.services.services import address_of, is_running
 from flows.services.specs import BROWSER, VLLM, socket_path
 from flows.settings.hints import on_run
 from flows.settings.run_folder import RunFolder, Stage
 from storage.errors import LoopError, ServicesError
-from training.checkpoints import CheckpointError, checkpoint_path, versions
-from training.prepared_policy import manifest_digest, prepare
-from training.publish import PolicyLost, prepare_earlier, publish
-from training.served_record import read_record
-from training.serving import PolicyServer, PublishError, ServerUnavailable
+from training.checkpointing.checkpoints import CheckpointError, checkpoint_path, versions
+from training.publishing.prepared_policy import manifest_digest, prepare
+from training.publishing.publish import PolicyLost, prepare_earlier, publish
+from training.publishing.served_record import read_record
+from training.publishing.serving import PolicyServer, PublishError, ServerUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -79,9 +79,9 @@ async def ensure_served(folder: RunFolder, version: int) -> Served:
             await wait_well(folder, "vLLM", server.is_healthy)
             try:
                 if served := await _proved(server, folder, version):
-                    ranks.serve(folder, served)
+                    shard_workers.serve(folder, served)
                     return served
-                await ranks.hold(folder)
+                await shard_workers.hold(folder)
                 await _publish(server, folder, version)
             except ServerUnavailable as error:
                 last = f"vLLM was lost while {tag} was published (try {tried}): {error}"
@@ -91,7 +91,7 @@ async def ensure_served(folder: RunFolder, version: int) -> Served:
                 continue  # it serves the wanted policy, or was restarted at this moment: ask it
             logger.warning("%s", last)
         if served := await _proved(server, folder, version):
-            ranks.serve(folder, served)
+            shard_workers.serve(folder, served)
             return served
         raise StageError(
             f"policy {tag} could not be served in {PUBLISH_TRIES} tries, last: {last}; {await _give_back(server, folder)}; "

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from agent.episode import Slot
+from agent.episodes.episode import EpisodeKey
 from agent.types import Task
 from environments.catalogs import Draw
 from environments.drawing import draw_tasks
@@ -45,19 +45,19 @@ class Group(BaseModel):
     extra: Literal["", "ahead", "replacement"] = ""
     """The reason why it was added to the plan while the stage was running."""
 
-    def slots(self, iteration: int) -> Iterator[Slot]:
+    def slots(self, iteration: int) -> Iterator[EpisodeKey]:
         """The group's episodes; their ids are `i0003-<task>-m00` and so on."""
         # Trajectories of a carried-over group keep the iteration that began it, whichever stage plays them.
         begun = self.iteration or iteration
         for member in range(self.members):
-            yield Slot(self.task, f"{self.group}-m{member:02d}", group=self.group, member=member, iteration=begun)
+            yield EpisodeKey(self.task, f"{self.group}-m{member:02d}", group=self.group, member=member, iteration=begun)
 
     def names(self) -> list[str]:
         """The ids of the group's trajectories."""
         return [slot.trajectory_id for slot in self.slots(0)]
 
 
-def plan(folder: RunFolder, iteration: int, stage: Stage) -> list[Slot]:
+def plan(folder: RunFolder, iteration: int, stage: Stage) -> list[EpisodeKey]:
     """The episodes of one rollout or evaluation, group by group. Raises as `planned_groups` does."""
     return [slot for group in planned_groups(folder, iteration, stage) for slot in group.slots(iteration)]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
 from agent.config import AgentConfig
-from agent.episode import Played, Slot, Watch, play
+from agent.episodes.episode import EpisodeKey, Played, Watch, play
 from agent.judging.verifier import Verifier
-from agent.models.config import TrainedPolicy
+from agent.model_config import TrainedPolicy
 from agent.models.openai_chat import Served
 from agent.types import Failure, Trajectory
 from browser_service.client import BrowserPool
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 class Attempt(NamedTuple):
     """A running attempt at an episode."""
 
-    slot: Slot
+    slot: EpisodeKey
     recording: Recording
     began: float
     """On the event loop's clock."""
@@ -50,7 +50,7 @@ class Player:
     attempts: dict[str, Attempt] = field(default_factory=dict)
     """The running attempts, by trajectory id."""
 
-    async def play(self, slot: Slot) -> tuple[Played, float | None]:
+    async def play(self, slot: EpisodeKey) -> tuple[Played, float | None]:
         """Plays the next attempt at an episode. Returns the reward too, for the display and for replacing groups only.
 
         A bug in this code breaks the attempt as an infrastructure failure, and is never a reward. Raises OSError of the
@@ -59,7 +59,7 @@ class Player:
         slot = slot._replace(attempt=self.files().attempt_of(slot.trajectory_id))
         recording = self.files().store.begin(slot.trajectory_id)
         attempt = Attempt(slot, recording, asyncio.get_running_loop().time())
-        # Registered while it runs: `Rank` moves its recording on carry-over, and logs it if it is abandoned.
+        # Registered while it runs: `ShardWorker` moves its recording on carry-over, and logs it if it is abandoned.
         self.attempts[slot.trajectory_id] = attempt
         self.bounds.recordings[slot.trajectory_id] = recording
         try:
@@ -97,7 +97,7 @@ class Player:
         )
         return played, (await Verifier(self.environment.check).judge(played.trajectory)).reward
 
-    def _watch(self, slot: Slot) -> Watch:
+    def _watch(self, slot: EpisodeKey) -> Watch:
         step = 0
 
         def tell(phase: str, steps: int) -> None:

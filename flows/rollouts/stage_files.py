@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from datetime import UTC, datetime
 
-from agent.episode import Slot
+from agent.episodes.episode import EpisodeKey
 from agent.types import Failure, StopReason, Trajectory
 from flows.settings.run_folder import RunFolder, Stage
 from storage.failed_attempts import FAILURES, FailedAttempt, append_line, read_failures
@@ -65,7 +65,7 @@ class StageFiles:
             Progress(done=1, judged=int(reward is not None), successes=int(reward is not None and reward >= 1))
         )
 
-    def broken(self, slot: Slot, failure: Failure, *, seconds: float | None = None) -> Trajectory:
+    def broken(self, slot: EpisodeKey, failure: Failure, *, seconds: float | None = None) -> Trajectory:
         """The trajectory of an attempt that returned none: its recorded steps. `seconds`: None for the steps' sum."""
         steps = self.store.steps_so_far(slot.trajectory_id)
         if seconds is None:
@@ -84,7 +84,7 @@ class StageFiles:
             seconds=seconds,
         )
 
-    def kill(self, slot: Slot, failure: Failure) -> None:
+    def kill(self, slot: EpisodeKey, failure: Failure) -> None:
         """Store an episode that was stopped, or never begun, as failed: no reward can be read from it."""
         latest = slot._replace(attempt=max(1, self._attempts[slot.trajectory_id]))
         self.keep(self.broken(latest, failure), {}, None)

@@ -7,7 +7,7 @@ that a group is judged and learned from as a whole, once. A resume completes the
 that were running are then played again from their start.
 """
 
-from flows.rollouts import ranks
+from flows.rollouts import shard_workers
 from flows.rollouts.board import Board
 from flows.rollouts.plan import Group, assigned, planned_groups, read_carried, write_carried
 from flows.settings.run_folder import RunFolder, Stage
@@ -55,7 +55,7 @@ def carry_over(folder: RunFolder, iteration: int) -> list[Group]:
             return []
         write_carried(folder, iteration, carried)
     # First the running episodes: a trajectory that one stores from here on lands in the new folder by itself.
-    ranks.carry(folder, iteration + 1)
+    shard_workers.carry(folder, iteration + 1)
     for group in carried:
         for name in group.names():
             new.take_over(old, name)

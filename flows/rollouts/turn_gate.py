@@ -1,6 +1,6 @@
 """The gate that pauses carried-over episodes while a policy is published, and waits for their running model calls.
 
-open -> turns begin;  hold -> no new turn begins, and running turns are awaited;  serve -> open with the new policy
+open -> turns begin;  hold -> no new turn begins, and running turns are awaited;  resume_with -> open with the new policy
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from flows.rollouts.usage import ServerMeter
 
 
 class TurnGate:
-    """A policy that can be paused between two turns. Implements `Policy`: give it to `agent.episode.play`."""
+    """A policy that can be paused between two turns. Implements `Policy`: give it to `agent.episodes.episode.play`."""
 
     def __init__(self, policy: Policy, meter: ServerMeter) -> None:
         """`meter` counts each turn."""
@@ -44,7 +44,7 @@ class TurnGate:
         except TimeoutError:
             return
 
-    def serve(self, served: Served) -> None:
+    def resume_with(self, served: Served) -> None:
         """Reopens the gate with the policy served now; a vendor's model, which has no versions, stays unchanged."""
         if isinstance(self._policy, OpenAIChat) and self._policy.served.version is not None:
             self._policy.served = served

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from agent.config import AgentConfig
-from agent.models.config import TrainedPolicy, VendorModel
+from agent.model_config import TrainedPolicy, VendorModel
 from flows.settings.loop_config import LoopConfig
 from flows.settings.run_folder import Stage
 

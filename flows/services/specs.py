@@ -104,7 +104,7 @@ def _vllm(config: LoopConfig) -> ServiceSpec:
     return ServiceSpec(
         name=VLLM,
         command=[
-            *(sys.executable, "-m", "training.vllm_server"),
+            *(sys.executable, "-m", "training.publishing.vllm_server"),
             *("--model", str(config.policy.model), "--uds", str(uds), "--config", str(settings)),
         ],
         address=str(uds),

@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from agent.config import AgentConfig
-from agent.models.config import ModelConfig
+from agent.model_config import ModelConfig
 from environments.config import EnvironmentConfig
 from flows.settings.rollout_config import RolloutConfig
 from flows.settings.section import Section

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from flows.policy.ownership import policy_owned
-from flows.rollouts import ranks
+from flows.rollouts import shard_workers
 from flows.settings.run_folder import RunFolder, Stage, StageKey, StageReport
 from flows.stages.evaluate import evaluate_stage
 from flows.stages.judge import judge_stage
@@ -19,7 +19,7 @@ from flows.tracking.learning_signal import no_signal, warnings
 from flows.tracking.tracking import Tracker
 from storage.atomic import write_atomically
 from storage.errors import LoopError
-from training.checkpoints import CheckpointError, import_policy
+from training.checkpointing.checkpoints import CheckpointError, import_policy
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ async def _every_stage(folder: RunFolder, stage: RunStage, *, flow_run_id: str |
         await tracker.close("FAILED" if isinstance(error, Exception) else "KILLED")
         raise
     finally:
-        await ranks.close_all(folder)
+        await shard_workers.close_all(folder)
     await tracker.close("FINISHED")
 
 

@@ -1,7 +1,7 @@
 """Policy update and publish, in one stage so that a new policy is served within a second of being written.
 
 The update is a subprocess: its memory is freed at exit, a crash is an exit code, and the logged command works by hand.
-A complete checkpoint of this iteration's version means that the update was applied; `training.update` then only reports
+A complete checkpoint of this iteration's version means that the update was applied; `training.learning.update` then only reports
 again.
 """
 
@@ -16,8 +16,8 @@ from flows.settings.run_folder import RunFolder, Stage, StageReport
 from storage.atomic import write_atomically
 from storage.progress import ProgressFile
 from storage.verdicts import VERDICTS
-from training.checkpoints import checkpoint_path, prune
-from training.report import UpdateReport, read_report
+from training.checkpointing.checkpoints import checkpoint_path, prune
+from training.learning.report import UpdateReport, read_report
 
 STOP_S = 10.0
 """Seconds between SIGTERM and SIGKILL for an update that exceeds its deadline."""
@@ -66,7 +66,7 @@ def _read(path: Path) -> UpdateReport:
 
 
 async def run_update(folder: RunFolder, iteration: int, report: Path) -> None:
-    """`python -m training.update` for one iteration. Raises `StageError` with its last output line when it fails."""
+    """`python -m training.learning.update` for one iteration. Raises `StageError` with its last output line when it fails."""
     config = report.with_name("update_config.json")
     config.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(config, folder.config.update.model_dump_json(indent=1).encode())
@@ -94,7 +94,7 @@ def best_version(folder: RunFolder) -> list[int]:
 def update_command(folder: RunFolder, iteration: int, *, config: Path, report: Path) -> list[str]:
     """The command line of one update."""
     return [
-        *(sys.executable, "-m", "training.update"),
+        *(sys.executable, "-m", "training.learning.update"),
         *("--trajectories", str(folder.stage_dir(iteration, Stage.ROLLOUT))),
         *("--verdicts", str(folder.stage_dir(iteration, Stage.JUDGE) / VERDICTS)),
         *("--policy", str(checkpoint_path(folder.policies, policy_version(folder, iteration - 1)))),

@@ -1,6 +1,6 @@
 """The rollout stage: plays the episodes in shards of slots, a further round after each lost service.
 
-    stage ── round 1 ── shard 0, shard 1, ..   each plays the episodes that the store lacks (`rank.py`)
+    stage ── round 1 ── shard 0, shard 1, ..   each plays the episodes that the store lacks (`shard_worker.py`)
           └─ a service was lost: heal it, prove the policy again ── round 2 ── ..
 
 A finished trajectory is never played again: the store is asked first; only a stage without enough evidence deletes its
@@ -19,7 +19,7 @@ from agent.failures import CONFIGURATION
 from agent.metrics import policy_age
 from agent.models.openai_chat import Served
 from flows.policy.publishing import StageError, ensure_browsers, ensure_served, policy_version
-from flows.rollouts import ranks
+from flows.rollouts import shard_workers
 from flows.rollouts.evidence import forget_broken, lack_of_evidence, pause_before
 from flows.rollouts.plan import assigned, planned_groups
 from flows.rollouts.stage_costs import wasted, written
@@ -60,9 +60,9 @@ async def rollout_stage(folder: RunFolder, iteration: int, play_shards: PlayShar
         rounds = await collect(folder, iteration, Stage.ROLLOUT, version=version, play_shards=play_shards)
         carried = carry_over(folder, iteration) if carries(folder, iteration) else []
     except BaseException:
-        await ranks.close_all(folder)
+        await shard_workers.close_all(folder)
         raise
-    await ranks.close_idle(folder)
+    await shard_workers.close_idle(folder)
     directory = folder.stage_dir(iteration, Stage.ROLLOUT)
     episodes = [facts_of(trajectory) for trajectory in TrajectoryStore(directory)]
     steps = sum(one.steps for one in episodes)
@@ -167,7 +167,7 @@ async def play_shard(folder: RunFolder, key: ShardKey, served: Served, browsers:
     threshold = threshold_of(folder, key.iteration, key.stage)
     stays = key.stage is Stage.ROLLOUT and config.ranks == "here"
     if stays and carries(folder, key.iteration):
-        rank = await ranks.kept_rank(folder, key.shard, served, browsers)
+        rank = await shard_workers.kept_worker(folder, key.shard, served, browsers)
         return await rank.play(files, groups, threshold=threshold, extends=("ahead", "replacement"))
-    async with ranks.open_rank(folder, key.stage, key.shard, served, browsers) as rank:
+    async with shard_workers.open_worker(folder, key.stage, key.shard, served, browsers) as rank:
         return await rank.play(files, groups, threshold=threshold, extends=("replacement",) if stays else ())

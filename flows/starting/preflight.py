@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 from agent.models.opening import check_model
 from agent.models.vendors import ModelUnavailable
-from agent.tokenizer_files import TokenizerUnreadable, control_tokens
+from agent.prompting.tokenizer_files import TokenizerUnreadable, control_tokens
 from flows.policy.prompt_room import prompt_room
 from flows.rollouts.who_acts import served_tokenizer
 from flows.services.services import disk_free_gb

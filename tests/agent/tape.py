@@ -1,4 +1,4 @@
-"""An episode without a browser: pages with real pictures, and turns turned into steps as `agent.episode` does it."""
+"""An episode without a browser: pages with real pictures, and turns turned into steps as `agent.episodes.episode` does it."""
 
 import base64
 import hashlib

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from tokenizers_of_families import Family, families
 
-from agent.control_tokens import GENERIC, ControlTokens
-from agent.tokenizer_files import TokenizerUnreadable, control_tokens
+from agent.prompting.control_tokens import GENERIC, ControlTokens
+from agent.prompting.tokenizer_files import TokenizerUnreadable, control_tokens
 
 TINY = Path(__file__).parents[2] / "policies" / "tiny"
 NAMES = ("llama", "mistral", "gemma", "qwen", "deepseek", "folding", "bert", "odd", "tiny")

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.budget import Costs, PromptTooLong, fit, text_tokens
 from agent.config import AgentConfig
 from agent.profiles import PROFILES, QWEN3_VL, ProfileName
-from agent.prompts import compose
+from agent.prompting.budget import Costs, PromptTooLong, fit, text_tokens
+from agent.prompting.prompts import compose
 from agent.types import Completion, Step
 from browser_service.models import (
     Box,

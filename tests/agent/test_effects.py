@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agent.effects import effect
+from agent.episodes.effects import effect
 from browser_service.models import Box, Download, Mark, Observation, Screenshot, Tab, Viewport
 
 BOX = Box(x=0, y=0, width=1, height=1)

@@ -5,7 +5,7 @@ from typing import Any, cast
 from tape import VIEWPORT
 
 from agent.config import AgentConfig, RecordConfig
-from agent.episode_lease import EpisodeLease
+from agent.episodes.episode_lease import EpisodeLease
 from agent.limits import Gates
 from agent.types import Reach
 from browser_service.models import LeaseRequest, Recording

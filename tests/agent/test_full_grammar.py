@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from agent.parsing import FormatError, grammar, parse_full
 from agent.parsing.verbs import FULL
 from agent.profiles import PROFILES
+from agent.prompting.wording import Grid, render
 from agent.types import AgentAction, Answer
-from agent.wording import Grid, render
 from browser_service import models as wire
 from browser_service.models import InteractionMode, Viewport
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agent.gym_spaces import (
+from agent.gym.spaces import (
     MARKS_LENGTH,
     ActionText,
     AnyText,

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from agent.parsing import FormatError, parse_brief, parse_full
 from agent.parsing.verbs import FULL
 from agent.profiles import PROFILES
+from agent.prompting.wording import render
 from agent.storable import load_json, storable
 from agent.types import AgentAction, Completion, Turn
-from agent.wording import render
 from browser_service.models import FillId, InteractionMode, Viewport
 
 VIEWPORT = Viewport(width=1280, height=768)

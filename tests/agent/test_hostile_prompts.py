@@ -12,15 +12,15 @@ from tokenizers_of_families import Family, families
 from vendor_server import Answer as Reply
 from vendor_server import running_vendor
 
-from agent.budget import text_tokens
 from agent.config import AgentConfig
-from agent.control_tokens import ControlTokens
-from agent.models.config import ChatModel
+from agent.model_config import ChatModel
 from agent.models.openai_chat import Served
 from agent.models.opening import check_model, open_model
 from agent.models.vendors import ModelUnavailable
-from agent.prompts import compose
-from agent.tokenizer_files import control_tokens
+from agent.prompting.budget import text_tokens
+from agent.prompting.control_tokens import ControlTokens
+from agent.prompting.prompts import compose
+from agent.prompting.tokenizer_files import control_tokens
 from agent.types import Answer, Completion, Step
 from browser_service.models import Box, ClickId, FillId, Mark, Observation, Tab, VisitPage
 

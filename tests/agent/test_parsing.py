@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.parsing import FormatError, parse_brief
+from agent.prompting.wording import render
 from agent.types import AgentAction, Answer
-from agent.wording import render
 from browser_service.models import Back, ClickCoords, ClickId, FillId, Keypress, PageDown, SelectOption, Sleep, Viewport
 
 VIEWPORT = Viewport(width=1280, height=768)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from agent.budget import PromptTooLong, text_tokens
 from agent.config import AgentConfig
-from agent.prompts import compose
+from agent.prompting.budget import PromptTooLong, text_tokens
+from agent.prompting.prompts import compose
 from agent.types import Step
 from browser_service.models import Box, ClickId, FillId, Mark, Observation, Screenshot, Viewport
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import pytest
 
 from agent.config import AgentConfig
-from agent.safety import decide, refusal
+from agent.episodes.safety import decide, refusal
 from agent.types import AgentAction, Turn
 from browser_service.models import ClickId
 

@@ -8,11 +8,11 @@ from vendor_server import Answer as Reply
 from vendor_server import Json, Vendor, running_vendor
 
 from agent.config import AgentConfig
-from agent.episode import Played, Slot, play
-from agent.models.config import OpenAIComputer
+from agent.episodes.episode import EpisodeKey, Played, play
+from agent.episodes.safety import Confirm
+from agent.model_config import OpenAIComputer
 from agent.models.openai_chat import Served
 from agent.models.opening import open_model
-from agent.safety import Confirm
 from agent.types import StopReason, Task, Trajectory
 from browser_service.client import BrowserPool
 from browser_service.models import Viewport, VisitPage
@@ -72,7 +72,7 @@ async def episode(
     served = Served(model="none", tag=None, version=None)
     async with open_model(config, served=served, uds=None, solve=None) as policy:
         return await play(
-            Slot(task, "e1", group="g", member=0, iteration=1),
+            EpisodeKey(task, "e1", group="g", member=0, iteration=1),
             policy=policy,
             pool=pool,
             serve=environment.serve,

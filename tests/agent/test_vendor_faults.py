@@ -16,9 +16,9 @@ from vendor_server import Json, Vendor, running_vendor
 
 from agent.config import AgentConfig
 from agent.failures import EpisodeFailure
+from agent.model_config import AnthropicComputer, ChatModel, GeminiComputer, OpenAIComputer, ScriptedSolution
 from agent.models.anthropic_computer import TOOLSET, AnthropicComputerTranslator
 from agent.models.computer import Scene, Translator, told_again
-from agent.models.config import AnthropicComputer, ChatModel, GeminiComputer, OpenAIComputer, ScriptedSolution
 from agent.models.gemini_computer import GeminiComputerTranslator
 from agent.models.given import View
 from agent.models.openai_chat import Served

@@ -14,9 +14,9 @@ from agent.models.given import View
 from agent.models.openai_computer import OpenAIComputerTranslator
 from agent.parsing import FormatError, grammar, parse_brief, parse_full
 from agent.profiles import PROFILES, Profile
-from agent.prompts import compose
+from agent.prompting.prompts import compose
+from agent.prompting.wording import Grid, render
 from agent.types import AgentAction
-from agent.wording import Grid, render
 from browser_service import models as wire
 from browser_service.models import InteractionMode, Observation, Viewport
 

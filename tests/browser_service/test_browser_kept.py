@@ -15,7 +15,7 @@ from PIL import Image
 from real_service import SMALL, Site, running_service
 
 from browser_service.artifacts.blobs import BlobStore
-from browser_service.artifacts.lease_artifacts import Shelves, clean_name
+from browser_service.artifacts.lease_artifacts import ArtifactStore, clean_name
 from browser_service.client import Browser, BrowserPool
 from browser_service.errors import LeaseMismatch, LeaseNotFound, NotKept, from_problem
 from browser_service.leasing.ended import Holder
@@ -263,17 +263,17 @@ def test_blobs_stay_within_their_budget(tmp_path: Path) -> None:
 
 def test_a_shelf_goes_some_time_after_its_lease(tmp_path: Path) -> None:
     now = 0.0
-    shelves = Shelves(tmp_path / "kept", Settings(artifact_retention_s=10), clock=lambda: now)
-    shelf = shelves.open(Holder("lease", "secret", needs_token=False))
-    file = shelf.new_file()
+    artifacts = ArtifactStore(tmp_path / "kept", Settings(artifact_retention_s=10), clock=lambda: now)
+    kept = artifacts.open(Holder("lease", "secret", needs_token=False))
+    file = kept.new_file()
     file.write_text("film")
-    shelf.add(file, "video", "video-1.webm")
+    kept.add(file, "video", "video-1.webm")
     now = 100.0
-    assert shelves.find("lease", None).artifacts(), "the lease lives"
-    shelves.close("lease")
+    assert artifacts.find("lease", None).artifacts(), "the lease lives"
+    artifacts.close("lease")
     now = 109.0
-    assert shelves.find("lease", None).artifacts()
+    assert artifacts.find("lease", None).artifacts()
     now = 110.0
     with pytest.raises(LeaseNotFound):
-        shelves.find("lease", None)
+        artifacts.find("lease", None)
     assert not file.exists()

@@ -36,5 +36,5 @@ async def test_a_repeated_grant_hears_what_became_of_the_first(tmp_path: Path) -
     assert isinstance(first, BrowserCrashed) and "the disk is full" in first.detail
     assert isinstance(again, BrowserCrashed) and again.session_state == "lost"
     assert fleet.launches == 1, "a lease that is over opens nothing"
-    assert sessions.shelves.find("one", None).gone_at is not None, "its shelf was closed"
+    assert sessions.artifacts.find("one", None).gone_at is not None, "its kept was closed"
     assert len(sessions) == 0

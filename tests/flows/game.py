@@ -13,13 +13,13 @@ import pytest
 import yaml
 
 from agent.config import AgentConfig
-from agent.episode import Played, Slot
+from agent.episodes.episode import EpisodeKey, Played
 from agent.models.openai_chat import Served
 from agent.types import Failure, StopReason, Trajectory, Verdict
 from browser_service.models import Viewport
 from flows.rollouts import player
 from flows.rollouts.plan import assigned, planned_groups
-from flows.rollouts.rank import Rank
+from flows.rollouts.shard_worker import ShardWorker
 from flows.rollouts.shared_bounds import SharedBounds
 from flows.rollouts.stage_files import StageFiles
 from flows.rollouts.stragglers import carries, carry_over, threshold_of
@@ -45,7 +45,7 @@ class Game:
         self._pictures: dict[str, tuple[float, float]] = {}
         """Time of the picture and its megabytes, by trajectory id."""
 
-    async def play(self, slot: Slot, **with_what: Any) -> Played:
+    async def play(self, slot: EpisodeKey, **with_what: Any) -> Played:
         drawn = random.Random(f"{self.seed}/{slot.trajectory_id}/{slot.attempt}")
         clock = asyncio.get_running_loop().time
         self.begun.append((clock(), slot.trajectory_id))
@@ -64,7 +64,7 @@ class Game:
         self.ended.append((clock(), slot.trajectory_id))
         return Played(self.outcome(slot, drawn), {})
 
-    async def last(self, slot: Slot, seconds: float, drawn: random.Random, **with_what: Any) -> None:
+    async def last(self, slot: EpisodeKey, seconds: float, drawn: random.Random, **with_what: Any) -> None:
         """The episode takes so long; a picture comes in the middle of it, and then a turn is asked for."""
         await asyncio.sleep(seconds / 2)
         size = drawn.choice((1, 2, 3))
@@ -78,13 +78,13 @@ class Game:
             finally:
                 self.asking -= 1
 
-    def outcome(self, slot: Slot, drawn: random.Random) -> Trajectory:
+    def outcome(self, slot: EpisodeKey, drawn: random.Random) -> Trajectory:
         """The trajectory with which the episode ends."""
         broken = drawn.random() < self.breaks
         return ended(slot, "BROWSER_CRASHED" if broken else None, reward=float(drawn.random() < 0.5))
 
 
-def ended(slot: Slot, code: str | None = None, *, reward: float = 1.0) -> Trajectory:
+def ended(slot: EpisodeKey, code: str | None = None, *, reward: float = 1.0) -> Trajectory:
     """An episode without steps, broken by the infrastructure if a code is given."""
     failure = Failure(side="infra", code=code, message="on purpose", retryable=True) if code else None
     return Trajectory(
@@ -148,10 +148,10 @@ def rank_for(
     bounds: SharedBounds | None = None,
     policy: Any = None,
     slots_in_use: Callable[[], int] = lambda: 0,
-) -> Rank:
+) -> ShardWorker:
     """A rank without browsers and models."""
     environment = SimpleNamespace(name="game", viewport=Viewport(), serve=None, check=check)
-    return Rank(
+    return ShardWorker(
         folder,
         shard,
         agent=agent or agent_of(folder.config, Stage.ROLLOUT),
@@ -170,7 +170,7 @@ def files_of(folder: RunFolder, iteration: int, shard: int = 0) -> StageFiles:
     return StageFiles(folder, iteration, Stage.ROLLOUT, shard=shard, slots=slots)
 
 
-async def play_rollout(folder: RunFolder, iteration: int, ranks: list[Rank]) -> list[str | None]:
+async def play_rollout(folder: RunFolder, iteration: int, ranks: list[ShardWorker]) -> list[str | None]:
     """One rollout on all ranks, with what is carried over from it; returns which services were lost."""
     shards = assigned(planned_groups(folder, iteration, Stage.ROLLOUT), folder.config.rollout.weights())
     carrying = carries(folder, iteration)

@@ -21,7 +21,7 @@ from storage.process_id import ProcessId
 from storage.progress import read_progress
 from storage.store import TrajectoryStore
 from storage.verdicts import read_verdicts
-from training.checkpoints import import_policy
+from training.checkpointing.checkpoints import import_policy
 
 pytestmark = pytest.mark.browser
 

@@ -9,7 +9,7 @@ import pytest
 import virtual_clock
 from game import ended, files_of, rank_for, running_game, use
 
-from agent.episode import Played, Slot
+from agent.episodes.episode import EpisodeKey, Played
 from agent.models.openai_chat import Served
 from agent.types import Failure, Trajectory
 from flows.policy.publishing import StageError
@@ -26,7 +26,7 @@ SHAPE = {"groups_per_iteration": 4, "group_size": 2, "concurrency": 2, "completi
 DOWN = Failure(side="site", code="NAVIGATION_FAILED", message="net::ERR_CONNECTION_REFUSED", retryable=False)
 CRASH = Failure(side="infra", code="BROWSER_CRASHED", message="on purpose", retryable=False)
 TOO_LONG = Failure(side="infra", code="FIRST_PROMPT_TOO_LONG", message="the first prompt does not fit", retryable=False)
-Breaks = Callable[[Slot, float], Failure | None]
+Breaks = Callable[[EpisodeKey, float], Failure | None]
 """Returns the failure of an episode that ends at this second, None if it does not break."""
 
 
@@ -49,7 +49,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, str]]:
 
 
 def breaking(monkeypatch: pytest.MonkeyPatch, begun: list[tuple[float, str]], breaks: Breaks) -> None:
-    async def play(slot: Slot, **with_what: Any) -> Played:
+    async def play(slot: EpisodeKey, **with_what: Any) -> Played:
         clock = asyncio.get_running_loop().time
         begun.append((clock(), slot.trajectory_id))
         await asyncio.sleep(1)

@@ -14,10 +14,10 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import SyncVectorEnv
 
-from agent.episode_lease import LEASE_TTL_S
+from agent.episodes.episode_lease import LEASE_TTL_S
 from agent.failures import EpisodeFailure
-from agent.gym_env import WebEnv
-from agent.gym_spaces import click, read_marks, say
+from agent.gym.environment import WebEnv
+from agent.gym.spaces import click, read_marks, say
 from agent.types import Task, Trajectory, Verdict
 from browser_service.client import SyncBrowserPool
 from browser_service.models import Observe

@@ -7,8 +7,8 @@ import virtual_clock
 from game import ended, files_of, rank_for, running_game, use
 
 from agent.config import AgentConfig
-from agent.episode import Played, Slot
-from agent.models.config import ChatModel, ModelConfig, OpenAIComputer, TrainedPolicy
+from agent.episodes.episode import EpisodeKey, Played
+from agent.model_config import ChatModel, ModelConfig, OpenAIComputer, TrainedPolicy
 from agent.types import Trajectory
 from flows.rollouts.plan import assigned, planned_groups
 from flows.settings.run_folder import Stage
@@ -21,7 +21,7 @@ def played(monkeypatch: pytest.MonkeyPatch, model: ModelConfig, code: str) -> tu
     """The lost service, the begun and the stored episodes of a rank whose episodes all break with `code`."""
     begun: list[str] = []
 
-    async def play(slot: Slot, **with_what: Any) -> Played:
+    async def play(slot: EpisodeKey, **with_what: Any) -> Played:
         begun.append(slot.trajectory_id)
         return Played(ended(slot, code), {})
 

@@ -23,8 +23,8 @@ from flows.services.specs import VLLM, socket_path
 from flows.services.supervisor import ServiceSpec, SupervisorSpec, read_status, spec_file
 from flows.settings.loop_config import load_config
 from flows.settings.run_folder import RunFolder
-from training.checkpoints import import_policy, write_checkpoint
-from training.weight_digests import read_weights
+from training.checkpointing.checkpoints import import_policy, write_checkpoint
+from training.checkpointing.weight_digests import read_weights
 
 SERVER = Path(__file__).parents[1] / "training" / "loopback_vllm.py"
 

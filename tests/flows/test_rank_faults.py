@@ -9,9 +9,9 @@ import pytest
 import virtual_clock
 from game import ended, failures, files_of, play_rollout, rank_for, running_game, stored, use
 
-from agent.episode import Played, Slot
+from agent.episodes.episode import EpisodeKey, Played
 from flows.rollouts.model_queue import ASK_EVERY_S, ModelQueue
-from flows.rollouts.ranks import bounds_of
+from flows.rollouts.shard_workers import bounds_of
 from flows.rollouts.shared_bounds import SharedBounds
 from flows.rollouts.stage_costs import wasted
 from flows.rollouts.stragglers import carries, threshold_of
@@ -28,11 +28,12 @@ def no_disk_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def playing(
-    for_seconds: Callable[[Slot], float] = lambda slot: 10.0, code: Callable[[Slot], str | None] = lambda slot: None
+    for_seconds: Callable[[EpisodeKey], float] = lambda slot: 10.0,
+    code: Callable[[EpisodeKey], str | None] = lambda slot: None,
 ):
     """Episodes that take so long and end like this."""
 
-    async def play(slot: Slot, **with_what: Any) -> Played:
+    async def play(slot: EpisodeKey, **with_what: Any) -> Played:
         with_what["watch"].tell("model", 0)
         await asyncio.sleep(for_seconds(slot))
         return Played(ended(slot, code(slot)), {})
@@ -48,7 +49,7 @@ def test_a_bug_in_one_episode_is_its_own_failure(
 ) -> None:
     seen: list[str] = []
 
-    async def play(slot: Slot, **with_what: Any) -> Played:
+    async def play(slot: EpisodeKey, **with_what: Any) -> Played:
         await asyncio.sleep(1)
         seen.append(slot.trajectory_id)
         if slot.trajectory_id == min(seen):
@@ -70,7 +71,7 @@ def test_a_bug_in_one_episode_is_its_own_failure(
 
 
 def test_a_full_disk_stops_the_shard(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def play(slot: Slot, **with_what: Any) -> Played:
+    async def play(slot: EpisodeKey, **with_what: Any) -> Played:
         raise OSError(28, "No space left on device")
 
     use(monkeypatch, play)
@@ -104,7 +105,7 @@ def test_what_a_stop_throws_away_is_written_down(monkeypatch: pytest.MonkeyPatch
 def test_a_straggler_that_waits_for_its_next_try_is_not_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     straggler: list[str] = []
 
-    def code(slot: Slot) -> str | None:
+    def code(slot: EpisodeKey) -> str | None:
         straggler.append(slot.trajectory_id)
         return "BROWSER_CRASHED" if slot.trajectory_id == straggler[0] else None
 
@@ -122,7 +123,7 @@ def test_attempts_are_counted_on_over_a_carry(monkeypatch: pytest.MonkeyPatch) -
     """The straggler breaks before its iteration's end, after it, and in the next rollout."""
     straggler: list[str] = []
 
-    async def play(slot: Slot, **with_what: Any) -> Played:
+    async def play(slot: EpisodeKey, **with_what: Any) -> Played:
         straggler.append(slot.trajectory_id)
         await asyncio.sleep(5)
         if slot.trajectory_id != straggler[0]:
@@ -149,7 +150,7 @@ def test_attempts_are_counted_on_over_a_carry(monkeypatch: pytest.MonkeyPatch) -
 def test_an_episode_that_is_carried_between_two_tries_is_counted_on(monkeypatch: pytest.MonkeyPatch) -> None:
     straggler: list[str] = []
 
-    def code(slot: Slot) -> str | None:
+    def code(slot: EpisodeKey) -> str | None:
         straggler.append(slot.trajectory_id)
         return "BROWSER_CRASHED" if straggler.count(straggler[0]) == 1 and slot.trajectory_id == straggler[0] else None
 
@@ -187,7 +188,7 @@ def test_a_carried_episode_is_told_of_in_the_new_stage_only(monkeypatch: pytest.
     shape = SHAPE | {"completion_threshold": 0.5}
     taken: list[str] = []
 
-    def seconds(slot: Slot) -> float:
+    def seconds(slot: EpisodeKey) -> float:
         taken.append(slot.trajectory_id)
         return 300.0 if len(taken) == 1 else 10.0
 
@@ -199,7 +200,7 @@ def test_a_carried_episode_is_told_of_in_the_new_stage_only(monkeypatch: pytest.
 def test_a_rank_that_gets_no_browser_waits_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Carried episodes hold all of them for five minutes."""
 
-    async def play(slot: Slot, **with_what: Any) -> Played:
+    async def play(slot: EpisodeKey, **with_what: Any) -> Played:
         await asyncio.sleep(60)
         free = asyncio.get_running_loop().time() > 300
         return Played(ended(slot, None if free else "NO_CAPACITY"), {})
@@ -213,7 +214,7 @@ def test_a_rank_that_gets_no_browser_waits_for_one(monkeypatch: pytest.MonkeyPat
 def test_no_episode_begins_while_the_model_server_has_too_many_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[float] = []
 
-    async def play(slot: Slot, **with_what: Any) -> Played:
+    async def play(slot: EpisodeKey, **with_what: Any) -> Played:
         begun.append(asyncio.get_running_loop().time())
         await asyncio.sleep(7)
         return Played(ended(slot), {})

@@ -14,9 +14,9 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 
 from agent.config import AgentConfig, RecordConfig
-from agent.episode import Slot, play
+from agent.episodes.episode import EpisodeKey, play
 from agent.failures import failed
-from agent.gym_spaces import say
+from agent.gym.spaces import say
 from agent.types import AgentAction, Answer, Pictures, Step, StopReason, Task, Trajectory, Turn
 from browser_service.client import BrowserPool
 from browser_service.models import Observation, VisitPage
@@ -105,7 +105,7 @@ async def played(
     """One episode, as a rank plays it; stored where there is a store."""
     async with BrowserPool(url) as pool, world:
         ended = await play(
-            Slot(task, "e1", group="g", member=0, iteration=1),
+            EpisodeKey(task, "e1", group="g", member=0, iteration=1),
             policy=policy,
             pool=pool,
             serve=world.serve,
@@ -176,7 +176,7 @@ async def test_isolation_reaches_the_lease(browsers: Browsers, isolation: str) -
     seen: list[str] = []
 
     def look() -> None:
-        held = [session.browser for session in browsers.service.sessions._roll if session.grant.request.owner == "e1"]
+        held = [session.browser for session in browsers.service.sessions._table if session.grant.request.owner == "e1"]
         seen.extend(browser.profile.isolation for browser in held if browser)
 
     world = make_environment(EnvironmentConfig.model_validate({"domains": ["click-test"], "isolation": isolation}))

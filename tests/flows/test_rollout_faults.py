@@ -21,7 +21,7 @@ from flows.settings.run_folder import RunFolder, Stage
 from flows.stages.rollout import rollout_stage
 from storage.failed_attempts import read_failures
 from storage.store import TrajectoryStore
-from training.checkpoints import import_policy
+from training.checkpointing.checkpoints import import_policy
 
 pytestmark = pytest.mark.browser
 EPISODES = 64

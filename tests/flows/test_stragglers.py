@@ -10,7 +10,7 @@ from stand_in_model import running_model
 
 from flows.commands.checkup import trajectories
 from flows.policy.publishing import ensure_served
-from flows.rollouts import ranks
+from flows.rollouts import shard_workers
 from flows.rollouts.plan import planned_groups, read_carried
 from flows.services.specs import socket_path
 from flows.settings.loop_config import load_config
@@ -20,7 +20,7 @@ from flows.stages.rollout import rollout_stage
 from storage.failed_attempts import read_failures
 from storage.store import TrajectoryStore, pictures_of
 from storage.verdicts import read_verdicts
-from training.checkpoints import import_policy
+from training.checkpointing.checkpoints import import_policy
 
 pytestmark = pytest.mark.browser
 
@@ -39,7 +39,7 @@ async def served(browsers: str) -> AsyncGenerator["Services"]:
     services = Services(browsers)
     yield services
     for folder in services.folders:
-        await ranks.close_all(folder)
+        await shard_workers.close_all(folder)
 
 
 class Services:
@@ -91,7 +91,7 @@ async def test_a_carried_episode_waits_while_the_policy_is_published(
     with running_model(socket_path(folder.config.services.state_dir)) as model:
         model.held = {2}
         await rollout_stage(folder, 1)
-        holding = asyncio.create_task(ranks.hold(folder))
+        holding = asyncio.create_task(shard_workers.hold(folder))
         await asyncio.sleep(0.2)
         assert not holding.done(), "a turn is under way, and the policy must not change under it"
         model.go.set()
@@ -110,7 +110,7 @@ async def test_after_a_crash_only_what_was_under_way_is_played_again(
     with running_model(socket_path(folder.config.services.state_dir)) as model:
         model.held = {2}
         await rollout_stage(folder, 1)
-        await ranks.close_all(folder)  # what a killed process leaves: the folder
+        await shard_workers.close_all(folder)  # what a killed process leaves: the folder
         kept = {
             name: (folder.stage_dir(2, Stage.ROLLOUT) / name / "trajectory.json").stat().st_mtime_ns
             for name in ids(folder, 2)
@@ -130,7 +130,7 @@ async def test_a_crash_between_the_decision_and_the_moving_is_completed(
     with running_model(socket_path(folder.config.services.state_dir)) as model:
         model.held = {2}
         await rollout_stage(folder, 1)
-        await ranks.close_all(folder)
+        await shard_workers.close_all(folder)
         (moved,) = ids(folder, 2)
         old, new = (TrajectoryStore(folder.stage_dir(number, Stage.ROLLOUT)) for number in (1, 2))
         old.take_over(new, moved)

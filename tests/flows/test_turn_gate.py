@@ -15,5 +15,5 @@ async def test_only_the_policy_that_is_trained_is_replaced(asked: Served, afterw
     async with OpenAIChat(AgentConfig(), asked, base_url="http://127.0.0.1:9") as chat:
         gate = TurnGate(chat, ServerMeter())
         await gate.hold(1.0)
-        gate.serve(Served("policy-2", "demo:0002", 2))
+        gate.resume_with(Served("policy-2", "demo:0002", 2))
         assert gate.is_open and chat.served == afterwards

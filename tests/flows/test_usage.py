@@ -9,8 +9,8 @@ import pytest
 import virtual_clock
 from game import ended, play_rollout, rank_for, running_game, use
 
-from agent.episode import Played, Slot
-from flows.rollouts.rank import Rank
+from agent.episodes.episode import EpisodeKey, Played
+from flows.rollouts.shard_worker import ShardWorker
 from flows.rollouts.shared_bounds import SharedBounds
 from flows.rollouts.usage import ServerMeter, SlotMeter, add_usage, read_usage
 from flows.settings.run_folder import RunFolder, Stage
@@ -77,7 +77,7 @@ def test_ranks_measure_what_their_episodes_ask(monkeypatch: pytest.MonkeyPatch, 
     async def act(*asked: Any) -> None:
         await asyncio.sleep(3)
 
-    async def play(slot: Slot, *, policy: Any, **with_what: Any) -> Played:
+    async def play(slot: EpisodeKey, *, policy: Any, **with_what: Any) -> Played:
         await asyncio.sleep(1)
         await policy.act(*[None] * 5)
         return Played(ended(slot), {})
@@ -85,7 +85,7 @@ def test_ranks_measure_what_their_episodes_ask(monkeypatch: pytest.MonkeyPatch, 
     async def stage(folder: RunFolder) -> None:
         bounds = SharedBounds(folder.config.rollout, 0)
         policy = SimpleNamespace(act=act)
-        ranks: list[Rank] = [rank_for(folder, shard, bounds=bounds, policy=policy) for shard in range(shards)]
+        ranks: list[ShardWorker] = [rank_for(folder, shard, bounds=bounds, policy=policy) for shard in range(shards)]
         assert await play_rollout(folder, 1, ranks) == [None] * shards
 
     use(monkeypatch, play)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.models.config import GeminiComputer, TrainedPolicy
+from agent.model_config import GeminiComputer, TrainedPolicy
 from flows.rollouts.who_acts import agent_of
 from flows.settings.loop_config import ConfigError, load_config
 from flows.settings.run_folder import Stage

@@ -198,7 +198,7 @@ def updates_of(root: Path) -> list[psutil.Process]:
     return [
         process
         for process in psutil.process_iter()
-        if "training.update" in (line := _line(process)) and str(root / "policies") in line
+        if "training.learning.update" in (line := _line(process)) and str(root / "policies") in line
     ]
 
 

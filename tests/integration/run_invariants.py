@@ -17,9 +17,9 @@ from flows.tracking.summary import CURVE
 from flows.tracking.tracking import EXPERIMENT, loop_tag, metrics_of
 from storage.failed_attempts import read_failures
 from storage.store import TrajectoryStore
-from training.checkpoints import checkpoint_path, read_checkpoint, versions
-from training.report import UpdateReport
-from training.weight_digests import OPAQUE, read_weights
+from training.checkpointing.checkpoints import checkpoint_path, read_checkpoint, versions
+from training.checkpointing.weight_digests import OPAQUE, read_weights
+from training.learning.report import UpdateReport
 
 FINISHED = (
     "iterations/*/*/*/trajectory.json",

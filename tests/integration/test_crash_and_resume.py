@@ -12,7 +12,7 @@ from flows.services.prefect_api import PrefectServer
 from flows.services.specs import PREFECT
 from flows.settings.run_folder import Stage, StageKey
 from flows.tracking.logged import read_status
-from training.checkpoints import versions
+from training.checkpointing.checkpoints import versions
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1_800)]
 

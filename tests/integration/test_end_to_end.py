@@ -11,7 +11,7 @@ from run_invariants import check_finished, check_unchanged, finished_files
 from flows.commands.checkup import findings
 from flows.commands.watching import sentence
 from flows.rollouts.plan import assigned, planned_groups
-from flows.rollouts.rank_outcome import read_outcome
+from flows.rollouts.shard_outcome import read_outcome
 from flows.services.prefect_api import FlowRun, PrefectError, PrefectServer
 from flows.services.specs import PREFECT
 from flows.settings.run_folder import RunFolder, Stage

@@ -10,8 +10,8 @@ from PIL import Image
 from real_stack import Stack
 
 from agent.config import AgentConfig
-from agent.prompts import compose
-from agent.tokenizer_files import control_tokens
+from agent.prompting.prompts import compose
+from agent.prompting.tokenizer_files import control_tokens
 from agent.types import Completion, Step
 from browser_service.models import Box, FillId, Mark, Observation, Screenshot, Viewport
 from flows.rollouts.who_acts import served_tokenizer

@@ -16,12 +16,12 @@ from real_stack import Stack, served_version, wait_until
 from flows.policy.publishing import StageError, ensure_served
 from flows.services.specs import VLLM, socket_path
 from flows.settings.run_folder import RunFolder
-from training.canary import Canary, ScoredCompletion
-from training.checkpoints import checkpoint_path, import_policy, write_checkpoint
+from training.checkpointing.canary import Canary, ScoredCompletion
+from training.checkpointing.checkpoints import checkpoint_path, import_policy, write_checkpoint
 from training.lean_imports import prepare as prepare_imports
-from training.prepared_policy import prepare
-from training.publish import publish
-from training.serving import PolicyServer, PublishError
+from training.publishing.prepared_policy import prepare
+from training.publishing.publish import publish
+from training.publishing.serving import PolicyServer, PublishError
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1_800)]
 
@@ -43,7 +43,7 @@ class Policies:
         """The trainer's log-probabilities of the canary's tokens."""
         import torch
 
-        from training.models import load_policy, pick_device
+        from training.learning.models import load_policy, pick_device
 
         policy = load_policy(model, dtype="float32", device=pick_device("cpu"))
         with torch.no_grad():

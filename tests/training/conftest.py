@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from stored_rollouts import Rollout
 
-from training.checkpoints import Checkpoint, import_policy
+from training.checkpointing.checkpoints import Checkpoint, import_policy
 from training.config import UpdateConfig
-from training.filters import select
 from training.lean_imports import prepare
-from training.models import LoadedPolicy, load_policy, pick_device
-from training.samples import Sample, build_samples, read_vocabulary
+from training.learning.models import LoadedPolicy, load_policy, pick_device
+from training.sampling.filters import select
+from training.sampling.samples import Sample, build_samples, read_vocabulary
 from training.tiny_policy import Size, build
 
 TEXTS = ["click the button ok", "Task: click cancel", "[1] button ok [2] link more"] * 4

@@ -7,8 +7,8 @@ import numpy as np
 from loopback_vllm import Tensors, answer, read
 from safetensors.numpy import save_file
 
-from training.canary import Canary, ScoredCompletion
-from training.checkpoints import checkpoint_path, write_checkpoint
+from training.checkpointing.canary import Canary, ScoredCompletion
+from training.checkpointing.checkpoints import checkpoint_path, write_checkpoint
 
 TOKENS = tuple(range(40, 52))
 

@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from agent.types import Completion, Failure, Step, StopReason, Task, Trajectory, Verdict
 from browser_service.models import ClickId, Observation, Viewport
 from storage.store import TrajectoryStore
-from training.models import LoadedPolicy, score
-from training.samples import Sample
+from training.learning.models import LoadedPolicy, score
+from training.sampling.samples import Sample
 
 
 def picture(seed: int, width: int = 64, height: int = 96) -> bytes:

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from stored_rollouts import Rollout
 
-from training.canary import TEMPERATURE, Canary, candidates, make_canary
-from training.models import LoadedPolicy, score
-from training.samples import Sample
+from training.checkpointing.canary import TEMPERATURE, Canary, candidates, make_canary
+from training.learning.models import LoadedPolicy, score
+from training.sampling.samples import Sample
 
 MakeSamples = Callable[..., list[Sample]]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from stored_rollouts import put_nan
 
-from training.checkpoints import (
+from training.checkpointing.checkpoints import (
     Checkpoint,
     checkpoint_path,
     import_policy,

@@ -4,7 +4,7 @@ from stored_rollouts import make_trajectory
 
 from agent.types import Completion, Failure, Trajectory, Verdict
 from training.config import UpdateConfig
-from training.filters import select, trainable
+from training.sampling.filters import select, trainable
 
 COMPLETION = Completion(text="x", prompt_token_ids=(1,), token_ids=(2, 3), logprobs=(-1.0, -1.0), policy_version=0)
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from training.checkpointing.recipe import difference, recipe_of
 from training.config import UpdateConfig
 from training.errors import BadInput
-from training.gap import Gap, measure_gap
-from training.recipe import difference, recipe_of
-from training.samples import Sample
+from training.learning.gap import Gap, measure_gap
+from training.sampling.samples import Sample
 
 TOKENS = 20
 SAMPLE = Sample("t", 0, np.array([1]), np.arange(TOKENS), np.full(TOKENS, -1.0, np.float32), 1.0, (), 3, 1.0)

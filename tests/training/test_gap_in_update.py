@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from stored_rollouts import Rollout
 
-from training.checkpoints import import_policy, versions, write_checkpoint
-from training.report import read_report
-from training.update import main
-from training.update_inputs import Request
+from training.checkpointing.checkpoints import import_policy, versions, write_checkpoint
+from training.learning.report import read_report
+from training.learning.update import main
+from training.learning.update_inputs import Request
 
 CONFIG: dict[str, Any] = {
     "learning_rate": 1e-3,

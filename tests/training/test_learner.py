@@ -11,12 +11,12 @@ from stored_rollouts import Rollout
 
 from training.config import UpdateConfig
 from training.errors import ModelError
-from training.learner import learn, make_optimizer, trainer_for
-from training.minibatches import Microbatch, Plan
-from training.models import LoadedPolicy, collate, load_policy, pick_device, score
-from training.optimizer_state import load_optimizer, save_optimizer
-from training.samples import Sample
-from training.token_scores import stored_scores, token_scores
+from training.learning.learner import learn, make_optimizer, trainer_for
+from training.learning.minibatches import Microbatch, Plan
+from training.learning.models import LoadedPolicy, collate, load_policy, pick_device, score
+from training.learning.optimizer_state import load_optimizer, save_optimizer
+from training.learning.token_scores import stored_scores, token_scores
+from training.sampling.samples import Sample
 
 MakeSamples = Callable[..., list[Sample]]
 CONFIG = UpdateConfig(learning_rate=1e-3, minibatches=1, micro_batch_size=8, gradient_checkpointing=False)

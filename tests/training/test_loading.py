@@ -10,7 +10,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from training.errors import ModelError
-from training.models import load_policy, pick_device
+from training.learning.models import load_policy, pick_device
 
 
 def configured(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:

@@ -11,12 +11,12 @@ from stored_rollouts import Rollout
 
 from training.config import UpdateConfig
 from training.errors import Diverged
-from training.learner import learn, make_optimizer, trainer_for
-from training.losses import cispo_loss, dapo_loss
-from training.minibatches import plan
-from training.models import LoadedPolicy, load_policy, pick_device, score, without_dropout
-from training.samples import Sample
-from training.token_scores import stored_scores
+from training.learning.learner import learn, make_optimizer, trainer_for
+from training.learning.losses import cispo_loss, dapo_loss
+from training.learning.minibatches import plan
+from training.learning.models import LoadedPolicy, load_policy, pick_device, score, without_dropout
+from training.learning.token_scores import stored_scores
+from training.sampling.samples import Sample
 
 MakeSamples = Callable[..., list[Sample]]
 CONFIG = UpdateConfig(
@@ -128,7 +128,7 @@ def _gradient(
 
 
 def _inputs(policy: LoadedPolicy, sample: Sample, filled: Rollout) -> dict[str, torch.Tensor]:
-    from training.models import collate
+    from training.learning.models import collate
 
     batch = collate(policy, [sample], filled.store.image)
     names = ("pixel_values", "image_grid_thw", "mm_token_type_ids")

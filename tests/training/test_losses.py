@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from training.losses import means, ratio_guard, token_sums
+from training.learning.losses import means, ratio_guard, token_sums
 
 
 def test_the_guard_keeps_ratios_within_its_range() -> None:

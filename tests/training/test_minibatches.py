@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.minibatches import plan
+from training.learning.minibatches import plan
 
 
 def test_the_worked_example() -> None:

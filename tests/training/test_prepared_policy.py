@@ -8,11 +8,11 @@ import pytest
 from safetensors.numpy import save_file
 from small_policies import TOKENS, tensors, write_version
 
-from training.canary import read_canary
-from training.canary_proof import compare
+from training.checkpointing.canary import read_canary
+from training.checkpointing.weight_digests import read_shapes, read_weights
 from training.errors import CheckpointError
-from training.prepared_policy import check_shapes, prepare
-from training.weight_digests import read_shapes, read_weights
+from training.publishing.canary_proof import compare
+from training.publishing.prepared_policy import check_shapes, prepare
 
 
 def test_a_text_only_policy_is_prepared(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from agent.config import AgentConfig
-from agent.prompts import compose
-from agent.tokenizer_files import control_tokens
+from agent.prompting.prompts import compose
+from agent.prompting.tokenizer_files import control_tokens
 from agent.types import Completion, Step
 from browser_service.models import ClickId, Observation, Screenshot, Viewport
 from training.lean_imports import prepare

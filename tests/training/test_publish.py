@@ -9,10 +9,10 @@ import pytest
 from loopback_vllm import Loopback, running_loopback
 from small_policies import scores, tensors, write_model, write_version
 
-from training.prepared_policy import Prepared, prepare
-from training.publish import PolicyLost, PublishReport, publish
-from training.served_record import read_record, record_file
-from training.serving import PolicyServer, PublishError, ServerUnavailable
+from training.publishing.prepared_policy import Prepared, prepare
+from training.publishing.publish import PolicyLost, PublishReport, publish
+from training.publishing.served_record import read_record, record_file
+from training.publishing.serving import PolicyServer, PublishError, ServerUnavailable
 from training.serving_config import ServingConfig
 
 CONFIG = ServingConfig(publish_deadline_s=5, rollback_deadline_s=5)

@@ -9,9 +9,9 @@ from stored_rollouts import make_trajectory
 
 from agent.types import Completion
 from training.errors import SampleError
-from training.filters import Member
-from training.sample_checks import BadStep, Fault, Vocabulary, refuse_many
-from training.samples import Samples, build_samples, digest, read_vocabulary
+from training.sampling.filters import Member
+from training.sampling.sample_checks import BadStep, Fault, Vocabulary, refuse_many
+from training.sampling.samples import Samples, build_samples, digest, read_vocabulary
 
 VOCABULARY = Vocabulary(size=100, image_token=5, video_token=6)
 GOOD = Completion(

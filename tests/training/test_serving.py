@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from training.serving import _collapsed
+from training.checkpointing.weight_digests import read_weights
+from training.publishing.serving import _collapsed
+from training.publishing.vllm_server import ServerError, command, environment
 from training.serving_config import ServingConfig
-from training.vllm_server import ServerError, command, environment
-from training.weight_digests import read_weights
 
 
 def digest(tensor: torch.Tensor) -> str:
@@ -57,7 +57,15 @@ def test_threads_sleep_when_cores_are_shared() -> None:
 
 
 def test_the_command_refuses_in_one_sentence(tmp_path: Path) -> None:
-    line = [sys.executable, "-m", "training.vllm_server", "--model", str(tmp_path / "none"), "--uds", "/tmp/x.sock"]
+    line = [
+        sys.executable,
+        "-m",
+        "training.publishing.vllm_server",
+        "--model",
+        str(tmp_path / "none"),
+        "--uds",
+        "/tmp/x.sock",
+    ]
     done = subprocess.run(line, capture_output=True, text=True, timeout=60)
     assert done.returncode != 0
     assert done.stderr.strip().count("\n") == 0

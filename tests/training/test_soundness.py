@@ -8,11 +8,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from training import tensor_files
+from training.checkpointing import tensor_files
+from training.checkpointing.disk_space import needed_bytes, require_space
+from training.checkpointing.soundness import why_unsound
 from training.config import UpdateConfig
-from training.disk_space import needed_bytes, require_space
 from training.errors import BadInput, CheckpointError
-from training.soundness import why_unsound
 
 WITH_INFINITY = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e5m2]
 NOT_FINITE = [

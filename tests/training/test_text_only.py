@@ -8,14 +8,14 @@ import torch
 from stored_rollouts import Rollout
 from test_update import CONFIG, arguments
 
-from training.canary import read_canary
-from training.checkpoints import import_policy, versions
+from training.checkpointing.canary import read_canary
+from training.checkpointing.checkpoints import import_policy, versions
 from training.lean_imports import prepare
-from training.models import load_policy, pick_device
-from training.report import read_report
+from training.learning.models import load_policy, pick_device
+from training.learning.report import read_report
+from training.learning.update import main
+from training.learning.update_inputs import Request
 from training.tiny_policy import train_tokenizer, wrapped
-from training.update import main
-from training.update_inputs import Request
 
 
 @pytest.fixture(scope="module")

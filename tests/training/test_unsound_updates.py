@@ -14,16 +14,22 @@ from stored_rollouts import Rollout, picture, put_nan, sign_again
 from test_update import CONFIG, arguments
 
 from storage.store import TrajectoryStore
-from training.checkpoints import checkpoint_path, import_policy, read_checkpoint, versions, write_checkpoint
+from training.checkpointing.checkpoints import (
+    checkpoint_path,
+    import_policy,
+    read_checkpoint,
+    versions,
+    write_checkpoint,
+)
+from training.checkpointing.soundness import why_unsound
 from training.errors import CheckpointError
-from training.made_before import made_before
-from training.models import LoadedPolicy, collate
-from training.picture_checks import FeatureCounter, Picture
-from training.report import UpdateReport, read_report
-from training.samples import Sample, digest
-from training.soundness import why_unsound
-from training.update import main
-from training.update_inputs import Request, read_batch
+from training.learning.made_before import made_before
+from training.learning.models import LoadedPolicy, collate
+from training.learning.report import UpdateReport, read_report
+from training.learning.update import main
+from training.learning.update_inputs import Request, read_batch
+from training.sampling.picture_checks import FeatureCounter, Picture
+from training.sampling.samples import Sample, digest
 
 
 def request_in(folder: Path) -> Request:

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from stored_rollouts import Rollout, put_nan, sign_again
 
-from training.canary import read_canary
-from training.checkpoints import Checkpoint, import_policy, latest, read_checkpoint, versions
-from training.models import load_policy, pick_device, score
-from training.report import UpdateReport, read_report
-from training.samples import digest
-from training.update import main
-from training.update_inputs import Request, read_batch
+from training.checkpointing.canary import read_canary
+from training.checkpointing.checkpoints import Checkpoint, import_policy, latest, read_checkpoint, versions
+from training.learning.models import load_policy, pick_device, score
+from training.learning.report import UpdateReport, read_report
+from training.learning.update import main
+from training.learning.update_inputs import Request, read_batch
+from training.sampling.samples import digest
 
 CONFIG = {
     "learning_rate": 1e-3,
@@ -36,7 +36,7 @@ def arguments(request: Request) -> list[str]:
 def run_update(request: Request, failpoint: str = "") -> subprocess.CompletedProcess[str]:
     """The real command."""
     environment = os.environ | {"RL_LOOP_FAILPOINT": failpoint, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "training.update", *arguments(request)]
+    command = [sys.executable, "-m", "training.learning.update", *arguments(request)]
     return subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=UPDATE_DEADLINE_S, check=False
     )
@@ -138,7 +138,7 @@ def test_a_kill_before_the_rename_leaves_no_version(
 def policies_writer(tmp_path: Path) -> Callable[[str], int]:
     """Writes a checkpoint in a process without torch, to die at a failpoint; returns the exit code."""
     program = (
-        "import sys; from pathlib import Path; from training.checkpoints import write_checkpoint; "
+        "import sys; from pathlib import Path; from training.checkpointing.checkpoints import write_checkpoint; "
         "from training import failpoints\n"
         "with write_checkpoint(Path(sys.argv[1]), 1, parent=0, step=1) as folder:\n"
         "    (folder / 'model.safetensors').write_text('weights')\n"
@@ -352,7 +352,7 @@ def test_bad_input_is_one_sentence_and_code_2(
 def test_other_samples_for_an_existing_version_are_refused(
     request_of: Request, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from training.checkpoints import write_checkpoint
+    from training.checkpointing.checkpoints import write_checkpoint
 
     with write_checkpoint(request_of.policies, 1, parent=0, step=2, samples=digest([])) as folder:
         (folder / "model.safetensors").write_text("weights")

@@ -1,0 +1,1 @@
+"""The episode loop, with its lease, its record and its films."""

@@ -1,0 +1,1 @@
+"""Episodes as a Gymnasium environment, played by another program."""

@@ -1,0 +1,1 @@
+"""Checkpoints on disk: written atomically, described by a manifest, checked for soundness."""

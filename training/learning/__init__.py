@@ -1,0 +1,1 @@
+"""The policy update: losses, learner, checks of its result, and its report."""

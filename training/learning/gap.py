@@ -1,0 +1,113 @@
+"""The gap between trainer and server: |log pi - log mu| of the tokens that the trained version itself sampled.
+
+Trainer and server then hold the same weights, so the gap is numerical error only: 1e-6 nats where both compute in
+float32, some 1e-2 where one computes in bfloat16. A larger gap means that the server held other weights or saw other
+inputs. It is measured before the first optimiser step, on tokens of the parent's own version only: tokens of older
+versions differ for a good reason and can't be checked this way. Their mean difference is reported (`gap_stale`); they
+are masked only if not finite.
+
+A trajectory disagrees when its mean gap is above `max_gap_mean`, or more than `max_gap_fraction` of its tokens differ
+by more than a nat. It is masked and named. When more than `max_gap_trajectories` of the judged ones disagree the cause
+is systematic: the update stops.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.config import UpdateConfig
+from training.errors import BadInput
+from training.sampling.samples import Sample
+
+FLOAT32_GAP, BFLOAT16_GAP = 0.02, 0.15
+"""Default bounds of a trajectory's mean gap in nats, for the coarser precision of the two sides. Measured: 8e-7 with
+float32 on both sides (CPU, Qwen3-VL of 2 M parameters), 0.2 with pictures of another run. In bfloat16 means of 0.01 to
+0.05 are usual."""
+LARGE = 1.0
+"""Token gap that counts as large, in nats."""
+NAMED = 3
+
+Numbers = NDArray[np.float32]
+
+
+class Gap(NamedTuple):
+    """Measured gap of the samples of an update."""
+
+    mean: float
+    """Mean over the judged tokens of trajectories that agree, in nats."""
+    large: float
+    """Share of the judged tokens that differ by more than a nat."""
+    judged_tokens: int
+    """Number of judged tokens."""
+    stale_mean: float | None
+    """Mean over the tokens of older versions, in nats: the policy's change since then, plus any error of the server."""
+    disagreeing: dict[str, float]
+    """Mean gap of each masked trajectory, by id."""
+
+    def metrics(self) -> dict[str, float]:
+        """Metrics for the report; metrics without any tokens are left out."""
+        judged = {"gap_mean": self.mean, "gap_large": self.large} if self.judged_tokens else {}
+        return judged if self.stale_mean is None else judged | {"gap_stale": self.stale_mean}
+
+
+def measure_gap(
+    samples: Sequence[Sample],
+    scores: Sequence[Numbers],
+    config: UpdateConfig,
+    *,
+    version: int,
+    in_bf16: bool,
+) -> Gap:
+    """Compares the stored log-probabilities with those of the parent `version`, one array of `scores` per sample.
+
+    Raises `BadInput` when too many trajectories disagree, naming the worst.
+    """
+    gaps = _by_trajectory(pair for pair in zip(samples, scores, strict=True) if pair[0].policy_version == version)
+    stale = _by_trajectory(pair for pair in zip(samples, scores, strict=True) if pair[0].policy_version != version)
+    bound = config.max_gap_mean or (BFLOAT16_GAP if in_bf16 else FLOAT32_GAP)
+    disagreeing = {
+        name: float(gap.mean())
+        for name, gap in gaps.items()
+        # NaN is above every bound.
+        if not (gap.mean() <= bound and (gap > LARGE).mean() <= config.max_gap_fraction)
+    }
+    # A single disagreeing trajectory is masked and never stops an update.
+    if len(disagreeing) > max(1, config.max_gap_trajectories * len(gaps)):
+        raise BadInput(_sentence(disagreeing, judged=len(gaps), version=version, bound=bound))
+    # Tokens of an older version may have any finite gap, but no loss can be computed from one that is not finite.
+    disagreeing |= {name: math.nan for name, gap in stale.items() if not np.isfinite(gap).all()}
+    agreed = _joined(gap for name, gap in gaps.items() if name not in disagreeing)
+    old = _joined(gap for name, gap in stale.items() if name not in disagreeing)
+    return Gap(
+        mean=float(agreed.mean()) if len(agreed) else 0.0,
+        large=float((agreed > LARGE).mean()) if len(agreed) else 0.0,
+        judged_tokens=len(agreed),
+        stale_mean=float(old.mean()) if len(old) else None,
+        disagreeing=disagreeing,
+    )
+
+
+def _by_trajectory(pairs: Iterable[tuple[Sample, Numbers]]) -> dict[str, Numbers]:
+    """|log pi - log mu| of the tokens of each trajectory."""
+    parts: dict[str, list[Numbers]] = {}
+    for sample, found in pairs:
+        parts.setdefault(sample.trajectory_id, []).append(np.abs(found - sample.logprobs))
+    return {name: np.concatenate(some) for name, some in parts.items()}
+
+
+def _joined(gaps: Iterable[Numbers]) -> Numbers:
+    return np.concatenate([np.zeros(0, dtype=np.float32), *gaps])
+
+
+def _sentence(disagreeing: dict[str, float], *, judged: int, version: int, bound: float) -> str:
+    worst = sorted(disagreeing, key=lambda name: -np.nan_to_num(disagreeing[name], nan=np.inf))[:NAMED]
+    named = ", ".join(f"{name} by {disagreeing[name]:.3g}" for name in worst)
+    more = f" and {len(disagreeing) - NAMED} more" if len(disagreeing) > NAMED else ""
+    return (
+        f"{len(disagreeing)} of {judged} trajectories that version {version} sampled differ from what the trainer gives their "
+        f"tokens (at most {bound:g} nats on average): {named}{more}; the server held other weights or saw other inputs: "
+        "collect the iteration again, or raise update.max_gap_mean if the server computes in a coarser precision"
+    )

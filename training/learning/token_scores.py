@@ -1,0 +1,71 @@
+"""Log-probabilities of sampled tokens under a policy, as the loss needs them: a padded batch in, (B, T) tensors out.
+
+The head is applied to the sampled positions only (`logits_to_keep`), and to one row at a time: prompts are long, and a row of
+logits over a large vocabulary is the largest tensor of an update.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from training.config import UpdateConfig
+from training.learning.models import ImageSource, LoadedPolicy, collate
+from training.sampling.samples import Sample
+
+PICTURES = ("pixel_values", "image_grid_thw", "mm_token_type_ids")
+
+
+class TokenScores(NamedTuple):
+    """Scores of the completions of a batch, right-padded."""
+
+    logprobs: Tensor
+    """(B, T) natural-log probability of each sampled token, at the temperature; with gradient."""
+    entropies: Tensor
+    """(B, T) entropy of the distribution at each sampled position, in nats; without gradient."""
+
+
+def token_scores(model: Any, batch: dict[str, Any], *, temperature: float) -> TokenScores:
+    """Scores the completions of a batch of `models.collate` in one forward pass."""
+    length = batch["completion_ids"].size(1)
+    inputs = {
+        "input_ids": torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1),
+        "attention_mask": torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1),
+        "logits_to_keep": length + 1,
+        "use_cache": False,
+        **{name: batch[name] for name in PICTURES if name in batch},
+    }
+    logits = model(**inputs).logits[:, -(length + 1) : -1]  # the logits at a position predict the token after it
+    logprobs, entropies = [], []
+    for row, tokens in zip(logits, batch["completion_ids"], strict=True):
+        scaled = row.float() / temperature
+        logprobs.append(scaled.gather(-1, tokens[:, None])[:, 0] - scaled.logsumexp(-1))
+        with torch.no_grad():
+            # Not p log p directly: a token that a model rules out has p = 0 and log p = -infinity.
+            entropies.append(torch.special.entr(scaled.detach().softmax(-1)).sum(-1))
+    return TokenScores(torch.stack(logprobs), torch.stack(entropies))
+
+
+@torch.no_grad()
+def stored_scores(
+    policy: LoadedPolicy, samples: Sequence[Sample], images: ImageSource, config: UpdateConfig
+) -> list[NDArray[np.float32]]:
+    """Log-probabilities of the samples' tokens under the policy, (T,) each, computed as the loss computes them."""
+    scores: list[NDArray[np.float32]] = [np.zeros(0, dtype=np.float32)] * len(samples)
+    by_length = sorted(range(len(samples)), key=lambda row: len(samples[row]))
+    for begin in range(0, len(by_length), config.micro_batch_size):
+        rows = by_length[begin : begin + config.micro_batch_size]
+        batch = collate(policy, [samples[row] for row in rows], images)
+        with torch.autocast("cuda", torch.bfloat16, enabled=computes_in_bf16(policy, config)):
+            logprobs = token_scores(policy.model, batch, temperature=samples[rows[0]].temperature).logprobs
+        for row, found in zip(rows, logprobs.cpu().numpy(), strict=True):
+            scores[row] = found[: len(samples[row].token_ids)]
+    return scores
+
+
+def computes_in_bf16(policy: LoadedPolicy, config: UpdateConfig) -> bool:
+    """True if forward passes run in bfloat16 over the float32 weights."""
+    return policy.device.type == "cuda" and config.bf16_autocast

@@ -1,0 +1,133 @@
+"""The input of an update, read and checked before any heavy import."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from agent.types import Verdict
+from storage.store import TrajectoryStore
+from training.checkpointing.checkpoints import Checkpoint, read_checkpoint
+from training.checkpointing.disk_space import require_space
+from training.checkpointing.recipe import Recipe, recipe_of
+from training.checkpointing.soundness import why_unsound
+from training.config import UpdateConfig
+from training.errors import BadInput, CheckpointError
+from training.sampling.filters import Selection, select
+from training.sampling.picture_checks import Picture, look_at, picture_fault, without_faulty
+from training.sampling.sample_checks import BadStep, refuse_many
+from training.sampling.samples import Sample, Samples, build_samples, read_vocabulary
+
+
+class Request(NamedTuple):
+    """The arguments of one update."""
+
+    trajectories: Path
+    """Stage folder with the trajectories and their pictures."""
+    verdicts: Path
+    """JSONL, one verdict per line."""
+    policy: Path
+    """Checkpoint to train."""
+    policies: Path
+    """Folder that gets the new checkpoint."""
+    version: int
+    """Version of the new checkpoint."""
+    config: Path
+    """JSON of an `UpdateConfig`."""
+    report: Path
+    """Path of the report."""
+
+
+class Batch(NamedTuple):
+    """All input of the update, read and checked."""
+
+    config: UpdateConfig
+    version: int
+    """The version to make."""
+    parent: Checkpoint
+    store: TrajectoryStore
+    selection: Selection
+    samples: list[Sample]
+    masked_steps: dict[str, int]
+    bad: list[BadStep]
+    """Steps that are left out because of a fault."""
+    pictures: dict[str, Picture]
+    """Pictures of the prompts, by sha256."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """Inputs that decide the result besides the samples. Needs at least one sample."""
+        return recipe_of(
+            self.config, self.version, parent_digest=self.parent.digest, temperature=self.samples[0].temperature
+        )
+
+    def without(self, samples: list[Sample], bad: list[BadStep]) -> "Batch":
+        """The batch with the remaining samples after more were found bad. Raises SampleError for too many bad ones."""
+        found = self.bad + bad
+        refuse_many(found, len(samples), at_most=self.config.max_bad_fraction)
+        return self._replace(samples=samples, bad=found)
+
+
+def read_batch(request: Request) -> Batch:
+    """Reads and checks all input. Raises UpdateError or CorruptTrajectory, each with one sentence."""
+    config = _read_config(request.config)
+    parent = read_checkpoint(request.policy)
+    if request.version <= parent.version:
+        raise BadInput(f"version {request.version} can't be made from version {parent.version}; versions count upwards")
+    if request.report.is_dir() or (request.policies.exists() and not request.policies.is_dir()):
+        raise BadInput(f"expected a file at {request.report} and a folder at {request.policies}, found the contrary")
+    if not request.trajectories.is_dir():
+        raise BadInput(f"{request.trajectories} does not exist; expected the stage folder of a rollout")
+    store = TrajectoryStore(request.trajectories)
+    selection = select(store, _read_verdicts(request.verdicts), config)
+    samples, masked, bad = _samples(selection, parent, config)
+    pictures = look_at(store, samples)
+    batch = Batch(config, request.version, parent, store, selection, samples, masked, bad, pictures)
+    return batch.without(*without_faulty(samples, lambda sample: picture_fault(sample, pictures)))
+
+
+def check_for_training(request: Request, batch: Batch) -> None:
+    """Checks needed only for training: a parent without NaN, and disk space for the new version. Raises UpdateError."""
+    if why := why_unsound(batch.parent.path, optimizer=batch.config.carry_optimizer):
+        raise CheckpointError(f"{batch.parent.path} can't be trained: {why}; start from another version")
+    require_space(batch.parent.path, request.policies, batch.config)
+
+
+def _samples(selection: Selection, parent: Checkpoint, config: UpdateConfig) -> Samples:
+    return build_samples(
+        selection.members,
+        vocabulary=read_vocabulary(parent.path),
+        policy_version=parent.version,
+        max_staleness=config.max_staleness,
+    )
+
+
+def _read_config(path: Path) -> UpdateConfig:
+    try:
+        config = UpdateConfig.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise BadInput(f"{path} does not exist; expected the update's configuration as JSON") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise BadInput(f"{path}: {key}: {' '.join(first['msg'].split())}") from error
+    if why := config.why_refused():
+        raise BadInput(why)
+    return config
+
+
+def _read_verdicts(path: Path) -> dict[str, Verdict]:
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        raise BadInput(f"{path} does not exist; judge the trajectories first") from None
+    verdicts: dict[str, Verdict] = {}
+    for number, line in enumerate(lines, start=1):
+        try:
+            verdict = Verdict.model_validate_json(line)
+        except ValidationError as error:
+            raise BadInput(f"{path}, line {number}: {error.errors()[0]['msg']}; judge again") from error
+        if verdict.trajectory_id in verdicts:
+            raise BadInput(f"{path}, line {number}: a second verdict for {verdict.trajectory_id}; judge again")
+        verdicts[verdict.trajectory_id] = verdict
+    return verdicts

@@ -1,0 +1,1 @@
+"""Publishing: a checkpoint is loaded by the running model server, and proved to be served."""

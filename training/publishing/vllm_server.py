@@ -1,0 +1,102 @@
+"""`python -m training.publishing.vllm_server --model DIR --uds PATH --config FILE`: becomes a vLLM server for one policy.
+
+The process replaces itself with vLLM's own server, so its parent supervises vLLM directly. Each start serves
+under a new model name: after a crash and a restart, callers with the old name are rejected instead of getting
+tokens from the new process's weights, whatever they are.
+
+The control routes that a reload needs have no authentication in vLLM. A UNIX socket keeps them out of reach of
+every browser: a page can send requests to ports, never to a file.
+"""
+
+import argparse
+import json
+import os
+import secrets
+import sys
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from training.serving_config import ServingConfig
+
+MODEL_PREFIX = "policy-"
+MAX_SOCKET_PATH = 100  # the kernel takes 108 bytes with the terminator; ZeroMQ-style suffixes need some room
+
+
+class ServerError(ValueError):
+    """The server can't be started as asked. The message is one sentence."""
+
+
+def command(config: ServingConfig, *, model: Path, uds: Path, name: str) -> list[str]:
+    """Returns vLLM's command line. Raises `ServerError` when the model or the socket's path can't be used."""
+    if not (model / "config.json").is_file():
+        raise ServerError(f"{model} is no model directory: expected config.json in it; set `policy.model` to one")
+    if len(str(uds)) > MAX_SOCKET_PATH:
+        raise ServerError(
+            f"the socket path {uds} has {len(str(uds))} characters, at most {MAX_SOCKET_PATH} fit; use a shorter directory"
+        )
+    arguments = [
+        *("--model", str(model), "--served-model-name", name, "--uds", str(uds)),
+        *("--dtype", config.dtype, "--max-model-len", str(config.max_model_len)),
+        *("--max-num-seqs", str(config.max_num_seqs)),
+        # Log-probabilities must be those of the distribution that was sampled from, temperature included.
+        *("--logprobs-mode", "processed_logprobs"),
+        # A checkpoint's generation_config must not add top-k or a repetition penalty.
+        *("--generation-config", "vllm"),
+        # Scores given tokens with pictures, for the canaries of a publish.
+        "--enable-scale-out",
+        *("--limit-mm-per-prompt", json.dumps({"image": config.images_per_prompt, "video": 0})),
+        *("--tensor-parallel-size", str(config.tensor_parallel_size)),
+        *("--gpu-memory-utilization", str(config.gpu_memory_utilization)),
+        *(("--enforce-eager",) if config.enforce_eager else ()),
+        *config.extra_args,
+    ]
+    return [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *arguments]
+
+
+def environment(config: ServingConfig, base: dict[str, str]) -> dict[str, str]:
+    """The server's environment: control routes on, network look-ups off, the fix for torchvision on the path."""
+    room = Path(__file__).parents[1]
+    paths = [str(room / "vllm_site"), str(room.parent), base.get("PYTHONPATH", "")]
+    added = {
+        "VLLM_SERVER_DEV_MODE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_CPU_KVCACHE_SPACE": str(config.kv_cache_gb),
+        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+    }
+    if config.enforce_eager:
+        # vLLM's sampler would still be compiled, by a C++ compiler at the first request; this disables all compilation.
+        added["TORCHDYNAMO_DISABLE"] = "1"
+    if config.cpu_threads is not None:
+        # Threads that spin at a barrier take CPU time from browsers on the same cores: they must sleep instead.
+        added |= {
+            "OMP_NUM_THREADS": str(config.cpu_threads),
+            "OMP_WAIT_POLICY": "PASSIVE",
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        }
+    return base | added
+
+
+def main() -> None:
+    """Parses the command line and becomes vLLM."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.publishing.vllm_server", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("--model", type=Path, required=True, help="model directory to start with")
+    parser.add_argument("--uds", type=Path, required=True, help="UNIX socket to serve on")
+    parser.add_argument("--config", type=Path, help="JSON file with the `serving` section; defaults if left out")
+    options = parser.parse_args()
+    try:
+        config = ServingConfig.model_validate_json(options.config.read_bytes()) if options.config else ServingConfig()
+        name = MODEL_PREFIX + secrets.token_hex(4)
+        line = command(config, model=options.model.resolve(), uds=options.uds, name=name)
+    except (ServerError, ValidationError, OSError) as error:
+        sys.exit(f"vllm_server: {str(error).splitlines()[0]}")
+    options.uds.unlink(missing_ok=True)  # left by a server that was killed
+    os.execve(line[0], line, environment(config, dict(os.environ)))
+
+
+if __name__ == "__main__":
+    main()
