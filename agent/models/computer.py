@@ -2,7 +2,7 @@
 
     history -> rounds (replies with their outcomes) -> request -> vendor -> raw answer -> moves -> one turn each
 
-Everything but the vendor's own socket is a pure function of the episode so far: the answers are verbatim on the tape
+Everything but the vendor's own socket is a pure function of the episode so far: the answers are verbatim in the record
 (`Completion.raw`), so each request rebuilds the conversation from it and no state is kept between turns. A reply's
 further moves become turns without asking the model; the first one that fails ends the reply, and the model gets its
 error.
@@ -199,7 +199,7 @@ class ComputerModel:
 
 
 def told_again(history: Sequence[Step], observation: Observation, read: Callable[[Json, View], Said]) -> list[Round]:
-    """The rounds of an episode so far, from its tape: each reply is parsed again, its moves matched with the steps."""
+    """The rounds of an episode so far, from its record: each reply is parsed again, its moves matched with the steps."""
     pages = [*(step.observation for step in history[1:]), observation]
     begins = [place for place, step in enumerate(history) if step.completion is not None]
     ends = [*begins, len(history)][1:]

@@ -23,7 +23,7 @@ async def blob(
     request: Request, sha256: str, instance_id: str, token: str | None = None, x_lease_token: Token = None
 ) -> FileResponse:
     """The bytes of a picture that an observation named, for the lease's holder, also for a while after its end."""
-    found = _shelf(request, instance_id, token or x_lease_token).find_blob(sha256)
+    found = _artifacts(request, instance_id, token or x_lease_token).find_blob(sha256)
     if found is None:
         raise NotKept(f"there is no picture {sha256[:80]} of this lease any more; look again")
     path, media_type = found
@@ -35,7 +35,7 @@ async def artifacts(
     request: Request, instance_id: str, token: str | None = None, x_lease_token: Token = None
 ) -> Artifacts:
     """The artifacts that can be fetched now."""
-    return Artifacts(artifacts=_shelf(request, instance_id, token or x_lease_token).artifacts())
+    return Artifacts(artifacts=_artifacts(request, instance_id, token or x_lease_token).artifacts())
 
 
 @router.get("/sessions/{instance_id}/artifacts/{artifact_id}", response_class=Response, responses=BYTES)
@@ -43,14 +43,14 @@ async def artifact(
     request: Request, instance_id: str, artifact_id: str, token: str | None = None, x_lease_token: Token = None
 ) -> FileResponse:
     """One file, as an attachment: a file from a website is never rendered as a page of this service."""
-    found = _shelf(request, instance_id, token or x_lease_token).find(artifact_id)
+    found = _artifacts(request, instance_id, token or x_lease_token).find(artifact_id)
     if found is None:
         raise NotKept(f"there is no artifact {artifact_id[:80]} of this lease; the list names those that there are")
     path, kept = found
     return _file(path, MEDIA_TYPES[kept.kind], {}, name=kept.name)
 
 
-def _shelf(request: Request, instance_id: str, token: str | None) -> LeaseArtifacts:
+def _artifacts(request: Request, instance_id: str, token: str | None) -> LeaseArtifacts:
     if not instance_id:
         raise BadRequest("say which lease: instance_id")
     return service_of(request).sessions.artifacts.find(lease_id_of(instance_id), token)

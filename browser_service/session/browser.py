@@ -63,7 +63,7 @@ class LeasedBrowser:
         self._ladder = Ladder(chromium, lambda: self._tabs.has_crashed)
         self._dialogs = Dialogs()
         context.on("dialog", self._dialogs.answer)
-        self._shelf: LeaseArtifacts | None = None
+        self._artifacts: LeaseArtifacts | None = None
         self._files: Path | None = None
         self._recorder: Recorder | None = None
         self._has_old_history = False
@@ -83,7 +83,7 @@ class LeasedBrowser:
 
     async def begin(self, request: LeaseRequest, kept: LeaseArtifacts) -> None:
         """Sets up a new lease: its options beyond the profile. Raises the fault of the session."""
-        self._shelf = kept
+        self._artifacts = kept
         self._dialogs.begin(request.dialogs)
         self._files = commands.folder_of(self._settings.files_dir, request.files)
         self._downloads.begin(kept if request.downloads else None)
@@ -136,7 +136,7 @@ class LeasedBrowser:
             if self._has_old_history:
                 await self._tabs.active.forget_history()
                 self._has_old_history = False
-            found = await when_still(self._tabs, lambda tab: look(tab, wanted, self.viewport, self._shelf, phases))
+            found = await when_still(self._tabs, lambda tab: look(tab, wanted, self.viewport, self._artifacts, phases))
         if wanted.marks or wanted.draw_marks:
             self.seen = found.seen
         return Observation(
@@ -201,7 +201,7 @@ class LeasedBrowser:
             await asyncio.gather(self._tabs.active.forget_everything(), self._context.clear_cookies())
         await self._downloads.stop()
         self.chromium.clipboard.forget(self)
-        self.seen = self._shelf = self._files = None
+        self.seen = self._artifacts = self._files = None
         self._has_old_history = True
         self.uses += 1
 
@@ -240,7 +240,7 @@ class LeasedBrowser:
             viewport=self.viewport,
             navigation_deadline_s=self._settings.navigation_deadline_s,
             files=self._files,
-            staging=self._shelf.staging if self._files and self._shelf else None,
+            staging=self._artifacts.staging if self._files and self._artifacts else None,
         )
 
     def _explained(self, error: ActionError | None) -> ActionError | None:

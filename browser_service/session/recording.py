@@ -24,7 +24,7 @@ class Recorder:
         self._context = context
         self._wanted = wanted
         self._size: Any = {"width": viewport.width, "height": viewport.height}
-        self._shelf = kept
+        self._artifacts = kept
         self._films: dict[Page, Path] = {}
         self._background = Background(PlaywrightError)
 
@@ -46,7 +46,7 @@ class Recorder:
             self._context.remove_listener("page", self._follow)
         await self._background.cancel()
         await asyncio.gather(*(_in_time(page.screencast.stop()) for page in self._films if not page.is_closed()))
-        trace = self._shelf.new_file() if self._wanted.trace else None
+        trace = self._artifacts.new_file() if self._wanted.trace else None
         if trace:
             await _in_time(self._context.tracing.stop(path=trace))
         for number, file in enumerate(self._films.values(), start=1):
@@ -58,13 +58,13 @@ class Recorder:
         self._background.start(self._film(page))
 
     async def _film(self, page: Page) -> None:
-        file = self._shelf.new_file()
+        file = self._artifacts.new_file()
         self._films[page] = file
         await page.screencast.start(path=file, size=self._size)
 
     def _offer(self, file: Path, kind: ArtifactKind, name: str) -> None:
         if file.exists():
-            self._shelf.add(file, kind, name)
+            self._artifacts.add(file, kind, name)
         else:
             log.warning("a recording was not finished: %s", name)
 

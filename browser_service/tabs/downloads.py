@@ -36,7 +36,7 @@ class Downloads:
 
     def begin(self, kept: LeaseArtifacts | None) -> None:
         """Starts a lease without downloads so far. They are stored on this kept; without one they are refused."""
-        self._shelf = kept
+        self._artifacts = kept
         self._used = 0
         self._names: set[str] = set()
         self._ended: list[models.Download] = []
@@ -64,25 +64,25 @@ class Downloads:
 
     async def stop(self) -> None:
         """Cancels unfinished downloads, because each keeps its context open. Later ones are refused."""
-        self._shelf = None
+        self._artifacts = None
         await self._background.cancel()
 
     async def _keep(self, download: Arriving) -> None:
         name = clean_name(download.suggested_filename, self._names)
         self._names.add(name)
-        if self._shelf is None:
+        if self._artifacts is None:
             refused: str | None = "downloads are refused: the lease did not ask for them"
         elif len(self._names) > self._quota.files:
             refused = f"a lease may download {self._quota.files} files at most"
         else:
             refused = await self._arrive(download)
-        if refused or self._shelf is None:
+        if refused or self._artifacts is None:
             await download.cancel()
             self._ended.append(models.Download(name=name, size=0, sha256="", error=refused))
             return
-        file = self._shelf.new_file()
+        file = self._artifacts.new_file()
         sha256 = await asyncio.to_thread(_moved, await download.path(), file)
-        self._shelf.add(file, "download", name, sha256)
+        self._artifacts.add(file, "download", name, sha256)
         self._ended.append(models.Download(name=name, size=file.stat().st_size, sha256=sha256))
 
     async def _arrive(self, download: Arriving) -> str | None:
