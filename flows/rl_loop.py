@@ -26,7 +26,7 @@ from prefect.states import Completed, State
 from pydantic import BaseModel, ConfigDict
 
 from agent.models.openai_chat import Served
-from flows.rollouts.far_rank import beats_of, end_of, forget_beats
+from flows.far_shard import beats_of, end_of, forget_beats
 from flows.rollouts.shard_outcome import Outcome, read_outcome, write_outcome
 from flows.services.prefect_api import PrefectError, PrefectServer
 from flows.services.processes import own_state_dir
