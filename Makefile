@@ -22,7 +22,7 @@ test-crowded: setup ## tests beside two busy loops per core (some: make test-cro
 	@$(BIN)/python -m scripts.crowd $(BIN)/python -m scripts.suite $(ARGS)
 
 chaos: setup ## the whole stack with its parts killed, the slow tests too
-	@$(BIN)/python -m pytest tests/integration -m ""
+	@$(BIN)/python -m pytest tests/integration -m "" && $(BIN)/python -m pytest tests/flows/test_rollout_faults.py -m ""
 
 check: setup ## formatting, lint and types
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check --quiet . && $(BIN)/ty check --quiet

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,9 @@ from flows.stages.rollout import rollout_stage
 from flows.settings.run_folder import RunFolder
 asyncio.run(rollout_stage(RunFolder.open(Path(sys.argv[1])), 1))
 """
+
+
+SLOW = partial(pytest.param, marks=pytest.mark.chaos)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +85,9 @@ def check(folder: RunFolder, before: dict[str, int]) -> None:
     assert not list(folder.stage_dir(1, Stage.ROLLOUT).glob("*/steps.jsonl"))
 
 
-@pytest.mark.parametrize("part", ["node", "instance", "master"])
+@pytest.mark.parametrize(
+    "part", ["node", pytest.param("instance", marks=pytest.mark.chaos), pytest.param("master", marks=pytest.mark.chaos)]
+)
 async def test_a_part_of_the_fleet_is_killed(write_config: WriteConfig, fleet: Service, part: str) -> None:
     with run(write_config, fleet) as (folder, _):
         stage = asyncio.create_task(rollout_stage(folder, 1))
@@ -110,6 +116,7 @@ async def test_the_player_is_killed(write_config: WriteConfig, fleet: Service) -
         check(folder, before)
 
 
+@pytest.mark.chaos
 async def test_the_model_server_is_restarted_twice(write_config: WriteConfig, fleet: Service) -> None:
     with run(write_config, fleet) as (folder, model):
         model.restart_at = 10

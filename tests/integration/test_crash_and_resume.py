@@ -88,6 +88,7 @@ def test_the_worker_is_killed_with_the_flow(stack: Stack, runs: Path, unused: Ca
     assert read_status(folder) in ("KILLED", None), "MLflow was not begun, or was told"
 
 
+@pytest.mark.chaos
 def test_update_and_publish_are_killed_half_way(stack: Stack, runs: Path, unused: Callable[[str], str]) -> None:
     name = unused("half")
     root = runs / name

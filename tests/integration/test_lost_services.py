@@ -17,6 +17,7 @@ def restarts_of(stack: Stack, name: str) -> int:
     return stack.status().service(name).restarts
 
 
+@pytest.mark.chaos
 def test_a_run_survives_the_loss_of_each_service(stack: Stack, runs: Path, unused: Callable[[str], str]) -> None:
     name = unused("survivor")
     root = runs / name

@@ -194,6 +194,7 @@ asyncio.run(ensure_served(RunFolder.open(Path(sys.argv[1])), 0))
 """
 
 
+@pytest.mark.chaos
 async def test_a_shape_that_changed_after_the_check_costs_a_new_start(
     stack: Stack, policies: Policies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
