@@ -5,14 +5,14 @@ second try on a machine that is busy with other things, and the summary says so 
 """
 
 import os
+from collections.abc import Generator
 
 import hypothesis
 import pytest
+from shared import GROUPS, STACK, end_left
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-STACK = "tests/integration/"
-FLEET = ("tests/browser_service/test_fleet_", "tests/browser_service/test_nginx")
 REAL = ("tests/browser_service/", "tests/environments/", "tests/flows/", "tests/integration/")
 
 hypothesis.settings.register_profile("same", derandomize=True)
@@ -32,7 +32,7 @@ class OneStack(LoadScopeScheduling):
     """Like `--dist loadfile`, but tests that share the stack go to one process, which starts it once; so with the fleet."""
 
     def _split_scope(self, nodeid: str) -> str:
-        for shared in (STACK, FLEET):
+        for shared in GROUPS:
             if nodeid.startswith(shared):
                 return str(shared)
         return nodeid.partition("::")[0]
@@ -41,6 +41,14 @@ class OneStack(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """xdist asks for a scheduler. Its own `loadgroup` does not work with this version of pytest."""
     return OneStack(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
+    """Ends a shared stack or fleet after the last test that uses it, second tries included."""
+    result = yield
+    end_left(item, nextitem)
+    return result
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from eventually import wait_until
 from hostile_site import running_hostile_site
-from hostile_traps import Bystander, bystanding
+from hostile_traps import Bystander, Bystanders
 from real_fleet import Fleet, running_fleet
 from real_nginx import RealNginx, running_nginx
 from real_service import SMALL, Site, running_service, running_site
 from real_tiers import Deployment, running_deployment
+from shared import FLEET, TIERS, shared_by
 
 from browser_service.client import Browser, BrowserPool
 from browser_service.client.sync import SyncBrowserPool
@@ -61,10 +62,16 @@ def traps_pool(service: Settings) -> Generator[SyncBrowserPool, None, None]:
 
 
 @pytest.fixture(scope="module")
-def bystander(traps_pool: SyncBrowserPool, hostile: Site) -> Generator[Bystander, None, None]:
-    """A session that is open beside all traps of a module."""
-    with bystanding(traps_pool, hostile) as standing:
-        yield standing
+def bystanders(traps_pool: SyncBrowserPool, hostile: Site) -> Generator[Bystanders, None, None]:
+    """The session that is open beside all traps of a module, and its successor after a trap that did harm."""
+    with Bystanders(traps_pool, hostile) as bystanders:
+        yield bystanders
+
+
+@pytest.fixture
+def bystander(bystanders: Bystanders) -> Bystander:
+    """A session that is open beside a trap."""
+    return bystanders.standing()
 
 
 @pytest.fixture
@@ -78,24 +85,22 @@ def eventually() -> Callable[[Callable[[], bool]], None]:
 
 
 @pytest.fixture(scope="session")
-def deployment() -> Generator[Deployment, None, None]:
+def deployment() -> Deployment:
     """Master, two nodes and their instances, for all tests of the tiers; each leaves it whole."""
-    with running_deployment(BROWSER_SERVICE_QUEUE_LIMIT="3", BROWSER_SERVICE_QUEUE_LIMIT_PER_SHARE="3") as running:
-        yield running
+    limits = {"BROWSER_SERVICE_QUEUE_LIMIT": "3", "BROWSER_SERVICE_QUEUE_LIMIT_PER_SHARE": "3"}
+    return shared_by(TIERS, running_deployment(**limits))
 
 
 @pytest.fixture(scope="session")
-def fleet() -> Generator[Fleet, None, None]:
+def fleet() -> Fleet:
     """Two masters with one Redis, and two nodes; each test leaves it whole."""
-    with running_fleet() as running:
-        yield running
+    return shared_by(FLEET, running_fleet())
 
 
 @pytest.fixture(scope="session")
-def nginx(fleet: Fleet) -> Generator[RealNginx, None, None]:
+def nginx(fleet: Fleet) -> RealNginx:
     """nginx before both masters of the fleet."""
-    with running_nginx([master.url.removeprefix("http://") for master in fleet.masters]) as running:
-        yield running
+    return shared_by(FLEET, running_nginx([master.url.removeprefix("http://") for master in fleet.masters]))
 
 
 @pytest.fixture

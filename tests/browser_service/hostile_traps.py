@@ -1,9 +1,9 @@
 """A trap is a page and the action that springs it; it is sprung in a session of its own, beside one that must not notice."""
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -76,14 +76,18 @@ class Bystander:
     def __init__(self, browser: SyncBrowser, url: str) -> None:
         self._browser = browser
         self._clicks = 0
+        self.is_whole = True
+        """False once a check failed: the next trap wants another bystander."""
         assert step(browser, VisitPage(url=url)).how == SEEN
 
     def check(self) -> None:
         """One more step of it works, on the page that it had."""
         self._clicks += 1
+        self.is_whole = False
         ended = step(self._browser, ON_BUTTON)
         assert ended.how == SEEN and ended.observation is not None
         assert ended.observation.title == str(self._clicks), "the page lost its state"
+        self.is_whole = True
 
 
 def calm_page(site: Site) -> str:
@@ -91,11 +95,24 @@ def calm_page(site: Site) -> str:
     return site.page("calm", CALM, script="let count = 0")
 
 
-@contextmanager
-def bystanding(pool: SyncBrowserPool, site: Site) -> Generator[Bystander, None, None]:
-    """The bystander, in a slot of its own."""
-    with pool.lease(owner="bystander", viewport=SMALL, ttl_s=600) as browser:
-        yield Bystander(browser, calm_page(site))
+class Bystanders(AbstractContextManager["Bystanders"]):
+    """The bystander of a module's traps, in a slot of its own, and its successor after a trap that did harm."""
+
+    def __init__(self, pool: SyncBrowserPool, site: Site) -> None:
+        self._pool, self._site = pool, site
+        self._lease = ExitStack()
+        self._standing: Bystander | None = None
+
+    def standing(self) -> Bystander:
+        """The bystander; another one if it is not whole."""
+        if self._standing is None or not self._standing.is_whole:
+            self._lease.close()
+            browser = self._lease.enter_context(self._pool.lease(owner="bystander", viewport=SMALL, ttl_s=600))
+            self._standing = Bystander(browser, calm_page(self._site))
+        return self._standing
+
+    def __exit__(self, *exc: object) -> None:
+        self._lease.close()
 
 
 def spring(trap: Trap, pool: SyncBrowserPool, site: Site, bystander: Bystander) -> None:

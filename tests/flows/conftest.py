@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 from real_services import browsers  # noqa: F401 (a fixture)
+from shared import PREFECT, shared_by
 from watched_run import WatchedStage
 
 from flows.cli import main
@@ -25,12 +26,11 @@ WriteConfig = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
-def prefect_server() -> Generator[None]:
-    """A Prefect server with an empty database, one for all files: it takes ten seconds to start."""
+def prefect_server() -> None:
+    """A Prefect server with an empty database, one for all files that want it: it takes ten seconds to start."""
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
+    shared_by(PREFECT, prefect_test_harness(server_startup_timeout=120))
 
 
 @pytest.fixture

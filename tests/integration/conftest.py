@@ -1,11 +1,13 @@
 """One stack for all tests here: started once, stopped at the end; no process of it may be left then."""
 
 from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 from real_stack import Stack, write_config
+from shared import STACK, shared_by
 
 from flows.services.processes import marked, stop
 
@@ -13,9 +15,14 @@ SERVICES = ("vllm", "prefect", "worker", "mlflow", "browser")
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Generator[Stack]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    """One stack for all tests here."""
+    return shared_by(STACK, running_stack(tmp_path_factory.mktemp("stack")))
+
+
+@contextmanager
+def running_stack(home: Path) -> Generator[Stack]:
     """The services of `rl-loop up` on free ports; `rl-loop down` in the end."""
-    home = tmp_path_factory.mktemp("stack")
     stack = Stack(home, write_config(home))
     state_dir = stack.loop.services.state_dir
     try:
