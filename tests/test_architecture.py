@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("agent", "browser_service", "dashboard", "environments", "flows", "training")
+ROOMS = ("agent", "browser_service", "dashboard", "environments", "flows", "judging", "training")
 
 MAY_IMPORT: dict[str, set[str]] = {
     "browser_service": set(),
     "agent": {"browser_service.models", "browser_service.client", "browser_service.errors"},
     "environments": {"agent.types", "agent.failures", "browser_service.models"},
     "training": {"agent.types", "agent.store"},
-    "flows": {"agent", "browser_service", "environments", "training"},
+    "judging": {"agent", "browser_service.models", "environments.base"},
+    "flows": {"agent", "browser_service", "environments", "judging", "training"},
     "dashboard": {"agent", "environments", "browser_service"},
 }
 OWNERS: dict[str, set[str]] = {
