@@ -19,6 +19,7 @@ QUANTITY = re.compile(
     re.VERBOSE,
 )
 WORD = re.compile(r"[ ]?(?P<word>°[CcFf]|[%$€£¥₹₩¢]|[^\W\d_]{1,20})(?!\w)")
+NOTATION = re.compile(r"[0-9.,' ]+(?:[eE][-+]?[0-9]{1,3})?")
 GROUPED = r"[1-9]\d{0,2}(?:%s\d{3})+|[1-9]\d?(?:%s\d{2})+%s\d{3}"
 """Groups of three digits, or Indian ones (1,00,000), for a separator."""
 
@@ -110,7 +111,7 @@ def number_of(digits: str, decimal_mark: str = ".") -> Decimal | None:
     With both separators, the last one is the decimal mark. `decimal_mark` decides where only one is there, once, before
     three digits: `number_of("1,299") == 1299` and `number_of("1,299", ",") == Decimal("1.299")`.
     """
-    if len(digits) > LONGEST:
+    if len(digits) > LONGEST or not NOTATION.fullmatch(digits):
         return None
     body, _, exponent = digits.replace("E", "e").partition("e")
     whole, fraction = _split(body, decimal_mark)
