@@ -7,10 +7,30 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, JsonValue, TypeAdapter, field_validator, model_validator
 
 from agent.types import JsonObject, Noun, only_finite
+from judging.verifiers.json_values import DEEPEST
 
 Words = Annotated[str, Field(min_length=1, max_length=10_000)]
 Phrase = Annotated[str, Field(min_length=1, max_length=1_000)]
 Tolerance = Annotated[float, Field(ge=0)]
+
+
+def _shallow(value: Any) -> Any:
+    """The value unchanged. Raises ValueError if it is nested deeper than an answer may be: comparing recurses."""
+    level, depth = [value], 0
+    while level := [inner for one in level for inner in _inside(one)]:
+        depth += 1
+        if depth > DEEPEST:
+            raise ValueError(f"nested deeper than {DEEPEST}")
+    return value
+
+
+def _inside(value: Any) -> list[Any]:
+    match value:
+        case dict():
+            return list(value.values())
+        case list() | tuple():
+            return list(value)
+    return []
 
 
 def _finite(value: JsonValue) -> JsonValue:
@@ -18,7 +38,7 @@ def _finite(value: JsonValue) -> JsonValue:
     return value
 
 
-FiniteJson = Annotated[JsonValue, AfterValidator(_finite)]
+FiniteJson = Annotated[JsonValue, AfterValidator(_finite), AfterValidator(_shallow)]
 
 
 class TextExpectation(Noun):
@@ -156,7 +176,7 @@ class StateExpectation(Noun):
     """
 
     kind: Literal["state"] = "state"
-    state: Annotated[JsonObject, Field(min_length=1)]
+    state: Annotated[JsonObject, Field(min_length=1), AfterValidator(_shallow)]
     relative: Tolerance = 1e-9
     """Largest accepted difference of numbers, as a share of the expected one."""
 

@@ -25,6 +25,14 @@ EVERY_KIND: list[dict[str, Any]] = [
 ]
 
 
+def nested(depth: int) -> Any:
+    """A list in a list in a list .."""
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 @pytest.mark.parametrize(
     ("reference", "kind"),
     [
@@ -76,6 +84,9 @@ async def test_a_long_reference_leaves_other_words_to_another_judge() -> None:
         {"kind": "url", "url": "https://user@shop.example/"},
         {"kind": "page"},
         {"kind": "all", "each": [{"kind": "all", "each": []}]},
+        {"kind": "json", "value": nested(200)},
+        {"kind": "json", "value": nested(900)},
+        {"kind": "state", "state": {"a": nested(900)}},
     ],
 )
 async def test_an_invalid_expectation_is_the_tasks_fault(expect: dict[str, Any]) -> None:
