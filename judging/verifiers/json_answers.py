@@ -1,10 +1,11 @@
 """Verifies a JSON answer, field by field."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from judging.verifiers.expectations import JsonExpectation
 from judging.verifiers.findings import Finding, printable, shown
@@ -18,7 +19,15 @@ MOST_COMPARED = 50
 """Largest number of items without an identical partner that are compared pair by pair, where order does not count."""
 TOLD = 3
 """Number of wrong fields that the evidence names."""
-Field = tuple[str, bool]
+
+
+class Field(NamedTuple):
+    """The result of one field. Example: `Field("plan", False, "expected 'Basic', found 'Pro'")`."""
+
+    name: str
+    ok: bool
+    note: str = ""
+    """The reason, where `ok` is False."""
 
 
 def check_json(expected: JsonExpectation, answer: str) -> Finding:
@@ -35,11 +44,11 @@ def finding_of(fields: Iterator[Field], what: str) -> Finding:
     """The finding of the results of many fields."""
     criteria: dict[str, bool] = {}
     wrong: list[str] = []
-    for name, ok in fields:
+    for name, ok, note in fields:
         key = name if name in criteria or len(criteria) < MOST_CRITERIA else "other fields"
         criteria[key] = criteria.get(key, True) and ok
         if not ok:
-            wrong.append(name)
+            wrong.append(f"{name} ({note})")
     told = ", ".join(wrong[:TOLD]) + (f" and {len(wrong) - TOLD} more" if len(wrong) > TOLD else "")
     evidence = f"{what} differs in {told}" if wrong else f"{what} is as expected in {len(criteria)} fields"
     return Finding(not wrong, criteria, evidence)
@@ -48,7 +57,7 @@ def finding_of(fields: Iterator[Field], what: str) -> Finding:
 def differences(rules: JsonExpectation, expected: Any, given: Any, path: str = "") -> Iterator[Field]:
     """Yields the result of each field of the expected value, by its path, and of what is there besides.
 
-    The depth of both values is bounded: the task's by its file, the answer's by `json_values.DEEPEST`.
+    It recurses as deep as the expected value, which `expectations` bounds.
     """
     match expected:
         case dict():
@@ -56,40 +65,43 @@ def differences(rules: JsonExpectation, expected: Any, given: Any, path: str = "
         case list():
             yield from _of_list(rules, expected, given, path)
         case _:
-            yield _name(path), _is_same(rules, expected, given)
+            ok = _is_same(rules, expected, given)
+            yield Field(_name(path), ok, "" if ok else _note(expected, given))
 
 
 def _of_object(rules: JsonExpectation, expected: dict[str, Any], given: Any, path: str) -> Iterator[Field]:
     if not isinstance(given, dict):
-        yield _name(path), False
+        yield Field(_name(path), False, _note(expected, given))
         return
     if not expected:
-        yield _name(path), True
+        yield Field(_name(path), True)
     for key, value in expected.items():
         below = f"{path}.{key}" if path else key
         if key in given:
             yield from differences(rules, value, given[key], below)
         else:
-            yield _name(below), False
+            yield Field(_name(below), False, "missing")
     if not rules.extra_keys and given.keys() - expected.keys():
-        yield f"{_name(path)}: no further keys", False
+        extra = min(given.keys() - expected.keys())
+        yield Field(f"{_name(path)}: no further keys", False, f"found {shown(extra)}")
 
 
 def _of_list(rules: JsonExpectation, expected: list[Any], given: Any, path: str) -> Iterator[Field]:
     if not isinstance(given, list):
-        yield _name(path), False
+        yield Field(_name(path), False, _note(expected, given))
         return
     pattern = re.sub(r"\[\d+\]", "[]", path)
     if "*" in rules.unordered or pattern in rules.unordered:
-        yield _name(path), _is_same_in_any_order(rules, expected, given, path)
+        yield Field(_name(path), _is_same_in_any_order(rules, expected, given, path), "other items")
         return
-    yield f"{_name(path)}: length", len(given) == len(expected)
+    note = f"expected {len(expected)}, found {len(given)}"
+    yield Field(f"{_name(path)}: length", len(given) == len(expected), note)
     for index, value in enumerate(expected):
         below = f"{path}[{index}]"
         if index < len(given):
             yield from differences(rules, value, given[index], below)
         else:
-            yield _name(below), False
+            yield Field(_name(below), False, "missing")
 
 
 def _is_same_in_any_order(rules: JsonExpectation, expected: list[Any], given: list[Any], path: str) -> bool:
@@ -122,7 +134,7 @@ def _without(items: list[tuple[str, Any]], paired: Counter[str]) -> list[Any]:
 
 
 def _is_equal(rules: JsonExpectation, expected: Any, given: Any, path: str) -> bool:
-    return all(ok for _, ok in differences(rules, expected, given, path))
+    return all(field.ok for field in differences(rules, expected, given, path))
 
 
 def _is_same(rules: JsonExpectation, expected: Any, given: Any) -> bool:
@@ -158,3 +170,23 @@ def _decimal(value: float) -> Decimal:
 
 def _name(path: str) -> str:
     return printable(path) or "value"
+
+
+def _note(expected: Any, given: Any) -> str:
+    return f"expected {_brief(expected)}, found {_brief(given)}"
+
+
+def _brief(value: Any) -> str:
+    match value:
+        case dict():
+            return "an object"
+        case list():
+            return "a list"
+        case str():
+            return shown(value)
+        case bool() | None:
+            return json.dumps(value)
+        case int() if value.bit_length() > 1_000:
+            return "a long number"
+        case _:
+            return repr(value)

@@ -84,7 +84,10 @@ def test_the_report_names_each_field() -> None:
         "rows[1]": False,
         "value: no further keys": False,
     }
-    assert finding.evidence.startswith("the answer's JSON differs in plan, price, rows: length and 2 more")
+    assert finding.evidence == (
+        "the answer's JSON differs in plan (expected 'Basic', found 'Pro'), price (missing), "
+        "rows: length (expected 2, found 1) and 2 more"
+    )
 
 
 @pytest.mark.parametrize(
