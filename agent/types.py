@@ -57,6 +57,9 @@ class Task(Noun):
     split: Split = "train"
     difficulty: Annotated[int, Field(ge=1)] = 1
     reference_answer: str | None = None
+    expect: JsonObject | None = None
+    """The expected answer or end, for a verifier without a model; goes before `reference_answer`. Its kinds are in
+    `judging.verifiers.expectations`. Example: `{"kind": "set", "items": ["Basic", "Pro"]}`."""
     rubric: tuple[str, ...] = ()
     labels: dict[str, str] = {}
     """Further facts about the task, for sampling and for export. Example: `{"subdomain": "flights"}`."""

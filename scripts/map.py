@@ -9,6 +9,7 @@ ROOMS = (
     "browser_service",
     "agent",
     "environments",
+    "judging",
     "training",
     "flows",
     "dashboard",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("agent", "browser_service", "dashboard", "environments", "flows", "storage", "training")
+ROOMS = ("agent", "browser_service", "dashboard", "environments", "flows", "judging", "storage", "training")
 MOST_FILES = 20
 """Python files of one folder, beside `__init__.py`."""
 MOST_LINES = 300
@@ -17,8 +17,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "agent": {"browser_service.models", "browser_service.client", "browser_service.errors"},
     "environments": {"agent.types", "agent.failures", "browser_service.models"},
     "storage": {"agent.types", "agent.config", "browser_service.models"},
+    "judging": {"agent", "browser_service.models", "environments.base", "storage"},
     "training": {"agent.types", "storage"},
-    "flows": {"agent", "browser_service", "environments", "storage", "training"},
+    "flows": {"agent", "browser_service", "environments", "judging", "storage", "training"},
     "dashboard": {"agent", "environments", "browser_service", "storage"},
 }
 OWNERS: dict[str, set[str]] = {

@@ -1,7 +1,7 @@
 """The dashboard's rows: `{"id": "p1", "task": "Which plan sold most?", "answer": "{\\"plan\\": \\"Basic\\"}"}` and optional fields.
 
-`answer` is JSON as text, or JSON; optional are start_url, domain, difficulty, max_steps, split and rubric. Other fields
-are ignored.
+`answer` is JSON as text, or JSON; optional are start_url, domain, difficulty, max_steps, split, rubric and expect (an
+object, as `Task.expect`). Other fields are ignored.
 """
 
 import json
@@ -37,6 +37,7 @@ def from_dashboard(row: Mapping[str, Any], *, environment: str, split: Split, st
         "split": split_of(row, "split", split),
         "difficulty": 1 if difficulty is None else difficulty,
         "reference_answer": _answer(row.get("answer")),
+        "expect": None if is_missing(row.get("expect")) else row["expect"],
         "rubric": _rubric(row.get("rubric")),
     }
     return make_task(fields, NAMES)
@@ -47,6 +48,8 @@ def to_dashboard(task: Task) -> dict[str, Any]:
     row: dict[str, Any] = {"id": task.id, "task": task.goal}
     if task.reference_answer is not None:
         row["answer"] = task.reference_answer
+    if task.expect is not None:
+        row["expect"] = task.expect
     row |= {"start_url": task.start_url, "difficulty": task.difficulty, "max_steps": task.max_steps}
     row |= {"split": task.split, "domain": task.domain}
     return row | ({"rubric": list(task.rubric)} if task.rubric else {})

@@ -55,16 +55,27 @@ def check(
     max_steps: StepsOption = 30,
     rejected: RejectedOption = None,
 ) -> None:
-    """Count the tasks of a source and list the invalid rows with reasons. Exit status 1 if there are such rows."""
+    """Count the tasks of a source by site, difficulty and verifier; list invalid rows and expectations with reasons.
+
+    Exit status 1 if there are such rows or expectations.
+    """
+    from flows.commands.task_verifiers import VerifierCounts
     from storage.errors import LoopError
 
     with _reading(split, environment, start_url, max_steps) as reading, _Refused(rejected) as refused:
-        summary = _Summary()
-        for _ in refused.without(_rows(source, reading), summary):
-            pass
+        summary, verifiers = _Summary(), VerifierCounts()
+        for task in refused.without(_rows(source, reading), summary):
+            verifiers.add(task)
     typer.echo(summary.text())
+    typer.echo(verifiers.text())
+    for reason in verifiers.reasons:
+        typer.echo(reason, err=True)
     if refused.count:
         raise LoopError(f"{refused.count} rows of {source} are no tasks")
+    if verifiers.invalid:
+        raise LoopError(
+            f"{verifiers.invalid} tasks of {source} have an invalid expectation, so no verifier judges them"
+        )
 
 
 @tasks_app.command()

@@ -158,7 +158,7 @@ def test_files_of_tasks_are_checked_and_converted(rl_loop: Run, tmp_path: Path) 
     good = {"task_id": 1, "task_name": "Look.", "website": "a.example", "difficulty": 4}
     source.write_text("".join(f"{json.dumps(row)}\n" for row in (good, {"task_id": "../x"}, good | {"task_id": 2})))
     status, shown, error = rl_loop("tasks", "check", source, "--rejected", rejected)
-    assert status == 1 and shown == "2 tasks on 1 sites; by difficulty 4: 2\n"
+    assert status == 1 and shown == ("2 tasks on 1 sites; by difficulty 4: 2\nverifiers: none; no verifier: 2\n")
     assert error.splitlines() == ["line 2: website: missing", f"rl-loop: 1 rows of {source} are no tasks"]
     assert rejected.read_text() == "2\twebsite: missing\n"
     assert rl_loop("tasks", "convert", source, out, "--to", "dashboard")[:2] == (

@@ -1,0 +1,41 @@
+"""Counts the tasks of a file by the verifier that can judge their answers without a model."""
+
+from collections import Counter
+
+from agent.types import Task
+from judging.verifiers.mapping import ExpectationError, expectation_of
+
+TOLD = 20
+"""Largest number of invalid expectations that are kept with their reasons."""
+
+
+class VerifierCounts:
+    """The counts of one file."""
+
+    def __init__(self) -> None:
+        self.invalid = 0
+        """Number of tasks whose expectation is invalid."""
+        self.reasons: list[str] = []
+        """The first `TOLD` of them, as "task ID: reason"."""
+        self._kinds: Counter[str] = Counter()
+        self._without = Counter[bool]()
+
+    def add(self, task: Task) -> None:
+        """Counts a task."""
+        try:
+            expected = expectation_of(task)
+        except ExpectationError as error:
+            self.invalid += 1
+            if len(self.reasons) < TOLD:
+                self.reasons.append(f"task {task.id}: {error}")
+            return
+        if expected is None:
+            self._without[bool(task.rubric)] += 1
+        else:
+            self._kinds[expected.kind] += 1
+
+    def text(self) -> str:
+        """One line. Example: `verifiers: json 3, number 1; no verifier: 6, of which 4 have a rubric`."""
+        kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(self._kinds.items()))
+        rubrics = f", of which {self._without[True]} have a rubric" if self._without[True] else ""
+        return f"verifiers: {kinds or 'none'}; no verifier: {self._without.total()}{rubrics}"

@@ -1,0 +1,1 @@
+"""Judging: verdicts on stored trajectories, with the evidence for each verdict."""
