@@ -3,6 +3,7 @@
 The reasons come before the decisions: a model that writes in order thinks before it decides.
 """
 
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -64,6 +65,7 @@ class Blocking(Marked):
     pages: list[int]
 
 
+@cache
 def schema_of(form: type[BaseModel]) -> Json:
     """JSON schema of a reply without references, titles and descriptions: the subset that all servers accept."""
     schema = form.model_json_schema()
