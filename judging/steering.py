@@ -9,7 +9,6 @@ import unicodedata
 from collections.abc import Iterator
 
 from agent.types import Trajectory
-from agent.wording import render
 
 _WON = r"(?:success(?:ful)?|pass(?:ed)?|correct|supported)\b"
 # Words that ordinary pages and answers use must not match: "Rating: 1", "Verdict: true", "you must return the full amount".
@@ -52,11 +51,18 @@ def flags_of(trajectory: Trajectory) -> tuple[str, ...]:
     """Flags for the texts of a trajectory, the agent's own and the pages'."""
     texts = {
         ANSWER: iter([trajectory.answer or ""]),
-        ACTIONS: (render(step.action) for step in trajectory.steps if step.action is not None),
+        ACTIONS: _actions(trajectory),
         THOUGHTS: _thoughts(trajectory),
         PAGE: _pages(trajectory),
     }
     return tuple(flag for flag, each in texts.items() if any(map(addresses_judge, each)))
+
+
+def _actions(trajectory: Trajectory) -> Iterator[str]:
+    # The fields, not the rendered action: it has escapes where the page has line ends.
+    for step in trajectory.steps:
+        if step.action is not None:
+            yield "\n".join(value for value in step.action.model_dump().values() if isinstance(value, str))
 
 
 def _thoughts(trajectory: Trajectory) -> Iterator[str]:
