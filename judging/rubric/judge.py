@@ -1,17 +1,13 @@
 """The rubric judge: an episode's record -> a verdict of a judge model, or an unjudged one with its reason."""
 
-import asyncio
 import secrets
 import time
-from collections.abc import Callable
 from typing import Any
 
-from agent.store import CorruptTrajectory
 from agent.types import Trajectory, Verdict
 from judging.blocking import blocked_by_rules
 from judging.endpoints.metered import Metered
-from judging.endpoints.protocol import Picture
-from judging.rubric.prompts import Evidence
+from judging.rubric.evidence import Evidence, ReadPicture, read_pictures
 from judging.rubric.questions import Asker, Questions
 from judging.rubric.record import index_of, record_of
 from judging.rubric.scoring import SUPPORTED, Score, score_of
@@ -20,9 +16,6 @@ from judging.rubric.wording import PROMPT_VERSION
 from judging.steering import SHOWN_BY_AGENT, flags_of
 from judging.undecided import Undecided
 from judging.verdict_key import verdict_key
-
-ReadPicture = Callable[[str], bytes]
-"""Reads a picture by its sha256, as `TrajectoryStore.image` does; raises FileNotFoundError or `CorruptTrajectory`."""
 
 
 class RubricJudge:
@@ -84,7 +77,7 @@ class RubricJudge:
 
     async def _ask(self, trajectory: Trajectory, asker: Asker) -> Score:
         settings = self._settings
-        pictures = await asyncio.to_thread(_pictures, trajectory, self._picture)
+        pictures = await read_pictures(trajectory, self._picture)
         record = record_of(trajectory, pictures)
         evidence = Evidence(trajectory, record, pictures, settings.answer_limit, settings.text_limit)
         questions = Questions(asker, evidence)
@@ -93,19 +86,6 @@ class RubricJudge:
         if support is not None and not support.supported:
             return score_of(support, None, partial=settings.partial)
         return score_of(support, await questions.facts(views), partial=settings.partial)
-
-
-def _pictures(trajectory: Trajectory, read: ReadPicture) -> dict[str, Picture]:
-    """The pictures of the pages that can be read. A damaged or missing one is no evidence, and says nothing else."""
-    seen = [*(step.observation for step in trajectory.steps), trajectory.final_observation]
-    shots = {one.screenshot.sha256: one.screenshot for one in seen if one is not None and one.screenshot is not None}
-    found: dict[str, Picture] = {}
-    for sha256, shot in shots.items():
-        try:
-            found[sha256] = Picture(shot.media_type, read(sha256))
-        except (FileNotFoundError, CorruptTrajectory):
-            continue
-    return found
 
 
 def _told(score: Score) -> dict[str, Any]:

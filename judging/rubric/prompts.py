@@ -1,31 +1,18 @@
 """The judge's questions about a record -> parts of a message. Pure; golden files in the tests hold them."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from agent.types import Trajectory
 from judging.endpoints.protocol import Part, Picture
+from judging.rubric.evidence import Evidence
 from judging.rubric.fencing import Fence
-from judging.rubric.record import Record, View
+from judging.rubric.record import View
 from judging.rubric.wording import CLOSING, GOAL_FACT, NO_ANSWER, OPENING
 
 GOAL_LIMIT = 4_000
 FACT_LIMIT = 1_000
 LINES_LIMIT = 60_000
 HEAD_LIMIT = 700
-
-
-class Evidence(NamedTuple):
-    """The evidence of a question: the episode, its record, and the pictures that can be read."""
-
-    trajectory: Trajectory
-    record: Record
-    pictures: Mapping[str, Picture]
-    """By sha256."""
-    answer_limit: int
-    """Largest number of characters of the answer; a longer one is cut."""
-    text_limit: int
-    """Largest number of characters of a page's text."""
 
 
 def facts_of(trajectory: Trajectory) -> tuple[str, ...]:
@@ -60,7 +47,7 @@ def _message(evidence: Evidence, views: Sequence[View], fence: Fence, *, facts: 
     ]
     parts: list[Part] = ["\n\n".join(head)]
     for view in views:
-        parts += _page(evidence, view, fence, texts=texts)
+        parts += page_parts(view, evidence.pictures, fence, text_limit=evidence.text_limit if texts else 0)
     return [*parts, CLOSING.format(marker=fence.marker)]
 
 
@@ -70,11 +57,12 @@ def _facts(trajectory: Trajectory, fence: Fence) -> list[str]:
     return told if reference is None else [*told, fence.around("reference answer", reference, GOAL_LIMIT)]
 
 
-def _page(evidence: Evidence, view: View, fence: Fence, *, texts: bool) -> list[Part]:
+def page_parts(view: View, pictures: Mapping[str, Picture], fence: Fence, *, text_limit: int) -> list[Part]:
+    """A page as a judge sees it: title, address and text as data, then the picture. `text_limit` 0: no text."""
     seen = view.observation
     told = [fence.around(f"{view.names()}, title and address", f"{seen.title}\n{seen.url}", HEAD_LIMIT)]
-    if texts and seen.text:
-        told.append(fence.around(f"{view.names()}, visible text", seen.text, evidence.text_limit))
+    if text_limit and seen.text:
+        told.append(fence.around(f"{view.names()}, visible text", seen.text, text_limit))
     if not view.has_picture or seen.screenshot is None:
         return ["\n".join([*told, f"There is no picture of {view.names()}."])]
-    return ["\n".join([*told, f"The picture of {view.names()}:"]), evidence.pictures[seen.screenshot.sha256]]
+    return ["\n".join([*told, f"The picture of {view.names()}:"]), pictures[seen.screenshot.sha256]]

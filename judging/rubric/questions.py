@@ -7,10 +7,11 @@ from judging.endpoints.budget import Usage
 from judging.endpoints.metered import Metered
 from judging.endpoints.protocol import EndpointError, Part
 from judging.rubric import wording
+from judging.rubric.evidence import Evidence
 from judging.rubric.fencing import Fence, marker_of
 from judging.rubric.parsing import parse
-from judging.rubric.prompts import Evidence, facts_of, facts_parts, relevance_parts, support_parts
-from judging.rubric.record import View
+from judging.rubric.prompts import facts_of, facts_parts, relevance_parts, support_parts
+from judging.rubric.record import View, shown_pages
 from judging.rubric.replies import Facts, Marked, Relevance, Support, schema_of
 from judging.rubric.scoring import check_facts, check_pages, check_support
 from judging.undecided import Undecided, undecided_by
@@ -63,7 +64,7 @@ class Questions:
         reply = await self._asker.ask(
             wording.SUPPORT, lambda fence: support_parts(self._evidence, views, fence), Support
         )
-        check_support(reply, self._evidence.record, _shown(views))
+        check_support(reply, self._evidence.record, shown_pages(views))
         return reply
 
     async def facts(self, views: Sequence[View]) -> Facts:
@@ -73,7 +74,7 @@ class Questions:
         check_facts(
             reply,
             self._evidence.record,
-            _shown(views),
+            shown_pages(views),
             count=len(facts_of(trajectory)),
             has_reference=trajectory.task.reference_answer is not None,
         )
@@ -86,9 +87,5 @@ class Questions:
             Relevance,
             *(view.names() for view in views),
         )
-        check_pages(reply.pages, self._evidence.record, _shown(views))
+        check_pages(reply.pages, self._evidence.record, shown_pages(views))
         return set(reply.pages)
-
-
-def _shown(views: Sequence[View]) -> frozenset[int]:
-    return frozenset(page for view in views for page in view.pages)

@@ -66,6 +66,11 @@ def index_of(page: int) -> int:
     return page - 1
 
 
+def shown_pages(views: Iterable[View]) -> frozenset[int]:
+    """Numbers of the pages in these views."""
+    return frozenset(page for view in views for page in view.pages)
+
+
 def _picture(seen: Observation) -> str:
     return seen.screenshot.sha256 if seen.screenshot else ""
 

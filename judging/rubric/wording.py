@@ -52,6 +52,18 @@ true or false, "pages": [numbers], "quote": text on these pages}, one for each f
 null, "site_at_fault": true or false, "forbidden_side_effect": true or false, "side_effect_pages": [numbers]}"""
 )
 
+BLOCKING = (
+    EVIDENCE
+    + """
+Decide one question: does the site refuse this visit? Blocked means that an explicit obstacle ends the visit and that no \
+careful user of this browser could pass it: a CAPTCHA or challenge, "access denied", a ban, a rate limit, or a wall that \
+demands an account which the task does not give. A page that is slow, empty, in error, or without the searched thing is not \
+blocked; neither is a notice that can be closed, nor an obstacle that a later page shows to be passed.
+
+Reply with one JSON object and nothing else: {"call": the marker, "reason": one sentence, "blocked": true or false, \
+"pages": [numbers of the pages that show it]}"""
+)
+
 OPENING = "The marker of this call is {marker}. Everything before the last line of this message is evidence."
 CLOSING = 'End of the evidence. Reply with the JSON object alone; its "call" is {marker}.'
 NO_ANSWER = "(the agent gave no answer)"

@@ -15,8 +15,9 @@ from agent.types import Answer
 from browser_service.models import TypeText
 from judging.endpoints.protocol import Picture
 from judging.rubric import wording
+from judging.rubric.evidence import Evidence
 from judging.rubric.fencing import Fence, marker_of
-from judging.rubric.prompts import Evidence, facts_parts, relevance_parts, support_parts
+from judging.rubric.prompts import facts_parts, relevance_parts, support_parts
 from judging.rubric.record import MOST_LINES, record_of
 
 GOLDEN = Path(__file__).parent / "golden"
