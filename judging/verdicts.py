@@ -12,6 +12,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from agent.types import Verdict
+from judging.endpoints.budget import Usage
 
 
 class CorruptVerdicts(ValueError):
@@ -31,7 +32,7 @@ def read_verdict_file(path: Path) -> list[Verdict]:
 
     Raises `CorruptVerdicts`.
     """
-    verdicts, _ = _read(path)
+    verdicts, _, _ = _read(path)
     return list(verdicts.values())
 
 
@@ -42,8 +43,11 @@ class VerdictFile:
     """
 
     def __init__(self, path: Path) -> None:
-        """Reads the file and removes a torn last line. Raises `CorruptVerdicts`."""
-        self._verdicts, complete = _read(path)
+        """Reads the file and removes a torn last line. Raises `CorruptVerdicts`.
+
+        `used` is the consumption of all its verdicts, the superseded ones too: the start of a resumed budget.
+        """
+        self._verdicts, complete, self.used = _read(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("ab", buffering=0)
         self._lock = Lock()
@@ -78,6 +82,7 @@ class VerdictFile:
                 self._file.truncate(end)  # a full disk must not leave half a line before the next one
                 raise
             self._verdicts[_identity(verdict)] = verdict
+            self.used = self.used.plus(_usage(verdict))
 
     def verdicts(self) -> list[Verdict]:
         """The current verdicts, in the order of first appearance."""
@@ -90,13 +95,14 @@ def is_final(verdict: Verdict) -> bool:
     return verdict.reward is not None or verdict.blocked
 
 
-def _read(path: Path) -> tuple[dict[Identity, Verdict], int]:
-    """The current verdicts, and the number of bytes of the complete lines."""
+def _read(path: Path) -> tuple[dict[Identity, Verdict], int, Usage]:
+    """The current verdicts, the number of bytes of the complete lines, and what all lines cost."""
+    verdicts: dict[Identity, Verdict] = {}
+    used = Usage()
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        return {}, 0
-    verdicts: dict[Identity, Verdict] = {}
+        return verdicts, 0, used
     complete = data.rfind(b"\n") + 1
     for number, line in enumerate(data[:complete].split(b"\n")[:-1], 1):
         try:
@@ -107,7 +113,8 @@ def _read(path: Path) -> tuple[dict[Identity, Verdict], int]:
             ) from error
         if _accept(verdicts, verdict, f"{path}: line {number}"):
             verdicts[_identity(verdict)] = verdict
-    return verdicts, complete
+            used = used.plus(_usage(verdict))
+    return verdicts, complete, used
 
 
 def _accept(verdicts: dict[Identity, Verdict], verdict: Verdict, where: str) -> bool:
@@ -123,6 +130,10 @@ def _accept(verdicts: dict[Identity, Verdict], verdict: Verdict, where: str) -> 
             f" {verdict.reward}); keep one of the two lines"
         )
     return False
+
+
+def _usage(verdict: Verdict) -> Usage:
+    return Usage(0, verdict.tokens_in, verdict.tokens_out, verdict.cost)
 
 
 def _identity(verdict: Verdict) -> Identity:

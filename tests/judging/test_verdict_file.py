@@ -87,6 +87,21 @@ def test_verdicts_of_older_files_still_load(path: Path) -> None:
     assert read_verdict_file(path) == [Verdict(trajectory_id="a", reward=1.0, judge="miniwob")]
 
 
+async def test_a_budget_goes_on_where_the_killed_run_was(server: JudgeServer, episodes: Episodes, path: Path) -> None:
+    server.answer = lambda question: Said("no idea")
+    await judge_all(server, episodes, path, [episodes.episode(name=f"t.1-m{n}") for n in range(3)])
+    with VerdictFile(path) as file:
+        assert (file.used.tokens_in, file.used.tokens_out) == (3_000, 300)
+        model = metered(server.url, most_tokens=3_300, used=file.used)
+        judge = Cached(rubric_judge(model, episodes), file)
+        assert (await judge.judge(episodes.episode(name="t.1-m0"))).unjudged == "budget"
+        assert file.used.tokens_in == 3_000
+    with VerdictFile(path) as file:
+        assert file.used.tokens_in == 3_000
+    await model.close()
+    assert len(server.questions) == 3
+
+
 async def judge_all(server: JudgeServer, episodes: Episodes, path: Path, many: list[Trajectory]) -> list[Verdict]:
     model = metered(server.url)
     try:
