@@ -217,6 +217,26 @@ class Verdict(Noun):
     evidence: str = ""
     judge: str
     blocked: bool = False
+    unjudged: str = ""
+    """Code of the reason for `reward=None`, for counting. Example: `truncated`. The words are in `evidence`."""
+    site_at_fault: bool = False
+    """True if the site made the task impossible, whatever the policy did."""
+    flags: tuple[str, ...] = ()
+    """Suspicions that did not decide. Example: `("page_addresses_judge",)`."""
+    evidence_steps: tuple[int, ...] = ()
+    """Indices of the steps whose pages are the evidence; `len(steps)` is the page after the last action."""
+    quotes: tuple[str, ...] = ()
+    """Texts that the judge read on these pages."""
+    model: str = ""
+    """The judge's model; empty for a judge without one."""
+    prompt_version: str = ""
+    tokens_in: Annotated[int, Field(ge=0)] = 0
+    tokens_out: Annotated[int, Field(ge=0)] = 0
+    cost: Annotated[float, Field(ge=0)] = 0.0
+    """Price of the judge's calls, in the currency of its price list."""
+    seconds: Annotated[float, Field(ge=0)] = 0.0
+    key: str = ""
+    """Hash of all that the verdict depends on: trajectory, judge, model, prompt version, rubric. Empty: not cached."""
 
 
 class Turn(Noun):

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 from environments.taskfiles.reading import Reading, open_source, read_tasks
 from flows.commands.task_verifiers import TOLD, VerifierCounts
 from flows.commands.tasks import tasks_app
-from flows.errors import LoopError
 from judging.verifiers.mapping import expectation_of
+from storage.errors import LoopError
 
 
 def rows(path: Path, *rows: dict[str, Any]) -> Path:

@@ -1,0 +1,1 @@
+"""Judge models behind one protocol: OpenAI-compatible servers, Gemini, Anthropic."""
