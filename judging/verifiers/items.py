@@ -1,12 +1,13 @@
 """Verifies a set or an ordered list of items: a JSON list, lines, bullets, or items between semicolons or commas."""
 
+import json
 import re
 from collections.abc import Iterator
 from decimal import Decimal
 
 from judging.verifiers.expectations import ItemsExpectation
 from judging.verifiers.findings import Finding, printable, shown, undecided
-from judging.verifiers.json_values import RefusedJson, only_value
+from judging.verifiers.json_values import FENCE, RefusedJson, last_value
 from judging.verifiers.quantities import number_of
 from judging.verifiers.wording import composed, has_words, normalised, said
 
@@ -48,14 +49,11 @@ def _has_all_items(expected: ItemsExpectation, reading: list[str]) -> bool:
 
 def readings_of(text: str) -> Iterator[list[str]]:
     """Yields the possible lists of items in an answer: each one is the whole answer, split in another way."""
-    try:
-        value = only_value(text)
-    except RefusedJson:
-        value = None
-    if isinstance(value, list):
-        if all(isinstance(item, str | int | float) and not isinstance(item, bool) for item in value):
-            yield [str(item) for item in value]
-        return
+    bare = FENCE.sub("", text).strip()
+    if bare.endswith("]") and (listed := _json_list(bare)) is not None:
+        yield listed
+        if bare.startswith("["):
+            return
     lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) > 1 and lines[0].rstrip().endswith(":"):
         lines = lines[1:]
@@ -69,6 +67,17 @@ def readings_of(text: str) -> Iterator[list[str]]:
                 yield [*parts[:-1], re.sub(r"^(?:and|und|et|y|&) ", "", parts[-1])]
                 yield [*parts[:-1], *LAST_AND.split(parts[-1], maxsplit=1)]
         yield LAST_AND.split(line, maxsplit=1)
+
+
+def _json_list(text: str) -> list[str] | None:
+    """The items of the last JSON value of a text, None if that is no list of texts and numbers."""
+    try:
+        value = last_value(text)
+    except RefusedJson:
+        return None
+    if not isinstance(value, list) or not all(isinstance(one, str | int | float) for one in value):
+        return None
+    return [one if isinstance(one, str) else json.dumps(one) for one in value]
 
 
 def _criteria(expected: ItemsExpectation, reading: list[str]) -> dict[str, bool]:

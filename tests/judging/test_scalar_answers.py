@@ -125,6 +125,8 @@ def test_notations_of_a_number(answer: str, value: float, unit: str) -> None:
         ("40-42", 42, "", None),
         ("5m", 5, "", None),
         ("A42", 42, "", None),
+        ("9780262033849", 9780262033848, "", False),
+        ("Room 5b", 42, "", False),
         ("12:30", 30, "", False),
         ("1/2", 2, "", False),
         ("10²", 10, "", None),
