@@ -23,7 +23,7 @@ MOST_ITEMS = 1_000
 def check_items(expected: ItemsExpectation, answer: str) -> Finding:
     """Compares the answer with the items, in the reading that fits best. Undecided when every item stands somewhere in
     the answer, but in no reading as an item; all items in another order, or with others, fail."""
-    best = {"list of items": False}
+    best, surplus = {"list of items": False}, None
     for reading in readings_of(said(answer)):
         if len(reading) > MOST_ITEMS:
             continue
@@ -32,9 +32,11 @@ def check_items(expected: ItemsExpectation, answer: str) -> Finding:
             return Finding(
                 True, criteria, f"the answer {shown(answer)} has all {len(expected.items)} items and no other"
             )
-        if _has_all_items(expected, reading):
-            return Finding(False, criteria, f"the answer {shown(answer)} has other items too, or another order")
+        if surplus is None and _has_all_items(expected, reading):
+            surplus = criteria
         best = max(best, criteria, key=lambda results: sum(results.values()))
+    if surplus is not None:
+        return Finding(False, surplus, f"the answer {shown(answer)} has other items too, or another order")
     whole = normalised(answer)
     if all(has_words(whole, normalised(item)) for item in expected.items):
         return undecided(f"all {len(expected.items)} items stand in {shown(answer)}, but not as a list of them")
