@@ -44,7 +44,7 @@ DATE = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-WEEKDAY = re.compile(r"[^\W\d_]{2,10}day,?[ ]?", re.IGNORECASE)
+WEEKDAY = re.compile(r"(?:mon|tues|wednes|thurs|fri|satur|sun)day,?[ ]?", re.IGNORECASE)
 TIME = re.compile(
     r"(?:T|,?[ ](?:at[ ])?)[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?[ ]?(?:[AP]M|Z|UTC|[-+][0-9]{2}:?[0-9]{2})?",
     re.I,

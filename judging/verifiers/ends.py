@@ -44,7 +44,7 @@ def check_state(expected: StateExpectation, trajectory: Trajectory) -> Finding:
         return undecided("the environment recorded no state")
     if (lack := next(_lacking(expected.state, trajectory.final_state), None)) is not None:
         return undecided(f"the environment's record lacks {shown(lack)}")
-    rules = JsonExpectation(value=None, exact=True, extra_keys=True, relative=expected.relative)
+    rules = JsonExpectation(value=None, exact=True, extra_keys=True, absolute=expected.absolute)
     return finding_of(differences(rules, expected.state, trajectory.final_state), "the environment's state")
 
 

@@ -12,6 +12,9 @@ from judging.verifiers.json_values import DEEPEST
 Words = Annotated[str, Field(min_length=1, max_length=10_000)]
 Phrase = Annotated[str, Field(min_length=1, max_length=1_000)]
 Tolerance = Annotated[float, Field(ge=0)]
+ROUNDING = 1e-9
+"""Accepted difference by default: rounding of floats, but no digit of a long whole number, which may be an order's or a
+book's."""
 
 
 def _shallow(value: Any) -> Any:
@@ -63,9 +66,9 @@ class NumberExpectation(Noun):
     """Unit of `value`, such as `EUR`, `%` or `km`; "" if the unit is free. An answer in another unit of the same
     dimension is converted, an answer without a unit is taken to be in this one."""
     unit_required: bool = False
-    absolute: Tolerance = 0.0
+    absolute: Tolerance = ROUNDING
     """Largest accepted difference, in `unit`."""
-    relative: Tolerance = 1e-9
+    relative: Tolerance = 0.0
     """Largest accepted difference as a share of `value`; the larger one of both tolerances counts."""
     decimal_mark: Literal[".", ","] = "."
     """Reads what is ambiguous: `1,299` is 1299 with ".", and 1.299 with ","."""
@@ -113,10 +116,10 @@ class JsonExpectation(Noun):
     """True if the answer's objects may have further keys."""
     unordered: tuple[str, ...] = ()
     """Paths of lists whose order does not count, such as `rows` or `rows[].tags`; `*` for all lists, `` for the value itself."""
-    relative: Tolerance = 1e-9
-    """Largest accepted difference of numbers, as a share of the expected one."""
-    absolute: Tolerance = 0.0
-    """Largest accepted difference of numbers; the larger one of both tolerances counts."""
+    absolute: Tolerance = ROUNDING
+    """Largest accepted difference of numbers."""
+    relative: Tolerance = 0.0
+    """Largest accepted difference of numbers as a share of the expected one; the larger one of both tolerances counts."""
 
 
 class UrlRules(Noun):
@@ -177,8 +180,8 @@ class StateExpectation(Noun):
 
     kind: Literal["state"] = "state"
     state: Annotated[JsonObject, Field(min_length=1), AfterValidator(_shallow)]
-    relative: Tolerance = 1e-9
-    """Largest accepted difference of numbers, as a share of the expected one."""
+    absolute: Tolerance = ROUNDING
+    """Largest accepted difference of numbers."""
 
 
 Single = (

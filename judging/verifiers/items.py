@@ -1,12 +1,13 @@
 """Verifies a set or an ordered list of items: a JSON list, lines, bullets, or items between semicolons or commas."""
 
+import json
 import re
 from collections.abc import Iterator
 from decimal import Decimal
 
 from judging.verifiers.expectations import ItemsExpectation
 from judging.verifiers.findings import Finding, printable, shown, undecided
-from judging.verifiers.json_values import RefusedJson, only_value
+from judging.verifiers.json_values import FENCE, RefusedJson, last_value
 from judging.verifiers.quantities import number_of
 from judging.verifiers.wording import composed, has_words, normalised, said
 
@@ -22,7 +23,7 @@ MOST_ITEMS = 1_000
 def check_items(expected: ItemsExpectation, answer: str) -> Finding:
     """Compares the answer with the items, in the reading that fits best. Undecided when every item stands somewhere in
     the answer, but in no reading as an item; all items in another order, or with others, fail."""
-    best = {"list of items": False}
+    best, surplus = {"list of items": False}, None
     for reading in readings_of(said(answer)):
         if len(reading) > MOST_ITEMS:
             continue
@@ -31,9 +32,11 @@ def check_items(expected: ItemsExpectation, answer: str) -> Finding:
             return Finding(
                 True, criteria, f"the answer {shown(answer)} has all {len(expected.items)} items and no other"
             )
-        if _has_all_items(expected, reading):
-            return Finding(False, criteria, f"the answer {shown(answer)} has other items too, or another order")
+        if surplus is None and _has_all_items(expected, reading):
+            surplus = criteria
         best = max(best, criteria, key=lambda results: sum(results.values()))
+    if surplus is not None:
+        return Finding(False, surplus, f"the answer {shown(answer)} has other items too, or another order")
     whole = normalised(answer)
     if all(has_words(whole, normalised(item)) for item in expected.items):
         return undecided(f"all {len(expected.items)} items stand in {shown(answer)}, but not as a list of them")
@@ -48,14 +51,11 @@ def _has_all_items(expected: ItemsExpectation, reading: list[str]) -> bool:
 
 def readings_of(text: str) -> Iterator[list[str]]:
     """Yields the possible lists of items in an answer: each one is the whole answer, split in another way."""
-    try:
-        value = only_value(text)
-    except RefusedJson:
-        value = None
-    if isinstance(value, list):
-        if all(isinstance(item, str | int | float) and not isinstance(item, bool) for item in value):
-            yield [str(item) for item in value]
-        return
+    bare = FENCE.sub("", text).strip()
+    if bare.endswith("]") and (listed := _json_list(bare)) is not None:
+        yield listed
+        if bare.startswith("["):
+            return
     lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) > 1 and lines[0].rstrip().endswith(":"):
         lines = lines[1:]
@@ -69,6 +69,17 @@ def readings_of(text: str) -> Iterator[list[str]]:
                 yield [*parts[:-1], re.sub(r"^(?:and|und|et|y|&) ", "", parts[-1])]
                 yield [*parts[:-1], *LAST_AND.split(parts[-1], maxsplit=1)]
         yield LAST_AND.split(line, maxsplit=1)
+
+
+def _json_list(text: str) -> list[str] | None:
+    """The items of the last JSON value of a text, None if that is no list of texts and numbers."""
+    try:
+        value = last_value(text)
+    except RefusedJson:
+        return None
+    if not isinstance(value, list) or not all(isinstance(one, str | int | float) for one in value):
+        return None
+    return [one if isinstance(one, str) else json.dumps(one) for one in value]
 
 
 def _criteria(expected: ItemsExpectation, reading: list[str]) -> dict[str, bool]:

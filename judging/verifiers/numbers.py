@@ -60,5 +60,7 @@ def _of_the_unit(found: list[Quantity], expected: NumberExpectation) -> list[Qua
 
 
 def _is_unreadable(text: str, found: list[Quantity]) -> bool:
-    """True if the whole answer is one number that this module cannot read, such as "1/2" or "5m"."""
-    return len(found) == 1 and found[0].value is None and len(text) <= 24
+    """True if the whole answer is one number that this module cannot read, such as "5m" or "10²"."""
+    if len(found) != 1 or len(text) > 24:
+        return False
+    return found[0].value is None and found[0].start <= 1 and len(text) - found[0].end <= 2

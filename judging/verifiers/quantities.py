@@ -22,8 +22,6 @@ WORD = re.compile(r"[ ]?(?P<word>°[CcFf]|[%$€£¥₹₩¢]|[^\W\d_]{1,20})(?!
 NOTATION = re.compile(r"[0-9.,' ]+(?:[eE][-+]?[0-9]{1,3})?")
 GROUPED = r"[1-9]\d{0,2}(?:%s\d{3})+|[1-9]\d?(?:%s\d{2})+%s\d{3}"
 """Groups of three digits, or Indian ones (1,00,000), for a separator."""
-
-
 CLEAR = frozenset({"km", "kg", "cm", "mm"})
 """Units of two letters that are no words."""
 

@@ -43,8 +43,8 @@ def trimmed(text: str) -> str:
     whole = text = unified(text)
     for _ in range(LAYERS):
         bare = text.rstrip(".,;: 。、")
-        if bare[-1:] in ("!", "?") and bare[:-1].rstrip("!?")[-1:].isalpha():
-            bare = bare.rstrip("!?")
+        if bare.endswith("!") and bare.rstrip("!")[-1:].isalpha():  # "5!" is a number of its own
+            bare = bare.rstrip("!")
         if len(bare) >= 2 and bare[0] == bare[-1] and bare[0] in PAIRED:
             bare = bare[1:-1].strip()
         if bare == text:

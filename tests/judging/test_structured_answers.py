@@ -109,6 +109,7 @@ def test_rules_of_json() -> None:
     assert judged(other, rows, unordered=("rows",)).passed is False
     assert judged('{"a": "X"}', {"a": "x"}, exact=True).passed is False
     assert judged("[1.4]", [1], absolute=0.5).passed is True
+    assert judged("[9780262033849]", [9780262033848]).passed is False
     assert judged("[1.0000000001, 2]", [2, 1], unordered=("",)).passed is True
     assert judged(" ```json\ntrue\n``` ", True).passed is True and judged("It is true", True).passed is False
 
@@ -146,6 +147,7 @@ def test_any_text_has_a_last_value_or_is_refused(answer: str) -> None:
         "- Basic\n- Pro",
         "Plans:\n1. Pro\n2) Basic",
         '["Pro", "Basic"]',
+        'Here they are:\n```json\n["Pro", "Basic"]\n```',
         "Basic; Pro; Basic",
         "Answer: Basic, Pro",
     ],
