@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import json
 
-from agent.control_tokens import GENERIC
+from agent.prompting.control_tokens import GENERIC
 from agent.storable import storable
 
 

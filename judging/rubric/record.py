@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from agent.types import Step, Trajectory
-from agent.wording import render
+from agent.prompting.wording import render
 from browser_service.models import Observation
 
 MOST_LINES = 200
