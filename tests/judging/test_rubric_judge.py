@@ -35,6 +35,7 @@ async def test_all_criteria_pass(server: JudgeServer, episodes: Episodes) -> Non
     assert (verdict.reward, verdict.unjudged, verdict.flags) == (1.0, "", ())
     assert verdict.criteria == {
         "answer_supported": True,
+        "answers_task": True,
         "matches_reference": True,
         "no_side_effect": True,
         "fact_1": True,
@@ -56,7 +57,15 @@ async def test_the_rubric_is_not_shown_when_the_answer_is_checked(server: JudgeS
 async def test_an_invented_answer_fails_without_asking_for_the_facts(server: JudgeServer, episodes: Episodes) -> None:
     server.answer = lambda question: Said(yes(question, supported=False, pages=[]))
     verdict = await verdict_on(server, episodes, episodes.episode())
-    assert (verdict.reward, verdict.criteria, len(server.questions)) == (0.0, {"answer_supported": False}, 1)
+    assert (verdict.reward, verdict.criteria["answer_supported"], len(server.questions)) == (0.0, False, 1)
+
+
+async def test_facts_that_were_seen_but_not_told_do_not_pass(server: JudgeServer, episodes: Episodes) -> None:
+    server.answer = lambda question: Said(
+        yes(question, **({"answers_task": False} if question.form == "Support" else {}))
+    )
+    verdict = await verdict_on(server, episodes, episodes.episode(answer=""), partial=True)
+    assert (verdict.reward, verdict.criteria["fact_1"], verdict.criteria["answers_task"]) == (0.0, True, False)
 
 
 @pytest.mark.parametrize(
