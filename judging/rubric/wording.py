@@ -74,9 +74,11 @@ CLOSING = 'End of the evidence. Reply with the JSON object alone; its "call" is 
 NO_ANSWER = "(the agent gave no answer)"
 GOAL_FACT = "The task is done: {goal}"
 
+LAYOUT = 1
+"""Raise it when a question is arranged differently (`prompts`, `record`, `fencing`); the golden files show such a change."""
 _PARTS = (RELEVANCE, SUPPORT, FACTS, OPENING, CLOSING, NO_ANSWER, GOAL_FACT)
 _FORMS = (Relevance, Support, Facts)
 PROMPT_VERSION = (
-    "rubric-" + hashlib.sha256(repr((_PARTS, [schema_of(form) for form in _FORMS])).encode()).hexdigest()[:12]
+    f"rubric-{LAYOUT}-" + hashlib.sha256(repr((_PARTS, [schema_of(form) for form in _FORMS])).encode()).hexdigest()[:12]
 )
-"""Made from the words and the schemas, so that no change of them is forgotten."""
+"""Made from the words and the schemas, so that no change of them is forgotten, and from the layout."""
