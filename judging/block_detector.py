@@ -11,9 +11,8 @@ from typing import NamedTuple
 from agent.types import Trajectory
 from browser_service.models import Observation
 from judging.blocking import blocked_by_rules, page_is_blocked
-from judging.endpoints.budget import Usage
 from judging.endpoints.metered import Metered
-from judging.endpoints.protocol import Part, Picture
+from judging.endpoints.protocol import Part, Picture, Usage
 from judging.rubric.evidence import ReadPicture, read_pictures
 from judging.rubric.fencing import Fence
 from judging.rubric.prompts import GOAL_LIMIT, page_parts

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from agent.types import Verdict
-from judging.endpoints.budget import Usage
+from judging.endpoints.protocol import Usage
 
 
 class CorruptVerdicts(ValueError):

@@ -1,10 +1,8 @@
 """The budget of a judge, in tokens and in money, and the price list of its model."""
 
-from typing import NamedTuple
-
 from pydantic import BaseModel, ConfigDict, Field
 
-from judging.endpoints.protocol import BudgetSpent, Reply
+from judging.endpoints.protocol import BudgetSpent, Reply, Usage
 
 
 class Price(BaseModel):
@@ -18,19 +16,6 @@ class Price(BaseModel):
     def of(self, tokens_in: int, tokens_out: int) -> float:
         """Price of one call."""
         return (tokens_in * self.tokens_in + tokens_out * self.tokens_out) / 1_000_000
-
-
-class Usage(NamedTuple):
-    """Consumption of some calls. Example: `Usage(calls=2, tokens_in=9_000, tokens_out=310, cost=0.03)`."""
-
-    calls: int = 0
-    tokens_in: int = 0
-    tokens_out: int = 0
-    cost: float = 0.0
-
-    def plus(self, other: "Usage") -> "Usage":
-        """The sum of both."""
-        return Usage(*(mine + more for mine, more in zip(self, other, strict=True)))
 
 
 class Budget:

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from judging.endpoints.budget import Budget, Usage
+from judging.endpoints.budget import Budget
 from judging.endpoints.estimates import tokens_of
-from judging.endpoints.protocol import Endpoint, EndpointError, Json, Part, Reply
+from judging.endpoints.protocol import Endpoint, EndpointError, Json, Part, Reply, Usage
 
 
 class Asked(NamedTuple):
@@ -34,7 +34,7 @@ class Metered:
                 reply = await self._endpoint.ask(system, parts, schema)
             except EndpointError as error:
                 if error.trouble == "timeout":  # the server may still have read, and charged, the prompt
-                    self.budget.add(tokens_of(system, *parts), 0)
+                    error.usage = self.budget.add(tokens_of(system, *parts), 0)
                 raise
             return Asked(reply, self.budget.add_reply(reply))
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from judging.endpoints.protocol import EndpointError, Finish, Json, Part, Pictur
 from judging.endpoints.troubles import trouble_of
 
 FINISHES: dict[str, Finish] = {"stop": "stop", "length": "length", "content_filter": "refused"}
+# The error may also repeat a page's text; then the schema is left out for nothing, and the parser is as strict as before.
+_UNCONSTRAINED = re.compile(r"response_format|json_schema|json schema|guided|grammar", re.IGNORECASE)
 
 
 class OpenAICompatible:
@@ -68,7 +71,7 @@ class OpenAICompatible:
         response = await self._server.ask(
             "POST", "/v1/chat/completions", body | (constraint if self._constrained else {})
         )
-        if self._constrained and response.status_code in (400, 422) and "response_format" in response.text[:READ]:
+        if self._constrained and response.status_code in (400, 422) and _UNCONSTRAINED.search(response.text[:READ]):
             self._constrained = False
             response = await self._server.ask("POST", "/v1/chat/completions", body)
         if response.status_code != 200:

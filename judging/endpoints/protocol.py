@@ -31,12 +31,27 @@ class Reply(NamedTuple):
     finish: Finish
 
 
+class Usage(NamedTuple):
+    """Consumption of some calls. Example: `Usage(calls=2, tokens_in=9_000, tokens_out=310, cost=0.03)`."""
+
+    calls: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float = 0.0
+
+    def plus(self, other: "Usage") -> "Usage":
+        """The sum of both."""
+        return Usage(*(mine + more for mine, more in zip(self, other, strict=True)))
+
+
 class EndpointError(Exception):
     """There is no reply. `trouble` is a code for counting; the message never has the key."""
 
     def __init__(self, trouble: Trouble, message: str) -> None:
         super().__init__(message)
         self.trouble: Trouble = trouble
+        self.usage = Usage()
+        """Estimated consumption of the call that failed."""
 
 
 class BudgetSpent(EndpointError):

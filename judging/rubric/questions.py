@@ -3,9 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from judging.endpoints.budget import Usage
 from judging.endpoints.metered import Metered
-from judging.endpoints.protocol import EndpointError, Part
+from judging.endpoints.protocol import EndpointError, Part, Usage
 from judging.rubric import wording
 from judging.rubric.evidence import Evidence
 from judging.rubric.fencing import Fence, marker_of
@@ -33,6 +32,7 @@ class Asker:
         try:
             asked = await self._model.ask(system, parts(fence), schema_of(form))
         except EndpointError as error:
+            self.usage = self.usage.plus(error.usage)
             raise undecided_by(error) from error
         self.usage = self.usage.plus(asked.usage)
         return parse(asked.reply, form, fence.marker)

@@ -28,10 +28,11 @@ class Relevance(Marked):
 
 
 class Support(Marked):
-    """Criterion B: the record shows all that the answer claims."""
+    """Criterion B: the record shows all that the answer claims, and the answer gives what the task asks for."""
 
     reason: str
     supported: bool
+    answers_task: bool
     pages: list[int]
     quote: str
 

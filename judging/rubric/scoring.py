@@ -7,7 +7,12 @@ from judging.rubric.record import Record
 from judging.rubric.replies import Facts, Support
 from judging.undecided import Undecided
 
-SUPPORTED, REFERENCE, NO_SIDE_EFFECT = "answer_supported", "matches_reference", "no_side_effect"
+SUPPORTED, ANSWERS, REFERENCE, NO_SIDE_EFFECT = (
+    "answer_supported",
+    "answers_task",
+    "matches_reference",
+    "no_side_effect",
+)
 
 
 class Score(NamedTuple):
@@ -65,7 +70,7 @@ def score_of(support: Support | None, facts: Facts | None, *, partial: bool) -> 
     pages: list[int] = []
     quotes: list[str] = []
     if support is not None:
-        criteria[SUPPORTED] = support.supported
+        criteria |= {SUPPORTED: support.supported, ANSWERS: support.answers_task}
         reasons.append(f"answer: {support.reason}")
         pages += support.pages
         quotes.append(support.quote)

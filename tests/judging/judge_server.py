@@ -90,7 +90,7 @@ def reply_to(question: Question, **fields: Any) -> Json:
     pages = question.pages[-1:]
     replies: dict[str, Json] = {
         "Relevance": {"pages": pages},
-        "Support": {"reason": "seen", "supported": True, "pages": pages, "quote": "42 EUR"},
+        "Support": {"reason": "seen", "supported": True, "answers_task": True, "pages": pages, "quote": "42 EUR"},
         "Facts": {
             "facts": [
                 {"number": n, "reason": "seen", "met": True, "pages": pages, "quote": "42 EUR"}

@@ -78,7 +78,7 @@ def by_its_orders(question: Question) -> Said:
     return Said(yes(question) if fooled else yes(question, **NO[question.form]))
 
 
-NO: dict[str, dict[str, Any]] = {"Support": {"supported": False}, "Relevance": {}, "Facts": {"facts": []}}
+NO: dict[str, dict[str, Any]] = {"Support": {"supported": False, "pages": []}, "Relevance": {}, "Facts": {"facts": []}}
 
 
 @pytest.mark.parametrize("place", PAGES | AGENT)

@@ -9,8 +9,6 @@ from judge_server import JudgeServer, Question, Said, reply_to, yes
 from judged_episodes import Episodes, metered, rubric_judge
 
 from agent.types import Failure, Trajectory, Verdict
-from judging.endpoints.openai_compatible import OpenAICompatible
-from judging.endpoints.protocol import EndpointError
 
 
 async def verdict_on(server: JudgeServer, episodes: Episodes, one: Trajectory, **settings: Any) -> Verdict:
@@ -35,6 +33,7 @@ async def test_all_criteria_pass(server: JudgeServer, episodes: Episodes) -> Non
     assert (verdict.reward, verdict.unjudged, verdict.flags) == (1.0, "", ())
     assert verdict.criteria == {
         "answer_supported": True,
+        "answers_task": True,
         "matches_reference": True,
         "no_side_effect": True,
         "fact_1": True,
@@ -56,7 +55,15 @@ async def test_the_rubric_is_not_shown_when_the_answer_is_checked(server: JudgeS
 async def test_an_invented_answer_fails_without_asking_for_the_facts(server: JudgeServer, episodes: Episodes) -> None:
     server.answer = lambda question: Said(yes(question, supported=False, pages=[]))
     verdict = await verdict_on(server, episodes, episodes.episode())
-    assert (verdict.reward, verdict.criteria, len(server.questions)) == (0.0, {"answer_supported": False}, 1)
+    assert (verdict.reward, verdict.criteria["answer_supported"], len(server.questions)) == (0.0, False, 1)
+
+
+async def test_facts_that_were_seen_but_not_told_do_not_pass(server: JudgeServer, episodes: Episodes) -> None:
+    server.answer = lambda question: Said(
+        yes(question, **({"answers_task": False} if question.form == "Support" else {}))
+    )
+    verdict = await verdict_on(server, episodes, episodes.episode(answer=""), partial=True)
+    assert (verdict.reward, verdict.criteria["fact_1"], verdict.criteria["answers_task"]) == (0.0, True, False)
 
 
 @pytest.mark.parametrize(
@@ -210,61 +217,3 @@ async def test_order_and_concurrency_change_no_verdict(server: JudgeServer, epis
 
 def hash_of(question: Question) -> int:
     return hashlib.sha256(question.text.encode()).digest()[0]
-
-
-async def test_a_spent_budget_stops_all_further_calls(server: JudgeServer, episodes: Episodes) -> None:
-    model = metered(server.url, most_tokens=5_000)
-    judge = rubric_judge(model, episodes)
-    verdicts = [await judge.judge(episodes.episode(name=f"t.1-m{member}")) for member in range(6)]
-    await model.close()
-    assert [verdict.unjudged for verdict in verdicts] == ["", "", "budget", "budget", "budget", "budget"]
-    assert "budget of 5000 tokens is spent (5500 used); raise it and resume" in verdicts[-1].evidence
-    assert len(server.questions) == 5
-    assert verdicts[2].tokens_in == 1_000  # a call that was made is counted, though it did not lead to a verdict
-
-
-@pytest.mark.parametrize(
-    ("said", "unjudged"),
-    [
-        (Said("", status=500), "unavailable"),
-        (Said("", status=401), "misconfigured"),
-        (Said("", status=429, headers={"retry-after": "60"}), "unavailable"),
-        (Said("", raw=b"<html>"), "unavailable"),
-        (Said("", raw=b"{}"), "unavailable"),
-        (Said("", raw=b"[" * 100_000), "unavailable"),
-        (Said("", after_s=3), "timeout"),
-        (Said("I can't help with that.", finish="refused"), "refused"),
-        (Said("{", finish="length"), "truncated"),
-    ],
-    ids=["500", "401", "429", "html", "empty", "bottomless", "silence", "refusal", "length"],
-)
-async def test_a_judge_in_trouble_decides_nothing(
-    server: JudgeServer, episodes: Episodes, said: Said, unjudged: str
-) -> None:
-    server.answer = lambda question: said
-    model = metered(server.url, deadline_s=2)
-    verdict = await rubric_judge(model, episodes).judge(episodes.episode())
-    await model.close()
-    assert (verdict.reward, verdict.unjudged) == (None, unjudged)
-    assert model.budget.used.tokens_in > 0 or unjudged not in ("timeout", "refused", "truncated")
-
-
-async def test_a_busy_judge_is_asked_again_after_its_pause(server: JudgeServer, episodes: Episodes) -> None:
-    busy = [Said("", status=429, headers={"retry-after": "0.1"}), Said("", status=503, headers={"retry-after": "0"})]
-    server.answer = lambda question: busy.pop() if busy else Said(yes(question))
-    assert (await verdict_on(server, episodes, episodes.episode())).reward == 1
-
-
-async def test_a_server_without_schemas_is_asked_without(server: JudgeServer, episodes: Episodes) -> None:
-    server.rejects = lambda body: "unknown field response_format" if "response_format" in body else ""
-    assert (await verdict_on(server, episodes, episodes.episode())).reward == 1
-    assert ["response_format" in body for body in server.bodies] == [True, False, False]
-
-
-async def test_a_key_is_never_repeated(server: JudgeServer) -> None:
-    server.rejects = lambda body: "Incorrect API key: test-key-of-a-judge"
-    endpoint = OpenAICompatible("m", base_url=server.url, api_key="test-key-of-a-judge")
-    with pytest.raises(EndpointError) as raised:
-        await endpoint.ask("s", ["t"], {})
-    await endpoint.close()
-    assert "test-key" not in str(raised.value) and raised.value.trouble == "misconfigured"

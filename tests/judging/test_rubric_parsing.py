@@ -14,7 +14,14 @@ from judging.rubric.replies import Blocking, Facts, Relevance, Support, schema_o
 from judging.undecided import Undecided
 
 MARKER = "0123456789abcdef0123456789abcdef"
-YES: dict[str, Any] = {"call": MARKER, "reason": "seen", "supported": True, "pages": [1], "quote": "42 EUR — «ok»"}
+YES: dict[str, Any] = {
+    "call": MARKER,
+    "reason": "seen",
+    "supported": True,
+    "answers_task": True,
+    "pages": [1],
+    "quote": "42 EUR — «ok»",
+}
 GOOD = json.dumps(YES, ensure_ascii=False)
 QUOTED = json.dumps(YES | {"call": "a page can't know it"})
 
