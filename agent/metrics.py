@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Mapping
 from statistics import fmean
 
 from agent.episode_facts import EpisodeFacts, facts_of
-from agent.types import StopReason, Trajectory, Verdict
+from agent.types import StopReason, Trajectory
+from agent.verdict import Verdict
 
 MOST_GROUPS = 50
 """Largest number of domains, or difficulties, with their own metrics; the ones with most episodes are kept."""

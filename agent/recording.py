@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Protocol
 
 from agent.config import RecordConfig
-from agent.types import Step, Trajectory, Verdict
+from agent.types import Step, Trajectory
+from agent.verdict import Verdict
 
 
 class Recording(Protocol):

@@ -206,39 +206,6 @@ class Trajectory(Noun):
     """Films and traces, where `agent.record` asked for them."""
 
 
-class Verdict(Noun):
-    """A judge's result for one trajectory."""
-
-    trajectory_id: str
-    reward: Reward | None
-    """From 0 to 1, otherwise rejected: a clamped number would not be the judge's. None when it could not be judged,
-    which is never the same as 0."""
-    criteria: dict[str, bool] = {}
-    evidence: str = ""
-    judge: str
-    blocked: bool = False
-    unjudged: str = ""
-    """Code of the reason for `reward=None`, for counting. Example: `truncated`. The words are in `evidence`."""
-    site_at_fault: bool = False
-    """True if the site made the task impossible, whatever the policy did."""
-    flags: tuple[str, ...] = ()
-    """Suspicions that did not decide. Example: `("page_addresses_judge",)`."""
-    evidence_steps: tuple[int, ...] = ()
-    """Indices of the steps whose pages are the evidence; `len(steps)` is the page after the last action."""
-    quotes: tuple[str, ...] = ()
-    """Texts that the judge read on these pages."""
-    model: str = ""
-    """The judge's model; empty for a judge without one."""
-    prompt_version: str = ""
-    tokens_in: Annotated[int, Field(ge=0)] = 0
-    tokens_out: Annotated[int, Field(ge=0)] = 0
-    cost: Annotated[float, Field(ge=0)] = 0.0
-    """Price of the judge's calls, in the currency of its price list."""
-    seconds: Annotated[float, Field(ge=0)] = 0.0
-    key: str = ""
-    """Hash of all that the verdict depends on: trajectory, judge, model, prompt version, rubric. Empty: not cached."""
-
-
 class Turn(Noun):
     """A policy's output: the raw completion, and the parsed action or the reason why there is none."""
 
@@ -300,14 +267,4 @@ class Site(Protocol):
 
     def final_state(self) -> dict[str, Any]:
         """The environment's record, for the verifier."""
-        ...
-
-
-class Judge(Protocol):
-    """Turns evidence into a verdict."""
-
-    name: str
-
-    async def judge(self, trajectory: Trajectory) -> Verdict:
-        """Returns the verdict; `reward=None` when it can't be decided."""
         ...

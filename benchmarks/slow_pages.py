@@ -14,7 +14,8 @@ from typing import Any, Self
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 
-from agent.types import Pictures, Reach, Step, Task, Trajectory, Turn, Verdict
+from agent.types import Pictures, Reach, Step, Task, Trajectory, Turn
+from agent.verdict import Verdict
 from browser_service.models import ClickId, Observation, Viewport
 from environments.web import serving
 

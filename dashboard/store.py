@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from agent.types import Verdict
+from agent.verdict import Verdict
 from storage.packs import PACK
 from storage.recorded import FILE as RECORDED
 from storage.store import TrajectoryStore

@@ -10,7 +10,8 @@ from typing import NamedTuple, get_args
 
 from pydantic import ValidationError
 
-from agent.types import Completion, Recorded, Step, StopReason, Trajectory, Verdict
+from agent.types import Completion, Recorded, Step, StopReason, Trajectory
+from agent.verdict import Verdict
 from browser_service.models import Observation
 from dashboard.store import Damaged, RunsDir
 from dashboard.views import (

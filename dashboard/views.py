@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from agent.types import AgentAction, Failure, RecordedKind, StopReason, Task, Verdict
+from agent.types import AgentAction, Failure, RecordedKind, StopReason, Task
+from agent.verdict import Verdict
 from browser_service.models import Observation
 
 TrajectoryStage = Literal["rollout", "evaluate"]

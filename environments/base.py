@@ -3,7 +3,8 @@
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from agent.types import AgentAction, Site, Split, Task, Trajectory, Verdict
+from agent.types import AgentAction, Site, Split, Task, Trajectory
+from agent.verdict import Verdict
 from browser_service.models import Observation, Viewport
 
 SEEDS: dict[Split, range] = {"train": range(1_000_000), "heldout": range(1_000_000, 2_000_000)}

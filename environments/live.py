@@ -4,7 +4,8 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
-from agent.types import Reach, Site, Task, Trajectory, Verdict
+from agent.types import Reach, Site, Task, Trajectory
+from agent.verdict import Verdict
 from browser_service.models import Viewport
 from environments.bounds import UNBOUNDED, Bounds
 

@@ -3,7 +3,8 @@
 import asyncio
 from typing import Protocol
 
-from agent.types import Trajectory, Verdict
+from agent.types import Trajectory
+from agent.verdict import Verdict
 from judging.verdicts import VerdictFile
 
 

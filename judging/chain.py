@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from agent.types import Judge, Trajectory, Verdict
+from agent.types import Trajectory
+from agent.verdict import Judge, Verdict
 
 
 class Asked(NamedTuple):
@@ -21,7 +22,7 @@ class Asked(NamedTuple):
 
 
 class Chain:
-    """Asks its judges in order. Implements `agent.types.Judge`.
+    """Asks its judges in order. Implements `agent.verdict.Judge`.
 
     Example: `Chain([Verifier(environment.check), AnswerJudge()])` asks the second one where the first has no reward.
     """

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from agent.types import Verdict
+from agent.verdict import Verdict
 from judging.endpoints.protocol import Usage
 
 

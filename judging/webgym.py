@@ -1,6 +1,7 @@
 """The two calls of WebGym's evaluator, on this project's judges. None means that it could not be decided."""
 
-from agent.types import Judge, Trajectory
+from agent.types import Trajectory
+from agent.verdict import Judge
 from judging.block_detector import BlockDetector
 
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agent.config import RecordConfig
-from agent.types import RecordedKind, Trajectory, Verdict
+from agent.types import RecordedKind, Trajectory
+from agent.verdict import Verdict
 
 FILE = re.compile(r"video(-[1-9]\d{0,3})?\.webm|trace\.zip")
 

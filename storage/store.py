@@ -18,7 +18,8 @@ from threading import Lock
 from pydantic import ValidationError
 
 from agent.config import RecordConfig
-from agent.types import Step, Trajectory, Verdict
+from agent.types import Step, Trajectory
+from agent.verdict import Verdict
 from storage.atomic import write_atomically
 from storage.packs import PACK, CorruptPack, Pack, open_pack
 from storage.recorded import keep_by_rule, move_recorded, remove_recorded

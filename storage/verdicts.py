@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from agent.types import Verdict
+from agent.verdict import Verdict
 
 VERDICTS = "verdicts.jsonl"
 

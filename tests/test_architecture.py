@@ -15,10 +15,10 @@ MOST_LINES = 300
 MAY_IMPORT: dict[str, set[str]] = {
     "browser_service": set(),
     "agent": {"browser_service.models", "browser_service.client", "browser_service.errors"},
-    "environments": {"agent.types", "agent.failures", "browser_service.models"},
-    "storage": {"agent.types", "agent.config", "browser_service.models"},
+    "environments": {"agent.types", "agent.verdict", "agent.failures", "browser_service.models"},
+    "storage": {"agent.types", "agent.verdict", "agent.config", "browser_service.models"},
     "judging": {"agent", "browser_service.models", "environments.base", "storage"},
-    "training": {"agent.types", "storage"},
+    "training": {"agent.types", "agent.verdict", "storage"},
     "flows": {"agent", "browser_service", "environments", "judging", "storage", "training"},
     "dashboard": {"agent", "environments", "browser_service", "storage"},
 }

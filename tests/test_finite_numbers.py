@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 
 from agent.config import AgentConfig
 from agent.judging.verifier import Verifier
-from agent.types import Completion, Step, StopReason, Task, Trajectory, Verdict
+from agent.types import Completion, Step, StopReason, Task, Trajectory
+from agent.verdict import Verdict
 from browser_service.models import Box, LeaseRequest, Observation, Viewport
 from browser_service.tabs.marks import read_look
 from environments.hosts import BlockingConfig

@@ -25,7 +25,8 @@ from agent.gym.spaces import ActionText, observation_space, pixels, seen, turn_o
 from agent.gym.stepped import Pause, SteppedEpisode
 from agent.judging.verifier import Check, verdict_of
 from agent.recording import EpisodeStore
-from agent.types import AgentAction, Policy, Site, Step, StopReason, Task, Trajectory, Verdict
+from agent.types import AgentAction, Policy, Site, Step, StopReason, Task, Trajectory
+from agent.verdict import Verdict
 from browser_service.client import BrowserPool
 from browser_service.models import Observation, Viewport
 

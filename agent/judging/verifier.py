@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from pydantic import ValidationError
 
-from agent.types import Trajectory, Verdict
+from agent.types import Trajectory
+from agent.verdict import Verdict
 
 logger = logging.getLogger(__name__)
 

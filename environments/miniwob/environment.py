@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Self
 
-from agent.types import AgentAction, Site, Split, Task, Trajectory, Verdict
+from agent.types import AgentAction, Site, Split, Task, Trajectory
+from agent.verdict import Verdict
 from browser_service.models import Observation, Viewport
 from environments.base import UnknownTask
 from environments.bounds import UNBOUNDED, Bounds

@@ -6,7 +6,8 @@ time. MiniWoB++ pages judge themselves in the browser: the page's result is the 
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from agent.types import Trajectory, Verdict
+from agent.types import Trajectory
+from agent.verdict import Verdict
 
 JUDGE = "miniwob"
 

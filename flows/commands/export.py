@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.types import Step, Trajectory, Verdict
+from agent.types import Step, Trajectory
+from agent.verdict import Verdict
 from flows.settings.hints import on_run
 from flows.settings.run_folder import RunFolder, Stage
 from storage.atomic import replacing

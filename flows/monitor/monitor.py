@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from agent.types import Verdict
+from agent.verdict import Verdict
 from flows.monitor.files import Ended, EndedEpisodes, Watched, whole_lines
 from flows.monitor.model import BROKEN, PLAYING, Episode, EpisodeGroup, Snapshot, State
 from flows.monitor.pace import Pace, pace_now, pace_of_all

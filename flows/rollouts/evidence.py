@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from agent.failures import CONFIGURATION
-from agent.types import Failure, Verdict
+from agent.types import Failure
+from agent.verdict import Verdict
 from flows.rollouts.plan import Group, planned_groups
 from flows.settings.run_folder import RunFolder, Stage, StageKey
 from storage.store import TrajectoryStore

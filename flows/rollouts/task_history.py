@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.episode_facts import EpisodeFacts
-from agent.types import Verdict
+from agent.verdict import Verdict
 from environments.history import Outcome
 from environments.taskfiles.table import host_of
 from flows.settings.run_folder import RunFolderError

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from agent.episode_facts import EpisodeFacts, facts_of
 from agent.judging.verifier import Verifier
 from agent.metrics import summarize
-from agent.types import Verdict
+from agent.verdict import Verdict
 from environments.registry import make_environment
 from flows.policy.publishing import StageError
 from flows.rollouts.evidence import lack_of_verdicts

@@ -4,7 +4,8 @@ import base64
 from collections.abc import Callable, Mapping
 from html import escape
 
-from agent.types import Step, Trajectory, Verdict
+from agent.types import Step, Trajectory
+from agent.verdict import Verdict
 from storage.store import TrajectoryStore
 
 STYLE = (

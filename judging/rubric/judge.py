@@ -4,7 +4,8 @@ import secrets
 import time
 from typing import Any
 
-from agent.types import Trajectory, Verdict
+from agent.types import Trajectory
+from agent.verdict import Verdict
 from judging.blocking import blocked_by_rules
 from judging.endpoints.metered import Metered
 from judging.rubric.evidence import Evidence, ReadPicture, read_pictures

@@ -7,8 +7,8 @@ left out: they are claims, and the evidence is what the browser recorded.
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from agent.types import Step, Trajectory
 from agent.prompting.wording import render
+from agent.types import Step, Trajectory
 from browser_service.models import Observation
 
 MOST_LINES = 200

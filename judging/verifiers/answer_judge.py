@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from agent.types import StopReason, Trajectory, Verdict
+from agent.types import StopReason, Trajectory
+from agent.verdict import Verdict
 from judging.verifiers.dates import check_date
 from judging.verifiers.ends import check_page, check_state
 from judging.verifiers.expectations import (
@@ -32,7 +33,7 @@ UNDECIDED_STOPS = {StopReason.FAILED, StopReason.SAFETY}
 
 
 class AnswerJudge:
-    """Compares the final answer, page or state with the task's expectation. Implements `agent.types.Judge`.
+    """Compares the final answer, page or state with the task's expectation. Implements `agent.verdict.Judge`.
 
     Unjudged are: a task without an expectation or with an invalid one, an episode that anything but the policy broke, a
     blocked one, and whatever the verifier cannot decide. An episode whose policy never answered, or said nothing, fails.

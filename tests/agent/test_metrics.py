@@ -6,7 +6,8 @@ import pytest
 
 from agent.episode_facts import facts_of
 from agent.metrics import MOST_GROUPS, policy_age, rollout_metrics, summarize
-from agent.types import AgentAction, Answer, Completion, Failure, Side, Step, StopReason, Task, Trajectory, Verdict
+from agent.types import AgentAction, Answer, Completion, Failure, Side, Step, StopReason, Task, Trajectory
+from agent.verdict import Verdict
 from browser_service.models import Back, ClickId, Observation, Viewport
 
 PAGE = Observation(url="http://a/", title="", viewport=Viewport())

@@ -6,7 +6,8 @@ import pytest
 from test_store import PICTURE, SHA256, trajectory
 
 from agent.config import Keep, RecordConfig
-from agent.types import Failure, Recorded, Trajectory, Verdict
+from agent.types import Failure, Recorded, Trajectory
+from agent.verdict import Verdict
 from storage.compaction import compact
 from storage.recorded import keep_by_rule, recorded_in
 from storage.store import TrajectoryStore

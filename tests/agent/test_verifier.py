@@ -10,7 +10,8 @@ from agent.config import AgentConfig
 from agent.episodes.episode import EpisodeKey, play
 from agent.judging.verifier import Verifier
 from agent.models.openai_chat import OpenAIChat, Served
-from agent.types import Failure, StopReason, Trajectory, Verdict
+from agent.types import Failure, StopReason, Trajectory
+from agent.verdict import Verdict
 from browser_service.models import Viewport
 
 EPISODE = Trajectory(id="e1", task=TASK, goal="Go.", group="g", member=0, iteration=1, steps=(), stop=StopReason.DONE)

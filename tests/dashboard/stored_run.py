@@ -9,7 +9,8 @@ from pathlib import Path
 import imageio_ffmpeg
 from PIL import Image, ImageDraw
 
-from agent.types import Completion, Failure, Recorded, RecordedKind, Step, StopReason, Task, Trajectory, Verdict
+from agent.types import Completion, Failure, Recorded, RecordedKind, Step, StopReason, Task, Trajectory
+from agent.verdict import Verdict
 from browser_service.models import Box, ClickId, Mark, Observation, Screenshot, Tab, Viewport
 from storage.store import TrajectoryStore
 

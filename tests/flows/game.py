@@ -15,7 +15,8 @@ import yaml
 from agent.config import AgentConfig
 from agent.episodes.episode import EpisodeKey, Played
 from agent.models.openai_chat import Served
-from agent.types import Failure, StopReason, Trajectory, Verdict
+from agent.types import Failure, StopReason, Trajectory
+from agent.verdict import Verdict
 from browser_service.models import Viewport
 from flows.rollouts import player
 from flows.rollouts.plan import assigned, planned_groups

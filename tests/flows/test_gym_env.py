@@ -18,7 +18,8 @@ from agent.episodes.episode_lease import LEASE_TTL_S
 from agent.failures import EpisodeFailure
 from agent.gym.environment import WebEnv
 from agent.gym.spaces import click, read_marks, say
-from agent.types import Task, Trajectory, Verdict
+from agent.types import Task, Trajectory
+from agent.verdict import Verdict
 from browser_service.client import SyncBrowserPool
 from browser_service.models import Observe
 from browser_service.servers.instance import create_app

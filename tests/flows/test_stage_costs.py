@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from agent.episode_facts import facts_of
-from agent.types import Failure, StopReason, Task, Trajectory, Verdict
+from agent.types import Failure, StopReason, Task, Trajectory
+from agent.verdict import Verdict
 from flows.rollouts.stage_costs import wasted, written
 from flows.rollouts.task_history import OUTCOMES, read_outcomes, write_outcomes
 from flows.settings.run_folder import RunFolderError

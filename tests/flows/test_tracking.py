@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from agent.types import StopReason, Task, Trajectory, Verdict
+from agent.types import StopReason, Task, Trajectory
+from agent.verdict import Verdict
 from flows.settings.loop_config import LoopConfig
 from flows.settings.run_folder import RunFolder, Stage, StageReport
 from flows.tracking import tracking

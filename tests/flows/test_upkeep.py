@@ -9,7 +9,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from agent.types import Answer, Completion, Failure, Step, StopReason, Task, Trajectory, Verdict
+from agent.types import Answer, Completion, Failure, Step, StopReason, Task, Trajectory
+from agent.verdict import Verdict
 from browser_service.models import ClickId, Observation, Screenshot, Viewport
 from flows.cli import main
 from flows.commands.checkup import findings

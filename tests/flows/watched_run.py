@@ -3,7 +3,8 @@
 import time
 from pathlib import Path
 
-from agent.types import Completion, Failure, Side, Step, StopReason, Task, Trajectory, Verdict
+from agent.types import Completion, Failure, Side, Step, StopReason, Task, Trajectory
+from agent.verdict import Verdict
 from browser_service.models import ClickId, Observation, Viewport
 from flows.rollouts.plan import Group, write_plan
 from flows.settings.run_folder import RunFolder, Stage, StageReport

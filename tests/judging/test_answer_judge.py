@@ -9,7 +9,8 @@ from ended_episodes import PAGE, ended, task
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.types import Failure, StopReason, Task, Trajectory, Verdict
+from agent.types import Failure, StopReason, Task, Trajectory
+from agent.verdict import Verdict
 from judging.verifiers.answer_judge import AnswerJudge, finding_for
 from judging.verifiers.mapping import ExpectationError, expectation_of
 

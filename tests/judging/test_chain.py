@@ -4,7 +4,8 @@ import pytest
 from ended_episodes import ended, task
 
 from agent.judging.verifier import Verifier
-from agent.types import Trajectory, Verdict
+from agent.types import Trajectory
+from agent.verdict import Verdict
 from judging.chain import Chain
 from judging.verifiers.answer_judge import AnswerJudge
 

@@ -7,7 +7,8 @@ import pytest
 from judge_server import JudgeServer, Question, Said, yes
 from judged_episodes import Episodes, metered, rubric_judge
 
-from agent.types import Trajectory, Verdict
+from agent.types import Trajectory
+from agent.verdict import Verdict
 from judging.endpoints.openai_compatible import OpenAICompatible
 from judging.endpoints.protocol import EndpointError
 

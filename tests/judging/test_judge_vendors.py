@@ -8,7 +8,8 @@ import pytest
 from judge_server import JudgeServer, Said, yes
 from judged_episodes import Episodes, rubric_judge
 
-from agent.types import Trajectory, Verdict
+from agent.types import Trajectory
+from agent.verdict import Verdict
 from judging.endpoints.budget import Budget, Price
 from judging.endpoints.metered import Metered
 from judging.endpoints.openai_compatible import OpenAICompatible

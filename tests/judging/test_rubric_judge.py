@@ -8,7 +8,8 @@ import pytest
 from judge_server import JudgeServer, Question, Said, reply_to, yes
 from judged_episodes import Episodes, metered, rubric_judge
 
-from agent.types import Failure, Trajectory, Verdict
+from agent.types import Failure, Trajectory
+from agent.verdict import Verdict
 
 
 async def verdict_on(server: JudgeServer, episodes: Episodes, one: Trajectory, **settings: Any) -> Verdict:

@@ -14,7 +14,8 @@ import pytest
 from judge_server import JudgeServer, Question, Said, yes
 from judged_episodes import Episodes, metered, rubric_judge
 
-from agent.types import Trajectory, Verdict
+from agent.types import Trajectory
+from agent.verdict import Verdict
 from judging.cached import Cached
 from judging.verdicts import CorruptVerdicts, VerdictFile, read_verdict_file
 

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from agent.types import Completion, Failure, Step, StopReason, Task, Trajectory, Verdict
+from agent.types import Completion, Failure, Step, StopReason, Task, Trajectory
+from agent.verdict import Verdict
 from browser_service.models import ClickId, Observation, Viewport
 from storage.store import TrajectoryStore
 from training.learning.models import LoadedPolicy, score

@@ -2,7 +2,8 @@
 
 from stored_rollouts import make_trajectory
 
-from agent.types import Completion, Failure, Trajectory, Verdict
+from agent.types import Completion, Failure, Trajectory
+from agent.verdict import Verdict
 from training.config import UpdateConfig
 from training.sampling.filters import select, trainable
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from agent.types import Verdict
+from agent.verdict import Verdict
 from storage.store import TrajectoryStore
 from training.checkpointing.checkpoints import Checkpoint, read_checkpoint
 from training.checkpointing.disk_space import require_space

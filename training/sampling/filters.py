@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agent.types import Completion, Step, Trajectory, Verdict
+from agent.types import Completion, Step, Trajectory
+from agent.verdict import Verdict
 from training.config import UpdateConfig
 from training.sampling.advantages import format_errors, group_advantages, repeats, shaping_penalty
 
