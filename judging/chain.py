@@ -71,5 +71,18 @@ def _outcome(verdict: Verdict) -> str:
 
 
 def _unjudged(trajectory: Trajectory, verdicts: Sequence[Verdict]) -> Verdict:
+    if len(verdicts) == 1:
+        return verdicts[0]
     told = "; ".join(f"{verdict.judge}: {verdict.evidence}" for verdict in verdicts)
-    return Verdict(trajectory_id=trajectory.id, reward=None, evidence=told[:1_000], judge=Chain.name)
+    return Verdict(
+        trajectory_id=trajectory.id,
+        reward=None,
+        evidence=told[:1_000],
+        judge=Chain.name,
+        unjudged=next((verdict.unjudged for verdict in reversed(verdicts) if verdict.unjudged), ""),
+        flags=tuple(dict.fromkeys(flag for verdict in verdicts for flag in verdict.flags)),
+        tokens_in=sum(verdict.tokens_in for verdict in verdicts),
+        tokens_out=sum(verdict.tokens_out for verdict in verdicts),
+        cost=sum(verdict.cost for verdict in verdicts),
+        seconds=sum(verdict.seconds for verdict in verdicts),
+    )

@@ -8,10 +8,10 @@ from typing import NamedTuple, cast
 
 from agent.config import AgentConfig
 from agent.episodes.episode import EpisodeKey, Played, Watch, play
-from agent.judging.verifier import Verifier
 from agent.model_config import TrainedPolicy
 from agent.models.openai_chat import Served
 from agent.types import Failure, Trajectory
+from agent.verdict import Judge
 from browser_service.client import BrowserPool
 from environments.base import Environment
 from flows.rollouts.shared_bounds import SharedBounds
@@ -41,6 +41,8 @@ class Player:
     pool: BrowserPool
     gate: TurnGate
     served: Served
+    judge: Judge
+    """For the display, and for replacing groups; the judge stage gives the final verdict."""
     bounds: SharedBounds
     reuse: str | None
     files: Callable[[], StageFiles]
@@ -95,7 +97,7 @@ class Player:
             recording=attempt.recording,
             watch=self._watch(attempt.slot),
         )
-        return played, (await Verifier(self.environment.check).judge(played.trajectory)).reward
+        return played, (await self.judge.judge(played.trajectory)).reward
 
     def _watch(self, slot: EpisodeKey) -> Watch:
         step = 0

@@ -31,6 +31,7 @@ from flows.rollouts.tries import Tries
 from flows.rollouts.turn_gate import TurnGate
 from flows.rollouts.usage import SlotMeter, add_usage
 from flows.settings.run_folder import RunFolder
+from judging.opening import quick_judge
 
 logger = logging.getLogger(__name__)
 
@@ -64,11 +65,9 @@ class ShardWorker:
         bounds: SharedBounds | None = None,
         slots_in_use: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`bounds`: shared by all ranks in this process, None where there is no other. `slots_in_use`: number of the
-        shard's slots that another rank's episodes hold now; they are not used."""
-        self.shard = shard
+        """`bounds`: shared by the workers of this process. `slots_in_use`: slots of the shard that others' episodes hold."""
+        self.shard, self._slots_in_use = shard, slots_in_use
         self._folder, self._config = folder, folder.config.rollout
-        self._slots_in_use = slots_in_use
         self._bounds = bounds or SharedBounds(self._config, shard)
         self.gate = TurnGate(policy, self._bounds.server)
         self._player = Player(
@@ -77,6 +76,7 @@ class ShardWorker:
             pool=pool,
             gate=self.gate,
             served=served,
+            judge=quick_judge(folder.config.judge, environment.check),
             bounds=self._bounds,
             reuse=environment.name if self._config.reuse_contexts else None,
             # Looked up at each use: a carried-over episode changes its stage while it runs.

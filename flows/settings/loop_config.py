@@ -18,6 +18,7 @@ from agent.model_config import ModelConfig
 from environments.config import EnvironmentConfig
 from flows.settings.rollout_config import RolloutConfig
 from flows.settings.section import Section
+from judging.config import JudgeConfig
 from storage.errors import LoopError
 from storage.names import NAME_PATTERN
 from training.config import UpdateConfig
@@ -30,13 +31,6 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 class ConfigError(LoopError):
     """The configuration cannot be used. The message has one sentence per mistake."""
-
-
-class JudgeConfig(Section):
-    """Settings of the judge stage for training trajectories."""
-
-    shuffle_rewards: bool = False
-    """A control experiment: permute an iteration's rewards at random. A loop that still improves has a leak."""
 
 
 class EvaluateConfig(Section):

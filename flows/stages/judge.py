@@ -2,19 +2,23 @@
 
 import random
 import time
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from agent.episode_facts import EpisodeFacts, facts_of
-from agent.judging.verifier import Verifier
 from agent.metrics import summarize
+from agent.models.vendors import ModelUnavailable
 from agent.verdict import Verdict
 from environments.registry import make_environment
 from flows.policy.publishing import StageError
 from flows.rollouts.evidence import lack_of_verdicts
 from flows.rollouts.task_history import write_outcomes
 from flows.settings.run_folder import RunFolder, Stage, StageKey, StageReport
+from judging.in_order import in_order
+from judging.opening import is_judged, open_judges
+from judging.verdicts import CorruptVerdicts
 from storage.atomic import write_atomically
 from storage.progress import Progress, ProgressFile
 from storage.store import TrajectoryStore
@@ -37,7 +41,7 @@ class Judged(NamedTuple):
     def metrics(self) -> dict[str, float]:
         """The metrics of `agent.metrics.summarize`, and the seconds of judging per episode."""
         each = {"phase_s_mean/judge": self.seconds / len(self.episodes)} if self.episodes else {}
-        return summarize(self.episodes, self.by_id()) | each
+        return summarize(self.episodes, self.by_id()) | each | costs_of(self.verdicts)
 
 
 async def judge_stage(folder: RunFolder, iteration: int) -> StageReport:
@@ -65,21 +69,25 @@ async def judge_stage(folder: RunFolder, iteration: int) -> StageReport:
 async def judge_all(
     folder: RunFolder, trajectories: TrajectoryStore, directory: Path, *, shuffled_by: str | None = None
 ) -> Judged:
-    """Write one verdict per trajectory, in their order, to `directory`/verdicts.jsonl in one write. One trajectory is
-    in memory. Videos and traces that the rules of `agent.record` do not keep are removed.
+    """Write one verdict per trajectory, in their order, to `directory`/verdicts.jsonl in one write. Verdicts of a judge
+    model are stored one by one before that. Videos and traces that the rules of `agent.record` do not keep are removed.
 
     `shuffled_by` is the seed of the control experiment `judge.shuffle_rewards`.
     """
-    judge = Verifier(make_environment(folder.config.environment).check)
+    config, check = folder.config.judge, make_environment(folder.config.environment).check
     verdicts: list[Verdict] = []
     episodes: list[EpisodeFacts] = []
-    seconds = 0.0
-    for trajectory in trajectories:
-        began = time.monotonic()
-        verdicts.append(await judge.judge(trajectory))
-        seconds += time.monotonic() - began
-        trajectories.keep_by_rule(folder.config.agent.record, trajectory, verdicts[-1])
-        episodes.append(facts_of(trajectory))
+    began = time.monotonic()
+    try:
+        async with open_judges(config, check, trajectories.image, directory) as judge:
+            judged = in_order(trajectories, judge.judge, at_once=config.trajectories_at_once)
+            async for trajectory, verdict in judged:
+                verdicts.append(verdict)
+                trajectories.keep_by_rule(folder.config.agent.record, trajectory, verdict)
+                episodes.append(facts_of(trajectory))
+    except (ModelUnavailable, CorruptVerdicts) as error:
+        raise StageError(f"judging: {error}") from error
+    seconds = time.monotonic() - began
     if shuffled_by is not None:
         verdicts = shuffled(verdicts, shuffled_by)
     write_atomically(directory / VERDICTS, "".join(f"{verdict.model_dump_json()}\n" for verdict in verdicts).encode())
@@ -87,10 +95,24 @@ async def judge_all(
 
 
 def check_judged(folder: RunFolder, key: StageKey, verdicts: Iterable[Verdict]) -> None:
-    """Raises `StageError` when the environment has a verifier and too few of the judgeable episodes were judged."""
-    lack = lack_of_verdicts(folder, key, verdicts) if make_environment(folder.config.environment).judges else None
+    """Raises `StageError` when the chain can judge any task and too few of the judgeable episodes were judged."""
+    has_verifier = make_environment(folder.config.environment).judges
+    lack = (
+        lack_of_verdicts(folder, key, verdicts) if is_judged(folder.config.judge, has_verifier=has_verifier) else None
+    )
     if lack:
         raise StageError(f"{lack}; `rl-loop resume {folder.name}` judges again")
+
+
+def costs_of(verdicts: list[Verdict]) -> dict[str, float]:
+    """Consumption of the judge model, and the unjudged verdicts by the code of their reason; nothing without a model."""
+    asked = [verdict for verdict in verdicts if verdict.model or verdict.tokens_in]
+    reasons = Counter(verdict.unjudged for verdict in verdicts if verdict.reward is None and verdict.unjudged)
+    costs = {f"unjudged/{code}": float(count) for code, count in sorted(reasons.items())}
+    if asked:
+        costs["judge_tokens"] = float(sum(verdict.tokens_in + verdict.tokens_out for verdict in asked))
+        costs["judge_cost"] = sum(verdict.cost for verdict in asked)
+    return costs
 
 
 def unjudged(verdicts: Iterable[Verdict]) -> int:

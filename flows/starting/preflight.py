@@ -19,6 +19,7 @@ from flows.services.specs import PORT_KEYS, choose_ports
 from flows.services.supervisor import read_status
 from flows.settings.loop_config import LoopConfig
 from flows.settings.run_folder import Stage
+from judging.opening import check_judge_model
 from storage.errors import LoopError
 
 PACKAGES = {
@@ -127,10 +128,12 @@ def update(config: LoopConfig) -> str:
 
 
 def models(config: LoopConfig) -> str:
-    """Checks that the acting models can be opened: SDKs are installed and keys are in the environment."""
+    """Checks that the acting models and the judge model can be opened: SDKs are installed and keys are in the environment."""
     acting = {config.agent.model, config.evaluate.model or config.agent.model}
     try:
-        return ", ".join(sorted(check_model(model) for model in acting))
+        names = sorted(check_model(model) for model in acting)
+        judge = config.judge.model
+        return ", ".join([*names, *([f"judge {check_judge_model(judge)}"] if judge else [])])
     except ModelUnavailable as error:
         raise PreflightError(str(error)) from None
 

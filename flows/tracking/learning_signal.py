@@ -3,6 +3,7 @@
 from environments.registry import make_environment
 from flows.settings.loop_config import LoopConfig
 from flows.settings.run_folder import Stage, StageReport
+from judging.opening import is_judged
 
 
 def no_signal(report: StageReport) -> str | None:
@@ -19,8 +20,13 @@ def no_signal(report: StageReport) -> str | None:
 
 def warnings(config: LoopConfig) -> list[str]:
     """Warnings that a user should see before waiting for a run."""
-    if make_environment(config.environment).judges:
+    if is_judged(config.judge, has_verifier=make_environment(config.environment).judges):
         return []
+    if "answer" in config.judge.chain:
+        return [
+            f"environment {config.environment.name}: it has no verifier, so only episodes of tasks with an expected answer "
+            f"get a verdict (`rl-loop tasks check` counts them); judge.chain=[answer, rubric] with judge.model judges all"
+        ]
     return [
         f"environment {config.environment.name}: it has no verifier, so every episode stays unjudged and no update learns "
         f"anything; the run only collects trajectories"

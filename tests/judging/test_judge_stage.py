@@ -1,0 +1,181 @@
+"""The judge stage of a run with a judge model: a real run folder, and a model on loopback."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from judge_server import JudgeServer, Question, Said, yes
+from judged_episodes import Episodes
+
+from agent.types import Trajectory
+from flows.policy.publishing import StageError
+from flows.rollouts.plan import Group, write_plan
+from flows.settings.loop_config import ConfigError, load_config
+from flows.settings.run_folder import RunFolder, Stage
+from flows.stages.judge import judge_stage
+from flows.starting.preflight import models
+from flows.tracking.learning_signal import warnings
+from judging.opening import ANSWERS
+from storage.errors import LoopError
+from storage.store import TrajectoryStore
+from storage.verdicts import read_verdicts
+
+GROUPS, MEMBERS = 3, 2
+Judge = dict[str, Any]
+
+
+def config_file(tmp_path: Path, judge: Judge) -> Path:
+    model = tmp_path / "model"
+    model.mkdir(exist_ok=True)
+    path = tmp_path / "loop.yaml"
+    data = {
+        "iterations": 1,
+        "runs_dir": str(tmp_path / "runs"),
+        "policy": {"model": str(model)},
+        "environment": {"name": "live", "tasks": {"train": "train.jsonl", "heldout": "heldout.jsonl"}},
+        "judge": judge,
+    }
+    path.write_text(yaml.safe_dump(data))
+    return path
+
+
+def asking(server: JudgeServer, **fields: Any) -> Judge:
+    """The rubric judge at the loopback server."""
+    return {
+        "chain": ["answer", "rubric"],
+        "model": {"model": "judge-1", "base_url": server.url, "deadline_s": 5} | fields,
+    }
+
+
+def played(tmp_path: Path, judge: Judge, episodes: Episodes) -> RunFolder:
+    """A run whose rollout of three groups of two is stored."""
+    folder = RunFolder.create("a", load_config(config_file(tmp_path, judge)))
+    base = episodes.episode()
+    groups = [
+        Group(group=f"i0001-t.{n}", members=MEMBERS, task=base.task.model_copy(update={"id": f"t.{n}"}))
+        for n in range(GROUPS)
+    ]
+    write_plan(folder, 1, Stage.ROLLOUT, groups)
+    store = TrajectoryStore(folder.stage_dir(1, Stage.ROLLOUT))
+    for group in groups:
+        for key in group.slots(1):
+            store.write(in_group(base, key.trajectory_id, group, key.member), episodes.pictures)
+    return folder
+
+
+def in_group(base: Trajectory, name: str, group: Group, member: int) -> Trajectory:
+    return base.model_copy(
+        update={"id": name, "group": group.group, "member": member, "iteration": 1, "task": group.task}
+    )
+
+
+async def test_each_trajectory_gets_a_verdict_and_the_stage_says_what_it_cost(
+    tmp_path: Path, server: JudgeServer, episodes: Episodes
+) -> None:
+    price = {"tokens_in": 1, "tokens_out": 10}
+    folder = played(tmp_path, asking(server, price=price), episodes)
+    report = await judge_stage(folder, 1)
+    verdicts = read_verdicts(folder.stage_dir(1, Stage.JUDGE))
+    assert [verdict.reward for verdict in verdicts] == [1.0] * GROUPS * MEMBERS
+    assert {verdict.judge for verdict in verdicts} == {"rubric"} and verdicts[0].model == "judge-1"
+    assert report.metrics["success_rate"] == 1.0 and report.counts["unjudged"] == 0
+    assert report.metrics["judge_tokens"] == 2_200 * len(verdicts)
+    assert report.metrics["judge_cost"] == pytest.approx(len(verdicts) * (2_000 + 200 * 10) / 1e6)
+
+
+async def test_a_model_that_is_away_ends_the_stage_and_a_resume_asks_only_for_what_is_missing(
+    tmp_path: Path, server: JudgeServer, episodes: Episodes
+) -> None:
+    folder = played(tmp_path, asking(server), episodes)
+    judged: set[str] = set()
+
+    def answer(question: Question) -> Said:
+        """One group is judged; then the model is away."""
+        judged.add(question.marker)
+        return Said(yes(question)) if len(judged) <= 2 * MEMBERS else Said("", status=400)
+
+    server.answer = answer
+    with pytest.raises(StageError, match=r"of 3 groups could be judged, 2 are needed"):
+        await judge_stage(folder, 1)
+    assert not folder.is_done(1, Stage.JUDGE)
+    lines = (folder.stage_dir(1, Stage.JUDGE) / ANSWERS).read_text().splitlines()
+    decided = [line for line in lines if json.loads(line)["reward"] is not None]
+    assert len(lines) == GROUPS * MEMBERS and 0 < len(decided) < len(lines)
+
+    server.answer = lambda question: Said(yes(question))
+    server.questions.clear()
+    report = await judge_stage(folder, 1)
+    assert report.counts == {"verdicts": 6, "unjudged": 0}
+    assert len(server.questions) == 2 * (len(lines) - len(decided)), "a decided trajectory is not asked again"
+
+
+async def test_a_spent_budget_is_a_state_and_no_failure_of_the_policy(
+    tmp_path: Path, server: JudgeServer, episodes: Episodes
+) -> None:
+    folder = played(tmp_path, asking(server, most_tokens=1, concurrency=1), episodes)
+    with pytest.raises(StageError, match="budget of 1 tokens is spent"):
+        await judge_stage(folder, 1)
+    lines = (folder.stage_dir(1, Stage.JUDGE) / ANSWERS).read_text().splitlines()
+    assert {json.loads(line)["reward"] for line in lines} <= {None, 1.0}
+
+
+def test_a_resume_may_raise_the_budget(tmp_path: Path, server: JudgeServer, episodes: Episodes) -> None:
+    folder = played(tmp_path, asking(server, most_tokens=1), episodes)
+    raised = load_config(config_file(tmp_path, asking(server, most_tokens=1_000_000, concurrency=2)))
+    changed = folder.changed_to(raised.model_copy(update={"runs_dir": folder.config.runs_dir}))
+    assert changed.config.judge.model is not None and changed.config.judge.model.most_tokens == 1_000_000
+    assert RunFolder.open(folder.root).config == changed.config
+    other = load_config(config_file(tmp_path, {"chain": ["answer"]}))
+    with pytest.raises(LoopError, match=r"judge\.chain"):
+        folder.changed_to(other)
+
+
+async def test_an_expected_answer_needs_no_model(tmp_path: Path, server: JudgeServer, episodes: Episodes) -> None:
+    folder = played(tmp_path, asking(server), episodes)
+    store = TrajectoryStore(folder.stage_dir(1, Stage.ROLLOUT))
+    for name in store.ids():
+        one = store.read(name)
+        task = one.task.model_copy(update={"reference_answer": "42 EUR"})
+        store.write(one.model_copy(update={"task": task, "answer": "42 EUR"}), {})
+    await judge_stage(folder, 1)
+    assert {verdict.judge for verdict in read_verdicts(folder.stage_dir(1, Stage.JUDGE))} == {"answer"}
+    assert server.questions == []
+
+
+@pytest.mark.parametrize(
+    ("judge", "sentence"),
+    [
+        ({"chain": []}, "judge.chain: list should have at least 1 item"),
+        ({"chain": ["rubric"]}, "needs a model; set judge.model"),
+        ({"chain": ["answer", "answer"]}, "names a judge twice"),
+        ({"chain": ["vote"]}, "judge.chain.0: input should be 'verifier', 'answer' or 'rubric'"),
+        ({"model": {"model": "m", "base_url": "http://127.0.0.1:1"}}, "no judge asks it"),
+        ({"chain": ["rubric"], "model": {"model": "m"}}, "needs base_url"),
+        ({"chain": ["rubric"], "model": {"model": "m", "kind": "gemini"}}, "needs api_key_env"),
+        (
+            {"chain": ["rubric"], "model": {"model": "m", "base_url": "http://x", "api_key_env": "sk-12"}},
+            "NAME of an env",
+        ),
+        ({"chain": ["rubric"], "model": {"model": "m", "base_url": "http://x", "most_cost": 0}}, "greater than 0"),
+    ],
+)
+def test_bad_settings_are_one_sentence(tmp_path: Path, judge: Judge, sentence: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_config(config_file(tmp_path, judge))
+    assert sentence in str(refused.value), str(refused.value)
+
+
+def test_a_missing_key_is_found_before_the_start(tmp_path: Path, server: JudgeServer) -> None:
+    config = load_config(config_file(tmp_path, asking(server, api_key_env="NO_SUCH_JUDGE_KEY")))
+    with pytest.raises(LoopError, match="NO_SUCH_JUDGE_KEY, which is not set"):
+        models(config)
+
+
+def test_who_can_judge_is_said_at_the_start(tmp_path: Path, server: JudgeServer) -> None:
+    assert warnings(load_config(config_file(tmp_path, asking(server)))) == []
+    (warning,) = warnings(load_config(config_file(tmp_path, {})))
+    assert "only episodes of tasks with an expected answer get a verdict" in warning
+    (warning,) = warnings(load_config(config_file(tmp_path, {"chain": ["verifier"]})))
+    assert "every episode stays unjudged" in warning
