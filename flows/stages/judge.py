@@ -3,26 +3,29 @@
 import random
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import aclosing
 from pathlib import Path
 from typing import NamedTuple
 
 from agent.episode_facts import EpisodeFacts, facts_of
+from agent.judging.verifier import Check
 from agent.metrics import summarize
 from agent.models.vendors import ModelUnavailable
+from agent.types import Trajectory
 from agent.verdict import Verdict
 from environments.registry import make_environment
 from flows.policy.publishing import StageError
 from flows.rollouts.evidence import lack_of_verdicts
 from flows.rollouts.task_history import write_outcomes
 from flows.settings.run_folder import RunFolder, Stage, StageKey, StageReport
+from judging.config import JudgeConfig
 from judging.in_order import in_order
 from judging.opening import is_judged, open_judges
 from judging.verdicts import CorruptVerdicts
-from storage.atomic import write_atomically
 from storage.progress import Progress, ProgressFile
 from storage.store import TrajectoryStore
-from storage.verdicts import VERDICTS
+from storage.verdicts import write_verdicts
 from training import failpoints
 
 
@@ -74,24 +77,45 @@ async def judge_all(
 
     `shuffled_by` is the seed of the control experiment `judge.shuffle_rewards`.
     """
-    config, check = folder.config.judge, make_environment(folder.config.environment).check
+
+    def keep(trajectory: Trajectory, verdict: Verdict) -> None:
+        trajectories.keep_by_rule(folder.config.agent.record, trajectory, verdict)
+
+    check = make_environment(folder.config.environment).check
+    judged = await judge_stored(folder.config.judge, check, trajectories, directory, after=keep)
+    if shuffled_by is not None:
+        judged = judged._replace(verdicts=shuffled(judged.verdicts, shuffled_by))
+    write_verdicts(directory, judged.verdicts)
+    return judged
+
+
+async def judge_stored(
+    config: JudgeConfig,
+    check: Check,
+    trajectories: TrajectoryStore,
+    directory: Path,
+    *,
+    after: Callable[[Trajectory, Verdict], None] = lambda trajectory, verdict: None,
+) -> Judged:
+    """Judges stored trajectories by a chain. `directory` keeps the verdicts of a judge model; `after` is called for each.
+
+    Raises `StageError` when the judge model cannot be opened, or its file of verdicts cannot be trusted.
+    """
     verdicts: list[Verdict] = []
     episodes: list[EpisodeFacts] = []
     began = time.monotonic()
     try:
-        async with open_judges(config, check, trajectories.image, directory) as judge:
-            judged = in_order(trajectories, judge.judge, at_once=config.trajectories_at_once)
+        async with (
+            open_judges(config, check, trajectories.image, directory) as judge,
+            aclosing(in_order(trajectories, judge.judge, at_once=config.trajectories_at_once)) as judged,
+        ):
             async for trajectory, verdict in judged:
                 verdicts.append(verdict)
-                trajectories.keep_by_rule(folder.config.agent.record, trajectory, verdict)
+                after(trajectory, verdict)
                 episodes.append(facts_of(trajectory))
     except (ModelUnavailable, CorruptVerdicts) as error:
         raise StageError(f"judging: {error}") from error
-    seconds = time.monotonic() - began
-    if shuffled_by is not None:
-        verdicts = shuffled(verdicts, shuffled_by)
-    write_atomically(directory / VERDICTS, "".join(f"{verdict.model_dump_json()}\n" for verdict in verdicts).encode())
-    return Judged(verdicts, episodes, seconds)
+    return Judged(verdicts, episodes, time.monotonic() - began)
 
 
 def check_judged(folder: RunFolder, key: StageKey, verdicts: Iterable[Verdict]) -> None:

@@ -1,0 +1,65 @@
+"""Judging again: other verdicts on the stored trajectories of finished stages, in a set beside the first.
+
+iterations/0003/judge/sets/<name>/verdicts.jsonl    the first set is iterations/0003/judge/verdicts.jsonl
+
+No set replaces the first one, from which the run has learned.
+"""
+
+from pathlib import Path
+
+from environments.registry import make_environment
+from flows.settings.run_folder import RunFolder, Stage, StageKey
+from flows.stages.judge import Judged, judge_stored
+from judging.config import JudgeConfig
+from storage.errors import LoopError
+from storage.lock import locked
+from storage.names import checked_name
+from storage.store import TrajectoryStore
+from storage.verdicts import VERDICTS, write_verdicts
+
+SETS = "sets"
+JUDGED = (Stage.JUDGE, Stage.EVALUATE)
+"""Stages with verdicts."""
+
+
+def judged_stages(folder: RunFolder, iteration: int | None = None) -> list[StageKey]:
+    """The finished stages with verdicts, of one iteration or of all. Raises `LoopError` if there are none."""
+    keys = [key for key in folder.schedule() if key.stage in JUDGED and folder.is_done(*key)]
+    found = [key for key in keys if iteration in (None, key.iteration)]
+    if not found:
+        known = ", ".join(sorted({str(key.iteration) for key in keys}, key=int)) or "none yet"
+        which = "" if iteration is None else f" {iteration}"
+        raise LoopError(f"run {folder.name} has no judged iteration{which}; judged iterations: {known}")
+    return found
+
+
+def set_folder(folder: RunFolder, key: StageKey, name: str) -> Path:
+    """The folder of a set of verdicts. Raises `RunNameError` for a name that is no file name."""
+    return folder.stage_dir(*key) / SETS / checked_name(name)
+
+
+def sets_of(folder: RunFolder) -> list[str]:
+    """Names of the sets of a run."""
+    found = (folder.root / "iterations").glob(f"*/*/{SETS}/*/{VERDICTS}")
+    return sorted({path.parent.name for path in found})
+
+
+async def rejudge(
+    folder: RunFolder, config: JudgeConfig, name: str, keys: list[StageKey]
+) -> list[tuple[StageKey, Judged]]:
+    """Judges the stages by the chain of `config` into the set `name`. Raises `LoopError`.
+
+    What a judge model decided in an earlier try at the same set is not asked again.
+    """
+    check = make_environment(folder.config.environment).check
+    found: list[tuple[StageKey, Judged]] = []
+    for key in keys:
+        rollout = Stage.ROLLOUT if key.stage is Stage.JUDGE else key.stage
+        directory = set_folder(folder, key, name)
+        directory.mkdir(parents=True, exist_ok=True)
+        with locked(directory):
+            stored = TrajectoryStore(folder.stage_dir(key.iteration, rollout))
+            judged = await judge_stored(config, check, stored, directory)
+            write_verdicts(directory, judged.verdicts)
+        found.append((key, judged))
+    return found
