@@ -28,7 +28,9 @@ from browser_service.settings import Settings
 log = logging.getLogger(__name__)
 
 # A loopback address on which only such proxies listen; policies refuse all of its network, whichever process listens.
-PROXY_HOST = str(PROXIES[1]) if sys.platform == "linux" else "127.0.0.1"
+PROXIES_ARE_APART = sys.platform == "linux"
+"""True if proxies have an address of their own, which only Linux has without set-up."""
+PROXY_HOST = str(PROXIES[1]) if PROXIES_ARE_APART else "127.0.0.1"
 # Chromium bypasses proxies for loopback addresses; this removes that rule. It is set explicitly because an environment
 # variable disables what Playwright adds by itself.
 NOTHING_BYPASSES = "<-loopback>"
@@ -214,14 +216,17 @@ class Egress:
         account = Account(self._dialler, self._background, self.rules)
         await account.listen()
         self._accounts.add(account)
-        self.protect(account.port)
+        # Pages never reach `PROXIES`; on another address of this machine the same number may be the port of a site.
+        if not PROXIES_ARE_APART:
+            self.protect(account.port)
         return account
 
     def close(self, account: Account) -> None:
         """Closes a port. May be repeated."""
         if account in self._accounts:
             self._accounts.remove(account)
-            self.rules.control_ports.discard(account.port)
+            if not PROXIES_ARE_APART:
+                self.rules.control_ports.discard(account.port)
             account.close()
 
     def protect(self, port: int) -> None:

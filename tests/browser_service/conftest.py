@@ -84,23 +84,24 @@ def eventually() -> Callable[[Callable[[], bool]], None]:
     return wait
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def deployment() -> Deployment:
     """Master, two nodes and their instances, for all tests of the tiers; each leaves it whole."""
     limits = {"BROWSER_SERVICE_QUEUE_LIMIT": "3", "BROWSER_SERVICE_QUEUE_LIMIT_PER_SHARE": "3"}
-    return shared_by(TIERS, running_deployment(**limits))
+    return shared_by(TIERS, "deployment", lambda: running_deployment(**limits))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fleet() -> Fleet:
     """Two masters with one Redis, and two nodes; each test leaves it whole."""
-    return shared_by(FLEET, running_fleet())
+    return shared_by(FLEET, "fleet", running_fleet)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def nginx(fleet: Fleet) -> RealNginx:
     """nginx before both masters of the fleet."""
-    return shared_by(FLEET, running_nginx([master.url.removeprefix("http://") for master in fleet.masters]))
+    masters = [master.url.removeprefix("http://") for master in fleet.masters]
+    return shared_by(FLEET, "nginx", lambda: running_nginx(masters))
 
 
 @pytest.fixture

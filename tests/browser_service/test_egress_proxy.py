@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from eventually import PATIENCE_S
 
-from browser_service.egress.addresses import IPAddress
+from browser_service.egress.addresses import Endpoint, IPAddress
 from browser_service.egress.egress import PROXY_HOST, Account, Egress
+from browser_service.egress.policy import NoConnection
 from browser_service.models import LeaseRequest
 from browser_service.settings import Settings
 
@@ -388,9 +389,9 @@ async def test_no_context_can_use_the_way_out_of_another() -> None:
     async with upstream() as site, Egress(Settings(), no_names) as egress:
         one, two = await egress.open(), await egress.open()
         two.policy = egress.policy(LeaseRequest(sites=[site.host]))
-        one.policy = egress.policy(LeaseRequest(sites=[f"127.0.0.1:{two.port}"]))
+        one.policy = egress.policy(LeaseRequest(sites=[f"{PROXY_HOST}:{two.port}"]))
         async with connected(one) as client:
-            assert b'error="control_port"' in await client.ask(f"CONNECT 127.0.0.1:{two.port} HTTP/1.1")
+            assert b'error="address"' in await client.ask(f"CONNECT {PROXY_HOST}:{two.port} HTTP/1.1")
         assert two.usage.requests == 0
 
 
@@ -430,3 +431,15 @@ async def test_closing_leaves_nothing_open() -> None:
             egress.close(account)
         with pytest.raises(ConnectionError):
             await asyncio.open_connection(PROXY_HOST, account.port)
+
+
+async def test_a_site_may_have_the_number_of_a_proxys_port() -> None:
+    """Proxies have an address of their own, so the same number on another one is a site's: chance gives it now and then."""
+    async with Egress(Settings(), no_names) as egress:
+        account = await egress.open()
+        site, proxy = Endpoint("127.0.0.1", account.port), Endpoint(PROXY_HOST, account.port)
+        policy = egress.policy(LeaseRequest(sites=[str(site), str(proxy)]))
+        policy.check_name(site)
+        policy.check_address(site, ip_address(site.host))
+        with pytest.raises(NoConnection, match="which no page may reach"):
+            policy.check_address(proxy, ip_address(proxy.host))

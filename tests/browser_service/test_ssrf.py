@@ -17,6 +17,7 @@ from real_service import SMALL, Site, running_service
 from real_tiers import Deployment
 
 from browser_service.client import Browser, BrowserPool
+from browser_service.egress.addresses import Endpoint
 from browser_service.models import ObserveRequest, Sleep, VisitPage
 from browser_service.settings import Settings
 
@@ -181,19 +182,20 @@ async def test_no_datagram_leaves_a_page(pool: BrowserPool, site: Site) -> None:
 
 async def test_no_page_reaches_a_port_of_the_service_itself(site: Site) -> None:
     """Not even where a lease names them: its own port, and the ways out of all contexts."""
-    others = listening_ports()
+    others = listening()
     with running_service(slots=2, egress_sites=[], navigation_deadline_s=5) as service:
         async with BrowserPool(service.url) as pool, pool.lease(owner="first", viewport=SMALL):
-            control = listening_ports() - others
-            assert service.port in control and len(control) > 2
-            sites = [f"127.0.0.1:{port}" for port in control]
+            control = listening() - others
+            assert service.port in {part.port for part in control} and len(control) > 2
+            sites = [str(part) for part in control]
             async with pool.lease(owner="control", viewport=SMALL, sites=[site.host, *sites][:64]) as browser:
-                for port in control:
-                    reply = await browser.step(VisitPage(url=f"http://127.0.0.1:{port}/healthz"), QUICK)
-                    assert reply.error is not None, port
-                    if port in listening_ports():  # a spare context may have gone meanwhile, and its port with it
-                        assert reply.error.code == "NAV_BLOCKED", (port, reply.error)
-                        assert "the browser service itself" in reply.error.message
+                for part in control:
+                    reply = await browser.step(VisitPage(url=f"http://{part}/healthz"), QUICK)
+                    assert reply.error is not None, part
+                    if part in listening():  # a spare context may have gone meanwhile, and its port with it
+                        assert reply.error.code == "NAV_BLOCKED", (part, reply.error)
+                        reasons = ("the browser service itself", "which no page may reach")
+                        assert any(reason in reply.error.message for reason in reasons), reply.error
 
 
 async def test_no_page_reaches_another_part_of_the_deployment(deployment: Deployment, site: Site) -> None:
@@ -214,10 +216,10 @@ async def test_no_page_reaches_another_part_of_the_deployment(deployment: Deploy
                     assert reply.error is not None and reply.error.code == "NAV_BLOCKED", (host, part, reply.error)
 
 
-def listening_ports() -> set[int]:
-    """TCP ports that this process listens on, in which the service is a thread; other tests' servers are among them."""
+def listening() -> set[Endpoint]:
+    """Where this process listens, in which the service is a thread; other tests' servers are among them."""
     found = psutil.Process().net_connections("tcp")
-    return {connection.laddr.port for connection in found if connection.status == psutil.CONN_LISTEN}
+    return {Endpoint(each.laddr.ip, each.laddr.port) for each in found if each.status == psutil.CONN_LISTEN}
 
 
 async def test_a_page_has_no_service_worker_to_fetch_for_it(pool: BrowserPool, site: Site, canary: Canary) -> None:

@@ -25,12 +25,12 @@ from storage.process_id import process_id
 WriteConfig = Callable[..., Path]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def prefect_server() -> None:
     """A Prefect server with an empty database, one for all files that want it: it takes ten seconds to start."""
     from prefect.testing.utilities import prefect_test_harness
 
-    shared_by(PREFECT, prefect_test_harness(server_startup_timeout=120))
+    shared_by(PREFECT, "server", lambda: prefect_test_harness(server_startup_timeout=120))
 
 
 @pytest.fixture

@@ -204,7 +204,8 @@ def test_a_judge_without_verdicts_is_not_finished(monkeypatch: pytest.MonkeyPatc
         for trajectory in whole:  # the record of the end is missing, as after a change of the environment
             files_of(folder, 1).store.write(trajectory.model_copy(update={"final_state": {}}), {})
         with pytest.raises(
-            StageError, match=r"judge: 0 of 4 groups could be judged, 2 are needed .* most of them: Expected a recor"
+            StageError,
+            match=r"judge: 0 of 4 groups could be judged, 2 are needed .* most of them: miniwob: Expected a recor",
         ):
             asyncio.run(judge_stage(folder, 1))
         assert not folder.is_done(1, Stage.JUDGE)

@@ -147,9 +147,14 @@ def test_the_doctor_misses_what_was_planned_and_wonders_at_what_was_not(folder: 
 def test_the_doctor_counts_verdicts(folder: RunFolder) -> None:
     assert told(folder, "verdicts") == (True, "3 verdicts, one per trajectory of each judged stage")
     path = folder.stage_dir(0, Stage.EVALUATE) / VERDICTS
-    path.write_text(path.read_text() * 2)
-    ok, text = told(folder, "verdicts")
-    assert not ok and "not one on each of the 3 trajectories" in text
+    whole = path.read_text()
+    for damaged, problem in (
+        (whole * 2, "has two verdicts for"),
+        ("".join(whole.splitlines(keepends=True)[:2]), "not one on each of the 3 trajectories"),
+    ):
+        path.write_text(damaged)
+        ok, text = told(folder, "verdicts")
+        assert not ok and problem in text
     path.write_text("{")
     assert "judges again" in told(folder, "verdicts")[1]
 

@@ -14,10 +14,10 @@ from flows.services.processes import marked, stop
 SERVICES = ("vllm", "prefect", "worker", "mlflow", "browser")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     """One stack for all tests here."""
-    return shared_by(STACK, running_stack(tmp_path_factory.mktemp("stack")))
+    return shared_by(STACK, "stack", lambda: running_stack(tmp_path_factory.mktemp("stack")))
 
 
 @contextmanager
