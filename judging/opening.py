@@ -3,12 +3,10 @@
 import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from importlib.util import find_spec
 from pathlib import Path
 
 from agent.judging.verifier import Check, Verifier
-from agent.models.opening import SDKS, key_of
-from agent.models.vendors import ModelUnavailable
+from agent.models.opening import key_of, require_sdk
 from agent.types import Trajectory
 from agent.verdict import Judge
 from judging.blocking import blocked_by_rules
@@ -57,9 +55,13 @@ async def open_judges(
             await model.close()
 
 
-def quick_judge(config: JudgeConfig, check: Check) -> Judge:
-    """The judges that answer at once, for a reward while the rollout goes on: all of the chain but the model."""
-    return Chain(_without_model(config, check) or [Verifier(check)])
+def quick_judge(config: JudgeConfig, check: Check) -> Judge | None:
+    """The judges that answer at once, for a reward while the rollout goes on: all of the chain but the model.
+
+    None for a chain of the model alone.
+    """
+    judges = _without_model(config, check)
+    return Chain(judges) if judges else None
 
 
 def is_judged(config: JudgeConfig, *, has_verifier: bool) -> bool:
@@ -69,16 +71,7 @@ def is_judged(config: JudgeConfig, *, has_verifier: bool) -> bool:
 
 def check_judge_model(model: JudgeModel, environment: Mapping[str, str] = os.environ) -> str:
     """Checks without opening it that the judge model can be opened; returns its name. Raises `ModelUnavailable`."""
-    if vendor := VENDORS.get(model.kind):
-        module, extra = SDKS[vendor]
-        try:
-            found = find_spec(module)
-        except ModuleNotFoundError:  # a parent package is missing
-            found = None
-        if found is None:
-            raise ModelUnavailable(
-                f"judge.model {model.kind} needs the package {module}; run pip install -e '.[{extra}]' -c constraints.txt"
-            )
+    require_sdk(VENDORS.get(model.kind, model.kind))
     key_of(model, environment)
     return f"{model.kind} {model.model}"
 
@@ -86,32 +79,19 @@ def check_judge_model(model: JudgeModel, environment: Mapping[str, str] = os.env
 def endpoint_of(model: JudgeModel) -> Endpoint:
     """The judge model behind its protocol. Raises `ModelUnavailable`."""
     key = key_of(model)
-    match model.kind:
-        case "gemini":
-            return gemini_judge(
-                model.model,
-                key=key or "",
-                base_url=model.base_url,
-                deadline_s=model.deadline_s,
-                max_tokens=model.max_tokens,
-            )
-        case "anthropic":
-            return anthropic_judge(
-                model.model,
-                key=key or "",
-                base_url=model.base_url,
-                deadline_s=model.deadline_s,
-                max_tokens=model.max_tokens,
-            )
-        case "openai_chat":
-            return OpenAICompatible(
-                model.model,
-                base_url=model.base_url or "",
-                api_key=key,
-                deadline_s=model.deadline_s,
-                max_tokens=model.max_tokens,
-                constrained=model.constrained,
-            )
+    if model.kind == "openai_chat":
+        return OpenAICompatible(
+            model.model,
+            base_url=model.base_url or "",
+            api_key=key,
+            deadline_s=model.deadline_s,
+            max_tokens=model.max_tokens,
+            constrained=model.constrained,
+        )
+    vendor = gemini_judge if model.kind == "gemini" else anthropic_judge
+    return vendor(
+        model.model, key=key or "", base_url=model.base_url, deadline_s=model.deadline_s, max_tokens=model.max_tokens
+    )
 
 
 def _without_model(config: JudgeConfig, check: Check, rubric: Judge | None = None) -> list[Judge]:

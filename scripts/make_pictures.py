@@ -5,6 +5,7 @@ The learning curve is the run's own; the dashboard is photographed in a headless
 
 import argparse
 import asyncio
+import os
 import shutil
 import threading
 import time
@@ -57,7 +58,9 @@ async def photograph(address: str, to: Path) -> None:
     """Writes a picture of a page, 1200 x 720 pixels, once it has loaded."""
     chromium = shutil.which("chromium-headless-shell") or shutil.which("chromium")
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = await playwright.chromium.launch(
+            executable_path=chromium, chromium_sandbox=os.geteuid() != 0
+        )  # none for root
         page = await browser.new_page(viewport={"width": 1200, "height": 720})
         await page.goto(address, wait_until="networkidle")
         await page.screenshot(path=to)

@@ -18,14 +18,15 @@ class RunNameError(LoopError):
     """The name is not valid for a run. The message is one sentence."""
 
 
-def checked_name(name: str) -> str:
-    """Returns the name. Raises `RunNameError` unless it is valid: a single folder below `runs_dir`, not a path."""
+def checked_name(name: str, of: str = "run") -> str:
+    """Returns the name. Raises `RunNameError` unless it is valid: the name of a single folder, not a path."""
     if fullmatch(NAME_PATTERN, name):
         return name
     shown = repr(name if len(name) <= LONGEST + 16 else f"{name[: LONGEST + 16]}..")
+    where = " (the folder of runs is configured by runs_dir=...)" if of == "run" else ""
     raise RunNameError(
-        f"a run's name begins with a letter or digit and has at most {LONGEST} letters, digits, '.', '_' or '-'; "
-        f"found {shown}; choose another name (the folder of runs is configured by runs_dir=...)"
+        f"a {of}'s name begins with a letter or digit and has at most {LONGEST} letters, digits, '.', '_' or '-'; "
+        f"found {shown}; choose another name{where}"
     )
 
 

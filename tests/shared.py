@@ -1,4 +1,4 @@
-"""What a group of test files shares (a stack, a fleet): begun by the first test that wants it, ended after the last one.
+"""Services that a group of test files shares (a stack, a fleet). The first test starts them; they end after the last.
 
 pytest's session fixtures end with the whole run: an idle stack and two idle fleets took a fifth of two cores until then.
 """
@@ -23,7 +23,7 @@ GROUPS = (STACK, FLEET, TIERS, PREFECT)
 
 _OPEN: dict[tuple[str, ...], ExitStack] = {}
 _VALUES: dict[tuple[tuple[str, ...], str], Any] = {}
-"""What is open, by group, and its values by name."""
+"""Values of the open contexts, by group and name."""
 
 
 def shared_by(group: tuple[str, ...], name: str, begin: Callable[[], AbstractContextManager[T]]) -> T:

@@ -73,18 +73,22 @@ async def open_model(
                 yield computer
 
 
+def require_sdk(kind: str) -> None:
+    """Raises `ModelUnavailable` if the vendor's package for this kind of model is not installed."""
+    if (sdk := SDKS.get(kind)) is None:
+        return
+    module, extra = sdk
+    try:
+        found = find_spec(module)
+    except ModuleNotFoundError:  # a parent package is missing
+        found = None
+    if found is None:
+        raise ModelUnavailable(f"{kind} needs the package {module}; run pip install -e '.[{extra}]' -c constraints.txt")
+
+
 def check_model(model: ModelConfig, environment: Mapping[str, str] = os.environ) -> str:
     """Checks without opening it that the model can be opened; returns its name. Raises `ModelUnavailable`."""
-    if sdk := SDKS.get(model.kind):
-        module, extra = sdk
-        try:
-            found = find_spec(module)
-        except ModuleNotFoundError:  # a parent package is missing
-            found = None
-        if found is None:
-            raise ModelUnavailable(
-                f"{model.kind} needs the package {module}; run pip install -e '.[{extra}]' -c constraints.txt"
-            )
+    require_sdk(model.kind)
     if not isinstance(model, RemoteModel):
         return model.kind
     key_of(model, environment)

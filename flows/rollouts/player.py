@@ -41,8 +41,8 @@ class Player:
     pool: BrowserPool
     gate: TurnGate
     served: Served
-    judge: Judge
-    """For the display, and for replacing groups; the judge stage gives the final verdict."""
+    judge: Judge | None
+    """For the display, and for replacing groups; None: there is no reward before the judge stage."""
     bounds: SharedBounds
     reuse: str | None
     files: Callable[[], StageFiles]
@@ -97,7 +97,8 @@ class Player:
             recording=attempt.recording,
             watch=self._watch(attempt.slot),
         )
-        return played, (await self.judge.judge(played.trajectory)).reward
+        reward = None if self.judge is None else (await self.judge.judge(played.trajectory)).reward
+        return played, reward
 
     def _watch(self, slot: EpisodeKey) -> Watch:
         step = 0

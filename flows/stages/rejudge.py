@@ -35,7 +35,7 @@ def judged_stages(folder: RunFolder, iteration: int | None = None) -> list[Stage
 
 def set_folder(folder: RunFolder, key: StageKey, name: str) -> Path:
     """The folder of a set of verdicts. Raises `RunNameError` for a name that is no file name."""
-    return folder.stage_dir(*key) / SETS / checked_name(name)
+    return folder.stage_dir(*key) / SETS / checked_name(name, of="set")
 
 
 def sets_of(folder: RunFolder) -> list[str]:

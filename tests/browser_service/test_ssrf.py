@@ -217,7 +217,7 @@ async def test_no_page_reaches_another_part_of_the_deployment(deployment: Deploy
 
 
 def listening() -> set[Endpoint]:
-    """Where this process listens, in which the service is a thread; other tests' servers are among them."""
+    """Addresses on which this process listens: the service's, which runs in a thread, and those of other test servers."""
     found = psutil.Process().net_connections("tcp")
     return {Endpoint(each.laddr.ip, each.laddr.port) for each in found if each.status == psutil.CONN_LISTEN}
 

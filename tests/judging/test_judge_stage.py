@@ -14,7 +14,7 @@ from flows.settings.run_folder import RunFolder, Stage
 from flows.stages.judge import judge_stage
 from flows.starting.preflight import models
 from flows.tracking.learning_signal import warnings
-from judging.opening import ANSWERS
+from judging.opening import ANSWERS, quick_judge
 from storage.errors import LoopError
 from storage.store import TrajectoryStore
 from storage.verdicts import read_verdicts
@@ -122,3 +122,9 @@ def test_who_can_judge_is_said_at_the_start(tmp_path: Path, server: JudgeServer)
     assert "only episodes of tasks with an expected answer get a verdict" in warning
     (warning,) = warnings(load_config(config_file(tmp_path, {"chain": ["verifier"]})))
     assert "every episode stays unjudged" in warning
+
+
+def test_a_chain_of_the_model_alone_gives_no_reward_during_the_rollout(tmp_path: Path, server: JudgeServer) -> None:
+    """A judge that the configuration leaves out must not decide which groups are replaced."""
+    model_only = load_config(config_file(tmp_path, asking(server) | {"chain": ["rubric"]})).judge
+    assert quick_judge(model_only, lambda trajectory: pytest.fail("the verifier is not in the chain")) is None

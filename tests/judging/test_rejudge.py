@@ -125,7 +125,7 @@ def test_a_set_that_was_broken_off_goes_on(judged: RunFolder, server: JudgeServe
     ("arguments", "sentence"),
     [
         (["rejudge", "--iteration", "7"], "has no judged iteration 7; judged iterations: 1"),
-        (["rejudge", "--set", "../x"], "a run's name begins with a letter"),
+        (["rejudge", "--set", "../x"], "a set's name begins with a letter"),
         (["rejudge", "judge.chain=[rubric]"], "needs a model; set judge.model"),
         (["judge-report"], "has no verdicts of the set again there; sets: none"),
     ],
