@@ -62,6 +62,7 @@ def judge_report(
     config: ConfigOption = None,
 ) -> None:
     """Compare a set of verdicts with a reference: confusion, error rates, Cohen's kappa, cost, disagreements."""
+    from flows.settings.hints import on_run
     from flows.stages.rejudge import judged_stages, set_folder, sets_of
     from flows.starting.starting import find_run
     from judging.agreement import agreement
@@ -77,9 +78,8 @@ def judge_report(
             first += read_verdicts(folder.stage_dir(*key))
     if not judged:
         known = ", ".join(sets_of(folder)) or "none"
-        raise LoopError(
-            f"run {folder.name} has no verdicts of the set {name} there; sets: {known}; `rl-loop rejudge` makes one"
-        )
+        again = on_run("rejudge", folder.root, "--set", name)
+        raise LoopError(f"run {folder.name} has no verdicts of the set {name} there; sets: {known}; {again} makes one")
     try:
         expected = first if reference is None else read_verdict_lines(reference)
     except ValueError as error:

@@ -19,7 +19,9 @@ from flows.settings.loop_config import LoopConfig
 from flows.settings.run_folder import RunFolder, StageReport
 from flows.starting.starting import find_run, nothing_to_do
 
-ROOMS = ("agent", "browser_service", "dashboard", "environments", "flows", "training")
+ROOMS = ("agent", "browser_service", "dashboard", "environments", "flows", "judging", "storage", "training")
+MORE = {"rejudge": " --set NAME"}
+"""Options that a command requires beside its run."""
 
 
 def strings(path: Path) -> Iterator[str]:
@@ -48,7 +50,10 @@ def printed_hints() -> list[tuple[str, str]]:
         module = str(path.relative_to(PROJECT))
         found += [(module, hint) for text in strings(path) for hint in re.findall(r"`(rl-loop [^`]*)`", text)]
         source = path.read_text()
-        found += [(module, f"rl-loop {verb} RUN") for verb in re.findall(r"on_run\(['\"](\w+)['\"]", source)]
+        found += [
+            (module, f"rl-loop {verb} RUN{MORE.get(verb, '')}")
+            for verb in re.findall(r"on_run\(['\"](\w+)['\"]", source)
+        ]
         found += [
             (module, f"rl-loop {verb} services.state_dir=S")
             for verb in re.findall(r"on_services\(['\"](\w+)['\"]", source)
