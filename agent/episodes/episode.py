@@ -77,12 +77,12 @@ async def play(
 
     `reuse`: see `LeaseRequest.reuse`, for sites that trust one another. `confirm` asks a person where `agent.episodes.safety` is
     `ask`. `recording` stores each step as soon as it is over (`TrajectoryStore.begin`), and what `agent.record` asks
-    for: without it nothing is filmed.
+    for: without it nothing is recorded.
     """
     started, record = time.monotonic(), EpisodeRecord(recording=recording)
     failure: Failure | None = None
     watch = watch or Watch()
-    lease = EpisodeLease(slot.trajectory_id, pool, viewport, config, reuse, recording, watch.gates)
+    lease = EpisodeLease(slot.trajectory_id, slot.task, pool, viewport, config, reuse, recording, watch.gates)
     episode = _Episode(slot, record, policy, lease, config, confirm, watch)
     try:
         stop = await episode.play(serve)
