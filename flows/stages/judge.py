@@ -106,7 +106,7 @@ async def judge_stored(
     began = time.monotonic()
     try:
         async with (
-            open_judges(config, check, trajectories.image, directory) as judge,
+            open_judges(config, check, trajectories.image, directory, requests=trajectories.requests) as judge,
             aclosing(in_order(trajectories, judge.judge, at_once=config.trajectories_at_once)) as judged,
         ):
             async for trajectory, verdict in judged:

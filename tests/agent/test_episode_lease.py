@@ -11,7 +11,6 @@ from agent.types import Reach, Task
 from browser_service.models import LeaseRequest, Recording
 from storage.store import TrajectoryStore
 
-
 TASK = Task(id="t1", environment="live")
 
 
