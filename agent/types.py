@@ -144,6 +144,8 @@ class StopReason(StrEnum):
     """Too many outputs in a row could not be parsed."""
     SAFETY = "safety"
     """The model asked for a person's confirmation and got no answer (`agent.episodes.safety: ask`)."""
+    BLOCKED = "blocked"
+    """The site refused the visit, by a CAPTCHA for example. Not a failure, and never a reward."""
     FAILED = "failed"
     """Something broke; `Trajectory.failure` names the side."""
 

@@ -48,6 +48,7 @@ async def open_worker(inputs: StageInputs, shard: int) -> AsyncGenerator[ShardWo
             policy=policy,
             served=inputs.served,
             judge=inputs.judge(environment.check),
+            detect=inputs.detect,
             bounds=stack.enter_context(bounds_of(run, shard, server)),
             # An evaluation shares the browsers with carried-over episodes; two rollouts of a shard never overlap.
             slots_in_use=(lambda: _carried(run, shard)) if inputs.stage is not Stage.ROLLOUT else lambda: 0,
@@ -74,7 +75,7 @@ def bounds_of(run: RunInputs, shard: int, server: PolicyServer) -> Generator[Sha
     key = (run.layout.root, shard if config.ranks == "workers" else 0)
     if key not in _BOUNDS:
         queue = ModelQueue(config.model_queue, lambda: asyncio.to_thread(server.waiting))
-        _BOUNDS[key] = _Bounds(SharedBounds(config, shard, queue), [])
+        _BOUNDS[key] = _Bounds(SharedBounds(config, shard, queue, run.settings.environment.blocking), [])
     bounds = _BOUNDS[key]
     bounds.shards.append(shard)
     try:

@@ -144,6 +144,7 @@ class LeasedBrowser:
         return Observation(
             url=found.seen.url,
             title=found.seen.title,
+            status=found.seen.status,
             viewport=self.viewport,
             screenshot=found.screenshot,
             marks=found.seen.marks,

@@ -91,6 +91,12 @@ def _numbers(snapshot: Snapshot, services: Services) -> Iterator[tuple[str, str,
     yield "slots", "Episodes that may be played at the same time", snapshot.slots
     yield "slots_busy", "Episodes that are being played", snapshot.playing
     yield "episodes_queued", "Episodes that wait for a slot", snapshot.queued
+    yield (
+        "hosts_paused",
+        "Hosts on which no episode begins for now, because they block or are down",
+        len(snapshot.paused),
+    )
+    yield "host_pauses", "Pauses of hosts in this stage", snapshot.pauses
     yield "episodes_per_minute", "Episodes that ended per minute, of late", pace.episodes_per_min
     yield "steps_per_second", "Steps per second, of late", pace.steps_per_s
     yield "eta_seconds", "Seconds until the stage's last episode is over, at this pace", pace.eta_s
