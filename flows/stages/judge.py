@@ -17,6 +17,7 @@ from agent.verdict import Verdict
 from environments.registry import make_environment
 from flows.policy.publishing import StageError
 from flows.settings.run_folder import RunFolder
+from flows.stages.overlap import overlapped
 from judging.config import JudgeConfig
 from judging.in_order import in_order
 from judging.opening import is_judged, open_judges
@@ -64,7 +65,7 @@ async def judge_stage(folder: RunFolder, iteration: int) -> StageReport:
             stage=Stage.JUDGE,
             iteration=iteration,
             counts={"verdicts": len(judged.verdicts), "unjudged": unjudged(judged.verdicts)},
-            metrics=judged.metrics(),
+            metrics=judged.metrics() | overlapped(directory),
             seconds=time.monotonic() - began,
         )
     )

@@ -19,6 +19,7 @@ from agent.failures import CONFIGURATION
 from agent.metrics import policy_age
 from flows.policy.publishing import StageError, ensure_browsers, ensure_served, policy_version
 from flows.settings.run_folder import RunFolder
+from flows.stages.overlap import judging_meanwhile
 from flows.stages.stage_inputs import stage_inputs
 from rollouts.evidence import forget_broken, lack_of_evidence, pause_before
 from rollouts.inputs import StageInputs
@@ -59,7 +60,8 @@ async def rollout_stage(
     began = time.monotonic()
     version = policy_version(folder, iteration - 1)
     try:
-        rounds = await collect(folder, iteration, Stage.ROLLOUT, workers, version=version, play_shards=play_shards)
+        async with judging_meanwhile(folder, iteration, Stage.ROLLOUT):
+            rounds = await collect(folder, iteration, Stage.ROLLOUT, workers, version=version, play_shards=play_shards)
         carried = carry_over(folder.inputs, iteration, workers.carry) if carries(folder.inputs, iteration) else []
     except BaseException:
         await workers.close_all()
