@@ -8,6 +8,7 @@ All are gauges about the watched stage, with labels `run` and `stage`; names and
     rl_loop_episodes_judged, rl_loop_episodes_successful
     rl_loop_broken_attempts{side, code}                including attempts that were retried
     rl_loop_slots, rl_loop_slots_busy, rl_loop_episodes_queued
+    rl_loop_hosts_paused, rl_loop_host_pauses          hosts that block or are down: now, and pauses so far
     rl_loop_episodes_per_minute, rl_loop_steps_per_second, rl_loop_eta_seconds        left out when not known
     rl_loop_silent_seconds                             since the stage's last write; left out when it is finished
     rl_loop_browsers, rl_loop_browsers_leased, rl_loop_browser_requests_waiting       left out if the service is down
