@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from flows.commands.comparing import compare
+from flows.commands.forking import fork
 from flows.commands.judging import judge_report, rejudge
 from flows.commands.monitor import monitor
 from flows.commands.options import ConfigOption, Overrides, loaded
@@ -95,7 +96,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-for command in (run, demo, resume, evaluate, compare, rejudge, judge_report, export, compact, monitor):
+for command in (run, demo, resume, fork, evaluate, compare, rejudge, judge_report, export, compact, monitor):
     app.command()(command)
 
 
