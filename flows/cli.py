@@ -3,6 +3,7 @@
 Heavy modules are imported after the command line has been parsed, so that --help answers at once.
 """
 
+import contextlib
 import sys
 from typing import Annotated
 
@@ -58,6 +59,27 @@ def status(overrides: Overrides = None, config: ConfigOption = None) -> None:
         print(f"no services are running from {state}; {services.HOW_TO_START}")
         raise typer.Exit(1)
     screens.print_services(found)
+
+
+@app.command()
+def logs(
+    service: Annotated[
+        str | None, typer.Argument(help="prefect, worker, mlflow, vllm or browser; default: all", show_default=False)
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="go on with new lines until Ctrl+C")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="lines of each service to begin with")] = 20,
+    config: ConfigOption = None,
+) -> None:
+    """Show the logs of the services, the newest lines last.
+
+    Example: rl-loop logs vllm -f
+    """
+    from flows.services.service_logs import newest, shown
+
+    state = loaded(config).services.state_dir
+    with contextlib.suppress(KeyboardInterrupt):
+        for line in shown(newest(state, service), lines=lines, follow=follow):
+            print(line, flush=follow)
 
 
 @app.command()
