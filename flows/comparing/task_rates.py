@@ -3,9 +3,10 @@
 from collections import defaultdict
 from typing import NamedTuple
 
-from flows.rollouts.plan import read_plan
-from flows.settings.run_folder import RunFolder, Stage
+from flows.settings.run_folder import RunFolder
+from rollouts.plan import read_plan
 from storage.errors import LoopError
+from storage.stages import Stage
 from storage.verdicts import VERDICTS, read_verdicts
 
 

@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from flows.rollouts.plan import usual_count
 from flows.settings.loop_config import LoopConfig
-from flows.settings.run_folder import RunFolder, Stage
+from flows.settings.run_folder import RunFolder
+from rollouts.plan import usual_count
 from storage.errors import LoopError
 from storage.names import run_names
+from storage.stages import Stage
 from training.checkpointing.disk_space import needed_bytes
 from training.checkpointing.tensor_files import entries
 
@@ -57,8 +58,8 @@ def forecast(config: LoopConfig) -> Forecast:
     """The size of a new run by this configuration. Raises `LoopError` if the policy's files are damaged."""
     folder = RunFolder(config.runs_dir / config.name, config)
     stages = Counter(key.stage for key in folder.schedule())
-    train = usual_count(config, Stage.ROLLOUT) * config.rollout.group_size
-    heldout = usual_count(config, Stage.EVALUATE) * config.evaluate.samples
+    train = usual_count(folder.inputs.settings, Stage.ROLLOUT) * config.rollout.group_size
+    heldout = usual_count(folder.inputs.settings, Stage.EVALUATE) * config.evaluate.samples
     files = sorted(config.policy.model.glob("*.safetensors"))
     pace = pace_of(config)
     return Forecast(

@@ -12,11 +12,13 @@ from pathlib import Path
 
 from flows.settings.identity import ITERATIONS, config_hash
 from flows.settings.loop_config import LoopConfig, dump_config, keys_of, load_config
-from flows.settings.run_folder import RunFolder, RunRecord, Stage
+from flows.settings.run_folder import RunFolder
 from flows.tracking.logged import LOGGED
 from storage.atomic import write_atomically
 from storage.errors import RunFolderError
 from storage.names import checked_name, free_name
+from storage.run_layout import RunRecord
+from storage.stages import Stage
 from training.checkpointing.checkpoints import checkpoint_path, versions
 
 LINKED = frozenset({".png", ".webp", ".jpg", ".safetensors", ".webm", ".zip", ".pack"})

@@ -11,8 +11,9 @@ from watched_run import WatchedStage
 from flows.comparing.comparison import compare
 from flows.comparing.paired import paired_difference
 from flows.settings.loop_config import LoopConfig
-from flows.settings.run_folder import RunFolder, Stage
+from flows.settings.run_folder import RunFolder
 from storage.errors import LoopError
+from storage.stages import Stage
 
 RATES = st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=2, max_size=30)
 

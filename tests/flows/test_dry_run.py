@@ -8,8 +8,9 @@ from conftest import RlLoop, WriteConfig
 from safetensors.numpy import save_file
 
 from flows.settings.loop_config import LoopConfig, load_config
-from flows.settings.run_folder import RunFolder, Stage, StageReport
+from flows.settings.run_folder import RunFolder
 from flows.starting.dry_run import Pace, forecast, lines, pace_of
+from storage.stages import Stage, StageReport
 
 
 def with_weights(config: LoopConfig, parameters: int) -> None:

@@ -7,9 +7,10 @@ import pytest
 from conftest import RlLoop
 
 from flows.settings.loop_config import LoopConfig
-from flows.settings.run_folder import RunFolder, Stage, StageKey, StageReport
+from flows.settings.run_folder import RunFolder
 from flows.starting.forking import fork
 from flows.tracking.logged import LOGGED
+from storage.stages import Stage, StageKey, StageReport
 from storage.verdicts import read_verdicts, write_verdicts
 from training.checkpointing.checkpoints import checkpoint_path, versions
 
