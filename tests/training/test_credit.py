@@ -10,8 +10,9 @@ from stored_rollouts import make_trajectory
 
 from agent.types import Completion
 from browser_service.models import ClickId, Screenshot
+from training.algorithms.credit import group_advantages
 from training.config import UpdateConfig
-from training.sampling.advantages import format_errors, group_advantages, repeats, shaping_penalty
+from training.sampling.shaping import format_errors, repeats, shaping_penalty
 
 # Hundredths, as judges give them: groups are then either constant or clearly spread.
 rewards = st.lists(st.integers(0, 100).map(lambda n: n / 100), min_size=2, max_size=16).map(np.array)
