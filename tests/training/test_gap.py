@@ -71,7 +71,7 @@ def test_bfloat16_may_differ_by_more() -> None:
 def test_one_trajectory_is_masked_and_named(off: float) -> None:
     gap = measured((off, 3), *[(0.0, 3)] * 3)
     assert list(gap.disagreeing) == ["t0"] and gap.mean == 0.0
-    assert gap.metrics() == {"gap_mean": 0.0, "gap_large": 0.0}
+    assert gap.metrics() == {"gap_mean": 0.0, "gap_large": 0.0, "gap_max": 0.0}
 
 
 def test_few_of_many_are_masked_and_too_many_stop_the_update() -> None:
