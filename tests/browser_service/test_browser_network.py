@@ -88,6 +88,7 @@ async def test_each_request_is_recorded_with_its_body_and_its_answer(
     assert "hunter2" not in text and "secret-cookie" not in text and "uthorization" not in text
 
 
+@pytest.mark.chaos
 async def test_a_flood_of_requests_is_counted_and_costs_its_neighbour_little(
     pool: BrowserPool, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,6 +64,7 @@ async def test_complete_groups_are_judged_while_the_others_are_played(
     assert rewards == {name: None if name == broken.id else 1.0 for name in store.ids()}
 
 
+@pytest.mark.chaos
 async def test_a_stage_that_ends_waits_for_running_calls_and_begins_none(
     tmp_path: Path, server: JudgeServer, episodes: Episodes
 ) -> None:
