@@ -19,6 +19,8 @@ class EpisodeFacts:
     domain: str
     difficulty: int
     start_url: str
+    canary: bool
+    """True for a task that nobody can do; it counts in no measurement of the policy."""
     stop: StopReason
     failed_on: Side | None
     attempt: int
@@ -65,6 +67,7 @@ def facts_of(trajectory: Trajectory) -> EpisodeFacts:
         domain=trajectory.task.domain,
         difficulty=trajectory.task.difficulty,
         start_url=trajectory.task.start_url,
+        canary=trajectory.task.canary,
         stop=trajectory.stop,
         failed_on=trajectory.failure.side if trajectory.failure else None,
         attempt=trajectory.attempt,

@@ -61,6 +61,9 @@ class Task(Noun):
     """The expected answer or end, for a verifier without a model; goes before `reference_answer`. Its kinds are in
     `judging.verifiers.expectations`. Example: `{"kind": "set", "items": ["Basic", "Pro"]}`."""
     rubric: tuple[str, ...] = ()
+    canary: bool = False
+    """True if nobody can do the task, such as one about an element that does not exist: it measures the judges, and is
+    never trained on. A verdict that calls it a success is wrong."""
     labels: dict[str, str] = {}
     """Further facts about the task, for sampling and for export. Example: `{"subdomain": "flights"}`."""
 

@@ -7,6 +7,24 @@ from pydantic import Field
 from agent.types import Noun, Reward, Trajectory
 
 
+class Opinion(Noun):
+    """What one judge of a chain said, and what it consumed: the chain's verdict has one of each judge that was asked.
+
+    Example: `Opinion(judge="rubric", reward=0.0, model="m", tokens_in=900, tokens_out=120, cost=0.002, seconds=1.4)`"""
+
+    judge: str
+    """The judge's name in the chain: `verifier`, whatever the environment's check calls itself."""
+    reward: Reward | None
+    blocked: bool = False
+    unjudged: str = ""
+    flags: tuple[str, ...] = ()
+    model: str = ""
+    tokens_in: Annotated[int, Field(ge=0)] = 0
+    tokens_out: Annotated[int, Field(ge=0)] = 0
+    cost: Annotated[float, Field(ge=0)] = 0.0
+    seconds: Annotated[float, Field(ge=0)] = 0.0
+
+
 class Verdict(Noun):
     """A judge's result for one trajectory."""
 
@@ -36,6 +54,8 @@ class Verdict(Noun):
     cost: Annotated[float, Field(ge=0)] = 0.0
     """Price of the judge's calls, in the currency of its price list."""
     seconds: Annotated[float, Field(ge=0)] = 0.0
+    opinions: tuple[Opinion, ...] = ()
+    """All judges that a chain asked, in their order, the one that decided too; empty if only that one was asked."""
     key: str = ""
     """Hash of all that the verdict depends on: trajectory, judge, model, prompt version, rubric. Empty: not cached."""
 

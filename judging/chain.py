@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from agent.types import Trajectory
-from agent.verdict import Judge, Verdict
+from agent.verdict import Judge, Opinion, Verdict
+from judging.evidence_steps import with_real_evidence
 
 
 class Asked(NamedTuple):
@@ -44,24 +45,35 @@ class Chain:
     async def ask(self, trajectory: Trajectory) -> Asked:
         """The decision and the verdicts behind it. Errors of a judge are the caller's."""
         verdicts: list[Verdict] = []
+        opinions: list[Opinion] = []
         for judge in self._judges:
-            verdicts.append(await judge.judge(trajectory))
-            if is_decided(verdicts[-1]) and not self._ask_all:
+            verdict = with_real_evidence(await judge.judge(trajectory), trajectory)
+            verdicts.append(verdict)
+            opinions.append(opinion_of(verdict, judge.name))
+            # A canary measures every judge, also those that an earlier one would have spared.
+            if is_decided(verdict) and not (self._ask_all or trajectory.task.canary):
                 break
         decided = next((verdict for verdict in verdicts if is_decided(verdict)), None)
+        told_by_one = len(verdicts) == 1 and verdicts[0].judge == opinions[0].judge
+        kept: dict[str, object] = {} if told_by_one else {"opinions": tuple(opinions)}
         if decided is None:
-            return Asked(_unjudged(trajectory, verdicts), tuple(verdicts))
+            return Asked(_unjudged(trajectory, verdicts).model_copy(update=kept), tuple(verdicts))
         others = [v for v in verdicts if is_decided(v) and _outcome(v) != _outcome(decided)]
         if others:
             named = ", ".join(f"{verdict.judge}: {_outcome(verdict)}" for verdict in others)
             told = f"{decided.evidence} [disagreement: {decided.judge}: {_outcome(decided)}, {named}]".strip()
-            decided = decided.model_copy(update={"evidence": told})
-        return Asked(decided, tuple(verdicts))
+            kept["evidence"] = told
+        return Asked(decided.model_copy(update=kept), tuple(verdicts))
 
 
 def is_decided(verdict: Verdict) -> bool:
     """True if a verdict needs no other judge: it has a reward, or it says that the site blocked the agent."""
     return verdict.reward is not None or verdict.blocked
+
+
+def opinion_of(verdict: Verdict, judge: str) -> Opinion:
+    """The part of a verdict that is kept of each judge of a chain, by the judge's name there."""
+    return Opinion(judge=judge, **verdict.model_dump(include=set(Opinion.model_fields) - {"judge"}))
 
 
 def _outcome(verdict: Verdict) -> str:

@@ -1,7 +1,7 @@
 """The dashboard's rows: `{"id": "p1", "task": "Which plan sold most?", "answer": "{\\"plan\\": \\"Basic\\"}"}` and optional fields.
 
-`answer` is JSON as text, or JSON; optional are start_url, domain, difficulty, max_steps, split, rubric and expect (an
-object, as `Task.expect`). Other fields are ignored.
+`answer` is JSON as text, or JSON; optional are start_url, domain, difficulty, max_steps, split, rubric, canary (true
+for a task that nobody can do) and expect (an object, as `Task.expect`). Other fields are ignored.
 """
 
 import json
@@ -11,6 +11,7 @@ from typing import Any
 from agent.types import Split, Task
 from environments.taskfiles.fields import (
     BadRow,
+    flag_of,
     id_of,
     is_missing,
     make_task,
@@ -39,6 +40,7 @@ def from_dashboard(row: Mapping[str, Any], *, environment: str, split: Split, st
         "reference_answer": _answer(row.get("answer")),
         "expect": None if is_missing(row.get("expect")) else row["expect"],
         "rubric": _rubric(row.get("rubric")),
+        "canary": flag_of(row, "canary"),
     }
     return make_task(fields, NAMES)
 
@@ -52,6 +54,7 @@ def to_dashboard(task: Task) -> dict[str, Any]:
         row["expect"] = task.expect
     row |= {"start_url": task.start_url, "difficulty": task.difficulty, "max_steps": task.max_steps}
     row |= {"split": task.split, "domain": task.domain}
+    row |= {"canary": True} if task.canary else {}
     return row | ({"rubric": list(task.rubric)} if task.rubric else {})
 
 

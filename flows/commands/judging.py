@@ -11,7 +11,7 @@ from flows.commands.options import ConfigOption, Overrides, RunArgument
 
 if TYPE_CHECKING:
     from agent.verdict import Verdict
-    from judging.agreement import Agreement
+    from judging.meta.agreement import Agreement
 
 SetOption = Annotated[str, typer.Option("--set", help="name of the set of verdicts")]
 IterationOption = Annotated[int | None, typer.Option(help="one iteration; default: all", min=0, show_default=False)]
@@ -65,7 +65,7 @@ def judge_report(
     from flows.settings.hints import on_run
     from flows.stages.rejudge import judged_stages, set_folder, sets_of
     from flows.starting.starting import find_run
-    from judging.agreement import agreement
+    from judging.meta.agreement import agreement
     from storage.errors import LoopError
     from storage.verdicts import VERDICTS, read_verdict_lines, read_verdicts
 

@@ -17,11 +17,14 @@ class VerifierCounts:
         """Number of tasks whose expectation is invalid."""
         self.reasons: list[str] = []
         """The first `TOLD` of them, as "task ID: reason"."""
+        self.canaries = 0
+        """Number of tasks that nobody can do."""
         self._kinds: Counter[str] = Counter()
         self._without = Counter[bool]()
 
     def add(self, task: Task) -> None:
         """Counts a task."""
+        self.canaries += task.canary
         try:
             expected = expectation_of(task)
         except ExpectationError as error:
@@ -38,4 +41,5 @@ class VerifierCounts:
         """One line. Example: `verifiers: json 3, number 1; no verifier: 6, of which 4 have a rubric`."""
         kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(self._kinds.items()))
         rubrics = f", of which {self._without[True]} have a rubric" if self._without[True] else ""
-        return f"verifiers: {kinds or 'none'}; no verifier: {self._without.total()}{rubrics}"
+        canaries = f"; canaries: {self.canaries}" if self.canaries else ""
+        return f"verifiers: {kinds or 'none'}; no verifier: {self._without.total()}{rubrics}{canaries}"

@@ -140,15 +140,16 @@ def models(config: LoopConfig) -> str:
 
 def tasks(config: LoopConfig) -> str:
     """Checks that the task families or files exist and have enough tasks."""
-    from flows.rollouts.plan import draw_groups
+    from flows.rollouts.plan import canary_groups, draw_groups
 
     try:
         first, held_out = draw_groups(config, 1, Stage.ROLLOUT), draw_groups(config, 0, Stage.EVALUATE)
+        canaries = canary_groups(config, 1)
     except ValueError as error:  # UnknownTask, TaskFileError, or too few tasks
         raise PreflightError(f"environment: {error}") from None
     return (
         f"{len(first) * config.rollout.group_size} training episodes per iteration, "
-        f"{len(held_out) * config.evaluate.samples} held-out ones"
+        f"{len(held_out) * config.evaluate.samples} held-out ones" + (f", {len(canaries)} canaries" if canaries else "")
     )
 
 

@@ -8,6 +8,7 @@ from agent.types import Trajectory
 from agent.verdict import Verdict
 from judging.blocking import blocked_by_rules
 from judging.endpoints.metered import Metered
+from judging.evidence_steps import EVIDENCE_MISSING
 from judging.rubric.evidence import Evidence, ReadPicture, read_pictures
 from judging.rubric.questions import Asker, Questions
 from judging.rubric.record import index_of, record_of
@@ -46,7 +47,7 @@ class RubricJudge:
             told = _told(await self._score(trajectory, flags, asker))
         except Undecided as error:
             if error.code == "missing_evidence":
-                flags = (*flags, "evidence_missing")
+                flags = (*flags, EVIDENCE_MISSING)
             why = f"not judged: {error}"[:500]
             told = {"reward": None, "unjudged": error.code, "evidence": why, "blocked": error.code == "blocked"}
         return Verdict(

@@ -16,7 +16,7 @@ from flows.cli import main
 from flows.settings.run_folder import RunFolder, Stage, StageReport
 from flows.stages.judge import judge_stage
 from flows.stages.rejudge import sets_of
-from judging.agreement import agreement, wilson
+from judging.meta.agreement import agreement, wilson
 from storage.store import TrajectoryStore
 from storage.verdicts import VERDICTS, read_verdicts
 

@@ -47,6 +47,9 @@ def select(trajectories: Iterable[Trajectory], verdicts: Mapping[str, Verdict], 
     total = 0
     for trajectory in trajectories:
         total += 1
+        if trajectory.task.canary:  # it is in no group that could be too small
+            excluded["canary"] += 1
+            continue
         verdict = verdicts.get(trajectory.id)
         members = groups.setdefault(trajectory.group, [])
         if (reason := why_excluded(trajectory, verdict)) or verdict is None or verdict.reward is None:
@@ -77,6 +80,8 @@ def select(trajectories: Iterable[Trajectory], verdicts: Mapping[str, Verdict], 
 
 def why_excluded(trajectory: Trajectory, verdict: Verdict | None) -> str | None:
     """Returns the reason to leave a trajectory out, or None when it may be trained on."""
+    if trajectory.task.canary:
+        return "canary"
     if trajectory.failure is not None:
         return f"failed_{trajectory.failure.side}"
     if verdict is not None and verdict.blocked:
