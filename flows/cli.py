@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.judging import judge_report, rejudge
+from flows.commands.judge_report import judge_report
+from flows.commands.judging import rejudge
 from flows.commands.monitor import monitor
 from flows.commands.options import ConfigOption, Overrides, loaded
 from flows.commands.runs import compact, demo, evaluate, export, resume, run

@@ -148,6 +148,20 @@ def parse_config(data: Mapping[str, Any], *, root: Path) -> LoopConfig:
     )
 
 
+def parse_judge(overrides: Sequence[str]) -> JudgeConfig:
+    """The section `judge` alone, from overrides such as `judge.chain=[rubric]`. Raises ConfigError."""
+    data: dict[str, Any] = {}
+    for override in overrides:
+        _apply(data, override)
+    if other := [key for key in data if key != "judge"]:
+        raise ConfigError(f"{other[0]}: expected settings of judge only, such as judge.chain=[rubric]")
+    try:
+        return JudgeConfig.model_validate(data["judge"])
+    except ValidationError as error:
+        details = [{**detail, "loc": ("judge", *detail["loc"])} for detail in error.errors()]
+        raise ConfigError("\n".join(_sentence(detail) for detail in details)) from None
+
+
 def keys_of(overrides: Sequence[str]) -> set[str]:
     """The keys in a list of overrides. Example: `["services.heal_s=5"]` -> `{"services.heal_s"}`."""
     return {override.partition("=")[0].strip() for override in overrides}

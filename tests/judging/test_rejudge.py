@@ -127,7 +127,10 @@ def test_a_set_that_was_broken_off_goes_on(judged: RunFolder, server: JudgeServe
         (["rejudge", "--iteration", "7"], "has no judged iteration 7; judged iterations: 1"),
         (["rejudge", "--set", "../x"], "a set's name begins with a letter"),
         (["rejudge", "judge.chain=[rubric]"], "needs a model; set judge.model"),
-        (["judge-report"], "has no verdicts of the set again there; sets: none"),
+        (["judge-report", "--set", "again"], "has no verdicts of the set again there; sets: none"),
+        (["judge-report"], "no trajectory was decided by verifier and by another judge (judges: answer)"),
+        (["judge-report", "--judge", "rubric"], "no verdict has an opinion of the judge rubric; judges: answer"),
+        (["judge-report", "judge.chain=[rubric]"], "takes no settings"),
     ],
 )
 def test_mistakes_are_one_sentence(judged: RunFolder, run: Run, arguments: list[str], sentence: str) -> None:
