@@ -2,7 +2,6 @@
 
 import logging
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from judge_server import JudgeServer, Said, yes
@@ -29,6 +28,16 @@ from training.config import UpdateConfig
 from training.sampling.filters import select
 
 CANARY = "never-there"
+
+
+class Says:
+    """A judge with one verdict for everything."""
+
+    def __init__(self, name: str, reward: float) -> None:
+        self.name, self._reward = name, reward
+
+    async def judge(self, trajectory: Trajectory) -> Verdict:
+        return Verdict(trajectory_id=trajectory.id, reward=self._reward, judge=self.name)
 
 
 def with_canary(tmp_path: Path, server: JudgeServer, episodes: Episodes, **judge: object) -> RunFolder:
@@ -96,16 +105,9 @@ async def test_a_canary_measures_every_judge_of_a_chain(
     episodes: Episodes, caplog: pytest.LogCaptureFixture, tmp_path: Path, server: JudgeServer
 ) -> None:
     """The first judge is right and would spare the second, which is not; the alarm names the second."""
-
-    def judge(name: str, reward: float) -> SimpleNamespace:
-        async def say(trajectory: Trajectory) -> Verdict:
-            return Verdict(trajectory_id=trajectory.id, reward=reward, judge=name)
-
-        return SimpleNamespace(name=name, judge=say)
-
     one = episodes.episode()
     canary = one.model_copy(update={"task": one.task.model_copy(update={"canary": True})})
-    chain = Chain([judge("right", 0.0), judge("wrong", 1.0)])
+    chain = Chain([Says("right", 0.0), Says("wrong", 1.0)])
     assert (await chain.judge(one)).opinions == ()
     verdict = await chain.judge(canary)
     assert (verdict.judge, verdict.reward) == ("right", 0.0)
