@@ -15,13 +15,13 @@ RATES = ("false_positive_rate", "false_negative_rate", "precision")
 
 def log_reports(folder: RunFolder, reports: list[JudgeReport]) -> str:
     """Logs the reports; returns the artifact's name. Raises `LoopError` if MLflow has no such run, or does not answer."""
+    run_id = folder.record().mlflow_run_id
+    if run_id is None:
+        raise LoopError(f"run {folder.name} has no MLflow run yet; --json writes the report to a file")
     import httpx
     from mlflow.entities import Metric
     from mlflow.exceptions import MlflowException
 
-    run_id = folder.record().mlflow_run_id
-    if run_id is None:
-        raise LoopError(f"run {folder.name} has no MLflow run yet; --json writes the report to a file")
     now, artifact = int(time.time() * 1_000), f"{PREFIX}/{_named(reports[0])}.json"
     try:
         client = connect(reachable(folder))
