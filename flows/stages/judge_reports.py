@@ -7,11 +7,12 @@ from urllib.parse import quote
 
 from agent.verdict import Verdict
 from flows.settings.hints import on_run
-from flows.settings.run_folder import RunFolder, Stage, StageKey
+from flows.settings.run_folder import RunFolder
 from flows.stages.rejudge import judged_stages, set_folder, sets_of
 from judging.meta.opinions import VERIFIER, by_judge, verdicts_of
 from judging.meta.report import JudgeReport, Place, PlacesOf, report_of
 from storage.errors import LoopError
+from storage.stages import Stage, StageKey
 from storage.store import CorruptTrajectory, TrajectoryStore
 from storage.verdicts import VERDICTS, read_verdict_lines, read_verdicts
 

@@ -19,13 +19,14 @@ import httpx
 from flows.services.services import address_of
 from flows.services.specs import MLFLOW
 from flows.settings.loop_config import flatten
-from flows.settings.run_folder import RunFolder, Stage, StageReport
+from flows.settings.run_folder import RunFolder
 from flows.tracking.learning_signal import no_signal
 from flows.tracking.logged import LOGGED, is_logged, note_status
 from flows.tracking.pages import PREFIX, log_curve, log_samples, log_tags
 from flows.tracking.summary import draw_learning_curve
 from storage.atomic import write_atomically
 from storage.errors import ServicesError
+from storage.stages import Stage, StageReport
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -16,12 +16,13 @@ from environments.taskfiles.reading import Reading, open_source, read_tasks
 from environments.taskfiles.rows import Rejected
 from environments.taskfiles.writing import TaskFormat, write_tasks
 from flows.policy.publishing import StageError
-from flows.rollouts.evidence import lack_of_verdicts
-from flows.rollouts.plan import Group, canary_groups, plan_file, planned_groups, read_plan, write_carried, write_plan
 from flows.settings.loop_config import LoopConfig, load_config
-from flows.settings.run_folder import RunFolder, Stage, StageKey
+from flows.settings.run_folder import RunFolder
 from flows.stages.judge import judge_stage, shuffled
 from judging.chain import Chain
+from rollouts.evidence import lack_of_verdicts
+from rollouts.plan import Group, canary_groups, plan_file, planned_groups, read_plan, write_carried, write_plan
+from storage.stages import Stage, StageKey
 from storage.store import TrajectoryStore
 from storage.verdicts import read_verdicts
 from training.config import UpdateConfig
@@ -96,7 +97,7 @@ async def test_a_judge_that_is_right_goes_on_and_the_canary_counts_nowhere_else(
     unjudged = [
         one.model_copy(update={"reward": None}) if CANARY in one.trajectory_id else one for one in verdicts.values()
     ]
-    assert lack_of_verdicts(folder, StageKey(1, Stage.JUDGE), unjudged) is None
+    assert lack_of_verdicts(folder.inputs, StageKey(1, Stage.JUDGE), unjudged) is None
     mixed = shuffled(list(verdicts.values()), "seed", but={f"i0001-{CANARY}-m00"})
     assert {one.judge for one in mixed if CANARY in one.trajectory_id} == {"rubric"}
 
@@ -127,7 +128,7 @@ def miniwob(tmp_path: Path, **environment: object) -> LoopConfig:
 
 def test_canaries_are_played_beside_an_iterations_own_tasks(tmp_path: Path) -> None:
     folder = RunFolder.create("a", miniwob(tmp_path))
-    groups = planned_groups(folder, 1, Stage.ROLLOUT)
+    groups = planned_groups(folder.inputs, 1, Stage.ROLLOUT)
     canaries = [group for group in groups if group.task.canary]
     usual = folder.config.rollout.groups_per_iteration
     assert len(groups) - len(canaries) == usual and len(canaries) == 7, "a tenth of 64 episodes, rounded up"
@@ -135,13 +136,13 @@ def test_canaries_are_played_beside_an_iterations_own_tasks(tmp_path: Path) -> N
     assert {group.task.domain for group in canaries} == {"click-button", "click-link"}
     assert all(task_from_id(group.task.id) == group.task for group in canaries)
     assert len({group.task.id for group in groups}) == len(groups)
-    assert not any(group.task.canary for group in planned_groups(folder, 0, Stage.EVALUATE))
+    assert not any(group.task.canary for group in planned_groups(folder.inputs, 0, Stage.EVALUATE))
     # What an iteration leaves to the next one takes the place of canaries and tasks there, each of its own kind.
     write_carried(folder, 1, [canaries[0], groups[0]])
     plan_file(folder, 2, Stage.ROLLOUT).unlink(missing_ok=True)
-    later = planned_groups(folder, 2, Stage.ROLLOUT)
+    later = planned_groups(folder.inputs, 2, Stage.ROLLOUT)
     assert sum(group.task.canary for group in later) == 7 and len(later) == usual + 7
-    assert canary_groups(miniwob(tmp_path, canaries=0.0), 1) == []
+    assert canary_groups(miniwob(tmp_path, canaries=0.0).rollout_settings(), 1) == []
 
 
 def test_no_page_can_reward_a_canary(episodes: Episodes) -> None:
@@ -186,9 +187,9 @@ def test_a_file_gives_its_canaries_only_where_they_are_asked_for(tmp_path: Path)
     source = str(tmp_path / "train.jsonl")
     live = f"environment={{name: live, tasks: {{train: {source}, heldout: {source}}}, canaries: 0.05}}"
     config = load_config(config_file(tmp_path, {}), [live, "rollout.groups_per_iteration=16"])
-    groups = planned_groups(RunFolder.create("a", config), 1, Stage.ROLLOUT)
+    groups = planned_groups(RunFolder.create("a", config).inputs, 1, Stage.ROLLOUT)
     assert sorted(group.task.id for group in groups if group.task.canary) == ["t0", "t1"], "all that there are"
     assert len(groups) == 18
     write_tasks(tmp_path / "train.jsonl", rows[2:])
     with pytest.raises(ValueError, match='"canary": true'):
-        canary_groups(config, 1)
+        canary_groups(config.rollout_settings(), 1)

@@ -18,7 +18,7 @@ from judged_runs import GROUPS, MEMBERS, asking, played
 from agent.types import Trajectory
 from agent.verdict import Opinion, Verdict
 from flows.commands.screens import stage_line
-from flows.settings.run_folder import RunFolder, Stage, StageReport
+from flows.settings.run_folder import RunFolder
 from flows.stages.judge import judge_stage
 from flows.tracking.judge_reports import figures_of
 from flows.tracking.summary import rows
@@ -28,6 +28,7 @@ from judging.meta.metrics import judge_metrics
 from judging.meta.opinions import verdicts_of
 from judging.meta.report import report_of
 from judging.steering import ANSWER
+from storage.stages import Stage, StageReport
 from storage.store import TrajectoryStore
 from storage.verdicts import read_verdicts
 

@@ -1,17 +1,19 @@
-"""Section `rollout` of a loop's configuration: collection of the trajectories of one iteration."""
+"""Sections `rollout` and `evaluate` of a loop's configuration: the episodes of an iteration and of an evaluation."""
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agent.limits import CallLimits, shares
-from flows.settings.section import Section
+from agent.model_config import ModelConfig
 
 Weight = Annotated[float, Field(gt=0, le=1_000)]
 
 
-class RolloutConfig(Section):
+class RolloutConfig(BaseModel):
     """Settings for collecting the trajectories of one iteration."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     groups_per_iteration: Annotated[int, Field(ge=1)] = 16
     """Tasks per iteration."""
@@ -105,3 +107,20 @@ class RolloutConfig(Section):
         if self.in_flight_mb is None or self.ranks == "here":
             return self.in_flight_mb
         return self.in_flight_mb * self.weights()[shard]
+
+
+class EvaluateConfig(BaseModel):
+    """Measurement of the policy on held-out tasks."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    every: Annotated[int, Field(ge=1)] = 5
+    """Iterations between two evaluations; the first policy and the last iteration are always evaluated."""
+    tasks: Annotated[int, Field(ge=1)] = 32
+    samples: Annotated[int, Field(ge=1)] = 1
+    """Trajectories per task."""
+    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed that chooses the held-out tasks; the same tasks at each evaluation."""
+    model: ModelConfig | None = None
+    """The model that acts in an evaluation; None: the one in `agent.model`."""

@@ -20,18 +20,18 @@ from agent.failures import CONFIGURATION
 from agent.model_config import TrainedPolicy
 from agent.models.openai_chat import Served
 from agent.types import Failure, Policy
+from agent.verdict import Judge
 from browser_service.client import BrowserPool
 from environments.base import Environment
-from flows.rollouts.board import Board
-from flows.rollouts.plan import Group, Why, extend_plan
-from flows.rollouts.player import Player
-from flows.rollouts.shared_bounds import SharedBounds
-from flows.rollouts.stage_files import StageFiles
-from flows.rollouts.tries import Tries
-from flows.rollouts.turn_gate import TurnGate
-from flows.rollouts.usage import SlotMeter, add_usage
-from flows.settings.run_folder import RunFolder
-from judging.opening import quick_judge
+from rollouts.board import Board
+from rollouts.inputs import RunInputs
+from rollouts.plan import Group, Why, extend_plan
+from rollouts.player import Player
+from rollouts.shared_bounds import SharedBounds
+from rollouts.stage_files import StageFiles
+from rollouts.tries import Tries
+from rollouts.turn_gate import TurnGate
+from rollouts.usage import SlotMeter, add_usage
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class ShardWorker:
 
     def __init__(
         self,
-        folder: RunFolder,
+        run: RunInputs,
         shard: int,
         *,
         agent: AgentConfig,
@@ -62,12 +62,13 @@ class ShardWorker:
         pool: BrowserPool,
         policy: Policy,
         served: Served,
+        judge: Judge | None = None,
         bounds: SharedBounds | None = None,
         slots_in_use: Callable[[], int] = lambda: 0,
     ) -> None:
         """`bounds`: shared by the workers of this process. `slots_in_use`: slots of the shard that others' episodes hold."""
-        self.shard, self._slots_in_use = shard, slots_in_use
-        self._folder, self._config = folder, folder.config.rollout
+        self.shard, self._run, self._config = shard, run, run.rollout
+        self._slots, self._slots_in_use = self._config.slots_of(shard), slots_in_use
         self._bounds = bounds or SharedBounds(self._config, shard)
         self.gate = TurnGate(policy, self._bounds.server)
         self._player = Player(
@@ -76,14 +77,13 @@ class ShardWorker:
             pool=pool,
             gate=self.gate,
             served=served,
-            judge=quick_judge(folder.config.judge, environment.check),
+            judge=judge,
             bounds=self._bounds,
             reuse=environment.name if self._config.reuse_contexts else None,
             # Looked up at each use: a carried-over episode changes its stage while it runs.
             files=lambda: self._files_now,
             changing=self._count,
         )
-        self._slots = self._config.slots_of(shard)
         self._files: StageFiles | None = None
         self._board = Board(self._config, [], done=set())
         self._queue: deque[EpisodeKey] = deque()
@@ -194,9 +194,9 @@ class ShardWorker:
         """Adds `count` groups to the plan and the queue. False if the environment has no further tasks."""
         files = self._files_now
         try:
-            more = extend_plan(self._folder, files.iteration, count, rank=self.shard, why=why)
+            more = extend_plan(self._run, files.iteration, count, rank=self.shard, why=why)
         except ValueError as error:
-            logger.warning("no further groups for %s: %s", self._folder.name, error)
+            logger.warning("no further groups for %s: %s", self._run.layout.name, error)
             # A later request would fail the same way; the stage goes on with the groups that it has.
             self._extends.clear()
             return False

@@ -9,11 +9,13 @@ import pytest
 from environments.history import Outcome
 from environments.miniwob import MiniWob
 from environments.sampling import sample_tasks
-from flows.rollouts.plan import draw_groups, extend_plan, history_of, plan, plan_file, read_plan
-from flows.rollouts.task_history import OUTCOMES
 from flows.settings.loop_config import ConfigError, LoopConfig, load_config, parse_config
-from flows.settings.run_folder import RunFolder, RunFolderError, Stage
+from flows.settings.run_folder import RunFolder
+from rollouts.plan import draw_groups, extend_plan, history_of, plan, plan_file, read_plan
+from rollouts.task_history import OUTCOMES
 from storage.atomic import write_atomically
+from storage.errors import RunFolderError
+from storage.stages import Stage
 
 NOW = datetime.now(UTC).isoformat()
 
@@ -37,12 +39,12 @@ def test_the_default_draws_what_it_always_drew(config: LoopConfig, iteration: in
     heldout = sample_tasks(
         MiniWob(), families, split="heldout", count=3, seed=config.evaluate.seed, iteration=iteration
     )
-    assert [group.task for group in draw_groups(config, iteration, Stage.ROLLOUT)] == train
-    assert [group.task for group in draw_groups(config, iteration, Stage.EVALUATE)] == heldout
+    assert [group.task for group in draw_groups(config.rollout_settings(), iteration, Stage.ROLLOUT)] == train
+    assert [group.task for group in draw_groups(config.rollout_settings(), iteration, Stage.EVALUATE)] == heldout
 
 
 def test_ids_and_groups(config: LoopConfig) -> None:
-    slots = plan(RunFolder.create("a", config), 1, Stage.ROLLOUT)
+    slots = plan(RunFolder.create("a", config).inputs, 1, Stage.ROLLOUT)
     name = slots[0].task.id
     assert [slot.trajectory_id for slot in slots[:2]] == [f"i0001-{name}-m00", f"i0001-{name}-m01"]
     assert [slot.group for slot in slots[:2]] == [f"i0001-{name}"] * 2
@@ -52,11 +54,11 @@ def test_ids_and_groups(config: LoopConfig) -> None:
 def test_a_plan_is_replayed_whatever_is_measured_later(write_config) -> None:
     config = load_config(write_config(), ["environment.sampler={kind: pools, min_judged: 1}"])
     folder = RunFolder.create("a", config)
-    before = plan(folder, 2, Stage.ROLLOUT)
+    before = plan(folder.inputs, 2, Stage.ROLLOUT)
     finish_iteration(folder, 1, outcome("x", "click-test", successes=4), outcome("y", "click-button", successes=8))
-    assert plan(folder, 2, Stage.ROLLOUT) == before
+    assert plan(folder.inputs, 2, Stage.ROLLOUT) == before
     plan_file(folder, 2, Stage.ROLLOUT).unlink()
-    after = plan(folder, 2, Stage.ROLLOUT)
+    after = plan(folder.inputs, 2, Stage.ROLLOUT)
     # One family is solved, the other succeeds half of the time.
     assert [slot.task.domain for slot in after] == ["click-test"] * 4
     assert after != before
@@ -64,20 +66,20 @@ def test_a_plan_is_replayed_whatever_is_measured_later(write_config) -> None:
 
 def test_a_damaged_plan_is_one_sentence(config: LoopConfig) -> None:
     folder = RunFolder.create("a", config)
-    plan(folder, 1, Stage.ROLLOUT)
+    plan(folder.inputs, 1, Stage.ROLLOUT)
     plan_file(folder, 1, Stage.ROLLOUT).write_text('{"group": "x"}\n')
     with pytest.raises(RunFolderError, match=r"plan\.jsonl is damaged"):
-        plan(folder, 1, Stage.ROLLOUT)
+        plan(folder.inputs, 1, Stage.ROLLOUT)
 
 
 def test_a_plan_can_be_extended_by_other_tasks(config: LoopConfig) -> None:
     folder = RunFolder.create("a", config)
-    before = plan(folder, 1, Stage.ROLLOUT)
-    added = extend_plan(folder, 1, 3, rank=1, why="ahead")
+    before = plan(folder.inputs, 1, Stage.ROLLOUT)
+    added = extend_plan(folder.inputs, 1, 3, rank=1, why="ahead")
     more = [slot for group in added for slot in group.slots(1)]
     assert len(more) == 6
     assert not {slot.task.id for slot in more} & {slot.task.id for slot in before}
-    assert plan(folder, 1, Stage.ROLLOUT) == [*before, *more]
+    assert plan(folder.inputs, 1, Stage.ROLLOUT) == [*before, *more]
 
 
 @pytest.fixture
@@ -99,22 +101,22 @@ def live(write_config, tmp_path: Path) -> LoopConfig:
 
 def test_a_file_is_played_whole_before_a_task_comes_again(live: LoopConfig) -> None:
     folder = RunFolder.create("a", live)
-    drawn = [{slot.task.id for slot in plan(folder, iteration, Stage.ROLLOUT)} for iteration in (1, 2, 3)]
+    drawn = [{slot.task.id for slot in plan(folder.inputs, iteration, Stage.ROLLOUT)} for iteration in (1, 2, 3)]
     assert set.union(*drawn) == {f"t{n}" for n in range(12)}
     assert not history_of(folder, before=3).submissions.keys() & drawn[2]
-    assert plan(folder, 4, Stage.ROLLOUT)
-    evaluated = [{slot.task.id for slot in plan(folder, iteration, Stage.EVALUATE)} for iteration in (0, 4)]
+    assert plan(folder.inputs, 4, Stage.ROLLOUT)
+    evaluated = [{slot.task.id for slot in plan(folder.inputs, iteration, Stage.EVALUATE)} for iteration in (0, 4)]
     assert evaluated == [{"h0", "h1"}] * 2
 
 
 def test_a_host_that_turns_agents_away_is_left_alone_in_training_only(live: LoopConfig) -> None:
     folder = RunFolder.create("a", live)
     finish_iteration(folder, 1, outcome("t0", "", successes=0, host="s0.example", blocked=8))
-    assert {slot.task.start_url for slot in plan(folder, 2, Stage.ROLLOUT)} <= {
+    assert {slot.task.start_url for slot in plan(folder.inputs, 2, Stage.ROLLOUT)} <= {
         "https://s1.example/",
         "https://s2.example/",
     }
-    assert len(plan(folder, 2, Stage.EVALUATE)) == 2
+    assert len(plan(folder.inputs, 2, Stage.EVALUATE)) == 2
 
 
 def test_measured_success_decides_which_tasks_of_a_file_come(live: LoopConfig) -> None:
@@ -128,7 +130,7 @@ def test_measured_success_decides_which_tasks_of_a_file_come(live: LoopConfig) -
     )
     folder = RunFolder.create("a", config)
     finish_iteration(folder, 1, *(outcome(f"t{n}", "", successes=4 if n < 4 else 8) for n in range(12)))
-    assert {slot.task.id for slot in plan(folder, 2, Stage.ROLLOUT)} == {"t0", "t1", "t2", "t3"}
+    assert {slot.task.id for slot in plan(folder.inputs, 2, Stage.ROLLOUT)} == {"t0", "t1", "t2", "t3"}
 
 
 def test_no_task_is_drawn_on_a_host_that_no_browser_reaches(live: LoopConfig) -> None:
@@ -143,9 +145,9 @@ def test_no_task_is_drawn_on_a_host_that_no_browser_reaches(live: LoopConfig) ->
         root=Path("/"),
     )
     folder = RunFolder.create("a", config)
-    drawn = {slot.task.start_url for iteration in (1, 2, 3) for slot in plan(folder, iteration, Stage.ROLLOUT)}
+    drawn = {slot.task.start_url for iteration in (1, 2, 3) for slot in plan(folder.inputs, iteration, Stage.ROLLOUT)}
     assert drawn == {"https://s0.example/", "https://s2.example/"}
-    assert [slot.task.id for slot in plan(folder, 0, Stage.EVALUATE)] == ["h1"]
+    assert [slot.task.id for slot in plan(folder.inputs, 0, Stage.EVALUATE)] == ["h1"]
 
 
 @pytest.mark.parametrize(

@@ -7,63 +7,64 @@ that a group is judged and learned from as a whole, once. A resume completes the
 that were running are then played again from their start.
 """
 
-from flows.rollouts import shard_workers
-from flows.rollouts.board import Board
-from flows.rollouts.plan import Group, assigned, planned_groups, read_carried, write_carried
-from flows.settings.run_folder import RunFolder, Stage
+from rollouts import shard_workers
+from rollouts.board import Board
+from rollouts.inputs import RunInputs
+from rollouts.plan import Group, assigned, planned_groups, read_carried, write_carried
+from storage.stages import Stage
 from storage.store import TrajectoryStore
 
 
-def threshold_of(folder: RunFolder, iteration: int, stage: Stage) -> float:
+def threshold_of(run: RunInputs, iteration: int, stage: Stage) -> float:
     """Share of a stage's groups that must be complete before it may end without the rest."""
-    config = folder.config.rollout
+    config = run.rollout
     if stage is not Stage.ROLLOUT:
         # Without a successor to carry groups to, ending early would lose them, so the stage waits for all.
         return 1.0
-    return 1.0 if config.stragglers == "carry_over" and not carries(folder, iteration) else config.completion_threshold
+    return 1.0 if config.stragglers == "carry_over" and not carries(run, iteration) else config.completion_threshold
 
 
-def carries(folder: RunFolder, iteration: int) -> bool:
+def carries(run: RunInputs, iteration: int) -> bool:
     """True if an iteration leaves unfinished groups to the next one. The last one has no next, and workers wait for all
     groups: a worker process ends with its share of the stage, which would waste its running episodes."""
-    config = folder.config.rollout
-    return config.stragglers == "carry_over" and config.ranks == "here" and iteration < folder.config.iterations
+    config = run.rollout
+    return config.stragglers == "carry_over" and config.ranks == "here" and iteration < run.settings.iterations
 
 
-def unfinished_shards(folder: RunFolder, iteration: int, stage: Stage) -> dict[int, list[Group]]:
+def unfinished_shards(run: RunInputs, iteration: int, stage: Stage) -> dict[int, list[Group]]:
     """The shards that have unfinished work, with their groups."""
-    config = folder.config.rollout
+    config = run.rollout
     # Killed stragglers are stored too, so `kill` is over only when no trajectory is missing.
-    threshold = threshold_of(folder, iteration, stage) if carries(folder, iteration) else 1.0
-    store = TrajectoryStore(folder.stage_dir(iteration, stage))
+    threshold = threshold_of(run, iteration, stage) if carries(run, iteration) else 1.0
+    store = TrajectoryStore(run.layout.stage_dir(iteration, stage))
     shards = {}
-    for shard, mine in enumerate(assigned(planned_groups(folder, iteration, stage), config.weights())):
+    for shard, mine in enumerate(assigned(planned_groups(run, iteration, stage), config.weights())):
         done = {name for group in mine for name in group.names() if store.has(name)}
         if not Board(config, mine, done=done, threshold=threshold).is_enough:
             shards[shard] = mine
     return shards
 
 
-def carry_over(folder: RunFolder, iteration: int) -> list[Group]:
+def carry_over(run: RunInputs, iteration: int) -> list[Group]:
     """Leaves the unfinished groups of a finished rollout to the next iteration; returns them. Idempotent."""
-    old, new = (TrajectoryStore(folder.stage_dir(number, Stage.ROLLOUT)) for number in (iteration, iteration + 1))
-    carried = read_carried(folder, iteration)
+    old, new = (TrajectoryStore(run.layout.stage_dir(number, Stage.ROLLOUT)) for number in (iteration, iteration + 1))
+    carried = read_carried(run.layout, iteration)
     # A file from before a crash is final: judged anew, a group whose members have moved would look different.
     if not carried:
-        carried = _unfinished(folder, iteration, old)
+        carried = _unfinished(run, iteration, old)
         if not carried:
             return []
-        write_carried(folder, iteration, carried)
+        write_carried(run.layout, iteration, carried)
     # First the running episodes: a trajectory that one stores from here on lands in the new folder by itself.
-    shard_workers.carry(folder, iteration + 1)
+    shard_workers.carry(run, iteration + 1)
     for group in carried:
         for name in group.names():
             new.take_over(old, name)
     return carried
 
 
-def _unfinished(folder: RunFolder, iteration: int, store: TrajectoryStore) -> list[Group]:
-    shards = assigned(planned_groups(folder, iteration, Stage.ROLLOUT), folder.config.rollout.weights())
+def _unfinished(run: RunInputs, iteration: int, store: TrajectoryStore) -> list[Group]:
+    shards = assigned(planned_groups(run, iteration, Stage.ROLLOUT), run.rollout.weights())
     return [
         # It stays with the rank that plays its episodes.
         group.model_copy(update={"iteration": group.iteration or iteration, "rank": shard, "extra": ""})

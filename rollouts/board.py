@@ -4,8 +4,8 @@ import math
 from collections.abc import Collection, Iterable
 
 from agent.types import Failure
-from flows.rollouts.plan import Group
-from flows.settings.rollout_config import RolloutConfig
+from rollouts.config import RolloutConfig
+from rollouts.plan import Group
 
 
 class Board:

@@ -11,8 +11,8 @@ from agent.episode_facts import EpisodeFacts
 from agent.verdict import Verdict
 from environments.history import Outcome
 from environments.taskfiles.table import host_of
-from flows.settings.run_folder import RunFolderError
 from storage.atomic import write_atomically
+from storage.errors import RunFolderError
 
 OUTCOMES = "tasks.jsonl"
 

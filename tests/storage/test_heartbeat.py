@@ -9,16 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from flows.settings.loop_config import LoopConfig
-from flows.settings.run_folder import RunFolder
 from storage import heartbeat
 from storage.heartbeat import Heartbeat, beating, lost, read_heartbeat
+from storage.run_layout import RunLayout
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from flows.settings.run_folder import RunFolder
-with RunFolder.open(Path(sys.argv[1])).lock():
+from storage.run_layout import RunLayout
+with RunLayout(Path(sys.argv[1])).lock():
     print("locked", flush=True)
     time.sleep(60)
 """
@@ -30,8 +29,8 @@ def beat_of(directory: Path) -> Heartbeat:
     return beat
 
 
-def test_a_killed_writer_is_lost_until_the_next_one_comes(config: LoopConfig) -> None:
-    folder = RunFolder.create("a", config)
+def test_a_killed_writer_is_lost_until_the_next_one_comes(tmp_path: Path) -> None:
+    folder = RunLayout(tmp_path)
     assert lost(folder.root) is None, "nobody has written yet"
     command = [sys.executable, "-c", HOLDER, str(folder.root)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:

@@ -4,8 +4,8 @@ import asyncio
 import random
 
 from agent.types import Failure
-from flows.rollouts.board import tries_of
-from flows.settings.rollout_config import RolloutConfig
+from rollouts.board import tries_of
+from rollouts.config import RolloutConfig
 
 NO_ROOM = frozenset({"NO_CAPACITY", "RATE_LIMITED"})
 """Failure codes for a lack of free browsers: nothing has been played, so no attempt is used up."""

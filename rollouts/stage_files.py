@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 
 from agent.episodes.episode import EpisodeKey
 from agent.types import Failure, StopReason, Trajectory
-from flows.settings.run_folder import RunFolder, Stage
 from storage.failed_attempts import FAILURES, FailedAttempt, append_line, read_failures
 from storage.live import LiveFile
 from storage.progress import Progress, ProgressFile
+from storage.run_layout import RunLayout
+from storage.stages import Stage
 from storage.store import TrajectoryStore
 
 logger = logging.getLogger(__name__)
@@ -18,9 +19,9 @@ logger = logging.getLogger(__name__)
 class StageFiles:
     """The files of one stage for one shard."""
 
-    def __init__(self, folder: RunFolder, iteration: int, stage: Stage, *, shard: int, slots: int) -> None:
+    def __init__(self, layout: RunLayout, iteration: int, stage: Stage, *, shard: int, slots: int) -> None:
         self.iteration, self.stage = iteration, stage
-        self.directory = folder.stage_dir(iteration, stage)
+        self.directory = layout.stage_dir(iteration, stage)
         self.store = TrajectoryStore(self.directory)
         self.progress = ProgressFile(self.directory, shard)
         self.live = LiveFile(self.directory, shard, slots=slots)

@@ -14,9 +14,9 @@ from agent.types import Failure, Trajectory
 from agent.verdict import Judge
 from browser_service.client import BrowserPool
 from environments.base import Environment
-from flows.rollouts.shared_bounds import SharedBounds
-from flows.rollouts.stage_files import StageFiles
-from flows.rollouts.turn_gate import TurnGate
+from rollouts.shared_bounds import SharedBounds
+from rollouts.stage_files import StageFiles
+from rollouts.turn_gate import TurnGate
 from storage.live import Phase
 from storage.store import Recording
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,14 +11,15 @@ import virtual_clock
 from game import ended, failures, files_of, play_rollout, rank_for, running_game, stored, use
 
 from agent.episodes.episode import EpisodeKey, Played
-from flows.rollouts.model_queue import ASK_EVERY_S, ModelQueue
-from flows.rollouts.shard_workers import bounds_of
-from flows.rollouts.shared_bounds import SharedBounds
-from flows.rollouts.stage_costs import wasted
-from flows.rollouts.stragglers import carries, threshold_of
-from flows.services.load import Model
-from flows.settings.run_folder import RunFolder, Stage
+from flows.settings.run_folder import RunFolder
+from rollouts.inputs import PolicyServer
+from rollouts.model_queue import ASK_EVERY_S, ModelQueue
+from rollouts.shard_workers import bounds_of
+from rollouts.shared_bounds import SharedBounds
+from rollouts.stage_costs import wasted
+from rollouts.stragglers import carries, threshold_of
 from storage.live import BEAT_S, read_live
+from storage.stages import Stage
 
 SHAPE = {"groups_per_iteration": 2, "group_size": 2, "concurrency": 4, "completion_threshold": 1.0}
 
@@ -109,7 +111,7 @@ def test_a_straggler_that_waits_for_its_next_try_is_not_counted_twice(monkeypatc
         straggler.append(slot.trajectory_id)
         return "BROWSER_CRASHED" if slot.trajectory_id == straggler[0] else None
 
-    monkeypatch.setattr("flows.rollouts.tries.PAUSE_S", 20)
+    monkeypatch.setattr("rollouts.tries.PAUSE_S", 20)
     use(monkeypatch, playing(lambda slot: 1, code))
     shape = SHAPE | {"completion_threshold": 0.5, "stragglers": "kill", "completion_grace_period": 5}
     with running_game(**shape) as folder:
@@ -160,7 +162,7 @@ def test_an_episode_that_is_carried_between_two_tries_is_counted_on(monkeypatch:
         assert rank.under_way == {straggler[0]} and asyncio.get_running_loop().time() < 30
         await asyncio.sleep(60)
 
-    monkeypatch.setattr("flows.rollouts.tries.PAUSE_S", 1_000)
+    monkeypatch.setattr("rollouts.tries.PAUSE_S", 1_000)
     use(monkeypatch, playing(lambda slot: 5, code))
     with running_game(**SHAPE | {"completion_threshold": 0.5}) as folder:
         virtual_clock.run(one(folder))
@@ -219,9 +221,9 @@ def test_no_episode_begins_while_the_model_server_has_too_many_to_answer(monkeyp
         await asyncio.sleep(7)
         return Played(ended(slot), {})
 
-    async def ask() -> Model | None:
+    async def ask() -> int | None:
         now = asyncio.get_running_loop().time()
-        return None if now > 60 else Model(running=9, waiting=5 if 5 < now < 30 else 4)
+        return None if now > 60 else 5 if 5 < now < 30 else 4
 
     async def stage(folder: RunFolder) -> None:
         bounds = SharedBounds(folder.config.rollout, 0, ModelQueue(4, ask))
@@ -236,19 +238,22 @@ def test_no_episode_begins_while_the_model_server_has_too_many_to_answer(monkeyp
     assert begun == pytest.approx([0] * 4 + [7, 14, 21, 28] + [30] * 3 + [35] + [37] * 3 + [42], abs=0.01)
 
 
+SERVER = PolicyServer(Path("/nowhere"), Path("/nowhere"), lambda: None)
+
+
 def test_all_ranks_of_a_run_in_one_process_have_the_same_bounds() -> None:
     with running_game(**SHAPE, shards=3, limits={"model": 1}) as folder:
-        with bounds_of(folder, 0) as first, bounds_of(folder, 2) as second:
+        with bounds_of(folder.inputs, 0, SERVER) as first, bounds_of(folder.inputs, 2, SERVER) as second:
             assert first is second
-        with bounds_of(folder, 1) as later:
+        with bounds_of(folder.inputs, 1, SERVER) as later:
             assert later is not first, "they end with the last rank, for they belong to its event loop"
 
 
 def test_workers_have_their_parts_also_where_they_share_a_process() -> None:
     with (
         running_game(**SHAPE, shards=2, ranks="workers") as folder,
-        bounds_of(folder, 0) as first,
-        bounds_of(folder, 1) as second,
+        bounds_of(folder.inputs, 0, SERVER) as first,
+        bounds_of(folder.inputs, 1, SERVER) as second,
     ):
         assert first is not second
 
@@ -256,5 +261,5 @@ def test_workers_have_their_parts_also_where_they_share_a_process() -> None:
 def test_a_worker_waits_for_all() -> None:
     for ranks, waits in (("workers", True), ("here", False)):
         with running_game(**SHAPE | {"completion_threshold": 0.5, "ranks": ranks}) as folder:
-            assert carries(folder, 1) is not waits
-            assert threshold_of(folder, 1, Stage.ROLLOUT) == (1.0 if waits else 0.5)
+            assert carries(folder.inputs, 1) is not waits
+            assert threshold_of(folder.inputs, 1, Stage.ROLLOUT) == (1.0 if waits else 0.5)

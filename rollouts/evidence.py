@@ -16,8 +16,9 @@ from typing import NamedTuple
 from agent.failures import CONFIGURATION
 from agent.types import Failure
 from agent.verdict import Verdict
-from flows.rollouts.plan import Group, planned_groups
-from flows.settings.run_folder import RunFolder, Stage, StageKey
+from rollouts.inputs import RunInputs
+from rollouts.plan import Group, planned_groups
+from storage.stages import Stage, StageKey
 from storage.store import TrajectoryStore
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 60.0
@@ -37,15 +38,15 @@ def episode_is_valid(failure: Failure | None) -> bool:
     return failure is None or failure.side == "policy"
 
 
-def lack_of_evidence(folder: RunFolder, iteration: int, stage: Stage) -> Lack | None:
+def lack_of_evidence(run: RunInputs, iteration: int, stage: Stage) -> Lack | None:
     """Describes what the stage lacks to be valid; None when enough of its complete groups are valid."""
-    store = TrajectoryStore(folder.stage_dir(iteration, stage))
+    store = TrajectoryStore(run.layout.stage_dir(iteration, stage))
     stored = set(store.ids())
-    planned = [group for group in planned_groups(folder, iteration, stage) if not group.task.canary]
+    planned = [group for group in planned_groups(run, iteration, stage) if not group.task.canary]
     groups = [group for group in planned if stored.issuperset(group.names())]
     failures = {name: store.read(name).failure for group in groups for name in group.names()}
     valid = sum(_counts(group, {name for name in failures if episode_is_valid(failures[name])}) for group in groups)
-    needed = needed_of(folder, len(groups), stage)
+    needed = needed_of(run, len(groups), stage)
     if valid >= needed:
         return None
     broken = [failure for failure in failures.values() if failure is not None and not episode_is_valid(failure)]
@@ -58,16 +59,16 @@ def lack_of_evidence(folder: RunFolder, iteration: int, stage: Stage) -> Lack | 
     )
 
 
-def lack_of_verdicts(folder: RunFolder, key: StageKey, verdicts: Iterable[Verdict]) -> str | None:
+def lack_of_verdicts(run: RunInputs, key: StageKey, verdicts: Iterable[Verdict]) -> str | None:
     """The sentence that too few of the groups that could be judged were judged; None when enough were."""
     by_id = {verdict.trajectory_id: verdict for verdict in verdicts}
     rollout = Stage.ROLLOUT if key.stage is Stage.JUDGE else key.stage
-    store = TrajectoryStore(folder.stage_dir(key.iteration, rollout))
+    store = TrajectoryStore(run.layout.stage_dir(key.iteration, rollout))
     valid = {name for name in by_id if episode_is_valid(store.read(name).failure)}
     judged = {name for name in valid if by_id[name].reward is not None or by_id[name].blocked}
-    planned = [group for group in planned_groups(folder, key.iteration, rollout) if not group.task.canary]
+    planned = [group for group in planned_groups(run, key.iteration, rollout) if not group.task.canary]
     groups = [group for group in planned if _counts(group, valid)]
-    told, needed = sum(_counts(group, judged) for group in groups), needed_of(folder, len(groups), rollout)
+    told, needed = sum(_counts(group, judged) for group in groups), needed_of(run, len(groups), rollout)
     if told >= needed:
         return None
     (why, _), *_ = Counter(by_id[name].evidence for name in valid - judged).most_common(1)
@@ -77,18 +78,18 @@ def lack_of_verdicts(folder: RunFolder, key: StageKey, verdicts: Iterable[Verdic
     )
 
 
-def needed_of(folder: RunFolder, groups: int, stage: Stage) -> int:
+def needed_of(run: RunInputs, groups: int, stage: Stage) -> int:
     """Valid groups needed out of `groups`. A rollout that kills stragglers needs no more than it waits for."""
-    config = folder.config.rollout
+    config = run.rollout
     share = config.min_valid_groups
     if stage is Stage.ROLLOUT and config.stragglers == "kill":
         share = min(share, config.completion_threshold)
     return math.ceil(share * groups - 1e-9)
 
 
-def forget_broken(folder: RunFolder, iteration: int, stage: Stage) -> int:
+def forget_broken(run: RunInputs, iteration: int, stage: Stage) -> int:
     """Deletes the episodes that are no evidence about the policy, so that they are played again. Returns how many."""
-    store = TrajectoryStore(folder.stage_dir(iteration, stage))
+    store = TrajectoryStore(run.layout.stage_dir(iteration, stage))
     broken = [name for name in store.ids() if not episode_is_valid(store.read(name).failure)]
     for name in broken:
         store.forget(name)

@@ -20,8 +20,9 @@ from game import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flows.rollouts.plan import assigned, planned_groups, read_carried
-from flows.settings.run_folder import RunFolder, Stage
+from flows.settings.run_folder import RunFolder
+from rollouts.plan import assigned, planned_groups, read_carried
+from storage.stages import Stage
 
 SHAPES = st.fixed_dictionaries(
     {
@@ -72,7 +73,10 @@ def test_carried_over_nothing_is_lost_played_twice_or_learned_from_in_part(
         virtual_clock.run(play_iterations(folder))
         kept = stored(folder)
         planned = {
-            name for one in kept for group in planned_groups(folder, one, Stage.ROLLOUT) for name in group.names()
+            name
+            for one in kept
+            for group in planned_groups(folder.inputs, one, Stage.ROLLOUT)
+            for name in group.names()
         }
         names = Counter(trajectory.id for trajectories in kept.values() for trajectory in trajectories)
         assert max(names.values()) == 1 and set(names) == planned, "each planned episode is stored exactly once"
@@ -101,7 +105,7 @@ def test_no_slot_idles_while_an_episode_waits_and_none_starves(
     use(monkeypatch, game.play)
     with running_game(**shape | ALONE | {"completion_threshold": 1.0, "ahead": 0, "replace_zero_signal": 0}) as folder:
         virtual_clock.run(play_iterations(folder))
-        plans = {one: planned_groups(folder, one, Stage.ROLLOUT) for one in range(1, ITERATIONS + 1)}
+        plans = {one: planned_groups(folder.inputs, one, Stage.ROLLOUT) for one in range(1, ITERATIONS + 1)}
     order = [name for _, name in game.begun]
     for iteration, groups in plans.items():
         mine = [name for name in order if name.startswith(f"i{iteration:04d}")]
@@ -130,7 +134,7 @@ def test_killed_stragglers_are_stored_as_failed_and_leave_nothing_behind(
     with running_game(**shape | killing) as folder:
         virtual_clock.run(play_iterations(folder))
         for iteration, trajectories in stored(folder).items():
-            groups = planned_groups(folder, iteration, Stage.ROLLOUT)
+            groups = planned_groups(folder.inputs, iteration, Stage.ROLLOUT)
             assert [one.id for one in trajectories] == sorted(name for group in groups for name in group.names())
             killed = {one.group for one in trajectories if one.failure and one.failure.code == "STRAGGLER"}
             assert len(groups) - len(killed) >= shape["completion_threshold"] * shape["groups_per_iteration"]
@@ -158,6 +162,6 @@ def test_slots_that_another_rank_holds_are_left_to_it(monkeypatch: pytest.Monkey
     use(monkeypatch, game.play)
     with running_game(groups_per_iteration=4, group_size=2, concurrency=4) as folder:
         files = files_of(folder, 1)
-        groups = assigned(planned_groups(folder, 1, Stage.ROLLOUT), [1.0])[0]
+        groups = assigned(planned_groups(folder.inputs, 1, Stage.ROLLOUT), [1.0])[0]
         virtual_clock.run(rank_for(folder, slots_in_use=lambda: held).play(files, groups, threshold=1.0))
         assert len(list(files.store)) == 8 and game.most == most

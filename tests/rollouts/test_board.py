@@ -4,9 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from agent.types import Failure, Task
-from flows.rollouts.board import Board, tries_of
-from flows.rollouts.plan import Group, assigned
-from flows.settings.rollout_config import RolloutConfig
+from rollouts.board import Board, tries_of
+from rollouts.config import RolloutConfig
+from rollouts.plan import Group, assigned
 
 
 def groups(count: int, *, extra: str = "", first: int = 0, **more: object) -> list[Group]:

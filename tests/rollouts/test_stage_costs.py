@@ -7,9 +7,9 @@ import pytest
 from agent.episode_facts import facts_of
 from agent.types import Failure, StopReason, Task, Trajectory
 from agent.verdict import Verdict
-from flows.rollouts.stage_costs import wasted, written
-from flows.rollouts.task_history import OUTCOMES, read_outcomes, write_outcomes
-from flows.settings.run_folder import RunFolderError
+from rollouts.stage_costs import wasted, written
+from rollouts.task_history import OUTCOMES, read_outcomes, write_outcomes
+from storage.errors import RunFolderError
 from storage.failed_attempts import FAILURES, FailedAttempt, append_line, read_failures
 from storage.verdicts import VERDICTS, read_verdicts
 

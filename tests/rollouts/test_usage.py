@@ -10,10 +10,11 @@ import virtual_clock
 from game import ended, play_rollout, rank_for, running_game, use
 
 from agent.episodes.episode import EpisodeKey, Played
-from flows.rollouts.shard_worker import ShardWorker
-from flows.rollouts.shared_bounds import SharedBounds
-from flows.rollouts.usage import ServerMeter, SlotMeter, add_usage, read_usage
-from flows.settings.run_folder import RunFolder, Stage
+from flows.settings.run_folder import RunFolder
+from rollouts.shard_worker import ShardWorker
+from rollouts.shared_bounds import SharedBounds
+from rollouts.usage import ServerMeter, SlotMeter, add_usage, read_usage
+from storage.stages import Stage
 
 
 def test_a_server_that_two_ranks_ask_in_turn_is_not_idle(tmp_path: Path) -> None:

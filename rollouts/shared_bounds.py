@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from agent.limits import Gates
-from flows.rollouts.model_queue import ModelQueue
-from flows.rollouts.usage import ServerMeter
-from flows.settings.rollout_config import RolloutConfig
+from rollouts.config import RolloutConfig
+from rollouts.model_queue import ModelQueue
+from rollouts.usage import ServerMeter
 from storage.store import Recording
 
 

@@ -19,10 +19,12 @@ from agent.types import Task
 from environments.catalogs import Draw
 from environments.drawing import draw_canaries, draw_tasks
 from environments.history import TaskHistory
-from flows.rollouts.task_history import read_outcomes
-from flows.settings.loop_config import LoopConfig
-from flows.settings.run_folder import RunFolder, RunFolderError, Stage
+from rollouts.inputs import RolloutSettings, RunInputs
+from rollouts.task_history import read_outcomes
 from storage.atomic import write_atomically
+from storage.errors import RunFolderError
+from storage.run_layout import RunLayout
+from storage.stages import Stage
 
 Why = Literal["ahead", "replacement"]
 """The reason for adding a group to a plan while its stage is running."""
@@ -58,40 +60,41 @@ class Group(BaseModel):
         return [slot.trajectory_id for slot in self.slots(0)]
 
 
-def plan(folder: RunFolder, iteration: int, stage: Stage) -> list[EpisodeKey]:
+def plan(run: RunInputs, iteration: int, stage: Stage) -> list[EpisodeKey]:
     """The episodes of one rollout or evaluation, group by group. Raises as `planned_groups` does."""
-    return [slot for group in planned_groups(folder, iteration, stage) for slot in group.slots(iteration)]
+    return [slot for group in planned_groups(run, iteration, stage) for slot in group.slots(iteration)]
 
 
-def planned_groups(folder: RunFolder, iteration: int, stage: Stage) -> list[Group]:
+def planned_groups(run: RunInputs, iteration: int, stage: Stage) -> list[Group]:
     """The groups of a rollout or evaluation, carried-over groups first. The first call draws and writes the others.
 
     Raises ValueError (`UnknownTask`, `TaskFileError`) if the environment cannot give so many tasks, and `RunFolderError` if
     plan.jsonl is damaged.
     """
-    groups = read_plan(folder, iteration, stage)
+    layout = run.layout
+    groups = read_plan(layout, iteration, stage)
     if groups is None:
-        carried = read_carried(folder, iteration - 1) if stage is Stage.ROLLOUT else []
+        carried = read_carried(layout, iteration - 1) if stage is Stage.ROLLOUT else []
         # A held-out draw must not depend on training, or evaluations of different iterations could not be compared.
-        history = history_of(folder, before=iteration) if stage is Stage.ROLLOUT else None
+        history = history_of(layout, before=iteration) if stage is Stage.ROLLOUT else None
         # Carried-over groups take the place of new ones, so that iterations stay equally large.
-        usual = usual_count(folder.config, stage) - sum(not group.task.canary for group in carried)
-        fresh = draw_groups(folder.config, iteration, stage, history=history, planned=carried, count=max(0, usual))
+        usual = usual_count(run.settings, stage) - sum(not group.task.canary for group in carried)
+        fresh = draw_groups(run.settings, iteration, stage, history=history, planned=carried, count=max(0, usual))
         groups = [*carried, *fresh]
         if stage is Stage.ROLLOUT:
-            groups += canary_groups(folder.config, iteration, planned=groups)
-        write_plan(folder, iteration, stage, groups)
+            groups += canary_groups(run.settings, iteration, planned=groups)
+        write_plan(layout, iteration, stage, groups)
     return groups
 
 
-def extend_plan(folder: RunFolder, iteration: int, count: int, *, rank: int, why: Why) -> list[Group]:
+def extend_plan(run: RunInputs, iteration: int, count: int, *, rank: int, why: Why) -> list[Group]:
     """Adds `count` groups to a rollout's plan and writes it. Returns the new groups. Raises as `planned_groups`."""
-    groups = planned_groups(folder, iteration, Stage.ROLLOUT)
-    history = history_of(folder, before=iteration)
-    drawn = draw_groups(folder.config, iteration, Stage.ROLLOUT, history=history, planned=groups, count=count)
+    groups = planned_groups(run, iteration, Stage.ROLLOUT)
+    history = history_of(run.layout, before=iteration)
+    drawn = draw_groups(run.settings, iteration, Stage.ROLLOUT, history=history, planned=groups, count=count)
     # The rank is fixed: dealt out by its place, the group could go to another rank than the one with the free slot.
     more = [group.model_copy(update={"rank": rank, "extra": why}) for group in drawn]
-    write_plan(folder, iteration, Stage.ROLLOUT, [*groups, *more])
+    write_plan(run.layout, iteration, Stage.ROLLOUT, [*groups, *more])
     return more
 
 
@@ -111,13 +114,13 @@ def assigned(groups: list[Group], weights: list[float]) -> list[list[Group]]:
     return mine
 
 
-def usual_count(config: LoopConfig, stage: Stage) -> int:
+def usual_count(settings: RolloutSettings, stage: Stage) -> int:
     """Number of groups of a stage when nothing is carried over or added."""
-    return config.evaluate.tasks if stage is Stage.EVALUATE else config.rollout.groups_per_iteration
+    return settings.evaluate.tasks if stage is Stage.EVALUATE else settings.rollout.groups_per_iteration
 
 
 def draw_groups(
-    config: LoopConfig,
+    settings: RolloutSettings,
     iteration: int,
     stage: Stage,
     *,
@@ -133,72 +136,72 @@ def draw_groups(
         return []
     already = frozenset(group.task.id for group in planned or ())
     if stage is Stage.EVALUATE:
-        wanted = Draw("heldout", iteration, config.evaluate.seed, already)
-        members, prefix = config.evaluate.samples, f"e{iteration:04d}"
+        wanted = Draw("heldout", iteration, settings.evaluate.seed, already)
+        members, prefix = settings.evaluate.samples, f"e{iteration:04d}"
     else:
-        wanted = Draw("train", iteration, config.seed, already)
-        members, prefix = config.rollout.group_size, f"i{iteration:04d}"
+        wanted = Draw("train", iteration, settings.seed, already)
+        members, prefix = settings.rollout.group_size, f"i{iteration:04d}"
     tasks = draw_tasks(
-        config.environment,
+        settings.environment,
         wanted,
-        usual_count(config, stage) if count is None else count,
+        usual_count(settings, stage) if count is None else count,
         history=history or TaskHistory(),
         now=datetime.now(UTC),
     )
     return [Group(group=f"{prefix}-{task.id}", members=members, task=task) for task in tasks]
 
 
-def canary_groups(config: LoopConfig, iteration: int, *, planned: Sequence[Group] = ()) -> list[Group]:
+def canary_groups(settings: RolloutSettings, iteration: int, *, planned: Sequence[Group] = ()) -> list[Group]:
     """The canaries of a rollout that `planned` lacks, a group of one each: `environment.canaries` of its episodes.
 
     Raises ValueError if the environment has none.
     """
-    usual = config.rollout.groups_per_iteration * config.rollout.group_size
+    usual = settings.rollout.groups_per_iteration * settings.rollout.group_size
     # Without 1e-9 a float product such as 0.05 * 20 may be rounded up to one canary too many.
-    count = math.ceil(config.environment.canaries * usual - 1e-9) - sum(group.task.canary for group in planned)
+    count = math.ceil(settings.environment.canaries * usual - 1e-9) - sum(group.task.canary for group in planned)
     if count <= 0:
         return []
-    wanted = Draw("train", iteration, config.seed, frozenset(group.task.id for group in planned))
-    tasks = draw_canaries(config.environment, wanted, count)
+    wanted = Draw("train", iteration, settings.seed, frozenset(group.task.id for group in planned))
+    tasks = draw_canaries(settings.environment, wanted, count)
     return [Group(group=f"i{iteration:04d}-{task.id}", members=1, task=task) for task in tasks]
 
 
-def read_carried(folder: RunFolder, iteration: int) -> list[Group]:
+def read_carried(layout: RunLayout, iteration: int) -> list[Group]:
     """The groups that an iteration's rollout left to the next one. Raises `RunFolderError` if carried.jsonl is damaged."""
-    return _read(folder.stage_dir(iteration, Stage.ROLLOUT) / CARRIED) or []
+    return _read(layout.stage_dir(iteration, Stage.ROLLOUT) / CARRIED) or []
 
 
-def write_carried(folder: RunFolder, iteration: int, groups: list[Group]) -> None:
+def write_carried(layout: RunLayout, iteration: int, groups: list[Group]) -> None:
     """Records for good which groups an iteration leaves to the next one."""
-    _write(folder.stage_dir(iteration, Stage.ROLLOUT) / CARRIED, groups)
+    _write(layout.stage_dir(iteration, Stage.ROLLOUT) / CARRIED, groups)
 
 
-def read_plan(folder: RunFolder, iteration: int, stage: Stage) -> list[Group] | None:
+def read_plan(layout: RunLayout, iteration: int, stage: Stage) -> list[Group] | None:
     """The groups in a stage's plan.jsonl, None if it is not planned yet. Raises `RunFolderError` if it is damaged."""
-    path = plan_file(folder, iteration, stage)
+    path = plan_file(layout, iteration, stage)
     groups = _read(path)
     if groups == []:  # an empty plan would end the stage at once, without an episode
         raise RunFolderError(f"{path} is empty; delete the folder to play the stage again")
     return groups
 
 
-def write_plan(folder: RunFolder, iteration: int, stage: Stage, groups: list[Group]) -> None:
+def write_plan(layout: RunLayout, iteration: int, stage: Stage, groups: list[Group]) -> None:
     """Replaces plan.jsonl as a whole."""
-    _write(plan_file(folder, iteration, stage), groups)
+    _write(plan_file(layout, iteration, stage), groups)
 
 
-def plan_file(folder: RunFolder, iteration: int, stage: Stage) -> Path:
+def plan_file(layout: RunLayout, iteration: int, stage: Stage) -> Path:
     """The path of a stage's plan."""
-    return folder.stage_dir(iteration, stage) / PLAN
+    return layout.stage_dir(iteration, stage) / PLAN
 
 
-def history_of(folder: RunFolder, *, before: int) -> TaskHistory:
+def history_of(layout: RunLayout, *, before: int) -> TaskHistory:
     """Outcomes of tasks in the training rollouts of earlier iterations, and the tasks submitted there."""
-    plans = (read_plan(folder, iteration, Stage.ROLLOUT) or [] for iteration in range(1, before))
+    plans = (read_plan(layout, iteration, Stage.ROLLOUT) or [] for iteration in range(1, before))
     # A group that was carried over is in the plans of both iterations.
     submitted = [group.task.id for groups in plans for group in groups if group.iteration is None]
     outcomes = [
-        outcome for iteration in range(1, before) for outcome in read_outcomes(folder.stage_dir(iteration, Stage.JUDGE))
+        outcome for iteration in range(1, before) for outcome in read_outcomes(layout.stage_dir(iteration, Stage.JUDGE))
     ]
     return TaskHistory(outcomes, submitted)
 

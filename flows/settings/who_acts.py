@@ -5,7 +5,7 @@ from pathlib import Path
 from agent.config import AgentConfig
 from agent.model_config import TrainedPolicy, VendorModel
 from flows.settings.loop_config import LoopConfig
-from flows.settings.run_folder import Stage
+from storage.stages import Stage
 
 
 def agent_of(config: LoopConfig, stage: Stage) -> AgentConfig:

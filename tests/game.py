@@ -18,16 +18,18 @@ from agent.models.openai_chat import Served
 from agent.types import Failure, StopReason, Trajectory
 from agent.verdict import Verdict
 from browser_service.models import Viewport
-from flows.rollouts import player
-from flows.rollouts.plan import assigned, planned_groups
-from flows.rollouts.shard_worker import ShardWorker
-from flows.rollouts.shared_bounds import SharedBounds
-from flows.rollouts.stage_files import StageFiles
-from flows.rollouts.stragglers import carries, carry_over, threshold_of
-from flows.rollouts.who_acts import agent_of
 from flows.settings.loop_config import LoopConfig, load_config
-from flows.settings.run_folder import RunFolder, Stage
+from flows.settings.run_folder import RunFolder
+from flows.settings.who_acts import agent_of
+from judging.opening import quick_judge
+from rollouts import player
+from rollouts.plan import assigned, planned_groups
+from rollouts.shard_worker import ShardWorker
+from rollouts.shared_bounds import SharedBounds
+from rollouts.stage_files import StageFiles
+from rollouts.stragglers import carries, carry_over, threshold_of
 from storage.failed_attempts import FAILURES, FailedAttempt, read_failures
+from storage.stages import Stage
 
 ITERATIONS = 4
 
@@ -153,13 +155,14 @@ def rank_for(
     """A rank without browsers and models."""
     environment = SimpleNamespace(name="game", viewport=Viewport(), serve=None, check=check)
     return ShardWorker(
-        folder,
+        folder.inputs,
         shard,
         agent=agent or agent_of(folder.config, Stage.ROLLOUT),
         environment=cast(Any, environment),
         pool=cast(Any, None),
         policy=policy,
         served=Served("game", None, 0),
+        judge=quick_judge(folder.config.judge, check),
         bounds=bounds,
         slots_in_use=slots_in_use,
     )
@@ -173,14 +176,14 @@ def files_of(folder: RunFolder, iteration: int, shard: int = 0) -> StageFiles:
 
 async def play_rollout(folder: RunFolder, iteration: int, ranks: list[ShardWorker]) -> list[str | None]:
     """One rollout on all ranks, with what is carried over from it; returns which services were lost."""
-    shards = assigned(planned_groups(folder, iteration, Stage.ROLLOUT), folder.config.rollout.weights())
-    carrying = carries(folder, iteration)
+    shards = assigned(planned_groups(folder.inputs, iteration, Stage.ROLLOUT), folder.config.rollout.weights())
+    carrying = carries(folder.inputs, iteration)
     lost = await asyncio.gather(
         *(
             rank.play(
                 files_of(folder, iteration, rank.shard),
                 shards[rank.shard],
-                threshold=threshold_of(folder, iteration, Stage.ROLLOUT),
+                threshold=threshold_of(folder.inputs, iteration, Stage.ROLLOUT),
                 extends=("ahead", "replacement") if carrying else ("replacement",),
             )
             for rank in ranks
@@ -189,7 +192,7 @@ async def play_rollout(folder: RunFolder, iteration: int, ranks: list[ShardWorke
     if carrying:
         for rank in ranks:
             rank.carry_to(files_of(folder, iteration + 1, rank.shard))
-        carry_over(folder, iteration)
+        carry_over(folder.inputs, iteration)
     return list(lost)
 
 

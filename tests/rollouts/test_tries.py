@@ -6,8 +6,8 @@ import pytest
 import virtual_clock
 
 from agent.types import Failure
-from flows.rollouts.tries import LONGEST_PAUSE_S, Tries
-from flows.settings.rollout_config import RolloutConfig
+from rollouts.config import RolloutConfig
+from rollouts.tries import LONGEST_PAUSE_S, Tries
 
 
 def broken(code: str) -> Failure:
