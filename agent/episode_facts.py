@@ -76,7 +76,7 @@ def facts_of(trajectory: Trajectory) -> EpisodeFacts:
         actions=sum(step.action is not None for step in steps),
         answers=sum(isinstance(step.action, Answer) for step in steps),
         go_backs=sum(isinstance(step.action, Back) for step in steps),
-        format_errors=sum(step.action is None and step.safety is None for step in steps),
+        format_errors=sum(step.is_unparsed for step in steps),
         without_effect=sum(step.action is not None and bool(step.feedback) for step in steps),
         responses=len(said),
         characters=sum(len(completion.text) for completion in said),

@@ -133,6 +133,11 @@ class Step(Noun):
     """Seconds per phase: think, step (the whole call to the browser), and the service's parts of it: act, settle, ..,
     total."""
 
+    @property
+    def is_unparsed(self) -> bool:
+        """True if the model's output could not be parsed; an action that a person did not confirm could be."""
+        return self.completion is not None and self.action is None and self.safety is None
+
 
 class StopReason(StrEnum):
     """Why an episode ended."""

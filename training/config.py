@@ -26,6 +26,8 @@ class UpdateConfig(BaseModel):
     """Subtracted from a trajectory's advantage, after scaling, for each output that could not be parsed."""
     repetition_penalty: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Subtracted from a trajectory's advantage, after scaling, for each action repeated on an unchanged screen."""
+    length_penalty: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Subtracted from a trajectory's advantage, after scaling, times the share of the step budget that it used."""
 
     loss_type: Literal["dapo", "cispo"] = "dapo"
     """`dapo`: clipped ratio, mean over all tokens of an optimiser step. `cispo`: capped, detached ratio times log-probability."""

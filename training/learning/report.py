@@ -12,7 +12,9 @@ Metrics, each an average over the sampled tokens of all passes unless noted othe
                                      for numerical error if trainer and server hold one policy. Over the tokens that
                                      the parent's own version sampled, without trajectories that are masked for it
     gap_stale                        the same mean over tokens of older versions, where the policy itself has changed
-    reward_mean                      shaped reward over judged trajectories
+    reward_mean                      the judges' reward over judged trajectories, without penalties
+    shaping_mean, shaping_format_mean, shaping_repetition_mean, shaping_length_mean
+                                     their penalties (`training.sampling.shaped_terms`)
     advantage_abs_mean, advantage_max, advantage_min   over samples
     tokens_mean                      sampled tokens per sample
 """

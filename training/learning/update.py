@@ -38,6 +38,7 @@ from training.learning.report import UpdateReport, require_finite, write_report
 from training.learning.update_inputs import Batch, Request, check_for_training, read_batch
 from training.sampling.picture_checks import FeatureCounter, without_faulty
 from training.sampling.samples import digest
+from training.sampling.shaped_terms import shaping_metrics
 from training.settings import let_idle_threads_sleep
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def _describe(request: Request, batch: Batch) -> UpdateReport:
     tokens = [len(sample.token_ids) for sample in samples]
     metrics: dict[str, float] = {}
     if selection.rewards:
-        metrics["reward_mean"] = float(np.mean(selection.rewards))
+        metrics |= {"reward_mean": float(np.mean(selection.rewards)), **shaping_metrics(selection.shaping)}
     if samples:
         advantages = np.array([sample.advantage for sample in samples])
         metrics["advantage_abs_mean"] = float(np.abs(advantages).mean())

@@ -44,17 +44,9 @@ def group_advantages(
     return advantages if penalties is None else advantages - (penalties - penalties.mean())
 
 
-def shaping_penalty(*, format_errors: int, repeats: int, format_penalty: float, repetition_penalty: float) -> float:
-    """Returns the penalty for a trajectory's format errors and repeated actions, in [0, 1].
-
-    One unparsed output at 0.05 and two repeats at 0.05 each: 0.05 + 0.10 = 0.15.
-    """
-    return min(1.0, format_penalty * format_errors + repetition_penalty * repeats)
-
-
 def format_errors(trajectory: Trajectory) -> int:
     """Counts the outputs of the model that could not be parsed into an action."""
-    return sum(step.completion is not None and step.action is None for step in trajectory.steps)
+    return sum(step.is_unparsed for step in trajectory.steps)
 
 
 def repeats(trajectory: Trajectory) -> int:

@@ -12,7 +12,8 @@ import numpy as np
 from agent.types import Completion, Step, Trajectory
 from agent.verdict import Verdict
 from training.config import UpdateConfig
-from training.sampling.advantages import format_errors, group_advantages, repeats, shaping_penalty
+from training.sampling.advantages import group_advantages
+from training.sampling.shaped_terms import Shaping, shaping_of
 
 SAME_REWARD = 1e-6
 """Largest difference of rewards at which a group still has no signal."""
@@ -23,7 +24,7 @@ class Member(NamedTuple):
 
     trajectory: Trajectory
     reward: float
-    """Shaped: the judge's reward minus the penalties."""
+    """The judge's."""
     advantage: float
 
 
@@ -37,12 +38,14 @@ class Selection(NamedTuple):
     counts: dict[str, int]
     """trajectories, judged, groups, groups_zero_signal, groups_too_small, groups_used."""
     rewards: list[float]
-    """Shaped rewards of all judged trajectories."""
+    """The judges' rewards of all judged trajectories."""
+    shaping: list[Shaping]
+    """Their penalties, in the same order."""
 
 
 def select(trajectories: Iterable[Trajectory], verdicts: Mapping[str, Verdict], config: UpdateConfig) -> Selection:
     """Groups trajectories and keeps the groups that have a signal."""
-    groups: dict[str, list[tuple[Trajectory, float, float]]] = {}
+    groups: dict[str, list[tuple[Trajectory, float, Shaping]]] = {}
     excluded: Counter[str] = Counter()
     total = 0
     for trajectory in trajectories:
@@ -55,13 +58,13 @@ def select(trajectories: Iterable[Trajectory], verdicts: Mapping[str, Verdict], 
         if (reason := why_excluded(trajectory, verdict)) or verdict is None or verdict.reward is None:
             excluded[reason or "unjudged"] += 1
         else:
-            members.append((trajectory, verdict.reward, _penalty(trajectory, config)))
+            members.append((trajectory, verdict.reward, shaping_of(trajectory, config)))
     counts: Counter[str] = Counter(trajectories=total, judged=total - excluded.total(), groups=len(groups))
     counts.update(groups_zero_signal=0, groups_too_small=0, groups_used=0)
     kept: list[Member] = []
     for members in groups.values():
         rewards = np.array([reward for _, reward, _ in members])
-        penalties = np.array([penalty for _, _, penalty in members])
+        penalties = np.array([shaping.total for _, _, shaping in members])
         kind = _kind(rewards, penalties)
         counts[kind] += 1
         if kind == "groups_used":
@@ -72,10 +75,11 @@ def select(trajectories: Iterable[Trajectory], verdicts: Mapping[str, Verdict], 
                 epsilon=config.advantage_epsilon,
                 min_std=config.advantage_min_std,
             )
-            kept += [Member(t, r - p, float(a)) for (t, r, p), a in zip(members, advantages, strict=True)]
+            kept += [Member(t, r, float(a)) for (t, r, _), a in zip(members, advantages, strict=True)]
     kept.sort(key=lambda member: member.trajectory.id)
-    rewards = [reward - penalty for members in groups.values() for _, reward, penalty in members]
-    return Selection(kept, dict(excluded), dict(counts), rewards)
+    judged = [one for members in groups.values() for one in members]
+    rewards, shaping = [reward for _, reward, _ in judged], [terms for _, _, terms in judged]
+    return Selection(kept, dict(excluded), dict(counts), rewards, shaping)
 
 
 def why_excluded(trajectory: Trajectory, verdict: Verdict | None) -> str | None:
@@ -109,12 +113,3 @@ def _kind(rewards: np.ndarray, penalties: np.ndarray) -> str:
         return "groups_too_small"
     differs = np.ptp(rewards) > SAME_REWARD or np.ptp(penalties) > SAME_REWARD
     return "groups_used" if differs else "groups_zero_signal"
-
-
-def _penalty(trajectory: Trajectory, config: UpdateConfig) -> float:
-    return shaping_penalty(
-        format_errors=format_errors(trajectory),
-        repeats=repeats(trajectory),
-        format_penalty=config.format_penalty,
-        repetition_penalty=config.repetition_penalty,
-    )
