@@ -132,7 +132,9 @@ class FileTasks:
         """Reads the rows with `"canary": true`, in random order."""
         entries = [entry for entry in self._table.canaries if entry.id not in wanted.planned]
         if not self._table.canaries:
-            raise ValueError('no row of the tasks has "canary": true; mark tasks that nobody can do, or set canaries=0')
+            raise ValueError(
+                'no row of the tasks has "canary": true; mark tasks that nobody can do, or set canary_tasks=0'
+            )
         return self._table.tasks(random.Random(f"{wanted.key}/canaries").sample(entries, min(count, len(entries))))
 
     def find(self, task_id: str) -> Task:

@@ -51,7 +51,7 @@ class EnvironmentConfig(BaseModel):
     """Task families of the evaluation; by default the training families. Their seeds are always held-out ones."""
     tasks: TasksConfig | None = None
     """Files of tasks, for an environment that makes none (live)."""
-    canaries: Annotated[float, Field(ge=0, le=1)] = 0.0
+    canary_tasks: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Canaries of a training iteration, as a share of its episodes and beside them: tasks that nobody can do, each
     played once. They measure the judges and are never trained on; see `judge.canary_alarm`. miniwob makes them, a file
     marks them with `"canary": true`. Evaluations play none."""

@@ -56,7 +56,7 @@ class JudgeConfig(BaseModel):
     rubric: RubricSettings = RubricSettings()
     canary_alarm: Literal["stop", "warn"] = "stop"
     """When a judge calls a canary a success, a task that nobody can do: `stop` ends the run before it trains on this
-    judge's verdicts, and a resume judges again; `warn` logs it and goes on. See `environment.canaries`."""
+    judge's verdicts, and a resume judges again; `warn` logs it and goes on. See `environment.canary_tasks`."""
     shuffle_rewards: bool = False
     """A control experiment: permute an iteration's rewards at random. A loop that still improves has a leak."""
 

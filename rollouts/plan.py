@@ -152,13 +152,13 @@ def draw_groups(
 
 
 def canary_groups(settings: RolloutSettings, iteration: int, *, planned: Sequence[Group] = ()) -> list[Group]:
-    """The canaries of a rollout that `planned` lacks, a group of one each: `environment.canaries` of its episodes.
+    """The canaries of a rollout that `planned` lacks, a group of one each: `environment.canary_tasks` of its episodes.
 
     Raises ValueError if the environment has none.
     """
     usual = settings.rollout.groups_per_iteration * settings.rollout.group_size
     # Without 1e-9 a float product such as 0.05 * 20 may be rounded up to one canary too many.
-    count = math.ceil(settings.environment.canaries * usual - 1e-9) - sum(group.task.canary for group in planned)
+    count = math.ceil(settings.environment.canary_tasks * usual - 1e-9) - sum(group.task.canary for group in planned)
     if count <= 0:
         return []
     wanted = Draw("train", iteration, settings.seed, frozenset(group.task.id for group in planned))

@@ -86,15 +86,17 @@ def _of_run(
     dashboard: str,
     config: Path | None,
 ) -> "list[JudgeReport]":
+    from flows.settings.hints import on_run
     from flows.stages.judge_reports import Question, reports_of
     from flows.starting.starting import find_run
     from storage.errors import LoopError
 
+    folder = find_run(source, config)
     if overrides:
         raise LoopError(
-            f"a run's report takes no settings, found {overrides[0]}; `rl-loop rejudge` judges a run by other ones"
+            f"a run's report takes no settings, found {overrides[0]}; {on_run('rejudge', folder.root, *overrides)} judges by other ones"
         )
-    return reports_of(find_run(source, config), Question(*asked), iteration=iteration, dashboard=dashboard)
+    return reports_of(folder, Question(*asked), iteration=iteration, dashboard=dashboard)
 
 
 def _of_labelled(

@@ -20,7 +20,7 @@ from flows.settings.hints import on_run
 from flows.settings.run_folder import RunFolder
 from judging.config import JudgeConfig
 from judging.in_order import in_order
-from judging.meta.canaries import believed
+from judging.meta.canary_tasks import believed
 from judging.meta.metrics import judge_metrics
 from judging.opening import is_judged, open_judges
 from judging.verdicts import CorruptVerdicts

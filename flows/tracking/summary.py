@@ -58,8 +58,8 @@ def judging_of(report: StageReport) -> str:
         facts.append(f"{metrics['unjudged']:.0f} unjudged")
     if metrics.get("judge_disagreements"):
         facts.append(f"judges disagree on {metrics['judge_disagreements']:.0f} of {metrics['judge_compared']:.0f}")
-    if "canaries" in metrics:
-        facts.append(f"canaries {metrics['canary_successes']:.0f} of {metrics['canaries']:.0f}")
+    if "canary_episodes" in metrics:
+        facts.append(f"canaries {metrics['canary_successes']:.0f} of {metrics['canary_episodes']:.0f}")
     if metrics.get("judge_cost"):
         facts.append(f"cost {metrics['judge_cost']:.2f}")
     return ", ".join(facts)

@@ -7,7 +7,7 @@ judge_asked/<judge>, judge_unjudged/<judge>               and by judge:
 judge_success_rate/<judge>                                over judge_decided/<judge>
 judge_tokens/<judge>, judge_cost/<judge>, judge_s_mean/<judge>
 judge_kappa/<judge>, judge_false_positive_rate/<judge>    against the verifier, over judge_compared/<judge>
-canaries, canaries_judged, canary_successes, canary_success_rate
+canary_episodes, canary_judged, canary_successes, canary_success_rate
 
 Canaries are counted in the last line and in tokens and cost, and in nothing else.
 """
@@ -19,7 +19,7 @@ from statistics import fmean
 
 from agent.verdict import Opinion, Verdict
 from judging.meta.agreement import SUCCESS, Agreement, agreement
-from judging.meta.canaries import believed
+from judging.meta.canary_tasks import believed
 from judging.meta.opinions import VERIFIER, by_judge, opinions_of, verdicts_of
 
 NO_METRIC_NAME = re.compile(r"[^\w .-]")
@@ -113,7 +113,7 @@ def _of_canaries(verdicts: Sequence[Verdict]) -> dict[str, float]:
         return {}
     judged = [verdict for verdict in verdicts if any(one.reward is not None for one in opinions_of(verdict))]
     successes = len({one.trajectory_id for one in believed(verdicts)})
-    metrics = {"canaries": len(verdicts), "canaries_judged": len(judged), "canary_successes": successes}
+    metrics = {"canary_episodes": len(verdicts), "canary_judged": len(judged), "canary_successes": successes}
     return metrics | ({"canary_success_rate": successes / len(judged)} if judged else {})
 
 

@@ -74,7 +74,7 @@ async def test_a_judge_that_believes_in_a_canary_stops_the_run_before_it_trains(
     warn = load_config(config_file(tmp_path, asking(server) | {"canary_alarm": "warn"}))
     resumed = folder.changed_to(warn.model_copy(update={"runs_dir": folder.config.runs_dir}))
     report = await judge_stage(resumed, 1)
-    assert report.metrics["canary_success_rate"] == 1.0 and report.metrics["canaries"] == 1
+    assert report.metrics["canary_success_rate"] == 1.0 and report.metrics["canary_episodes"] == 1
     assert server.questions == [], "what is decided is not paid for again"
 
 
@@ -85,7 +85,7 @@ async def test_a_judge_that_is_right_goes_on_and_the_canary_counts_nowhere_else(
     disbelieving(server)
     report = await judge_stage(folder, 1)
     metrics = report.metrics
-    assert (metrics["canaries_judged"], metrics["canary_successes"], metrics["canary_success_rate"]) == (1, 0, 0.0)
+    assert (metrics["canary_judged"], metrics["canary_successes"], metrics["canary_success_rate"]) == (1, 0, 0.0)
     assert (metrics["episodes"], metrics["success_rate"]) == (GROUPS * MEMBERS, 1.0)
     assert metrics["judge_success_rate/rubric"] == 1.0 and metrics["judge_decided/rubric"] == GROUPS * MEMBERS
     tasks = (folder.stage_dir(1, Stage.JUDGE) / "tasks.jsonl").read_text()
@@ -122,7 +122,7 @@ async def test_a_canary_measures_every_judge_of_a_chain(
 
 def miniwob(tmp_path: Path, **environment: object) -> LoopConfig:
     path = config_file(tmp_path, {})
-    config = load_config(path, ["environment={name: miniwob, domains: [click-button, click-link], canaries: 0.1}"])
+    config = load_config(path, ["environment={name: miniwob, domains: [click-button, click-link], canary_tasks: 0.1}"])
     return config.model_copy(update={"environment": config.environment.model_copy(update=environment)})
 
 
@@ -142,7 +142,7 @@ def test_canaries_are_played_beside_an_iterations_own_tasks(tmp_path: Path) -> N
     plan_file(folder, 2, Stage.ROLLOUT).unlink(missing_ok=True)
     later = planned_groups(folder.inputs, 2, Stage.ROLLOUT)
     assert sum(group.task.canary for group in later) == 7 and len(later) == usual + 7
-    assert canary_groups(miniwob(tmp_path, canaries=0.0).rollout_settings(), 1) == []
+    assert canary_groups(miniwob(tmp_path, canary_tasks=0.0).rollout_settings(), 1) == []
 
 
 def test_no_page_can_reward_a_canary(episodes: Episodes) -> None:
@@ -185,7 +185,7 @@ def test_a_file_gives_its_canaries_only_where_they_are_asked_for(tmp_path: Path)
     ]
     write_tasks(tmp_path / "train.jsonl", rows)
     source = str(tmp_path / "train.jsonl")
-    live = f"environment={{name: live, tasks: {{train: {source}, heldout: {source}}}, canaries: 0.05}}"
+    live = f"environment={{name: live, tasks: {{train: {source}, heldout: {source}}}, canary_tasks: 0.05}}"
     config = load_config(config_file(tmp_path, {}), [live, "rollout.groups_per_iteration=16"])
     groups = planned_groups(RunFolder.create("a", config).inputs, 1, Stage.ROLLOUT)
     assert sorted(group.task.id for group in groups if group.task.canary) == ["t0", "t1"], "all that there are"

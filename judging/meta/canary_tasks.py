@@ -1,4 +1,4 @@
-"""Canaries: tasks that nobody can do. A judge that calls one a success is wrong about its other verdicts, too."""
+"""Canary tasks: nobody can do them. A judge that calls one a success is wrong about its other verdicts, too."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
