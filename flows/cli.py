@@ -11,6 +11,7 @@ import typer
 from flows.commands.judging import judge_report, rejudge
 from flows.commands.monitor import monitor
 from flows.commands.options import ConfigOption, Overrides, loaded
+from flows.commands.people import verdict
 from flows.commands.runs import compact, demo, evaluate, export, resume, run
 from flows.commands.tasks import tasks_app
 
@@ -94,7 +95,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-for command in (run, demo, resume, evaluate, rejudge, judge_report, export, compact, monitor):
+for command in (run, demo, resume, evaluate, verdict, rejudge, judge_report, export, compact, monitor):
     app.command()(command)
 
 

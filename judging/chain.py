@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from agent.types import Trajectory
-from agent.verdict import Judge, Verdict
+from agent.verdict import Judge, Verdict, outcome_of
 
 
 class Asked(NamedTuple):
@@ -18,7 +18,7 @@ class Asked(NamedTuple):
     @property
     def disagree(self) -> bool:
         """True if two judges decided differently: success, no success, blocked. Undecided ones do not count."""
-        return len({_outcome(verdict) for verdict in self.verdicts if is_decided(verdict)}) > 1
+        return len({outcome_of(verdict) for verdict in self.verdicts if is_decided(verdict)}) > 1
 
 
 class Chain:
@@ -51,10 +51,10 @@ class Chain:
         decided = next((verdict for verdict in verdicts if is_decided(verdict)), None)
         if decided is None:
             return Asked(_unjudged(trajectory, verdicts), tuple(verdicts))
-        others = [v for v in verdicts if is_decided(v) and _outcome(v) != _outcome(decided)]
+        others = [v for v in verdicts if is_decided(v) and outcome_of(v) != outcome_of(decided)]
         if others:
-            named = ", ".join(f"{verdict.judge}: {_outcome(verdict)}" for verdict in others)
-            told = f"{decided.evidence} [disagreement: {decided.judge}: {_outcome(decided)}, {named}]".strip()
+            named = ", ".join(f"{verdict.judge}: {outcome_of(verdict)}" for verdict in others)
+            told = f"{decided.evidence} [disagreement: {decided.judge}: {outcome_of(decided)}, {named}]".strip()
             decided = decided.model_copy(update={"evidence": told})
         return Asked(decided, tuple(verdicts))
 
@@ -62,12 +62,6 @@ class Chain:
 def is_decided(verdict: Verdict) -> bool:
     """True if a verdict needs no other judge: it has a reward, or it says that the site blocked the agent."""
     return verdict.reward is not None or verdict.blocked
-
-
-def _outcome(verdict: Verdict) -> str:
-    if verdict.blocked:
-        return "blocked"
-    return "success" if verdict.reward is not None and verdict.reward >= 1 else "no success"
 
 
 def _unjudged(trajectory: Trajectory, verdicts: Sequence[Verdict]) -> Verdict:

@@ -1,7 +1,7 @@
 """The dashboard's rows: `{"id": "p1", "task": "Which plan sold most?", "answer": "{\\"plan\\": \\"Basic\\"}"}` and optional fields.
 
-`answer` is JSON as text, or JSON; optional are start_url, domain, difficulty, max_steps, split, rubric and expect (an
-object, as `Task.expect`). Other fields are ignored.
+`answer` is JSON as text, or JSON; optional are start_url, domain, difficulty, max_steps, split, rubric, expect (an
+object, as `Task.expect`) and judge (a list, as `Task.judge`). Other fields are ignored.
 """
 
 import json
@@ -39,6 +39,7 @@ def from_dashboard(row: Mapping[str, Any], *, environment: str, split: Split, st
         "reference_answer": _answer(row.get("answer")),
         "expect": None if is_missing(row.get("expect")) else row["expect"],
         "rubric": _rubric(row.get("rubric")),
+        "judge": () if is_missing(row.get("judge")) else row["judge"],
     }
     return make_task(fields, NAMES)
 
@@ -52,6 +53,8 @@ def to_dashboard(task: Task) -> dict[str, Any]:
         row["expect"] = task.expect
     row |= {"start_url": task.start_url, "difficulty": task.difficulty, "max_steps": task.max_steps}
     row |= {"split": task.split, "domain": task.domain}
+    if task.judge:
+        row["judge"] = list(task.judge)
     return row | ({"rubric": list(task.rubric)} if task.rubric else {})
 
 

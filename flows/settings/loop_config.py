@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from agent.config import AgentConfig
 from agent.model_config import ModelConfig
-from environments.config import EnvironmentConfig
+from environments.config import EnvironmentConfig, EnvironmentName
 from flows.settings.rollout_config import RolloutConfig
 from flows.settings.section import Section
 from judging.config import JudgeConfig
@@ -113,6 +113,13 @@ class LoopConfig(Section):
                 f"agent.image_rounds={self.agent.image_rounds} puts {shown} pictures into a prompt, but "
                 f"serving.images_per_prompt={self.serving.images_per_prompt}; raise it or lower agent.image_rounds"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _judged_environments_exist(self) -> "LoopConfig":
+        known = get_args(EnvironmentName)
+        if unknown := sorted(set(self.judge.environments) - set(known)):
+            raise ValueError(f"judge.environments: there is no environment {unknown[0]}; known: {', '.join(known)}")
         return self
 
     def evaluates_after(self, iteration: int) -> bool:

@@ -20,6 +20,10 @@ class Question(NamedTuple):
     pictures: int
     form: str
     """`Relevance`, `Support`, `Facts` or `Blocking`."""
+    model: str = ""
+    """The asked model; empty for Gemini, whose address has it."""
+    sure: bool = False
+    """True if the reply has to tell the judge's confidence."""
 
     @property
     def text(self) -> str:
@@ -103,7 +107,8 @@ def reply_to(question: Question, **fields: Any) -> Json:
         },
         "Blocking": {"reason": "seen", "blocked": True, "pages": pages},
     }
-    return {"call": question.marker} | replies[question.form] | fields
+    sure = {"confidence": "high"} if question.sure and question.form in ("Support", "Facts") else {}
+    return {"call": question.marker} | replies[question.form] | sure | fields
 
 
 def yes(question: Question, **fields: Any) -> str:
@@ -124,9 +129,10 @@ def _openai(body: Json) -> tuple[Question, Callable[[Said], Json]]:
     parts = user["content"]
     texts = [part["text"] for part in parts if part["type"] == "text"]
     form = body["response_format"]["json_schema"]["schema"] if "response_format" in body else None
-    question = Question(
-        system["content"], texts, len(parts) - len(texts), _form(form) if form else _by_words(system["content"])
-    )
+    asked = _form(form) if form else _by_words(system["content"])
+    sure = '"confidence"' in system["content"]
+    assert form is None or sure == ("confidence" in form["properties"])
+    question = Question(system["content"], texts, len(parts) - len(texts), asked, body["model"], sure)
     finishes = {"stop": "stop", "length": "length", "refused": "content_filter"}
 
     def render(said: Said) -> Json:
