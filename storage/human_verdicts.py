@@ -117,7 +117,7 @@ def _parse(path: Path, data: bytes) -> tuple[list[HumanVerdict], int]:
             if is_last and first["type"] == "json_invalid":
                 continue
             place = ".".join(map(str, first["loc"]))
-            told = f"{place + ': ' if place else ''}{first['msg']}"
+            told = f"{place + ': ' if place else ''}{first['msg'].removeprefix('Value error, ')}"
             raise HumanVerdictError(f"{path}: line {number} is no verdict of a person: {told}") from None
         if is_last:  # written by hand, without a line end
             complete = len(data)

@@ -80,7 +80,7 @@ def _decision(trajectory: str, reward: float | None, blocked: bool, by: str, not
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise LoopError(f"{place + ': ' if place else ''}{first['msg']}") from error
+        raise LoopError(f"{place + ': ' if place else ''}{first['msg'].removeprefix('Value error, ')}") from error
 
 
 def _judged(directory: "Path", trajectory: str) -> "Verdict | None":

@@ -130,7 +130,7 @@ def test_a_run_whose_tasks_name_a_judge_that_is_not_set_is_not_begun(tmp_path: P
     for split in ("train", "heldout"):
         (tmp_path / f"{split}.jsonl").write_text("\n".join(lines))
     config = load_config(config_file(tmp_path, {}))
-    with pytest.raises(PreflightError, match="names the judge rubric, which needs a model; set judge.model"):
+    with pytest.raises(PreflightError, match=r"names the judge rubric, which needs a model; set judge\.model"):
         tasks(config)
     model = {"model": "m", "base_url": "http://127.0.0.1:1"}
     assert "training episodes" in tasks(load_config(config_file(tmp_path, {"model": model})))
