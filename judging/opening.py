@@ -107,14 +107,15 @@ def _with_models(
     """The rubric judge and the panel. A model that both ask the same question answers it once."""
 
     @cache
-    def rubric(name: str, confidence: bool) -> Judge:
+    def rubric(name: str, confidence: bool) -> Cached:
         return Cached(RubricJudge(models[name], picture, config.rubric, confidence=confidence), file)
 
     judges: dict[JudgeName, Judge] = {}
     if config.rubric_name is not None:
         judges["rubric"] = rubric(config.rubric_name, False)
     if (panel := config.panel) is not None:
-        judges["panel"] = Panel(panel, {name: rubric(name, panel.asks_confidence(name)) for name in panel.members})
+        members = {name: rubric(name, panel.asks_confidence(name)) for name in panel.members}
+        judges["panel"] = Cached(Panel(panel, members), file)
     return judges
 
 

@@ -141,6 +141,8 @@ def _accept(verdicts: dict[Identity, Verdict], verdict: Verdict, where: str) -> 
 
 
 def _count(used: dict[str, Usage], verdict: Verdict) -> None:
+    if verdict.votes:  # a panel's decision costs what its members' verdicts cost, which have lines of their own
+        return
     spent = Usage(0, verdict.tokens_in, verdict.tokens_out, verdict.cost)
     used[verdict.model] = used.get(verdict.model, Usage()).plus(spent)
 

@@ -1,9 +1,12 @@
 """A panel as a judge of a chain: its members' verdicts are stored one by one, and its own names them and their disagreement."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 
 from agent.types import Trajectory
-from agent.verdict import Judge, Verdict, Vote, outcome_of
+from agent.verdict import Verdict, Vote, outcome_of
+from judging.cached import KeyedJudge
 from judging.panels.rules import UNJUDGED, Decision, decide
 from judging.panels.settings import PanelSettings
 
@@ -12,23 +15,32 @@ MEMBERS_DISAGREE = "members_disagree"
 
 
 class Panel:
-    """Several judge models that decide by a rule. Implements `agent.verdict.Judge`.
+    """Several judge models that decide by a rule. Implements `judging.cached.KeyedJudge`.
 
-    It stores nothing itself: its members do (`judging.cached.Cached`), and the same verdicts give the same decision.
+    Its decision is stored as its members' verdicts are: a member whose reply could not be used is not asked again where
+    the others have decided, for its second reply could change a decision that was made.
     """
 
     name = "panel"
 
-    def __init__(self, settings: PanelSettings, members: Mapping[str, Judge]) -> None:
+    def __init__(self, settings: PanelSettings, members: Mapping[str, KeyedJudge]) -> None:
         """`members` has a judge for each name in `settings.members`; otherwise ValueError."""
         if missing := set(settings.members) - set(members):
             raise ValueError(f"expected a judge for each member, none for {', '.join(sorted(missing))}")
         self._settings, self._members = settings, members
 
+    def key(self, trajectory: Trajectory) -> str:
+        """Hash of all that the decision depends on: the rule, and the questions to the members."""
+        parts = [
+            self._settings.model_dump_json(),
+            [self._members[name].key(trajectory) for name in self._settings.members],
+        ]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
     async def judge(self, trajectory: Trajectory) -> Verdict:
         """The panel's decision, with the votes of the members that were asked; unjudged when they give none."""
         decision = await decide(self._settings, lambda member: self._members[member].judge(trajectory))
-        return verdict_of(self._settings, trajectory, decision)
+        return verdict_of(self._settings, trajectory, decision).model_copy(update={"key": self.key(trajectory)})
 
 
 def verdict_of(settings: PanelSettings, trajectory: Trajectory, decision: Decision) -> Verdict:
@@ -56,7 +68,6 @@ def verdict_of(settings: PanelSettings, trajectory: Trajectory, decision: Decisi
             "tokens_out": sum(verdict.tokens_out for verdict in verdicts),
             "cost": sum(verdict.cost for verdict in verdicts),
             "seconds": sum(verdict.seconds for verdict in verdicts),
-            "key": "",
         }
     )
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_args
@@ -24,7 +25,7 @@ from judging.panels.panel import MEMBERS_DISAGREE, Panel
 from judging.panels.settings import PanelSettings, Rule
 from judging.panels.unsure import UNUSABLE, why_unsure
 from judging.undecided import Unjudged
-from judging.verdicts import read_verdict_file
+from judging.verdicts import VerdictFile, read_verdict_file
 from storage.verdicts import read_verdicts
 
 YES, NO, BLOCKED, GARBLED, AWAY, NOTHING = "yes", "no", "blocked", "garbled", "away", "nothing"
@@ -45,6 +46,9 @@ class Member:
     def __init__(self, name: str, said: str, **fields: Any) -> None:
         self.name, self.fields, self.calls = "rubric", SAID[said] | fields, 0
         self.member = name
+
+    def key(self, trajectory: Trajectory) -> str:
+        return f"key-{self.member}"
 
     async def judge(self, trajectory: Trajectory) -> Verdict:
         self.calls += 1
@@ -155,8 +159,11 @@ async def test_each_model_has_its_own_price_and_every_members_verdict_is_kept(
     assert [(one.judge, one.reward) for one in verdicts] == [("panel", 1.0)] * count
     assert report.metrics["judge_cost"] == pytest.approx(count * (2_000 + 200_000) / 1e6)
     kept = {one.key: one for one in read_verdict_file(directory / ANSWERS)}
-    assert len(kept) == 2 * count and {one.judge for one in kept.values()} == {"rubric"}
+    assert Counter(one.judge for one in kept.values()) == {"rubric": 2 * count, "panel": count}
+    with VerdictFile(directory / ANSWERS) as file:
+        assert file.used.tokens_in == 4_000 * count, "a panel's decision is not counted beside its members' verdicts"
     for one in verdicts:
+        assert kept[one.key] == one
         assert [vote.member for vote in one.votes] == ["cheap", "strong"]
         assert [kept[vote.key].model for vote in one.votes] == ["m-cheap", "m-strong"]
     assert len(server.questions) == 4 * count
@@ -203,6 +210,12 @@ async def test_an_unsure_cheap_judge_hands_over_to_the_strong_one(
     assert "its reply is unusable: extra_text" in unreadable.evidence
     asked = {(question.model, question.sure) for question in server.questions}
     assert asked == {("m-cheap", True), ("m-strong", False)}, "the last one is not asked how sure it is"
+
+    server.answer = lambda question: Said(yes(question))
+    server.questions.clear()
+    await judge_stage(folder, 1)
+    again = {one.trajectory_id: one for one in read_verdicts(folder.stage_dir(1, Stage.JUDGE))}
+    assert again == verdicts and server.questions == [], "what could not be read is not asked again once it is decided"
 
 
 async def test_a_model_of_the_panel_that_also_is_the_rubric_judge_is_paid_once(
