@@ -17,7 +17,7 @@ from flows.services.supervisor import SupervisorStatus
 from flows.settings.checkout import PROJECT
 from flows.settings.hints import on_run
 from flows.settings.loop_config import LoopConfig
-from flows.settings.run_folder import RunFolder, Stage, StageReport
+from flows.settings.run_folder import RunFolder
 from flows.stages.evaluate import evaluate_stage
 from flows.stages.loop import import_first_policy
 from flows.starting import preflight
@@ -25,6 +25,7 @@ from flows.starting.starting import place_of
 from flows.tracking.summary import CURVE
 from storage.errors import RunFolderError, ServicesError
 from storage.names import checked_name, free_name
+from storage.stages import Stage, StageReport
 
 DEPLOY_S = 120.0
 """Seconds that `prefect deploy` may take."""

@@ -14,11 +14,11 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from agent.config import AgentConfig
-from agent.model_config import ModelConfig
 from environments.config import EnvironmentConfig, EnvironmentName
-from flows.settings.rollout_config import RolloutConfig
 from flows.settings.section import Section
 from judging.config import JudgeConfig
+from rollouts.config import EvaluateConfig, RolloutConfig
+from rollouts.inputs import RolloutSettings
 from storage.errors import LoopError
 from storage.names import NAME_PATTERN
 from training.config import UpdateConfig
@@ -31,21 +31,6 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 class ConfigError(LoopError):
     """The configuration cannot be used. The message has one sentence per mistake."""
-
-
-class EvaluateConfig(Section):
-    """Measurement of the policy on held-out tasks."""
-
-    every: Annotated[int, Field(ge=1)] = 5
-    """Iterations between two evaluations; the first policy and the last iteration are always evaluated."""
-    tasks: Annotated[int, Field(ge=1)] = 32
-    samples: Annotated[int, Field(ge=1)] = 1
-    """Trajectories per task."""
-    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
-    seed: Annotated[int, Field(ge=0)] = 0
-    """Seed that chooses the held-out tasks; the same tasks at each evaluation."""
-    model: ModelConfig | None = None
-    """The model that acts in an evaluation; None: the one in `agent.model`."""
 
 
 class PolicyConfig(Section):
@@ -121,6 +106,16 @@ class LoopConfig(Section):
         if unknown := sorted(set(self.judge.environments) - set(known)):
             raise ValueError(f"judge.environments: there is no environment {unknown[0]}; known: {', '.join(known)}")
         return self
+
+    def rollout_settings(self) -> RolloutSettings:
+        """The part of the configuration that the scheduler reads."""
+        return RolloutSettings(
+            seed=self.seed,
+            iterations=self.iterations,
+            environment=self.environment,
+            rollout=self.rollout,
+            evaluate=self.evaluate,
+        )
 
     def evaluates_after(self, iteration: int) -> bool:
         """True if iteration `iteration` (0 = before the first) ends with an evaluation."""

@@ -16,16 +16,17 @@ from agent.types import Trajectory
 from agent.verdict import Verdict
 from environments.registry import make_environment
 from flows.policy.publishing import StageError
-from flows.rollouts.evidence import lack_of_verdicts
-from flows.rollouts.task_history import write_outcomes
-from flows.settings.run_folder import RunFolder, Stage, StageKey, StageReport
+from flows.settings.run_folder import RunFolder
 from judging.config import JudgeConfig
 from judging.human import PeopleFirst
 from judging.in_order import in_order
 from judging.opening import is_judged, open_judges
 from judging.verdicts import CorruptVerdicts
+from rollouts.evidence import lack_of_verdicts
+from rollouts.task_history import write_outcomes
 from storage.human_verdicts import HUMAN, latest, read_human
 from storage.progress import Progress, ProgressFile
+from storage.stages import Stage, StageKey, StageReport
 from storage.store import TrajectoryStore
 from storage.verdicts import write_verdicts
 from training import failpoints
@@ -130,7 +131,7 @@ def check_judged(folder: RunFolder, key: StageKey, verdicts: Iterable[Verdict]) 
     environment = folder.config.environment
     has_verifier = make_environment(environment).judges
     judged = is_judged(folder.config.judge, environment.name, has_verifier=has_verifier)
-    if judged and (lack := lack_of_verdicts(folder, key, verdicts)):
+    if judged and (lack := lack_of_verdicts(folder.inputs, key, verdicts)):
         raise StageError(f"{lack}; `rl-loop resume {folder.name}` judges again")
 
 

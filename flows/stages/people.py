@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flows.settings.hints import on_run
-from flows.settings.run_folder import RunFolder, Stage, StageKey
+from flows.settings.run_folder import RunFolder
 from storage.errors import LoopError
 from storage.human_verdicts import HUMAN
+from storage.stages import Stage, StageKey
 from storage.store import TrajectoryStore
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from conftest import WriteConfig
+from loop_configs import WriteConfig
 from safetensors.numpy import save_file
 
 from flows.policy.publishing import StageError, ensure_served

@@ -16,12 +16,12 @@ from environments.taskfiles.fields import BadRow
 from environments.taskfiles.reading import Reading, task_of
 from flows.commands.tasks import tasks_app
 from flows.settings.loop_config import load_config
-from flows.settings.run_folder import Stage
 from flows.stages.judge import judge_stage
 from flows.starting.preflight import PreflightError, tasks
 from judging.by_task import ByTask
 from judging.config import JudgeConfig
 from judging.verdict_key import digest_of
+from storage.stages import Stage
 from storage.store import TrajectoryStore
 from storage.verdicts import read_verdicts
 

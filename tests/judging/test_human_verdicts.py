@@ -16,9 +16,10 @@ from judged_runs import GROUPS, MEMBERS, asking, played
 
 from agent.verdict import Verdict
 from flows.cli import main
-from flows.settings.run_folder import RunFolder, Stage, StageReport
+from flows.settings.run_folder import RunFolder
 from flows.stages.judge import judge_stage
 from storage.human_verdicts import HUMAN, HumanVerdict, HumanVerdictError, append_human, latest, read_human
+from storage.stages import Stage, StageReport
 from storage.verdicts import VERDICTS, read_verdict_lines, read_verdicts, write_verdicts
 from training.errors import BadInput
 from training.learning.update_inputs import _read_verdicts

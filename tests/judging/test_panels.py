@@ -18,7 +18,6 @@ from agent.types import Trajectory
 from agent.verdict import Confidence, Verdict
 from flows.policy.publishing import StageError
 from flows.settings.loop_config import ConfigError, load_config
-from flows.settings.run_folder import Stage
 from flows.stages.judge import judge_stage
 from judging.opening import ANSWERS
 from judging.panels.panel import MEMBERS_DISAGREE, Panel
@@ -26,6 +25,7 @@ from judging.panels.settings import PanelSettings, Rule
 from judging.panels.unsure import UNUSABLE, why_unsure
 from judging.undecided import Unjudged
 from judging.verdicts import VerdictFile, read_verdict_file
+from storage.stages import Stage
 from storage.verdicts import read_verdicts
 
 YES, NO, BLOCKED, GARBLED, AWAY, NOTHING = "yes", "no", "blocked", "garbled", "away", "nothing"

@@ -131,13 +131,17 @@ def _read_verdicts(path: Path) -> dict[str, Verdict]:
         if verdict.trajectory_id in verdicts:
             raise BadInput(f"{path}, line {number}: a second verdict for {verdict.trajectory_id}; judge again")
         verdicts[verdict.trajectory_id] = verdict
-    return verdicts | _people(path.with_name(HUMAN), verdicts)
+    return verdicts | _people(path, verdicts)
 
 
 def _people(path: Path, verdicts: dict[str, Verdict]) -> dict[str, Verdict]:
-    """People's verdicts on these trajectories: a person may have decided after the stage was judged."""
+    """People's verdicts on these trajectories: a person may have decided after the stage was judged.
+
+    They are beside the stage's first set; another set has a folder `sets/NAME` there.
+    """
+    stage = path.parents[2] if path.parent.parent.name == "sets" else path.parent
     try:
-        people = latest(read_human(path))
+        people = latest(read_human(stage / HUMAN))
     except HumanVerdictError as error:
         raise BadInput(str(error)) from error
     # The rewards of the control experiment are permuted on purpose.
