@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
-from real_stack import PROJECT, Stack
+from real_stack import COMPACT_JSON, PROJECT, Stack
 
 from agent.types import Answer, Completion, Step, StopReason, Task, Trajectory
 from agent.verdict import Verdict
@@ -119,7 +119,13 @@ def judge_at(tmp_path: Path) -> Generator[Path]:
     """The socket of a vLLM server with room for the judge's questions."""
     uds, config, log = tmp_path / "v.sock", tmp_path / "serving.json", tmp_path / "vllm.log"
     serving = {"dtype": "float32", "max_model_len": 4_096, "max_num_seqs": 4, "images_per_prompt": 3}
-    config.write_text(json.dumps(serving | {"enforce_eager": True, "kv_cache_gb": 1, "cpu_threads": 1}))
+    config.write_text(
+        json.dumps(
+            serving
+            | {"enforce_eager": True, "kv_cache_gb": 1, "cpu_threads": 1}
+            | {"extra_args": ["--structured-outputs-config", COMPACT_JSON]}
+        )
+    )
     command = [sys.executable, "-m", "training.publishing.vllm_server", "--model", str(PROJECT / "policies/tiny")]
     with (
         log.open("wb") as output,
