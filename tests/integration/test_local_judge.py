@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from judging.cached import Cached
 from judging.endpoints.budget import Budget, Price
 from judging.endpoints.metered import Metered
 from judging.endpoints.openai_compatible import OpenAICompatible
-from judging.endpoints.protocol import Picture
+from judging.endpoints.protocol import Json, Part, Picture, Reply
 from judging.rubric.judge import RubricJudge
 from judging.rubric.settings import RubricSettings
 from judging.verdicts import VerdictFile, read_verdict_file
@@ -75,9 +75,23 @@ def episode() -> Trajectory:
     )
 
 
-async def verdict_of(uds: Path, file: Path, one: Trajectory, *, max_tokens: int) -> Verdict:
-    """The rubric judge's verdict, stored in `file`, by the model at a socket."""
-    endpoint = OpenAICompatible(model_at(uds), uds=uds, deadline_s=300, max_tokens=max_tokens)
+class Heard(OpenAICompatible):
+    """A judge model whose replies are kept."""
+
+    replies: list[Reply]
+
+    async def ask(self, system: str, parts: Sequence[Part], schema: Json) -> Reply:
+        reply = await super().ask(system, parts, schema)
+        self.replies.append(reply)
+        return reply
+
+
+async def verdict_of(
+    uds: Path, file: Path, one: Trajectory, *, max_tokens: int, replies: list[Reply] | None = None
+) -> Verdict:
+    """The rubric judge's verdict, stored in `file`, by the model at a socket; its replies are added to `replies`."""
+    endpoint = Heard(model_at(uds), uds=uds, deadline_s=300, max_tokens=max_tokens)
+    endpoint.replies = [] if replies is None else replies
     model = Metered(endpoint, Budget(price=Price(tokens_in=1.0, tokens_out=1.0)), concurrency=2)
     try:
         with VerdictFile(file) as verdicts:
@@ -156,7 +170,9 @@ def wait_for(uds: Path, process: subprocess.Popen[bytes], log: Path) -> None:
 @pytest.mark.chaos
 async def test_the_rubric_judge_runs_end_to_end_on_a_local_model(judge_at: Path, tmp_path: Path) -> None:
     file = tmp_path / "judged.jsonl"
-    verdict = await verdict_of(judge_at, file, episode(), max_tokens=400)
+    replies: list[Reply] = []
+    verdict = await verdict_of(judge_at, file, episode(), max_tokens=400, replies=replies)
+    assert [reply.text[:9] for reply in replies] == ['{"call":"'], "the schema of the question was in force"
     assert verdict.reward is None and verdict.unjudged in UNREADABLE, verdict
     assert verdict.model.startswith("policy-") and verdict.tokens_in > 1_000 and verdict.tokens_out > 0
     assert read_verdict_file(file) == [verdict]
