@@ -14,6 +14,8 @@ from environments.miniwob.families import find_family
 from environments.samplers import SamplerConfig, Uniform
 from environments.taskfiles.huggingface import PREFIX
 
+EnvironmentName = Literal["miniwob", "live"]
+
 
 class TasksConfig(BaseModel):
     """Section `environment.tasks`: sources of the tasks of a live environment.
@@ -44,7 +46,7 @@ class EnvironmentConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    name: Literal["miniwob", "live"] = "miniwob"
+    name: EnvironmentName = "miniwob"
     domains: tuple[str, ...] = ()
     """Task families of the training rollouts, for an environment that makes its own tasks (miniwob)."""
     heldout_domains: tuple[str, ...] = ()

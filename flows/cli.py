@@ -15,6 +15,7 @@ from flows.commands.judge_report import judge_report
 from flows.commands.judging import rejudge
 from flows.commands.monitor import monitor
 from flows.commands.options import ConfigOption, Overrides, loaded
+from flows.commands.people import verdict
 from flows.commands.runs import compact, demo, evaluate, export, resume, run
 from flows.commands.tasks import tasks_app
 
@@ -119,7 +120,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-for command in (run, demo, resume, fork, evaluate, compare, rejudge, judge_report, export, compact, monitor):
+for command in (run, demo, resume, fork, evaluate, compare, verdict, rejudge, judge_report, export, compact, monitor):
     app.command()(command)
 
 

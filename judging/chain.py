@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from agent.types import Trajectory
-from agent.verdict import Judge, Opinion, Verdict
+from agent.verdict import Judge, Opinion, Verdict, outcome_of
 from judging.evidence_steps import with_real_evidence
 
 
@@ -19,7 +19,7 @@ class Asked(NamedTuple):
     @property
     def disagree(self) -> bool:
         """True if two judges decided differently: success, no success, blocked. Undecided ones do not count."""
-        return len({_outcome(verdict) for verdict in self.verdicts if is_decided(verdict)}) > 1
+        return len({outcome_of(verdict) for verdict in self.verdicts if is_decided(verdict)}) > 1
 
 
 class Chain:
@@ -58,10 +58,10 @@ class Chain:
         kept: dict[str, object] = {} if told_by_one else {"opinions": tuple(opinions)}
         if decided is None:
             return Asked(_unjudged(trajectory, verdicts).model_copy(update=kept), tuple(verdicts))
-        others = [v for v in verdicts if is_decided(v) and _outcome(v) != _outcome(decided)]
+        others = [v for v in verdicts if is_decided(v) and outcome_of(v) != outcome_of(decided)]
         if others:
-            named = ", ".join(f"{verdict.judge}: {_outcome(verdict)}" for verdict in others)
-            told = f"{decided.evidence} [disagreement: {decided.judge}: {_outcome(decided)}, {named}]".strip()
+            named = ", ".join(f"{verdict.judge}: {outcome_of(verdict)}" for verdict in others)
+            told = f"{decided.evidence} [disagreement: {decided.judge}: {outcome_of(decided)}, {named}]".strip()
             kept["evidence"] = told
         return Asked(decided.model_copy(update=kept), tuple(verdicts))
 
@@ -74,12 +74,6 @@ def is_decided(verdict: Verdict) -> bool:
 def opinion_of(verdict: Verdict, judge: str) -> Opinion:
     """The part of a verdict that is kept of each judge of a chain, by the judge's name there."""
     return Opinion(judge=judge, **verdict.model_dump(include=set(Opinion.model_fields) - {"judge"}))
-
-
-def _outcome(verdict: Verdict) -> str:
-    if verdict.blocked:
-        return "blocked"
-    return "success" if verdict.reward is not None and verdict.reward >= 1 else "no success"
 
 
 def _unjudged(trajectory: Trajectory, verdicts: Sequence[Verdict]) -> Verdict:

@@ -52,7 +52,7 @@ def from_webgym(row: Mapping[str, Any], *, environment: str, split: Split, max_s
 
 
 def to_webgym(task: Task) -> dict[str, Any]:
-    """Converts a task to a row. WebGym's format has no field for seed, step budget, split and `expect`."""
+    """Converts a task to a row. WebGym's format has no field for seed, step budget, split, `expect` and `judge`."""
     row: dict[str, Any] = {
         "task_id": int(task.id) if task.id.isdigit() and str(int(task.id)) == task.id else task.id,
         "task_name": task.goal,

@@ -1,6 +1,7 @@
 """`rl-loop rejudge`: judge stored trajectories again, into a set of verdicts beside the first."""
 
 import asyncio
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +17,12 @@ def rejudge(
     overrides: Overrides = None,
     name: SetOption = "again",
     iteration: IterationOption = None,
+    human: Annotated[
+        Path | None, typer.Option(help="file of people's verdicts, which go before the run's own", show_default=False)
+    ] = None,
+    people: Annotated[
+        bool, typer.Option(help="people's verdicts go first; without, the judges decide on everything, to be measured")
+    ] = True,
     config: ConfigOption = None,
 ) -> None:
     """Judge a run's stored trajectories by another chain, into a set of verdicts beside the first.
@@ -29,7 +36,7 @@ def rejudge(
     folder = find_run(run, config)
     judge = load_config(folder.root / "config.yaml", overrides or []).judge
     keys = judged_stages(folder, iteration)
-    for key, judged in asyncio.run(rejudge(folder, judge, name, keys)):
+    for key, judged in asyncio.run(rejudge(folder, judge, name, keys, human=human, with_people=people)):
         rewards = [verdict.reward for verdict in judged.verdicts if verdict.reward is not None]
         rate = (
             f"success {sum(reward >= 1 for reward in rewards) / len(rewards):.1%} of {len(rewards)}"

@@ -15,7 +15,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
 from agent.config import AgentConfig
-from environments.config import EnvironmentConfig
+from environments.config import EnvironmentConfig, EnvironmentName
 from flows.settings.section import Section
 from judging.config import JudgeConfig
 from rollouts.config import EvaluateConfig, RolloutConfig
@@ -126,6 +126,13 @@ class LoopConfig(Section):
                 f"agent.image_rounds={self.agent.image_rounds} puts {shown} pictures into a prompt, but "
                 f"serving.images_per_prompt={self.serving.images_per_prompt}; raise it or lower agent.image_rounds"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _judged_environments_exist(self) -> "LoopConfig":
+        known = get_args(EnvironmentName)
+        if unknown := sorted(set(self.judge.environments) - set(known)):
+            raise ValueError(f"judge.environments: there is no environment {unknown[0]}; known: {', '.join(known)}")
         return self
 
     def rollout_settings(self) -> RolloutSettings:

@@ -3,7 +3,7 @@
 import logging
 import random
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +19,7 @@ from flows.policy.publishing import StageError
 from flows.settings.hints import on_run
 from flows.settings.run_folder import RunFolder
 from judging.config import JudgeConfig
+from judging.human import PeopleFirst
 from judging.in_order import in_order
 from judging.meta.canary_tasks import believed
 from judging.meta.metrics import judge_metrics
@@ -26,6 +27,7 @@ from judging.opening import is_judged, open_judges
 from judging.verdicts import CorruptVerdicts
 from rollouts.evidence import lack_of_verdicts
 from rollouts.task_history import write_outcomes
+from storage.human_verdicts import HUMAN, latest, read_human
 from storage.progress import Progress, ProgressFile
 from storage.stages import Stage, StageKey, StageReport
 from storage.store import TrajectoryStore
@@ -93,7 +95,8 @@ async def judge_all(
         trajectories.keep_by_rule(folder.config.agent.record, trajectory, verdict)
 
     check = make_environment(folder.config.environment).check
-    judged = await judge_stored(folder.config.judge, check, trajectories, directory, after=keep)
+    people = latest(read_human(directory / HUMAN))
+    judged = await judge_stored(folder.config.judge, check, trajectories, directory, people=people, after=keep)
     if shuffled_by is not None:
         judged = judged._replace(verdicts=shuffled(judged.verdicts, shuffled_by, but=judged.canaries()))
     write_verdicts(directory, judged.verdicts)
@@ -106,9 +109,11 @@ async def judge_stored(
     trajectories: TrajectoryStore,
     directory: Path,
     *,
+    people: Mapping[str, Verdict],
     after: Callable[[Trajectory, Verdict], None] = lambda trajectory, verdict: None,
 ) -> Judged:
-    """Judges stored trajectories by a chain. `directory` keeps the verdicts of a judge model; `after` is called for each.
+    """Judges stored trajectories by a chain. `directory` keeps the verdicts of the judge models; `people` has those of
+    people, by trajectory id, which go before the chain's; `after` is called for each.
 
     Raises `StageError` when the judge model cannot be opened, or its file of verdicts cannot be trusted.
     """
@@ -117,8 +122,10 @@ async def judge_stored(
     began = time.monotonic()
     try:
         async with (
-            open_judges(config, check, trajectories.image, directory) as judge,
-            aclosing(in_order(trajectories, judge.judge, at_once=config.trajectories_at_once)) as judged,
+            open_judges(config, check, trajectories.image, directory) as judges,
+            aclosing(
+                in_order(trajectories, PeopleFirst(judges, people).judge, at_once=config.trajectories_at_once)
+            ) as judged,
         ):
             async for trajectory, verdict in judged:
                 verdicts.append(verdict)
@@ -131,13 +138,10 @@ async def judge_stored(
 
 def check_judged(folder: RunFolder, key: StageKey, verdicts: Iterable[Verdict]) -> None:
     """Raises `StageError` when the chain can judge any task and too few of the judgeable episodes were judged."""
-    has_verifier = make_environment(folder.config.environment).judges
-    lack = (
-        lack_of_verdicts(folder.inputs, key, verdicts)
-        if is_judged(folder.config.judge, has_verifier=has_verifier)
-        else None
-    )
-    if lack:
+    environment = folder.config.environment
+    has_verifier = make_environment(environment).judges
+    judged = is_judged(folder.config.judge, environment.name, has_verifier=has_verifier)
+    if judged and (lack := lack_of_verdicts(folder.inputs, key, verdicts)):
         raise StageError(f"{lack}; `rl-loop resume {folder.name}` judges again")
 
 

@@ -65,7 +65,7 @@ async def judge_labelled(out: Path, config: JudgeConfig, name: str, tell: Callab
     directory = set_of(out, name)
     directory.mkdir(parents=True, exist_ok=True)
     with locked(directory):
-        judged = await judge_stored(config, _unjudged, TrajectoryStore(out / TRAJECTORIES), directory)
+        judged = await judge_stored(config, _unjudged, TrajectoryStore(out / TRAJECTORIES), directory, people={})
         write_verdicts(directory, judged.verdicts)
     tell(f"{len(judged.verdicts)} episodes judged in {judged.seconds:.1f} s")
     return judged.verdicts

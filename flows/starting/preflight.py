@@ -132,8 +132,8 @@ def models(config: LoopConfig) -> str:
     acting = {config.agent.model, config.evaluate.model or config.agent.model}
     try:
         names = sorted(check_model(model) for model in acting)
-        judge = config.judge.model
-        return ", ".join([*names, *([f"judge {check_judge_model(judge)}"] if judge else [])])
+        judges = [f"judge {check_judge_model(judge)}" for judge in config.judge.named_models.values()]
+        return ", ".join([*names, *judges])
     except ModelUnavailable as error:
         raise PreflightError(str(error)) from None
 
@@ -150,6 +150,10 @@ def tasks(config: LoopConfig) -> str:
         canaries = canary_groups(config.rollout_settings(), 1)
     except ValueError as error:  # UnknownTask, TaskFileError, or too few tasks
         raise PreflightError(f"environment: {error}") from None
+    for task in (group.task for group in (*first, *held_out)):
+        for judge in task.judge:
+            if lack := config.judge.lack_of(judge):
+                raise PreflightError(f"task {task.id} names the judge {judge}, {lack}")
     return (
         f"{len(first) * config.rollout.group_size} training episodes per iteration, "
         f"{len(held_out) * config.evaluate.samples} held-out ones" + (f", {len(canaries)} canaries" if canaries else "")
