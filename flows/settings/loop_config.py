@@ -1,8 +1,7 @@
 """The configuration of a loop: one YAML file, sections owned by the packages, `key=value` overrides.
 
-`load_config` refuses every unknown key, in one sentence per mistake, before anything is started. Relative paths are
-resolved against the project's root: the nearest folder above the file with a pyproject.toml or prefect.yaml, else the
-file's own folder.
+`load_config` refuses every unknown key, in one sentence per mistake. Relative paths are resolved against the project's
+root: the nearest folder above the file with a pyproject.toml or prefect.yaml, else the file's own folder.
 """
 
 import difflib
@@ -183,13 +182,13 @@ def parse_judge(overrides: Sequence[str]) -> JudgeConfig:
     data: dict[str, Any] = {}
     for override in overrides:
         _apply(data, override)
-    if other := [key for key in data if key != "judge"]:
-        raise ConfigError(f"{other[0]}: expected settings of judge only, such as judge.chain=[rubric]")
+    if other := data.keys() - {"judge"}:
+        raise ConfigError(f"{min(other)}: expected settings of judge only, such as judge.chain=[rubric]")
     try:
         return JudgeConfig.model_validate(data["judge"])
     except ValidationError as error:
-        details = [{**detail, "loc": ("judge", *detail["loc"])} for detail in error.errors()]
-        raise ConfigError("\n".join(_sentence(detail) for detail in details)) from None
+        found = (_sentence({**detail, "loc": ("judge", *detail["loc"])}) for detail in error.errors())
+        raise ConfigError("\n".join(found)) from None
 
 
 def keys_of(overrides: Sequence[str]) -> set[str]:

@@ -5,8 +5,8 @@ from stored_rollouts import make_trajectory
 from agent.types import Completion, Failure, SafetyDecision, Trajectory
 from agent.verdict import Verdict
 from training.config import UpdateConfig
-from training.sampling.advantages import format_errors
 from training.sampling.filters import select, trainable
+from training.sampling.shaping import format_errors
 
 COMPLETION = Completion(text="x", prompt_token_ids=(1,), token_ids=(2, 3), logprobs=(-1.0, -1.0), policy_version=0)
 
@@ -65,7 +65,7 @@ def test_a_penalty_can_give_a_group_its_signal() -> None:
     trajectories[0] = trajectories[0].model_copy(update={"steps": (unparsed,)})
     assert select(trajectories, verdicts, UpdateConfig()).members == []
     selection = select(trajectories, verdicts, UpdateConfig(format_penalty=0.1))
-    assert [member.reward for member in selection.members] == [1.0, 1.0], "the judge's reward stays as it is"
+    assert [member.reward for member in selection.members] == [0.9, 1.0]
     assert selection.rewards == [1.0, 1.0] and [one.format for one in selection.shaping] == [0.1, 0.0]
     assert selection.members[0].advantage < 0 < selection.members[1].advantage
     steps = trajectories[1].steps * 3
