@@ -121,8 +121,10 @@ class Player:
             recording=attempt.recording,
             watch=self._watch(attempt.slot),
         )
-        reward = None if self.judge is None else (await self.judge.judge(played.trajectory)).reward
-        return played, reward
+        # A canary measures the judges: it is not shown as the policy's result, and its group is not replaced.
+        if self.judge is None or attempt.slot.task.canary:
+            return played, None
+        return played, (await self.judge.judge(played.trajectory)).reward
 
     def _watch(self, slot: EpisodeKey) -> Watch:
         step = 0
