@@ -52,10 +52,10 @@ def down(overrides: Overrides = None, config: ConfigOption = None) -> None:
 def status(overrides: Overrides = None, config: ConfigOption = None) -> None:
     """Show the services and their health."""
     from flows.commands import screens
-    from flows.services import services, supervisor
+    from flows.services import service_files, services
 
     state = loaded(config, overrides).services.state_dir
-    found = supervisor.read_status(state)
+    found = service_files.read_status(state)
     if found is None or not found.supervisor.is_alive():
         print(f"no services are running from {state}; {services.HOW_TO_START}")
         raise typer.Exit(1)

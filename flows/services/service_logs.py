@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TextIO
 
+from flows.services.service_files import read_status
 from flows.services.services import HOW_TO_START
-from flows.services.supervisor import read_status
 from storage.errors import ServicesError
 
 PAUSE_S = 0.25
