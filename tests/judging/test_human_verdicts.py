@@ -24,7 +24,7 @@ from storage.human_verdicts import HUMAN, HumanVerdict, HumanVerdictError, appen
 from storage.stages import Stage, StageReport
 from storage.verdicts import VERDICTS, read_verdict_lines, read_verdicts, write_verdicts
 from training.errors import BadInput
-from training.learning.update_inputs import _read_verdicts
+from training.learning.update_inputs import read_verdicts as read_verdicts_to_train_on
 
 Run = Callable[..., tuple[int, str, str]]
 FIRST = "i0001-t.0-m00"
@@ -148,7 +148,7 @@ def test_the_command_lists_and_decides_and_the_stage_asks_nobody(
     assert out.startswith("rubric: reward 1; ") and "the policy update of iteration 1 will use it" in out
     status, out, _ = run("verdict", root, name, "--reward", 0.5, "--by", "otto")
     assert out.splitlines()[1].startswith("human: reward 0; decided by anna at ")
-    trained = _read_verdicts(folder.stage_dir(1, Stage.JUDGE) / VERDICTS)
+    trained = read_verdicts_to_train_on(folder.stage_dir(1, Stage.JUDGE) / VERDICTS)
     assert (trained[name].reward, trained[name].person, len(trained)) == (0.5, "otto", GROUPS * MEMBERS)
     folder.finish(StageReport(stage=Stage.POLICY_UPDATE, iteration=1, seconds=1.0))
     folder.finish(StageReport(stage=Stage.JUDGE, iteration=1, seconds=1.0))
@@ -231,8 +231,8 @@ def test_training_refuses_a_damaged_file_and_leaves_shuffled_rewards_alone(tmp_p
     write_verdicts(tmp_path, [shuffled, Verdict(trajectory_id="t-m1", reward=0.0, judge="answer")])
     for name in ("t-m0", "t-m1", "never-judged"):
         append_human(tmp_path / HUMAN, decision(name))
-    trained = _read_verdicts(tmp_path / VERDICTS)
+    trained = read_verdicts_to_train_on(tmp_path / VERDICTS)
     assert {name: one.judge for name, one in trained.items()} == {"t-m0": "shuffled", "t-m1": "human"}
     (tmp_path / HUMAN).write_text("{}\n")
     with pytest.raises(BadInput, match=r"human\.jsonl: line 1 is no verdict"):
-        _read_verdicts(tmp_path / VERDICTS)
+        read_verdicts_to_train_on(tmp_path / VERDICTS)
