@@ -1,7 +1,4 @@
-"""`python judging_process.py FOLDER URL COUNT`: judges COUNT episodes by a panel of two models, again until all are judged.
-
-The tests kill it. It ends with status 0 when FOLDER has a verdict of every episode.
-"""
+"""A process that judges episodes by a panel of two models, again until all are judged. The tests kill it."""
 
 import asyncio
 import sys
@@ -30,8 +27,12 @@ def config_at(url: str) -> JudgeConfig:
     return JudgeConfig.model_validate({"chain": ["panel"], "models": models, "panel": panel})
 
 
-async def main(folder: Path, url: str, count: int) -> int:
-    """Returns the exit status."""
+def judge(folder: Path, url: str, count: int) -> None:
+    """Judges `count` episodes; ends with status 0 when `folder` has a verdict of each, with 3 after `PASSES`."""
+    sys.exit(asyncio.run(_judge(folder, url, count)))
+
+
+async def _judge(folder: Path, url: str, count: int) -> int:
     episodes, config = Episodes(), config_at(url)
     many = [episodes.episode(name=f"t.1-m{n}", answer=f"The lamp {n} costs 42 EUR.") for n in range(count)]
 
@@ -45,7 +46,3 @@ async def main(folder: Path, url: str, count: int) -> int:
             write_verdicts(folder, done)
             return 0
     return 3
-
-
-if __name__ == "__main__":
-    sys.exit(asyncio.run(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))))
