@@ -55,4 +55,6 @@ def has_happened(name: str, error: ActionError) -> bool:
     """True if a command with this error counts as carried out: a click on a broken link was a click all the same."""
     if name in ARRIVALS:
         return False
-    return error.fault == "site" or error.code == BLOCKED or error.code in SILENT or error.code in SILENT_FOR.get(name, ())
+    return (
+        error.fault == "site" or error.code == BLOCKED or error.code in SILENT or error.code in SILENT_FOR.get(name, ())
+    )

@@ -210,7 +210,12 @@ def test_going_back_without_history_is_success_there(http: httpx.Client) -> None
 
 
 @pytest.mark.parametrize(
-    ("address", "message"), [("http://no-such-name.invalid/", "no-such-name"), ("http://127.0.0.1:9/", "ERR_UNSAFE_PORT"), ("http://10.9.9.9/", "10.9.9.9")]
+    ("address", "message"),
+    [
+        ("http://no-such-name.invalid/", "no-such-name"),
+        ("http://127.0.0.1:9/", "ERR_UNSAFE_PORT"),
+        ("http://10.9.9.9/", "10.9.9.9"),
+    ],
 )
 def test_a_click_whose_link_leads_nowhere_has_happened(
     http: httpx.Client, instance: dict[str, str], site: Site, address: str, message: str
@@ -223,9 +228,7 @@ def test_a_click_whose_link_leads_nowhere_has_happened(
     assert answer.status_code == 200 and message in answer.json()["message"]
 
 
-def test_a_scroll_at_a_point_takes_webgyms_direction(
-    http: httpx.Client, instance: dict[str, str], site: Site
-) -> None:
+def test_a_scroll_at_a_point_takes_webgyms_direction(http: httpx.Client, instance: dict[str, str], site: Site) -> None:
     script = "onscroll = () => { document.title = scrollY > 0 ? 'below' : 'top'; };"
     url = site.page("tall", "<p style='height:4000px'>tall</p>", script=script)
     execute(http, instance, "visit_page", {"url": url})
