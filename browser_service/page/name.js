@@ -116,8 +116,10 @@ function titleAround(el) {
 // The words that an empty link lies over, which another element has drawn: links of PDF viewers.
 function drawnUnder(link) {
   const { x, y, width, height } = boundsOf(link);
-  for (const under of ofDocument.hits(documentOf(link), x + width / 2, y + height / 2).slice(0, 5)) {
-    if (under !== link && !isMasked(under) && !under.contains(link) && !under.childElementCount && textOf(under)) return textOf(under);
+  for (const across of [0.5, 0.2, 0.8]) {
+    const all = ofDocument.hits(documentOf(link), x + width * across, y + height / 2);
+    const under = all.slice(0, 5).find((one) => one !== link && !isMasked(one) && !one.contains(link) && !one.childElementCount && textOf(one));
+    if (under) return textOf(under);
   }
   return '';
 }
