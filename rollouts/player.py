@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
@@ -45,12 +44,21 @@ class Player:
     """For the display, and for replacing groups; None: there is no reward before the judge stage."""
     bounds: SharedBounds
     reuse: str | None
-    files: Callable[[], StageFiles]
-    """Returns the files of the stage that running episodes belong to now; carry-over changes it."""
-    changing: Callable[[], None]
-    """Called before each phase of an episode begins, so that the slot meter is current."""
     attempts: dict[str, Attempt] = field(default_factory=dict)
     """The running attempts, by trajectory id."""
+    _files: StageFiles | None = None
+
+    @property
+    def files(self) -> StageFiles:
+        """The files of the stage that running episodes belong to now; carry-over changes it while they run."""
+        assert self._files is not None, "an episode belongs to a stage"
+        return self._files
+
+    def move_to(self, files: StageFiles) -> None:
+        """The running episodes belong to another stage from now on."""
+        if self._files is not None:
+            files.take_over(self._files)
+        self._files = files
 
     async def play(self, slot: EpisodeKey) -> tuple[Played, float | None]:
         """Plays the next attempt at an episode. Returns the reward too, for the display and for replacing groups only.
@@ -58,8 +66,8 @@ class Player:
         A bug in this code breaks the attempt as an infrastructure failure, and is never a reward. Raises OSError of the
         disk, which would fail every other episode too.
         """
-        slot = slot._replace(attempt=self.files().attempt_of(slot.trajectory_id))
-        recording = self.files().store.begin(slot.trajectory_id)
+        slot = slot._replace(attempt=self.files.attempt_of(slot.trajectory_id))
+        recording = self.files.store.begin(slot.trajectory_id)
         attempt = Attempt(slot, recording, asyncio.get_running_loop().time())
         # Registered while it runs: `ShardWorker` moves its recording on carry-over, and logs it if it is abandoned.
         self.attempts[slot.trajectory_id] = attempt
@@ -81,7 +89,7 @@ class Player:
     def broken(self, attempt: Attempt, failure: Failure) -> Trajectory:
         """The trajectory of an attempt that returned none: its recorded steps, with `failure`."""
         seconds = asyncio.get_running_loop().time() - attempt.began
-        return self.files().broken(attempt.slot, failure, seconds=seconds)
+        return self.files.broken(attempt.slot, failure, seconds=seconds)
 
     async def _play(self, attempt: Attempt) -> tuple[Played, float | None]:
         played = await play(
@@ -105,9 +113,8 @@ class Player:
 
         def tell(phase: str, steps: int) -> None:
             nonlocal step
-            self.changing()
             step = steps
-            self.files().live.tell(slot.trajectory_id, cast(Phase, phase), steps, slot.attempt)
+            self.files.live.tell(slot.trajectory_id, cast(Phase, phase), steps, slot.attempt)
 
         async def may_go_on() -> None:
             # An episode can wait for a new policy only between two turns, or versions would mix within a turn.
