@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
 from agent.config import AgentConfig
-from agent.episodes.episode import EpisodeKey, Played, Watch, play
+from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played, Watch, play
 from agent.model_config import TrainedPolicy
 from agent.models.openai_chat import Served
 from agent.types import Failure, Trajectory
@@ -94,14 +94,16 @@ class Player:
     async def _play(self, attempt: Attempt) -> tuple[Played, float | None]:
         played = await play(
             attempt.slot,
-            policy=self.gate,
-            pool=self.pool,
-            serve=self.environment.serve,
-            viewport=self.environment.viewport,
-            config=self.agent,
-            # Trajectories of a vendor's model belong to no version of the policy.
-            policy_version=self.served.version if isinstance(self.agent.model, TrainedPolicy) else None,
-            reuse=self.reuse,
+            EpisodeSetup(
+                policy=self.gate,
+                pool=self.pool,
+                serve=self.environment.serve,
+                viewport=self.environment.viewport,
+                config=self.agent,
+                # Trajectories of a vendor's model belong to no version of the policy.
+                policy_version=self.served.version if isinstance(self.agent.model, TrainedPolicy) else None,
+                reuse=self.reuse,
+            ),
             recording=attempt.recording,
             watch=self._watch(attempt.slot),
         )
