@@ -43,6 +43,8 @@ class RunRecord(BaseModel):
     mlflow_run_id: str | None = None
     mlflow_uri: str | None = None
     prefect_flow_runs: list[str] = []
+    forked_from: str | None = None
+    """Run and iteration that this run was forked from. Example: `demo@3`."""
 
 
 class RunLayout:

@@ -18,9 +18,10 @@ import httpx
 
 from agent.models.openai_chat import Served
 from flows.policy.ownership import policy_owned
+from flows.services import health
 from flows.services.restarting import restart
 from flows.services.services import address_of, is_running
-from flows.services.specs import BROWSER, VLLM, socket_path
+from flows.services.specs import BROWSER, HEALTH, VLLM, socket_path
 from flows.settings.hints import on_run
 from flows.settings.run_folder import RunFolder
 from rollouts.shard_workers import ShardWorkers
@@ -178,8 +179,8 @@ async def ensure_browsers(folder: RunFolder) -> str:
     url = address_of(folder.config.services.state_dir, BROWSER)
 
     async def is_ready() -> bool:
-        async with httpx.AsyncClient(timeout=ASK_S, trust_env=False) as client:
-            return (await client.get(f"{url}/readyz")).status_code == 200
+        async with health.client(ASK_S) as client:
+            return await health.is_well(client, health.at_each(url, HEALTH[BROWSER]))
 
     await wait_well(folder, "the browser service", is_ready)
     return url

@@ -9,9 +9,10 @@ import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
 from agent.config import AgentConfig
 from environments.config import EnvironmentConfig
@@ -27,6 +28,8 @@ from training.serving_config import ServingConfig
 Port = Annotated[int, Field(ge=0, le=65_535, description="0 picks a free port")]
 """Names of runs, which become folder names; see storage/names.py."""
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+LOCAL = "local"
+"""The place of a service that `rl-loop up` starts."""
 
 
 class ConfigError(LoopError):
@@ -42,8 +45,33 @@ class PolicyConfig(Section):
     """Seconds that one update may take."""
 
 
+def _at(value: str) -> str:
+    """Checks where a service is: `local`, or one or several http(s) addresses. Raises ValueError."""
+    parts = [part.strip().rstrip("/") for part in value.split(",")]
+    if parts == [LOCAL]:
+        return LOCAL
+    for part in parts:
+        address = urlsplit(part)
+        if address.scheme not in ("http", "https") or not address.hostname or address.username or address.password:
+            raise ValueError(
+                f"expected local, or an address such as https://10.0.0.7:4200 (secrets go into environment variables), found {part!r}"
+            )
+    return ",".join(parts)
+
+
+Place = Annotated[str, AfterValidator(_at)]
+
+
 class ServicesConfig(Section):
     """Settings of the services that `rl-loop up` starts. Not part of a run's identity: a resume may use other ports."""
+
+    prefect: Place = LOCAL
+    """`local`: started by `rl-loop up`; or the URL of a Prefect server (without /api). PREFECT_API_KEY or
+    PREFECT_API_AUTH_STRING of the environment is sent. The worker is always started here."""
+    mlflow: Place = LOCAL
+    """`local`, or the URL of an MLflow server. MLFLOW_TRACKING_TOKEN, or _USERNAME and _PASSWORD, are sent."""
+    browsers: Place = LOCAL
+    """`local`, or the URL of a browser service, of several masters with commas. BROWSER_SERVICE_API_KEY is sent."""
 
     state_dir: Path = Path(".rl-loop")
     """Logs, databases and sockets of the services."""

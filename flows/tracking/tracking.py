@@ -172,6 +172,8 @@ def create_run(client: "MlflowClient", folder: RunFolder) -> str:
     experiment = client.get_experiment_by_name(EXPERIMENT)
     experiment_id = experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT)
     tags = {"loop": loop_tag(folder), "config_sha256": folder.record().config_sha256, "run_folder": str(folder.root)}
+    if folder.record().forked_from:
+        tags["forked_from"] = folder.record().forked_from
     run_id = client.create_run(experiment_id, run_name=folder.name, tags=tags).info.run_id
     for key, value in flatten(folder.config.model_dump(mode="json", exclude={"services"})).items():
         client.log_param(run_id, key, value)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from flows.services.service_files import status_file
 from flows.services.services import address_of, shut_down
 from flows.services.stack import read_stack, stack_file
-from flows.services.supervisor import status_file
 from flows.settings.loop_config import LoopConfig
 from flows.settings.run_folder import RunFolder
 from flows.tracking.summary import rows
