@@ -6,7 +6,7 @@ import pytest
 
 from flows.settings.loop_config import ConfigError, LoopConfig, dump_config, load_config
 from flows.settings.run_folder import RunFolder
-from flows.stages.policy_update import update_command
+from flows.stages.policy_update import replay_arguments
 from storage.stages import Stage
 from storage.verdicts import VERDICTS
 
@@ -44,6 +44,6 @@ def test_the_update_is_told_the_earlier_iterations_that_are_still_there(write_co
             verdicts = folder.stage_dir(iteration, Stage.JUDGE) / VERDICTS
             verdicts.parent.mkdir(parents=True)
             verdicts.write_bytes(b"")
-        command = update_command(folder, 4, config=Path("c.json"), report=Path("r.json"))
+        command = list(replay_arguments(folder, 4))
         named = [command[at + 1] for at, part in enumerate(command) if part == "--replay"]
         assert named == [str(folder.stage_dir(iteration, Stage.ROLLOUT)) for iteration in expected]
