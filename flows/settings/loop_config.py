@@ -156,7 +156,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> LoopConfig:
         _apply(data, override)
     config = parse_config(data, root=root_of(path))
     if "update.preset" in keys_of(overrides):
-        _refuse_idle_preset(data["update"], config.update, path)
+        _refuse_idle_preset(data["update"], config.update, path, overridden=keys_of(overrides))
     return config
 
 
@@ -241,9 +241,9 @@ def _apply(data: dict[str, Any], override: str) -> None:
     section[parts[-1]] = value
 
 
-def _refuse_idle_preset(given: Mapping[str, Any], update: UpdateConfig, path: Path) -> None:
+def _refuse_idle_preset(given: Mapping[str, Any], update: UpdateConfig, path: Path, *, overridden: set[str]) -> None:
     """Raises ConfigError for a preset on the command line that would only be a name: keys of the file go before it."""
-    if keys := without_effect(given, update.model_dump()):
+    if keys := [key for key in without_effect(given, update.model_dump()) if f"update.{key}" not in overridden]:
         raise ConfigError(
             f"update.preset={update.preset} changes nothing, because {path} sets {', '.join(keys)} itself; override these "
             "keys instead, or take them out of the file (`rl-loop presets` prints the preset's values)"
