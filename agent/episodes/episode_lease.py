@@ -15,6 +15,7 @@ from agent.limits import Gates
 from agent.recording import Recording
 from agent.types import Reach, Recorded
 from browser_service.client import Browser, BrowserPool, LeaseOptions
+from browser_service.models import LoginState
 from browser_service.models import Recording as Wanted
 from browser_service.models import Viewport
 
@@ -41,9 +42,12 @@ class EpisodeLease:
     """The leased browser, kept after the lease is over."""
 
     @asynccontextmanager
-    async def hold(self, reach: Reach) -> AsyncGenerator[Browser, None]:
-        """Leases a browser with this reach until the context is left. Raises what `BrowserPool.lease` raises."""
-        lease = self.pool.lease(keep_alive=True, **self.options(reach))
+    async def hold(self, reach: Reach, login: LoginState | None = None) -> AsyncGenerator[Browser, None]:
+        """Leases a browser with this reach and log-in state until the context is left.
+
+        Raises what `BrowserPool.lease` raises.
+        """
+        lease = self.pool.lease(keep_alive=True, **(self.options(reach) | LeaseOptions(owner=self.owner, login=login)))
         async with self.gates.passed("allocate"):
             self.browser = await lease.__aenter__()
         try:

@@ -50,6 +50,7 @@ from browser_service.models.lease import (
     StepReply,
     StepRequest,
 )
+from browser_service.models.login import Cookie, LoginState, OriginStorage, StoredItem
 from browser_service.models.observation import (
     Box,
     Download,
@@ -88,6 +89,7 @@ __all__ = [
     "ClickCoords",
     "ClickId",
     "CloseTab",
+    "Cookie",
     "Coordinate",
     "Direction",
     "Download",
@@ -109,6 +111,7 @@ __all__ = [
     "Keypress",
     "Lease",
     "LeaseRequest",
+    "LoginState",
     "Mark",
     "MarkId",
     "MouseDown",
@@ -118,6 +121,7 @@ __all__ = [
     "Observe",
     "ObserveRequest",
     "OpenTab",
+    "OriginStorage",
     "PageDown",
     "PageUp",
     "PoolStatus",
@@ -133,6 +137,7 @@ __all__ = [
     "Sleep",
     "StepReply",
     "StepRequest",
+    "StoredItem",
     "SwitchTab",
     "Tab",
     "TabAndEnter",
