@@ -127,4 +127,4 @@ def test_who_can_judge_is_said_at_the_start(tmp_path: Path, server: JudgeServer)
 def test_a_chain_of_the_model_alone_gives_no_reward_during_the_rollout(tmp_path: Path, server: JudgeServer) -> None:
     """A judge that the configuration leaves out must not decide which groups are replaced."""
     model_only = load_config(config_file(tmp_path, asking(server) | {"chain": ["rubric"]})).judge
-    assert quick_judge(model_only, lambda trajectory: pytest.fail("the verifier is not in the chain")) is None
+    assert quick_judge(model_only, lambda *_: pytest.fail("the verifier is not in the chain")) is None
