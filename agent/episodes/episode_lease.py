@@ -15,9 +15,8 @@ from agent.limits import Gates
 from agent.recording import Recording
 from agent.types import Reach, Recorded
 from browser_service.client import Browser, BrowserPool, LeaseOptions
-from browser_service.models import LoginState
+from browser_service.models import LoginState, Viewport
 from browser_service.models import Recording as Wanted
-from browser_service.models import Viewport
 
 LEASE_TTL_S = 20.0
 """Seconds after which the browser of a killed player is free for the player that resumes."""
