@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from flows.commands.environments import environments_app
 from flows.commands.judging import judge_report, rejudge
 from flows.commands.monitor import monitor
 from flows.commands.options import ConfigOption, Overrides, loaded
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 
 app.add_typer(tasks_app, name="tasks")
+app.add_typer(environments_app, name="environments")
 
 
 @app.command()

@@ -133,8 +133,8 @@ class ApplicationEnvironment(Generic[Handle]):
     @asynccontextmanager
     async def _opened(self, task: Task, trajectory_id: str) -> AsyncGenerator[tuple[Place[Handle], dict[str, Any]]]:
         """A place in the task's start state, with this state. Failures to get there are infrastructure failures."""
-        fresh: AbstractAsyncContextManager[Place[Handle]] = self._provider.fresh(trajectory_id)
         try:
+            fresh: AbstractAsyncContextManager[Place[Handle]] = self._provider.fresh(trajectory_id)
             place = await fresh.__aenter__()
         except (EnvironmentBroken, OSError, TimeoutError) as error:
             raise failed("infra", "ENVIRONMENT_BROKEN", f"{self.name}: {error}", retryable=True) from error
