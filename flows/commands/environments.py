@@ -23,7 +23,7 @@ def list_environments() -> None:
     from environments.bundled import BUNDLED
 
     for name in ("miniwob", *sorted(BUNDLED)):
-        made = _made(name)
+        made = made(name)
         train, heldout = made.domains("train"), made.domains("heldout")
         same = "the same families, other seeds" if train == heldout else f"{len(heldout)} held-out families"
         typer.echo(f"{name}: {len(train)} families for training; {same}")
@@ -53,7 +53,7 @@ def check(
     from flows.commands.environment_check import check_tasks, tasks_of
     from storage.errors import LoopError
 
-    environment = _made(name)
+    environment = made(name)
     try:
         chosen = tasks_of(environment, tasks, families or ())
     except UnknownTask as error:
@@ -83,7 +83,7 @@ def play(
     from flows.commands.playing import play_by_hand
     from storage.errors import LoopError
 
-    environment = _made(name)
+    environment = made(name)
     try:
         chosen = environment.task_from_id(task)
     except UnknownTask as error:
@@ -98,7 +98,7 @@ def _tell(one: "Checked") -> None:
     )
 
 
-def _made(name: str) -> "SeededEnvironment":
+def made(name: str) -> "SeededEnvironment":
     """The environment of a name or a folder. Raises `LoopError`."""
     from environments.bundled import BUNDLED, NotAnEnvironment, application_environment
     from environments.miniwob import MiniWob
