@@ -1,7 +1,7 @@
 """Protocols of an environment: tasks by split, a site per episode, a verifier, a scripted solution.
 
 An environment is an application on a provider. The provider gives each episode a place of its own (`Place`): pages in
-memory, a process, containers. The application (`environments.applications.application`) has the tasks and reads the
+memory, a process, containers. The application (`environments.tasks.application`) has the tasks and reads the
 place for the verifier.
 """
 

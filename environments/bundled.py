@@ -8,12 +8,12 @@ from pathlib import Path
 from types import ModuleType
 
 from browser_service.models import Viewport
-from environments.applications.application import ApplicationEnvironment
 from environments.applications.shop.shop import shop
 from environments.base import SeededEnvironment
 from environments.bounds import UNBOUNDED, Bounds
 from environments.providers.static.application import StaticApplication
 from environments.providers.static.provider import StaticProvider
+from environments.tasks.application import ApplicationEnvironment
 
 MODULE = "environment.py"
 """File of an environment's folder that has the function `make`."""

@@ -1,1 +1,1 @@
-"""Applications: tasks from templates, their verifiers and scripted solutions, on a place that a provider gives."""
+"""Bundled applications, each with its tasks."""

@@ -9,13 +9,13 @@ from typing import Any
 
 from agent.types import AgentAction, Answer
 from browser_service.models import Observation, Viewport
-from environments.applications.templates import Ending, Filled, Parameters, Template
 from environments.base import SeededEnvironment
 from environments.bounds import Bounds
 from environments.bundled import static_environment
 from environments.marks import click_named, fill_form, find_named
 from environments.providers.static.application import StaticApplication
 from environments.providers.static.visits import State, Visit, known
+from environments.tasks.templates import Ending, Filled, Parameters, Template
 
 THINGS = ("bread", "candles", "flour", "paper", "rice", "soap", "stamps", "tea")
 

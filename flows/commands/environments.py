@@ -23,8 +23,8 @@ def list_environments() -> None:
     from environments.bundled import BUNDLED
 
     for name in ("miniwob", *sorted(BUNDLED)):
-        made = made(name)
-        train, heldout = made.domains("train"), made.domains("heldout")
+        world = made(name)
+        train, heldout = world.domains("train"), world.domains("heldout")
         same = "the same families, other seeds" if train == heldout else f"{len(heldout)} held-out families"
         typer.echo(f"{name}: {len(train)} families for training; {same}")
         typer.echo(f"  {', '.join(train)}" + ("" if train == heldout else f"; held out: {', '.join(heldout)}"))

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from agent.failures import EpisodeFailure
 from agent.types import StopReason, Task, Trajectory
-from environments.applications.changes import Changes, changes_between
 from environments.applications.shop.shop import shop
 from environments.base import SEEDS, UnknownTask
 from environments.bundled import static_environment
 from environments.providers.static.provider import StaticProvider
+from environments.tasks.changes import Changes, changes_between
 
 SHOP = static_environment(shop())
 LEAF = st.booleans() | st.integers(0, 2) | st.sampled_from("ab")
@@ -131,7 +131,7 @@ async def test_a_place_that_breaks_is_an_infrastructure_failure() -> None:
         def fresh(self, trajectory_id: str) -> Any:
             raise OSError("no room")
 
-    from environments.applications.application import ApplicationEnvironment
+    from environments.tasks.application import ApplicationEnvironment
 
     application = shop()
     environment = ApplicationEnvironment(application, Broken(application))

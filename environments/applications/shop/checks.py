@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from environments.applications.templates import Ending
+from environments.tasks.templates import Ending
 
 
 def within(end: Ending, *patterns: str) -> dict[str, bool]:

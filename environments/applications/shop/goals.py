@@ -4,7 +4,7 @@ import random
 from typing import Any
 
 from environments.applications.shop.state import CATEGORIES, COUPONS, DELIVERY, Shop
-from environments.applications.templates import Filled
+from environments.tasks.templates import Filled
 
 WORDS = ("sturdy", "pretty", "heavy", "cosy", "bright", "useful", "light", "plain")
 SUBJECTS = ("Late parcel", "Wrong colour", "Opening hours", "Gift wrapping", "Invoice missing")

@@ -3,8 +3,8 @@
 from agent.types import AgentAction, Answer
 from browser_service.models import Observation
 from environments.applications.shop.state import CATEGORIES
-from environments.applications.templates import Parameters, Solve
 from environments.marks import click_named, fill, fill_form, find_named, named, page_of, query_of
+from environments.tasks.templates import Parameters, Solve
 
 DONE = Answer(text="done")
 

@@ -2,7 +2,7 @@
 
 from agent.types import Split
 from environments.applications.shop import checks, goals, solutions
-from environments.applications.templates import Check, Fill, Solve, Template
+from environments.tasks.templates import Check, Fill, Solve, Template
 
 NO_OTHER_CHANGE = "Nothing else was ordered, changed or removed."
 

@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from browser_service.models import Viewport
-from environments.applications.templates import Template, Templates
 from environments.base import EnvironmentBroken
 from environments.providers.static.episode import StaticEpisode
 from environments.providers.static.visits import Action, State, View
+from environments.tasks.templates import Template, Templates
 
 VIEWPORT = Viewport(width=1024, height=768)
 
 
 class StaticApplication:
-    """Pages with state. Implements `environments.applications.application.Application`.
+    """Pages with state. Implements `environments.tasks.application.Application`.
 
     A page `pages/cart.html` is a Jinja template with the variables `state`, `query`, `signed_in`, `notice` and those of
     its view. A form that posts to `add_to_cart` runs the action of this name. Every other file is sent as it is.

@@ -12,10 +12,10 @@ from agent.failures import failed
 from agent.types import AgentAction, Reach, Site, Split, Task, Trajectory
 from agent.verdict import Verdict
 from browser_service.models import LoginState, Observation, Viewport
-from environments.applications.changes import MOST_CHANGES, Changes, EndState, changes_between
-from environments.applications.templates import Ending, Parameters, Templates
 from environments.base import EnvironmentBroken, Handle, Place, Provider
 from environments.bounds import UNBOUNDED, Bounds
+from environments.tasks.changes import MOST_CHANGES, Changes, EndState, changes_between
+from environments.tasks.templates import Ending, Parameters, Templates
 from environments.teardown import Teardowns
 
 logger = logging.getLogger(__name__)

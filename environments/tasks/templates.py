@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from agent.types import AgentAction, Split, Task
 from browser_service.models import Observation
-from environments.applications.changes import Changes
 from environments.base import SEEDS, UnknownTask
+from environments.tasks.changes import Changes
 
 TASK_ID = re.compile(r"(?P<domain>[a-z0-9-]+)\.(?P<seed>0|[1-9][0-9]{0,6})")
 Parameters = dict[str, Any]
