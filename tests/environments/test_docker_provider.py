@@ -156,7 +156,7 @@ async def test_a_killed_owner_leaves_nothing_after_the_next_start(engine: str, p
             assert await process.stdout.readline() == b"entered\n"
             await asyncio.sleep(rng.uniform(0, 2))
         process.kill()
-        await process.wait()
+        await process.communicate()
         async with asyncio.timeout(60):
             # The engine may still be carrying out the dead owner's last request.
             while left(engine):

@@ -90,7 +90,7 @@ async def killed_after(seconds: float | None) -> str:
                 await asyncio.sleep(seconds)
                 break
     process.kill()
-    await process.wait()
+    await process.communicate()
     return owner
 
 

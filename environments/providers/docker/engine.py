@@ -26,7 +26,11 @@ def connect(url: str | None = None) -> docker.DockerClient:
             if url
             else docker.from_env(timeout=ENGINE_DEADLINE_S)
         )
-        engine.ping()
+        try:
+            engine.ping()
+        except BaseException:
+            engine.close()
+            raise
         return engine
 
 
