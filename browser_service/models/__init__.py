@@ -51,6 +51,7 @@ from browser_service.models.lease import (
     StepRequest,
 )
 from browser_service.models.login import Cookie, LoginState, OriginStorage, StoredItem
+from browser_service.models.network import RequestLogHead, RequestRecord
 from browser_service.models.observation import (
     Box,
     Download,
@@ -128,6 +129,8 @@ __all__ = [
     "Problem",
     "Recording",
     "Reload",
+    "RequestLogHead",
+    "RequestRecord",
     "Screenshot",
     "ScrollCoords",
     "ScrollId",

@@ -16,14 +16,16 @@ from agent.types import Trajectory
 from agent.verdict import Verdict
 from environments.registry import make_environment
 from flows.policy.publishing import StageError
-from flows.rollouts.evidence import lack_of_verdicts
-from flows.rollouts.task_history import write_outcomes
-from flows.settings.run_folder import RunFolder, Stage, StageKey, StageReport
+from flows.settings.run_folder import RunFolder
+from flows.stages.overlap import overlapped
 from judging.config import JudgeConfig
 from judging.in_order import in_order
 from judging.opening import is_judged, open_judges
 from judging.verdicts import CorruptVerdicts
+from rollouts.evidence import lack_of_verdicts
+from rollouts.task_history import write_outcomes
 from storage.progress import Progress, ProgressFile
+from storage.stages import Stage, StageKey, StageReport
 from storage.store import TrajectoryStore
 from storage.verdicts import write_verdicts
 from training import failpoints
@@ -63,7 +65,7 @@ async def judge_stage(folder: RunFolder, iteration: int) -> StageReport:
             stage=Stage.JUDGE,
             iteration=iteration,
             counts={"verdicts": len(judged.verdicts), "unjudged": unjudged(judged.verdicts)},
-            metrics=judged.metrics(),
+            metrics=judged.metrics() | overlapped(directory),
             seconds=time.monotonic() - began,
         )
     )
@@ -106,7 +108,7 @@ async def judge_stored(
     began = time.monotonic()
     try:
         async with (
-            open_judges(config, check, trajectories.image, directory) as judge,
+            open_judges(config, check, trajectories.image, directory, requests=trajectories.requests) as judge,
             aclosing(in_order(trajectories, judge.judge, at_once=config.trajectories_at_once)) as judged,
         ):
             async for trajectory, verdict in judged:
@@ -122,7 +124,9 @@ def check_judged(folder: RunFolder, key: StageKey, verdicts: Iterable[Verdict]) 
     """Raises `StageError` when the chain can judge any task and too few of the judgeable episodes were judged."""
     has_verifier = make_environment(folder.config.environment).judges
     lack = (
-        lack_of_verdicts(folder, key, verdicts) if is_judged(folder.config.judge, has_verifier=has_verifier) else None
+        lack_of_verdicts(folder.inputs, key, verdicts)
+        if is_judged(folder.config.judge, has_verifier=has_verifier)
+        else None
     )
     if lack:
         raise StageError(f"{lack}; `rl-loop resume {folder.name}` judges again")

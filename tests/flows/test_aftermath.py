@@ -16,20 +16,21 @@ from prefect import flow, task
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Crashed, Pending, Running
-from test_heartbeat import HOLDER
+from test_run_folder import HOLDER
 
 from flows.commands import watching
 from flows.commands.watching import Pulse, RunFailed, follow
 from flows.rl_loop import bury_earlier, server_url, settle_lost
 from flows.services.prefect_api import PrefectServer
 from flows.settings.loop_config import LoopConfig
-from flows.settings.run_folder import RunFolder, Stage, StageKey, StageReport
+from flows.settings.run_folder import RunFolder
 from flows.stages.loop import run_loop
 from flows.starting.starting import note_flow_run
 from flows.tracking import tracking
 from flows.tracking.logged import is_logged, read_status
 from storage.errors import ServicesError
 from storage.heartbeat import beating
+from storage.stages import Stage, StageKey, StageReport
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:unclosed")
 
@@ -225,7 +226,7 @@ def test_the_workers_hook_settles_a_run_whose_process_is_gone(
 async def test_a_cancelled_loop_ends_as_killed_in_mlflow(mlflow: Mlflow, config: LoopConfig) -> None:
     folder, begun = RunFolder.create("cancelled", config), asyncio.Event()
 
-    async def stage(folder: RunFolder, key: StageKey) -> None:
+    async def stage(folder: RunFolder, key: StageKey, workers: object = None) -> None:
         begun.set()
         await asyncio.sleep(600)
 
@@ -240,7 +241,7 @@ async def test_a_cancelled_loop_ends_as_killed_in_mlflow(mlflow: Mlflow, config:
 async def test_a_failed_loop_ends_as_failed_and_its_resume_as_finished(mlflow: Mlflow, config: LoopConfig) -> None:
     folder = RunFolder.create("failed", config)
 
-    async def broken(folder: RunFolder, key: StageKey) -> None:
+    async def broken(folder: RunFolder, key: StageKey, workers: object = None) -> None:
         raise ServicesError("on purpose")
 
     with pytest.raises(ServicesError):
@@ -250,7 +251,7 @@ async def test_a_failed_loop_ends_as_failed_and_its_resume_as_finished(mlflow: M
     assert mlflow.status(folder) == read_status(folder) == "FINISHED"
 
 
-async def finishes(folder: RunFolder, key: StageKey) -> None:
+async def finishes(folder: RunFolder, key: StageKey, workers: object = None) -> None:
     metrics = {"success_rate": 0.25, "version": float(key.iteration)}
     folder.finish(StageReport(stage=key.stage, iteration=key.iteration, seconds=1.0, metrics=metrics))
     (folder.stage_dir(*key) / "verdicts.jsonl").write_text("")
@@ -294,6 +295,6 @@ def test_an_iteration_without_a_signal_is_a_tag_in_mlflow(mlflow: Mlflow, config
     assert data.tags["no_signal"] == "iterations 2" and data.metrics["train/no_signal"] == 1.0
 
 
-async def finishes_missing(folder: RunFolder, key: StageKey) -> None:
+async def finishes_missing(folder: RunFolder, key: StageKey, workers: object = None) -> None:
     if not folder.is_done(*key):
         await finishes(folder, key)

@@ -16,8 +16,9 @@ from prefect.states import State
 from flows.prefect_plugin import full_name
 from flows.rl_loop import rl_loop
 from flows.settings.loop_config import LoopConfig
-from flows.settings.run_folder import RunFolder, StageKey, StageReport
+from flows.settings.run_folder import RunFolder
 from storage.errors import ServicesError
+from storage.stages import StageKey, StageReport
 
 pytestmark = [
     pytest.mark.usefixtures("prefect_server"),
@@ -65,7 +66,7 @@ async def test_an_update_without_a_signal_has_a_name_of_its_own(
 ) -> None:
     running_stack(config)
 
-    async def learns_nothing(folder: RunFolder, key: StageKey, play_shards: object) -> StageReport:
+    async def learns_nothing(folder: RunFolder, key: StageKey, workers: object, play_shards: object) -> StageReport:
         counts = {"version": 0, "steps": 0}
         return folder.finish(StageReport(stage=key.stage, iteration=key.iteration, seconds=1.0, counts=counts))
 

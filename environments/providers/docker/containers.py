@@ -118,7 +118,7 @@ def _wait(container: Container, spec: ContainerSpec) -> dict[str, int]:
             )
         published = container.ports.get(f"{spec.port}/tcp") if spec.port else None
         port = int(published[0]["HostPort"]) if published else 0
-        own = container.attrs["State"].get("Health", {}).get("Status", "healthy")
+        own = ((container.attrs or {}).get("State", {}).get("Health") or {}).get("Status", "healthy")
         if container.status == "running" and (port or not spec.port) and own == "healthy" and _answers(port, spec):
             return {spec.name: port} if port else {}
         time.sleep(POLL_S)

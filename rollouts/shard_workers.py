@@ -1,0 +1,195 @@
+"""The shard workers of one loop: opened for a stage, and kept beyond it while they have running episodes.
+
+A kept worker lives in a task of its own, because the stage's task, and Prefect's with it, ends before its episodes do.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import NamedTuple, Self
+
+from agent.models.openai_chat import Served
+from agent.models.opening import open_model
+from browser_service.client import BrowserPool
+from environments.registry import make_environment
+from rollouts.inputs import RunInputs, StageInputs
+from rollouts.model_queue import ModelQueue
+from rollouts.shard_worker import ShardWorker
+from rollouts.shared_bounds import SharedBounds
+from rollouts.stage_files import StageFiles
+from storage.stages import Stage
+
+
+class ShardWorkers:
+    """The workers of a run in this process, and the limits that they share. Use as a context; the end abandons episodes.
+
+    The loop makes it and passes it to its stages: a rollout leaves unfinished episodes in it to the next one.
+    Belongs to an event loop.
+    """
+
+    def __init__(self, run: RunInputs) -> None:
+        self._run = run
+        self._bounds: dict[int, _Bounds] = {}
+        self._kept: dict[int, _Kept] = {}
+        """By shard."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close_all()
+
+    @asynccontextmanager
+    async def opened(self, inputs: StageInputs, shard: int) -> AsyncGenerator[ShardWorker]:
+        """A worker for one stage. Episodes still running at the end are abandoned."""
+        # An evaluation shares the browsers with carried-over episodes; two rollouts of a shard never overlap.
+        in_use = (lambda: self._carried(shard)) if inputs.stage is not Stage.ROLLOUT else lambda: 0
+        with self.bounds(inputs, shard) as bounds:
+            async with open_worker(inputs, shard, bounds, in_use) as worker:
+                yield worker
+
+    async def kept(self, inputs: StageInputs, shard: int) -> ShardWorker:
+        """The shard's worker for rollouts, opened unless an earlier stage left one."""
+        kept = self._kept.get(shard)
+        if kept and kept.browsers != inputs.browsers:  # episodes on another service are lost anyway
+            await self._kept.pop(shard).close()
+            kept = None
+        if kept:
+            kept.worker.serve(inputs.served)
+            return kept.worker
+        kept = _Kept(self, inputs, shard)
+        worker = await kept.open()
+        self._kept[shard] = kept
+        return worker
+
+    @contextmanager
+    def bounds(self, inputs: StageInputs, shard: int) -> Generator[SharedBounds]:
+        """The limits of a shard, shared while a worker of them is open; with `ranks: workers` each shard has its own."""
+        config = self._run.rollout
+        # A worker's shard has its own part of the limits; the shards of one process share the whole.
+        key = shard if config.ranks == "workers" else 0
+        if key not in self._bounds:
+            queue = ModelQueue(config.model_queue, lambda: asyncio.to_thread(inputs.policy_server.waiting))
+            self._bounds[key] = _Bounds(SharedBounds(config, shard, queue, self._run.settings.environment.blocking), [])
+        bounds = self._bounds[key]
+        bounds.shards.append(shard)
+        try:
+            yield bounds.shared
+        finally:
+            bounds.shards.remove(shard)
+            if not bounds.shards:
+                del self._bounds[key]
+
+    def carry(self, iteration: int) -> None:
+        """Moves the running episodes to the rollout of `iteration`."""
+        for shard, kept in self._kept.items():
+            if kept.worker.under_way:
+                slots = self._run.rollout.slots_of(shard)
+                kept.worker.carry_to(StageFiles(self._run.layout, iteration, Stage.ROLLOUT, shard=shard, slots=slots))
+
+    async def hold(self, deadline_s: float) -> None:
+        """Lets no turn of the kept episodes begin, and waits for running ones as `TurnGate.hold` does."""
+        await asyncio.gather(*(kept.worker.gate.hold(deadline_s) for kept in self._kept.values()))
+
+    def serve(self, served: Served) -> None:
+        """Continues the kept workers with the policy that is proved to be served."""
+        for kept in self._kept.values():
+            kept.worker.serve(served)
+
+    async def close_idle(self) -> None:
+        """Ends the kept workers without running episodes."""
+        await self._close([shard for shard, kept in self._kept.items() if not kept.worker.under_way])
+
+    async def close_all(self) -> None:
+        """Ends all kept workers; running episodes are abandoned."""
+        await self._close(list(self._kept))
+
+    async def _close(self, shards: list[int]) -> None:
+        await asyncio.gather(*(self._kept.pop(shard).close() for shard in shards))
+
+    def _carried(self, shard: int) -> int:
+        kept = self._kept.get(shard)
+        return len(kept.worker.under_way) if kept else 0
+
+
+@asynccontextmanager
+async def open_worker(
+    inputs: StageInputs, shard: int, bounds: SharedBounds, slots_in_use: Callable[[], int] = lambda: 0
+) -> AsyncGenerator[ShardWorker]:
+    """A worker with its environment, browsers and policy. Episodes still running at the end are abandoned."""
+    run, server = inputs.run, inputs.policy_server
+    async with AsyncExitStack() as stack:
+        environment = await stack.enter_async_context(make_environment(run.settings.environment))
+        pool = await stack.enter_async_context(BrowserPool(inputs.browsers))
+        policy = await stack.enter_async_context(
+            # Only environments that make their own tasks know solutions (environments.base.SeededEnvironment).
+            open_model(
+                inputs.agent,
+                served=inputs.served,
+                uds=server.socket,
+                solve=getattr(environment, "solve", None),
+                tokenizer=server.tokenizer,
+            )
+        )
+        worker = ShardWorker(
+            run,
+            shard,
+            agent=inputs.agent,
+            environment=environment,
+            pool=pool,
+            policy=policy,
+            served=inputs.served,
+            judge=inputs.judge(environment.check),
+            detect=inputs.detect,
+            bounds=bounds,
+            slots_in_use=slots_in_use,
+        )
+        # Registered last, so it runs first: episodes end before the pool, the policy and the environment are closed.
+        stack.push_async_callback(worker.stop)
+        yield worker
+
+
+class _Bounds(NamedTuple):
+    shared: SharedBounds
+    shards: list[int]
+    """The shards of the open workers; an evaluation has its own beside those of a carried-over rollout."""
+
+
+class _Kept:
+    """A worker and the task that it lives in."""
+
+    def __init__(self, workers: ShardWorkers, inputs: StageInputs, shard: int) -> None:
+        self.browsers = inputs.browsers
+        self._workers, self._inputs, self._shard = workers, inputs, shard
+        self._stop = asyncio.Event()
+        self._opened: asyncio.Future[ShardWorker] = asyncio.get_running_loop().create_future()
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self) -> ShardWorker:
+        """Opens the worker. Raises what `open_worker` raises."""
+        name = f"shard {self._shard} of {self._inputs.run.layout.name}"
+        self._task = asyncio.create_task(self._own(), name=name)
+        return await self._opened
+
+    @property
+    def worker(self) -> ShardWorker:
+        """The worker; only after `open`."""
+        return self._opened.result()
+
+    async def close(self) -> None:
+        """Ends the worker and its running episodes."""
+        self._stop.set()
+        if self._task:
+            await self._task
+
+    async def _own(self) -> None:
+        # The task that enters the worker's contexts must also exit them, so this one holds the worker open.
+        try:
+            async with self._workers.opened(self._inputs, self._shard) as worker:
+                self._opened.set_result(worker)
+                await self._stop.wait()
+        except BaseException as error:
+            # The future is used up once the worker is open: a later error reaches `close` through the task.
+            if self._opened.done():
+                raise
+            self._opened.set_exception(error)
