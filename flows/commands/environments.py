@@ -49,10 +49,9 @@ def check(
     """
     import asyncio
 
-    from storage.errors import LoopError
-
     from environments.base import UnknownTask
     from flows.commands.environment_check import check_tasks, tasks_of
+    from storage.errors import LoopError
 
     environment = made(name)
     try:
@@ -80,10 +79,9 @@ def play(
     """
     import asyncio
 
-    from storage.errors import LoopError
-
     from environments.base import UnknownTask
     from flows.commands.playing import play_by_hand
+    from storage.errors import LoopError
 
     environment = made(name)
     try:
@@ -102,10 +100,9 @@ def _tell(one: "Checked") -> None:
 
 def made(name: str) -> "SeededEnvironment":
     """The environment of a name or a folder. Raises `LoopError`."""
-    from storage.errors import LoopError
-
     from environments.bundled import BUNDLED, NotAnEnvironment, application_environment
     from environments.miniwob import MiniWob
+    from storage.errors import LoopError
 
     if name == "miniwob":
         return MiniWob()

@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import Callable
 
-from storage.errors import LoopError
-
 from agent.failures import EpisodeFailure
 from agent.types import StopReason, Task, Trajectory
 from environments.base import SeededEnvironment
+from storage.errors import LoopError
 
 LOOK_EVERY_S = 1.0
 

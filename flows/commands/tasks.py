@@ -59,9 +59,8 @@ def check(
 
     Exit status 1 if there are such rows or expectations.
     """
-    from storage.errors import LoopError
-
     from flows.commands.task_verifiers import VerifierCounts
+    from storage.errors import LoopError
 
     with _reading(split, environment, start_url, max_steps) as reading, _Refused(rejected) as refused:
         summary, verifiers = _Summary(), VerifierCounts()
@@ -118,10 +117,9 @@ def generate(
 @contextmanager
 def _reading(split: InSplit, environment: str, start_url: str, max_steps: int) -> "Generator[Reading]":
     """Defaults for rows that lack values; an unreadable or unwritable file becomes a one-sentence error."""
-    from storage.errors import LoopError
-
     from environments.taskfiles.reading import Reading
     from environments.taskfiles.rows import TaskFileError
+    from storage.errors import LoopError
 
     try:
         yield Reading(environment=environment, split=split.value, start_url=start_url, max_steps=max_steps)
