@@ -14,7 +14,6 @@ from rollouts.config import EvaluateConfig, RolloutConfig
 from storage.run_layout import RunLayout
 from storage.stages import Stage
 
-Check = Check
 """`environments.base.Environment.check` fits."""
 
 

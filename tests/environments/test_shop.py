@@ -92,7 +92,7 @@ async def test_side_effects_cost_the_reward_and_nothing_and_claims_give_none() -
 
 async def test_an_error_of_the_application_is_no_evidence() -> None:
     application = shop()
-    application.actions["save_profile"] = lambda state, visit: 1 / 0
+    application.actions["save_profile"] = lambda state, visit: str(1 / 0)
     environment = static_environment(application)
     task = environment.task("toggle-newsletter", 1, "train")
     async with environment, environment.serve(task, trajectory_id="t") as site, httpx.AsyncClient() as http:
