@@ -14,8 +14,6 @@ from rollouts.config import EvaluateConfig, RolloutConfig
 from storage.run_layout import RunLayout
 from storage.stages import Stage
 
-"""`environments.base.Environment.check` fits."""
-
 
 @dataclass(frozen=True)
 class RolloutSettings:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import docker
+from docker.errors import DockerException
 from docker.models.networks import Network
 
 from environments.base import Place
@@ -109,5 +110,5 @@ def _is_running(group: _Group) -> bool:
         for container in group.running.containers.values():
             container.reload()
         return all(container.status == "running" for container in group.running.containers.values())
-    except docker.errors.DockerException:
+    except DockerException:
         return False
