@@ -141,7 +141,7 @@ def operation_router(service: Service) -> APIRouter:
         """Returns the counts of the rollouts that were asked for here."""
         with database.read() as session:
             own = select(RolloutRow.status, func.count()).where(RolloutRow.source == "hand").group_by(RolloutRow.status)
-            found = dict(session.execute(own).tuples().all())
+            found = dict(session.execute(own).all())
         counts: dict[str, int] = {status: found.get(status, 0) for status in STATUSES}
         active = sum(counts[status] for status in ("provisioning", "running", "judging"))
         return Stats(

@@ -161,7 +161,7 @@ def counts_of(session: Session, task_ids: list[str]) -> dict[str, TaskCounts]:
         .where(row.task_id.in_(task_ids))
         .group_by(row.task_id)
     )
-    return {task_id: TaskCounts(*counts) for task_id, *counts in session.execute(query).tuples()}
+    return {task_id: TaskCounts(*counts) for task_id, *counts in session.execute(query)}
 
 
 class Group(NamedTuple):

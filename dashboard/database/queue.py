@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Collection
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -49,8 +49,9 @@ def claim(session: Session, owner: str, most: int) -> list[Claimed]:
     waiting = select(RolloutRow.id, RolloutRow.tries).where(RolloutRow.status == "pending", RolloutRow.source == "hand")
     first = waiting.order_by(RolloutRow.priority.desc(), RolloutRow.number).limit(most - len(claimed))
     for rollout_id, tries in session.execute(first).all():
-        changes = {"owner": owner, "lease_until": until, "tries": tries + 1, "started_at": time.time(), "steps": 0}
-        if move(session, rollout_id, "provisioning", f"begun by {owner}", **changes):
+        mine: dict[str, Any] = {"owner": owner, "lease_until": until, "tries": tries + 1}
+        begun = f"begun by {owner}"
+        if move(session, rollout_id, "provisioning", begun, started_at=time.time(), steps=0, **mine):
             claimed.append(Claimed(rollout_id, "provisioning"))
     return claimed
 
@@ -61,7 +62,7 @@ def renew(session: Session, owner: str, held: Collection[str]) -> Renewed:
         return Renewed(set(), {})
     mine = (RolloutRow.owner == owner, RolloutRow.id.in_(held))
     session.execute(update(RolloutRow).where(*mine).values(lease_until=time.time() + LEASE_S))
-    found = dict(session.execute(select(RolloutRow.id, RolloutRow.cancel_by).where(*mine)).tuples().all())
+    found = dict(session.execute(select(RolloutRow.id, RolloutRow.cancel_by).where(*mine)).all())
     return Renewed(set(held) - set(found), {one: who for one, who in found.items() if who})
 
 

@@ -72,7 +72,7 @@ class Scanner:
         """One pass over all runs."""
         stages = {stage.place: stage for stage in self._stages()}
         with self._database.read() as session:
-            known = dict(session.execute(select(StageRow.place, StageRow.signature)).tuples().all())
+            known = dict(session.execute(select(StageRow.place, StageRow.signature)).all())
         removed = self._forget(known.keys() - stages.keys())
         read, problems = 0, list[str]()
         for place, stage in stages.items():
@@ -114,7 +114,7 @@ class Scanner:
             found = session.execute(
                 select(RolloutRow.trajectory_id, RolloutRow.changed).where(*at, RolloutRow.source == "run")
             )
-            known = dict(found.tuples().all())
+            known = dict(found.all())
         ids = self._runs.trajectory_ids(stage.path)
         self._remove(stage, known.keys() - set(ids))
         read, whole = 0, True
@@ -214,7 +214,7 @@ def _with_people(session: Session, rows: list[dict[str, Any]]) -> list[dict[str,
     wanted = select(JudgmentRow.rollout_id, JudgmentRow.success).where(
         JudgmentRow.human.is_(True), JudgmentRow.rollout_id.in_([row["id"] for row in rows])
     )
-    people = dict(session.execute(wanted.order_by(JudgmentRow.number)).tuples().all())
+    people = dict(session.execute(wanted.order_by(JudgmentRow.number)).all())
     return [row | {"human": people.get(row["id"])} for row in rows]
 
 

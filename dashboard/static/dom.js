@@ -5,14 +5,14 @@ const PLAIN = new Set(["class", "title", "alt", "width", "height", "loading", "c
   "type", "name", "placeholder", "for", "id", "min", "max", "maxlength", "rows", "accept", "role", "rel", "aria-busy", "aria-live", "autocomplete"]);
 const FLAGS = new Set(["selected", "open", "controls", "muted", "disabled", "checked", "required", "multiple"]);
 
-/** An element. `attrs`: plain attributes, `href` (#/..., with `download` /api/...), `src` (/api/...), `style` (an object), `on` (an object of listeners). */
+/** An element. `attrs`: plain attributes, `href` (#/..., /docs, with `download` /api/...), `src` (/api/...), `style` (an object), `on` (an object of listeners). */
 export function h(tag, attrs, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attrs ?? {})) {
     if (value === null || value === undefined || value === false) continue;
     if (name === "on") for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
     else if (name === "style") for (const [key, text] of Object.entries(value)) element.style.setProperty(key, text);
-    else if (name === "href" && value.startsWith("#/")) element.setAttribute("href", value);
+    else if (name === "href" && (value.startsWith("#/") || value === "/docs" || value === "/")) element.setAttribute("href", value);
     else if (name === "href" && value.startsWith("/api/") && attrs.download !== undefined) element.setAttribute("href", value);
     else if (name === "src" && value.startsWith("/api/")) element.setAttribute("src", value);
     else if (FLAGS.has(name)) element[name] = true;

@@ -29,7 +29,7 @@ export function picture(row, name) {
 }
 
 export const rate = (one) => (one.success_rate === null ? h("span", { class: "faint" }, "–")
-  : h("span", { title: `95 % interval: ${Math.round(one.success_low * 100)} to ${Math.round(one.success_high * 100)} %` },
+  : h("span", { class: "nowrap", title: `95 % interval: ${Math.round(one.success_low * 100)} to ${Math.round(one.success_high * 100)} %` },
     bar(one.success_rate, "heldout"), h("small", { class: "faint" }, ` ${Math.round(one.success_low * 100)}–${Math.round(one.success_high * 100)}`)));
 
 /** Cancel, retry, judge again or delete, whichever is possible now. `done(answer)` is called after it. */
@@ -51,12 +51,12 @@ export function rolloutTable(rows, { withTask = true } = {}) {
       h("div", { class: "faint" }, withTask && [foreign(row.task_id), " · "], row.source === "hand" ? "by hand" : foreign(`${row.run}, iteration ${row.iteration}, ${row.stage}`)),
       row.error && foreign(`${row.failure_side} broke: ${row.failure_code}, ${row.error}`, "p", "problem short-text")),
     h("td", {}, state(row), row.human !== null && h("span", { class: "badge" }, "by a person")),
-    h("td", {}, foreign(row.model || "–")),
+    h("td", {}, foreign(row.model || "–", "span", "short-text")),
     h("td", {}, number(row.reward, 2)),
     h("td", {}, String(row.steps)),
-    h("td", {}, row.seconds ? seconds(row.seconds) : "–"),
+    h("td", { class: "nowrap" }, row.seconds ? seconds(row.seconds) : "–"),
     h("td", {}, foreign(row.result ?? "–", "span", "short-text")),
-    h("td", { class: "faint" }, ago(row.created_at)));
+    h("td", { class: "faint nowrap" }, ago(row.created_at)));
   return table(["", "task", "state", "model", "reward", "steps", "time", "answer", "asked for"], rows.map(line));
 }
 
