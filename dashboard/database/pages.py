@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Float, Select, and_, case, cast, func, literal_column, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, Float, Select, and_, case, cast, func, literal_column, or_, select, table, true, tuple_
 from sqlalchemy.orm import Session
 
 from dashboard.database.tables import JudgmentRow, RolloutRow, TaskRow
@@ -217,7 +217,7 @@ def _has_words(session: Session, text: str) -> ColumnElement[bool]:
     if session.get_bind().dialect.name == "sqlite":
         # Quoted, so that no character of a search is syntax of the index.
         match = " ".join(f'"{word}"*' for word in words) or '""'
-        found = select(literal_column("rowid")).select_from(literal_column("rollout_words"))
+        found = select(literal_column("rowid")).select_from(table("rollout_words"))
         return RolloutRow.number.in_(found.where(literal_column("rollout_words").op("MATCH")(match)))
     columns = (RolloutRow.task_id, RolloutRow.goal, RolloutRow.answer, RolloutRow.error)
     conditions = [or_(*(column.icontains(word, autoescape=True) for column in columns)) for word in words]

@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
+from sqlalchemy import delete
 from stored_run import pictures, trajectory
 
-from agent.types import StopReason, Task
+from agent.types import StopReason
 from agent.verdict import Verdict
 from dashboard.api.service import Service
-from dashboard.app import create_app
 from dashboard.database.opening import open_database, sqlite_url
 from dashboard.database.queue import claim
+from dashboard.database.tables import Base
 from dashboard.settings import Settings
 from dashboard.store import RunsDir
 from dashboard.worker import results
@@ -29,19 +31,29 @@ BUTTON, LINK = "click-button.1000001", "click-link.1000002"
 WORKER = "worker"
 
 
-def make_service(runs: Path, template: Path, **settings: Any) -> Service:
-    """The parts of the routes over a fresh database, copied from a migrated one."""
+def make_service(runs: Path, **settings: Any) -> Service:
+    """The parts of the routes over a fresh database."""
     data = runs / ".dashboard"
     (data / "rollouts").mkdir(parents=True, exist_ok=True)
-    shutil.copy(template, data / "dashboard.db")
     given = Settings(runs=runs, data=data, database=sqlite_url(data / "dashboard.db"), **settings)
     return Service(given, PlayConfig(), open_database(given.database), RunsDir(runs))
 
 
-def client_of(service: Service) -> httpx.AsyncClient:
+def empty(service: Service) -> None:
+    """Removes all rows, rollouts and runs."""
+    with service.database.write() as session:
+        for table in Base.metadata.sorted_tables:
+            session.execute(delete(table))
+    for folder in (service.settings.rollouts, *service.settings.runs.glob("[a-z]*")):
+        if folder.is_symlink():
+            folder.unlink()
+        shutil.rmtree(folder, ignore_errors=True)
+    service.settings.rollouts.mkdir()
+
+
+def client_of(app: FastAPI) -> httpx.AsyncClient:
     """A client of the application without a socket."""
-    transport = httpx.ASGITransport(create_app(service.settings.runs, service))
-    return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8100")
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8100")
 
 
 async def upload(client: httpx.AsyncClient, content: object, name: str = "tasks.json") -> httpx.Response:
@@ -69,15 +81,11 @@ def play(service: Service, *, reward: float | None = 1.0) -> list[str]:
         ids = [one.id for one in claim(session, WORKER, 100)]
     for rollout_id in ids:
         asked = results.asked(service.database, rollout_id)
-        played = trajectory(rollout_id, "click-button").model_copy(update={"task": asked.task, "stop": StopReason.DONE})
+        changes = {"id": rollout_id, "task": asked.task, "stop": StopReason.DONE}
+        played = trajectory("i0001-click-button.7-m00", "click-button").model_copy(update=changes)
         TrajectoryStore(service.settings.rollouts).write(played, pictures())
         verdict = Verdict(trajectory_id=rollout_id, reward=reward, judge="miniwob", evidence="seen")
         with service.database.write() as session:
             assert results.played(session, WORKER, played)
             assert results.judged(session, WORKER, verdict)
     return ids
-
-
-def plain_task(task_id: str = "p1") -> Task:
-    """A task of the open web."""
-    return Task(id=task_id, environment="live", goal="Which plan sold most?", start_url="https://example.com")

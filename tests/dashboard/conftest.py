@@ -5,12 +5,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from acting import client_of, make_service
+from acting import client_of, empty, make_service
+from fastapi import FastAPI
 from stored_run import write_run
 
 from dashboard.api.service import Service
 from dashboard.app import create_app
-from dashboard.database.opening import open_database, sqlite_url
 
 
 @pytest.fixture
@@ -29,23 +29,24 @@ async def client(runs: Path) -> AsyncGenerator[httpx.AsyncClient, None]:
 
 
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database of the newest version, to be copied: a migration takes longer than most tests."""
-    path = tmp_path_factory.mktemp("database") / "dashboard.db"
-    open_database(sqlite_url(path)).close()
-    return path
+def application(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[Service, FastAPI]]:
+    """The whole application, made once: FastAPI takes longer for its routes than most tests take."""
+    service = make_service(tmp_path_factory.mktemp("dashboard") / "runs")
+    yield service, create_app(service.settings.runs, service)
+    service.database.close()
 
 
 @pytest.fixture
-def service(runs: Path, migrated: Path) -> Generator[Service]:
-    """The parts of the routes, with an empty database."""
-    made = make_service(runs, migrated)
-    yield made
-    made.database.close()
+def service(application: tuple[Service, FastAPI]) -> Service:
+    """The parts of the routes, with an empty database and the run `demo` alone."""
+    service, _ = application
+    empty(service)
+    write_run(service.settings.runs)
+    return service
 
 
 @pytest.fixture
-async def acting(service: Service) -> AsyncGenerator[httpx.AsyncClient, None]:
+async def acting(service: Service, application: tuple[Service, FastAPI]) -> AsyncGenerator[httpx.AsyncClient, None]:
     """A client of the whole application."""
-    async with client_of(service) as http:
+    async with client_of(application[1]) as http:
         yield http

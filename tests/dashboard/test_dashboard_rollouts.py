@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import json
 
 import httpx
 import pytest
@@ -65,10 +66,8 @@ async def test_what_can_not_be_played_is_refused(
     acting: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, asked: dict[str, object], status: int, code: str
 ) -> None:
     monkeypatch.delenv("GEMINI_API_KEY", raising=False)
-    body = {"task_id": BUTTON, **asked}
-    reply = await acting.post(
-        "/api/rollouts", content=str(body).replace("None", "null").replace("'", '"').replace("inf", "1e400")
-    )
+    body = json.dumps({"task_id": BUTTON, **asked})  # httpx refuses numbers that JSON does not have
+    reply = await acting.post("/api/rollouts", content=body, headers={"content-type": "application/json"})
     assert (reply.status_code, reply.json()["code"]) == (status, code), reply.text
     assert await get(acting, "/api/rollouts") == []
 

@@ -55,7 +55,7 @@ async def test_a_file_that_holds_no_tasks_is_no_error_of_the_server(acting: http
     assert (await acting.get("/api/tasks")).json() == []
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(ROW, max_size=5))
 async def test_any_json_is_answered_row_by_row(acting: httpx.AsyncClient, rows: list[object]) -> None:
     reply = await upload(acting, rows)
