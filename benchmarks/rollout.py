@@ -25,15 +25,17 @@ from benchmarks.pool_parts import Service, running
 from benchmarks.slow_pages import GoesOn, SlowPages
 from browser_service.client import BrowserPool
 from browser_service.models import ClickId, ObserveRequest, VisitPage
-from flows.rollouts.plan import assigned, planned_groups
-from flows.rollouts.shard_worker import ShardWorker
-from flows.rollouts.stage_costs import wasted
-from flows.rollouts.stage_files import StageFiles
-from flows.rollouts.stragglers import carries, carry_over, threshold_of
-from flows.rollouts.usage import Usage, read_usage
-from flows.rollouts.who_acts import agent_of
 from flows.settings.loop_config import LoopConfig, parse_config
-from flows.settings.run_folder import RunFolder, Stage
+from flows.settings.run_folder import RunFolder
+from flows.settings.who_acts import agent_of
+from judging.opening import quick_judge
+from rollouts.plan import assigned, planned_groups
+from rollouts.shard_worker import ShardWorker
+from rollouts.stage_costs import wasted
+from rollouts.stage_files import StageFiles
+from rollouts.stragglers import carries, carry_over, threshold_of
+from rollouts.usage import Usage, read_usage
+from storage.stages import Stage
 from storage.store import TrajectoryStore
 
 THRESHOLD, GRACE_S = 0.98, 9.0
@@ -91,18 +93,27 @@ async def play_stages(options: argparse.Namespace, root: Path, browsers: str, st
         pool = await stack.enter_async_context(BrowserPool(browsers))
         served = Served(model="scripted", tag=None, version=None)
         agent = agent_of(config, Stage.ROLLOUT)
-        rank = ShardWorker(folder, 0, agent=agent, environment=environment, pool=pool, policy=GoesOn(), served=served)
+        rank = ShardWorker(
+            folder.inputs,
+            0,
+            agent=agent,
+            environment=environment,
+            pool=pool,
+            policy=GoesOn(),
+            served=served,
+            judge=quick_judge(config.judge, environment.check),
+        )
         stack.push_async_callback(rank.stop)
         began, before = time.monotonic(), 0
         for iteration in range(1, WARM_UP + options.iterations + 1):
             files = StageFiles(folder, iteration, Stage.ROLLOUT, shard=0, slots=options.slots)
-            groups = assigned(planned_groups(folder, iteration, Stage.ROLLOUT), [1.0])[0]
-            threshold = threshold_of(folder, iteration, Stage.ROLLOUT)
+            groups = assigned(planned_groups(folder.inputs, iteration, Stage.ROLLOUT), [1.0])[0]
+            threshold = threshold_of(folder.inputs, iteration, Stage.ROLLOUT)
             lost = await rank.play(files, groups, threshold=threshold, extends=("ahead",))
             assert lost is None, lost
-            if carries(folder, iteration):
+            if carries(folder.inputs, iteration):
                 rank.carry_to(StageFiles(folder, iteration + 1, Stage.ROLLOUT, shard=0, slots=options.slots))
-                carry_over(folder, iteration)
+                carry_over(folder.inputs, iteration)
             if iteration == WARM_UP:
                 began, before = time.monotonic(), len(kept(folder))
         seconds = time.monotonic() - began
@@ -139,7 +150,9 @@ async def play_in_step(options: argparse.Namespace, root: Path, browsers: str) -
             if iteration == WARM_UP + 1:
                 began, played = time.monotonic(), 0
             slots = [
-                slot for group in planned_groups(folder, iteration, Stage.ROLLOUT) for slot in group.slots(iteration)
+                slot
+                for group in planned_groups(folder.inputs, iteration, Stage.ROLLOUT)
+                for slot in group.slots(iteration)
             ]
             for first in range(0, len(slots), options.slots):
                 batch = slots[first : first + options.slots]

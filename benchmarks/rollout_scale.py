@@ -22,14 +22,16 @@ from benchmarks.pool_parts import MB, running
 from benchmarks.slow_pages import GoesOn, SlowPages
 from browser_service.client import BrowserPool
 from browser_service.models import Viewport
-from flows.rollouts.plan import planned_groups
-from flows.rollouts.shard_worker import ShardWorker
-from flows.rollouts.stage_costs import written
-from flows.rollouts.stage_files import StageFiles
-from flows.rollouts.who_acts import agent_of
 from flows.settings.loop_config import parse_config
-from flows.settings.run_folder import RunFolder, Stage
+from flows.settings.run_folder import RunFolder
+from flows.settings.who_acts import agent_of
+from judging.opening import quick_judge
+from rollouts.plan import planned_groups
+from rollouts.shard_worker import ShardWorker
+from rollouts.stage_costs import written
+from rollouts.stage_files import StageFiles
 from storage.failed_attempts import FAILURES, read_failures
+from storage.stages import Stage
 
 WARM_EPISODES = 200
 GROWTH_LIMIT, MB_PER_STEP = 0.05, 0.3
@@ -90,11 +92,20 @@ async def play(root: Path, browsers: str, name: str, *, episodes: int, at_once: 
         pool = await stack.enter_async_context(BrowserPool(browsers))
         served = Served(model="scripted", tag=None, version=None)
         agent = agent_of(config, Stage.ROLLOUT)
-        rank = ShardWorker(folder, 0, agent=agent, environment=environment, pool=pool, policy=GoesOn(), served=served)
+        rank = ShardWorker(
+            folder.inputs,
+            0,
+            agent=agent,
+            environment=environment,
+            pool=pool,
+            policy=GoesOn(),
+            served=served,
+            judge=quick_judge(config.judge, environment.check),
+        )
         files = StageFiles(folder, 1, Stage.ROLLOUT, shard=0, slots=at_once)
         watching = asyncio.create_task(watch(files, memory))
         began = time.monotonic()
-        lost = await rank.play(files, planned_groups(folder, 1, Stage.ROLLOUT), threshold=1.0)
+        lost = await rank.play(files, planned_groups(folder.inputs, 1, Stage.ROLLOUT), threshold=1.0)
         seconds = time.monotonic() - began
         watching.cancel()
         assert lost is None, lost

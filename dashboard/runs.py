@@ -6,35 +6,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from pydantic import BaseModel
 
 from dashboard.store import ITERATION, Damaged, M, RunsDir
 from dashboard.views import IterationView, RunSummary, RunView, StageView
+from storage.progress import Progress, progress_files, sum_of
+from storage.run_layout import CONFIG, DONE, RECORD, RunLayout, RunRecord
+from storage.stages import Stage, StageReport
 
-STAGES = ("rollout", "judge", "policy_update", "evaluate")
 CURVE = "learning_curve.png"
-
-
-class Record(BaseModel):
-    """Fields of run.json that are shown."""
-
-    created: str = ""
-
-
-class Report(BaseModel):
-    """Fields of a done.json that are shown. JSON has no NaN: such a metric is null."""
-
-    counts: dict[str, int] = {}
-    metrics: dict[str, float | None] = {}
-    seconds: float
-
-
-class Progress(BaseModel):
-    """Fields of a progress-00.json that are shown."""
-
-    done: int = 0
-    total: int = 0
-    note: str = ""
 
 
 class Config(NamedTuple):
@@ -61,10 +40,11 @@ class _Reader:
     def __init__(self, runs: RunsDir, name: str) -> None:
         self._runs = runs
         self._root = runs.run(name)
+        self._layout = RunLayout(self._root)
         self._problems: list[str] = []
 
     def view(self) -> RunView:
-        record = self._json(self._root / "run.json", Record) or Record()
+        record = self._json(self._root / RECORD, RunRecord)
         config = self._config()
         table = [self._iteration(folder) for folder in self._iterations()]
         finished = [row.iteration for row in table if any(stage.finished for stage in row.stages)]
@@ -72,7 +52,7 @@ class _Reader:
         train = [row.train_success for row in table if row.train_success is not None]
         return RunView(
             name=self._root.name,
-            created=record.created,
+            created=record.created if record else "",
             iterations=max(finished, default=0),
             iterations_planned=config.iterations,
             finished=config.iterations is not None and self._is_evaluated(config.iterations),
@@ -92,7 +72,7 @@ class _Reader:
         return sorted(path for path in folders if path.is_dir() and self._runs.contains(path))
 
     def _iteration(self, folder: Path) -> IterationView:
-        stages = {name: self._stage(folder / name) for name in STAGES if (folder / name).is_dir()}
+        stages = {str(name): self._stage(folder / name) for name in Stage if (folder / name).is_dir()}
         judged, evaluated = stages.get("judge"), stages.get("evaluate")
         seconds = [stage.seconds for stage in stages.values() if stage.seconds is not None]
         return IterationView(
@@ -107,27 +87,27 @@ class _Reader:
         )
 
     def _stage(self, folder: Path) -> StageView:
-        report = self._json(folder / "done.json", Report)
+        report = self._json(folder / DONE, StageReport)
         if report is not None:
             return StageView(
                 stage=folder.name,
                 finished=True,
                 seconds=report.seconds,
                 counts=report.counts,
-                metrics=report.metrics,
+                metrics=dict(report.metrics),
             )
-        found = [self._json(path, Progress) for path in sorted(folder.glob("progress-*.json"))]
-        shards = [progress for progress in found if progress is not None]
+        found = [self._json(path, Progress) for path in progress_files(folder)]
+        now = sum_of(progress for progress in found if progress is not None)
         return StageView(
             stage=folder.name,
             finished=False,
-            done=sum(progress.done for progress in shards),
-            total=sum(progress.total for progress in shards),
-            note=next((progress.note for progress in shards if progress.note), ""),
+            done=now.done,
+            total=now.total,
+            note=now.note,
         )
 
     def _config(self) -> Config:
-        path = self._root / "config.yaml"
+        path = self._root / CONFIG
         try:
             if not self._runs.has(path):
                 raise ValueError("there is no such file")
@@ -138,10 +118,10 @@ class _Reader:
 
     def _is_evaluated(self, iteration: int) -> bool:
         """True if the iteration has been evaluated, as the last one always is."""
-        return (self._root / "iterations" / f"{iteration:04d}" / "evaluate" / "done.json").is_file()
+        return self._layout.is_done(iteration, Stage.EVALUATE)
 
     def _changed(self) -> float:
-        return max(path.stat().st_mtime for path in (self._root / "run.json", *self._root.glob("iterations/*/*/")))
+        return max(path.stat().st_mtime for path in (self._root / RECORD, *self._root.glob("iterations/*/*/")))
 
     def _json(self, path: Path, model: type[M]) -> M | None:
         try:

@@ -14,7 +14,9 @@ from pydantic import BaseModel, ValidationError
 from agent.verdict import Verdict
 from storage.packs import PACK
 from storage.recorded import FILE as RECORDED
+from storage.run_layout import RECORD
 from storage.store import TrajectoryStore
+from storage.verdicts import VERDICTS, DuplicateVerdict, read_verdicts
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -42,12 +44,12 @@ class RunsDir:
 
     def names(self) -> list[str]:
         """Names of the runs, newest first."""
-        records = [(path.stat().st_mtime, path.parent.name) for path in self.root.glob("*/run.json") if self.has(path)]
+        records = [(path.stat().st_mtime, path.parent.name) for path in self.root.glob(f"*/{RECORD}") if self.has(path)]
         return [name for _, name in sorted(records, reverse=True) if RUN_NAME.fullmatch(name)]
 
     def run(self, name: str) -> Path:
         """Folder of a run. Raises `NotFound`."""
-        if not RUN_NAME.fullmatch(name) or not self.has(self.root / name / "run.json"):
+        if not RUN_NAME.fullmatch(name) or not self.has(self.root / name / RECORD):
             raise NotFound("there is no run of this name; the list of runs shows those there are")
         return self.root / name
 
@@ -96,13 +98,15 @@ class RunsDir:
 
     def verdicts(self, stage_dir: Path) -> dict[str, Verdict]:
         """The verdicts on a stage's trajectories by id; empty before they are judged. Raises `Damaged`."""
-        path = stage_dir.parent / VERDICTS_OF[stage_dir.name] / "verdicts.jsonl"
+        path = stage_dir.parent / VERDICTS_OF[stage_dir.name] / VERDICTS
         if not self.has(path):
             return {}
         try:
             return _verdicts(path, path.stat().st_mtime_ns)
         except ValidationError as error:
             raise Damaged(f"{self.label(path)}: {first_problem(error)}") from error
+        except DuplicateVerdict as error:
+            raise Damaged(f"{self.label(path)}: two verdicts for one trajectory; keep one of them") from error
 
     def has(self, path: Path) -> bool:
         """True if this is a file in the runs directory."""
@@ -129,8 +133,7 @@ class RunsDir:
 @lru_cache(maxsize=256)
 def _verdicts(path: Path, changed: int) -> dict[str, Verdict]:
     """Cached by the time of the last change: a judge stage that runs again replaces the file as a whole."""
-    verdicts = (Verdict.model_validate_json(line) for line in path.read_bytes().splitlines())
-    return {verdict.trajectory_id: verdict for verdict in verdicts}
+    return {verdict.trajectory_id: verdict for verdict in read_verdicts(path.parent)}
 
 
 def first_problem(error: ValidationError) -> str:

@@ -25,11 +25,12 @@ from flows.policy.publishing import ensure_served
 from flows.services.services import address_of
 from flows.services.specs import BROWSER, socket_path
 from flows.settings.loop_config import load_config
-from flows.settings.run_folder import RunFolder, Stage
+from flows.settings.run_folder import RunFolder
 from flows.stages.loop import import_first_policy
 from flows.stages.policy_update import run_update
 from flows.starting.starting import new_folder
 from storage.atomic import write_atomically
+from storage.stages import Stage
 from storage.store import TrajectoryStore
 from training.learning.report import read_report
 

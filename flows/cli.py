@@ -3,11 +3,14 @@
 Heavy modules are imported after the command line has been parsed, so that --help answers at once.
 """
 
+import contextlib
 import sys
 from typing import Annotated
 
 import typer
 
+from flows.commands.comparing import compare
+from flows.commands.forking import fork
 from flows.commands.judging import judge_report, rejudge
 from flows.commands.monitor import monitor
 from flows.commands.options import ConfigOption, Overrides, loaded
@@ -48,14 +51,35 @@ def down(overrides: Overrides = None, config: ConfigOption = None) -> None:
 def status(overrides: Overrides = None, config: ConfigOption = None) -> None:
     """Show the services and their health."""
     from flows.commands import screens
-    from flows.services import services, supervisor
+    from flows.services import service_files, services
 
     state = loaded(config, overrides).services.state_dir
-    found = supervisor.read_status(state)
+    found = service_files.read_status(state)
     if found is None or not found.supervisor.is_alive():
         print(f"no services are running from {state}; {services.HOW_TO_START}")
         raise typer.Exit(1)
     screens.print_services(found)
+
+
+@app.command()
+def logs(
+    service: Annotated[
+        str | None, typer.Argument(help="prefect, worker, mlflow, vllm or browser; default: all", show_default=False)
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="go on with new lines until Ctrl+C")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="lines of each service to begin with")] = 20,
+    config: ConfigOption = None,
+) -> None:
+    """Show the logs of the services, the newest lines last.
+
+    Example: rl-loop logs vllm -f
+    """
+    from flows.services.service_logs import newest, shown
+
+    state = loaded(config).services.state_dir
+    with contextlib.suppress(KeyboardInterrupt):
+        for line in shown(newest(state, service), lines=lines, follow=follow):
+            print(line, flush=follow)
 
 
 @app.command()
@@ -94,7 +118,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-for command in (run, demo, resume, evaluate, rejudge, judge_report, export, compact, monitor):
+for command in (run, demo, resume, fork, evaluate, compare, rejudge, judge_report, export, compact, monitor):
     app.command()(command)
 
 

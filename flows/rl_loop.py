@@ -27,16 +27,17 @@ from pydantic import BaseModel, ConfigDict
 
 from agent.models.openai_chat import Served
 from flows.far_shard import beats_of, end_of, forget_beats
-from flows.rollouts.shard_outcome import Outcome, read_outcome, write_outcome
 from flows.services.prefect_api import PrefectError, PrefectServer
 from flows.services.processes import own_state_dir
-from flows.settings.run_folder import RunFolder, Stage, StageKey
+from flows.settings.run_folder import RunFolder
 from flows.stages.loop import run_loop, run_stage
 from flows.stages.rollout import ShardKey, play_shard
 from flows.starting.aftermath import folder_of, settle
 from flows.starting.starting import folder_for, nothing_to_do
 from flows.tracking.learning_signal import no_signal
+from rollouts.shard_outcome import Outcome, read_outcome, write_outcome
 from storage.heartbeat import beating
+from storage.stages import Stage, StageKey
 
 logger = logging.getLogger(__name__)
 

@@ -9,6 +9,8 @@ ROOMS = (
     "browser_service",
     "agent",
     "environments",
+    "storage",
+    "rollouts",
     "judging",
     "training",
     "flows",

@@ -1,6 +1,7 @@
 """Progress of a stage for display: small files that the stages write and the command line reads."""
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -63,11 +64,21 @@ class ProgressFile:
 
 
 def read_progress(stage_dir: Path) -> Progress:
-    """The sum over a stage's shards; zero before the stage began."""
-    total = Progress()
-    for path in sorted(stage_dir.glob("progress-*.json")):
+    """The sum over a stage's shards; zero before the stage began. A file that cannot be read counts nothing."""
+    shards: list[Progress] = []
+    for path in progress_files(stage_dir):
         try:
-            total = total + Progress.model_validate_json(path.read_bytes())
+            shards.append(Progress.model_validate_json(path.read_bytes()))
         except (OSError, ValidationError):  # a display must not fail over a file that is being replaced
             continue
-    return total
+    return sum_of(shards)
+
+
+def progress_files(stage_dir: Path) -> list[Path]:
+    """The files of a stage's shards."""
+    return sorted(stage_dir.glob("progress-*.json"))
+
+
+def sum_of(shards: Iterable[Progress]) -> Progress:
+    """The progress of several shards together."""
+    return sum(shards, start=Progress())

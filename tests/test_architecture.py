@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("agent", "browser_service", "dashboard", "environments", "flows", "judging", "storage", "training")
+ROOMS = ("agent", "browser_service", "dashboard", "environments", "flows", "judging", "rollouts", "storage", "training")
 MOST_FILES = 20
 """Python files of one folder, beside `__init__.py`."""
 MOST_LINES = 300
@@ -18,8 +18,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "environments": {"agent.types", "agent.verdict", "agent.failures", "browser_service.models"},
     "storage": {"agent.types", "agent.verdict", "agent.config", "browser_service.models"},
     "judging": {"agent", "browser_service.models", "environments.base", "storage"},
+    "rollouts": {"agent", "browser_service.client", "browser_service.models", "environments", "storage"},
     "training": {"agent.types", "agent.verdict", "storage"},
-    "flows": {"agent", "browser_service", "environments", "judging", "storage", "training"},
+    "flows": {"agent", "browser_service", "environments", "judging", "rollouts", "storage", "training"},
     "dashboard": {"agent", "environments", "browser_service", "storage"},
 }
 OWNERS: dict[str, set[str]] = {

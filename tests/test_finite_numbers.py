@@ -18,14 +18,14 @@ from browser_service.tabs.marks import read_look
 from environments.hosts import BlockingConfig
 from environments.miniwob.verifier import check
 from flows.settings.loop_config import ConfigError, LoopConfig, load_config
-from flows.settings.run_folder import StageReport
+from storage.stages import StageReport
 from training.checkpointing.canary import Canary
 from training.checkpointing.checkpoints import Checkpoint
 from training.config import UpdateConfig
 from training.learning.report import UpdateReport
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("agent", "browser_service", "environments", "flows", "training")
+ROOMS = ("agent", "browser_service", "environments", "flows", "rollouts", "storage", "training")
 WORDS = ("NaN", "Infinity", "-Infinity")
 PAGE = Observation(url="http://localhost/", title="", viewport=Viewport())
 

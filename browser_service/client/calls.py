@@ -73,6 +73,7 @@ class Caller:
         self, url: str, api_key: str | None, *, patience_s: float, direct: bool, ca_file: Path | None = None
     ) -> None:
         """`url`: of a master, or of several with commas. `ca_file`: see `trust`, also for what it raises."""
+        api_key = api_key or os.environ.get("BROWSER_SERVICE_API_KEY")
         self._urls = [each.strip().rstrip("/") for each in url.split(",") if each.strip()]
         self._patience_s = patience_s
         self._direct = direct

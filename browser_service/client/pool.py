@@ -73,6 +73,7 @@ class BrowserPool:
         ca_file: Path | None = None,
     ) -> None:
         """`url`: of a master, or of several with commas: if one is dead, frozen or draining, the next is tried.
+        `api_key`: None: the variable BROWSER_SERVICE_API_KEY, which the service reads too.
         `timeout_s`: default deadline of a call. `patience_s`: seconds that an unreachable service is retried, so that a
         restart goes unnoticed. `direct`: call the process that holds the browser, if the lease names it and it can be
         reached; other calls go through `url`. `ca_file`: authorities that may verify an https address, besides the

@@ -6,11 +6,12 @@ from itertools import dropwhile
 from pathlib import Path
 
 from flows.policy.placeholder_check import placeholders
-from flows.rollouts.plan import read_carried, read_plan
 from flows.settings.hints import on_run
-from flows.settings.run_folder import RunFolder, Stage, StageKey
+from flows.settings.run_folder import RunFolder
 from flows.starting.preflight import Finding
+from rollouts.plan import read_carried, read_plan
 from storage.errors import LoopError
+from storage.stages import Stage, StageKey
 from storage.store import TrajectoryStore
 from storage.store_check import HARMLESS, Problem, check_store
 from storage.verdicts import VERDICTS, read_verdicts

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from agent.types import Step, Trajectory
 from agent.verdict import Verdict
 from flows.settings.hints import on_run
-from flows.settings.run_folder import RunFolder, Stage
+from flows.settings.run_folder import RunFolder
 from storage.atomic import replacing
 from storage.errors import LoopError
 from storage.recorded import kind_of, recorded_in
+from storage.stages import Stage
 from storage.store import CorruptTrajectory, TrajectoryStore
 from storage.verdicts import VERDICTS, read_verdicts
 

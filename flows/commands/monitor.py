@@ -50,9 +50,9 @@ def monitor(
     from flows.monitor.monitor import Monitor
     from flows.monitor.screen import print_once, watch
     from flows.services.load import Asker
-    from flows.settings.run_folder import Stage
     from flows.starting.starting import find_run
     from storage.errors import LoopError
+    from storage.stages import Stage
 
     if once and prometheus is not None:
         raise LoopError("--once shows one picture and ends, --prometheus goes on serving; choose one")

@@ -12,12 +12,12 @@ from flows.policy.ownership import policy_owned
 from flows.policy.publishing import policy_version
 from flows.services import services
 from flows.services.prefect_api import FlowRun, PrefectServer
+from flows.services.service_files import SupervisorStatus
 from flows.services.specs import PREFECT, WORKER, prefect_environment
-from flows.services.supervisor import SupervisorStatus
 from flows.settings.checkout import PROJECT
 from flows.settings.hints import on_run
 from flows.settings.loop_config import LoopConfig
-from flows.settings.run_folder import RunFolder, Stage, StageReport
+from flows.settings.run_folder import RunFolder
 from flows.stages.evaluate import evaluate_stage
 from flows.stages.loop import import_first_policy
 from flows.starting import preflight
@@ -25,6 +25,7 @@ from flows.starting.starting import place_of
 from flows.tracking.summary import CURVE
 from storage.errors import RunFolderError, ServicesError
 from storage.names import checked_name, free_name
+from storage.stages import Stage, StageReport
 
 DEPLOY_S = 120.0
 """Seconds that `prefect deploy` may take."""
@@ -62,7 +63,7 @@ def is_deployed(config: LoopConfig) -> bool:
 def deploy(state_dir: Path) -> None:
     """Register the deployment of prefect.yaml with the server. Raises `ServicesError` with the end of its output."""
     url = services.address_of(state_dir, PREFECT)
-    environment = os.environ | prefect_environment(state_dir, int(url.rpartition(":")[2]))
+    environment = os.environ | prefect_environment(state_dir, url)
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
     try:
         done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=DEPLOY_S)

@@ -20,6 +20,9 @@ def run(
         str | None, typer.Option(help="name of the run; default: the configuration's, numbered", show_default=False)
     ] = None,
     prefect: PrefectOption = True,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="check everything and print the size of the run; start nothing")
+    ] = False,
 ) -> None:
     """Start a loop and watch it to its end. Services that are not running are started, and stay up."""
     from flows.commands import operations, screens
@@ -29,6 +32,9 @@ def run(
 
     loop = loaded(config, overrides)
     operations.name_for(loop, name)
+    if dry_run:
+        _print_forecast(loop)
+        return
     with screens.services_screen() as watch:
         operations.bring_up(loop, watch)
     if prefect:
@@ -141,6 +147,22 @@ def compact(run: RunArgument, config: ConfigOption = None) -> None:
         files, sizes = f"{done.files_before} files -> {done.files_after}", (done.bytes_before, done.bytes_after)
         megabytes = " -> ".join(f"{size / 1e6:.1f}" for size in sizes)
         print(f"{directory.relative_to(folder.root)}: {done.trajectories} trajectories, {files}, {megabytes} MB")
+
+
+def _print_forecast(loop: "LoopConfig") -> None:
+    """Print the checks of this machine and the size of the run. Exit status 1 if a check fails."""
+    from flows.commands import screens
+    from flows.starting import dry_run, preflight
+    from training.errors import CheckpointError
+
+    found = preflight.findings(loop)
+    screens.print_findings(found)
+    try:
+        print(*dry_run.lines(loop, dry_run.forecast(loop)), sep="\n")
+    except CheckpointError as error:
+        print(f"policy.model: {error}")
+    if not all(finding.ok for finding in found):
+        raise typer.Exit(1)
 
 
 def _watch(started: "Started", loop: "LoopConfig") -> None:

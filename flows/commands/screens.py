@@ -11,13 +11,21 @@ from rich.table import Table
 
 from flows.commands.watching import View
 from flows.monitor.console import console
-from flows.services.supervisor import SupervisorStatus
-from flows.settings.run_folder import RunFolder, Stage, StageReport
+from flows.services.service_files import SupervisorStatus
+from flows.settings.run_folder import RunFolder
 from flows.starting.preflight import Finding
 from flows.tracking.learning_signal import no_signal
 from flows.tracking.summary import rows
+from storage.stages import Stage, StageReport
 
-STATE_STYLE = {"ready": "green", "starting": "yellow", "waiting": "dim", "restarting": "red", "stopped": "dim"}
+STATE_STYLE = {
+    "ready": "green",
+    "starting": "yellow",
+    "waiting": "dim",
+    "restarting": "red",
+    "stopped": "dim",
+    "away": "red",
+}
 
 
 def services_table(status: SupervisorStatus) -> Table:

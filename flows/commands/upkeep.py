@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flows.settings.hints import on_run
-from flows.settings.run_folder import RunFolder, Stage
+from flows.settings.run_folder import RunFolder
 from storage.compaction import Compacted, compact
 from storage.errors import LoopError
+from storage.stages import Stage
 from storage.store import CorruptTrajectory
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from flows.services.prefect_api import FlowRun, PrefectError, PrefectServer
 from flows.settings.hints import on_run
-from flows.settings.run_folder import RunFolder, StageKey, StageReport
+from flows.settings.run_folder import RunFolder
 from flows.starting.aftermath import settle
 from flows.tracking.learning_signal import warnings
 from storage.errors import LoopError
 from storage.heartbeat import lost, read_heartbeat
 from storage.progress import Progress, read_progress
+from storage.stages import StageKey, StageReport
 
 LOOK_EVERY_S = 0.5
 """Seconds between two reads of the run folder."""

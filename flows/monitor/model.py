@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from agent.types import Side
 from flows.monitor.pace import Pace
-from flows.settings.run_folder import StageKey
 from storage.progress import Progress
+from storage.stages import StageKey
 
 
 class State(StrEnum):

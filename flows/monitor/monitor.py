@@ -19,11 +19,13 @@ from agent.verdict import Verdict
 from flows.monitor.files import Ended, EndedEpisodes, Watched, whole_lines
 from flows.monitor.model import BROKEN, PLAYING, Episode, EpisodeGroup, Snapshot, State
 from flows.monitor.pace import Pace, pace_now, pace_of_all
-from flows.rollouts.plan import PLAN, Group
-from flows.settings.run_folder import RunFolder, RunFolderError, Stage, StageKey, StageReport
+from flows.settings.run_folder import RunFolder
+from rollouts.plan import PLAN, Group
+from storage.errors import RunFolderError
 from storage.failed_attempts import FAILURES, FailedAttempt
 from storage.live import Cell, Live, read_live
 from storage.progress import Progress, read_progress
+from storage.stages import Stage, StageKey, StageReport
 from storage.verdicts import VERDICTS
 
 SILENT_S = 60.0

@@ -19,7 +19,7 @@ from flows.monitor.grid import LOOKS, grid, short_time
 from flows.monitor.model import OVER, PLAYING, Snapshot, State
 from flows.monitor.monitor import SILENT_S
 from flows.services.load import Services
-from flows.settings.run_folder import Stage
+from storage.stages import Stage
 
 GAP = "   "
 """Between two facts of a line."""

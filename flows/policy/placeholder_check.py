@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from agent.profiles import PictureRule
 from agent.types import Completion, Trajectory
-from flows.settings.run_folder import RunFolder, Stage
+from flows.settings.run_folder import RunFolder
 from storage.errors import LoopError
+from storage.stages import Stage
 from storage.store import CorruptTrajectory, TrajectoryStore
 from training.checkpointing.checkpoints import checkpoint_path, versions
 

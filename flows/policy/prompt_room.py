@@ -4,10 +4,10 @@ from agent.prompting.budget import PromptTooLong
 from agent.prompting.prompts import compose
 from browser_service.models import Observation, Screenshot
 from environments.registry import make_environment
-from flows.rollouts.who_acts import agent_of
 from flows.settings.loop_config import LoopConfig
-from flows.settings.run_folder import Stage
+from flows.settings.who_acts import agent_of
 from storage.errors import LoopError
+from storage.stages import Stage
 
 
 class NoRoom(LoopError):

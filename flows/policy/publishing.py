@@ -18,13 +18,15 @@ import httpx
 
 from agent.models.openai_chat import Served
 from flows.policy.ownership import policy_owned
-from flows.rollouts import shard_workers
+from flows.services import health
 from flows.services.restarting import restart
 from flows.services.services import address_of, is_running
-from flows.services.specs import BROWSER, VLLM, socket_path
+from flows.services.specs import BROWSER, HEALTH, VLLM, socket_path
 from flows.settings.hints import on_run
-from flows.settings.run_folder import RunFolder, Stage
+from flows.settings.run_folder import RunFolder
+from rollouts import shard_workers
 from storage.errors import LoopError, ServicesError
+from storage.stages import Stage
 from training.checkpointing.checkpoints import CheckpointError, checkpoint_path, versions
 from training.publishing.prepared_policy import manifest_digest, prepare
 from training.publishing.publish import PolicyLost, prepare_earlier, publish
@@ -81,7 +83,7 @@ async def ensure_served(folder: RunFolder, version: int) -> Served:
                 if served := await _proved(server, folder, version):
                     shard_workers.serve(folder, served)
                     return served
-                await shard_workers.hold(folder)
+                await shard_workers.hold(folder, config.agent.completion_deadline_s)
                 await _publish(server, folder, version)
             except ServerUnavailable as error:
                 last = f"vLLM was lost while {tag} was published (try {tried}): {error}"
@@ -174,8 +176,8 @@ async def ensure_browsers(folder: RunFolder) -> str:
     url = address_of(folder.config.services.state_dir, BROWSER)
 
     async def is_ready() -> bool:
-        async with httpx.AsyncClient(timeout=ASK_S, trust_env=False) as client:
-            return (await client.get(f"{url}/readyz")).status_code == 200
+        async with health.client(ASK_S) as client:
+            return await health.is_well(client, health.at_each(url, HEALTH[BROWSER]))
 
     await wait_well(folder, "the browser service", is_ready)
     return url

@@ -3,6 +3,7 @@
 Both are polled in threads and never waited for: a busy server answers late, and the view must not freeze.
 """
 
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -52,7 +53,7 @@ class Services(NamedTuple):
 def ask_browsers(state_dir: Path) -> Browsers | None:
     """The status of a state directory's browser service, None when it does not answer."""
     try:
-        url = address_of(state_dir, BROWSER)
+        url, _, _ = address_of(state_dir, BROWSER).partition(",")  # each master knows the whole service
         status = PoolStatus.model_validate_json(_get(f"{url}/info", None))
     except (ServicesError, KeyError, OSError, ValueError, httpx.HTTPError):
         return None
@@ -78,7 +79,9 @@ def ask_model(state_dir: Path) -> Model | None:
 
 
 def _get(url: str, transport: httpx.HTTPTransport | None) -> bytes:
-    with httpx.Client(transport=transport, timeout=ASK_S, trust_env=False) as http:
+    key = os.environ.get("BROWSER_SERVICE_API_KEY")
+    headers = {"x-api-key": key} if key and transport is None else {}
+    with httpx.Client(transport=transport, timeout=ASK_S, trust_env=False, headers=headers) as http:
         return http.get(url).raise_for_status().content
 
 

@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 
 from flows.services.processes import stop_group
+from flows.services.service_files import ServiceStatus, read_status
 from flows.services.services import is_running
-from flows.services.supervisor import ServiceStatus, read_status
 from storage.errors import ServicesError
 
 POLL_S = 0.25

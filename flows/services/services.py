@@ -11,9 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flows.services.processes import marked, stop
-from flows.services.specs import choose_ports, service_specs, serving_settings
-from flows.services.stack import check_stack, write_stack
-from flows.services.supervisor import (
+from flows.services.service_files import (
     ServiceStatus,
     SupervisorStatus,
     read_status,
@@ -21,6 +19,8 @@ from flows.services.supervisor import (
     status_file,
     supervisor_of,
 )
+from flows.services.specs import choose_ports, service_specs, serving_settings
+from flows.services.stack import check_stack, write_stack
 from flows.settings.hints import on_services
 from flows.settings.loop_config import LoopConfig
 from storage.atomic import write_atomically
@@ -119,6 +119,11 @@ def wait_ready(
             if not missing:
                 return status
             hopeless = [service for service in missing if service.restarts >= 2 and service.ready_after_s is None]
+            away = [service for service in missing if service.state == "away" and service.message]
+            if away:
+                raise ServicesError(
+                    f"{away[0].name} at {away[0].address} {away[0].message}; is it up, and reachable from here?"
+                )
             if hopeless:
                 raise ServicesError(_why(hopeless[0], f"did not start ({hopeless[0].message})"))
             if not status.supervisor.is_alive():

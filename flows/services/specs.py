@@ -13,8 +13,9 @@ from pathlib import Path
 
 import psutil
 
-from flows.services.supervisor import ServiceSpec, SupervisorSpec
-from flows.settings.loop_config import LoopConfig, ServicesConfig
+from flows.services.health import at_each
+from flows.services.service_files import ServiceSpec, SupervisorSpec
+from flows.settings.loop_config import LOCAL, LoopConfig, ServicesConfig
 from storage.errors import ServicesError
 
 HOST = "127.0.0.1"
@@ -34,60 +35,99 @@ NOT_VLLMS = {
 """Settings of section `serving` that are not passed to the server: they may change while it runs."""
 
 
+PLACES = {PREFECT: "prefect", MLFLOW: "mlflow", BROWSER: "browsers"}
+"""The services that may be elsewhere, and the key in section `services` that says where."""
+HEALTH = {PREFECT: "/api/health", MLFLOW: "/health", BROWSER: "/readyz"}
+"""Path that answers 200 when the service is ready."""
+ELSEWHERE_READY_S = 30.0
+"""Seconds for a service elsewhere to answer, which should be up already."""
+
+
+def place_of(config: ServicesConfig, name: str) -> str:
+    """`local`, or the address of a service that is elsewhere."""
+    return getattr(config, PLACES[name]) if name in PLACES else LOCAL
+
+
 def service_specs(config: LoopConfig, ports: dict[str, int], working_dir: Path) -> SupervisorSpec:
-    """The command line, address and health check of every service."""
-    services, state = config.services, config.services.state_dir
-    prefect_env = prefect_environment(state, ports[PREFECT])
-    prefect_url, mlflow_url, browser_url = (f"http://{HOST}:{ports[name]}" for name in (PREFECT, MLFLOW, BROWSER))
-    return SupervisorSpec(
-        working_dir=str(working_dir),
-        services=[
-            _vllm(config),
-            ServiceSpec(
-                name=PREFECT,
-                command=[
-                    *(sys.executable, "-m", "flows.services.prefect_server"),
-                    *("server", "start", "--host", HOST, "--port", str(ports[PREFECT])),
-                ],
-                env=prefect_env,
-                address=prefect_url,
-                health_url=f"{prefect_url}/api/health",
-                ready_s=services.ready_s,
-            ),
-            ServiceSpec(
-                name=WORKER,
-                command=[
-                    *(sys.executable, "-m", "prefect", "worker", "start"),
-                    *("--pool", WORK_POOL, "--type", "process", "--with-healthcheck"),
-                ],
-                env=prefect_env
-                | {
-                    "PREFECT_WORKER_WEBSERVER_HOST": HOST,
-                    "PREFECT_WORKER_WEBSERVER_PORT": str(ports[WORKER]),
-                    # Flow processes start in a temporary folder and would import the installed checkout.
-                    "PYTHONPATH": os.pathsep.join(filter(None, (str(working_dir), os.environ.get("PYTHONPATH")))),
-                },
-                address=f"http://{HOST}:{ports[WORKER]}",
-                health_url=f"http://{HOST}:{ports[WORKER]}/health",
-                ready_s=services.ready_s,
-                after=[PREFECT],
-            ),
-            ServiceSpec(
-                name=MLFLOW,
-                command=_mlflow_command(state, ports[MLFLOW]),
-                env={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "DO_NOT_TRACK": "true"},
-                address=mlflow_url,
-                health_url=f"{mlflow_url}/health",
-                ready_s=services.ready_s,
-            ),
-            ServiceSpec(
-                name=BROWSER,
-                command=_browser_command(services.browser_slots, ports[BROWSER]),
-                address=browser_url,
-                health_url=f"{browser_url}/readyz",
-                ready_s=services.ready_s,
-            ),
+    """The command line, address and health check of every service; without a command for those that are elsewhere."""
+    makers = {VLLM: _vllm, PREFECT: _prefect, WORKER: _worker, MLFLOW: _mlflow, BROWSER: _browsers}
+    services = [
+        make(config, ports, working_dir) if place_of(config.services, name) == LOCAL else _elsewhere(config, name)
+        for name, make in makers.items()
+    ]
+    return SupervisorSpec(working_dir=str(working_dir), services=services)
+
+
+def _elsewhere(config: LoopConfig, name: str) -> ServiceSpec:
+    place = place_of(config.services, name)
+    return ServiceSpec(name=name, address=place, health_url=at_each(place, HEALTH[name]), ready_s=ELSEWHERE_READY_S)
+
+
+def _prefect(config: LoopConfig, ports: dict[str, int], _: Path) -> ServiceSpec:
+    url = prefect_url(config.services, ports)
+    return ServiceSpec(
+        name=PREFECT,
+        command=[
+            *(sys.executable, "-m", "flows.services.prefect_server"),
+            *("server", "start", "--host", HOST, "--port", str(ports[PREFECT])),
         ],
+        env=prefect_environment(config.services.state_dir, url),
+        address=url,
+        health_url=url + HEALTH[PREFECT],
+        ready_s=config.services.ready_s,
+    )
+
+
+def _worker(config: LoopConfig, ports: dict[str, int], working_dir: Path) -> ServiceSpec:
+    url = f"http://{HOST}:{ports[WORKER]}"
+    environment = prefect_environment(config.services.state_dir, prefect_url(config.services, ports)) | {
+        "PREFECT_WORKER_WEBSERVER_HOST": HOST,
+        "PREFECT_WORKER_WEBSERVER_PORT": str(ports[WORKER]),
+        # Flow processes start in a temporary folder and would import the installed checkout.
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(working_dir), os.environ.get("PYTHONPATH")))),
+    }
+    return ServiceSpec(
+        name=WORKER,
+        command=[
+            *(sys.executable, "-m", "prefect", "worker", "start"),
+            *("--pool", WORK_POOL, "--type", "process", "--with-healthcheck"),
+        ],
+        env=environment,
+        address=url,
+        health_url=f"{url}/health",
+        ready_s=config.services.ready_s,
+        after=[PREFECT],
+    )
+
+
+def _mlflow(config: LoopConfig, ports: dict[str, int], _: Path) -> ServiceSpec:
+    url, state = f"http://{HOST}:{ports[MLFLOW]}", config.services.state_dir
+    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(ports[MLFLOW]), "--workers", "1"]
+    stores = [
+        "--backend-store-uri",
+        f"sqlite:///{state}/mlflow.db",
+        "--artifacts-destination",
+        str(state / "mlartifacts"),
+    ]
+    return ServiceSpec(
+        name=MLFLOW,
+        command=[*command, *stores],
+        env={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "DO_NOT_TRACK": "true"},
+        address=url,
+        health_url=url + HEALTH[MLFLOW],
+        ready_s=config.services.ready_s,
+    )
+
+
+def _browsers(config: LoopConfig, ports: dict[str, int], _: Path) -> ServiceSpec:
+    url = f"http://{HOST}:{ports[BROWSER]}"
+    address = ["--host", HOST, "--port", str(ports[BROWSER]), "--slots", str(config.services.browser_slots)]
+    return ServiceSpec(
+        name=BROWSER,
+        command=[sys.executable, "-m", "browser_service.cli", "up", *address],
+        address=url,
+        health_url=url + HEALTH[BROWSER],
+        ready_s=config.services.ready_s,
     )
 
 
@@ -97,9 +137,9 @@ def serving_settings(config: LoopConfig) -> tuple[Path, bytes]:
     return config.services.state_dir / f"serving-{sha256(content).hexdigest()[:12]}.json", content
 
 
-def _vllm(config: LoopConfig) -> ServiceSpec:
+def _vllm(config: LoopConfig, _: dict[str, int], __: Path) -> ServiceSpec:
     """The specification of vLLM, which listens on its socket."""
-    settings, _ = serving_settings(config)
+    settings = serving_settings(config)[0]
     uds = socket_path(config.services.state_dir)
     return ServiceSpec(
         name=VLLM,
@@ -114,33 +154,18 @@ def _vllm(config: LoopConfig) -> ServiceSpec:
     )
 
 
-def _mlflow_command(state: Path, port: int) -> list[str]:
-    artifacts = state / "mlartifacts"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
-    return [*command, "--backend-store-uri", f"sqlite:///{state}/mlflow.db", "--artifacts-destination", str(artifacts)]
+def prefect_url(config: ServicesConfig, ports: dict[str, int]) -> str:
+    """The address of the Prefect server, here or elsewhere."""
+    place = place_of(config, PREFECT)
+    return f"http://{HOST}:{ports[PREFECT]}" if place == LOCAL else place
 
 
-def _browser_command(slots: int, port: int) -> list[str]:
-    return [
-        sys.executable,
-        "-m",
-        "browser_service.cli",
-        "up",
-        "--host",
-        HOST,
-        "--port",
-        str(port),
-        "--slots",
-        str(slots),
-    ]
-
-
-def prefect_environment(state_dir: Path, port: int) -> dict[str, str]:
+def prefect_environment(state_dir: Path, url: str) -> dict[str, str]:
     """Prefect's settings: all files in the state directory, no telemetry, dead runs noticed within minutes."""
     home = state_dir / "prefect"
     return {
         "PREFECT_HOME": str(home),
-        "PREFECT_API_URL": f"http://{HOST}:{port}/api",
+        "PREFECT_API_URL": f"{url}/api",
         "PREFECT_LOCAL_STORAGE_PATH": str(home / "storage"),
         "PREFECT_MEMO_STORE_PATH": str(home / "memo_store.toml"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -167,9 +192,11 @@ def socket_path(state_dir: Path) -> Path:
 
 
 def choose_ports(config: ServicesConfig) -> dict[str, int]:
-    """A port for each service. Raises `ServicesError` naming the process that holds a configured one."""
+    """A port for each service that is started here. Raises `ServicesError` naming the process that holds a configured one."""
     ports: dict[str, int] = {}
     for name, key in PORT_KEYS.items():
+        if place_of(config, name) != LOCAL:
+            continue
         wanted: int = getattr(config, key)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from flows.services.specs import NOT_VLLMS, PORT_KEYS
+from flows.services.specs import NOT_VLLMS, PLACES, PORT_KEYS
 from flows.settings.hints import on_services
 from flows.settings.loop_config import LoopConfig, flatten, keys_of, parse_config
 from storage.atomic import write_atomically
 from storage.errors import ServicesError
 
-FIXED = ("browser_slots", *PORT_KEYS.values())
+FIXED = ("browser_slots", *PORT_KEYS.values(), *PLACES.values())
 """Keys of section `services` that are fixed while the services run; each command reads the others anew."""
 
 

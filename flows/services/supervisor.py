@@ -17,16 +17,21 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Literal
+from typing import NoReturn
 
-import httpx
-from pydantic import BaseModel, ConfigDict, ValidationError
-
+from flows.services import health
 from flows.services.processes import MARKER, stop_group, tethered
+from flows.services.service_files import (
+    LOCK,
+    ServiceSpec,
+    ServiceStatus,
+    SupervisorSpec,
+    SupervisorStatus,
+    spec_file,
+    status_file,
+)
 from storage.atomic import write_atomically
-from storage.errors import ServicesError
-from storage.lock import holder_of
-from storage.process_id import ProcessId, process_id
+from storage.process_id import process_id
 
 logger = logging.getLogger(__name__)
 
@@ -40,111 +45,6 @@ TERM_S = 8.0
 """Seconds between SIGTERM and SIGKILL when a service is stopped."""
 STEADY_S = 60.0
 """Seconds of good health after which an earlier crash no longer lengthens the backoff."""
-
-LOCK = "supervisor.lock"
-"""Lock file held by the supervisor of a state directory; contains its pid."""
-
-State = Literal["waiting", "starting", "ready", "restarting", "stopped"]
-
-
-class ServiceSpec(BaseModel):
-    """Start command and health check of one service."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    name: str
-    command: list[str]
-    env: dict[str, str] = {}
-    """Added to the supervisor's own environment."""
-    address: str
-    """Address for users: a URL, or the path of a UNIX socket."""
-    health_url: str
-    """Answers 200 when the service is ready; with `socket` the host part is ignored."""
-    socket: str | None = None
-    ready_s: float = 60.0
-    """Seconds from the start until it must be ready; then its group is killed and it is restarted."""
-    unhealthy_s: float = 60.0
-    """Seconds of failed health checks of a service that was ready, after which it is restarted."""
-    after: list[str] = []
-    """Services that must be ready before this one is started for the first time."""
-
-
-class SupervisorSpec(BaseModel):
-    """Content of spec.json: the services that `rl-loop up` requests."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    working_dir: str
-    services: list[ServiceSpec]
-
-
-class ServiceStatus(BaseModel):
-    """The current state of one service."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-    name: str
-    address: str
-    log: str
-    state: State = "waiting"
-    process: ProcessId | None = None
-    ready_after_s: float | None = None
-    """Seconds from the latest start to the first passed health check."""
-    restarts: int = 0
-    message: str = ""
-    """Reason of the last restart, in one sentence."""
-
-
-class SupervisorStatus(BaseModel):
-    """Content of services.json."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-    supervisor: ProcessId
-    services: list[ServiceStatus]
-
-    def service(self, name: str) -> ServiceStatus:
-        """The status of one service. Raises KeyError for a name that is not supervised."""
-        for status in self.services:
-            if status.name == name:
-                return status
-        raise KeyError(name)
-
-
-def spec_file(state_dir: Path) -> Path:
-    """The file in which `rl-loop up` requests services."""
-    return state_dir / "spec.json"
-
-
-def status_file(state_dir: Path) -> Path:
-    """The file in which the supervisor reports the services' states."""
-    return state_dir / "services.json"
-
-
-def read_status(state_dir: Path) -> SupervisorStatus | None:
-    """The status written by the latest supervisor of this state directory, None if there never was one.
-
-    Raises `ServicesError` if the file cannot be read or parsed.
-    """
-    path = status_file(state_dir)
-    try:
-        return SupervisorStatus.model_validate_json(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValidationError) as error:
-        from flows.settings.hints import on_services  # reads configurations, which the supervisor does not need
-
-        words = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.strerror or str(error)
-        raise ServicesError(
-            f"{path} cannot be read ({words}); stop what was started from there with {on_services('down', state_dir)} and "
-            f"start it again"
-        ) from error
-
-
-def supervisor_of(state_dir: Path) -> ProcessId | None:
-    """The running supervisor of a state directory, found by its lock: it may not have written a status yet."""
-    pid = holder_of(state_dir / LOCK)
-    return process_id(pid) if pid else None
 
 
 class Supervisor:
@@ -189,6 +89,8 @@ class Supervisor:
         for other in service.after:
             await self._ready[other].wait()
         status = self.status.service(service.name)
+        if not service.command:
+            await self._attend(service, status)
         quick_crashes = 0
         while True:
             began = time.monotonic()
@@ -200,6 +102,15 @@ class Supervisor:
             self._save()
             quick_crashes = 0 if time.monotonic() - began > STEADY_S else quick_crashes + 1
             await asyncio.sleep(min(0.5 * 2**quick_crashes, 30.0))
+
+    async def _attend(self, service: ServiceSpec, status: ServiceStatus) -> NoReturn:
+        """Watches a service that runs elsewhere."""
+        while True:
+            status.state, status.ready_after_s = "away", None
+            self._save()
+            status.message = await self._watch(service, status)
+            logger.warning("%s at %s: %s", service.name, service.address, status.message)
+            self._ready[service.name].clear()
 
     async def _live(self, service: ServiceSpec, status: ServiceStatus) -> str:
         """Runs a service once, from start to end. Returns why it ended; its process group is gone then."""
@@ -234,12 +145,11 @@ class Supervisor:
 
     async def _watch(self, service: ServiceSpec, status: ServiceStatus) -> str:
         """Check until the service is ready, then as long as it is healthy. Returns the problem."""
-        transport = httpx.AsyncHTTPTransport(uds=service.socket) if service.socket else None
-        async with httpx.AsyncClient(transport=transport, timeout=HEALTH_ANSWER_S, trust_env=False) as client:
+        async with health.client(HEALTH_ANSWER_S, socket=service.socket) as client:
             began = time.monotonic()
-            while not await _is_well(client, service.health_url):
+            while not await health.is_well(client, service.health_url):
                 if time.monotonic() - began > service.ready_s:
-                    return f"was not ready {service.ready_s:.0f} s after its start"
+                    return f"was not ready within {service.ready_s:.0f} s"
                 await asyncio.sleep(POLL_S)
             status.state, status.ready_after_s = "ready", round(time.monotonic() - began, 2)
             self._ready[service.name].set()
@@ -248,7 +158,7 @@ class Supervisor:
             bad = 0
             while bad * WATCH_S < service.unhealthy_s:
                 await asyncio.sleep(WATCH_S)
-                bad = 0 if await _is_well(client, service.health_url) else bad + 1
+                bad = 0 if await health.is_well(client, service.health_url) else bad + 1
             return f"gave no good answer for {service.unhealthy_s:.0f} s"
 
     def _save(self) -> None:
@@ -260,13 +170,6 @@ def _fresh_log(service: ServiceSpec, status: ServiceStatus) -> int:
     if service.socket:
         Path(service.socket).unlink(missing_ok=True)
     return os.open(status.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-
-
-async def _is_well(client: httpx.AsyncClient, url: str) -> bool:
-    try:
-        return (await client.get(url)).status_code == 200
-    except httpx.HTTPError:  # not listening yet, or too slow: not ready in both cases
-        return False
 
 
 async def _main(state_dir: Path) -> None:

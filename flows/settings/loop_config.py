@@ -9,16 +9,17 @@ import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
 from agent.config import AgentConfig
-from agent.model_config import ModelConfig
 from environments.config import EnvironmentConfig
-from flows.settings.rollout_config import RolloutConfig
 from flows.settings.section import Section
 from judging.config import JudgeConfig
+from rollouts.config import EvaluateConfig, RolloutConfig
+from rollouts.inputs import RolloutSettings
 from storage.errors import LoopError
 from storage.names import NAME_PATTERN
 from training.config import UpdateConfig
@@ -27,25 +28,12 @@ from training.serving_config import ServingConfig
 Port = Annotated[int, Field(ge=0, le=65_535, description="0 picks a free port")]
 """Names of runs, which become folder names; see storage/names.py."""
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+LOCAL = "local"
+"""The place of a service that `rl-loop up` starts."""
 
 
 class ConfigError(LoopError):
     """The configuration cannot be used. The message has one sentence per mistake."""
-
-
-class EvaluateConfig(Section):
-    """Measurement of the policy on held-out tasks."""
-
-    every: Annotated[int, Field(ge=1)] = 5
-    """Iterations between two evaluations; the first policy and the last iteration are always evaluated."""
-    tasks: Annotated[int, Field(ge=1)] = 32
-    samples: Annotated[int, Field(ge=1)] = 1
-    """Trajectories per task."""
-    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
-    seed: Annotated[int, Field(ge=0)] = 0
-    """Seed that chooses the held-out tasks; the same tasks at each evaluation."""
-    model: ModelConfig | None = None
-    """The model that acts in an evaluation; None: the one in `agent.model`."""
 
 
 class PolicyConfig(Section):
@@ -57,8 +45,33 @@ class PolicyConfig(Section):
     """Seconds that one update may take."""
 
 
+def _at(value: str) -> str:
+    """Checks where a service is: `local`, or one or several http(s) addresses. Raises ValueError."""
+    parts = [part.strip().rstrip("/") for part in value.split(",")]
+    if parts == [LOCAL]:
+        return LOCAL
+    for part in parts:
+        address = urlsplit(part)
+        if address.scheme not in ("http", "https") or not address.hostname or address.username or address.password:
+            raise ValueError(
+                f"expected local, or an address such as https://10.0.0.7:4200 (secrets go into environment variables), found {part!r}"
+            )
+    return ",".join(parts)
+
+
+Place = Annotated[str, AfterValidator(_at)]
+
+
 class ServicesConfig(Section):
     """Settings of the services that `rl-loop up` starts. Not part of a run's identity: a resume may use other ports."""
+
+    prefect: Place = LOCAL
+    """`local`: started by `rl-loop up`; or the URL of a Prefect server (without /api). PREFECT_API_KEY or
+    PREFECT_API_AUTH_STRING of the environment is sent. The worker is always started here."""
+    mlflow: Place = LOCAL
+    """`local`, or the URL of an MLflow server. MLFLOW_TRACKING_TOKEN, or _USERNAME and _PASSWORD, are sent."""
+    browsers: Place = LOCAL
+    """`local`, or the URL of a browser service, of several masters with commas. BROWSER_SERVICE_API_KEY is sent."""
 
     state_dir: Path = Path(".rl-loop")
     """Logs, databases and sockets of the services."""
@@ -114,6 +127,16 @@ class LoopConfig(Section):
                 f"serving.images_per_prompt={self.serving.images_per_prompt}; raise it or lower agent.image_rounds"
             )
         return self
+
+    def rollout_settings(self) -> RolloutSettings:
+        """The part of the configuration that the scheduler reads."""
+        return RolloutSettings(
+            seed=self.seed,
+            iterations=self.iterations,
+            environment=self.environment,
+            rollout=self.rollout,
+            evaluate=self.evaluate,
+        )
 
     def evaluates_after(self, iteration: int) -> bool:
         """True if iteration `iteration` (0 = before the first) ends with an evaluation."""

@@ -3,10 +3,11 @@
 import time
 
 from flows.policy.publishing import policy_version
-from flows.rollouts.stage_costs import wasted, written
-from flows.settings.run_folder import RunFolder, Stage, StageKey, StageReport
+from flows.settings.run_folder import RunFolder
 from flows.stages.judge import check_judged, judge_all, unjudged
 from flows.stages.rollout import PlayShards, collect, gather_shards
+from rollouts.stage_costs import wasted, written
+from storage.stages import Stage, StageKey, StageReport
 from storage.store import TrajectoryStore
 
 

@@ -16,14 +16,15 @@ from agent.types import Trajectory
 from agent.verdict import Verdict
 from environments.registry import make_environment
 from flows.policy.publishing import StageError
-from flows.rollouts.evidence import lack_of_verdicts
-from flows.rollouts.task_history import write_outcomes
-from flows.settings.run_folder import RunFolder, Stage, StageKey, StageReport
+from flows.settings.run_folder import RunFolder
 from judging.config import JudgeConfig
 from judging.in_order import in_order
 from judging.opening import is_judged, open_judges
 from judging.verdicts import CorruptVerdicts
+from rollouts.evidence import lack_of_verdicts
+from rollouts.task_history import write_outcomes
 from storage.progress import Progress, ProgressFile
+from storage.stages import Stage, StageKey, StageReport
 from storage.store import TrajectoryStore
 from storage.verdicts import write_verdicts
 from training import failpoints
@@ -122,7 +123,9 @@ def check_judged(folder: RunFolder, key: StageKey, verdicts: Iterable[Verdict]) 
     """Raises `StageError` when the chain can judge any task and too few of the judgeable episodes were judged."""
     has_verifier = make_environment(folder.config.environment).judges
     lack = (
-        lack_of_verdicts(folder, key, verdicts) if is_judged(folder.config.judge, has_verifier=has_verifier) else None
+        lack_of_verdicts(folder.inputs, key, verdicts)
+        if is_judged(folder.config.judge, has_verifier=has_verifier)
+        else None
     )
     if lack:
         raise StageError(f"{lack}; `rl-loop resume {folder.name}` judges again")

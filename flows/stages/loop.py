@@ -9,16 +9,17 @@ import time
 from collections.abc import Awaitable, Callable
 
 from flows.policy.ownership import policy_owned
-from flows.rollouts import shard_workers
-from flows.settings.run_folder import RunFolder, Stage, StageKey, StageReport
+from flows.settings.run_folder import RunFolder
 from flows.stages.evaluate import evaluate_stage
 from flows.stages.judge import judge_stage
 from flows.stages.policy_update import policy_update_stage
 from flows.stages.rollout import PlayShards, gather_shards, rollout_stage
 from flows.tracking.learning_signal import no_signal, warnings
 from flows.tracking.tracking import Tracker
+from rollouts import shard_workers
 from storage.atomic import write_atomically
 from storage.errors import LoopError
+from storage.stages import Stage, StageKey, StageReport
 from training.checkpointing.checkpoints import CheckpointError, import_policy
 
 logger = logging.getLogger(__name__)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from flows.policy.publishing import StageError, ensure_served, policy_version
 from flows.services.processes import tethered
-from flows.settings.run_folder import RunFolder, Stage, StageReport
+from flows.settings.run_folder import RunFolder
 from storage.atomic import write_atomically
 from storage.progress import ProgressFile
+from storage.stages import Stage, StageReport
 from storage.verdicts import VERDICTS
 from training.checkpointing.checkpoints import checkpoint_path, prune
 from training.learning.report import UpdateReport, read_report

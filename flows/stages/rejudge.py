@@ -8,12 +8,13 @@ No set replaces the first one, from which the run has learned.
 from pathlib import Path
 
 from environments.registry import make_environment
-from flows.settings.run_folder import RunFolder, Stage, StageKey
+from flows.settings.run_folder import RunFolder
 from flows.stages.judge import Judged, judge_stored
 from judging.config import JudgeConfig
 from storage.errors import LoopError
 from storage.lock import locked
 from storage.names import checked_name
+from storage.stages import Stage, StageKey
 from storage.store import TrajectoryStore
 from storage.verdicts import VERDICTS, write_verdicts
 

@@ -19,14 +19,16 @@ from agent.failures import CONFIGURATION
 from agent.metrics import policy_age
 from agent.models.openai_chat import Served
 from flows.policy.publishing import StageError, ensure_browsers, ensure_served, policy_version
-from flows.rollouts import shard_workers
-from flows.rollouts.evidence import forget_broken, lack_of_evidence, pause_before
-from flows.rollouts.plan import assigned, planned_groups
-from flows.rollouts.stage_costs import wasted, written
-from flows.rollouts.stage_files import StageFiles
-from flows.rollouts.stragglers import carries, carry_over, threshold_of, unfinished_shards
-from flows.rollouts.usage import read_usage
-from flows.settings.run_folder import RunFolder, Stage, StageKey, StageReport
+from flows.settings.run_folder import RunFolder
+from flows.stages.stage_inputs import stage_inputs
+from rollouts import shard_workers
+from rollouts.evidence import forget_broken, lack_of_evidence, pause_before
+from rollouts.plan import assigned, planned_groups
+from rollouts.stage_costs import wasted, written
+from rollouts.stage_files import StageFiles
+from rollouts.stragglers import carries, carry_over, threshold_of, unfinished_shards
+from rollouts.usage import read_usage
+from storage.stages import Stage, StageKey, StageReport
 from storage.store import TrajectoryStore
 
 logger = logging.getLogger(__name__)
@@ -58,7 +60,7 @@ async def rollout_stage(folder: RunFolder, iteration: int, play_shards: PlayShar
     version = policy_version(folder, iteration - 1)
     try:
         rounds = await collect(folder, iteration, Stage.ROLLOUT, version=version, play_shards=play_shards)
-        carried = carry_over(folder, iteration) if carries(folder, iteration) else []
+        carried = carry_over(folder.inputs, iteration) if carries(folder.inputs, iteration) else []
     except BaseException:
         await shard_workers.close_all(folder)
         raise
@@ -76,7 +78,7 @@ async def rollout_stage(folder: RunFolder, iteration: int, play_shards: PlayShar
                 "failed": sum(one.failed_on is not None for one in episodes),
                 "rounds": rounds,
                 "carried_in": sum(
-                    group.iteration is not None for group in planned_groups(folder, iteration, Stage.ROLLOUT)
+                    group.iteration is not None for group in planned_groups(folder.inputs, iteration, Stage.ROLLOUT)
                 ),
                 "carried_out": len(carried),
             },
@@ -103,10 +105,10 @@ async def collect(folder: RunFolder, iteration: int, stage: Stage, *, version: i
     rounds = repeats = 0
     while True:
         rounds += await _play_missing(folder, iteration, stage, version=version, play_shards=play_shards, played=rounds)
-        lack = lack_of_evidence(folder, iteration, stage)
+        lack = lack_of_evidence(folder.inputs, iteration, stage)
         if lack is None:
             return rounds
-        forget_broken(folder, iteration, stage)
+        forget_broken(folder.inputs, iteration, stage)
         began, repeats = began or clock(), repeats + 1
         pause_s = pause_before(repeats)
         if lack.configuration:
@@ -138,7 +140,7 @@ async def _play_missing(
         lost = [problem for problem in await play_shards(folder, keys, served, browsers) if problem]
         misconfigured = next((problem for problem in lost if problem.partition(":")[0] in CONFIGURATION), None)
         if misconfigured:
-            forget_broken(folder, iteration, stage)
+            forget_broken(folder.inputs, iteration, stage)
             raise StageError(
                 f"{StageKey(iteration, stage)}: no episode can be played with this configuration: {misconfigured}"
             )
@@ -153,7 +155,7 @@ async def _play_missing(
 def _unfinished(folder: RunFolder, iteration: int, stage: Stage) -> list[int]:
     """The shards with unfinished groups. Raises `StageError` when the environment cannot give the requested tasks."""
     try:
-        return list(unfinished_shards(folder, iteration, stage))
+        return list(unfinished_shards(folder.inputs, iteration, stage))
     except ValueError as error:  # UnknownTask, TaskFileError, or too few tasks
         raise StageError(f"{StageKey(iteration, stage)}: environment: {error}") from error
 
@@ -163,11 +165,12 @@ async def play_shard(folder: RunFolder, key: ShardKey, served: Served, browsers:
     config = folder.config.rollout
     slots = config.slots_of(key.shard)
     files = StageFiles(folder, key.iteration, key.stage, shard=key.shard, slots=slots)
-    groups = assigned(planned_groups(folder, key.iteration, key.stage), config.weights())[key.shard]
-    threshold = threshold_of(folder, key.iteration, key.stage)
+    inputs = stage_inputs(folder, key.stage, served, browsers)
+    groups = assigned(planned_groups(folder.inputs, key.iteration, key.stage), config.weights())[key.shard]
+    threshold = threshold_of(folder.inputs, key.iteration, key.stage)
     stays = key.stage is Stage.ROLLOUT and config.ranks == "here"
-    if stays and carries(folder, key.iteration):
-        rank = await shard_workers.kept_worker(folder, key.shard, served, browsers)
+    if stays and carries(folder.inputs, key.iteration):
+        rank = await shard_workers.kept_worker(inputs, key.shard)
         return await rank.play(files, groups, threshold=threshold, extends=("ahead", "replacement"))
-    async with shard_workers.open_worker(folder, key.stage, key.shard, served, browsers) as rank:
+    async with shard_workers.open_worker(inputs, key.shard) as rank:
         return await rank.play(files, groups, threshold=threshold, extends=("replacement",) if stays else ())

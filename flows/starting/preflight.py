@@ -13,14 +13,14 @@ from agent.models.opening import check_model
 from agent.models.vendors import ModelUnavailable
 from agent.prompting.tokenizer_files import TokenizerUnreadable, control_tokens
 from flows.policy.prompt_room import prompt_room
-from flows.rollouts.who_acts import served_tokenizer
+from flows.services.service_files import read_status
 from flows.services.services import disk_free_gb
-from flows.services.specs import PORT_KEYS, choose_ports
-from flows.services.supervisor import read_status
+from flows.services.specs import choose_ports
 from flows.settings.loop_config import LoopConfig
-from flows.settings.run_folder import Stage
+from flows.settings.who_acts import served_tokenizer
 from judging.opening import check_judge_model
 from storage.errors import LoopError
+from storage.stages import Stage
 
 PACKAGES = {
     "prefect": "flows",
@@ -140,10 +140,13 @@ def models(config: LoopConfig) -> str:
 
 def tasks(config: LoopConfig) -> str:
     """Checks that the task families or files exist and have enough tasks."""
-    from flows.rollouts.plan import draw_groups
+    from rollouts.plan import draw_groups
 
     try:
-        first, held_out = draw_groups(config, 1, Stage.ROLLOUT), draw_groups(config, 0, Stage.EVALUATE)
+        first, held_out = (
+            draw_groups(config.rollout_settings(), 1, Stage.ROLLOUT),
+            draw_groups(config.rollout_settings(), 0, Stage.EVALUATE),
+        )
     except ValueError as error:  # UnknownTask, TaskFileError, or too few tasks
         raise PreflightError(f"environment: {error}") from None
     return (
@@ -158,7 +161,7 @@ def ports(config: LoopConfig) -> str:
     if status is not None and status.supervisor.is_alive():
         return "held by the running services"
     chosen = choose_ports(config.services)
-    return ", ".join(f"{name} {chosen[name]}" for name in PORT_KEYS)
+    return ", ".join(f"{name} {port}" for name, port in chosen.items())
 
 
 def state_dir(config: LoopConfig) -> str:

@@ -2,8 +2,8 @@
 
 from environments.registry import make_environment
 from flows.settings.loop_config import LoopConfig
-from flows.settings.run_folder import Stage, StageReport
 from judging.opening import is_judged
+from storage.stages import Stage, StageReport
 
 
 def no_signal(report: StageReport) -> str | None:

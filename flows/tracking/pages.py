@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from flows.settings.run_folder import RunFolder, Stage, StageReport
+from flows.settings.run_folder import RunFolder
 from flows.tracking.learning_signal import no_signal, warnings
 from flows.tracking.sample_page import choose_samples, render
 from flows.tracking.summary import CURVE
+from storage.stages import Stage, StageReport
 from storage.store import TrajectoryStore
 from storage.verdicts import read_verdicts
 

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from flows.settings.run_folder import RunFolder, Stage
+from flows.settings.run_folder import RunFolder
 from storage.atomic import replacing
+from storage.stages import Stage
 
 CURVE = "learning_curve.png"
 

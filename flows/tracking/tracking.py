@@ -19,13 +19,14 @@ import httpx
 from flows.services.services import address_of
 from flows.services.specs import MLFLOW
 from flows.settings.loop_config import flatten
-from flows.settings.run_folder import RunFolder, Stage, StageReport
+from flows.settings.run_folder import RunFolder
 from flows.tracking.learning_signal import no_signal
 from flows.tracking.logged import LOGGED, is_logged, note_status
 from flows.tracking.pages import PREFIX, log_curve, log_samples, log_tags
 from flows.tracking.summary import draw_learning_curve
 from storage.atomic import write_atomically
 from storage.errors import ServicesError
+from storage.stages import Stage, StageReport
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -171,6 +172,8 @@ def create_run(client: "MlflowClient", folder: RunFolder) -> str:
     experiment = client.get_experiment_by_name(EXPERIMENT)
     experiment_id = experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT)
     tags = {"loop": loop_tag(folder), "config_sha256": folder.record().config_sha256, "run_folder": str(folder.root)}
+    if folder.record().forked_from:
+        tags["forked_from"] = folder.record().forked_from
     run_id = client.create_run(experiment_id, run_name=folder.name, tags=tags).info.run_id
     for key, value in flatten(folder.config.model_dump(mode="json", exclude={"services"})).items():
         client.log_param(run_id, key, value)

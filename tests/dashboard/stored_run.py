@@ -22,7 +22,7 @@ HELDOUT = "e0000-click-test.1000001-m00"
 def write_run(runs: Path, name: str = "demo") -> Path:
     """The run folder `name` in the directory `runs`."""
     root = runs / name
-    write(root / "run.json", json.dumps({"name": name, "created": "2026-01-02T03:04:05+00:00", "mlflow_run_id": None}))
+    write(root / "run.json", json.dumps({"name": name, "created": "2026-01-02T03:04:05+00:00", "config_sha256": "0"}))
     write(
         root / "config.yaml",
         "name: demo\nseed: 3\niterations: 2\npolicy:\n  model: models/tiny\nrollout:\n  group_size: 4\n",
@@ -55,7 +55,7 @@ def _write_iteration(folder: Path) -> None:
     lost_try = Verdict(trajectory_id=FAIL, reward=0.0, judge="miniwob", evidence=HOSTILE)
     unjudged = Verdict(trajectory_id=BROKEN, reward=None, judge="miniwob")
     write_verdicts(folder / "judge", won, lost_try, unjudged)
-    write_done(folder / "judge", seconds=0.1, metrics={"success_rate": 0.5, "steps_mean": 2.0, "empty": None})
+    write_done(folder / "judge", seconds=0.1, metrics={"success_rate": 0.5, "steps_mean": 2.0})
     write_done(folder / "policy_update", seconds=9.0, metrics={"loss": 0.25})
 
 

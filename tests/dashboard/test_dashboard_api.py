@@ -55,7 +55,8 @@ async def test_a_run_is_a_table_by_iteration(client: httpx.AsyncClient, runs: Pa
 
 
 async def test_a_run_is_finished_when_its_last_evaluation_is(client: httpx.AsyncClient, runs: Path) -> None:
-    write(runs / "demo/iterations/0002/evaluate/done.json", '{"seconds": 1, "metrics": {"success_rate": 1.0}}')
+    report = '{"stage": "evaluate", "iteration": 2, "seconds": 1, "metrics": {"success_rate": 1.0}}'
+    write(runs / "demo/iterations/0002/evaluate/done.json", report)
     run = (await client.get("/api/runs/demo")).json()
     assert run["finished"]
     assert run["heldout_last"] == 1.0

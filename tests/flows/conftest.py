@@ -1,28 +1,26 @@
-"""A configuration on disk that needs no model and no services to be read."""
+"""Commands, running services and run folders, for tests that need no model."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
-import yaml
+from loop_configs import WriteConfig, config, model_directory, write_config  # noqa: F401 (fixtures)
 from real_services import browsers  # noqa: F401 (a fixture)
 from shared import PREFECT, shared_by
 from watched_run import WatchedStage
 
 from flows.cli import main
+from flows.services.service_files import ServiceStatus, SupervisorStatus, status_file
 from flows.services.specs import choose_ports, service_specs
 from flows.services.stack import write_stack
-from flows.services.supervisor import ServiceStatus, SupervisorStatus, status_file
 from flows.settings.checkout import PROJECT
-from flows.settings.loop_config import LoopConfig, load_config
-from flows.settings.run_folder import RunFolder, Stage, StageReport
+from flows.settings.loop_config import LoopConfig
+from flows.settings.run_folder import RunFolder
 from storage.process_id import process_id
-
-WriteConfig = Callable[..., Path]
+from storage.stages import Stage, StageReport
 
 
 @pytest.fixture(scope="module")
@@ -31,43 +29,6 @@ def prefect_server() -> None:
     from prefect.testing.utilities import prefect_test_harness
 
     shared_by(PREFECT, "server", lambda: prefect_test_harness(server_startup_timeout=120))
-
-
-@pytest.fixture
-def model_directory(tmp_path: Path) -> Path:
-    """A folder that looks like a model from outside; nothing here loads it."""
-    folder = tmp_path / "model"
-    folder.mkdir()
-    (folder / "config.json").write_text(json.dumps({"model_type": "none"}))
-    (folder / "model.safetensors").write_bytes(b"\x02\x00\x00\x00\x00\x00\x00\x00{}")
-    return folder
-
-
-@pytest.fixture
-def write_config(tmp_path: Path, model_directory: Path) -> WriteConfig:
-    """Writes a small valid configuration, with sections replaced by keyword."""
-
-    def write(**sections: Any) -> Path:
-        data: dict[str, Any] = {
-            "name": "small",
-            "iterations": 2,
-            "policy": {"model": str(model_directory)},
-            "environment": {"domains": ["click-button", "click-test"]},
-            "rollout": {"groups_per_iteration": 2, "group_size": 2, "concurrency": 2, "shards": 2},
-            "evaluate": {"every": 2, "tasks": 3},
-            "services": {"prefect_port": 0, "mlflow_port": 0, "browser_port": 0, "browser_slots": 2},
-        }
-        path = tmp_path / "loop.yaml"
-        path.write_text(yaml.safe_dump(data | sections))
-        return path
-
-    return write
-
-
-@pytest.fixture
-def config(write_config: WriteConfig) -> LoopConfig:
-    """The small configuration, loaded."""
-    return load_config(write_config())
 
 
 class Done(NamedTuple):
@@ -116,7 +77,7 @@ def running_stack() -> Generator[RunningStack]:
     """Writes the state files of services that run; their supervisor is a process that sleeps, and nothing listens."""
     sleeping = subprocess.Popen(["sleep", "600"])
 
-    def write(config: LoopConfig, *, checkout: Path = PROJECT) -> SupervisorStatus:
+    def write(config: LoopConfig, *, checkout: Path = PROJECT) -> SupervisorStatus:  # noqa: F811
         state = config.services.state_dir
         state.mkdir(parents=True, exist_ok=True)
         ports = choose_ports(config.services)
@@ -137,7 +98,7 @@ def running_stack() -> Generator[RunningStack]:
 
 
 @pytest.fixture
-def begun(config: LoopConfig) -> RunFolder:
+def begun(config: LoopConfig) -> RunFolder:  # noqa: F811
     """A run whose first policy is evaluated: its first rollout comes next."""
     begun = RunFolder.create("a", config)
     begun.finish(StageReport(stage=Stage.EVALUATE, iteration=0, seconds=1.0))

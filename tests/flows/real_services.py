@@ -13,8 +13,8 @@ import httpx
 import psutil
 import pytest
 
+from flows.services.service_files import ServiceStatus, SupervisorStatus, status_file
 from flows.services.specs import BROWSER
-from flows.services.supervisor import ServiceStatus, SupervisorStatus, status_file
 from flows.settings.loop_config import LoopConfig
 from storage.process_id import ProcessId, process_id
 

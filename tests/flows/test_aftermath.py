@@ -16,20 +16,21 @@ from prefect import flow, task
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Crashed, Pending, Running
-from test_heartbeat import HOLDER
+from test_run_folder import HOLDER
 
 from flows.commands import watching
 from flows.commands.watching import Pulse, RunFailed, follow
 from flows.rl_loop import bury_earlier, server_url, settle_lost
 from flows.services.prefect_api import PrefectServer
 from flows.settings.loop_config import LoopConfig
-from flows.settings.run_folder import RunFolder, Stage, StageKey, StageReport
+from flows.settings.run_folder import RunFolder
 from flows.stages.loop import run_loop
 from flows.starting.starting import note_flow_run
 from flows.tracking import tracking
 from flows.tracking.logged import is_logged, read_status
 from storage.errors import ServicesError
 from storage.heartbeat import beating
+from storage.stages import Stage, StageKey, StageReport
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:unclosed")
 

@@ -9,16 +9,17 @@ from real_services import supervised
 from stand_in_model import StandInModel, running_model
 
 from flows.policy.publishing import StageError
-from flows.rollouts.task_history import read_outcomes
 from flows.services.specs import socket_path
 from flows.settings.loop_config import load_config
-from flows.settings.run_folder import RunFolder, Stage
+from flows.settings.run_folder import RunFolder
 from flows.stages.evaluate import evaluate_stage
 from flows.stages.judge import judge_stage
 from flows.stages.rollout import rollout_stage
+from rollouts.task_history import read_outcomes
 from storage.failed_attempts import read_failures
 from storage.process_id import ProcessId
 from storage.progress import read_progress
+from storage.stages import Stage
 from storage.store import TrajectoryStore
 from storage.verdicts import read_verdicts
 from training.checkpointing.checkpoints import import_policy

@@ -13,10 +13,11 @@ from flows.commands.operations import name_for, resume_run
 from flows.services.specs import choose_ports, service_specs
 from flows.settings.checkout import DEFAULT_CONFIG, PROJECT
 from flows.settings.loop_config import ConfigError, LoopConfig, load_config
-from flows.settings.run_folder import RunFolder, Stage, StageKey, StageReport
+from flows.settings.run_folder import RunFolder
 from flows.starting.starting import asked_of, find_run, folder_for, place_of
 from storage.errors import LoopError, RunFolderError, ServicesError
 from storage.names import RunNameError, checked_name, free_name
+from storage.stages import Stage, StageKey, StageReport
 
 BAD_NAMES = [
     "../outside",

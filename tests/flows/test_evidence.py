@@ -13,14 +13,15 @@ from agent.episodes.episode import EpisodeKey, Played
 from agent.models.openai_chat import Served
 from agent.types import Failure, Trajectory
 from flows.policy.publishing import StageError
-from flows.rollouts.evidence import lack_of_evidence
-from flows.rollouts.plan import assigned, planned_groups
-from flows.rollouts.stage_files import StageFiles
-from flows.settings.run_folder import RunFolder, Stage, StageReport
+from flows.settings.run_folder import RunFolder
 from flows.stages import rollout
 from flows.stages.evaluate import evaluate_stage
 from flows.stages.judge import judge_stage
 from flows.stages.rollout import ShardKey, collect, rollout_stage
+from rollouts.evidence import lack_of_evidence
+from rollouts.plan import assigned, planned_groups
+from rollouts.stage_files import StageFiles
+from storage.stages import Stage, StageReport
 
 SHAPE = {"groups_per_iteration": 4, "group_size": 2, "concurrency": 2, "completion_threshold": 1.0}
 DOWN = Failure(side="site", code="NAVIGATION_FAILED", message="net::ERR_CONNECTION_REFUSED", retryable=False)
@@ -67,7 +68,9 @@ async def shards(folder: RunFolder, keys: list[ShardKey], served: Served, browse
     async def one(key: ShardKey) -> str | None:
         slots = folder.config.rollout.slots_of(key.shard)
         files = StageFiles(folder, key.iteration, key.stage, shard=key.shard, slots=slots)
-        mine = assigned(planned_groups(folder, key.iteration, key.stage), folder.config.rollout.weights())[key.shard]
+        mine = assigned(planned_groups(folder.inputs, key.iteration, key.stage), folder.config.rollout.weights())[
+            key.shard
+        ]
         return await rank_for(folder, key.shard).play(files, mine, threshold=1.0)
 
     return await asyncio.gather(*(one(key) for key in keys))
@@ -114,7 +117,7 @@ def test_half_of_the_groups_are_enough_and_what_broke_in_the_others_stays_broken
     monkeypatch: pytest.MonkeyPatch, begun: Any
 ) -> None:
     with running_game(**SHAPE) as folder:
-        names = [group.group for group in planned_groups(folder, 1, Stage.ROLLOUT)]
+        names = [group.group for group in planned_groups(folder.inputs, 1, Stage.ROLLOUT)]
         breaking(monkeypatch, begun, lambda slot, second: DOWN if slot.group in names[:2] else None)
         assert collected(folder) == 1
         assert sum(one.failure is not None for one in stored(folder)) == 4
@@ -135,7 +138,7 @@ def test_the_share_is_configured(
     monkeypatch: pytest.MonkeyPatch, begun: Any, share: float, broken: int, enough: bool
 ) -> None:
     with running_game(**SHAPE, min_valid_groups=share, outage_s=0) as folder:
-        names = [group.group for group in planned_groups(folder, 1, Stage.ROLLOUT)]
+        names = [group.group for group in planned_groups(folder.inputs, 1, Stage.ROLLOUT)]
         breaking(monkeypatch, begun, lambda slot, second: CRASH if slot.group in names[:broken] else None)
         if enough:
             assert collected(folder) == 1
@@ -147,9 +150,9 @@ def test_the_share_is_configured(
 def test_killed_stragglers_are_no_outage(monkeypatch: pytest.MonkeyPatch, begun: Any) -> None:
     straggler = Failure(side="infra", code="STRAGGLER", message="", retryable=False)
     with running_game(**SHAPE | {"completion_threshold": 0.25, "stragglers": "kill"}) as folder:
-        names = [group.group for group in planned_groups(folder, 1, Stage.ROLLOUT)]
+        names = [group.group for group in planned_groups(folder.inputs, 1, Stage.ROLLOUT)]
         breaking(monkeypatch, begun, lambda slot, second: straggler if slot.group in names[1:] else None)
-        assert collected(folder) == 1 and lack_of_evidence(folder, 1, Stage.ROLLOUT) is None
+        assert collected(folder) == 1 and lack_of_evidence(folder.inputs, 1, Stage.ROLLOUT) is None
 
 
 def test_a_prompt_that_never_fits_stops_the_stage_at_once(monkeypatch: pytest.MonkeyPatch, begun: Any) -> None:
@@ -179,14 +182,14 @@ def test_a_small_stage_of_which_no_prompt_fits_is_not_played_again(monkeypatch: 
 
 def test_one_task_whose_prompt_does_not_fit_stops_nothing(monkeypatch: pytest.MonkeyPatch, begun: Any) -> None:
     with running_game(**SHAPE) as folder:
-        names = [group.group for group in planned_groups(folder, 1, Stage.ROLLOUT)]
+        names = [group.group for group in planned_groups(folder.inputs, 1, Stage.ROLLOUT)]
         breaking(monkeypatch, begun, lambda slot, second: TOO_LONG if slot.group == names[1] else None)
         assert collected(folder) == 1 and len(stored(folder)) == 8
 
 
 def test_tasks_that_are_gone_are_one_sentence(monkeypatch: pytest.MonkeyPatch, begun: Any) -> None:
     with running_game(**SHAPE) as folder:
-        monkeypatch.setattr("flows.rollouts.plan.draw_tasks", unknown)
+        monkeypatch.setattr("rollouts.plan.draw_tasks", unknown)
         with pytest.raises(StageError, match="iteration 1, rollout: environment: no file of tasks"):
             collected(folder)
 

@@ -16,10 +16,11 @@ from flows.cli import app
 from flows.settings.checkout import DEFAULT_CONFIG, PROJECT, NoConfig, default_config
 from flows.settings.hints import on_run, on_services
 from flows.settings.loop_config import LoopConfig
-from flows.settings.run_folder import RunFolder, StageReport
+from flows.settings.run_folder import RunFolder
 from flows.starting.starting import find_run, nothing_to_do
+from storage.stages import StageReport
 
-ROOMS = ("agent", "browser_service", "dashboard", "environments", "flows", "judging", "storage", "training")
+ROOMS = ("agent", "browser_service", "dashboard", "environments", "flows", "judging", "rollouts", "storage", "training")
 MORE = {"rejudge": " --set NAME"}
 """Options that a command requires beside its run."""
 

@@ -3,15 +3,16 @@
 import logging
 
 import pytest
-from conftest import WriteConfig
+from loop_configs import WriteConfig
 
 from flows.commands import screens
 from flows.commands.watching import look
 from flows.settings.loop_config import LoopConfig, load_config
-from flows.settings.run_folder import RunFolder, Stage, StageKey, StageReport
+from flows.settings.run_folder import RunFolder
 from flows.stages import loop
 from flows.tracking import tracking
 from flows.tracking.learning_signal import no_signal, warnings
+from storage.stages import Stage, StageKey, StageReport
 
 EQUAL = {"version": 2, "steps": 0, "groups": 4, "groups_zero_signal": 3, "groups_too_small": 1}
 

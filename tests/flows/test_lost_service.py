@@ -10,8 +10,8 @@ from agent.config import AgentConfig
 from agent.episodes.episode import EpisodeKey, Played
 from agent.model_config import ChatModel, ModelConfig, OpenAIComputer, TrainedPolicy
 from agent.types import Trajectory
-from flows.rollouts.plan import assigned, planned_groups
-from flows.settings.run_folder import Stage
+from rollouts.plan import assigned, planned_groups
+from storage.stages import Stage
 
 OTHERS: list[ModelConfig] = [ChatModel(model="m", base_url="http://a"), OpenAIComputer(model="m")]
 OF_THE_MODEL = ["MODEL_UNREACHABLE", "MODEL_GONE", "POLICY_CHANGED"]
@@ -28,7 +28,7 @@ def played(monkeypatch: pytest.MonkeyPatch, model: ModelConfig, code: str) -> tu
     use(monkeypatch, play)
     with running_game(groups_per_iteration=1, group_size=2, concurrency=1, max_attempts=3) as folder:
         files = files_of(folder, 1)
-        groups = assigned(planned_groups(folder, 1, Stage.ROLLOUT), [1.0])[0]
+        groups = assigned(planned_groups(folder.inputs, 1, Stage.ROLLOUT), [1.0])[0]
         lost = virtual_clock.run(rank_for(folder, agent=AgentConfig(model=model)).play(files, groups, threshold=1.0))
         return lost, len(begun), list(files.store)
 

@@ -9,7 +9,9 @@ from watched_run import WatchedStage
 from flows.commands.upkeep import compact_run
 from flows.monitor.model import Episode, Snapshot, State
 from flows.monitor.monitor import SILENT_S, Monitor
-from flows.settings.run_folder import RunFolder, RunFolderError, Stage, StageKey, StageReport
+from flows.settings.run_folder import RunFolder
+from storage.errors import RunFolderError
+from storage.stages import Stage, StageKey, StageReport
 
 
 def cells(snapshot: Snapshot) -> dict[str, Episode]:

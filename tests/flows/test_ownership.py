@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import WriteConfig
+from loop_configs import WriteConfig
 
 from flows.commands import operations
 from flows.policy.ownership import PolicyOwned, owner_of, policy_owned

@@ -8,10 +8,11 @@ from agent.types import Completion, Step, StopReason, Task, Trajectory
 from browser_service.models import Observation, Screenshot, Viewport
 from flows.commands.checkup import findings
 from flows.policy.placeholder_check import picture_tokens
-from flows.rollouts.who_acts import served_tokenizer
 from flows.settings.loop_config import LoopConfig, load_config
-from flows.settings.run_folder import RunFolder, Stage
+from flows.settings.run_folder import RunFolder
+from flows.settings.who_acts import served_tokenizer
 from flows.starting.preflight import PreflightError, model
+from storage.stages import Stage
 from storage.store import TrajectoryStore
 
 TINY = Path(__file__).parents[2] / "policies" / "tiny"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import WriteConfig
+from loop_configs import WriteConfig
 
 from flows.policy.prompt_room import NoRoom, prompt_room
 from flows.settings.loop_config import load_config

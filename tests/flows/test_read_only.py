@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from conftest import Done
 
-from flows.rollouts.plan import planned_groups
 from flows.settings.checkout import PROJECT
 from flows.settings.loop_config import LoopConfig
-from flows.settings.run_folder import RunFolder, Stage
+from flows.settings.run_folder import RunFolder
+from rollouts.plan import planned_groups
+from storage.stages import Stage
 
 ReadOnly = Callable[..., list[Done]]
 OWN_MOUNTS = ["unshare", "--mount", "--propagation", "private"]
@@ -89,7 +90,7 @@ pytestmark = pytest.mark.skipif(
 def test_commands_on_a_run_that_cannot_be_written(begun: RunFolder, read_only: ReadOnly, tmp_path: Path) -> None:
     with begun.lock():  # somebody wrote it once
         pass
-    planned_groups(begun, 1, Stage.ROLLOUT)
+    planned_groups(begun.inputs, 1, Stage.ROLLOUT)
 
     doctor, monitor, export, compact, resume = read_only(
         ["doctor", begun.root],

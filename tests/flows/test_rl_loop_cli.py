@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from flows.settings.loop_config import LoopConfig
-from flows.settings.run_folder import RunFolder, Stage, StageReport
+from flows.settings.run_folder import RunFolder
+from storage.stages import Stage, StageReport
 
 
 def test_help_answers_without_importing_anything_heavy() -> None:

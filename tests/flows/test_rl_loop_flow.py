@@ -16,8 +16,9 @@ from prefect.states import State
 from flows.prefect_plugin import full_name
 from flows.rl_loop import rl_loop
 from flows.settings.loop_config import LoopConfig
-from flows.settings.run_folder import RunFolder, StageKey, StageReport
+from flows.settings.run_folder import RunFolder
 from storage.errors import ServicesError
+from storage.stages import StageKey, StageReport
 
 pytestmark = [
     pytest.mark.usefixtures("prefect_server"),

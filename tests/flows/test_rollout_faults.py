@@ -12,15 +12,16 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import WriteConfig
+from loop_configs import WriteConfig
 from real_services import Service, free_port, running_service, supervised
 from stand_in_model import StandInModel, running_model
 
 from flows.services.specs import socket_path
 from flows.settings.loop_config import load_config
-from flows.settings.run_folder import RunFolder, Stage
+from flows.settings.run_folder import RunFolder
 from flows.stages.rollout import rollout_stage
 from storage.failed_attempts import read_failures
+from storage.stages import Stage
 from storage.store import TrajectoryStore
 from training.checkpointing.checkpoints import import_policy
 

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from flows.settings.loop_config import LoopConfig, load_config
-from flows.settings.run_folder import RunFolder, RunFolderError, Stage, StageKey, StageReport
+from flows.settings.run_folder import RunFolder
 from flows.starting.starting import folder_for
+from storage.errors import RunFolderError
 from storage.names import free_name, run_names
+from storage.stages import Stage, StageKey, StageReport
 
 
 def done(folder: RunFolder, iteration: int, stage: Stage) -> None:

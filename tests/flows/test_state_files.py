@@ -5,15 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from flows.rollouts.plan import PLAN, planned_groups, read_plan
+from flows.services.service_files import status_file
 from flows.services.services import address_of, shut_down
 from flows.services.stack import read_stack, stack_file
-from flows.services.supervisor import status_file
 from flows.settings.loop_config import LoopConfig
-from flows.settings.run_folder import RunFolder, RunFolderError, Stage
+from flows.settings.run_folder import RunFolder
 from flows.tracking.summary import rows
-from storage.errors import LoopError, ServicesError
+from rollouts.plan import PLAN, planned_groups, read_plan
+from storage.errors import LoopError, RunFolderError, ServicesError
 from storage.progress import ProgressFile, read_progress
+from storage.stages import Stage
 
 Damage = Callable[[Path], object]
 
@@ -98,7 +99,7 @@ def test_done_json(damage: Damage, begun: RunFolder, rl_loop) -> None:
 
 
 def test_plan_jsonl(damage: Damage, begun: RunFolder) -> None:
-    planned_groups(begun, 1, Stage.ROLLOUT)
+    planned_groups(begun.inputs, 1, Stage.ROLLOUT)
     path = begun.stage_dir(1, Stage.ROLLOUT) / PLAN
     damage(path)
 

@@ -4,20 +4,21 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
-from conftest import WriteConfig
+from loop_configs import WriteConfig
 from real_services import supervised
 from stand_in_model import running_model
 
 from flows.commands.checkup import trajectories
 from flows.policy.publishing import ensure_served
-from flows.rollouts import shard_workers
-from flows.rollouts.plan import planned_groups, read_carried
 from flows.services.specs import socket_path
 from flows.settings.loop_config import load_config
-from flows.settings.run_folder import RunFolder, Stage
+from flows.settings.run_folder import RunFolder
 from flows.stages.judge import judge_stage
 from flows.stages.rollout import rollout_stage
+from rollouts import shard_workers
+from rollouts.plan import planned_groups, read_carried
 from storage.failed_attempts import read_failures
+from storage.stages import Stage
 from storage.store import TrajectoryStore, pictures_of
 from storage.verdicts import read_verdicts
 from training.checkpointing.checkpoints import import_policy
@@ -72,7 +73,7 @@ async def test_an_unfinished_group_goes_on_in_the_next_iteration(served: Service
         second = await rollout_stage(folder, 2)
 
         assert second.counts["carried_in"] == 1
-        groups = planned_groups(folder, 2, Stage.ROLLOUT)
+        groups = planned_groups(folder.inputs, 2, Stage.ROLLOUT)
         assert groups[0] == late and len(groups) == 2
         store = TrajectoryStore(folder.stage_dir(2, Stage.ROLLOUT))
         mine = [store.read(name) for name in late.names()]
@@ -91,7 +92,7 @@ async def test_a_carried_episode_waits_while_the_policy_is_published(
     with running_model(socket_path(folder.config.services.state_dir)) as model:
         model.held = {2}
         await rollout_stage(folder, 1)
-        holding = asyncio.create_task(shard_workers.hold(folder))
+        holding = asyncio.create_task(shard_workers.hold(folder, folder.config.agent.completion_deadline_s))
         await asyncio.sleep(0.2)
         assert not holding.done(), "a turn is under way, and the policy must not change under it"
         model.go.set()
@@ -178,7 +179,7 @@ async def test_groups_are_begun_ahead_when_nothing_else_waits(served: Services, 
         model.held = {2}
         stage = asyncio.create_task(rollout_stage(folder, 1))
         async with asyncio.timeout(30):  # the slot that is free plays on while the other one's model is slow
-            while not any(group.extra for group in planned_groups(folder, 1, Stage.ROLLOUT)):  # noqa: ASYNC110 (a file)
+            while not any(group.extra for group in planned_groups(folder.inputs, 1, Stage.ROLLOUT)):  # noqa: ASYNC110 (a file)
                 await asyncio.sleep(0.05)
         model.go.set()
         report = await stage
@@ -191,6 +192,6 @@ async def test_a_group_that_taught_nothing_is_replaced(served: Services, write_c
     folder = served.use(new_run(write_config, *overrides))
     with running_model(socket_path(folder.config.services.state_dir)):
         report = await rollout_stage(folder, 1)  # every click earns its reward, so no group teaches anything
-    extras = [group.extra for group in planned_groups(folder, 1, Stage.ROLLOUT)]
+    extras = [group.extra for group in planned_groups(folder.inputs, 1, Stage.ROLLOUT)]
     assert extras == ["", "", "replacement"]
     assert report.counts["trajectories"] == 6

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from flows.services.processes import MARKER, group_members, marked, stop
+from flows.services.service_files import ServiceSpec, SupervisorSpec, SupervisorStatus, read_status, spec_file
 from flows.services.services import shut_down, wait_ready
-from flows.services.supervisor import ServiceSpec, SupervisorSpec, SupervisorStatus, read_status, spec_file
 from storage.errors import ServicesError
 from storage.process_id import ProcessId, process_id
 
@@ -179,7 +179,7 @@ def test_a_service_that_is_never_ready_is_killed_and_tried_again(start: Start, s
     wait_for("the restart", lambda: (status := read_status(state_dir)) and status.service("mlflow").restarts >= 1)
 
     status = read_status(state_dir)
-    assert status and status.service("mlflow").message == "was not ready 0 s after its start"
+    assert status and status.service("mlflow").message == "was not ready within 0 s"
 
 
 async def test_tethered_children_die_with_their_parent(state_dir: Path) -> None:

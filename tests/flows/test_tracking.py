@@ -10,9 +10,10 @@ from mlflow import MlflowClient
 from agent.types import StopReason, Task, Trajectory
 from agent.verdict import Verdict
 from flows.settings.loop_config import LoopConfig
-from flows.settings.run_folder import RunFolder, Stage, StageReport
+from flows.settings.run_folder import RunFolder
 from flows.tracking import tracking
 from flows.tracking.sample_page import choose_samples, render
+from storage.stages import Stage, StageReport
 from storage.store import TrajectoryStore
 
 pytestmark = pytest.mark.filterwarnings(

@@ -16,9 +16,11 @@ from flows.cli import main
 from flows.commands.checkup import findings
 from flows.commands.export import SCHEMA, export_run
 from flows.commands.upkeep import compact_run
-from flows.rollouts.plan import plan
 from flows.settings.loop_config import LoopConfig
-from flows.settings.run_folder import RunFolder, RunFolderError, Stage, StageReport
+from flows.settings.run_folder import RunFolder
+from rollouts.plan import plan
+from storage.errors import RunFolderError
+from storage.stages import Stage, StageReport
 from storage.store import TrajectoryStore
 from storage.verdicts import VERDICTS
 
@@ -57,7 +59,7 @@ def folder(config: LoopConfig) -> RunFolder:
     store = TrajectoryStore(directory)
     broken = Failure(side="infra", code="BROWSER_CRASHED", message="gone", retryable=True)
     verdicts = []
-    for slot, reward in zip(plan(folder, 0, Stage.EVALUATE), (1.0, 0.0, None), strict=True):
+    for slot, reward in zip(plan(folder.inputs, 0, Stage.EVALUATE), (1.0, 0.0, None), strict=True):
         failure = broken if reward is None else None
         one = played(slot.trajectory_id, slot.task, group=slot.group, member=slot.member, failure=failure)
         store.write(one, {hashlib.sha256(PICTURE).hexdigest(): PICTURE})

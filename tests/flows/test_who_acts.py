@@ -3,10 +3,10 @@
 import pytest
 
 from agent.model_config import GeminiComputer, TrainedPolicy
-from flows.rollouts.who_acts import agent_of
 from flows.settings.loop_config import ConfigError, load_config
-from flows.settings.run_folder import Stage
+from flows.settings.who_acts import agent_of
 from flows.starting.preflight import PreflightError, models
+from storage.stages import Stage
 
 VENDOR = "evaluate.model={kind: gemini_computer, model: gemini-x, api_key_env: NO_SUCH_KEY}"
 

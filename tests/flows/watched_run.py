@@ -6,11 +6,12 @@ from pathlib import Path
 from agent.types import Completion, Failure, Side, Step, StopReason, Task, Trajectory
 from agent.verdict import Verdict
 from browser_service.models import ClickId, Observation, Viewport
-from flows.rollouts.plan import Group, write_plan
-from flows.settings.run_folder import RunFolder, Stage, StageReport
+from flows.settings.run_folder import RunFolder
+from rollouts.plan import Group, write_plan
 from storage.failed_attempts import FAILURES, FailedAttempt, append_line
 from storage.live import Cell, Live, Phase
 from storage.progress import Progress
+from storage.stages import Stage, StageReport
 from storage.store import TrajectoryStore
 from storage.verdicts import VERDICTS
 

@@ -18,11 +18,12 @@ import psutil
 import yaml
 
 from flows.commands.operations import PROJECT
+from flows.services.service_files import SupervisorStatus, read_status
 from flows.services.specs import socket_path
-from flows.services.supervisor import SupervisorStatus, read_status
 from flows.settings.loop_config import LoopConfig, load_config
-from flows.settings.run_folder import RunFolder, Stage
+from flows.settings.run_folder import RunFolder
 from storage.process_id import process_id
+from storage.stages import Stage
 
 POLL_S = 0.05
 COMMAND_S = 600.0

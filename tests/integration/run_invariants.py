@@ -10,12 +10,13 @@ from real_stack import Stack, read_json
 
 from flows.commands.checkup import findings
 from flows.policy.publishing import policy_version, tag_of
-from flows.rollouts.plan import plan
 from flows.services.specs import MLFLOW, socket_path
-from flows.settings.run_folder import RunFolder, Stage
+from flows.settings.run_folder import RunFolder
 from flows.tracking.summary import CURVE
 from flows.tracking.tracking import EXPERIMENT, loop_tag, metrics_of
+from rollouts.plan import plan
 from storage.failed_attempts import read_failures
+from storage.stages import Stage
 from storage.store import TrajectoryStore
 from training.checkpointing.checkpoints import checkpoint_path, read_checkpoint, versions
 from training.checkpointing.weight_digests import OPAQUE, read_weights
@@ -69,7 +70,7 @@ def check_trajectories(folder: RunFolder, iteration: int, stage: Stage) -> None:
     directory = folder.stage_dir(iteration, stage)
     assert "NO_CAPACITY" not in {failed.failure.code for failed in read_failures(directory / "failures.jsonl")}
     store = TrajectoryStore(directory)
-    assert store.ids() == sorted(slot.trajectory_id for slot in plan(folder, iteration, stage))
+    assert store.ids() == sorted(slot.trajectory_id for slot in plan(folder.inputs, iteration, stage))
     version = policy_version(folder, iteration - 1 if stage is Stage.ROLLOUT else iteration)
     for trajectory in store:
         assert trajectory.failure is None, trajectory

@@ -10,8 +10,8 @@ from run_invariants import Digests, check_finished, check_unchanged, finished_fi
 
 from flows.services.prefect_api import PrefectServer
 from flows.services.specs import PREFECT
-from flows.settings.run_folder import Stage, StageKey
 from flows.tracking.logged import read_status
+from storage.stages import Stage, StageKey
 from training.checkpointing.checkpoints import versions
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1_800)]

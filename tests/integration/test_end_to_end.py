@@ -10,11 +10,12 @@ from run_invariants import check_finished, check_unchanged, finished_files
 
 from flows.commands.checkup import findings
 from flows.commands.watching import sentence
-from flows.rollouts.plan import assigned, planned_groups
-from flows.rollouts.shard_outcome import read_outcome
 from flows.services.prefect_api import FlowRun, PrefectError, PrefectServer
 from flows.services.specs import PREFECT
-from flows.settings.run_folder import RunFolder, Stage
+from flows.settings.run_folder import RunFolder
+from rollouts.plan import assigned, planned_groups
+from rollouts.shard_outcome import read_outcome
+from storage.stages import Stage
 from storage.store import TrajectoryStore
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1_800)]
@@ -99,7 +100,7 @@ def test_shards_are_played_by_whichever_worker_takes_them_up(stack: Stack, unuse
     assert trained.status == 0, trained.out
     check_finished(stack, name)
     folder = stack.folder(name)
-    mine = assigned(planned_groups(folder, 1, Stage.ROLLOUT), folder.config.rollout.weights())
+    mine = assigned(planned_groups(folder.inputs, 1, Stage.ROLLOUT), folder.config.rollout.weights())
     assert len(mine[0]) < len(mine[1])
     for shard in (0, 1):
         assert read_outcome(folder.stage_dir(1, Stage.ROLLOUT), shard, 1) is None

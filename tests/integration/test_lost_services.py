@@ -7,7 +7,7 @@ import pytest
 from real_stack import Stack, collected, wait_until
 from run_invariants import check_finished, check_unchanged, finished_files
 
-from flows.settings.run_folder import Stage
+from storage.stages import Stage
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1_800)]
 

@@ -8,9 +8,10 @@ from judge_server import JudgeServer
 from judged_episodes import Episodes
 
 from agent.types import Trajectory
-from flows.rollouts.plan import Group, write_plan
 from flows.settings.loop_config import load_config
-from flows.settings.run_folder import RunFolder, Stage
+from flows.settings.run_folder import RunFolder
+from rollouts.plan import Group, write_plan
+from storage.stages import Stage
 from storage.store import TrajectoryStore
 
 GROUPS, MEMBERS = 3, 2

@@ -10,12 +10,13 @@ from judged_runs import GROUPS, MEMBERS, Judge, asking, config_file, played
 
 from flows.policy.publishing import StageError
 from flows.settings.loop_config import ConfigError, load_config
-from flows.settings.run_folder import RunFolder, Stage
+from flows.settings.run_folder import RunFolder
 from flows.stages.judge import judge_stage
 from flows.starting.preflight import models
 from flows.tracking.learning_signal import warnings
 from judging.opening import ANSWERS, quick_judge
 from storage.errors import LoopError
+from storage.stages import Stage
 from storage.store import TrajectoryStore
 from storage.verdicts import read_verdicts
 

@@ -13,10 +13,11 @@ from judged_runs import GROUPS, MEMBERS, asking, played
 
 from agent.verdict import Verdict
 from flows.cli import main
-from flows.settings.run_folder import RunFolder, Stage, StageReport
+from flows.settings.run_folder import RunFolder
 from flows.stages.judge import judge_stage
 from flows.stages.rejudge import sets_of
 from judging.agreement import agreement, wilson
+from storage.stages import Stage, StageReport
 from storage.store import TrajectoryStore
 from storage.verdicts import VERDICTS, read_verdicts
 

@@ -1,0 +1,1 @@
+"""Comparison of runs: success paired by task, curves side by side, differences of their settings."""

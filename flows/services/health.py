@@ -1,0 +1,28 @@
+"""Health checks of the services over HTTP: one good answer from any of a service's addresses."""
+
+import contextlib
+import ssl
+
+import httpx
+
+
+def client(timeout_s: float, *, socket: str | None = None) -> httpx.AsyncClient:
+    """A client for health checks; `socket`: path of the UNIX socket that the service listens on."""
+    # This context reads SSL_CERT_FILE, the name by which an operator adds an authority of his own.
+    verify = ssl.create_default_context()
+    transport = httpx.AsyncHTTPTransport(uds=socket) if socket else None
+    return httpx.AsyncClient(transport=transport, timeout=timeout_s, trust_env=False, verify=verify)
+
+
+async def is_well(client: httpx.AsyncClient, urls: str) -> bool:
+    """True if one of the addresses, separated by commas, answers 200."""
+    for url in urls.split(","):
+        with contextlib.suppress(httpx.HTTPError):  # not listening yet, or too slow: not ready in both cases
+            if (await client.get(url)).status_code == 200:
+                return True
+    return False
+
+
+def at_each(urls: str, path: str) -> str:
+    """Each of the addresses with a path. Example: `at_each("http://a,http://b", "/x")` -> `"http://a/x,http://b/x"`."""
+    return ",".join(f"{url}{path}" for url in urls.split(","))

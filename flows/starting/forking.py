@@ -1,0 +1,122 @@
+"""A fork: a new run that begins where another run was after some iteration, with other settings.
+
+Stages up to that iteration and their policies are taken over; the source never changes. The new folder gets its name when
+it is complete, so a fork that was broken off leaves no run behind.
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from flows.settings.identity import ITERATIONS, config_hash
+from flows.settings.loop_config import LoopConfig, dump_config, keys_of, load_config
+from flows.settings.run_folder import RunFolder
+from flows.tracking.logged import LOGGED
+from storage.atomic import write_atomically
+from storage.errors import RunFolderError
+from storage.names import checked_name, free_name
+from storage.run_layout import RunRecord
+from storage.stages import Stage
+from training.checkpointing.checkpoints import checkpoint_path, versions
+
+LINKED = frozenset({".png", ".webp", ".jpg", ".safetensors", ".webm", ".zip", ".pack"})
+"""Suffixes of large files that are written once and replaced as a whole: linked where the disk can, not copied."""
+
+
+def forked_config(source: RunFolder, overrides: Sequence[str], at: int) -> LoopConfig:
+    """The source's configuration with overrides. Raises `LoopError` for changes that a fork can't make."""
+    config = load_config(source.root / "config.yaml", overrides)
+    config = config.model_copy(update={"runs_dir": source.config.runs_dir})
+    if "policy.model" in keys_of(overrides):
+        raise RunFolderError(
+            f"a fork takes the policies of {source.name}, so policy.model can't change; start a new run with another model"
+        )
+    if config.iterations <= at:
+        raise RunFolderError(
+            f"{ITERATIONS}={config.iterations} leaves a fork after iteration {at} nothing to do; give {ITERATIONS}={at + 1} or more"
+        )
+    return config
+
+
+def fork(source: RunFolder, at: int, overrides: Sequence[str], name: str | None = None) -> RunFolder:
+    """Makes a run that has finished the iterations 0 to `at` of `source`. Returns it; `rl-loop resume` continues it.
+
+    Raises `LoopError` if an iteration up to `at` is unfinished, the policy after it was pruned, the name is taken, or the
+    configuration with `overrides` can't be used.
+    """
+    version = _policy_after(source, at)
+    config = forked_config(source, overrides, at)
+    chosen = checked_name(name) if name else free_name(config.runs_dir, source.name)
+    target = config.runs_dir / chosen
+    if target.exists():
+        raise RunFolderError(f"{target} exists already; choose another --name")
+    partial = config.runs_dir / f".{chosen}.fork-{os.getpid()}"
+    try:
+        _copy(source, partial, at, version)
+        write_atomically(partial / "config.yaml", dump_config(config).encode())
+        record = RunRecord(
+            name=chosen,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            config_sha256=config_hash(config),
+            forked_from=f"{source.name}@{at}",
+        )
+        write_atomically(partial / "run.json", record.model_dump_json(indent=1).encode())
+        partial.rename(target)
+    except OSError as error:
+        raise RunFolderError(f"{target} cannot be written: {error.strerror or error}; is the disk full?") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return RunFolder.open(target)
+
+
+def last_forkable(source: RunFolder) -> int:
+    """The last iteration whose stages are all finished. Raises `RunFolderError` if there is none."""
+    unfinished = source.next_stage()
+    last = source.config.iterations if unfinished is None else unfinished.iteration - 1
+    if last < 0:
+        raise RunFolderError(f"run {source.name} has not finished iteration 0, so there is nothing to fork yet")
+    return last
+
+
+def _policy_after(source: RunFolder, at: int) -> int:
+    last = last_forkable(source)
+    if at > last:
+        raise RunFolderError(f"run {source.name} has finished iteration {last}, not {at}; give --at {last} or less")
+    updates = (source.report(one, Stage.POLICY_UPDATE) for one in range(1, at + 1))
+    version = max((report.counts["version"] for report in updates if report), default=0)
+    kept = versions(source.policies)
+    if version not in kept:
+        raise RunFolderError(
+            f"the policy of {source.name} after iteration {at} (version {version}) was pruned; versions still there: "
+            f"{', '.join(map(str, kept)) or 'none'}; a larger update.keep_last keeps more"
+        )
+    return version
+
+
+def _copy(source: RunFolder, target: Path, at: int, version: int) -> None:
+    (target / "logs").mkdir(parents=True)
+    for iteration in range(at + 1):
+        folder = source.iteration_file(iteration).parent
+        if folder.is_dir():
+            _take(folder, target / "iterations" / folder.name)
+    for number in versions(source.policies):
+        if number <= version:
+            kept = checkpoint_path(source.policies, number)
+            _take(kept, target / "policies" / kept.name)
+
+
+def _take(folder: Path, target: Path) -> None:
+    # The marks of what MLflow has belong to the source's MLflow run; the fork logs everything to its own.
+    shutil.copytree(folder, target, copy_function=_link_or_copy, ignore=shutil.ignore_patterns(LOGGED, "*.partial*"))
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    if Path(source).suffix in LINKED:
+        try:
+            os.link(source, target)
+            return
+        except OSError:  # another file system, or one without links
+            pass
+    shutil.copy2(source, target)

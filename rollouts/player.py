@@ -1,0 +1,118 @@
+"""Plays attempts at episodes for a rank: with its browsers and policy, into its stage's files; bugs become failures."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple, cast
+
+from agent.config import AgentConfig
+from agent.episodes.episode import EpisodeKey, Played, Watch, play
+from agent.model_config import TrainedPolicy
+from agent.models.openai_chat import Served
+from agent.types import Failure, Trajectory
+from agent.verdict import Judge
+from browser_service.client import BrowserPool
+from environments.base import Environment
+from rollouts.shared_bounds import SharedBounds
+from rollouts.stage_files import StageFiles
+from rollouts.turn_gate import TurnGate
+from storage.live import Phase
+from storage.store import Recording
+
+logger = logging.getLogger(__name__)
+
+
+class Attempt(NamedTuple):
+    """A running attempt at an episode."""
+
+    slot: EpisodeKey
+    recording: Recording
+    began: float
+    """On the event loop's clock."""
+
+
+@dataclass
+class Player:
+    """The resources with which all episodes of a rank are played."""
+
+    agent: AgentConfig
+    environment: Environment
+    pool: BrowserPool
+    gate: TurnGate
+    served: Served
+    judge: Judge | None
+    """For the display, and for replacing groups; None: there is no reward before the judge stage."""
+    bounds: SharedBounds
+    reuse: str | None
+    files: Callable[[], StageFiles]
+    """Returns the files of the stage that running episodes belong to now; carry-over changes it."""
+    changing: Callable[[], None]
+    """Called before each phase of an episode begins, so that the slot meter is current."""
+    attempts: dict[str, Attempt] = field(default_factory=dict)
+    """The running attempts, by trajectory id."""
+
+    async def play(self, slot: EpisodeKey) -> tuple[Played, float | None]:
+        """Plays the next attempt at an episode. Returns the reward too, for the display and for replacing groups only.
+
+        A bug in this code breaks the attempt as an infrastructure failure, and is never a reward. Raises OSError of the
+        disk, which would fail every other episode too.
+        """
+        slot = slot._replace(attempt=self.files().attempt_of(slot.trajectory_id))
+        recording = self.files().store.begin(slot.trajectory_id)
+        attempt = Attempt(slot, recording, asyncio.get_running_loop().time())
+        # Registered while it runs: `ShardWorker` moves its recording on carry-over, and logs it if it is abandoned.
+        self.attempts[slot.trajectory_id] = attempt
+        self.bounds.recordings[slot.trajectory_id] = recording
+        try:
+            return await self._play(attempt)
+        except Exception as error:
+            # TimeoutError and ConnectionError are OSErrors too, but concern this attempt only.
+            if isinstance(error, OSError) and not isinstance(error, TimeoutError | ConnectionError):
+                raise
+            logger.exception("%s attempt %d met a bug", slot.trajectory_id, slot.attempt)
+            message = f"{type(error).__name__}: {error}"[:500]
+            bug = Failure(side="infra", code="BUG", message=message, retryable=True)
+            return Played(self.broken(attempt, bug), {}), None
+        finally:
+            del self.attempts[slot.trajectory_id]
+            del self.bounds.recordings[slot.trajectory_id]
+
+    def broken(self, attempt: Attempt, failure: Failure) -> Trajectory:
+        """The trajectory of an attempt that returned none: its recorded steps, with `failure`."""
+        seconds = asyncio.get_running_loop().time() - attempt.began
+        return self.files().broken(attempt.slot, failure, seconds=seconds)
+
+    async def _play(self, attempt: Attempt) -> tuple[Played, float | None]:
+        played = await play(
+            attempt.slot,
+            policy=self.gate,
+            pool=self.pool,
+            serve=self.environment.serve,
+            viewport=self.environment.viewport,
+            config=self.agent,
+            # Trajectories of a vendor's model belong to no version of the policy.
+            policy_version=self.served.version if isinstance(self.agent.model, TrainedPolicy) else None,
+            reuse=self.reuse,
+            recording=attempt.recording,
+            watch=self._watch(attempt.slot),
+        )
+        reward = None if self.judge is None else (await self.judge.judge(played.trajectory)).reward
+        return played, reward
+
+    def _watch(self, slot: EpisodeKey) -> Watch:
+        step = 0
+
+        def tell(phase: str, steps: int) -> None:
+            nonlocal step
+            self.changing()
+            step = steps
+            self.files().live.tell(slot.trajectory_id, cast(Phase, phase), steps, slot.attempt)
+
+        async def may_go_on() -> None:
+            # An episode can wait for a new policy only between two turns, or versions would mix within a turn.
+            if not self.gate.is_open:
+                tell("parked", step)
+                await self.gate.opened()
+
+        return Watch(self.bounds.gates, tell, may_go_on)

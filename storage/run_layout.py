@@ -1,0 +1,141 @@
+"""The layout of a run folder: where each file lies, how a stage is finished, who may write.
+
+    runs/<name>/config.yaml              the resolved configuration; read by `flows`
+               /run.json                 MLflow run, Prefect flow runs, created
+               /lock                     held (flock) by the one process that may write
+               /heartbeat.json           shows that the writer is alive (`heartbeat.py`)
+               /policies/v0000 ..        checkpoints, made by `training`
+               /iterations/0003/rollout/done.json    a StageReport, written last: it exists only when the stage is finished
+               /logs/
+
+The layout knows nothing of the configuration, so that each room can read a run without importing `flows`.
+"""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from storage.atomic import write_atomically
+from storage.errors import RunFolderError
+from storage.heartbeat import beating
+from storage.lock import LOCK, holder_of, locked
+from storage.stages import Stage, StageReport
+
+CONFIG, RECORD, DONE = "config.yaml", "run.json", "done.json"
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class RunRecord(BaseModel):
+    """Content of run.json."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str
+    created: str
+    config_sha256: str
+    """Digest of everything in the configuration that decides results; see flows/settings/identity.py."""
+    mlflow_run_id: str | None = None
+    mlflow_uri: str | None = None
+    prefect_flow_runs: list[str] = []
+    forked_from: str | None = None
+    """Run and iteration that this run was forked from. Example: `demo@3`."""
+
+
+class RunLayout:
+    """The folder of one run. Reading needs no lock; a writer holds `lock()`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @property
+    def name(self) -> str:
+        """The run's name, which is the folder's name."""
+        return self.root.name
+
+    @property
+    def policies(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.root / "policies"
+
+    @property
+    def logs(self) -> Path:
+        """The folder for output of subprocesses."""
+        return self.root / "logs"
+
+    def record(self) -> RunRecord:
+        """The current content of run.json. Raises `RunFolderError` if it is damaged."""
+        return _read_json(self.root / RECORD, RunRecord, "restore it from a copy, or start a new run")
+
+    def save_record(self, record: RunRecord) -> None:
+        """Replace run.json."""
+        write_atomically(self.root / RECORD, record.model_dump_json(indent=1).encode())
+
+    @contextmanager
+    def lock(self) -> Generator[None]:
+        """The right to write, until the context or the process ends.
+
+        Raises `RunFolderError` naming the pid of the holder, or saying that the folder is not writable.
+        """
+        with locked(self.root), beating(self.root):
+            yield
+
+    def writer(self) -> int | None:
+        """Pid of the process that holds the lock, None if none does. Needs no write permission."""
+        return holder_of(self.root / LOCK)
+
+    def iteration_dir(self, iteration: int) -> Path:
+        """The folder of an iteration's stages. Example: `iterations/0003`."""
+        return self.root / "iterations" / f"{iteration:04d}"
+
+    def stage_dir(self, iteration: int, stage: Stage) -> Path:
+        """The folder that only this stage writes."""
+        return self.iteration_dir(iteration) / stage
+
+    def iteration_file(self, iteration: int) -> Path:
+        """File with the seconds of an iteration that ran in one go: `{"iteration_s": 31.2, "overhead_share": 0.02}`."""
+        return self.iteration_dir(iteration) / "iteration.json"
+
+    def is_done(self, iteration: int, stage: Stage) -> bool:
+        """True if the stage is finished."""
+        return (self.stage_dir(iteration, stage) / DONE).exists()
+
+    def report(self, iteration: int, stage: Stage) -> StageReport | None:
+        """The report of a finished stage, None if unfinished. Raises `RunFolderError` if done.json is damaged."""
+        path = self.stage_dir(iteration, stage) / DONE
+        return _read_json(path, StageReport, "delete it and resume: the stage is done again") if path.exists() else None
+
+    def finish(self, report: StageReport) -> StageReport:
+        """Commit a stage: it never runs again. All its other files must be complete before."""
+        stamped = report.model_copy(update={"finished_at": datetime.now(UTC).isoformat(timespec="milliseconds")})
+        directory = self.stage_dir(report.iteration, report.stage)
+        directory.mkdir(parents=True, exist_ok=True)
+        write_atomically(directory / DONE, stamped.model_dump_json(indent=1).encode())
+        _sync(directory)
+        return stamped
+
+
+def _read_json(path: Path, model: type[M], cure: str) -> M:
+    """Reads a small JSON file of a run. Raises `RunFolderError` if it is not valid; `cure` says what to do."""
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"]))
+        raise RunFolderError(f"{path} is damaged: {where + ': ' if where else ''}{problem['msg']}; {cure}") from error
+    except OSError as error:
+        raise RunFolderError(f"{path} cannot be read ({error.strerror or error}); {cure}") from error
+
+
+def _sync(directory: Path) -> None:
+    """Make the file names in a directory durable."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,95 @@
+"""`rl-loop fork`: iterations and policies of another run are taken over, other settings apply from there."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import RlLoop
+
+from flows.settings.loop_config import LoopConfig
+from flows.settings.run_folder import RunFolder
+from flows.starting.forking import fork
+from flows.tracking.logged import LOGGED
+from storage.stages import Stage, StageKey, StageReport
+from storage.verdicts import read_verdicts, write_verdicts
+from training.checkpointing.checkpoints import checkpoint_path, versions
+
+
+def finished_run(config: LoopConfig, iterations: int = 2) -> RunFolder:
+    """A run with some finished iterations: two files per policy, one verdict per iteration."""
+    folder = RunFolder.create("source", config)
+    for version in range(iterations + 1):
+        policy = checkpoint_path(folder.policies, version)
+        policy.mkdir(parents=True)
+        (policy / "manifest.json").write_text(f'{{"version": {version}}}')
+        (policy / "model.safetensors").write_bytes(b"weights" * 100)
+    for key in folder.schedule():
+        if key.iteration <= iterations:
+            counts = {"version": key.iteration} if key.stage is Stage.POLICY_UPDATE else {}
+            folder.finish(StageReport(stage=key.stage, iteration=key.iteration, counts=counts, seconds=1))
+            (folder.stage_dir(*key) / LOGGED).write_text("{}")
+    return folder
+
+
+def test_a_fork_goes_on_after_the_chosen_iteration(config: LoopConfig) -> None:
+    source = finished_run(config.model_copy(update={"iterations": 4}), iterations=2)
+    write_verdicts(source.stage_dir(1, Stage.JUDGE), [])
+
+    made = fork(source, 1, ["update.learning_rate=0.5", "iterations=3"], "other")
+
+    assert made.next_stage() == StageKey(2, Stage.ROLLOUT)
+    assert [report.iteration for report in made.reports()] == [0, 1, 1, 1]
+    assert (made.config.update.learning_rate, made.config.iterations) == (0.5, 3)
+    assert versions(made.policies) == [0, 1] and made.record().forked_from == "source@1"
+    assert not list(made.root.rglob(LOGGED)), "the fork's own MLflow run has nothing yet"
+    assert source.next_stage() == StageKey(3, Stage.ROLLOUT) and versions(source.policies) == [0, 1, 2]
+
+
+def test_what_a_fork_writes_does_not_reach_the_source(config: LoopConfig) -> None:
+    """Weights are linked, to save the disk; everything that is ever appended to is a copy."""
+    source = finished_run(config)
+    write_verdicts(source.stage_dir(1, Stage.JUDGE), [])
+    judged = "judge/judged.jsonl"
+    (source.root / "iterations/0001" / judged).write_text("one\n")
+
+    made = fork(source, 1, ["iterations=5"])
+
+    with (made.root / "iterations/0001" / judged).open("a") as file:
+        file.write("two\n")
+    assert (source.root / "iterations/0001" / judged).read_text() == "one\n"
+    assert read_verdicts(made.stage_dir(1, Stage.JUDGE)) == []
+    weights = [checkpoint_path(one.policies, 1) / "model.safetensors" for one in (source, made)]
+    assert weights[0].samefile(weights[1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--at", "3"], "has finished iteration 2, not 3; give --at 2 or less"),
+        (["--at", "2"], "leaves a fork after iteration 2 nothing to do; give iterations=3 or more"),
+        (["--at", "1", "policy.model=elsewhere"], "policy.model can't change"),
+        (["--at", "1", "--name", "../outside"], "a run's name begins with a letter or digit"),
+        (["--at", "1", "--name", "source"], "exists already; choose another --name"),
+        (["--at", "0"], "(version 0) was pruned; versions still there: 1, 2"),
+    ],
+)
+def test_a_fork_that_cannot_be_made_is_a_sentence_and_leaves_nothing(
+    arguments: list[str], sentence: str, config: LoopConfig, refused: Callable[..., str]
+) -> None:
+    source = finished_run(config)
+    (pruned := checkpoint_path(source.policies, 0)).rename(pruned.with_name("gone"))
+    before = sorted(source.root.parent.rglob("*"))
+
+    assert sentence in refused("fork", source.root, *arguments)
+    assert sorted(source.root.parent.rglob("*")) == before
+
+
+def test_the_command_says_how_to_go_on(config: LoopConfig, rl_loop: RlLoop, tmp_path: Path) -> None:
+    source = finished_run(config)
+
+    done = rl_loop("fork", source.root, "iterations=4")
+
+    assert done.status == 0, done.err
+    made = RunFolder.open(source.root.parent / "source-2")
+    assert f"has iterations 0 to 2 of source: {made.root}" in done.out
+    assert f"resume {made.root}` continues it with iteration 3, rollout" in done.out
