@@ -18,7 +18,7 @@ WRONG_S = 0.5
 class Login(BaseModel):
     """A request to log in."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     token: Annotated[str, Field(max_length=500)]
 

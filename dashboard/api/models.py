@@ -179,7 +179,7 @@ class Spawn(BaseModel):
 class HumanVerdict(BaseModel):
     """A person's verdict. `success` None takes an earlier one back."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     success: bool | None
     note: Annotated[str, Field(max_length=2_000)] = ""

@@ -5,7 +5,21 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Float, Select, and_, case, cast, func, literal_column, or_, select, table, true, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Float,
+    Select,
+    and_,
+    case,
+    cast,
+    func,
+    literal_column,
+    or_,
+    select,
+    table,
+    true,
+    tuple_,
+)
 from sqlalchemy.orm import Session
 
 from dashboard.database.tables import JudgmentRow, RolloutRow, TaskRow

@@ -1,12 +1,13 @@
 """Access: log-in off loopback, no writes from other origins, no other host names."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
 import httpx
 import pytest
 from acting import client_of, make_service
+from fastapi import FastAPI
 from typer.testing import CliRunner
 
 from dashboard.access import Access
@@ -19,7 +20,7 @@ BEARER = {"authorization": f"Bearer {ANN}"}
 
 
 @pytest.fixture(scope="module")
-def guarded_app(tmp_path_factory: pytest.TempPathFactory) -> object:
+def guarded_app(tmp_path_factory: pytest.TempPathFactory) -> Generator[FastAPI]:
     """An application with two persons."""
     service = make_service(tmp_path_factory.mktemp("guarded") / "runs", tokens={"ann": ANN, "bob": BOB})
     yield create_app(service.settings.runs, service)
@@ -27,9 +28,9 @@ def guarded_app(tmp_path_factory: pytest.TempPathFactory) -> object:
 
 
 @pytest.fixture
-async def guarded(guarded_app: object) -> AsyncGenerator[httpx.AsyncClient, None]:
+async def guarded(guarded_app: FastAPI) -> AsyncGenerator[httpx.AsyncClient, None]:
     """A client that is not logged in, from another machine."""
-    async with client_of(guarded_app) as http:  # type: ignore[arg-type]
+    async with client_of(guarded_app) as http:
         http.base_url = httpx.URL("https://dashboard.example")
         yield http
 

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+from typing import Any
 
 import httpx
 import pytest
@@ -24,7 +25,7 @@ async def tasks(acting: httpx.AsyncClient) -> None:
     await upload_miniwob(acting)
 
 
-async def get(client: httpx.AsyncClient, address: str) -> object:
+async def get(client: httpx.AsyncClient, address: str) -> Any:
     reply = await client.get(address)
     assert reply.status_code == 200, reply.text
     return reply.json()
