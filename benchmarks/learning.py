@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
-from flows.settings.loop_config import LoopConfig, load_config
+from flows.settings.loop_config import load_config
 from flows.settings.run_folder import RunFolder
 from flows.tracking.summary import rows
 
@@ -48,23 +48,23 @@ def main() -> int:
     try:
         for seed, shuffled in loops:
             overrides = [*options.overrides, f"seed={seed}", f"update.seed={seed}", f"judge.shuffle_rewards={shuffled}"]
-            outcomes.append(play(options.config, overrides, seed=seed, shuffled=shuffled))
+            name = f"learning-{'shuffled' if shuffled else 'true'}-{seed}"
+            folder = play(options.config, overrides, name=name)
+            outcomes.append(outcome(folder, seed=seed, shuffled=shuffled))
             print(line(outcomes[-1]), flush=True)
     finally:
         rl_loop("down", f"--config={options.config}")
     return summary(outcomes)
 
 
-def play(config_file: Path, overrides: list[str], *, seed: int, shuffled: bool) -> Outcome:
-    """Runs one whole loop through the command line, as a user would."""
-    config = load_config(config_file, overrides)
-    name = f"learning-{'shuffled' if shuffled else 'true'}-{seed}"
-    folder = config.runs_dir / name
+def play(config_file: Path, overrides: list[str], *, name: str) -> RunFolder:
+    """Runs one whole loop through the command line, as a user would, or resumes it. Returns the finished run."""
+    folder = load_config(config_file, overrides).runs_dir / name
     if (folder / "run.json").exists():
         rl_loop("resume", name, f"--config={config_file}")
     else:
         rl_loop("run", str(config_file), *overrides, f"--name={name}")
-    return outcome(RunFolder.open(folder), config, seed=seed, shuffled=shuffled)
+    return RunFolder.open(folder)
 
 
 def rl_loop(*arguments: str) -> None:
@@ -72,7 +72,7 @@ def rl_loop(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "flows.cli", *arguments], check=True, stdout=sys.stderr)
 
 
-def outcome(folder: RunFolder, config: LoopConfig, *, seed: int, shuffled: bool) -> Outcome:
+def outcome(folder: RunFolder, *, seed: int, shuffled: bool) -> Outcome:
     """Reads a finished run's folder."""
     table = rows(folder)
     measured = [row.heldout_success for row in table if row.heldout_success is not None]

@@ -14,6 +14,7 @@ from flows.commands.forking import fork
 from flows.commands.judging import judge_report, rejudge
 from flows.commands.monitor import monitor
 from flows.commands.options import ConfigOption, Overrides, loaded
+from flows.commands.presets import presets
 from flows.commands.runs import compact, demo, evaluate, export, resume, run
 from flows.commands.tasks import tasks_app
 
@@ -118,7 +119,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-for command in (run, demo, resume, fork, evaluate, compare, rejudge, judge_report, export, compact, monitor):
+for command in (run, demo, resume, fork, evaluate, compare, rejudge, judge_report, export, compact, monitor, presets):
     app.command()(command)
 
 

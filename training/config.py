@@ -2,38 +2,20 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+from training.algorithms.algorithm import Algorithm
+from training.algorithms.ranges import NotNegative, Positive, Share
 
 
-class UpdateConfig(BaseModel):
-    """Settings of one update. Unknown keys are rejected. Example: `UpdateConfig(learning_rate=2e-4, minibatches=2)`."""
+class UpdateConfig(Algorithm):
+    """Settings of one update. Unknown keys are rejected. Example: `UpdateConfig(learning_rate=2e-4, minibatches=2)`.
+
+    Those of credit and loss are in `training.algorithms`, in `credit_settings` and `loss_settings`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    advantage_scale: Literal["std", "none"] = "std"
-    """`std` divides a group's centred rewards by their standard deviation (GRPO), `none` leaves them (Dr. GRPO)."""
-    advantage_epsilon: Positive = 1e-4
-    """Added to the standard deviation, so that the advantages of a nearly constant group stay bounded."""
-    advantage_min_std: NotNegative = 0.05
-    """Lower bound of the standard deviation that divides rewards (`std`). One failure among up to 400 successes is
-    above it; rewards that differ by 0.01 are below it and get small advantages, not those of a failure."""
-    format_penalty: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Subtracted from a trajectory's advantage, after scaling, for each output that could not be parsed."""
-    repetition_penalty: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Subtracted from a trajectory's advantage, after scaling, for each action repeated on an unchanged screen."""
-
-    loss_type: Literal["dapo", "cispo"] = "dapo"
-    """`dapo`: clipped ratio, mean over all tokens of an optimiser step. `cispo`: capped, detached ratio times log-probability."""
-    clip_low: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    """The ratio is clipped below 1 - clip_low (dapo)."""
-    clip_high: Positive = 0.28
-    """The ratio is clipped above 1 + clip_high (dapo)."""
-    max_ratio: Annotated[float, Field(gt=1, allow_inf_nan=False)] = 5.0
-    """Tokens whose ratio to the sampling policy leaves [1 / max_ratio, max_ratio] are masked (dapo). `cispo` caps the ratio here
-    and masks nothing: its weight is detached, so that no token's gradient can grow beyond the cap."""
     max_gap_fraction: Annotated[float, Field(gt=0, le=1)] = 0.1
     """Largest share of a trajectory's tokens that may differ from their stored log-probability by more than 1 before
     the first step. See `training.learning.gap`."""
@@ -43,10 +25,6 @@ class UpdateConfig(BaseModel):
     max_gap_trajectories: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Trajectories above these bounds are masked and named; above this share of the judged trajectories the update
     stops."""
-    max_staleness: Annotated[int, Field(ge=0)] = 4
-    """Largest age, in versions, of a sample relative to the policy that it trains (partial rollouts); older samples are
-    left out. The ratio to the stored log-probabilities corrects for the difference, and `max_ratio` masks tokens beyond
-    it."""
 
     max_bad_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Largest share of bad samples: a picture that is lost or can't be decoded, placeholders that do not fit the
@@ -92,6 +70,16 @@ class UpdateConfig(BaseModel):
     """Stored completions re-scored with the new weights, which the publisher compares with the server's scores."""
     keep_last: Annotated[int, Field(ge=2)] = 3
     """Checkpoints kept when old ones are pruned."""
+
+    alarms: Literal["warn", "stop", "off"] = "warn"
+    """`warn` logs and reports an alarm; `stop` ends the update with its sentence and writes no version."""
+    alarm_entropy: NotNegative = 0.01
+    """Alarm when the policy's mean entropy at the sampled positions is below this, in nats. 0: never."""
+    alarm_gap: Positive | None = None
+    """Alarm when trainer and server differ by more than this on average (`gap_mean`), in nats. None: never; the bound of
+    `max_gap_mean` masks and stops in any case."""
+    alarm_zero_groups: Share = 1.0
+    """Alarm when at least this share of the groups has equal rewards. 0: never."""
 
     def why_refused(self) -> str | None:
         """Returns the sentence why these settings are rejected for an update, None if they are accepted. Runs of

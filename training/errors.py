@@ -5,6 +5,7 @@ UpdateError
 ├── SampleError       a stored step that must not be trained on (training.sampling.samples)
 ├── CheckpointError   a checkpoint that can't be read or written (training.checkpointing.checkpoints)
 ├── ModelError        a model directory or picture that does not fit the samples (training.learning.models)
+├── Alarmed           an alarm that `update.alarms: stop` heeds (training.learning.alarms)
 └── Diverged          training that gave numbers that are not finite (training.learning.divergence, training.learning.report)
 """
 
@@ -31,3 +32,7 @@ class ModelError(UpdateError):
 
 class Diverged(UpdateError):
     """Weights, metrics or log-probabilities that are not finite. The message names them, and nothing is written."""
+
+
+class Alarmed(UpdateError):
+    """An alarm was raised, and `update.alarms` is `stop`. The message has its sentence and the way on."""

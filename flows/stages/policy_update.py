@@ -6,8 +6,10 @@ again.
 """
 
 import asyncio
+import logging
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from flows.policy.publishing import StageError, ensure_served, policy_version
@@ -19,6 +21,8 @@ from storage.stages import Stage, StageReport
 from storage.verdicts import VERDICTS
 from training.checkpointing.checkpoints import checkpoint_path, prune
 from training.learning.report import UpdateReport, read_report
+
+logger = logging.getLogger(__name__)
 
 STOP_S = 10.0
 """Seconds between SIGTERM and SIGKILL for an update that exceeds its deadline."""
@@ -38,6 +42,8 @@ async def policy_update_stage(folder: RunFolder, iteration: int) -> StageReport:
     progress.say("training")
     await run_update(folder, iteration, report_file)
     report = _read(report_file)
+    for alarm in report.alarms:
+        logger.warning("%s: iteration %d: alarm: %s", folder.name, iteration, alarm)
     trained = time.monotonic()
     progress.say("publishing")
     version = policy_version(folder, iteration)
@@ -50,7 +56,7 @@ async def policy_update_stage(folder: RunFolder, iteration: int) -> StageReport:
         StageReport(
             stage=Stage.POLICY_UPDATE,
             iteration=iteration,
-            counts={"version": version, "steps": report.steps, **report.counts},
+            counts={"version": version, "steps": report.steps, "alarms": len(report.alarms), **report.counts},
             metrics=metrics,
             seconds=time.monotonic() - began,
         )
@@ -103,7 +109,17 @@ def update_command(folder: RunFolder, iteration: int, *, config: Path, report: P
         *("--version", str(iteration)),
         *("--config", str(config)),
         *("--report", str(report)),
+        *_replay(folder, iteration),
     ]
+
+
+def _replay(folder: RunFolder, iteration: int) -> Iterator[str]:
+    """Arguments that name the earlier iterations of `update.replay_iterations` whose folders are still there."""
+    for earlier in range(max(1, iteration - folder.config.update.replay_iterations), iteration):
+        played = folder.stage_dir(earlier, Stage.ROLLOUT)
+        verdicts = folder.stage_dir(earlier, Stage.JUDGE) / VERDICTS
+        if played.is_dir() and verdicts.is_file():
+            yield from ("--replay", str(played), str(verdicts))
 
 
 async def _run(command: list[str], log: Path, *, deadline_s: float) -> int | None:

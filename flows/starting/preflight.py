@@ -124,7 +124,9 @@ def update(config: LoopConfig) -> str:
     """Checks that the settings of the policy update can be used together."""
     if why := config.update.why_refused():
         raise PreflightError(why)
-    return f"{config.update.loss_type}, learning rate {config.update.learning_rate:g}, masters in {config.update.dtype}"
+    update = config.update
+    algorithm = f"{update.preset}: loss {update.loss_type}, credit {update.credit}"
+    return f"{algorithm}, learning rate {update.learning_rate:g}, masters in {update.dtype}"
 
 
 def models(config: LoopConfig) -> str:

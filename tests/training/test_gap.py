@@ -40,7 +40,7 @@ def test_stale_trajectories_switch_nothing_off(stale: int) -> None:
 def test_a_difference_between_versions_is_none() -> None:
     gap = measured((0.0, 3), (2.0, 2), (2.0, 1))
     assert gap.disagreeing == {} and gap.judged_tokens == TOKENS
-    assert gap.metrics() == {"gap_mean": 0.0, "gap_large": 0.0, "gap_stale": pytest.approx(2.0)}
+    assert gap.metrics() == {"gap_mean": 0.0, "gap_large": 0.0, "gap_max": 0.0, "gap_stale": pytest.approx(2.0)}
 
 
 def test_a_trajectory_that_has_no_numbers_is_masked_whatever_its_version() -> None:
@@ -71,7 +71,7 @@ def test_bfloat16_may_differ_by_more() -> None:
 def test_one_trajectory_is_masked_and_named(off: float) -> None:
     gap = measured((off, 3), *[(0.0, 3)] * 3)
     assert list(gap.disagreeing) == ["t0"] and gap.mean == 0.0
-    assert gap.metrics() == {"gap_mean": 0.0, "gap_large": 0.0}
+    assert gap.metrics() == {"gap_mean": 0.0, "gap_large": 0.0, "gap_max": 0.0}
 
 
 def test_few_of_many_are_masked_and_too_many_stop_the_update() -> None:

@@ -56,7 +56,9 @@ def change(request: Request, edit: Callable[[str, dict[str, Any]], dict[str, Any
 
 def run(request: Request) -> int:
     """Runs the update in this process; returns the exit code."""
-    return main([part for name, value in request._asdict().items() for part in (f"--{name}", str(value))])
+    return main(
+        [part for name, value in request._asdict().items() if name != "replay" for part in (f"--{name}", str(value))]
+    )
 
 
 def off(nats: float, completion: dict[str, Any]) -> dict[str, Any]:

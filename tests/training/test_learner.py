@@ -128,7 +128,7 @@ def test_momentum_does_not_move_the_weights_in_a_step_without_tokens(
     strange = [replace(sample, logprobs=sample.logprobs - 2.0) for sample in samples]
     config = CONFIG.model_copy(update={"weight_decay": 0.1})
     optimizer = make_optimizer(policy.model, config)
-    whole = Plan([Microbatch(tuple(range(len(samples))), sum(len(one.token_ids) for one in samples))], 1)
+    whole = Plan([Microbatch(tuple(range(len(samples))), sum(len(one.token_ids) for one in samples), len(samples))], 1)
     trainer_for(policy, samples, filled.store.image, whole, config, optimizer, global_step=0).train()
     before = weights(policy)
     trainer = trainer_for(policy, strange, filled.store.image, whole, config, optimizer, global_step=1)
@@ -142,7 +142,7 @@ def test_momentum_does_not_move_the_weights_where_every_token_is_clipped(
     """A good token that has become likelier than the clip range allows teaches nothing: as if it were masked."""
     samples, images = make_samples(advantage=1.0), filled.store.image
     optimizer = make_optimizer(policy.model, CONFIG)
-    whole = Plan([Microbatch(tuple(range(len(samples))), sum(len(one.token_ids) for one in samples))], 1)
+    whole = Plan([Microbatch(tuple(range(len(samples))), sum(len(one.token_ids) for one in samples), len(samples))], 1)
     trainer_for(policy, samples, images, whole, CONFIG, optimizer, global_step=0).train()
     now = score(policy, samples, images)
     clipped = [
@@ -165,7 +165,7 @@ def test_an_interrupted_run_gets_the_same_next_weights(
     straight.processor.save_pretrained(tmp_path)
     save_optimizer(first.optimizer, straight.model, tmp_path)
 
-    whole = Plan([Microbatch(tuple(range(len(samples))), sum(len(one.token_ids) for one in samples))], 1)
+    whole = Plan([Microbatch(tuple(range(len(samples))), sum(len(one.token_ids) for one in samples), len(samples))], 1)
     trainer_for(straight, samples, images, whole, CONFIG, first.optimizer, global_step=1).train()
 
     def continued(resume_optimizer: bool) -> LoadedPolicy:

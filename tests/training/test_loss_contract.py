@@ -9,10 +9,10 @@ import pytest
 import torch
 from stored_rollouts import Rollout
 
+from training.algorithms.objective import Tokens, objective
 from training.config import UpdateConfig
 from training.errors import Diverged
 from training.learning.learner import learn, make_optimizer, trainer_for
-from training.learning.losses import cispo_loss, dapo_loss
 from training.learning.minibatches import plan
 from training.learning.models import LoadedPolicy, load_policy, pick_device, score, without_dropout
 from training.learning.token_scores import stored_scores
@@ -53,15 +53,16 @@ def test_each_token_by_hand(loss_type: str, advantage: float) -> None:
     ratios = torch.tensor([[*RATIOS, math.inf]])
     logprobs = (sampled + ratios.log()).requires_grad_()
     mask = torch.tensor([[1.0] * len(RATIOS) + [0.0]])
-    guard = (
-        (ratios.log().abs() <= math.log(CONFIG.max_ratio)).float() if loss_type == "dapo" else torch.ones_like(ratios)
-    ) * mask
-    advantages = torch.full_like(sampled, advantage)
-    if loss_type == "dapo":
-        loss = dapo_loss(logprobs, sampled, advantages, guard, low=CONFIG.clip_low, high=CONFIG.clip_high)
-    else:
-        finite = torch.where(mask > 0, logprobs, torch.zeros_like(logprobs))
-        loss = cispo_loss(finite, sampled, advantages, mask, cap=CONFIG.max_ratio)
+    tokens = Tokens(
+        logprobs=logprobs,
+        entropies=torch.zeros_like(sampled),
+        sampled=sampled,
+        advantages=torch.full_like(sampled, advantage),
+        mask=mask,
+        weights=torch.ones(1),
+        lags=torch.zeros(1),
+    )
+    loss = objective(tokens, CONFIG.model_copy(update={"loss_type": loss_type})).total
     loss.backward()
     expected = [by_hand(loss_type, ratio, advantage, CONFIG) for ratio in RATIOS]
     assert logprobs.grad is not None

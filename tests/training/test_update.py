@@ -30,7 +30,7 @@ UPDATE_DEADLINE_S = 240
 
 
 def arguments(request: Request) -> list[str]:
-    return [part for name, value in request._asdict().items() for part in (f"--{name}", str(value))]
+    return [part for name, value in request._asdict().items() if name != "replay" for part in (f"--{name}", str(value))]
 
 
 def run_update(request: Request, failpoint: str = "") -> subprocess.CompletedProcess[str]:

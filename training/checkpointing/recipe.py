@@ -12,6 +12,11 @@ from training.config import UpdateConfig
 
 WITHOUT_EFFECT = frozenset(
     {
+        "preset",
+        "alarms",
+        "alarm_entropy",
+        "alarm_gap",
+        "alarm_zero_groups",
         "micro_batch_size",
         "gradient_checkpointing",
         "device",
@@ -25,7 +30,8 @@ WITHOUT_EFFECT = frozenset(
 )
 """Configuration keys that do not change the result: memory and speed, files kept beside the weights, and bounds that
 reject an update or select samples (the digest of the samples covers the selection; it does not cover the trajectories
-that `max_gap_mean` and `max_gap_fraction` mask later, so these two count). `decay_versions` is in the learning rate."""
+that `max_gap_mean` and `max_gap_fraction` mask later, so these two count). `decay_versions` is in the learning rate, `preset` in the
+keys that it fills in."""
 
 
 class Recipe(BaseModel):

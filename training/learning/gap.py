@@ -40,6 +40,8 @@ class Gap(NamedTuple):
     """Mean over the judged tokens of trajectories that agree, in nats."""
     large: float
     """Share of the judged tokens that differ by more than a nat."""
+    largest: float
+    """Largest gap of a judged token, in nats."""
     judged_tokens: int
     """Number of judged tokens."""
     stale_mean: float | None
@@ -49,7 +51,7 @@ class Gap(NamedTuple):
 
     def metrics(self) -> dict[str, float]:
         """Metrics for the report; metrics without any tokens are left out."""
-        judged = {"gap_mean": self.mean, "gap_large": self.large} if self.judged_tokens else {}
+        judged = {"gap_mean": self.mean, "gap_large": self.large, "gap_max": self.largest} if self.judged_tokens else {}
         return judged if self.stale_mean is None else judged | {"gap_stale": self.stale_mean}
 
 
@@ -84,6 +86,7 @@ def measure_gap(
     return Gap(
         mean=float(agreed.mean()) if len(agreed) else 0.0,
         large=float((agreed > LARGE).mean()) if len(agreed) else 0.0,
+        largest=float(agreed.max()) if len(agreed) else 0.0,
         judged_tokens=len(agreed),
         stale_mean=float(old.mean()) if len(old) else None,
         disagreeing=disagreeing,

@@ -2,7 +2,7 @@
 
 TRL would generate, score and batch by itself. The subclass uses only its loop: `_prepare_inputs` returns stored
 samples, padded and with pixels decoded on demand, and `compute_loss`, the public hook of every transformers trainer,
-uses `losses.py`, so that an upgrade of TRL can't change the objective.
+uses `training.algorithms.objective`, so that an upgrade of TRL can't change the objective.
 """
 
 import tempfile
@@ -12,13 +12,16 @@ from typing import Any, NamedTuple
 
 import torch
 
+from training.algorithms.normalisers import divisor
+from training.algorithms.objective import Tokens, objective
 from training.config import UpdateConfig
 from training.errors import Diverged
 from training.lean_imports import prepare
-from training.learning import losses
 from training.learning.minibatches import Plan, plan
 from training.learning.models import ImageSource, LoadedPolicy, collate
 from training.learning.optimizer_state import load_optimizer
+from training.learning.scored import Scored
+from training.learning.token_metrics import clip_widths, means, token_sums
 from training.learning.token_scores import token_scores
 from training.sampling.samples import Sample
 
@@ -53,6 +56,7 @@ class StoredStepsTrainer(GRPOTrainer):
         *,
         args: GRPOConfig,
         optimizers: tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LambdaLR],
+        scored: Scored,
     ) -> None:
         super().__init__(
             model=policy.model,
@@ -64,12 +68,17 @@ class StoredStepsTrainer(GRPOTrainer):
         )
         self.remove_callback(PrinterCallback)
         self._policy, self._samples, self._images = policy, samples, images
-        self._batches, self._config = batches, config
+        self._batches, self._config, self._scored = batches, config, scored
         self._current = batches.microbatches[0]
         self._seen: list[str] = []
         """Trajectories of the optimiser step that is being accumulated."""
         self.skipped_steps = 0
         self.sums: list[dict[str, float]] = []
+
+    @property
+    def has_reference(self) -> bool:
+        """True if the loss has a KL term."""
+        return self._scored.reference is not None
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """Runs all steps. The optimiser's hook is removed afterwards, so that another trainer can use the optimiser."""
@@ -82,33 +91,46 @@ class StoredStepsTrainer(GRPOTrainer):
 
     def _prepare_inputs(self, inputs: Any) -> dict[str, Any]:
         self._current = self._batches.microbatches[inputs[0]["microbatch"]]
-        return collate(self._policy, [self._samples[row] for row in self._current.rows], self._images)
+        batch = collate(self._policy, [self._samples[row] for row in self._current.rows], self._images)
+        return batch | self._scored.columns(self._current.rows, self._policy.device)
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
         """The micro batch's part of the loss of its optimiser step. Raises `Diverged` for a number that is not finite."""
         config, microbatch = self._config, self._current
-        scores = token_scores(model, inputs, temperature=self._samples[0].temperature)
-        logprobs, sampled, mask = scores.logprobs, inputs["old_per_token_logps"], inputs["completion_mask"]
-        advantages = inputs["advantages"] * (not microbatch.blank)
-        now = logprobs.detach()
-        here = [self._samples[row].trajectory_id for row in microbatch.rows]
-        finite = torch.isfinite(torch.where(mask > 0, now, torch.zeros_like(now))).all(-1).tolist()
+        rows = [self._samples[row] for row in microbatch.rows]
+        scores = token_scores(
+            model, inputs, temperature=rows[0].temperature, entropy_gradient=config.entropy_coefficient > 0
+        )
+        logprobs, mask = scores.logprobs, inputs["completion_mask"]
+        here = [sample.trajectory_id for sample in rows]
+        finite = torch.isfinite(torch.where(mask > 0, logprobs.detach(), 0.0)).all(-1).tolist()
         self._require_finite(finite, "log-probabilities", here)
-        if config.loss_type == "dapo":
-            guard = losses.ratio_guard(now, sampled, max_ratio=config.max_ratio)
-            low, high = config.clip_low, config.clip_high
-            total = losses.dapo_loss(logprobs, sampled, advantages, mask * guard, low=low, high=high)
-        else:
-            guard, low, high = torch.ones_like(now), 1.0, config.max_ratio - 1
-            total = losses.cispo_loss(logprobs, sampled, advantages, mask, cap=config.max_ratio)
-        self._require_finite([bool(torch.isfinite(total))] * len(here), "loss", here)
+        tokens = Tokens(
+            logprobs=logprobs,
+            entropies=scores.entropies,
+            sampled=inputs["old_per_token_logps"],
+            advantages=inputs["advantages"],
+            mask=mask * (not microbatch.blank),
+            weights=torch.tensor([sample.weight for sample in rows], device=logprobs.device),
+            lags=self._scored.lags(rows, logprobs.device),
+            proximal=inputs.get("proximal"),
+            reference=inputs.get("reference"),
+        )
+        found = objective(tokens, config)
+        self._require_finite([bool(torch.isfinite(found.total))] * len(here), "loss", here)
         if not microbatch.blank:
             self._seen += here
-            sums = losses.token_sums(now, sampled, scores.entropies, advantages, mask, guard, low=low, high=high)
-            self.sums.append(sums)
-        return total / microbatch.step_tokens  # the trainer adds up the passes of an optimiser step
+            low, high = clip_widths(config)
+            self.sums.append(token_sums(tokens, found, low=low, high=high))
+        # The trainer adds up the passes of an optimiser step.
+        return found.total / divisor(
+            config.normaliser,
+            tokens=microbatch.step_tokens,
+            responses=microbatch.step_samples,
+            constant=config.normaliser_constant,
+        )
 
     def _before_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         """Skips a step without a token to learn from: Adam's momentum alone must not move the weights.
@@ -147,10 +169,12 @@ def learn(
     seed: int = 0,
     global_step: int = 0,
     resume_optimizer: Path | None = None,
+    scored: Scored | None = None,
 ) -> Learned:
     """Trains the policy in place on all samples; `global_step` counts the steps of earlier iterations (warm-up).
 
-    `resume_optimizer` is the checkpoint whose Adam state continues, if it has one.
+    `resume_optimizer` is the checkpoint whose Adam state continues, if it has one. `scored` holds what other policies
+    give the samples, where the loss asks for it.
     """
     batches = plan(
         [len(sample) for sample in samples],
@@ -164,7 +188,7 @@ def learn(
     optimizer = make_optimizer(policy.model, config)
     if resume_optimizer is not None:
         load_optimizer(optimizer, policy.model, resume_optimizer)
-    trainer = trainer_for(policy, samples, images, batches, config, optimizer, global_step=global_step)
+    trainer = trainer_for(policy, samples, images, batches, config, optimizer, global_step=global_step, scored=scored)
     trainer.train()
     if trainer.state.global_step != batches.steps:
         raise RuntimeError(f"expected {batches.steps} optimiser steps, TRL made {trainer.state.global_step}")
@@ -180,6 +204,7 @@ def trainer_for(
     optimizer: torch.optim.Optimizer,
     *,
     global_step: int,
+    scored: Scored | None = None,
 ) -> StoredStepsTrainer:
     """Returns a trainer that is ready to run."""
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -188,7 +213,10 @@ def trainer_for(
     # TRL creates this folder, though nothing is ever saved in it.
     with tempfile.TemporaryDirectory(prefix="rl-loop-trainer-") as scratch:
         args = _arguments(config, batches, policy, samples[0].temperature, scratch)
-        return StoredStepsTrainer(policy, samples, images, batches, config, args=args, optimizers=(optimizer, schedule))
+        scored = scored or Scored(max(sample.policy_version for sample in samples))
+        return StoredStepsTrainer(
+            policy, samples, images, batches, config, args=args, optimizers=(optimizer, schedule), scored=scored
+        )
 
 
 def make_optimizer(model: torch.nn.Module, config: UpdateConfig) -> torch.optim.AdamW:
@@ -214,9 +242,7 @@ def _arguments(
         num_generations=2,
         steps_per_generation=1,
         shuffle_dataset=False,
-        loss_type=config.loss_type,
-        epsilon=config.clip_low,
-        epsilon_high=config.clip_high if config.loss_type == "dapo" else config.max_ratio,
+        loss_type="dapo",  # TRL never computes a loss
         temperature=temperature,
         beta=0.0,
         max_grad_norm=config.max_grad_norm,
@@ -234,12 +260,15 @@ def _arguments(
 
 def _metrics(trainer: StoredStepsTrainer) -> dict[str, float]:
     logged = [entry for entry in trainer.state.log_history if "grad_norm" in entry]
-    averages = losses.means(trainer.sums)
-    kept = {name: averages[name] for name in ("ratio", "kl", "entropy", "clip_low", "clip_high", "guarded")}
+    averages = {f"{name}_mean" if name == "lag" else name: value for name, value in means(trainer.sums).items()}
+    if not trainer.has_reference:
+        del averages["kl_reference"]
+    del averages["tokens"]
     return {
-        **kept,
+        **averages,
         "loss": sum(entry["loss"] for entry in logged) / len(logged),
         "grad_norm": sum(entry["grad_norm"] for entry in logged) / len(logged),
+        "grad_norm_max": max(entry["grad_norm"] for entry in logged),
         "learning_rate": logged[-1]["learning_rate"],
     }
 

@@ -12,9 +12,11 @@ class Microbatch(NamedTuple):
     rows: tuple[int, ...]
     """Indices of samples."""
     step_tokens: int
-    """Sampled tokens in the whole optimiser step: the divisor of the loss."""
+    """Sampled tokens in the whole optimiser step."""
+    step_samples: int
+    """Samples in the whole optimiser step."""
     blank: bool = False
-    """True for a pass that only fills up an optimiser step: its advantages count as zero."""
+    """True for a pass that only fills up an optimiser step: its tokens are masked."""
 
 
 class Plan(NamedTuple):
@@ -57,5 +59,5 @@ def plan(
             step_tokens = sum(tokens[row] for row in by_length)
             for part in np.array_split(by_length, accumulation):
                 rows = tuple(int(row) for row in part)
-                microbatches.append(Microbatch(rows or (by_length[0],), step_tokens, blank=not rows))
+                microbatches.append(Microbatch(rows or (by_length[0],), step_tokens, len(by_length), blank=not rows))
     return Plan(microbatches, accumulation)

@@ -3,18 +3,26 @@
 Metrics, each an average over the sampled tokens of all passes unless noted otherwise:
 
     loss, grad_norm, learning_rate   means over optimiser steps; the learning rate of the last
+    grad_norm_max                    the largest of an optimiser step, before clipping
     ratio                            pi / mu: the trained policy against the one that sampled
     kl                               estimate (k3) of KL(mu || pi)
     entropy                          of the policy at the sampled positions, in nats
     clip_low, clip_high              share of tokens whose ratio left the clip range, so that they have no gradient
-    guarded                          share of tokens masked, because the ratio left [1 / max_ratio, max_ratio] (dapo)
+                                     of a negative and of a positive advantage (cispo: whose weight is capped)
+    guarded                          share of tokens masked, because the ratio left [1 / max_ratio, max_ratio]
+    capped_positive, capped_negative share of tokens that `max_ratio` masked or capped, by the sign of their advantage
+    kl_reference                     estimate of KL(pi || reference), with a KL term only
+    lag_mean                         age of a token's policy in versions, when it was trained on
     gap_mean, gap_large              before the first step: mean |log pi - log mu|, and the share above 1. Both are 0 but
                                      for numerical error if trainer and server hold one policy. Over the tokens that
                                      the parent's own version sampled, without trajectories that are masked for it
+    gap_max                          the largest of these gaps
     gap_stale                        the same mean over tokens of older versions, where the policy itself has changed
-    reward_mean                      shaped reward over judged trajectories
-    advantage_abs_mean, advantage_max, advantage_min   over samples
+    reward_mean, _std, _min, _max    shaped reward over judged trajectories
+    advantage_mean, _std, _min, _max, _abs_mean, _positive (share)   over samples
+    dropped_<reason>, excluded_<reason>   numbers of steps and of trajectories that were left out
     tokens_mean                      sampled tokens per sample
+    tokens_per_second                tokens of prompts and answers through the model, per second of training
 """
 
 import math
@@ -56,6 +64,8 @@ class UpdateReport(BaseModel):
     """Steps of used groups left out, by reason; reasons of faulty steps begin with `bad_`."""
     bad_samples: tuple[str, ...] = ()
     """The first faulty steps, each with trajectory, step and fault."""
+    alarms: tuple[str, ...] = ()
+    """Sentences of `training.learning.alarms`."""
     metrics: dict[str, float] = {}
     seconds: dict[str, float] = {}
     """Seconds by phase: read, imports, load, train, score, write; and total."""

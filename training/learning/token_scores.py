@@ -25,10 +25,12 @@ class TokenScores(NamedTuple):
     logprobs: Tensor
     """(B, T) natural-log probability of each sampled token, at the temperature; with gradient."""
     entropies: Tensor
-    """(B, T) entropy of the distribution at each sampled position, in nats; without gradient."""
+    """(B, T) entropy of the distribution at each sampled position, in nats; without gradient unless asked for."""
 
 
-def token_scores(model: Any, batch: dict[str, Any], *, temperature: float) -> TokenScores:
+def token_scores(
+    model: Any, batch: dict[str, Any], *, temperature: float, entropy_gradient: bool = False
+) -> TokenScores:
     """Scores the completions of a batch of `models.collate` in one forward pass."""
     length = batch["completion_ids"].size(1)
     inputs = {
@@ -43,10 +45,21 @@ def token_scores(model: Any, batch: dict[str, Any], *, temperature: float) -> To
     for row, tokens in zip(logits, batch["completion_ids"], strict=True):
         scaled = row.float() / temperature
         logprobs.append(scaled.gather(-1, tokens[:, None])[:, 0] - scaled.logsumexp(-1))
-        with torch.no_grad():
-            # Not p log p directly: a token that a model rules out has p = 0 and log p = -infinity.
-            entropies.append(torch.special.entr(scaled.detach().softmax(-1)).sum(-1))
+        with torch.set_grad_enabled(entropy_gradient and torch.is_grad_enabled()):
+            entropies.append(_entropy(scaled if entropy_gradient else scaled.detach()))
     return TokenScores(torch.stack(logprobs), torch.stack(entropies))
+
+
+def _entropy(logits: Tensor) -> Tensor:
+    """Entropy (T,) of the distributions of `logits` (T, V)."""
+    if not logits.requires_grad:
+        # Not p log p directly: a token that a model rules out has p = 0 and log p = -infinity.
+        return torch.special.entr(logits.softmax(-1)).sum(-1)
+    # The gradient of `entr` is infinite at 0, so tokens that are ruled out are left out by hand.
+    log_p = logits.log_softmax(-1)
+    possible = log_p > -torch.inf
+    log_p = torch.where(possible, log_p, 0.0)
+    return -(torch.where(possible, log_p.exp(), 0.0) * log_p).sum(-1)
 
 
 @torch.no_grad()

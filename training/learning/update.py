@@ -1,7 +1,9 @@
 """One policy update as a process: trajectories, verdicts and a checkpoint in, the next checkpoint and a report out.
 
     python -m training.learning.update --trajectories DIR --verdicts FILE --policy DIR --policies DIR --version N
-                              --config FILE --report FILE
+                              --config FILE --report FILE [--replay DIR FILE ..]
+
+`--replay` names the stage folder and the verdicts of an earlier iteration; `update.replay_iterations` uses them.
 
 A separate process returns its memory and turns a crash into an exit code. All input is checked before any heavy
 import. Exit codes: 0 done (also when there was nothing to learn), 2 bad input, with one sentence on stderr.
@@ -15,21 +17,21 @@ import os
 import resource
 import sys
 import time
-from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from storage.store import CorruptTrajectory
 from training import failpoints
+from training.checkpointing.baselines import write_baselines
 from training.checkpointing.canary import FILE as CANARY_FILE
 from training.checkpointing.canary import TEMPERATURE, candidates, make_canary
 from training.checkpointing.checkpoints import checkpoint_path, is_disk_full, read_checkpoint, write_checkpoint
 from training.errors import UpdateError
 from training.lean_imports import hide_unused_packages, without_collection
+from training.learning.alarms import find_alarms, heed
+from training.learning.describing import describe, tokens_per_second, why_skipped, with_gap
 from training.learning.divergence import finite_scores, require_sound
 from training.learning.gap import Gap, measure_gap
 from training.learning.made_before import made_before, with_checkpoint
@@ -37,16 +39,16 @@ from training.learning.report import FILE as REPORT_FILE
 from training.learning.report import UpdateReport, require_finite, write_report
 from training.learning.update_inputs import Batch, Request, check_for_training, read_batch
 from training.sampling.picture_checks import FeatureCounter, without_faulty
-from training.sampling.samples import digest
+from training.sampling.sample_checks import BadStep
+from training.sampling.samples import Sample, digest
 from training.settings import let_idle_threads_sleep
 
 if TYPE_CHECKING:
     from training.learning.models import LoadedPolicy
+    from training.learning.reference import ByStep
+    from training.learning.scored import Scored
 
 log = logging.getLogger("training.learning.update")
-
-NAMED = 20
-"""Largest number of bad samples that a report names; all are counted."""
 
 
 class Stopwatch:
@@ -71,9 +73,10 @@ def update(request: Request) -> UpdateReport:
     with watch.phase("total"):
         with watch.phase("read"):
             batch = read_batch(request)
-        report = _describe(request, batch)
+        report = describe(batch)
         if not batch.samples:
-            report = report.model_copy(update={"skipped": _why_skipped(batch)})
+            alarms = heed(find_alarms(report.metrics, report.counts, batch.config), batch.config)
+            report = report.model_copy(update={"skipped": why_skipped(batch), "alarms": alarms})
         elif before := _made_before(request, batch):
             report = before
         else:
@@ -90,26 +93,23 @@ def update(request: Request) -> UpdateReport:
 def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch) -> UpdateReport:
     """Trains the parent policy on the samples and writes the checkpoint, with its canary and optimiser state."""
     identity, recipe = digest(batch.samples), batch.recipe
-    config, parent, samples = batch.config, batch.parent, batch.samples
-    log.info("version %d: training on %d samples of %s", request.version, len(samples), parent.path)
+    config, parent = batch.config, batch.parent
+    log.info("version %d: training on %d samples of %s", request.version, len(batch.samples), parent.path)
     # torch and TRL take seconds to import, so they are imported only after the input is checked.
     with watch.phase("imports"), without_collection():
         from training.learning.learner import learn
         from training.learning.models import load_policy, pick_device, score
-        from training.learning.token_scores import computes_in_bf16, stored_scores
         from training.learning.writing import write_policy
+    reference = _reference(request, batch, watch)
     with watch.phase("load"):
         policy = load_policy(parent.path, dtype=config.dtype, device=pick_device(config.device))
-        batch = _that_fit(batch, policy)
-    report, samples = _describe(request, batch), batch.samples
-    if not samples:
-        return report.model_copy(update={"skipped": _why_skipped(batch)})
+        batch = batch.without(*_that_fit(batch, policy, batch.samples))
+    report = describe(batch)
+    if not batch.samples:
+        return report.model_copy(update={"skipped": why_skipped(batch)})
     with watch.phase("compare"):
-        scores = stored_scores(policy, samples, batch.store.image, config)
-        in_bf16 = computes_in_bf16(policy, config)
-        gap = measure_gap(samples, scores, config, version=parent.version, in_bf16=in_bf16)
-        samples = [sample for sample in samples if sample.trajectory_id not in gap.disagreeing]
-        report = _with_gap(report, gap, masked=len(batch.samples) - len(samples))
+        samples, scored, gap = _compare(batch, policy, reference)
+        report = with_gap(report, gap, masked=len(batch.samples) - len(samples))
     if not samples:
         return report.model_copy(update={"skipped": "no trajectory agrees with the server"})
     candidate = candidates(samples, config.canaries)
@@ -125,10 +125,12 @@ def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch
             seed=config.seed + request.version,
             global_step=parent.step,
             resume_optimizer=parent.path if config.carry_optimizer else None,
+            scored=scored,
         )
-    report = report.model_copy(
-        update={"steps": learned.steps, "metrics": report.metrics | learned.metrics | gap.metrics()}
-    )
+    speed = tokens_per_second(samples, epochs=config.epochs, seconds=watch.seconds["train"])
+    metrics = report.metrics | learned.metrics | gap.metrics() | {"tokens_per_second": speed}
+    alarms = heed(find_alarms(metrics, report.counts, config), config)
+    report = report.model_copy(update={"steps": learned.steps, "metrics": metrics, "alarms": alarms})
     require_finite(report)
     if learned.steps == 0:
         return report.model_copy(
@@ -150,6 +152,8 @@ def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch
         ) as folder,
     ):
         write_policy(policy.model, parent.path, folder, optimizer=learned.optimizer if config.carry_optimizer else None)
+        if batch.selection.baselines:
+            write_baselines(folder, batch.selection.baselines)
         require_sound(folder, request.version)
         (folder / CANARY_FILE).write_text(canary.model_dump_json())
         (folder / REPORT_FILE).write_text(report.model_copy(update={"seconds": watch.seconds}).model_dump_json())
@@ -166,61 +170,58 @@ def _made_before(request: Request, batch: Batch) -> UpdateReport | None:
     )
 
 
-def _that_fit(batch: Batch, policy: "LoadedPolicy") -> Batch:
-    """Leaves out samples whose number of placeholders differs from the policy's features of their pictures."""
+def _that_fit(batch: Batch, policy: "LoadedPolicy", samples: Sequence[Sample]) -> tuple[list[Sample], list[BadStep]]:
+    """Splits off samples whose number of placeholders differs from the policy's features of their pictures."""
     if policy.image_token_id is None:
-        return batch
+        return list(samples), []
     counter = FeatureCounter(policy.processor.image_processor, policy.image_token_id, batch.pictures)
-    return batch.without(*without_faulty(batch.samples, counter.fault_of))
+    return without_faulty(samples, counter.fault_of)
 
 
-def _describe(request: Request, batch: Batch) -> UpdateReport:
-    """Builds the part of the report that is known before training."""
-    selection, samples = batch.selection, batch.samples
-    tokens = [len(sample.token_ids) for sample in samples]
-    metrics: dict[str, float] = {}
-    if selection.rewards:
-        metrics["reward_mean"] = float(np.mean(selection.rewards))
-    if samples:
-        advantages = np.array([sample.advantage for sample in samples])
-        metrics["advantage_abs_mean"] = float(np.abs(advantages).mean())
-        metrics["advantage_min"], metrics["advantage_max"] = float(advantages.min()), float(advantages.max())
-        metrics["tokens_mean"] = float(np.mean(tokens))
-    return UpdateReport(
-        version=request.version,
-        parent=batch.parent.version,
-        counts={**selection.counts, "samples": len(samples), "tokens": sum(tokens), "bad_samples": len(batch.bad)},
-        excluded=selection.excluded,
-        masked_steps={**batch.masked_steps, **Counter(f"bad_{one.fault.reason}" for one in batch.bad)},
-        bad_samples=tuple(str(one) for one in batch.bad[:NAMED]),
-        metrics=metrics,
+def _reference(request: Request, batch: Batch, watch: Stopwatch) -> "ByStep | None":
+    """Scores under the run's first policy, if the loss has a KL term to it and the parent is another policy."""
+    config = batch.config
+    if not config.kl_coefficient or config.kl_reference == "parent" or batch.parent.version == 0:
+        return None
+    from training.learning.reference import first_policy_scores
+
+    with watch.phase("reference"):
+        return first_policy_scores(
+            request.policies,
+            batch.samples,
+            batch.store,
+            config,
+            fit=lambda policy, samples: _that_fit(batch, policy, samples)[0],
+        )
+
+
+def _compare(batch: Batch, policy: "LoadedPolicy", reference: "ByStep | None") -> tuple[list[Sample], "Scored", Gap]:
+    """Scores all samples under the parent, and keeps those of trajectories on which trainer and server agree."""
+    from training.learning.scored import Scored
+    from training.learning.token_scores import computes_in_bf16, stored_scores
+
+    config, parent = batch.config, batch.parent
+    scores = stored_scores(policy, batch.samples, batch.store.image, config)
+    in_bf16 = computes_in_bf16(policy, config)
+    gap = measure_gap(batch.samples, scores, config, version=parent.version, in_bf16=in_bf16)
+    kept = [row for row, sample in enumerate(batch.samples) if sample.trajectory_id not in gap.disagreeing]
+    samples, now = [batch.samples[row] for row in kept], [scores[row] for row in kept]
+    known = now if reference is None else [reference[one.trajectory_id, one.step] for one in samples]
+    scored = Scored(
+        parent.version,
+        proximal=now if config.proximal_policy == "recomputed" else None,
+        reference=known if config.kl_coefficient else None,
     )
-
-
-def _why_skipped(batch: Batch) -> str:
-    return "no trainable steps" if batch.selection.members else "no signal"
-
-
-def _with_gap(report: UpdateReport, gap: Gap, *, masked: int) -> UpdateReport:
-    """Adds the trajectories on which trainer and server disagree to the report: counted, and the first ones named."""
-    if not gap.disagreeing:
-        return report
-    named = [
-        f"{name}: differs from what the server stored by {mean:.3g} nats" for name, mean in gap.disagreeing.items()
-    ]
-    return report.model_copy(
-        update={
-            "masked_steps": report.masked_steps | {"bad_gap": masked},
-            "bad_samples": (*report.bad_samples, *named)[:NAMED],
-        }
-    )
+    return samples, scored, gap
 
 
 def _parse(arguments: Sequence[str]) -> Request:
     parser = argparse.ArgumentParser(prog="python -m training.learning.update", description=__doc__.partition("\n")[0])
     for name in Request._fields:
-        kind = int if name == "version" else Path
-        parser.add_argument(f"--{name}", type=kind, required=True, metavar=kind.__name__.upper())
+        if name != "replay":
+            kind = int if name == "version" else Path
+            parser.add_argument(f"--{name}", type=kind, required=True, metavar=kind.__name__.upper())
+    parser.add_argument("--replay", type=Path, nargs=2, action="append", default=[], metavar=("DIR", "FILE"))
     return Request(**vars(parser.parse_args(arguments)))
 
 
@@ -240,6 +241,8 @@ def main(arguments: Sequence[str]) -> int:
         else:
             log.error("%s can't be read or written: %s", where, error.strerror or error)
         return 2
+    for one in report.alarms:
+        log.warning("alarm: %s", one)
     for one in report.bad_samples:
         log.warning("left out: %s", one)
     outcome = report.skipped or f"{report.checkpoint} in {report.steps} steps"

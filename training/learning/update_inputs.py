@@ -1,5 +1,6 @@
 """The input of an update, read and checked before any heavy import."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,14 +8,17 @@ from pydantic import ValidationError
 
 from agent.verdict import Verdict
 from storage.store import TrajectoryStore
+from training.checkpointing.baselines import read_baselines
 from training.checkpointing.checkpoints import Checkpoint, read_checkpoint
 from training.checkpointing.disk_space import require_space
 from training.checkpointing.recipe import Recipe, recipe_of
 from training.checkpointing.soundness import why_unsound
 from training.config import UpdateConfig
 from training.errors import BadInput, CheckpointError
-from training.sampling.filters import Selection, select
+from training.sampling.filters import Selection, select, why_excluded
 from training.sampling.picture_checks import Picture, look_at, picture_fault, without_faulty
+from training.sampling.pictures import JoinedPictures, Pictures
+from training.sampling.replay import Played, draw_recent
 from training.sampling.sample_checks import BadStep, refuse_many
 from training.sampling.samples import Sample, Samples, build_samples, read_vocabulary
 
@@ -36,6 +40,8 @@ class Request(NamedTuple):
     """JSON of an `UpdateConfig`."""
     report: Path
     """Path of the report."""
+    replay: Sequence[tuple[Path, Path]] = ()
+    """Stage folder and verdicts of each earlier iteration whose successes are trained on again."""
 
 
 class Batch(NamedTuple):
@@ -45,7 +51,8 @@ class Batch(NamedTuple):
     version: int
     """The version to make."""
     parent: Checkpoint
-    store: TrajectoryStore
+    store: Pictures
+    """The pictures of all trajectories."""
     selection: Selection
     samples: list[Sample]
     masked_steps: dict[str, int]
@@ -76,13 +83,19 @@ def read_batch(request: Request) -> Batch:
         raise BadInput(f"version {request.version} can't be made from version {parent.version}; versions count upwards")
     if request.report.is_dir() or (request.policies.exists() and not request.policies.is_dir()):
         raise BadInput(f"expected a file at {request.report} and a folder at {request.policies}, found the contrary")
-    if not request.trajectories.is_dir():
-        raise BadInput(f"{request.trajectories} does not exist; expected the stage folder of a rollout")
-    store = TrajectoryStore(request.trajectories)
-    selection = select(store, _read_verdicts(request.verdicts), config)
-    samples, masked, bad = _samples(selection, parent, config)
-    pictures = look_at(store, samples)
-    batch = Batch(config, request.version, parent, store, selection, samples, masked, bad, pictures)
+    store = _stage_folder(request.trajectories)
+    replay = [(_stage_folder(folder), verdicts) for folder, verdicts in request.replay]
+    selection = select(
+        store,
+        read_verdicts(request.verdicts),
+        config,
+        earlier=_successes(replay, config) if config.replay_iterations else (),
+        baselines=read_baselines(parent.path) if config.credit == "ema" else {},
+    )
+    samples, masked, bad = _samples(selection, parent, config, version=request.version)
+    everywhere = JoinedPictures([store, *(one for one, _ in replay)])
+    pictures = look_at(everywhere, samples)
+    batch = Batch(config, request.version, parent, everywhere, selection, samples, masked, bad, pictures)
     return batch.without(*without_faulty(samples, lambda sample: picture_fault(sample, pictures)))
 
 
@@ -93,13 +106,38 @@ def check_for_training(request: Request, batch: Batch) -> None:
     require_space(batch.parent.path, request.policies, batch.config)
 
 
-def _samples(selection: Selection, parent: Checkpoint, config: UpdateConfig) -> Samples:
-    return build_samples(
+def _stage_folder(path: Path) -> TrajectoryStore:
+    if not path.is_dir():
+        raise BadInput(f"{path} does not exist; expected the stage folder of a rollout")
+    return TrajectoryStore(path)
+
+
+def _successes(stages: Sequence[tuple[TrajectoryStore, Path]], config: UpdateConfig) -> Iterator[Played]:
+    """The verified successes of earlier iterations."""
+    for store, path in stages:
+        verdicts = read_verdicts(path)
+        for trajectory in store:
+            verdict = verdicts.get(trajectory.id)
+            if verdict is None or verdict.reward is None or why_excluded(trajectory, verdict):
+                continue
+            if verdict.reward >= config.success_reward:
+                yield Played(trajectory, verdict.reward)
+
+
+def _samples(selection: Selection, parent: Checkpoint, config: UpdateConfig, *, version: int) -> Samples:
+    built = build_samples(
         selection.members,
         vocabulary=read_vocabulary(parent.path),
         policy_version=parent.version,
         max_staleness=config.max_staleness,
+        config=config,
     )
+    drawn = draw_recent(
+        built.samples, count=config.replay_samples, recency=config.replay_recency, seed=config.seed + version
+    )
+    if left := len(built.samples) - len(drawn):
+        return built._replace(samples=drawn, masked_steps=built.masked_steps | {"not_drawn": left})
+    return built
 
 
 def _read_config(path: Path) -> UpdateConfig:
@@ -110,13 +148,15 @@ def _read_config(path: Path) -> UpdateConfig:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise BadInput(f"{path}: {key}: {' '.join(first['msg'].split())}") from error
+        sentence = " ".join(first["msg"].removeprefix("Value error, ").split())
+        raise BadInput(f"{path}: {key}: {sentence}") from error
     if why := config.why_refused():
         raise BadInput(why)
     return config
 
 
-def _read_verdicts(path: Path) -> dict[str, Verdict]:
+def read_verdicts(path: Path) -> dict[str, Verdict]:
+    """The verdicts of a file by trajectory. Raises BadInput for a line that is none, and for a second one of a trajectory."""
     try:
         lines = path.read_bytes().splitlines()
     except FileNotFoundError:

@@ -5,44 +5,44 @@ A failed or unjudged trajectory is never a reward of 0: it takes part in neither
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
-
-import numpy as np
+from typing import Literal, NamedTuple
 
 from agent.types import Completion, Step, Trajectory
 from agent.verdict import Verdict
 from training.config import UpdateConfig
-from training.sampling.advantages import format_errors, group_advantages, repeats, shaping_penalty
-
-SAME_REWARD = 1e-6
-"""Largest difference of rewards at which a group still has no signal."""
-
-
-class Member(NamedTuple):
-    """A trajectory with its reward and, once its group is complete, its advantage within the group."""
-
-    trajectory: Trajectory
-    reward: float
-    """Shaped: the judge's reward minus the penalties."""
-    advantage: float
+from training.sampling.crediting import Judged, Member, credit
+from training.sampling.replay import Played, as_members, join_failed
+from training.sampling.shaping import format_errors, repeats, shaping_penalty, unparsable
 
 
 class Selection(NamedTuple):
     """The trajectories to train on, and counts of the others."""
 
     members: list[Member]
-    """Members of the groups with signal, in the order of trajectory ids."""
+    """Members of the groups with signal, in the order of trajectory ids; replayed ones of a buffer before them."""
     excluded: dict[str, int]
     """Trajectories left out, by reason: unjudged, blocked, failed_infra, failed_site, ..."""
     counts: dict[str, int]
-    """trajectories, judged, groups, groups_zero_signal, groups_too_small, groups_used."""
+    """trajectories, judged, groups, groups_zero_signal, groups_too_small, groups_used; replayed where there is replay."""
     rewards: list[float]
     """Shaped rewards of all judged trajectories."""
+    baselines: dict[str, float] = {}
+    """Moving averages of rewards by task, for the next update (`credit: ema`)."""
 
 
-def select(trajectories: Iterable[Trajectory], verdicts: Mapping[str, Verdict], config: UpdateConfig) -> Selection:
-    """Groups trajectories and keeps the groups that have a signal."""
-    groups: dict[str, list[tuple[Trajectory, float, float]]] = {}
+def select(
+    trajectories: Iterable[Trajectory],
+    verdicts: Mapping[str, Verdict],
+    config: UpdateConfig,
+    *,
+    earlier: Iterable[Played] = (),
+    baselines: Mapping[str, float] | None = None,
+) -> Selection:
+    """Groups trajectories, keeps the groups that have a signal, and gives their members advantages.
+
+    `earlier` are successes of earlier iterations for replay, `baselines` the moving averages that the parent knows.
+    """
+    groups: dict[str, list[Judged]] = {}
     excluded: Counter[str] = Counter()
     total = 0
     for trajectory in trajectories:
@@ -52,27 +52,20 @@ def select(trajectories: Iterable[Trajectory], verdicts: Mapping[str, Verdict], 
         if (reason := why_excluded(trajectory, verdict)) or verdict is None or verdict.reward is None:
             excluded[reason or "unjudged"] += 1
         else:
-            members.append((trajectory, verdict.reward, _penalty(trajectory, config)))
-    counts: Counter[str] = Counter(trajectories=total, judged=total - excluded.total(), groups=len(groups))
-    counts.update(groups_zero_signal=0, groups_too_small=0, groups_used=0)
-    kept: list[Member] = []
-    for members in groups.values():
-        rewards = np.array([reward for _, reward, _ in members])
-        penalties = np.array([penalty for _, _, penalty in members])
-        kind = _kind(rewards, penalties)
-        counts[kind] += 1
-        if kind == "groups_used":
-            advantages = group_advantages(
-                rewards,
-                penalties,
-                scale=config.advantage_scale,
-                epsilon=config.advantage_epsilon,
-                min_std=config.advantage_min_std,
-            )
-            kept += [Member(t, r - p, float(a)) for (t, r, p), a in zip(members, advantages, strict=True)]
-    kept.sort(key=lambda member: member.trajectory.id)
-    rewards = [reward - penalty for members in groups.values() for _, reward, penalty in members]
-    return Selection(kept, dict(excluded), dict(counts), rewards)
+            members.append(Judged(trajectory, verdict.reward, _penalty(trajectory, config)))
+    counts = {"trajectories": total, "judged": total - excluded.total(), "groups": len(groups)}
+    rewards = [one.reward - one.penalty for members in groups.values() for one in members]
+    replayed: list[Member] = []
+    if config.replay_iterations:
+        old = list(earlier)
+        if config.credit == "success":
+            replayed = as_members(old)
+            counts["replayed"] = len(replayed)
+        else:
+            counts["replayed"] = join_failed(groups.values(), old, success=config.success_reward)
+    found = credit(groups.values(), config, baselines or {})
+    kept = replayed + sorted(found.members, key=lambda member: member.trajectory.id)
+    return Selection(kept, dict(excluded), counts | found.counts, rewards, found.baselines)
 
 
 def why_excluded(trajectory: Trajectory, verdict: Verdict | None) -> str | None:
@@ -86,7 +79,7 @@ def why_excluded(trajectory: Trajectory, verdict: Verdict | None) -> str | None:
     return None
 
 
-def trainable(step: Step) -> tuple[Completion | None, str]:
+def trainable(step: Step, *, mask_truncated: bool = True) -> tuple[Completion | None, str]:
     """Returns the completion to train on, or None and the reason.
 
     An answer cut off by the token limit is masked: the model did not choose its end (DAPO's overlong filter).
@@ -94,16 +87,25 @@ def trainable(step: Step) -> tuple[Completion | None, str]:
     completion = step.completion
     if completion is None or not completion.token_ids:
         return None, "no_tokens"
-    if completion.finish_reason == "length":
+    if completion.finish_reason == "length" and mask_truncated:
         return None, "truncated"
     return completion, ""
 
 
-def _kind(rewards: np.ndarray, penalties: np.ndarray) -> str:
-    if len(rewards) < 2:
-        return "groups_too_small"
-    differs = np.ptp(rewards) > SAME_REWARD or np.ptp(penalties) > SAME_REWARD
-    return "groups_used" if differs else "groups_zero_signal"
+def masked_by_rule(step: Step, advantage: float, *, config: UpdateConfig, without_effect: bool) -> str:
+    """Returns the rule of the configuration that leaves a step out, empty if there is none.
+
+    `without_effect` is True if the screenshot after the step is the same.
+    """
+    if unparsable(step) and _applies(config.mask_unparsable, advantage):
+        return "unparsable"
+    if without_effect and _applies(config.mask_unchanged, advantage):
+        return "unchanged"
+    return ""
+
+
+def _applies(rule: Literal["none", "positive", "all"], advantage: float) -> bool:
+    return rule == "all" or (rule == "positive" and advantage > 0)
 
 
 def _penalty(trajectory: Trajectory, config: UpdateConfig) -> float:

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from storage.store import CorruptTrajectory, TrajectoryStore
+from storage.store import CorruptTrajectory
+from training.sampling.pictures import Pictures
 from training.sampling.sample_checks import BadStep, Fault
 from training.sampling.samples import Sample
 
@@ -27,7 +28,7 @@ class Picture(NamedTuple):
     fault: Fault | None = None
 
 
-def look_at(store: TrajectoryStore, samples: Iterable[Sample]) -> dict[str, Picture]:
+def look_at(store: Pictures, samples: Iterable[Sample]) -> dict[str, Picture]:
     """Decodes every picture in the samples' prompts, by sha256. Runs in threads, because decoding releases the GIL."""
     wanted = sorted({sha256 for sample in samples for sha256 in sample.images})
     with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as threads:
@@ -90,7 +91,7 @@ class FeatureCounter:
         return int(self._processor(images=[blank], return_tensors="np")["image_grid_thw"].prod()) // merged
 
 
-def _look(store: TrajectoryStore, sha256: str) -> Picture:
+def _look(store: Pictures, sha256: str) -> Picture:
     try:
         data = store.image(sha256)
     except FileNotFoundError:

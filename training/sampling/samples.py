@@ -15,10 +15,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.types import Completion
+from agent.types import Completion, Trajectory
+from training.config import UpdateConfig
 from training.errors import SampleError
-from training.sampling.filters import Member, trainable
+from training.sampling.crediting import Member
+from training.sampling.filters import masked_by_rule, trainable
 from training.sampling.sample_checks import BadStep, Fault, Vocabulary, fault_of
+from training.sampling.shaping import unchanged
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +41,13 @@ class Sample:
     logprobs: NDArray[np.float32]
     """(T,) under the sampling policy at `temperature`."""
     advantage: float
-    """Advantage of the trajectory, the same for each of its tokens."""
+    """Advantage of the step, the same for each of its tokens."""
     images: tuple[str, ...]
     """sha256 of the pictures in the prompt, in their order."""
     policy_version: int
     temperature: float
+    weight: float = 1.0
+    """Factor of its tokens in the loss: 1 / turns of the trajectory with `normaliser: trajectory`."""
 
     def __len__(self) -> int:
         return len(self.prompt_token_ids) + len(self.token_ids)
@@ -73,37 +78,54 @@ def read_vocabulary(model_directory: Path) -> Vocabulary:
 
 
 def build_samples(
-    members: Iterable[Member], *, vocabulary: Vocabulary, policy_version: int, max_staleness: int
+    members: Iterable[Member],
+    *,
+    vocabulary: Vocabulary,
+    policy_version: int,
+    max_staleness: int,
+    config: UpdateConfig | None = None,
 ) -> Samples:
     """Builds samples of all trainable steps, in the order of trajectories and steps.
 
     Leaves out steps that were sampled by a policy more than `max_staleness` versions older than `policy_version`, that
-    break an invariant, or that were sampled at another temperature than most.
+    break an invariant, that `config` masks, or that were sampled at another temperature than most.
     """
+    config = config or UpdateConfig()
     samples: list[Sample] = []
     masked: Counter[str] = Counter()
     bad: list[BadStep] = []
-    for trajectory, _, advantage in members:
-        if not math.isfinite(advantage):
-            raise SampleError(f"trajectory {trajectory.id} has the advantage {advantage}; expected a finite number")
-        for step in trajectory.steps:
-            completion, reason = trainable(step)
+    for member in members:
+        trajectory, turns = member.trajectory, iter(member.by_turn)
+        if not all(math.isfinite(one) for one in (member.advantage, *member.by_turn)):
+            raise SampleError(
+                f"trajectory {trajectory.id} has the advantage {member.advantage}; expected a finite number"
+            )
+        weight = 1 / max(1, _turns(trajectory)) if config.normaliser == "trajectory" else 1.0
+        for step, same in zip(trajectory.steps, unchanged(trajectory), strict=True):
+            advantage = next(turns, member.advantage) if step.completion is not None else member.advantage
+            completion, reason = trainable(step, mask_truncated=config.mask_truncated)
             if completion is None:
                 masked[reason] += 1
+            elif rule := masked_by_rule(step, advantage, config=config, without_effect=same):
+                masked[rule] += 1
             elif vocabulary.placeholders & set(completion.token_ids):
                 # The policy sampled a picture's placeholder: a valid output, but no forward pass could reproduce it.
                 masked["image_placeholder"] += 1
             elif fault := fault_of(completion, vocabulary, policy_version=policy_version):
                 bad.append(BadStep(trajectory.id, step.index, fault))
-            elif (completion.policy_version or 0) < policy_version - max_staleness:
+            elif config.loss_type != "nll" and (completion.policy_version or 0) < policy_version - max_staleness:
                 masked["stale"] += 1
             else:
-                samples.append(_sample(trajectory.id, step.index, completion, advantage))
+                samples.append(_sample(trajectory.id, step.index, completion, advantage, weight))
     samples, odd = _of_one_temperature(samples)
     return Samples(samples, dict(masked), bad + odd)
 
 
-def _sample(trajectory_id: str, step: int, completion: Completion, advantage: float) -> Sample:
+def _turns(trajectory: Trajectory) -> int:
+    return sum(step.completion is not None for step in trajectory.steps)
+
+
+def _sample(trajectory_id: str, step: int, completion: Completion, advantage: float, weight: float) -> Sample:
     return Sample(
         trajectory_id=trajectory_id,
         step=step,
@@ -114,6 +136,7 @@ def _sample(trajectory_id: str, step: int, completion: Completion, advantage: fl
         images=completion.images,
         policy_version=completion.policy_version or 0,
         temperature=completion.temperature,
+        weight=weight,
     )
 
 
@@ -137,6 +160,8 @@ def digest(samples: Sequence[Sample]) -> str:
     total = hashlib.sha256()
     for sample in samples:
         head = [sample.trajectory_id, sample.step, sample.advantage, sample.images, len(sample.prompt_token_ids)]
+        # Versions that were made before samples had weights keep their digest.
+        head += [sample.weight] if sample.weight != 1.0 else []
         total.update(json.dumps(head).encode())
         for array in (sample.prompt_token_ids, sample.token_ids, sample.logprobs):
             total.update(array.tobytes())

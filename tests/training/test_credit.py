@@ -1,5 +1,6 @@
 """Advantages: worked numbers, and what must hold for any rewards."""
 
+from random import Random
 from typing import Literal
 
 import numpy as np
@@ -10,8 +11,9 @@ from stored_rollouts import make_trajectory
 
 from agent.types import Completion
 from browser_service.models import ClickId, Screenshot
+from training.algorithms.credit import ema_baselines, group_advantages, leave_one_out, spread
 from training.config import UpdateConfig
-from training.sampling.advantages import format_errors, group_advantages, repeats, shaping_penalty
+from training.sampling.shaping import format_errors, repeats, shaping_penalty
 
 # Hundredths, as judges give them: groups are then either constant or clearly spread.
 rewards = st.lists(st.integers(0, 100).map(lambda n: n / 100), min_size=2, max_size=16).map(np.array)
@@ -107,3 +109,50 @@ def test_repeats_count_the_same_action_on_the_same_picture_only() -> None:
     played = trajectory.model_copy(update={"steps": steps})
     assert repeats(played) == 1
     assert format_errors(played) == 1
+
+
+# ---- baselines and scales beside the group's mean --------------------------------------------------------------------
+def test_leave_one_out_by_hand() -> None:
+    group = np.array([1.0, 0, 0, 0])
+    assert leave_one_out(group) == pytest.approx([1, -1 / 3, -1 / 3, -1 / 3])
+    others = [group[[j for j in range(4) if j != i]].mean() for i in range(4)]
+    assert leave_one_out(group) == pytest.approx(group - others)
+    found = group_advantages(group, scale="none", epsilon=1e-4, baseline="leave_one_out")
+    assert found.tolist() == leave_one_out(group).tolist()
+
+
+def test_the_batch_divides_all_groups_alike() -> None:
+    """Rewards [1, 0] and [1, 1, 0]: all five have a standard deviation of sqrt(0.3)."""
+    easy, hard = np.array([1.0, 1.0, 0.0]), np.array([1.0, 0.0])
+    std = spread([*hard, *easy])
+    assert std == pytest.approx(0.3**0.5)
+    found = group_advantages(hard, scale="batch_std", epsilon=1e-12, batch_std=std)
+    assert found == pytest.approx([0.5 / 0.3**0.5, -0.5 / 0.3**0.5])
+    assert spread([1.0]) == spread([]) == 0.0
+
+
+def test_the_moving_average_by_hand() -> None:
+    now, later = ema_baselines({"known": [1, 0, 1, 1], "new": [0.25]}, {"known": 0.5, "other": 0.7}, decay=0.9)
+    assert now == {"known": 0.5, "new": 0.5}, "a new task begins at the mean of the tasks: (0.75 + 0.25) / 2"
+    assert later == pytest.approx({"known": 0.525, "new": 0.475, "other": 0.7})
+    assert ema_baselines({}, {"a": 0.5}, decay=0.9) == ({}, {"a": 0.5})
+
+
+@given(rewards, st.randoms(use_true_random=False), st.sampled_from(["group", "leave_one_out"]))
+def test_the_order_of_a_group_changes_nothing(
+    group: np.ndarray, random: Random, baseline: Literal["group", "leave_one_out"]
+) -> None:
+    order = random.sample(range(len(group)), len(group))
+    for scale in ("std", "batch_std", "none"):
+        advantages = [
+            group_advantages(one, scale=scale, epsilon=1e-4, min_std=0.05, baseline=baseline, batch_std=0.4)
+            for one in (group, group[order])
+        ]
+        assert np.isfinite(advantages[0]).all()
+        assert advantages[1] == pytest.approx(advantages[0][order], abs=1e-9)
+
+
+@given(rewards)
+def test_leave_one_out_is_the_centred_reward_times_a_constant(group: np.ndarray) -> None:
+    size = len(group)
+    assert leave_one_out(group) == pytest.approx((group - group.mean()) * size / (size - 1), abs=1e-12)
