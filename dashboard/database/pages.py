@@ -58,10 +58,6 @@ class RolloutFilter(NamedTuple):
     """Words of task id, goal, answer or error; all must begin so somewhere."""
 
 
-EFFECTIVE = func.coalesce(RolloutRow.human, RolloutRow.success)
-"""The verdict that counts: a person's, otherwise the judge's."""
-
-
 def rollout_page(session: Session, wanted: RolloutFilter, *, limit: int, cursor: str | None) -> list[RolloutRow]:
     """The newest rollouts first; one more than `limit` when there is a next page. Raises `BadCursor`."""
     query = filtered(session, select(RolloutRow), wanted)
@@ -99,7 +95,7 @@ def filtered(session: Session, query: Query, wanted: RolloutFilter) -> Query:
         None if wanted.stage is None else row.stage == wanted.stage,
         None if wanted.group is None else row.group_id == wanted.group,
         None if wanted.status is None else row.status.in_(wanted.status.split(",")),
-        None if wanted.success is None else EFFECTIVE.is_(wanted.success),
+        None if wanted.success is None else row.verdict.is_(wanted.success),
         None if wanted.model is None else row.model == wanted.model,
         None if wanted.source is None else row.source == wanted.source,
         None if wanted.min_reward is None else row.reward >= wanted.min_reward,
@@ -160,8 +156,8 @@ def task_query(query: Query, *, q: str | None, source: str | None) -> Query:
 def counts_of(session: Session, task_ids: list[str]) -> dict[str, TaskCounts]:
     """The rollouts of tasks, by task id."""
     row = RolloutRow
-    judged = case((EFFECTIVE.is_not(None), 1), else_=0)
-    won = case((EFFECTIVE.is_(True), 1), else_=0)
+    judged = case((RolloutRow.verdict.is_not(None), 1), else_=0)
+    won = case((RolloutRow.verdict.is_(True), 1), else_=0)
     done = case((row.status == "completed", 1), else_=0)
     query = (
         select(
@@ -209,8 +205,8 @@ def grouped(session: Session, by: str, wanted: RolloutFilter) -> list[Group]:
     query = select(
         key,
         func.count(),
-        func.sum(case((done & EFFECTIVE.is_not(None), 1), else_=0)),
-        func.sum(case((done & EFFECTIVE.is_(True), 1), else_=0)),
+        func.sum(case((done & RolloutRow.verdict.is_not(None), 1), else_=0)),
+        func.sum(case((done & RolloutRow.verdict.is_(True), 1), else_=0)),
         func.sum(case((RolloutRow.status == "failed", 1), else_=0)),
         cast(func.avg(RolloutRow.steps), Float),
         func.avg(RolloutRow.seconds),

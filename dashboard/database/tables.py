@@ -5,7 +5,7 @@ Rows of source `run` are an index: they can be made again from the run folders. 
 
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, Float, Index, Integer, String, Text
+from sqlalchemy import JSON, Boolean, Computed, Float, Index, Integer, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -70,6 +70,8 @@ class RolloutRow(Base):
     """The judge's; None: not judged. A person's verdict is in `human`."""
     reward: Mapped[float | None] = mapped_column(Float)
     human: Mapped[bool | None] = mapped_column(Boolean)
+    verdict: Mapped[bool | None] = mapped_column(Boolean, Computed("coalesce(human, success)", persisted=True))
+    """The verdict that counts: a person's, otherwise the judge's. The database keeps it, so that indexes can have it."""
     failure_side: Mapped[str] = mapped_column(String(10), default="")
     failure_code: Mapped[str] = mapped_column(String(60), default="")
     error: Mapped[str] = mapped_column(Text, default="")
@@ -94,14 +96,17 @@ class RolloutRow(Base):
     completed_at: Mapped[float | None] = mapped_column(Float)
 
     __table_args__ = (
+        # Newest first within a column; the columns after `number` let counts be answered by the index alone.
         Index("rollouts_by_time", "created_at", "number"),
-        Index("rollouts_by_status", "status", "created_at", "number"),
-        Index("rollouts_by_task", "task_id", "created_at", "number"),
+        Index("rollouts_by_status", "status", "created_at", "number", "verdict", "source"),
+        Index("rollouts_by_task", "task_id", "created_at", "number", "status", "verdict", "job_id"),
         Index("rollouts_by_run", "run", "iteration", "stage", "trajectory_id"),
-        Index("rollouts_by_model", "model", "created_at", "number"),
-        Index("rollouts_by_success", "success", "created_at", "number"),
+        Index("rollouts_by_model", "model", "created_at", "number", "status", "verdict"),
+        Index("rollouts_by_verdict", "verdict", "created_at", "number", "status"),
+        Index("rollouts_by_reward", "reward", "created_at", "number"),
+        Index("rollouts_by_failure", "failure_code", "created_at", "number", "failure_side"),
         Index("rollouts_by_job", "job_id", "created_at", "number"),
-        Index("rollouts_by_source", "source", "created_at", "number"),
+        Index("rollouts_by_source", "source", "created_at", "number", "status"),
     )
 
 

@@ -77,6 +77,7 @@ def upgrade() -> None:
         sa.Column("success", sa.Boolean(), nullable=True),
         sa.Column("reward", sa.Float(), nullable=True),
         sa.Column("human", sa.Boolean(), nullable=True),
+        sa.Column("verdict", sa.Boolean(), sa.Computed("coalesce(human, success)", persisted=True), nullable=True),
         sa.Column("failure_side", sa.String(length=10), nullable=False),
         sa.Column("failure_code", sa.String(length=60), nullable=False),
         sa.Column("error", sa.Text(), nullable=False),
@@ -95,14 +96,24 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number"),
         sa.UniqueConstraint("id"),
     )
+    op.create_index(
+        "rollouts_by_failure", "rollouts", ["failure_code", "created_at", "number", "failure_side"], unique=False
+    )
     op.create_index("rollouts_by_job", "rollouts", ["job_id", "created_at", "number"], unique=False)
-    op.create_index("rollouts_by_model", "rollouts", ["model", "created_at", "number"], unique=False)
+    op.create_index(
+        "rollouts_by_model", "rollouts", ["model", "created_at", "number", "status", "verdict"], unique=False
+    )
+    op.create_index("rollouts_by_reward", "rollouts", ["reward", "created_at", "number"], unique=False)
     op.create_index("rollouts_by_run", "rollouts", ["run", "iteration", "stage", "trajectory_id"], unique=False)
-    op.create_index("rollouts_by_source", "rollouts", ["source", "created_at", "number"], unique=False)
-    op.create_index("rollouts_by_status", "rollouts", ["status", "created_at", "number"], unique=False)
-    op.create_index("rollouts_by_success", "rollouts", ["success", "created_at", "number"], unique=False)
-    op.create_index("rollouts_by_task", "rollouts", ["task_id", "created_at", "number"], unique=False)
+    op.create_index("rollouts_by_source", "rollouts", ["source", "created_at", "number", "status"], unique=False)
+    op.create_index(
+        "rollouts_by_status", "rollouts", ["status", "created_at", "number", "verdict", "source"], unique=False
+    )
+    op.create_index(
+        "rollouts_by_task", "rollouts", ["task_id", "created_at", "number", "status", "verdict", "job_id"], unique=False
+    )
     op.create_index("rollouts_by_time", "rollouts", ["created_at", "number"], unique=False)
+    op.create_index("rollouts_by_verdict", "rollouts", ["verdict", "created_at", "number", "status"], unique=False)
     op.create_table(
         "tasks",
         sa.Column("number", sa.Integer(), autoincrement=True, nullable=False),
@@ -123,14 +134,16 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Removes them."""
     op.drop_table("tasks")
+    op.drop_index("rollouts_by_verdict", table_name="rollouts")
     op.drop_index("rollouts_by_time", table_name="rollouts")
     op.drop_index("rollouts_by_task", table_name="rollouts")
-    op.drop_index("rollouts_by_success", table_name="rollouts")
     op.drop_index("rollouts_by_status", table_name="rollouts")
     op.drop_index("rollouts_by_source", table_name="rollouts")
     op.drop_index("rollouts_by_run", table_name="rollouts")
+    op.drop_index("rollouts_by_reward", table_name="rollouts")
     op.drop_index("rollouts_by_model", table_name="rollouts")
     op.drop_index("rollouts_by_job", table_name="rollouts")
+    op.drop_index("rollouts_by_failure", table_name="rollouts")
     op.drop_table("rollouts")
     op.drop_index(op.f("ix_judgments_rollout_id"), table_name="judgments")
     op.drop_table("judgments")
