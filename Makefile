@@ -21,8 +21,8 @@ test: setup check ## all tests: real Chromium, real vLLM, crash and resume
 test-crowded: setup ## tests beside two busy loops per core (some: make test-crowded ARGS=tests/agent)
 	@$(BIN)/python -m scripts.crowd $(BIN)/python -m scripts.suite $(ARGS)
 
-chaos: setup ## the whole stack with its parts killed, the slow tests too
-	@$(BIN)/python -m pytest tests/integration -m "" && $(BIN)/python -m pytest tests/flows/test_rollout_faults.py -m ""
+chaos: setup ## the slow tests: the whole stack with its parts killed, containers, long runs
+	@$(BIN)/python -m pytest -m chaos && $(BIN)/python -m pytest tests/integration
 
 check: setup ## formatting, lint and types
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check --quiet . && $(BIN)/ty check --quiet

@@ -6,7 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent.model_config import ModelConfig, TrainedPolicy
 from agent.profiles import ProfileName
-from browser_service.models import ImageFormat, InteractionMode
+from agent.types import Task
+from browser_service.models import ImageFormat, InteractionMode, Recording
 
 Keep = Literal["all", "failures", "none"]
 SafetyPolicy = Literal["ask", "deny", "allow"]
@@ -25,11 +26,29 @@ class RecordConfig(BaseModel):
     """Films (WebM, one per tab), for people to watch."""
     trace: Keep = "none"
     """Playwright traces (zip): each action's snapshot and the network, for `playwright show-trace`."""
+    network: Literal["all", "expected", "none"] = "expected"
+    """Logs of the requests of the pages, for judges, and kept whatever the verdict is: `expected` for tasks whose `expect`
+    has the kind `network`."""
 
     @property
     def is_on(self) -> bool:
-        """True if any episode is recorded."""
-        return self.video != "none" or self.trace != "none"
+        """True if every episode is recorded."""
+        return self.video != "none" or self.trace != "none" or self.network == "all"
+
+    def wanted(self, task: Task) -> Recording | None:
+        """The recordings of an episode of this task; None for none."""
+        network = self.network == "all" or (self.network == "expected" and expects_network(task))
+        wanted = Recording(video=self.video != "none", trace=self.trace != "none", network=network)
+        return wanted if wanted.is_on else None
+
+
+def expects_network(task: Task) -> bool:
+    """True if the task's expectation is about requests (`judging.verifiers.expectations.NetworkExpectation`)."""
+    expect = task.expect or {}
+    each = expect.get("each") if expect.get("kind") == "all" else [expect]
+    return isinstance(each, list | tuple) and any(
+        isinstance(one, dict) and one.get("kind") == "network" for one in each
+    )
 
 
 class AgentConfig(BaseModel):

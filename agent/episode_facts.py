@@ -48,6 +48,8 @@ class EpisodeFacts:
 
         WebGym cannot see why an episode ended; here an end by the environment or by the step budget is no crash.
         """
+        if self.stop is StopReason.BLOCKED:
+            return False
         if self.steps == 0 or self.actions < self.steps:
             return True
         ended = self.stop in (StopReason.ANSWERED, StopReason.DONE, StopReason.MAX_STEPS)

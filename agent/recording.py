@@ -20,11 +20,11 @@ class Recording(Protocol):
         ...
 
     def partial(self) -> Path:
-        """A temporary path for a film or trace until it is complete; `add_file` renames it."""
+        """A temporary path for a recording until it is complete; `add_file` renames it."""
         ...
 
     def add_file(self, partial: Path, name: str) -> int:
-        """Stores a complete film or trace under its name; returns its size in bytes. Blocks like `add`."""
+        """Stores a complete recording under its name; returns its size in bytes. Blocks like `add`."""
         ...
 
 

@@ -144,6 +144,8 @@ class StopReason(StrEnum):
     """Too many outputs in a row could not be parsed."""
     SAFETY = "safety"
     """The model asked for a person's confirmation and got no answer (`agent.episodes.safety: ask`)."""
+    BLOCKED = "blocked"
+    """The site refused the visit, by a CAPTCHA for example. Not a failure, and never a reward."""
     FAILED = "failed"
     """Something broke; `Trajectory.failure` names the side."""
 
@@ -160,11 +162,11 @@ class Failure(Noun):
     """True if a retry of the same episode may succeed."""
 
 
-RecordedKind = Literal["video", "trace"]
+RecordedKind = Literal["video", "trace", "network"]
 
 
 class Recorded(Noun):
-    """A film or a trace of an episode. Example: `Recorded(kind="video", file="video.webm", size=48213)`."""
+    """A film, a trace or a log of requests of an episode. Example: `Recorded(kind="video", file="video.webm", size=48213)`."""
 
     kind: RecordedKind
     file: str = ""
@@ -201,9 +203,9 @@ class Trajectory(Noun):
     seconds: float = 0.0
     phases: dict[str, float] = {}
     """Seconds before the first step: serve (the environment), allocate (a free browser), navigate (the start page).
-    Later phases are in the steps; `record`, after the last one, is the time to fetch films and traces."""
+    Later phases are in the steps; `record`, after the last one, is the time to fetch recordings."""
     recorded: tuple[Recorded, ...] = ()
-    """Films and traces, where `agent.record` asked for them."""
+    """Films, traces and logs of requests, where `agent.record` asked for them."""
 
 
 class Turn(Noun):

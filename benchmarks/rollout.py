@@ -104,6 +104,10 @@ async def play_stages(options: argparse.Namespace, root: Path, browsers: str, st
             judge=quick_judge(config.judge, environment.check),
         )
         stack.push_async_callback(rank.stop)
+
+        def carry(iteration: int) -> None:
+            rank.carry_to(StageFiles(folder, iteration, Stage.ROLLOUT, shard=0, slots=options.slots))
+
         began, before = time.monotonic(), 0
         for iteration in range(1, WARM_UP + options.iterations + 1):
             files = StageFiles(folder, iteration, Stage.ROLLOUT, shard=0, slots=options.slots)
@@ -112,8 +116,7 @@ async def play_stages(options: argparse.Namespace, root: Path, browsers: str, st
             lost = await rank.play(files, groups, threshold=threshold, extends=("ahead",))
             assert lost is None, lost
             if carries(folder.inputs, iteration):
-                rank.carry_to(StageFiles(folder, iteration + 1, Stage.ROLLOUT, shard=0, slots=options.slots))
-                carry_over(folder.inputs, iteration)
+                carry_over(folder.inputs, iteration, carry)
             if iteration == WARM_UP:
                 began, before = time.monotonic(), len(kept(folder))
         seconds = time.monotonic() - began

@@ -102,6 +102,12 @@ class EnvironmentConfig(BaseModel):
         return Bounds(blocked_hosts=self.blocked_hosts, left_alone=self.blocking.hosts, isolation=self.isolation)
 
     @property
+    def ends_blocked_episodes(self) -> bool:
+        """True if episodes end at a page that refuses the visit."""
+        is_on = self.blocking.end_episodes
+        return self.name == "live" if is_on is None else is_on
+
+    @property
     def evaluation_domains(self) -> tuple[str, ...]:
         """Task families of the evaluation."""
         return self.heldout_domains or self.domains

@@ -22,6 +22,20 @@ class BlockingConfig(BaseModel):
     """Consecutive episodes that a host blocked or broke before training skips it; 0: never."""
     expires_h: Annotated[float, Field(gt=0)] = 12.0
     """Hours after which a host is tried again. One more bad episode then opens its breaker for as long again."""
+    end_episodes: bool | None = None
+    """End an episode at a page that refuses the visit, by rules that need no model; it is blocked, and not failed. None:
+    on the live web only. Evaluation does so, too."""
+    pages: Annotated[int, Field(ge=1, le=100)] = 2
+    """Consecutive blocked pages that end an episode; before the last one the agent may wait, or turn back."""
+    pause_after: Annotated[int, Field(ge=0)] = 3
+    """Episodes of a host that were blocked or could not reach it within `pause_window_s`, without a good one between
+    them, after which no further episode begins there for `pause_s`; 0: never."""
+    pause_window_s: Annotated[float, Field(gt=0)] = 600.0
+    pause_s: Annotated[float, Field(gt=0)] = 120.0
+    """Seconds without a new episode on the host. A single one tries it again after that."""
+    most_pauses: Annotated[int, Field(ge=1)] = 3
+    """Pauses in a row after which the stage gives up the host's remaining episodes: they are stored as broken by the
+    site, with no reward."""
 
 
 class HostBreaker:

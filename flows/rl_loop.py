@@ -17,7 +17,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from prefect import Flow, flow, task
+from prefect import Flow, Task, flow, task
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import arun_deployment
 from prefect.runtime import flow_run
@@ -32,10 +32,13 @@ from flows.services.processes import own_state_dir
 from flows.settings.run_folder import RunFolder
 from flows.stages.loop import run_loop, run_stage
 from flows.stages.rollout import ShardKey, play_shard
+from flows.stages.stage_inputs import stage_inputs
 from flows.starting.aftermath import folder_of, settle
 from flows.starting.starting import folder_for, nothing_to_do
 from flows.tracking.learning_signal import no_signal
+from rollouts.inputs import StageInputs
 from rollouts.shard_outcome import Outcome, read_outcome, write_outcome
+from rollouts.shard_workers import ShardWorkers
 from storage.heartbeat import beating
 from storage.stages import Stage, StageKey
 
@@ -92,65 +95,52 @@ async def rl_loop(
     return str(folder.root)
 
 
-async def stage_in_prefect(folder: RunFolder, key: StageKey) -> None:
-    """Run one stage as a task."""
-    named = stage.with_options(task_run_name=f"{key.iteration:04d} {key.stage}")
-    await named(str(folder.root), key.iteration, key.stage.value)
+async def stage_in_prefect(folder: RunFolder, key: StageKey, workers: ShardWorkers) -> None:
+    """Run one stage as a task with a subflow, unless the run folder has it as finished."""
+
+    # A function of its own for each stage: the workers are objects of this process, and no parameters that Prefect stores.
+    @task(name="stage", task_run_name=f"{key.iteration:04d} {key.stage}")
+    async def run(root: str, iteration: int, name: str) -> State[Any] | None:
+        folder, key = RunFolder.open(Path(root)), StageKey(iteration, Stage(name))
+        if folder.is_done(*key):
+            return Completed(name="Skipped", message="finished before, according to the run folder")
+        await subflow_of(key.stage, workers)(root, iteration)
+        report = folder.report(*key)
+        nothing = no_signal(report) if report else None
+        return Completed(name="NoSignal", message=nothing) if nothing else None
+
+    await run(str(folder.root), key.iteration, key.stage.value)
 
 
-@task(name="stage")
-async def stage(root: str, iteration: int, name: str) -> State[Any] | None:
-    """Run one stage as a subflow, unless the run folder has it as finished."""
-    folder = RunFolder.open(Path(root))
-    if folder.is_done(iteration, Stage(name)):
-        return Completed(name="Skipped", message="finished before, according to the run folder")
-    await SUBFLOWS[Stage(name)](root, iteration)
-    report = folder.report(iteration, Stage(name))
-    nothing = no_signal(report) if report else None
-    return Completed(name="NoSignal", message=nothing) if nothing else None
+DESCRIPTIONS = {
+    Stage.ROLLOUT: "Collect the training trajectories of an iteration.",
+    Stage.JUDGE: "Judge the training trajectories of an iteration.",
+    Stage.POLICY_UPDATE: "Train the next policy on the judged trajectories, publish it and prove that it is served.",
+    Stage.EVALUATE: "Measure the policy on held-out tasks.",
+}
 
 
-@flow(name="rollout", flow_run_name="{iteration:04d} rollout")
-async def rollout(root: str, iteration: int) -> dict[str, Any]:
-    """Collect the training trajectories of an iteration."""
-    return await _report(root, iteration, Stage.ROLLOUT)
+def subflow_of(stage: Stage, workers: ShardWorkers) -> Flow[..., Any]:
+    """The subflow that runs a stage. Prefect gets its small report, never a trajectory."""
+
+    named = stage.replace("_", "-"), f"{{iteration:04d}} {stage.replace('_', ' ')}"
+
+    @flow(name=named[0], flow_run_name=named[1], description=DESCRIPTIONS[stage])
+    async def run(root: str, iteration: int) -> dict[str, Any]:
+        report = await run_stage(RunFolder.open(Path(root)), StageKey(iteration, stage), workers, shards_in_prefect)
+        return report.model_dump(mode="json")
+
+    return run
 
 
-@flow(name="judge", flow_run_name="{iteration:04d} judge")
-async def judge(root: str, iteration: int) -> dict[str, Any]:
-    """Judge the training trajectories of an iteration."""
-    return await _report(root, iteration, Stage.JUDGE)
-
-
-@flow(name="policy-update", flow_run_name="{iteration:04d} policy update")
-async def policy_update(root: str, iteration: int) -> dict[str, Any]:
-    """Train the next policy on the judged trajectories, publish it and prove that it is served."""
-    return await _report(root, iteration, Stage.POLICY_UPDATE)
-
-
-@flow(name="evaluate", flow_run_name="{iteration:04d} evaluate")
-async def evaluate(root: str, iteration: int) -> dict[str, Any]:
-    """Measure the policy on held-out tasks."""
-    return await _report(root, iteration, Stage.EVALUATE)
-
-
-SUBFLOWS = {Stage.ROLLOUT: rollout, Stage.JUDGE: judge, Stage.POLICY_UPDATE: policy_update, Stage.EVALUATE: evaluate}
-
-
-async def _report(root: str, iteration: int, stage: Stage) -> dict[str, Any]:
-    """Run a stage in the current subflow; Prefect gets its small report, never a trajectory."""
-    report = await run_stage(RunFolder.open(Path(root)), StageKey(iteration, stage), shards_in_prefect)
-    return report.model_dump(mode="json")
-
-
-async def shards_in_prefect(folder: RunFolder, keys: list[ShardKey], served: Served, browsers: str) -> list[str | None]:
+async def shards_in_prefect(workers: ShardWorkers, inputs: StageInputs, keys: list[ShardKey]) -> list[str | None]:
     """Play the shards of one round as tasks, started one after the other."""
 
     async def one(number: int, key: ShardKey) -> str | None:
         await asyncio.sleep(number * STAGGER_S)
-        place = rank if folder.config.rollout.ranks == "workers" else shard
-        named = place.with_options(task_run_name=f"{place.name} {key.shard}, round {key.round}")
-        return await named(ShardCall(root=str(folder.root), **key._asdict(), **served._asdict(), browsers=browsers))
+        where = rank if inputs.run.rollout.ranks == "workers" else shard_of(workers, inputs)
+        named = where.with_options(task_run_name=f"{where.name} {key.shard}, round {key.round}")
+        return await named(ShardCall.of(inputs, key))
 
     return await asyncio.gather(*(one(number, key) for number, key in enumerate(keys)))
 
@@ -172,11 +162,33 @@ class ShardCall(BaseModel):
     browsers: str
     """URL of the browser service."""
 
+    @staticmethod
+    def of(inputs: StageInputs, key: ShardKey) -> "ShardCall":
+        """The call for a shard of a stage."""
+        root = str(inputs.run.layout.root)
+        return ShardCall(root=root, **key._asdict(), **inputs.served._asdict(), browsers=inputs.browsers)
 
-@task(name="shard")
-async def shard(call: ShardCall) -> str | None:
-    """Play one shard as a subflow; returns the lost service, if any."""
-    return await play_shard_flow(call)
+    @property
+    def key(self) -> ShardKey:
+        """The shard that is played."""
+        return ShardKey(self.iteration, self.stage, self.shard, self.round)
+
+
+SHARD_RUN = "{call.iteration:04d} {call.stage}, shard {call.shard}, round {call.round}"
+
+
+def shard_of(workers: ShardWorkers, inputs: StageInputs) -> Task[..., Any]:
+    """The task that plays one shard in this process, as a subflow; returns the lost service, if any."""
+
+    @flow(name="play-shard", flow_run_name=SHARD_RUN)
+    async def play(call: ShardCall) -> str | None:
+        return await play_shard(workers, inputs, call.key)
+
+    @task(name="shard")
+    async def shard(call: ShardCall) -> str | None:
+        return await play(call)
+
+    return shard
 
 
 @task(name="rank")
@@ -192,16 +204,14 @@ async def rank(call: ShardCall) -> str | None:
     return read_outcome(stage_dir, call.shard, call.round)
 
 
-@flow(name="play-shard", flow_run_name="{call.iteration:04d} {call.stage}, shard {call.shard}, round {call.round}")
+@flow(name="play-shard", flow_run_name=SHARD_RUN)
 async def play_shard_flow(call: ShardCall) -> str | None:
-    """Play the missing episodes of one shard."""
-    key = ShardKey(call.iteration, call.stage, call.shard, call.round)
+    """Play the missing episodes of one shard on a worker of the pool."""
     folder = RunFolder.open(Path(call.root))
-    served = Served(call.model, call.tag, call.version)
-    if folder.config.rollout.ranks != "workers":
-        return await play_shard(folder, key, served, call.browsers)
-    stage_dir = folder.stage_dir(key.iteration, key.stage)
-    with beating(beats_of(stage_dir, key.shard)):
-        lost = await play_shard(folder, key, served, call.browsers)
-        write_outcome(stage_dir, key.shard, Outcome(round=key.round, lost=lost))
+    stage_dir = folder.stage_dir(call.iteration, call.stage)
+    inputs = stage_inputs(folder, call.stage, Served(call.model, call.tag, call.version), call.browsers)
+    with beating(beats_of(stage_dir, call.shard)):
+        async with ShardWorkers(inputs.run) as workers:
+            lost = await play_shard(workers, inputs, call.key)
+        write_outcome(stage_dir, call.shard, Outcome(round=call.round, lost=lost))
     return lost

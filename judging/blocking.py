@@ -8,7 +8,8 @@ import re
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from agent.types import Trajectory
+from agent.types import StopReason, Trajectory
+from agent.verdict import Verdict
 from browser_service.models import Observation
 
 Kind = Literal["captcha", "challenge", "denied", "rate_limit", "login_wall", "model"]
@@ -38,6 +39,10 @@ ADDRESSES: tuple[tuple[Kind, str], ...] = (
     ("challenge", r"/cdn-cgi/(?:challenge-platform|l/chk_)|__cf_chl_|[?&]__cf_chl"),
     ("captcha", r"^https?://(?:[\w-]+\.)*(?:captcha-delivery\.com|perfdrive\.com|hcaptcha\.com)(?:[/:?]|$)|/sorry/index\?|/errors/validatecaptcha"),
 )  # fmt: skip
+STATUSES: dict[int, Kind] = {403: "denied", 429: "rate_limit", 451: "denied"}
+"""HTTP statuses of refusals (RFC 9110; 429: RFC 6585; 451: RFC 7725). A page with much text of its own may have one."""
+ENDING: frozenset[Kind] = frozenset({"captcha", "challenge", "denied", "rate_limit"})
+"""Kinds that end an episode while it goes on. An agent may turn back from a log-in wall: it is a page among others."""
 FRAMES: tuple[tuple[Kind, str], ...] = (
     ("captcha", r"iframe[^\n]{0,80}(?:re|h)captcha|recaptcha challenge|hcaptcha (?:challenge|checkbox)|arkose|funcaptcha"),
     ("challenge", r"iframe[^\n]{0,80}(?:cloudflare|turnstile)|widget containing a cloudflare security challenge"),
@@ -63,6 +68,8 @@ def page_is_blocked(page: Observation) -> tuple[Kind, str] | None:
     is_short = text is None or len(text) <= SHORT_PAGE
     if not is_short:
         return None
+    if page.status in STATUSES:
+        return STATUSES[page.status], f"the HTTP status {page.status}"
     # A form with many elements may have an "I'm not a robot" of its own.
     marks = "\n".join(mark.name for mark in page.marks) if len(page.marks) <= FEW_MARKS else ""
     for name, patterns, where, at_start in (
@@ -78,19 +85,35 @@ def page_is_blocked(page: Observation) -> tuple[Kind, str] | None:
     return None
 
 
+def sign_of_block(page: Observation) -> str | None:
+    """The sign that a page ends the visit, None for any other page. `agent.episodes.watch.Detect` fits."""
+    found = page_is_blocked(page)
+    return f"{found[0]}: {found[1]}" if found is not None and found[0] in ENDING else None
+
+
 def blocked_by_rules(trajectory: Trajectory) -> Blocked | None:
     """The block that an episode ended at. A block in the middle that the agent came past does not count.
 
-    Only the last page decides: the page after the last action, or the last one that was seen.
+    An episode that was ended as blocked stays so under later rules. Otherwise only the last page decides: the page after
+    the last action, or the last one that was seen.
     """
     pages = pages_of(trajectory)
     if not pages:
         return None
     found = page_is_blocked(pages[-1])
+    if found is None and trajectory.stop is StopReason.BLOCKED:
+        found = "denied", "the episode was ended there as blocked"
     if found is None:
         return None
     kind, sign = found
     return Blocked(kind, len(pages), f"page {len(pages)} is blocked ({kind}): {sign}")
+
+
+def blocked_verdict(trajectory: Trajectory) -> Verdict:
+    """The verdict on an episode that was ended as blocked: no reward."""
+    found = blocked_by_rules(trajectory)
+    why = found.why if found else "the episode was ended as blocked before a page was seen"
+    return Verdict(trajectory_id=trajectory.id, reward=None, evidence=why[:500], judge="blocking", blocked=True)
 
 
 def pages_of(trajectory: Trajectory) -> Sequence[Observation]:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from agent.types import Trajectory
+from agent.types import StopReason, Trajectory
 from agent.verdict import Judge, Verdict
+from judging.blocking import blocked_verdict
 
 
 class Asked(NamedTuple):
@@ -42,7 +43,12 @@ class Chain:
         return (await self.ask(trajectory)).verdict
 
     async def ask(self, trajectory: Trajectory) -> Asked:
-        """The decision and the verdicts behind it. Errors of a judge are the caller's."""
+        """The decision and the verdicts behind it. Errors of a judge are the caller's.
+
+        An episode that was ended as blocked is asked of no judge: an environment's check would say that it failed.
+        """
+        if trajectory.stop is StopReason.BLOCKED:
+            return Asked(verdict := blocked_verdict(trajectory), (verdict,))
         verdicts: list[Verdict] = []
         for judge in self._judges:
             verdicts.append(await judge.judge(trajectory))

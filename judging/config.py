@@ -54,6 +54,9 @@ class JudgeConfig(BaseModel):
     """Ask the later judges too, to record where they disagree; the first decision holds."""
     model: JudgeModel | None = None
     rubric: RubricSettings = RubricSettings()
+    overlap: bool = False
+    """Judge episodes while the rollout goes on, group by group as they are complete, so that a slow judge model does not
+    wait for the last episode. The verdicts are the same; the judge stage asks for what is missing."""
     shuffle_rewards: bool = False
     """A control experiment: permute an iteration's rewards at random. A loop that still improves has a leak."""
 

@@ -22,6 +22,7 @@ from judging.rubric.evidence import ReadPicture
 from judging.rubric.judge import RubricJudge
 from judging.verdicts import VerdictFile
 from judging.verifiers.answer_judge import AnswerJudge
+from judging.verifiers.network import ReadRequests
 
 ANSWERS = "judged.jsonl"
 """File of the judge model's verdicts beside a stage's verdicts: appended one by one, so that a kill pays for none twice."""
@@ -31,14 +32,15 @@ VENDORS = {"gemini": "gemini_computer", "anthropic": "anthropic_computer"}
 
 @asynccontextmanager
 async def open_judges(
-    config: JudgeConfig, check: Check, picture: ReadPicture, directory: Path
+    config: JudgeConfig, check: Check, picture: ReadPicture, directory: Path, *, requests: ReadRequests | None = None
 ) -> AsyncGenerator[Judge, None]:
-    """The chain of judges; what the judge model decided before in `directory` is not asked again.
+    """The chain of judges; what the judge model decided before in `directory` is not asked again. `requests`: see
+    `AnswerJudge`.
 
     Raises `ModelUnavailable` for a missing SDK or key, `CorruptVerdicts` for a file that cannot be trusted.
     """
     if config.model is None:
-        yield Chain(_without_model(config, check), ask_all=config.ask_all)
+        yield Chain(_without_model(config, check, requests=requests), ask_all=config.ask_all)
         return
     with VerdictFile(directory / ANSWERS) as file:
         budget = Budget(
@@ -50,17 +52,17 @@ async def open_judges(
         model = Metered(endpoint_of(config.model), budget, concurrency=config.model.concurrency)
         try:
             rubric = Cached(RubricJudge(model, picture, config.rubric), file)
-            yield Chain(_without_model(config, check, rubric), ask_all=config.ask_all)
+            yield Chain(_without_model(config, check, rubric, requests), ask_all=config.ask_all)
         finally:
             await model.close()
 
 
-def quick_judge(config: JudgeConfig, check: Check) -> Judge | None:
+def quick_judge(config: JudgeConfig, check: Check, requests: ReadRequests | None = None) -> Judge | None:
     """The judges that answer at once, for a reward while the rollout goes on: all of the chain but the model.
 
     None for a chain of the model alone.
     """
-    judges = _without_model(config, check)
+    judges = _without_model(config, check, requests=requests)
     return Chain(judges) if judges else None
 
 
@@ -94,11 +96,13 @@ def endpoint_of(model: JudgeModel) -> Endpoint:
     )
 
 
-def _without_model(config: JudgeConfig, check: Check, rubric: Judge | None = None) -> list[Judge]:
+def _without_model(
+    config: JudgeConfig, check: Check, rubric: Judge | None = None, requests: ReadRequests | None = None
+) -> list[Judge]:
     """The judges of the chain in its order; the rubric judge only where it is given."""
     judges: dict[str, Judge | None] = {
         "verifier": Verifier(check),
-        "answer": AnswerJudge(is_blocked=_is_blocked),
+        "answer": AnswerJudge(is_blocked=_is_blocked, requests=requests),
         "rubric": rubric,
     }
     return [judge for name in config.chain if (judge := judges[name]) is not None]

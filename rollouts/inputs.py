@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.config import AgentConfig
+from agent.episodes.watch import Detect
 from agent.models.openai_chat import Served
 from agent.types import Trajectory
 from agent.verdict import Judge, Verdict
@@ -70,3 +71,5 @@ class StageInputs:
     policy_server: PolicyServer
     judge: Callable[[Check], Judge | None]
     """Makes the judge that answers while the rollout goes on, None if the chain has none."""
+    detect: Detect | None = None
+    """Tells a page that refuses the visit, which ends its episode; None: no page does."""

@@ -8,9 +8,10 @@ from typing import NamedTuple, cast
 
 from agent.config import AgentConfig
 from agent.episodes.episode import EpisodeKey, Played, Watch, play
+from agent.episodes.watch import BlockWatch, Detect
 from agent.model_config import TrainedPolicy
 from agent.models.openai_chat import Served
-from agent.types import Failure, Trajectory
+from agent.types import Failure, StopReason, Trajectory
 from agent.verdict import Judge
 from browser_service.client import BrowserPool
 from environments.base import Environment
@@ -18,6 +19,7 @@ from rollouts.shared_bounds import SharedBounds
 from rollouts.stage_files import StageFiles
 from rollouts.turn_gate import TurnGate
 from storage.live import Phase
+from storage.pauses import append_pause
 from storage.store import Recording
 
 logger = logging.getLogger(__name__)
@@ -49,6 +51,8 @@ class Player:
     """Returns the files of the stage that running episodes belong to now; carry-over changes it."""
     changing: Callable[[], None]
     """Called before each phase of an episode begins, so that the slot meter is current."""
+    detect: Detect | None = None
+    """Tells a page that refuses the visit, which ends its episode."""
     attempts: dict[str, Attempt] = field(default_factory=dict)
     """The running attempts, by trajectory id."""
 
@@ -64,8 +68,11 @@ class Player:
         # Registered while it runs: `ShardWorker` moves its recording on carry-over, and logs it if it is abandoned.
         self.attempts[slot.trajectory_id] = attempt
         self.bounds.recordings[slot.trajectory_id] = recording
+        ended: Trajectory | None = None
         try:
-            return await self._play(attempt)
+            played, reward = await self._play(attempt)
+            ended = played.trajectory
+            return played, reward
         except Exception as error:
             # TimeoutError and ConnectionError are OSErrors too, but concern this attempt only.
             if isinstance(error, OSError) and not isinstance(error, TimeoutError | ConnectionError):
@@ -75,6 +82,7 @@ class Player:
             bug = Failure(side="infra", code="BUG", message=message, retryable=True)
             return Played(self.broken(attempt, bug), {}), None
         finally:
+            self._of_host(slot, ended)
             del self.attempts[slot.trajectory_id]
             del self.bounds.recordings[slot.trajectory_id]
 
@@ -82,6 +90,22 @@ class Player:
         """The trajectory of an attempt that returned none: its recorded steps, with `failure`."""
         seconds = asyncio.get_running_loop().time() - attempt.began
         return self.files().broken(attempt.slot, failure, seconds=seconds)
+
+    def _of_host(self, slot: EpisodeKey, ended: Trajectory | None) -> None:
+        """Records what an attempt tells of its host: it let the agent in, blocked it, or could not be reached."""
+        failure = ended.failure if ended else None
+        is_blocked = ended is not None and (ended.stop is StopReason.BLOCKED or self._ends_blocked(ended))
+        bad = is_blocked or (failure is not None and failure.side == "site")
+        good = ended is not None and not bad and (failure is None or failure.side == "policy")
+        if pause := self.bounds.ended(slot, good=good, bad=bad):
+            logger.warning(
+                "no episode begins on %s for %.0f s: it blocks or is down", pause.host, pause.until - pause.at
+            )
+            append_pause(self.files().directory, pause)
+
+    def _ends_blocked(self, ended: Trajectory) -> bool:
+        page = ended.final_observation
+        return self.detect is not None and page is not None and self.detect(page) is not None
 
     async def _play(self, attempt: Attempt) -> tuple[Played, float | None]:
         played = await play(
@@ -115,4 +139,5 @@ class Player:
                 tell("parked", step)
                 await self.gate.opened()
 
-        return Watch(self.bounds.gates, tell, may_go_on)
+        blocked = BlockWatch(self.detect, self.bounds.blocked_pages) if self.detect else None
+        return Watch(self.bounds.gates, tell, blocked, may_go_on)

@@ -10,12 +10,12 @@ A broken episode is retried depending on the side at fault: up to `max_attempts`
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from agent.config import AgentConfig
 from agent.episodes.episode import EpisodeKey, Played
+from agent.episodes.watch import Detect
 from agent.failures import CONFIGURATION
 from agent.model_config import TrainedPolicy
 from agent.models.openai_chat import Served
@@ -24,6 +24,8 @@ from agent.verdict import Judge
 from browser_service.client import BrowserPool
 from environments.base import Environment
 from rollouts.board import Board
+from rollouts.episode_queue import EpisodeQueue
+from rollouts.failures import ABANDONED, BROWSERS_LOST, HOST_PAUSED, REFUSALS, SERVICE_LOST, STRAGGLER
 from rollouts.inputs import RunInputs
 from rollouts.plan import Group, Why, extend_plan
 from rollouts.player import Player
@@ -34,19 +36,6 @@ from rollouts.turn_gate import TurnGate
 from rollouts.usage import SlotMeter, add_usage
 
 logger = logging.getLogger(__name__)
-
-BROWSERS_LOST = frozenset({"UNREACHABLE", "DRAINING"})
-SERVICE_LOST = BROWSERS_LOST | {"MODEL_GONE", "MODEL_UNREACHABLE", "POLICY_CHANGED"}
-"""Failure codes that mean a lost service of this loop, not a failed episode; a vendor's model is no such service."""
-REFUSALS = 4
-"""Episodes in a row broken by the configuration after which no further one begins; one refused key is enough."""
-ABANDONED = Failure(side="infra", code="ABANDONED", message="its rank was stopped", retryable=True)
-STRAGGLER = Failure(
-    side="infra",
-    code="STRAGGLER",
-    message="the stage ended before the episode did (rollout.stragglers: kill)",
-    retryable=False,
-)
 
 
 class ShardWorker:
@@ -63,6 +52,7 @@ class ShardWorker:
         policy: Policy,
         served: Served,
         judge: Judge | None = None,
+        detect: Detect | None = None,
         bounds: SharedBounds | None = None,
         slots_in_use: Callable[[], int] = lambda: 0,
     ) -> None:
@@ -83,10 +73,11 @@ class ShardWorker:
             # Looked up at each use: a carried-over episode changes its stage while it runs.
             files=lambda: self._files_now,
             changing=self._count,
+            detect=detect,
         )
         self._files: StageFiles | None = None
         self._board = Board(self._config, [], done=set())
-        self._queue: deque[EpisodeKey] = deque()
+        self._queue = EpisodeQueue(self._bounds.pauses)
         self._running: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
         self._lost: str | None = None
@@ -170,22 +161,30 @@ class ShardWorker:
 
     def _fill(self) -> None:
         """Begins episodes while there is a free slot, a queued episode and room for it."""
+        self._give_up()
         while self._has_slot() and self._lost is None and self._bounds.has_room():
-            if not self._queue and not self._begin_ahead():
+            slot = self._queue.take() or (self._queue.take() if self._begin_ahead() else None)
+            if slot is None:
                 break
-            slot = self._queue.popleft()
             self._count()
             # Added before the task first runs, so that the next check of slots and room counts it.
             self._bounds.running.add(slot.trajectory_id)
             self._running[slot.trajectory_id] = asyncio.create_task(self._episode(slot), name=slot.trajectory_id)
         self._files_now.live.queue(len(self._queue))
 
+    def _give_up(self) -> None:
+        """Stores the waiting episodes of given-up hosts as failed by the site."""
+        for slot in self._queue.take_given_up():
+            self._files_now.kill(slot, HOST_PAUSED)
+            self._board.complete(slot.group, slot.trajectory_id, None)
+            self._changed.set()
+
     def _has_slot(self) -> bool:
         """True if a slot is free. A rank keeps at least one, so that it never only waits for the other rank."""
         return len(self._running) < max(1, self._slots - self._slots_in_use())
 
     def _begin_ahead(self) -> bool:
-        """True if groups of the next iteration were begun: none of this one is queued, and a slot is free."""
+        """True if groups of the next iteration were begun: none of this one may begin, and a slot is free."""
         # Each shard draws its own part of the groups ahead, rounded up.
         left = -(-self._config.ahead // self._config.shards) - self._board.count("ahead")
         return "ahead" in self._extends and left > 0 and not self._board.is_enough and self._extend(left, "ahead")

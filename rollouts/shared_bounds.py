@@ -1,24 +1,38 @@
-"""Limits shared by the ranks of a run in one process: calls by kind, pictures in memory, the model server's queue.
+"""Limits shared by the ranks of a run in one process: calls, pictures in memory, the model server's queue, paused hosts.
 
 A rank that was refused for lack of room is asked again when an episode of any rank ends.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
+from agent.episodes.episode import EpisodeKey
 from agent.limits import Gates
+from environments.hosts import BlockingConfig
+from environments.pauses import HostPauses
+from environments.taskfiles.table import host_of
 from rollouts.config import RolloutConfig
 from rollouts.model_queue import ModelQueue
 from rollouts.usage import ServerMeter
+from storage.pauses import Pause
 from storage.store import Recording
 
 
 class SharedBounds:
     """Limits for all ranks that get the same object. Belongs to an event loop."""
 
-    def __init__(self, config: RolloutConfig, shard: int, queue: ModelQueue | None = None) -> None:
+    def __init__(
+        self,
+        config: RolloutConfig,
+        shard: int,
+        queue: ModelQueue | None = None,
+        blocking: BlockingConfig = BlockingConfig(),  # noqa: B008
+    ) -> None:
         """`shard`: any of the shards that are played in this process."""
+        self._blocking = blocking
+        self.pauses = HostPauses(blocking, lambda: asyncio.get_running_loop().time())
         self.gates = Gates(config.limits_of(shard))
         self.server = ServerMeter()
         self.running: set[str] = set()
@@ -56,6 +70,20 @@ class SharedBounds:
             self._fills.append(self._fills.pop(0))
         for fill in tuple(self._fills):
             fill()
+
+    @property
+    def blocked_pages(self) -> int:
+        """Consecutive blocked pages that end an episode."""
+        return self._blocking.pages
+
+    def ended(self, slot: EpisodeKey, *, good: bool, bad: bool) -> Pause | None:
+        """Records what an attempt at an episode tells of its host; returns the pause that begins."""
+        host = host_of(slot.task.start_url)
+        if not self.pauses.end(host, slot.trajectory_id, good=good, bad=bad):
+            return None
+        pause_s = self._blocking.pause_s
+        asyncio.get_running_loop().call_later(pause_s, self.fill)
+        return Pause(host=host, at=time.time(), until=time.time() + pause_s)
 
     def _has_memory(self) -> bool:
         if self._in_flight_mb is None:

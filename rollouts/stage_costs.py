@@ -5,10 +5,12 @@ from pathlib import Path
 
 from agent.episode_facts import EpisodeFacts
 from storage.failed_attempts import FAILURES, read_failures
+from storage.pauses import read_pauses
 
 
 def wasted(directory: Path, episodes: Iterable[EpisodeFacts]) -> dict[str, float]:
-    """Steps and seconds of broken attempts that were retried or given up, and their share of all playing time."""
+    """Steps and seconds of broken attempts that were retried or given up, and their share of all playing time; the pauses of
+    hosts that blocked visits or could not be reached, if there were any."""
     thrown_away = read_failures(directory / FAILURES)
     wasted_s = sum(attempt.seconds for attempt in thrown_away)
     kept_s = sum(one.seconds for one in episodes if one.failed_on is None)
@@ -17,6 +19,8 @@ def wasted(directory: Path, episodes: Iterable[EpisodeFacts]) -> dict[str, float
         "wasted_steps": sum(attempt.steps for attempt in thrown_away),
         "wasted_s": wasted_s,
     }
+    if pauses := read_pauses(directory):
+        metrics["host_pauses"] = len(pauses)
     if wasted_s + kept_s:
         metrics["wasted_share"] = wasted_s / (wasted_s + kept_s)
     return metrics

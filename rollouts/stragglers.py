@@ -7,7 +7,8 @@ that a group is judged and learned from as a whole, once. A resume completes the
 that were running are then played again from their start.
 """
 
-from rollouts import shard_workers
+from collections.abc import Callable
+
 from rollouts.board import Board
 from rollouts.inputs import RunInputs
 from rollouts.plan import Group, assigned, planned_groups, read_carried, write_carried
@@ -45,8 +46,11 @@ def unfinished_shards(run: RunInputs, iteration: int, stage: Stage) -> dict[int,
     return shards
 
 
-def carry_over(run: RunInputs, iteration: int) -> list[Group]:
-    """Leaves the unfinished groups of a finished rollout to the next iteration; returns them. Idempotent."""
+def carry_over(run: RunInputs, iteration: int, carry: Callable[[int], None]) -> list[Group]:
+    """Leaves the unfinished groups of a finished rollout to the next iteration; returns them. Idempotent.
+
+    `carry` moves the running episodes to the iteration with the given number (`ShardWorkers.carry`).
+    """
     old, new = (TrajectoryStore(run.layout.stage_dir(number, Stage.ROLLOUT)) for number in (iteration, iteration + 1))
     carried = read_carried(run.layout, iteration)
     # A file from before a crash is final: judged anew, a group whose members have moved would look different.
@@ -56,7 +60,7 @@ def carry_over(run: RunInputs, iteration: int) -> list[Group]:
             return []
         write_carried(run.layout, iteration, carried)
     # First the running episodes: a trajectory that one stores from here on lands in the new folder by itself.
-    shard_workers.carry(run, iteration + 1)
+    carry(iteration + 1)
     for group in carried:
         for name in group.names():
             new.take_over(old, name)

@@ -44,7 +44,7 @@ def outcome_of(attempts: list[EpisodeFacts], verdicts: Mapping[str, Verdict], *,
         judged=len(judged),
         successes=sum(reward >= 1 for reward in judged),
         blocked=len(blocked),
-        site_failures=sum(one.failed_on == "site" for one in attempts),
+        site_failures=sum(one.failed_on == "site" and one.id not in blocked for one in attempts),
         well=sum(one.failed_on is None and one.id not in blocked for one in attempts),
         at=at,
     )

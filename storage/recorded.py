@@ -1,7 +1,8 @@
-"""The film and trace files beside a trajectory: lists, moves and removes them.
+"""The recordings beside a trajectory: lists, moves and removes their files.
 
 <root>/<id>/video.webm, video-2.webm ..   a film of each tab, in the order in which they were opened
 <root>/<id>/trace.zip                     for `playwright show-trace`
+<root>/<id>/network.jsonl                 the requests of the pages (`storage.requests`)
 """
 
 import re
@@ -13,32 +14,36 @@ from agent.config import RecordConfig
 from agent.types import RecordedKind, Trajectory
 from agent.verdict import Verdict
 
-FILE = re.compile(r"video(-[1-9]\d{0,3})?\.webm|trace\.zip")
+FILE = re.compile(r"video(-[1-9]\d{0,3})?\.webm|trace\.zip|network\.jsonl")
+ORDER: Mapping[RecordedKind, int] = {"video": 0, "trace": 1, "network": 2}
 
 
 def recorded_in(folder: Path) -> list[Path]:
-    """The films in a trajectory's folder, in the order of their tabs, and its trace; none if there is no such folder."""
+    """The films in a trajectory's folder, in the order of their tabs, its trace and its log of requests; none if there is no
+    such folder."""
     try:
         found = [path for path in folder.iterdir() if FILE.fullmatch(path.name) and path.is_file()]
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted(found, key=lambda path: (kind_of(path.name) == "trace", len(path.name), path.name))
+    return sorted(found, key=lambda path: (ORDER[kind_of(path.name)], len(path.name), path.name))
 
 
 def kind_of(name: str) -> RecordedKind:
     """Kind of recording in a file of this name."""
+    if name.endswith(".jsonl"):
+        return "network"
     return "trace" if name == "trace.zip" else "video"
 
 
 def move_recorded(old: Path, new: Path) -> None:
-    """Moves the films and traces of one trajectory's folder to another, also to another disk. Can be repeated."""
+    """Moves the recordings of one trajectory's folder to another, also to another disk. Can be repeated."""
     for path in recorded_in(old):
         new.mkdir(parents=True, exist_ok=True)
         shutil.move(path, new / path.name)
 
 
 def remove_recorded(folder: Path) -> None:
-    """Removes the films and traces of a trajectory's folder."""
+    """Removes the recordings of a trajectory's folder."""
     for path in recorded_in(folder):
         path.unlink(missing_ok=True)
 
@@ -50,8 +55,11 @@ def is_worth_a_look(trajectory: Trajectory, verdict: Verdict) -> bool:
 
 
 def keep_by_rule(root: Path, config: RecordConfig, trajectory: Trajectory, verdict: Verdict) -> None:
-    """Removes the recordings of a judged trajectory that the rules do not keep. Can be repeated."""
-    rules: Mapping[RecordedKind, str] = {"video": config.video, "trace": config.trace}
+    """Removes the recordings of a judged trajectory that the rules do not keep. Can be repeated.
+
+    The log of requests stays: it is evidence, which a trajectory that is judged again needs again.
+    """
+    rules: Mapping[RecordedKind, str] = {"video": config.video, "trace": config.trace, "network": "all"}
     if not is_worth_a_look(trajectory, verdict):
         for path in recorded_in(root / trajectory.id):
             if rules[kind_of(path.name)] == "failures":

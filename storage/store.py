@@ -2,7 +2,7 @@
 
 <root>/<id>/steps.jsonl          the steps so far, while the episode is being played; removed when it is complete
 <root>/<id>/trajectory.json      exists only when the trajectory is complete
-<root>/<id>/video.webm ..        films and traces, where they were asked for (`storage.recorded`)
+<root>/<id>/video.webm ..        films, traces and logs of requests, where they were asked for (`storage.recorded`)
 <root>/images/<aa>/<sha256>.png  written once, however many steps and members show it (.jpg, .webp by their content)
 <root>/pack.zip                  result of `rl-loop compact`: finished folders and their pictures, under the same names
 """
@@ -23,6 +23,7 @@ from agent.verdict import Verdict
 from storage.atomic import write_atomically
 from storage.packs import PACK, CorruptPack, Pack, open_pack
 from storage.recorded import keep_by_rule, move_recorded, remove_recorded
+from storage.requests import RequestLog, read_requests
 
 IMAGES = "images"
 TRAJECTORY = "trajectory.json"
@@ -140,6 +141,12 @@ class TrajectoryStore:
                 f"{path}: {where}: {first['msg']}; delete this folder to play the episode again"
             ) from error
 
+    def requests(self, trajectory: Trajectory) -> RequestLog | None:
+        """The log of a trajectory's requests, None if none was recorded. Raises `CorruptRequests`, also for a log of
+        another size than recorded."""
+        recorded = next((one for one in trajectory.recorded if one.kind == "network" and one.file), None)
+        return read_requests(self.root / trajectory.id, size=recorded.size) if recorded else None
+
     def __iter__(self) -> Iterator[Trajectory]:
         """All complete trajectories in the order of their ids, one at a time."""
         return (self.read(trajectory_id) for trajectory_id in self.ids())
@@ -207,11 +214,11 @@ class Recording:
                 file.write(step.model_dump_json().encode() + b"\n")
 
     def partial(self) -> Path:
-        """A temporary path for a film or trace until it is complete; `add_file` renames it."""
+        """A temporary path for a recording until it is complete; `add_file` renames it."""
         return self._store.root / self._id / f".recorded.{secrets.token_hex(4)}.partial"
 
     def add_file(self, partial: Path, name: str) -> int:
-        """Stores a complete film or trace in the current store under its name; returns its size. Blocks like `add`."""
+        """Stores a complete recording in the current store under its name; returns its size. Blocks like `add`."""
         with partial.open("rb") as file:
             os.fsync(file.fileno())
             size = os.fstat(file.fileno()).st_size

@@ -86,7 +86,8 @@ def _recorded(folder: Path, trajectory: Trajectory) -> Iterator[Problem]:
         elif path.stat().st_size != sizes[path.name]:
             yield Problem(
                 "damaged_film",
-                f"{path} has not the {sizes[path.name]} bytes that were written; delete it, nothing needs it",
+                f"{path} has not the {sizes[path.name]} bytes that were written; delete it"
+                + (": judges leave this episode unjudged then" if path.suffix == ".jsonl" else ", nothing needs it"),
             )
 
 

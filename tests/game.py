@@ -189,10 +189,13 @@ async def play_rollout(folder: RunFolder, iteration: int, ranks: list[ShardWorke
             for rank in ranks
         )
     )
-    if carrying:
+
+    def carry(iteration: int) -> None:
         for rank in ranks:
-            rank.carry_to(files_of(folder, iteration + 1, rank.shard))
-        carry_over(folder.inputs, iteration)
+            rank.carry_to(files_of(folder, iteration, rank.shard))
+
+    if carrying:
+        carry_over(folder.inputs, iteration, carry)
     return list(lost)
 
 

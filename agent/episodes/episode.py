@@ -77,12 +77,12 @@ async def play(
 
     `reuse`: see `LeaseRequest.reuse`, for sites that trust one another. `confirm` asks a person where `agent.episodes.safety` is
     `ask`. `recording` stores each step as soon as it is over (`TrajectoryStore.begin`), and what `agent.record` asks
-    for: without it nothing is filmed.
+    for: without it nothing is recorded.
     """
     started, record = time.monotonic(), EpisodeRecord(recording=recording)
     failure: Failure | None = None
     watch = watch or Watch()
-    lease = EpisodeLease(slot.trajectory_id, pool, viewport, config, reuse, recording, watch.gates)
+    lease = EpisodeLease(slot.trajectory_id, slot.task, pool, viewport, config, reuse, recording, watch.gates)
     episode = _Episode(slot, record, policy, lease, config, confirm, watch)
     try:
         stop = await episode.play(serve)
@@ -150,6 +150,8 @@ class _Episode:
 
     async def _turns(self, browser: Browser, site: Site, deadline: asyncio.Timeout) -> StopReason:
         observation = await self._open(browser, site)
+        if self._is_blocked(observation):
+            return StopReason.BLOCKED
         without_action = 0
         for _ in range(self.slot.task.max_steps):
             turn, seconds = await self._think(observation, deadline)
@@ -163,6 +165,8 @@ class _Episode:
                 return StopReason.SAFETY
             if site.is_over():
                 return StopReason.DONE
+            if step.action is not None and self._is_blocked(observation):
+                return StopReason.BLOCKED
             without_action = without_action + 1 if step.action is None else 0
             if without_action >= self.config.max_format_errors:
                 return StopReason.FORMAT if decision is None else StopReason.SAFETY
@@ -247,6 +251,10 @@ class _Episode:
             image_format=self.config.image_format,
             quality=self.config.image_quality,
         )
+
+    def _is_blocked(self, page: Observation) -> bool:
+        blocked = self.watch.blocked
+        return blocked is not None and blocked.is_over(page)
 
     def _tell(self, phase: str) -> None:
         self.watch.tell(phase, len(self.record.steps))

@@ -1,6 +1,7 @@
 """The lease of one episode: hosts that its browser may reach, recording, lifetime.
 
-No field of a task is used: the reachable hosts come from the environment and the configuration alone.
+No field of a task changes what the browser may reach: that comes from the environment and the configuration alone. A
+task whose expectation is about requests has them recorded.
 """
 
 import sys
@@ -13,7 +14,7 @@ from agent.config import AgentConfig
 from agent.episodes.filming import fetch_recorded
 from agent.limits import Gates
 from agent.recording import Recording
-from agent.types import Reach, Recorded
+from agent.types import Reach, Recorded, Task
 from browser_service.client import Browser, BrowserPool, LeaseOptions
 from browser_service.models import Recording as Wanted
 from browser_service.models import Viewport
@@ -30,12 +31,13 @@ class EpisodeLease:
     """The browser of an episode, from the request until its recordings have been fetched."""
 
     owner: str
+    task: Task
     pool: BrowserPool
     viewport: Viewport
     config: AgentConfig
     reuse: str | None
     recording: Recording | None
-    """Store of films and traces; None: nothing is recorded."""
+    """Store of the recordings; None: nothing is recorded."""
     gates: Gates
     browser: Browser | None = None
     """The leased browser, kept after the lease is over."""
@@ -71,10 +73,7 @@ class EpisodeLease:
     @property
     def wanted(self) -> Wanted | None:
         """Kinds of recording that are wanted; None for none."""
-        rules = self.config.record
-        if self.recording is None or not rules.is_on:
-            return None
-        return Wanted(video=rules.video != "none", trace=rules.trace != "none")
+        return self.config.record.wanted(self.task) if self.recording is not None else None
 
     async def fetch_recorded(self) -> tuple[tuple[Recorded, ...], float]:
         """Fetches the recordings after the lease, with the seconds that it took. Raises only on cancellation."""

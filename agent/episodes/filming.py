@@ -1,4 +1,7 @@
-"""Fetches the film and the trace of a finished episode. They never fail an episode, nor delay it for long."""
+"""Fetches the recordings of a finished episode: films, a trace, a log of requests.
+
+They never fail an episode, nor delay it for long.
+"""
 
 import asyncio
 import logging
@@ -27,7 +30,7 @@ async def fetch_recorded(
     browser: Browser, wanted: Wanted, recording: Recording, *, deadline_s: float = FETCH_DEADLINE_S
 ) -> tuple[Recorded, ...]:
     """Fetches the recordings of a lease that is over into `recording`. A missing one is returned with its problem."""
-    kinds: list[RecordedKind] = [*(("video",) if wanted.video else ()), *(("trace",) if wanted.trace else ())]
+    kinds = recorded_kinds(wanted)
     offered: list[_Offered] = []
     found: list[Recorded] = []
     try:
@@ -48,6 +51,12 @@ async def fetch_recorded(
     for kind in missing:
         logger.warning("no %s of %s: %s", kind, browser.lease.instance_id, problem)
     return (*found, *(Recorded(kind=kind, problem=problem[:300]) for kind in missing))
+
+
+def recorded_kinds(wanted: Wanted) -> list[RecordedKind]:
+    """The wanted kinds of recording."""
+    kinds: dict[RecordedKind, bool] = {"video": wanted.video, "trace": wanted.trace, "network": wanted.network}
+    return [kind for kind, is_wanted in kinds.items() if is_wanted]
 
 
 class _Offered(NamedTuple):
@@ -75,8 +84,8 @@ async def _finished(browser: Browser, kinds: list[RecordedKind]) -> list[_Offere
 
 def file_name(kind: RecordedKind, number: int) -> str:
     """File name of the n-th recording of a kind. Example: `file_name("video", 2) == "video-2.webm"`."""
-    if kind == "trace":
-        return "trace.zip"
+    if kind != "video":
+        return "trace.zip" if kind == "trace" else "network.jsonl"
     return "video.webm" if number == 1 else f"video-{number}.webm"
 
 

@@ -15,7 +15,12 @@ from browser_service.tiers.service import service_of
 router = APIRouter(tags=["kept"])
 BYTES: dict[int | str, dict[str, Any]] = {200: {"content": {"application/octet-stream": {}}, "description": "The file"}}
 Token = Annotated[str | None, Header(alias="x-lease-token", description="Instead of `token` in the address")]
-MEDIA_TYPES = {"video": "video/webm", "trace": "application/zip", "download": "application/octet-stream"}
+MEDIA_TYPES = {
+    "video": "video/webm",
+    "trace": "application/zip",
+    "network": "application/x-ndjson",
+    "download": "application/octet-stream",
+}
 
 
 @router.get("/blob/{sha256}", response_class=Response, responses=BYTES)

@@ -50,6 +50,7 @@ from browser_service.models.lease import (
     StepReply,
     StepRequest,
 )
+from browser_service.models.network import RequestLogHead, RequestRecord
 from browser_service.models.observation import (
     Box,
     Download,
@@ -124,6 +125,8 @@ __all__ = [
     "Problem",
     "Recording",
     "Reload",
+    "RequestLogHead",
+    "RequestRecord",
     "Screenshot",
     "ScrollCoords",
     "ScrollId",

@@ -4,7 +4,7 @@ from typing import Literal
 
 from browser_service.models.wire import Wire
 
-ArtifactKind = Literal["video", "trace", "download"]
+ArtifactKind = Literal["video", "trace", "network", "download"]
 
 
 class Artifact(Wire):
@@ -20,6 +20,6 @@ class Artifact(Wire):
 
 
 class Artifacts(Wire):
-    """The stored artifacts of a session. Videos and traces are complete once the lease is over."""
+    """The stored artifacts of a session. Recordings are complete once the lease is over."""
 
     artifacts: list[Artifact]

@@ -18,6 +18,13 @@ class Recording(Wire):
     """WebM of the whole session."""
     trace: bool = False
     """Playwright trace (zip), for `playwright show-trace`."""
+    network: bool = False
+    """Log of the pages' requests (JSON lines of `RequestLogHead` and `RequestRecord`): bounded, and without headers."""
+
+    @property
+    def is_on(self) -> bool:
+        """True if anything is recorded."""
+        return self.video or self.trace or self.network
 
 
 class LeaseRequest(Wire):

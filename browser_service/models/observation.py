@@ -80,6 +80,8 @@ class Observation(Wire):
 
     url: str
     title: str
+    status: Annotated[int, Field(ge=100, le=999)] | None = None
+    """HTTP status with which the document came, redirects followed; None for a document without one (`about:blank`)."""
     viewport: Viewport
     screenshot: Screenshot | None = None
     marks: list[Mark] = []

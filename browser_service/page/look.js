@@ -9,7 +9,7 @@ let unseen = new Map();
 let frames = [];
 
 function look(wantMarks, wantText, seenFrom, withOptions) {
-  const seen = { url: location.href.slice(0, URL_LIMIT), title: ofDocument.title(document).slice(0, TITLE_LIMIT), marks: [], text: null, frames: [], partial: false };
+  const seen = { url: location.href.slice(0, URL_LIMIT), title: ofDocument.title(document).slice(0, TITLE_LIMIT), status: performance.getEntriesByType('navigation')[0]?.responseStatus || null, marks: [], text: null, frames: [], partial: false };
   catchUp();
   if (wantMarks) {
     clip = seenFrom;

@@ -87,7 +87,7 @@ class LeasedBrowser:
         self._dialogs.begin(request.dialogs)
         self._files = commands.folder_of(self._settings.files_dir, request.files)
         self._downloads.begin(kept if request.downloads else None)
-        if request.record.video or request.record.trace:
+        if request.record.is_on:
             async with self._ladder.guarded("starting to record", self._settings.launch_deadline_s):
                 self._recorder = Recorder(self._context, request.record, self.viewport, kept)
                 await self._recorder.start()
@@ -98,6 +98,8 @@ class LeasedBrowser:
         """Acts, waits until the page is ready, and observes. Returns observation, the action's error, milliseconds."""
         phases = Phases()
         start = time.perf_counter()
+        if self._recorder:
+            self._recorder.step_begins()
         error = await self.perform(action)
         now = phases.add("act", start)
         async with self._ladder.guarded("waiting for the page", self._limits.longest_s):
@@ -142,6 +144,7 @@ class LeasedBrowser:
         return Observation(
             url=found.seen.url,
             title=found.seen.title,
+            status=found.seen.status,
             viewport=self.viewport,
             screenshot=found.screenshot,
             marks=found.seen.marks,

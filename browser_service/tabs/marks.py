@@ -21,6 +21,8 @@ class Seen(NamedTuple):
     """HTML tag of each mark, for OmniBoxes' replies."""
     text: str | None
     is_partial: bool
+    status: int | None = None
+    """HTTP status of the document."""
 
 
 def read_look(answer: dict[str, Any]) -> Seen:
@@ -29,7 +31,7 @@ def read_look(answer: dict[str, Any]) -> Seen:
     placed = [one for one in answer["marks"] if all(map(math.isfinite, one["mark"]["box"].values()))]
     marks = [Mark.model_validate(one["mark"]) for one in placed]
     tags = {one["mark"]["id"]: one["tag"] for one in placed}
-    return Seen(answer["url"], answer["title"], marks, tags, answer["text"], answer["partial"])
+    return Seen(answer["url"], answer["title"], marks, tags, answer["text"], answer["partial"], answer.get("status"))
 
 
 def blank(viewport: Viewport, wanted: ObserveRequest) -> bytes:

@@ -1,4 +1,4 @@
-"""Routes about trajectories: the list of a stage, one replay, its pictures, its films and trace."""
+"""Routes about trajectories: the list of a stage, one replay, its pictures, its recordings."""
 
 from typing import Annotated
 
@@ -40,11 +40,12 @@ def trajectories_router(runs: RunsDir) -> APIRouter:
 
     @router.get("/trajectories/{trajectory_id}/recorded/{name}", response_class=FileResponse)
     def show_recorded(run: str, iteration: str, stage: str, trajectory_id: str, name: str) -> FileResponse:
-        """Returns a film or a trace; supports ranges, for seeking in a film."""
+        """Returns a recording; supports ranges, for seeking in a film."""
         path = runs.recorded(runs.stage(run, iteration, stage), trajectory_id, name)
         if kind_of(name) == "video":
             return FileResponse(path, media_type="video/webm")
-        return FileResponse(path, media_type="application/zip", filename=f"{trajectory_id}.{name}")
+        media_type = "application/zip" if kind_of(name) == "trace" else "application/x-ndjson"
+        return FileResponse(path, media_type=media_type, filename=f"{trajectory_id}.{name}")
 
     @router.get("/images/{sha256}", response_class=Response)
     def show_image(run: str, iteration: str, stage: str, sha256: str) -> Response:

@@ -125,7 +125,7 @@ export function recorded(replay, address) {
   const own = (event) => event.stopPropagation(); // its keys wind the film, the page's change the step
   const show = (one) => h("figure", {},
     one.kind === "video" && one.file && h("video", { src: address(one.file), controls: true, muted: true, preload: "metadata", on: { keydown: own } }),
-    h("figcaption", {}, h("span", { class: "faint" }, one.kind === "video" ? "film " : "trace "),
+    h("figcaption", {}, h("span", { class: "faint" }, { video: "film ", trace: "trace ", network: "requests " }[one.kind]),
       one.file && h("a", { href: address(one.file), download: `${replay.id}.${one.file}` }, one.file),
       one.file && h("span", { class: "faint" }, ` ${megabytes(one.size)}`, one.kind === "trace" ? ", for playwright show-trace" : ""),
       one.problem && foreign(`none: ${one.problem}`, "span", "problem")));

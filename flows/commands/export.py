@@ -66,9 +66,10 @@ SCHEMA: dict[str, str] = {
     "failure": WORDS,
     "video": WORDS,
     "trace": WORDS,
+    "network": WORDS,
 }
 """Columns and their types. `image` is the picture's sha256, `action` and `seconds` are JSON, `failure` is side/CODE,
-`video` and `trace` are files below the run folder, null where there is none."""
+`video`, `trace` and `network` are files below the run folder, null where there is none."""
 
 
 def export_run(folder: RunFolder, path: Path, *, pictures: bool = False) -> int:
@@ -161,7 +162,7 @@ def _about(trajectory: Trajectory, verdict: Verdict | None) -> dict[str, Any]:
 
 
 def _recorded(folder: RunFolder, directory: Path) -> dict[str, str]:
-    """The first video and the trace of an episode, as paths below the run folder."""
+    """The first video, the trace and the log of requests of an episode, as paths below the run folder."""
     found: dict[str, str] = {}
     for path in recorded_in(directory):
         found.setdefault(kind_of(path.name), path.relative_to(folder.root).as_posix())

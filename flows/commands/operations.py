@@ -23,6 +23,7 @@ from flows.stages.loop import import_first_policy
 from flows.starting import preflight
 from flows.starting.starting import place_of
 from flows.tracking.summary import CURVE
+from rollouts.shard_workers import ShardWorkers
 from storage.errors import RunFolderError, ServicesError
 from storage.names import checked_name, free_name
 from storage.stages import Stage, StageReport
@@ -136,8 +137,8 @@ def evaluate_now(folder: RunFolder) -> StageReport:
 
 async def _evaluate_as_owner(folder: RunFolder, version: int) -> StageReport:
     """Evaluates while owning the served policy. Raises `PolicyOwned` beside a run that publishes."""
-    async with policy_owned(folder):
-        return await evaluate_stage(folder, version)
+    async with policy_owned(folder), ShardWorkers(folder.inputs) as workers:
+        return await evaluate_stage(folder, version, workers)
 
 
 def links(folder: RunFolder, flow_run_id: str | None) -> dict[str, str]:

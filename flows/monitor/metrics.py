@@ -8,6 +8,7 @@ All are gauges about the watched stage, with labels `run` and `stage`; names and
     rl_loop_episodes_judged, rl_loop_episodes_successful
     rl_loop_broken_attempts{side, code}                including attempts that were retried
     rl_loop_slots, rl_loop_slots_busy, rl_loop_episodes_queued
+    rl_loop_hosts_paused, rl_loop_host_pauses          hosts that block or are down: now, and pauses so far
     rl_loop_episodes_per_minute, rl_loop_steps_per_second, rl_loop_eta_seconds        left out when not known
     rl_loop_silent_seconds                             since the stage's last write; left out when it is finished
     rl_loop_browsers, rl_loop_browsers_leased, rl_loop_browser_requests_waiting       left out if the service is down
@@ -91,6 +92,12 @@ def _numbers(snapshot: Snapshot, services: Services) -> Iterator[tuple[str, str,
     yield "slots", "Episodes that may be played at the same time", snapshot.slots
     yield "slots_busy", "Episodes that are being played", snapshot.playing
     yield "episodes_queued", "Episodes that wait for a slot", snapshot.queued
+    yield (
+        "hosts_paused",
+        "Hosts on which no episode begins for now, because they block or are down",
+        len(snapshot.paused),
+    )
+    yield "host_pauses", "Pauses of hosts in this stage", snapshot.pauses
     yield "episodes_per_minute", "Episodes that ended per minute, of late", pace.episodes_per_min
     yield "steps_per_second", "Steps per second, of late", pace.steps_per_s
     yield "eta_seconds", "Seconds until the stage's last episode is over, at this pace", pace.eta_s

@@ -1,7 +1,7 @@
 """Data of the task monitor: a snapshot of one stage, with the state of every episode and the counts."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -100,6 +100,10 @@ class Snapshot:
     """Episodes by state."""
     steps: int
     """Steps of all episodes whose steps are known."""
+    paused: dict[str, float] = field(default_factory=dict)
+    """Seconds until the next episode may begin, by host: hosts that block visits or can't be reached."""
+    pauses: int = 0
+    """Pauses of hosts so far."""
 
     @property
     def total(self) -> int:

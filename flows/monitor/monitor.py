@@ -5,6 +5,7 @@
     <id>/trajectory.json           finished episodes, and the failures of broken ones
     verdicts.jsonl, progress-*     successes: the judge's verdicts, and before them the engine's own counts
     failures.jsonl                 failures of attempts
+    pauses.jsonl                   pauses of hosts that block visits or can't be reached
     done.json                      exists when the stage is finished
 
 It only reads: takes no lock and writes nothing, so any number of monitors may watch a run, from any machine.
@@ -24,6 +25,7 @@ from rollouts.plan import PLAN, Group
 from storage.errors import RunFolderError
 from storage.failed_attempts import FAILURES, FailedAttempt
 from storage.live import Cell, Live, read_live
+from storage.pauses import read_pauses
 from storage.progress import Progress, read_progress
 from storage.stages import Stage, StageKey, StageReport
 from storage.verdicts import VERDICTS
@@ -116,6 +118,7 @@ class _StageEyes:
             pace = pace_now(ended.values(), now=now, began=min(times), left=left, steps_in_flight=in_flight)
         judged, successes = self._success(rewards)
         current = self._folder.next_stage()
+        pauses = read_pauses(self._folder.stage_dir(*self.key))
         return Snapshot(
             run=self._folder.name,
             iterations=self._folder.config.iterations,
@@ -134,6 +137,8 @@ class _StageEyes:
             is_finished=is_finished,
             counts=Counter(episode.state for episode in episodes),
             steps=steps,
+            paused={} if is_finished else {one.host: one.until - now for one in pauses if one.until > now},
+            pauses=len(pauses),
         )
 
     def _planned(self, path: Path) -> list[EpisodeGroup]:

@@ -25,6 +25,8 @@ GAP = "   "
 """Between two facts of a line."""
 SHOWN_CODES = 12
 """Kinds of broken attempts that are listed; the rest are only counted."""
+SHOWN_HOSTS = 3
+"""Paused hosts that are named."""
 BAR = ((State.SUCCESS,), (State.FAILURE,), (State.DONE,), tuple(state for state in OVER if "broken" in state), PLAYING)
 BAR_STYLES = ("green", "red", "white", "dark_orange", "yellow")
 
@@ -140,6 +142,8 @@ def _what_is_busy(snapshot: Snapshot, services: Services) -> Iterator[Text]:
         yield Text(f"slots {snapshot.playing}/{snapshot.slots} busy")
     if snapshot.queued:
         yield Text(f"{snapshot.queued:,} queued")
+    for host, left_s in sorted(snapshot.paused.items())[:SHOWN_HOSTS]:
+        yield Text(f"{host} paused for {short_time(left_s)}", "dark_orange")
     if browsers := services.browsers:
         waiting = f", {browsers.queue} waiting" if browsers.queue else ""
         yield Text(f"browsers {browsers.leased}/{browsers.capacity} leased{waiting}")

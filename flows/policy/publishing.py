@@ -24,7 +24,7 @@ from flows.services.services import address_of, is_running
 from flows.services.specs import BROWSER, HEALTH, VLLM, socket_path
 from flows.settings.hints import on_run
 from flows.settings.run_folder import RunFolder
-from rollouts import shard_workers
+from rollouts.shard_workers import ShardWorkers
 from storage.errors import LoopError, ServicesError
 from storage.stages import Stage
 from training.checkpointing.checkpoints import CheckpointError, checkpoint_path, versions
@@ -65,13 +65,16 @@ def policy_version(folder: RunFolder, iteration: int) -> int:
     return known[-1]
 
 
-async def ensure_served(folder: RunFolder, version: int) -> Served:
+async def ensure_served(folder: RunFolder, version: int, workers: ShardWorkers | None = None) -> Served:
     """Make the server serve this version of the run's policy, with proof; returns how to address it.
+
+    Episodes that `workers` carry over are paused while it is published, and go on with it.
 
     Raises `StageError` when the server stays down for `services.heal_s`, or a publish cannot be proved; `PolicyOwned`
     when another run owns the served policy.
     """
     config, tag = folder.config, tag_of(folder, version)
+    workers = workers or ShardWorkers(folder.inputs)
     async with (
         policy_owned(folder),
         PolicyServer(socket_path(config.services.state_dir), config.serving) as server,
@@ -81,9 +84,9 @@ async def ensure_served(folder: RunFolder, version: int) -> Served:
             await wait_well(folder, "vLLM", server.is_healthy)
             try:
                 if served := await _proved(server, folder, version):
-                    shard_workers.serve(folder, served)
+                    workers.serve(served)
                     return served
-                await shard_workers.hold(folder, config.agent.completion_deadline_s)
+                await workers.hold(config.agent.completion_deadline_s)
                 await _publish(server, folder, version)
             except ServerUnavailable as error:
                 last = f"vLLM was lost while {tag} was published (try {tried}): {error}"
@@ -93,7 +96,7 @@ async def ensure_served(folder: RunFolder, version: int) -> Served:
                 continue  # it serves the wanted policy, or was restarted at this moment: ask it
             logger.warning("%s", last)
         if served := await _proved(server, folder, version):
-            shard_workers.serve(folder, served)
+            workers.serve(served)
             return served
         raise StageError(
             f"policy {tag} could not be served in {PUBLISH_TRIES} tries, last: {last}; {await _give_back(server, folder)}; "

@@ -16,6 +16,7 @@ LIMITS = (
     "rollout.limits",
     "rollout.model_queue",
     "rollout.in_flight_mb",
+    "judge.overlap",
     "judge.model.concurrency",
     "judge.model.deadline_s",
     "judge.model.most_tokens",
@@ -24,7 +25,7 @@ LIMITS = (
     "serving.start_deadline_s",
     "serving.publish_deadline_s",
 )
-"""Concurrency limits and deadlines: other values do not change the results."""
+"""Concurrency, limits and deadlines: other values do not change the results."""
 ITERATIONS = "iterations"
 """May only grow: a run can be made longer."""
 

@@ -5,19 +5,23 @@ import time
 from flows.policy.publishing import policy_version
 from flows.settings.run_folder import RunFolder
 from flows.stages.judge import check_judged, judge_all, unjudged
+from flows.stages.overlap import judging_meanwhile, overlapped
 from flows.stages.rollout import PlayShards, collect, gather_shards
+from rollouts.shard_workers import ShardWorkers
 from rollouts.stage_costs import wasted, written
 from storage.stages import Stage, StageKey, StageReport
 from storage.store import TrajectoryStore
 
 
-async def evaluate_stage(folder: RunFolder, iteration: int, play_shards: PlayShards = gather_shards) -> StageReport:
+async def evaluate_stage(
+    folder: RunFolder, iteration: int, workers: ShardWorkers, play_shards: PlayShards = gather_shards
+) -> StageReport:
     """Measure the policy after an iteration (0 = the first policy)."""
     began = time.monotonic()
     directory = folder.stage_dir(iteration, Stage.EVALUATE)
-    rounds = await collect(
-        folder, iteration, Stage.EVALUATE, version=policy_version(folder, iteration), play_shards=play_shards
-    )
+    version = policy_version(folder, iteration)
+    async with judging_meanwhile(folder, iteration, Stage.EVALUATE):
+        rounds = await collect(folder, iteration, Stage.EVALUATE, workers, version=version, play_shards=play_shards)
     judged = await judge_all(folder, TrajectoryStore(directory), directory)
     check_judged(folder, StageKey(iteration, Stage.EVALUATE), judged.verdicts)
     steps = sum(one.steps for one in judged.episodes)
@@ -31,7 +35,10 @@ async def evaluate_stage(folder: RunFolder, iteration: int, play_shards: PlaySha
                 "unjudged": unjudged(judged.verdicts),
                 "rounds": rounds,
             },
-            metrics=judged.metrics() | wasted(directory, judged.episodes) | written(directory, steps=steps),
+            metrics=judged.metrics()
+            | overlapped(directory)
+            | wasted(directory, judged.episodes)
+            | written(directory, steps=steps),
             seconds=time.monotonic() - began,
         )
     )

@@ -17,6 +17,7 @@ from agent.verdict import Verdict
 from environments.registry import make_environment
 from flows.policy.publishing import StageError
 from flows.settings.run_folder import RunFolder
+from flows.stages.overlap import overlapped
 from judging.config import JudgeConfig
 from judging.in_order import in_order
 from judging.opening import is_judged, open_judges
@@ -64,7 +65,7 @@ async def judge_stage(folder: RunFolder, iteration: int) -> StageReport:
             stage=Stage.JUDGE,
             iteration=iteration,
             counts={"verdicts": len(judged.verdicts), "unjudged": unjudged(judged.verdicts)},
-            metrics=judged.metrics(),
+            metrics=judged.metrics() | overlapped(directory),
             seconds=time.monotonic() - began,
         )
     )
@@ -107,7 +108,7 @@ async def judge_stored(
     began = time.monotonic()
     try:
         async with (
-            open_judges(config, check, trajectories.image, directory) as judge,
+            open_judges(config, check, trajectories.image, directory, requests=trajectories.requests) as judge,
             aclosing(in_order(trajectories, judge.judge, at_once=config.trajectories_at_once)) as judged,
         ):
             async for trajectory, verdict in judged:

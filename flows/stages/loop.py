@@ -16,7 +16,7 @@ from flows.stages.policy_update import policy_update_stage
 from flows.stages.rollout import PlayShards, gather_shards, rollout_stage
 from flows.tracking.learning_signal import no_signal, warnings
 from flows.tracking.tracking import Tracker
-from rollouts import shard_workers
+from rollouts.shard_workers import ShardWorkers
 from storage.atomic import write_atomically
 from storage.errors import LoopError
 from storage.stages import Stage, StageKey, StageReport
@@ -24,21 +24,24 @@ from training.checkpointing.checkpoints import CheckpointError, import_policy
 
 logger = logging.getLogger(__name__)
 
-RunStage = Callable[[RunFolder, StageKey], Awaitable[None]]
+RunStage = Callable[[RunFolder, StageKey, ShardWorkers], Awaitable[None]]
+"""Runs one stage, or finds it finished; the workers carry unfinished episodes from one rollout to the next."""
 
 
-async def run_stage(folder: RunFolder, key: StageKey, play_shards: PlayShards = gather_shards) -> StageReport:
+async def run_stage(
+    folder: RunFolder, key: StageKey, workers: ShardWorkers, play_shards: PlayShards = gather_shards
+) -> StageReport:
     """Run one unfinished stage."""
     logger.info("%s: %s begins", folder.name, key)
     match key.stage:
         case Stage.ROLLOUT:
-            report = await rollout_stage(folder, key.iteration, play_shards)
+            report = await rollout_stage(folder, key.iteration, workers, play_shards)
         case Stage.JUDGE:
             report = await judge_stage(folder, key.iteration)
         case Stage.POLICY_UPDATE:
-            report = await policy_update_stage(folder, key.iteration)
+            report = await policy_update_stage(folder, key.iteration, workers)
         case Stage.EVALUATE:
-            report = await evaluate_stage(folder, key.iteration, play_shards)
+            report = await evaluate_stage(folder, key.iteration, workers, play_shards)
     logger.info("%s: %s took %.1f s", folder.name, key, report.seconds)
     if nothing := no_signal(report):
         logger.warning("%s: %s", key, nothing)
@@ -51,40 +54,39 @@ async def run_loop(folder: RunFolder, stage: RunStage, *, flow_run_id: str | Non
     Raises `PolicyOwned` before anything begins when another run owns the served policy.
     """
     async with policy_owned(folder):
-        await _every_stage(folder, stage, flow_run_id=flow_run_id)
+        import_first_policy(folder)
+        for warning in warnings(folder.config):
+            logger.warning("%s: %s", folder.name, warning)
+        tracker = Tracker(folder, flow_run_id=flow_run_id)
+        tracker.start()
+        try:
+            async with ShardWorkers(folder.inputs) as workers:
+                await _every_stage(folder, stage, workers, tracker)
+        except BaseException as error:
+            # A cancellation or a signal is no failure of the run.
+            await tracker.close("FAILED" if isinstance(error, Exception) else "KILLED")
+            raise
+        await tracker.close("FINISHED")
 
 
-async def _every_stage(folder: RunFolder, stage: RunStage, *, flow_run_id: str | None) -> None:
-    import_first_policy(folder)
-    for warning in warnings(folder.config):
-        logger.warning("%s: %s", folder.name, warning)
-    tracker = Tracker(folder, flow_run_id=flow_run_id)
-    tracker.start()
-    try:
-        for iteration in range(folder.config.iterations + 1):
-            keys = [key for key in folder.schedule() if key.iteration == iteration]
-            fresh = not any(folder.is_done(*key) for key in keys)
-            began = time.monotonic()
-            for key in keys:
-                await stage(folder, key)
-                tracker.wake()
-            if fresh:
-                write_iteration(folder, iteration, seconds=time.monotonic() - began)
-    except BaseException as error:
-        # A cancellation or a signal is no failure of the run.
-        await tracker.close("FAILED" if isinstance(error, Exception) else "KILLED")
-        raise
-    finally:
-        await shard_workers.close_all(folder)
-    await tracker.close("FINISHED")
+async def _every_stage(folder: RunFolder, stage: RunStage, workers: ShardWorkers, tracker: Tracker) -> None:
+    for iteration in range(folder.config.iterations + 1):
+        keys = [key for key in folder.schedule() if key.iteration == iteration]
+        fresh = not any(folder.is_done(*key) for key in keys)
+        began = time.monotonic()
+        for key in keys:
+            await stage(folder, key, workers)
+            tracker.wake()
+        if fresh:
+            write_iteration(folder, iteration, seconds=time.monotonic() - began)
 
 
 async def run_alone(folder: RunFolder) -> None:
     """The whole loop in this process, without Prefect."""
 
-    async def stage(folder: RunFolder, key: StageKey) -> None:
+    async def stage(folder: RunFolder, key: StageKey, workers: ShardWorkers) -> None:
         if not folder.is_done(*key):
-            await run_stage(folder, key)
+            await run_stage(folder, key, workers)
 
     with folder.lock():
         await run_loop(folder, stage)

@@ -15,6 +15,7 @@ from pathlib import Path
 from flows.policy.publishing import StageError, ensure_served, policy_version
 from flows.services.processes import tethered
 from flows.settings.run_folder import RunFolder
+from rollouts.shard_workers import ShardWorkers
 from storage.atomic import write_atomically
 from storage.progress import ProgressFile
 from storage.stages import Stage, StageReport
@@ -28,7 +29,7 @@ STOP_S = 10.0
 """Seconds between SIGTERM and SIGKILL for an update that exceeds its deadline."""
 
 
-async def policy_update_stage(folder: RunFolder, iteration: int) -> StageReport:
+async def policy_update_stage(folder: RunFolder, iteration: int, workers: ShardWorkers | None = None) -> StageReport:
     """Train version `iteration` from the newest version, publish it and prove that it is served.
 
     An iteration without learning signal makes no version; the policy stays unchanged.
@@ -47,7 +48,7 @@ async def policy_update_stage(folder: RunFolder, iteration: int) -> StageReport:
     trained = time.monotonic()
     progress.say("publishing")
     version = policy_version(folder, iteration)
-    await ensure_served(folder, version)
+    await ensure_served(folder, version, workers)
     metrics = {f"{key}": value for key, value in report.metrics.items()}
     metrics |= {"update_s": trained - began, "publish_s": time.monotonic() - trained}
     if report.checkpoint_written_at is not None and not report.reused:

@@ -17,13 +17,14 @@ from typing import NamedTuple
 from agent.episode_facts import facts_of
 from agent.failures import CONFIGURATION
 from agent.metrics import policy_age
-from agent.models.openai_chat import Served
 from flows.policy.publishing import StageError, ensure_browsers, ensure_served, policy_version
 from flows.settings.run_folder import RunFolder
+from flows.stages.overlap import judging_meanwhile
 from flows.stages.stage_inputs import stage_inputs
-from rollouts import shard_workers
 from rollouts.evidence import forget_broken, lack_of_evidence, pause_before
+from rollouts.inputs import StageInputs
 from rollouts.plan import assigned, planned_groups
+from rollouts.shard_workers import ShardWorkers
 from rollouts.stage_costs import wasted, written
 from rollouts.stage_files import StageFiles
 from rollouts.stragglers import carries, carry_over, threshold_of, unfinished_shards
@@ -43,28 +44,29 @@ class ShardKey(NamedTuple):
     round: int
 
 
-PlayShard = Callable[[RunFolder, ShardKey, Served, str], Awaitable[str | None]]
-"""Plays one shard; returns the lost service, None when the shard is complete."""
-PlayShards = Callable[[RunFolder, list[ShardKey], Served, str], Awaitable[list[str | None]]]
-"""Plays all shards of one round concurrently."""
+PlayShards = Callable[[ShardWorkers, StageInputs, list[ShardKey]], Awaitable[list[str | None]]]
+"""Plays all shards of one round concurrently; returns the lost service of each, None for a complete shard."""
 
 
-async def gather_shards(folder: RunFolder, keys: list[ShardKey], served: Served, browsers: str) -> list[str | None]:
+async def gather_shards(workers: ShardWorkers, inputs: StageInputs, keys: list[ShardKey]) -> list[str | None]:
     """Plays all shards in this process, without Prefect."""
-    return await asyncio.gather(*(play_shard(folder, key, served, browsers) for key in keys))
+    return await asyncio.gather(*(play_shard(workers, inputs, key) for key in keys))
 
 
-async def rollout_stage(folder: RunFolder, iteration: int, play_shards: PlayShards = gather_shards) -> StageReport:
+async def rollout_stage(
+    folder: RunFolder, iteration: int, workers: ShardWorkers, play_shards: PlayShards = gather_shards
+) -> StageReport:
     """Collect the training trajectories of an iteration with the policy of the iteration before."""
     began = time.monotonic()
     version = policy_version(folder, iteration - 1)
     try:
-        rounds = await collect(folder, iteration, Stage.ROLLOUT, version=version, play_shards=play_shards)
-        carried = carry_over(folder.inputs, iteration) if carries(folder.inputs, iteration) else []
+        async with judging_meanwhile(folder, iteration, Stage.ROLLOUT):
+            rounds = await collect(folder, iteration, Stage.ROLLOUT, workers, version=version, play_shards=play_shards)
+        carried = carry_over(folder.inputs, iteration, workers.carry) if carries(folder.inputs, iteration) else []
     except BaseException:
-        await shard_workers.close_all(folder)
+        await workers.close_all()
         raise
-    await shard_workers.close_idle(folder)
+    await workers.close_idle()
     directory = folder.stage_dir(iteration, Stage.ROLLOUT)
     episodes = [facts_of(trajectory) for trajectory in TrajectoryStore(directory)]
     steps = sum(one.steps for one in episodes)
@@ -92,7 +94,15 @@ async def rollout_stage(folder: RunFolder, iteration: int, play_shards: PlayShar
     )
 
 
-async def collect(folder: RunFolder, iteration: int, stage: Stage, *, version: int, play_shards: PlayShards) -> int:
+async def collect(
+    folder: RunFolder,
+    iteration: int,
+    stage: Stage,
+    workers: ShardWorkers,
+    *,
+    version: int,
+    play_shards: PlayShards = gather_shards,
+) -> int:
     """Play missing episodes until enough groups are complete, and enough of them valid. Returns the number of rounds.
 
     A stage without enough evidence, as in an outage, is waited out: its broken episodes are deleted and played again.
@@ -104,7 +114,7 @@ async def collect(folder: RunFolder, iteration: int, stage: Stage, *, version: i
     began: float | None = None
     rounds = repeats = 0
     while True:
-        rounds += await _play_missing(folder, iteration, stage, version=version, play_shards=play_shards, played=rounds)
+        rounds += await _play_missing(folder, StageKey(iteration, stage), workers, version, play_shards, played=rounds)
         lack = lack_of_evidence(folder.inputs, iteration, stage)
         if lack is None:
             return rounds
@@ -122,10 +132,10 @@ async def collect(folder: RunFolder, iteration: int, stage: Stage, *, version: i
 
 
 async def _play_missing(
-    folder: RunFolder, iteration: int, stage: Stage, *, version: int, play_shards: PlayShards, played: int
+    folder: RunFolder, key: StageKey, workers: ShardWorkers, version: int, play_shards: PlayShards, *, played: int
 ) -> int:
     """Play until enough groups are complete, after `played` earlier rounds. Returns the number of further rounds."""
-    config = folder.config.rollout
+    config, (iteration, stage) = folder.config.rollout, key
     lost: list[str] = []
     for rounds in range(config.max_rounds + 1):
         # A group belongs to one shard for good, so only shards with a missing episode have work.
@@ -135,15 +145,14 @@ async def _play_missing(
         if rounds == config.max_rounds:
             break
         browsers = await ensure_browsers(folder)
-        served = await ensure_served(folder, version)
+        served = await ensure_served(folder, version, workers)
+        inputs = stage_inputs(folder, stage, served, browsers)
         keys = [ShardKey(iteration, stage, shard, played + rounds + 1) for shard in shards]
-        lost = [problem for problem in await play_shards(folder, keys, served, browsers) if problem]
+        lost = [problem for problem in await play_shards(workers, inputs, keys) if problem]
         misconfigured = next((problem for problem in lost if problem.partition(":")[0] in CONFIGURATION), None)
         if misconfigured:
             forget_broken(folder.inputs, iteration, stage)
-            raise StageError(
-                f"{StageKey(iteration, stage)}: no episode can be played with this configuration: {misconfigured}"
-            )
+            raise StageError(f"{key}: no episode can be played with this configuration: {misconfigured}")
         if lost:
             logger.warning("%s of iteration %d lost a service: %s", stage, iteration, lost[0])
     last = lost[0] if lost else "no service, but episodes are missing all the same"
@@ -160,17 +169,18 @@ def _unfinished(folder: RunFolder, iteration: int, stage: Stage) -> list[int]:
         raise StageError(f"{StageKey(iteration, stage)}: environment: {error}") from error
 
 
-async def play_shard(folder: RunFolder, key: ShardKey, served: Served, browsers: str) -> str | None:
-    """Play the missing episodes of one shard, as many at once as its share of `rollout.concurrency` allows."""
-    config = folder.config.rollout
-    slots = config.slots_of(key.shard)
-    files = StageFiles(folder, key.iteration, key.stage, shard=key.shard, slots=slots)
-    inputs = stage_inputs(folder, key.stage, served, browsers)
-    groups = assigned(planned_groups(folder.inputs, key.iteration, key.stage), config.weights())[key.shard]
-    threshold = threshold_of(folder.inputs, key.iteration, key.stage)
+async def play_shard(workers: ShardWorkers, inputs: StageInputs, key: ShardKey) -> str | None:
+    """Play the missing episodes of one shard, as many at once as its share of `rollout.concurrency` allows.
+
+    Returns the lost service, None when the shard is complete.
+    """
+    run, config = inputs.run, inputs.run.rollout
+    files = StageFiles(run.layout, key.iteration, key.stage, shard=key.shard, slots=config.slots_of(key.shard))
+    groups = assigned(planned_groups(run, key.iteration, key.stage), config.weights())[key.shard]
+    threshold = threshold_of(run, key.iteration, key.stage)
     stays = key.stage is Stage.ROLLOUT and config.ranks == "here"
-    if stays and carries(folder.inputs, key.iteration):
-        rank = await shard_workers.kept_worker(inputs, key.shard)
-        return await rank.play(files, groups, threshold=threshold, extends=("ahead", "replacement"))
-    async with shard_workers.open_worker(inputs, key.shard) as rank:
-        return await rank.play(files, groups, threshold=threshold, extends=("replacement",) if stays else ())
+    if stays and carries(run, key.iteration):
+        worker = await workers.kept(inputs, key.shard)
+        return await worker.play(files, groups, threshold=threshold, extends=("ahead", "replacement"))
+    async with workers.opened(inputs, key.shard) as worker:
+        return await worker.play(files, groups, threshold=threshold, extends=("replacement",) if stays else ())

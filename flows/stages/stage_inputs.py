@@ -3,14 +3,18 @@
 from functools import partial
 
 from agent.models.openai_chat import Served
+from agent.types import Trajectory
 from flows.services.load import ask_model
 from flows.services.specs import socket_path
 from flows.settings.loop_config import LoopConfig
 from flows.settings.run_folder import RunFolder
 from flows.settings.who_acts import agent_of, served_tokenizer
+from judging.blocking import sign_of_block
 from judging.opening import quick_judge
 from rollouts.inputs import PolicyServer, StageInputs
+from storage.requests import RequestLog
 from storage.stages import Stage
+from storage.store import TrajectoryStore
 
 
 def stage_inputs(folder: RunFolder, stage: Stage, served: Served, browsers: str) -> StageInputs:
@@ -23,8 +27,20 @@ def stage_inputs(folder: RunFolder, stage: Stage, served: Served, browsers: str)
         served=served,
         browsers=browsers,
         policy_server=policy_server(config),
-        judge=partial(quick_judge, config.judge),
+        judge=partial(quick_judge, config.judge, requests=partial(read_requests_of, folder, stage)),
+        detect=sign_of_block if config.environment.ends_blocked_episodes else None,
     )
+
+
+def read_requests_of(folder: RunFolder, stage: Stage, trajectory: Trajectory) -> RequestLog | None:
+    """The log of an episode's requests while it is played; a carried-over episode may be in a later iteration's folder.
+
+    Raises `CorruptRequests`.
+    """
+    for iteration in range(trajectory.iteration, folder.config.iterations + 1):
+        if found := TrajectoryStore(folder.stage_dir(iteration, stage)).requests(trajectory):
+            return found
+    return None
 
 
 def policy_server(config: LoopConfig) -> PolicyServer:

@@ -11,6 +11,7 @@ from judging.verifiers.expectations import (
     DateExpectation,
     ItemsExpectation,
     JsonExpectation,
+    NetworkExpectation,
     NumberExpectation,
     PageExpectation,
     Single,
@@ -22,6 +23,7 @@ from judging.verifiers.findings import Finding, shown, undecided
 from judging.verifiers.items import check_items
 from judging.verifiers.json_answers import check_json
 from judging.verifiers.mapping import ExpectationError, expectation_of
+from judging.verifiers.network import ReadRequests, check_network
 from judging.verifiers.numbers import check_number
 from judging.verifiers.texts import check_text
 from judging.verifiers.urls import check_url
@@ -41,9 +43,12 @@ class AnswerJudge:
 
     name = "answer"
 
-    def __init__(self, *, is_blocked: Callable[[Trajectory], bool] | None = None) -> None:
-        """`is_blocked` tells that the site kept the agent out, by a CAPTCHA for example; by default none did."""
-        self._is_blocked = is_blocked
+    def __init__(
+        self, *, is_blocked: Callable[[Trajectory], bool] | None = None, requests: ReadRequests | None = None
+    ) -> None:
+        """`is_blocked` tells that the site kept the agent out, by a CAPTCHA for example; by default none did. `requests`
+        reads the log of an episode's requests; None: tasks that expect requests stay unjudged."""
+        self._is_blocked, self._requests = is_blocked, requests
 
     async def judge(self, trajectory: Trajectory) -> Verdict:
         """The verdict: reward 1.0 or 0.0 with the result of each field in `criteria`; unjudged as said above."""
@@ -53,7 +58,7 @@ class AnswerJudge:
         if self._is_blocked is not None and self._is_blocked(trajectory):
             verdict = self._verdict(trajectory, undecided("the site blocked the agent"))
             return verdict.model_copy(update={"blocked": True})
-        return self._verdict(trajectory, finding_for(trajectory))
+        return self._verdict(trajectory, finding_for(trajectory, self._requests))
 
     def _verdict(self, trajectory: Trajectory, finding: Finding) -> Verdict:
         evidence = finding.evidence if finding.passed is not None else f"not judged: {finding.evidence}"
@@ -63,10 +68,11 @@ class AnswerJudge:
             criteria=finding.criteria,
             evidence=evidence[:500],
             judge=self.name,
+            evidence_steps=finding.steps,
         )
 
 
-def finding_for(trajectory: Trajectory) -> Finding:
+def finding_for(trajectory: Trajectory, requests: ReadRequests | None = None) -> Finding:
     """The finding of the verifier of the trajectory's task, whoever broke the episode; undecided without an expectation."""
     if trajectory.answer is None and trajectory.failure is None and trajectory.stop in UNDECIDED_STOPS:
         return undecided(f"the episode ended without an answer: {trajectory.stop.value}")
@@ -78,17 +84,19 @@ def finding_for(trajectory: Trajectory) -> Finding:
         case None:
             return undecided("the task has no expectation")
         case AllExpectation():
-            return _all([_finding(one, trajectory) for one in expected.each])
+            return _all([_finding(one, trajectory, requests) for one in expected.each])
         case _:
-            return _finding(expected, trajectory)
+            return _finding(expected, trajectory, requests)
 
 
-def _finding(expected: Single, trajectory: Trajectory) -> Finding:
+def _finding(expected: Single, trajectory: Trajectory, requests: ReadRequests | None) -> Finding:
     match expected:
         case PageExpectation():
             return check_page(expected, trajectory)
         case StateExpectation():
             return check_state(expected, trajectory)
+        case NetworkExpectation():
+            return check_network(expected, trajectory, requests)
     answer = trajectory.answer
     if answer is None or not answer.strip():
         return Finding(
@@ -115,7 +123,7 @@ def _finding_on_answer(expected: Single, answer: str) -> Finding:
             return check_json(expected, answer)
         case UrlExpectation():
             return check_url(expected, answer)
-        case PageExpectation() | StateExpectation():
+        case PageExpectation() | StateExpectation() | NetworkExpectation():
             raise TypeError("expected an expectation of an answer")
 
 
@@ -125,4 +133,5 @@ def _all(findings: list[Finding]) -> Finding:
     if not any(finding.passed is False for finding in findings) and any(finding.passed is None for finding in findings):
         return undecided(evidence)
     criteria = {f"{n}: {name}": ok for n, one in enumerate(findings, 1) for name, ok in one.criteria.items()}
-    return Finding(all(finding.passed is True for finding in findings), criteria, evidence)
+    steps = tuple(dict.fromkeys(step for finding in findings for step in finding.steps))
+    return Finding(all(finding.passed is True for finding in findings), criteria, evidence, steps)

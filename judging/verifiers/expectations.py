@@ -184,6 +184,68 @@ class StateExpectation(Noun):
     """Largest accepted difference of numbers."""
 
 
+class BodyRules(Noun):
+    """The body of a request: JSON, a form, or text. Example: `BodyRules(has_json={"sku": 7, "quantity": 2})`."""
+
+    has_json: FiniteJson | None = None
+    """The body is JSON with these values. Objects may have further keys; lists count as a whole."""
+    has_fields: dict[Words, str | tuple[str, ...]] | None = None
+    """The body is a form, URL-encoded or multipart, whose fields have these values, and maybe others. A tuple for a
+    repeated field; uploaded files are no fields."""
+    has_text: tuple[Phrase, ...] = ()
+    """Texts that the body has, as written there."""
+    exact: bool = False
+    """True if case, spaces, quotes and final punctuation of values count."""
+    absolute: Tolerance = ROUNDING
+    """Largest accepted difference of numbers in JSON."""
+
+    @model_validator(mode="after")
+    def _has_one_rule(self) -> "BodyRules":
+        if (self.has_json is not None) + bool(self.has_fields) + bool(self.has_text) != 1:
+            raise ValueError("expected one rule: has_json, has_fields or has_text")
+        return self
+
+
+class RequestRule(Noun):
+    """A kind of request. Example: `RequestRule(method="POST", url=UrlRules(url="https://shop.example/cart"))`."""
+
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "write", "any"] = "write"
+    """`write`: any but GET, HEAD and OPTIONS, so a request that may change something."""
+    url: UrlRules
+    body: BodyRules | None = None
+    status: Literal["ok", "any"] | None = None
+    """`ok`: answered with a status from 200 to 399; `any`: sent, whatever the answer. None: `ok` in `must`, `any` in
+    `must_not`."""
+    most: Annotated[int, Field(ge=1)] | None = None
+    """In `must`: largest number of such requests, so that nothing is ordered twice; None: no limit."""
+
+    @model_validator(mode="after")
+    def _has_a_body(self) -> "RequestRule":
+        if self.body is not None and self.method in ("GET", "HEAD", "any"):
+            raise ValueError("a rule on the body needs a method that has one: POST, PUT, PATCH, DELETE or write")
+        return self
+
+
+class NetworkExpectation(Noun):
+    """Requests that the episode's pages must have made, and must not have made.
+
+    Example: `NetworkExpectation(must=(RequestRule(method="POST", url=UrlRules(url="https://shop.example/orders")),))`.
+    WebArena-Verified (El Hattami et al. 2025) scores changes of a site in this way.
+    """
+
+    kind: Literal["network"] = "network"
+    must: Annotated[tuple[RequestRule, ...], Field(max_length=20)] = ()
+    must_not: Annotated[tuple[RequestRule, ...], Field(max_length=20)] = ()
+
+    @model_validator(mode="after")
+    def _has_a_request(self) -> "NetworkExpectation":
+        if not self.must and not self.must_not:
+            raise ValueError("expected a rule: must or must_not")
+        if any(rule.most is not None for rule in self.must_not):
+            raise ValueError("must_not allows no such request: leave out most")
+        return self
+
+
 Single = (
     TextExpectation
     | NumberExpectation
@@ -193,6 +255,7 @@ Single = (
     | UrlExpectation
     | PageExpectation
     | StateExpectation
+    | NetworkExpectation
 )
 
 

@@ -15,6 +15,8 @@ class Finding(NamedTuple):
     """Result by field; empty when undecided."""
     evidence: str
     """One sentence, printable, without lone surrogates."""
+    steps: tuple[int, ...] = ()
+    """Indices of the trajectory's steps with the evidence."""
 
 
 def shown(text: str) -> str:

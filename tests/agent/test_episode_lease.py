@@ -7,14 +7,21 @@ from tape import VIEWPORT
 from agent.config import AgentConfig, RecordConfig
 from agent.episodes.episode_lease import EpisodeLease
 from agent.limits import Gates
-from agent.types import Reach
+from agent.types import Reach, Task
 from browser_service.models import LeaseRequest, Recording
 from storage.store import TrajectoryStore
 
+TASK = Task(id="t1", environment="live")
 
-def asked(config: AgentConfig, reach: Reach = Reach(), store: TrajectoryStore | None = None) -> LeaseRequest:  # noqa: B008
+
+def asked(
+    config: AgentConfig,
+    reach: Reach = Reach(),  # noqa: B008
+    store: TrajectoryStore | None = None,
+    task: Task = TASK,
+) -> LeaseRequest:
     recording = store.begin("e1") if store else None
-    lease = EpisodeLease("e1", cast(Any, None), VIEWPORT, config, "word", recording, Gates())
+    lease = EpisodeLease("e1", task, cast(Any, None), VIEWPORT, config, "word", recording, Gates())
     return LeaseRequest.model_validate(lease.options(reach))
 
 
@@ -42,3 +49,18 @@ def test_only_what_a_rule_keeps_is_recorded(tmp_path: Any) -> None:
     films = AgentConfig(record=RecordConfig(video="failures"))
     assert asked(films, store=store).record == Recording(video=True)
     assert asked(films).record == Recording(), "there is no place for it"
+
+
+def test_requests_are_recorded_for_the_tasks_that_need_them(tmp_path: Any) -> None:
+    store = TrajectoryStore(tmp_path)
+    about = TASK.model_copy(update={"expect": {"kind": "network", "must": [{}]}})
+    among = TASK.model_copy(update={"expect": {"kind": "all", "each": [{"kind": "text"}, {"kind": "network"}]}})
+    for task, rule, network in (
+        (TASK, "expected", False),
+        (about, "expected", True),
+        (among, "expected", True),
+        (about, "none", False),
+        (TASK, "all", True),
+    ):
+        config = AgentConfig(record=RecordConfig.model_validate({"network": rule}))
+        assert asked(config, store=store, task=task).record == Recording(network=network)

@@ -105,6 +105,10 @@ def running_site() -> Generator[Site, None, None]:
             self.end_headers()
             self.wfile.write(body)
 
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length", 0)))
+            self.do_GET()
+
         def log_message(self, format: str, *args: Any) -> None:
             return
 

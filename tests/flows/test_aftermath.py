@@ -226,7 +226,7 @@ def test_the_workers_hook_settles_a_run_whose_process_is_gone(
 async def test_a_cancelled_loop_ends_as_killed_in_mlflow(mlflow: Mlflow, config: LoopConfig) -> None:
     folder, begun = RunFolder.create("cancelled", config), asyncio.Event()
 
-    async def stage(folder: RunFolder, key: StageKey) -> None:
+    async def stage(folder: RunFolder, key: StageKey, workers: object = None) -> None:
         begun.set()
         await asyncio.sleep(600)
 
@@ -241,7 +241,7 @@ async def test_a_cancelled_loop_ends_as_killed_in_mlflow(mlflow: Mlflow, config:
 async def test_a_failed_loop_ends_as_failed_and_its_resume_as_finished(mlflow: Mlflow, config: LoopConfig) -> None:
     folder = RunFolder.create("failed", config)
 
-    async def broken(folder: RunFolder, key: StageKey) -> None:
+    async def broken(folder: RunFolder, key: StageKey, workers: object = None) -> None:
         raise ServicesError("on purpose")
 
     with pytest.raises(ServicesError):
@@ -251,7 +251,7 @@ async def test_a_failed_loop_ends_as_failed_and_its_resume_as_finished(mlflow: M
     assert mlflow.status(folder) == read_status(folder) == "FINISHED"
 
 
-async def finishes(folder: RunFolder, key: StageKey) -> None:
+async def finishes(folder: RunFolder, key: StageKey, workers: object = None) -> None:
     metrics = {"success_rate": 0.25, "version": float(key.iteration)}
     folder.finish(StageReport(stage=key.stage, iteration=key.iteration, seconds=1.0, metrics=metrics))
     (folder.stage_dir(*key) / "verdicts.jsonl").write_text("")
@@ -295,6 +295,6 @@ def test_an_iteration_without_a_signal_is_a_tag_in_mlflow(mlflow: Mlflow, config
     assert data.tags["no_signal"] == "iterations 2" and data.metrics["train/no_signal"] == 1.0
 
 
-async def finishes_missing(folder: RunFolder, key: StageKey) -> None:
+async def finishes_missing(folder: RunFolder, key: StageKey, workers: object = None) -> None:
     if not folder.is_done(*key):
         await finishes(folder, key)

@@ -15,6 +15,7 @@ from flows.settings.run_folder import RunFolder
 from flows.stages.evaluate import evaluate_stage
 from flows.stages.judge import judge_stage
 from flows.stages.rollout import rollout_stage
+from rollouts.shard_workers import ShardWorkers
 from rollouts.task_history import read_outcomes
 from storage.failed_attempts import read_failures
 from storage.process_id import ProcessId
@@ -50,10 +51,10 @@ def written(folder: RunFolder, stage: Stage) -> dict[str, int]:
 
 
 async def test_a_rollout_is_collected_once_and_judged(folder: RunFolder, model: StandInModel) -> None:
-    report = await rollout_stage(folder, 1)
+    report = await rollout_stage(folder, 1, ShardWorkers(folder.inputs))
     before, asked = written(folder, Stage.ROLLOUT), model.completions
 
-    again = await rollout_stage(folder, 1)
+    again = await rollout_stage(folder, 1, ShardWorkers(folder.inputs))
     judged = await judge_stage(folder, 1)
 
     assert report.counts == {"trajectories": 4, "failed": 0, "rounds": 1, "carried_in": 0, "carried_out": 0}
@@ -80,18 +81,18 @@ async def test_a_model_server_that_does_not_tell_its_queue_is_no_failure(write_c
     import_policy(config.policy.model, folder.policies)
     supervised(config, browsers)
     with running_model(socket_path(config.services.state_dir)) as model:
-        report = await rollout_stage(folder, 1)
+        report = await rollout_stage(folder, 1, ShardWorkers(folder.inputs))
     assert "/metrics" in model.asked
     assert report.counts["trajectories"] == 4 and report.counts["failed"] == 0
 
 
 async def test_only_what_is_missing_is_played_again(folder: RunFolder, model: StandInModel) -> None:
-    await rollout_stage(folder, 1)
+    await rollout_stage(folder, 1, ShardWorkers(folder.inputs))
     before = written(folder, Stage.ROLLOUT)
     lost = sorted(before)[1]
     (folder.stage_dir(1, Stage.ROLLOUT) / lost / "trajectory.json").unlink()
 
-    await rollout_stage(folder, 1)
+    await rollout_stage(folder, 1, ShardWorkers(folder.inputs))
 
     after = written(folder, Stage.ROLLOUT)
     assert after.pop(lost) != before.pop(lost)
@@ -101,7 +102,7 @@ async def test_only_what_is_missing_is_played_again(folder: RunFolder, model: St
 async def test_a_restarted_model_server_gets_the_policy_again(folder: RunFolder, model: StandInModel) -> None:
     model.restart_at = 2
 
-    report = await rollout_stage(folder, 1)
+    report = await rollout_stage(folder, 1, ShardWorkers(folder.inputs))
 
     assert report.counts == {"trajectories": 4, "failed": 0, "rounds": 2, "carried_in": 0, "carried_out": 0}
     assert model.published == ["unproved small:0", "small:0"] * 2
@@ -116,7 +117,7 @@ async def test_an_episode_that_keeps_breaking_is_stored_as_broken_and_never_judg
 ) -> None:
     model.status = 500
 
-    report = await evaluate_stage(folder, 0)
+    report = await evaluate_stage(folder, 0, ShardWorkers(folder.inputs))
 
     assert report.counts == {"trajectories": 3, "failed": 3, "unjudged": 3, "rounds": 1}
     assert "success_rate" not in report.metrics
@@ -128,13 +129,13 @@ async def test_an_episode_that_keeps_breaking_is_stored_as_broken_and_never_judg
 
 async def test_attempts_of_an_earlier_process_are_counted_on(folder: RunFolder, model: StandInModel) -> None:
     model.status = 500
-    await evaluate_stage(folder, 0)
+    await evaluate_stage(folder, 0, ShardWorkers(folder.inputs))
     directory = folder.stage_dir(0, Stage.EVALUATE)
     name = TrajectoryStore(directory).ids()[0]
     (directory / name / "trajectory.json").unlink()
     model.status = 200
 
-    await evaluate_stage(folder, 0)
+    await evaluate_stage(folder, 0, ShardWorkers(folder.inputs))
 
     assert TrajectoryStore(directory).read(name).attempt == 4
     line = json.loads((directory / "failures.jsonl").read_text().splitlines()[0])
@@ -149,7 +150,7 @@ async def test_a_lost_service_that_nobody_supervises_ends_the_stage_with_a_sente
     with pytest.raises(
         StageError, match=r"vLLM is down and nothing supervises it .*; `rl-loop resume \S*/small` starts it"
     ):
-        await rollout_stage(folder, 1)
+        await rollout_stage(folder, 1, ShardWorkers(folder.inputs))
 
     assert folder.next_stage() is not None and not folder.is_done(1, Stage.ROLLOUT)
 
@@ -169,10 +170,10 @@ async def test_films_are_kept_by_rule_once_they_are_judged(write_config, browser
         return [{path.name for path in file.parent.iterdir()} for file in paths]
 
     with running_model(socket_path(folder.config.services.state_dir)) as model:
-        await rollout_stage(folder, 1)
+        await rollout_stage(folder, 1, ShardWorkers(folder.inputs))
         assert there(Stage.ROLLOUT, 1) == [both] * 4
         await judge_stage(folder, 1)
         assert there(Stage.ROLLOUT, 1) == [both - {"video.webm"}] * 4
         model.answer = "no action"
-        await evaluate_stage(folder, 0)
+        await evaluate_stage(folder, 0, ShardWorkers(folder.inputs))
         assert there(Stage.EVALUATE, 0) == [both]

@@ -19,7 +19,9 @@ from flows.stages.evaluate import evaluate_stage
 from flows.stages.judge import judge_stage
 from flows.stages.rollout import ShardKey, collect, rollout_stage
 from rollouts.evidence import lack_of_evidence
+from rollouts.inputs import StageInputs
 from rollouts.plan import assigned, planned_groups
+from rollouts.shard_workers import ShardWorkers
 from rollouts.stage_files import StageFiles
 from storage.stages import Stage, StageReport
 
@@ -41,7 +43,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, str]]:
     async def browsers(folder: RunFolder) -> str:
         return "http://browsers"
 
-    async def served(folder: RunFolder, version: int) -> Served:
+    async def served(folder: RunFolder, version: int, workers: ShardWorkers) -> Served:
         return Served("game", None, version)
 
     monkeypatch.setattr(rollout, "ensure_browsers", browsers)
@@ -62,22 +64,25 @@ def breaking(monkeypatch: pytest.MonkeyPatch, begun: list[tuple[float, str]], br
     use(monkeypatch, play)
 
 
-async def shards(folder: RunFolder, keys: list[ShardKey], served: Served, browsers: str) -> list[str | None]:
+async def shards(workers: ShardWorkers, inputs: StageInputs, keys: list[ShardKey]) -> list[str | None]:
     """Each shard on a rank of its own."""
 
+    folder = inputs.run.layout
+    assert isinstance(folder, RunFolder)
+
     async def one(key: ShardKey) -> str | None:
-        slots = folder.config.rollout.slots_of(key.shard)
-        files = StageFiles(folder, key.iteration, key.stage, shard=key.shard, slots=slots)
-        mine = assigned(planned_groups(folder.inputs, key.iteration, key.stage), folder.config.rollout.weights())[
-            key.shard
-        ]
+        weights = folder.config.rollout.weights()
+        files = StageFiles(
+            folder, key.iteration, key.stage, shard=key.shard, slots=folder.config.rollout.slots_of(key.shard)
+        )
+        mine = assigned(planned_groups(inputs.run, key.iteration, key.stage), weights)[key.shard]
         return await rank_for(folder, key.shard).play(files, mine, threshold=1.0)
 
     return await asyncio.gather(*(one(key) for key in keys))
 
 
 def collected(folder: RunFolder, stage: Stage = Stage.ROLLOUT) -> int:
-    return virtual_clock.run(collect(folder, 1, stage, version=0, play_shards=shards))
+    return virtual_clock.run(collect(folder, 1, stage, ShardWorkers(folder.inputs), version=0, play_shards=shards))
 
 
 def stored(folder: RunFolder, stage: Stage = Stage.ROLLOUT) -> list[Trajectory]:
@@ -201,7 +206,7 @@ def unknown(*arguments: Any, **named: Any) -> None:
 def test_a_judge_without_verdicts_is_not_finished(monkeypatch: pytest.MonkeyPatch, begun: Any) -> None:
     with running_game(**SHAPE) as folder:
         breaking(monkeypatch, begun, lambda slot, second: None)
-        virtual_clock.run(rollout_stage(folder, 1, shards))
+        virtual_clock.run(rollout_stage(folder, 1, ShardWorkers(folder.inputs), shards))
         assert folder.is_done(1, Stage.ROLLOUT)
         whole = list(files_of(folder, 1).store)
         for trajectory in whole:  # the record of the end is missing, as after a change of the environment
@@ -223,7 +228,7 @@ def test_an_evaluation_without_verdicts_is_not_finished(monkeypatch: pytest.Monk
     monkeypatch.setattr("environments.miniwob.verifier.check", broken_check)
     with running_game(**SHAPE) as folder:
         with pytest.raises(StageError, match=r"evaluate: 0 of \d+ groups could be judged.*KeyError: 'reward'"):
-            virtual_clock.run(evaluate_stage(folder, 0, shards))
+            virtual_clock.run(evaluate_stage(folder, 0, ShardWorkers(folder.inputs), shards))
         assert not folder.is_done(0, Stage.EVALUATE)
 
 
@@ -237,5 +242,5 @@ def test_an_iteration_of_broken_episodes_is_judged_without_complaint(
     """`min_valid_groups: 0` allows it: no episode could be judged, so no verdict is missing."""
     breaking(monkeypatch, begun, lambda slot, second: DOWN)
     with running_game(**SHAPE, min_valid_groups=0) as folder:
-        virtual_clock.run(rollout_stage(folder, 1, shards))
+        virtual_clock.run(rollout_stage(folder, 1, ShardWorkers(folder.inputs), shards))
         assert isinstance(asyncio.run(judge_stage(folder, 1)), StageReport)

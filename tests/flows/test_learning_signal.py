@@ -60,7 +60,7 @@ def test_the_warning_is_shown_once_before_the_first_stage(live: LoopConfig, caps
 async def test_the_log_of_the_run_begins_with_the_warning(live: LoopConfig, caplog: pytest.LogCaptureFixture) -> None:
     seen: list[str] = []
 
-    async def stage(folder: RunFolder, key: StageKey) -> None:
+    async def stage(folder: RunFolder, key: StageKey, workers: object = None) -> None:
         seen.append(caplog.text)
         folder.finish(StageReport(stage=key.stage, iteration=key.iteration, seconds=1.0))
 

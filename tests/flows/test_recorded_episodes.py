@@ -15,11 +15,14 @@ from fastapi.responses import HTMLResponse
 
 from agent.config import AgentConfig, RecordConfig
 from agent.episodes.episode import EpisodeKey, play
+from agent.episodes.watch import BlockWatch, Watch
 from agent.failures import failed
 from agent.gym.spaces import say
+from agent.judging.verifier import Verifier
 from agent.types import AgentAction, Answer, Pictures, Step, StopReason, Task, Trajectory, Turn
+from agent.verdict import Verdict
 from browser_service.client import BrowserPool
-from browser_service.models import Observation, VisitPage
+from browser_service.models import ClickId, Observation, VisitPage
 from browser_service.servers.instance import create_app
 from browser_service.settings import Settings
 from browser_service.tiers.service import Service, running_service
@@ -31,12 +34,18 @@ from environments.registry import make_environment
 from environments.web import serving
 from flows.gym_env import make_env
 from flows.settings.loop_config import ConfigError
+from judging.blocking import sign_of_block
+from judging.chain import Chain
+from judging.verifiers.answer_judge import AnswerJudge
 from storage.store import TrajectoryStore
 
 pytestmark = pytest.mark.browser
 CONFIG = Path(__file__).parents[2] / "configs" / "minimal.yaml"
 CLICK = MiniWob().task_from_id("click-test.3")
 FILM = AgentConfig(record=RecordConfig(video="all", trace="all"))
+
+
+ORDER = "<form method=post action=/orders><input name=item value='2 mugs'><button>Order</button></form>"
 
 
 class Browsers(NamedTuple):
@@ -52,10 +61,12 @@ class Browsers(NamedTuple):
 async def running(settings: Settings) -> AsyncGenerator[Browsers]:
     other, hits = FastAPI(), list[str]()
 
-    @other.get("/{path:path}")
+    @other.api_route("/{path:path}", methods=["GET", "POST"])
     def page(path: str) -> HTMLResponse:
         hits.append(path)
-        return HTMLResponse("<title>other</title><p>somebody else's</p>", headers={"access-control-allow-origin": "*"})
+        text = "<title>other</title><p>somebody else's</p>" + (ORDER if path == "shop" else "")
+        status = 403 if path == "denied" else 200
+        return HTMLResponse(text, status, headers={"access-control-allow-origin": "*"})
 
     async with (
         running_service(settings) as service,
@@ -101,6 +112,7 @@ async def played(
     task: Task = CLICK,
     config: AgentConfig = AgentConfig(),  # noqa: B008
     store: TrajectoryStore | None = None,
+    watch: Watch | None = None,
 ) -> Trajectory:
     """One episode, as a rank plays it; stored where there is a store."""
     async with BrowserPool(url) as pool, world:
@@ -112,6 +124,7 @@ async def played(
             viewport=world.viewport,
             config=config,
             recording=store.begin("e1") if store else None,
+            watch=watch,
         )
     if store:
         store.write(ended.trajectory, ended.images)
@@ -256,6 +269,48 @@ async def test_a_film_that_is_lost_fails_no_episode(browsers: Browsers, tmp_path
 async def test_where_nothing_can_be_kept_nothing_is_recorded(browsers: Browsers) -> None:
     trajectory = await played(browsers.url, MiniWob(), Solves(), config=FILM)
     assert trajectory.stop is StopReason.DONE and trajectory.recorded == ()
+
+
+async def test_the_requests_of_an_episode_judge_it(browsers: Browsers, tmp_path: Path) -> None:
+    """From the page's form to the reward, by the files of the store alone: the agent's answer says nothing."""
+    must = {
+        "method": "POST",
+        "url": {"url": f"http://{browsers.other}/orders"},
+        "body": {"has_fields": {"item": "2 mugs"}},
+    }
+    expect = {"kind": "network", "must": [must | {"most": 1}]}
+    task = Task(id="t1", environment="live", goal="Order.", start_url=f"http://{browsers.other}/shop", expect=expect)
+    for clicks, reward in ((1, 1.0), (0, 0.0)):
+        store = TrajectoryStore(tmp_path / str(clicks))
+        policy = Does(*[ClickId(id=2)] * clicks)
+        trajectory = await played(browsers.url, live(browsers.other, tmp_path), policy, task=task, store=store)
+        assert [(one.kind, one.file, one.problem) for one in trajectory.recorded] == [("network", "network.jsonl", "")]
+        verdict = await AnswerJudge(requests=store.requests).judge(store.read("e1"))
+        assert verdict.reward == reward and verdict.evidence_steps == tuple(range(clicks))
+    (store.root / "e1" / "network.jsonl").write_text("{}")
+    assert (await AnswerJudge(requests=store.requests).judge(store.read("e1"))).reward is None, (
+        "it is not what was written"
+    )
+
+
+async def test_a_page_that_refuses_the_visit_ends_the_episode(browsers: Browsers, tmp_path: Path) -> None:
+    denied, shop = f"http://{browsers.other}/denied", f"http://{browsers.other}/shop"
+    task = Task(id="t1", environment="live", goal="Look.", start_url=denied, reference_answer="done")
+
+    async def stop(*addresses: str) -> Trajectory:
+        policy = Does(*(VisitPage(url=address) for address in addresses))
+        watch = Watch(blocked=BlockWatch(sign_of_block, pages=2))
+        return await played(browsers.url, live(browsers.other, tmp_path), policy, task=task, watch=watch)
+
+    blocked = await stop(denied, denied)
+    assert blocked.stop is StopReason.BLOCKED and blocked.failure is None and len(blocked.steps) == 1
+    assert blocked.final_observation is not None and blocked.final_observation.status == 403
+    # A check of the environment would say 0, and is not asked.
+    chain = Chain([Verifier(lambda episode: Verdict(trajectory_id=episode.id, reward=0, judge="check"))])
+    verdict = await chain.judge(blocked)
+    assert verdict.reward is None and verdict.blocked and "403" in verdict.evidence
+    turned_back = await stop(shop, denied, shop)
+    assert turned_back.stop is StopReason.ANSWERED
 
 
 def test_the_gymnasium_environment_goes_the_same_way(browsers: Browsers, tmp_path: Path) -> None:

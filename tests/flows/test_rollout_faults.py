@@ -20,6 +20,7 @@ from flows.services.specs import socket_path
 from flows.settings.loop_config import load_config
 from flows.settings.run_folder import RunFolder
 from flows.stages.rollout import rollout_stage
+from rollouts.shard_workers import ShardWorkers
 from storage.failed_attempts import read_failures
 from storage.stages import Stage
 from storage.store import TrajectoryStore
@@ -32,7 +33,9 @@ import asyncio, sys
 from pathlib import Path
 from flows.stages.rollout import rollout_stage
 from flows.settings.run_folder import RunFolder
-asyncio.run(rollout_stage(RunFolder.open(Path(sys.argv[1])), 1))
+from rollouts.shard_workers import ShardWorkers
+folder = RunFolder.open(Path(sys.argv[1]))
+asyncio.run(rollout_stage(folder, 1, ShardWorkers(folder.inputs)))
 """
 
 
@@ -89,7 +92,7 @@ def check(folder: RunFolder, before: dict[str, int]) -> None:
 @pytest.mark.parametrize("part", ["node", SLOW("instance"), SLOW("master")])
 async def test_a_part_of_the_fleet_is_killed(write_config: WriteConfig, fleet: Service, part: str) -> None:
     with run(write_config, fleet) as (folder, _):
-        stage = asyncio.create_task(rollout_stage(folder, 1))
+        stage = asyncio.create_task(rollout_stage(folder, 1, ShardWorkers(folder.inputs)))
         await until(lambda: len(stored(folder)) >= 8 or stage.done(), "the first episodes")
         before = stored(folder)
         assert not stage.done()
@@ -111,7 +114,7 @@ async def test_the_player_is_killed(write_config: WriteConfig, fleet: Service) -
             player.wait()
         before = stored(folder)
         assert len(before) < EPISODES
-        await asyncio.wait_for(rollout_stage(folder, 1), 120)
+        await asyncio.wait_for(rollout_stage(folder, 1, ShardWorkers(folder.inputs)), 120)
         check(folder, before)
 
 
@@ -119,7 +122,7 @@ async def test_the_player_is_killed(write_config: WriteConfig, fleet: Service) -
 async def test_the_model_server_is_restarted_twice(write_config: WriteConfig, fleet: Service) -> None:
     with run(write_config, fleet) as (folder, model):
         model.restart_at = 10
-        stage = asyncio.create_task(rollout_stage(folder, 1))
+        stage = asyncio.create_task(rollout_stage(folder, 1, ShardWorkers(folder.inputs)))
         await until(lambda: len(stored(folder)) >= 20 or stage.done(), "the first episodes")
         before = stored(folder)
         model.restart()

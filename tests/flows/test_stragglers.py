@@ -15,8 +15,8 @@ from flows.settings.loop_config import load_config
 from flows.settings.run_folder import RunFolder
 from flows.stages.judge import judge_stage
 from flows.stages.rollout import rollout_stage
-from rollouts import shard_workers
 from rollouts.plan import planned_groups, read_carried
+from rollouts.shard_workers import ShardWorkers
 from storage.failed_attempts import read_failures
 from storage.stages import Stage
 from storage.store import TrajectoryStore, pictures_of
@@ -39,8 +39,8 @@ def new_run(write_config: WriteConfig, *overrides: str) -> RunFolder:
 async def served(browsers: str) -> AsyncGenerator["Services"]:
     services = Services(browsers)
     yield services
-    for folder in services.folders:
-        await shard_workers.close_all(folder)
+    if services.workers:
+        await services.workers.close_all()
 
 
 class Services:
@@ -48,12 +48,13 @@ class Services:
 
     def __init__(self, browsers: str) -> None:
         self.browsers = browsers
-        self.folders: list[RunFolder] = []
+        self.workers: ShardWorkers | None = None
 
-    def use(self, folder: RunFolder) -> RunFolder:
+    def use(self, folder: RunFolder) -> tuple[RunFolder, ShardWorkers]:
+        """The run with the workers that its stages share."""
         supervised(folder.config, self.browsers)
-        self.folders.append(folder)
-        return folder
+        self.workers = ShardWorkers(folder.inputs)
+        return folder, self.workers
 
 
 def ids(folder: RunFolder, iteration: int) -> list[str]:
@@ -61,16 +62,16 @@ def ids(folder: RunFolder, iteration: int) -> list[str]:
 
 
 async def test_an_unfinished_group_goes_on_in_the_next_iteration(served: Services, write_config: WriteConfig) -> None:
-    folder = served.use(new_run(write_config))
+    folder, workers = served.use(new_run(write_config))
     with running_model(socket_path(folder.config.services.state_dir)) as model:
         model.held = {2}
-        first = await rollout_stage(folder, 1)
+        first = await rollout_stage(folder, 1, workers)
         judged = await judge_stage(folder, 1)
         (late,) = read_carried(folder, 1)
         assert (first.counts["trajectories"], first.counts["carried_out"], judged.counts["verdicts"]) == (2, 1, 2)
         assert ids(folder, 2) == late.names()[:1] or ids(folder, 2) == late.names()[1:]
         model.go.set()
-        second = await rollout_stage(folder, 2)
+        second = await rollout_stage(folder, 2, workers)
 
         assert second.counts["carried_in"] == 1
         groups = planned_groups(folder.inputs, 2, Stage.ROLLOUT)
@@ -88,18 +89,18 @@ async def test_an_unfinished_group_goes_on_in_the_next_iteration(served: Service
 async def test_a_carried_episode_waits_while_the_policy_is_published(
     served: Services, write_config: WriteConfig
 ) -> None:
-    folder = served.use(new_run(write_config))
+    folder, workers = served.use(new_run(write_config))
     with running_model(socket_path(folder.config.services.state_dir)) as model:
         model.held = {2}
-        await rollout_stage(folder, 1)
-        holding = asyncio.create_task(shard_workers.hold(folder, folder.config.agent.completion_deadline_s))
+        await rollout_stage(folder, 1, workers)
+        holding = asyncio.create_task(workers.hold(folder.config.agent.completion_deadline_s))
         await asyncio.sleep(0.2)
         assert not holding.done(), "a turn is under way, and the policy must not change under it"
         model.go.set()
         await asyncio.wait_for(holding, 30)
         model.version = "another run's"
-        await ensure_served(folder, 0)  # publishes again, and lets the episodes go on
-        report = await rollout_stage(folder, 2)
+        await ensure_served(folder, 0, workers)  # publishes again, and lets the episodes go on
+        report = await rollout_stage(folder, 2, workers)
         assert report.metrics["wasted_attempts"] == 0
         assert set(read_carried(folder, 1)[0].names()) <= set(ids(folder, 2))
 
@@ -107,17 +108,17 @@ async def test_a_carried_episode_waits_while_the_policy_is_published(
 async def test_after_a_crash_only_what_was_under_way_is_played_again(
     served: Services, write_config: WriteConfig
 ) -> None:
-    folder = served.use(new_run(write_config))
+    folder, workers = served.use(new_run(write_config))
     with running_model(socket_path(folder.config.services.state_dir)) as model:
         model.held = {2}
-        await rollout_stage(folder, 1)
-        await shard_workers.close_all(folder)  # what a killed process leaves: the folder
+        await rollout_stage(folder, 1, workers)
+        await workers.close_all()  # what a killed process leaves: the folder
         kept = {
             name: (folder.stage_dir(2, Stage.ROLLOUT) / name / "trajectory.json").stat().st_mtime_ns
             for name in ids(folder, 2)
         }
         model.go.set()
-        await rollout_stage(folder, 2)
+        await rollout_stage(folder, 2, workers)
         assert len(kept) == 1
         for name, written in kept.items():
             assert (folder.stage_dir(2, Stage.ROLLOUT) / name / "trajectory.json").stat().st_mtime_ns == written
@@ -127,28 +128,28 @@ async def test_after_a_crash_only_what_was_under_way_is_played_again(
 async def test_a_crash_between_the_decision_and_the_moving_is_completed(
     served: Services, write_config: WriteConfig
 ) -> None:
-    folder = served.use(new_run(write_config))
+    folder, workers = served.use(new_run(write_config))
     with running_model(socket_path(folder.config.services.state_dir)) as model:
         model.held = {2}
-        await rollout_stage(folder, 1)
-        await shard_workers.close_all(folder)
+        await rollout_stage(folder, 1, workers)
+        await workers.close_all()
         (moved,) = ids(folder, 2)
         old, new = (TrajectoryStore(folder.stage_dir(number, Stage.ROLLOUT)) for number in (1, 2))
         old.take_over(new, moved)
         (folder.stage_dir(1, Stage.ROLLOUT) / "done.json").unlink()
         asked = model.completions
 
-        report = await rollout_stage(folder, 1)
+        report = await rollout_stage(folder, 1, workers)
 
         assert (report.counts["rounds"], report.counts["carried_out"], model.completions) == (0, 1, asked)
         assert ids(folder, 2) == [moved] and moved not in ids(folder, 1)
 
 
 async def test_the_last_iteration_waits_for_all(served: Services, write_config: WriteConfig) -> None:
-    folder = served.use(new_run(write_config, "iterations=1", "rollout.ahead=2"))
+    folder, workers = served.use(new_run(write_config, "iterations=1", "rollout.ahead=2"))
     with running_model(socket_path(folder.config.services.state_dir)) as model:
         model.held = {2}
-        stage = asyncio.create_task(rollout_stage(folder, 1))
+        stage = asyncio.create_task(rollout_stage(folder, 1, workers))
         await asyncio.sleep(1)
         assert not stage.done()
         model.go.set()
@@ -158,10 +159,10 @@ async def test_the_last_iteration_waits_for_all(served: Services, write_config: 
 
 async def test_killed_stragglers_are_no_result(served: Services, write_config: WriteConfig) -> None:
     overrides = ["rollout.stragglers=kill", "rollout.completion_grace_period=0.3"]
-    folder = served.use(new_run(write_config, *overrides))
+    folder, workers = served.use(new_run(write_config, *overrides))
     with running_model(socket_path(folder.config.services.state_dir)) as model:
         model.held = {2}
-        report = await rollout_stage(folder, 1)
+        report = await rollout_stage(folder, 1, workers)
         model.go.set()
         await judge_stage(folder, 1)
         failures = read_failures(folder.stage_dir(1, Stage.ROLLOUT) / "failures.jsonl")
@@ -174,10 +175,10 @@ async def test_killed_stragglers_are_no_result(served: Services, write_config: W
 
 
 async def test_groups_are_begun_ahead_when_nothing_else_waits(served: Services, write_config: WriteConfig) -> None:
-    folder = served.use(new_run(write_config, "rollout.ahead=1", "rollout.completion_threshold=1"))
+    folder, workers = served.use(new_run(write_config, "rollout.ahead=1", "rollout.completion_threshold=1"))
     with running_model(socket_path(folder.config.services.state_dir)) as model:
         model.held = {2}
-        stage = asyncio.create_task(rollout_stage(folder, 1))
+        stage = asyncio.create_task(rollout_stage(folder, 1, workers))
         async with asyncio.timeout(30):  # the slot that is free plays on while the other one's model is slow
             while not any(group.extra for group in planned_groups(folder.inputs, 1, Stage.ROLLOUT)):  # noqa: ASYNC110 (a file)
                 await asyncio.sleep(0.05)
@@ -189,9 +190,9 @@ async def test_groups_are_begun_ahead_when_nothing_else_waits(served: Services, 
 
 async def test_a_group_that_taught_nothing_is_replaced(served: Services, write_config: WriteConfig) -> None:
     overrides = ["rollout.replace_zero_signal=1", "rollout.completion_threshold=1"]
-    folder = served.use(new_run(write_config, *overrides))
+    folder, workers = served.use(new_run(write_config, *overrides))
     with running_model(socket_path(folder.config.services.state_dir)):
-        report = await rollout_stage(folder, 1)  # every click earns its reward, so no group teaches anything
+        report = await rollout_stage(folder, 1, workers)  # every click earns its reward, so no group teaches anything
     extras = [group.extra for group in planned_groups(folder.inputs, 1, Stage.ROLLOUT)]
     assert extras == ["", "", "replacement"]
     assert report.counts["trajectories"] == 6

@@ -31,6 +31,8 @@ BLOCKED: list[tuple[str, dict[str, Any]]] = [
     ("denied", {"title": "Access Denied", "text": "You don't have permission to access this. Reference #18.2f3a5b"}),
     ("denied", {"title": "403 Forbidden"}),
     ("denied", {"title": "shop", "text": "This content is not available in your country."}),
+    ("denied", {"title": "shop", "status": 403}),
+    ("rate_limit", {"title": "shop", "status": 429, "text": ""}),
     ("rate_limit", {"title": "429 Too Many Requests"}),
     ("rate_limit", {"title": "error", "text": "Too many requests, try again later."}),
     ("login_wall", {"title": "Forum", "text": "Please log in to continue."}),
@@ -43,6 +45,8 @@ OPEN: list[dict[str, Any]] = [
     {"title": "Sign up", "text": None, "marks": ["I'm not a robot", *map(str, range(20))]},
     {"title": "403 days at sea", "text": "A story. " * 300},
     {"title": "404 Not Found", "text": "Not Found"},
+    {"title": "shop", "status": 403, "text": "A shop with much to say. " * 100},
+    {"title": "shop", "status": 404},
     {"title": "Error", "text": "Internal server error"},
 ]
 

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +10,12 @@ import virtual_clock
 from game import ended, failures, files_of, play_rollout, rank_for, running_game, stored, use
 
 from agent.episodes.episode import EpisodeKey, Played
+from agent.models.openai_chat import Served
 from flows.settings.run_folder import RunFolder
-from rollouts.inputs import PolicyServer
+from flows.stages.stage_inputs import stage_inputs
+from rollouts.inputs import StageInputs
 from rollouts.model_queue import ASK_EVERY_S, ModelQueue
-from rollouts.shard_workers import bounds_of
+from rollouts.shard_workers import ShardWorkers
 from rollouts.shared_bounds import SharedBounds
 from rollouts.stage_costs import wasted
 from rollouts.stragglers import carries, threshold_of
@@ -238,24 +239,24 @@ def test_no_episode_begins_while_the_model_server_has_too_many_to_answer(monkeyp
     assert begun == pytest.approx([0] * 4 + [7, 14, 21, 28] + [30] * 3 + [35] + [37] * 3 + [42], abs=0.01)
 
 
-SERVER = PolicyServer(Path("/nowhere"), Path("/nowhere"), lambda: None)
+def inputs_of(folder: RunFolder) -> StageInputs:
+    return stage_inputs(folder, Stage.ROLLOUT, Served("game", None, 0), "http://browsers")
 
 
 def test_all_ranks_of_a_run_in_one_process_have_the_same_bounds() -> None:
     with running_game(**SHAPE, shards=3, limits={"model": 1}) as folder:
-        with bounds_of(folder.inputs, 0, SERVER) as first, bounds_of(folder.inputs, 2, SERVER) as second:
+        workers, inputs = ShardWorkers(folder.inputs), inputs_of(folder)
+        with workers.bounds(inputs, 0) as first, workers.bounds(inputs, 2) as second:
             assert first is second
-        with bounds_of(folder.inputs, 1, SERVER) as later:
-            assert later is not first, "they end with the last rank, for they belong to its event loop"
+        with workers.bounds(inputs, 1) as later:
+            assert later is not first, "they end with the last rank"
 
 
 def test_workers_have_their_parts_also_where_they_share_a_process() -> None:
-    with (
-        running_game(**SHAPE, shards=2, ranks="workers") as folder,
-        bounds_of(folder.inputs, 0, SERVER) as first,
-        bounds_of(folder.inputs, 1, SERVER) as second,
-    ):
-        assert first is not second
+    with running_game(**SHAPE, shards=2, ranks="workers") as folder:
+        workers, inputs = ShardWorkers(folder.inputs), inputs_of(folder)
+        with workers.bounds(inputs, 0) as first, workers.bounds(inputs, 1) as second:
+            assert first is not second
 
 
 def test_a_worker_waits_for_all() -> None:
