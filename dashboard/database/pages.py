@@ -3,7 +3,7 @@
 import base64
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from sqlalchemy import (
     ColumnElement,
@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from agent.types import Side
 from dashboard.database.tables import JudgmentRow, RolloutRow, TaskRow
 
 MOST = 1_000
@@ -60,11 +61,13 @@ class RolloutFilter(NamedTuple):
 
 def rollout_page(session: Session, wanted: RolloutFilter, *, limit: int, cursor: str | None) -> list[RolloutRow]:
     """The newest rollouts first; one more than `limit` when there is a next page. Raises `BadCursor`."""
-    query = filtered(session, select(RolloutRow), wanted)
+    query = filtered(session, select(RolloutRow.number), wanted)
     if cursor is not None:
         query = query.where(tuple_(RolloutRow.created_at, RolloutRow.number) < tuple_(*parse_cursor(cursor)))
-    ordered = query.order_by(RolloutRow.created_at.desc(), RolloutRow.number.desc())
-    return list(session.scalars(ordered.limit(min(limit, MOST) + 1)))
+    newest = (RolloutRow.created_at.desc(), RolloutRow.number.desc())
+    # The numbers first, which an index alone can give and sort; the rows are wide.
+    numbers = session.scalars(query.order_by(*newest).limit(min(limit, MOST) + 1)).all()
+    return list(session.scalars(select(RolloutRow).where(RolloutRow.number.in_(numbers)).order_by(*newest)))
 
 
 def count_rollouts(session: Session, wanted: RolloutFilter) -> int:
@@ -100,7 +103,7 @@ def filtered(session: Session, query: Query, wanted: RolloutFilter) -> Query:
         None if wanted.source is None else row.source == wanted.source,
         None if wanted.min_reward is None else row.reward >= wanted.min_reward,
         None if wanted.max_reward is None else row.reward <= wanted.max_reward,
-        None if wanted.failure is None else or_(row.failure_side == wanted.failure, row.failure_code == wanted.failure),
+        None if wanted.failure is None else _failure(wanted.failure),
         None if wanted.judged_by_person is None else row.human.is_not(None) == wanted.judged_by_person,
         None if not wanted.q else _has_words(session, wanted.q),
     ]
@@ -220,6 +223,10 @@ def newest_judgments(session: Session, rollout_id: str) -> list[JudgmentRow]:
     """All verdicts on a rollout, newest first."""
     wanted = select(JudgmentRow).where(JudgmentRow.rollout_id == rollout_id).order_by(JudgmentRow.number.desc())
     return list(session.scalars(wanted.limit(100)))
+
+
+def _failure(name: str) -> ColumnElement[bool]:
+    return RolloutRow.failure_side == name if name in get_args(Side) else RolloutRow.failure_code == name
 
 
 def _has_words(session: Session, text: str) -> ColumnElement[bool]:

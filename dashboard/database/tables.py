@@ -104,7 +104,8 @@ class RolloutRow(Base):
         Index("rollouts_by_model", "model", "created_at", "number", "status", "verdict"),
         Index("rollouts_by_verdict", "verdict", "created_at", "number", "status"),
         Index("rollouts_by_reward", "reward", "created_at", "number"),
-        Index("rollouts_by_failure", "failure_code", "created_at", "number", "failure_side"),
+        Index("rollouts_by_failure", "failure_code", "created_at", "number"),
+        Index("rollouts_by_side", "failure_side", "created_at", "number"),
         Index("rollouts_by_job", "job_id", "created_at", "number"),
         Index("rollouts_by_source", "source", "created_at", "number", "status"),
     )

@@ -96,15 +96,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number"),
         sa.UniqueConstraint("id"),
     )
-    op.create_index(
-        "rollouts_by_failure", "rollouts", ["failure_code", "created_at", "number", "failure_side"], unique=False
-    )
+    op.create_index("rollouts_by_failure", "rollouts", ["failure_code", "created_at", "number"], unique=False)
     op.create_index("rollouts_by_job", "rollouts", ["job_id", "created_at", "number"], unique=False)
     op.create_index(
         "rollouts_by_model", "rollouts", ["model", "created_at", "number", "status", "verdict"], unique=False
     )
     op.create_index("rollouts_by_reward", "rollouts", ["reward", "created_at", "number"], unique=False)
     op.create_index("rollouts_by_run", "rollouts", ["run", "iteration", "stage", "trajectory_id"], unique=False)
+    op.create_index("rollouts_by_side", "rollouts", ["failure_side", "created_at", "number"], unique=False)
     op.create_index("rollouts_by_source", "rollouts", ["source", "created_at", "number", "status"], unique=False)
     op.create_index(
         "rollouts_by_status", "rollouts", ["status", "created_at", "number", "verdict", "source"], unique=False
@@ -139,6 +138,7 @@ def downgrade() -> None:
     op.drop_index("rollouts_by_task", table_name="rollouts")
     op.drop_index("rollouts_by_status", table_name="rollouts")
     op.drop_index("rollouts_by_source", table_name="rollouts")
+    op.drop_index("rollouts_by_side", table_name="rollouts")
     op.drop_index("rollouts_by_run", table_name="rollouts")
     op.drop_index("rollouts_by_reward", table_name="rollouts")
     op.drop_index("rollouts_by_model", table_name="rollouts")
