@@ -12,7 +12,7 @@ from dashboard.api.paging import next_page
 from dashboard.api.problems import Problem, no_rollout, of_a_run, shown
 from dashboard.api.service import Service, who
 from dashboard.api.spawning import spawn
-from dashboard.database.pages import BadCursor, RolloutFilter, count_rollouts, cursor_of, rollout_page
+from dashboard.database.pages import COUNTED, BadCursor, RolloutFilter, count_rollouts, cursor_of, rollout_page
 from dashboard.database.queue import cancel
 from dashboard.database.states import ENDED, STATUSES, audit
 from dashboard.database.tables import EventRow, JudgmentRow, RolloutRow
@@ -69,12 +69,14 @@ def rollouts_router(service: Service) -> APIRouter:
         cursor: Annotated[str | None, Query(max_length=200)] = None,
     ) -> list[RolloutView]:
         """Returns the rollouts that pass the filter, newest first. `Link` has the next page, `x-total-count` their
-        number (on the first page)."""
+        number (on the first page; `10000+` for a search with more matches)."""
         try:
             with database.read() as session:
                 rows = rollout_page(session, wanted, limit=limit, cursor=cursor)
                 if cursor is None:
-                    response.headers["x-total-count"] = str(count_rollouts(session, wanted))
+                    number = count_rollouts(session, wanted)
+                    more = "+" if wanted.q and number == COUNTED else ""
+                    response.headers["x-total-count"] = f"{number}{more}"
         except BadCursor as error:
             raise Problem(422, "bad_cursor", str(error)) from None
         if len(rows) > limit:

@@ -27,6 +27,8 @@ from dashboard.database.tables import JudgmentRow, RolloutRow, TaskRow
 
 MOST = 1_000
 """Largest page."""
+COUNTED = 10_000
+"""Matches of a search beyond which they are not counted."""
 WORD = re.compile(r"[^\W_]+")
 """Words as SQLite's full-text index has them."""
 Query = TypeVar("Query", bound=Select[*tuple[Any, ...]])
@@ -71,8 +73,11 @@ def rollout_page(session: Session, wanted: RolloutFilter, *, limit: int, cursor:
 
 
 def count_rollouts(session: Session, wanted: RolloutFilter) -> int:
-    """Number of rollouts that pass the filter."""
-    return session.scalar(filtered(session, select(func.count()).select_from(RolloutRow), wanted)) or 0
+    """Number of rollouts that pass the filter; of a search at most `COUNTED`, because every match has to be looked at."""
+    if not wanted.q:
+        return session.scalar(filtered(session, select(func.count()).select_from(RolloutRow), wanted)) or 0
+    matches = filtered(session, select(RolloutRow.number), wanted).limit(COUNTED).subquery()
+    return session.scalar(select(func.count()).select_from(matches)) or 0
 
 
 def all_rollouts(session: Session, wanted: RolloutFilter) -> Iterator[RolloutRow]:

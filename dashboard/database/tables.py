@@ -103,6 +103,7 @@ class RolloutRow(Base):
         Index("rollouts_by_run", "run", "iteration", "stage", "trajectory_id"),
         Index("rollouts_by_model", "model", "created_at", "number", "status", "verdict"),
         Index("rollouts_by_verdict", "verdict", "created_at", "number", "status"),
+        Index("rollouts_by_model_and_verdict", "model", "verdict", "created_at", "number"),
         Index("rollouts_by_reward", "reward", "created_at", "number"),
         Index("rollouts_by_failure", "failure_code", "created_at", "number"),
         Index("rollouts_by_side", "failure_side", "created_at", "number"),

@@ -5,11 +5,10 @@ export async function get(path) {
   return (await send("GET", path)).body;
 }
 
-/** A list with the cursor of its next page (null: there is none) and its length as far as it is known. */
+/** A list with the cursor of its next page (null: there is none) and its length as a text (null: it is not told). */
 export async function getPage(path) {
   const { body, headers } = await send("GET", path);
-  const total = headers.get("x-total-count");
-  return { rows: body, cursor: headers.get("x-next-cursor"), total: total === null ? null : Number(total) };
+  return { rows: body, cursor: headers.get("x-next-cursor"), total: headers.get("x-total-count") };
 }
 
 /** Changes something. `content`: an object becomes JSON, a FormData stays one. */

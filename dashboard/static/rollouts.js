@@ -65,7 +65,7 @@ export async function rolloutsPage(where, get) {
   const [page, models] = await Promise.all([getPage(`/api/rollouts?limit=${PAGE}&${chosen}`), get("/api/models")]);
   const going = page.rows.some((row) => row.source === "hand" && !isEnded(row));
   const list = h("div", {}, rolloutTable(page.rows));
-  const head = h("small", { class: "faint" }, `${page.total} rollout${page.total === 1 ? "" : "s"}`);
+  const head = h("small", { class: "faint" }, `${page.total} rollout${page.total === "1" ? "" : "s"}`);
   return {
     crumbs: [], title: "rollouts", refresh: going ? 5000 : 0, watch: () => true,
     hints: [["↑ ↓", "choose"], ["Enter", "open"], ["/", "search"]],

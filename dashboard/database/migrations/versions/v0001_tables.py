@@ -101,6 +101,9 @@ def upgrade() -> None:
     op.create_index(
         "rollouts_by_model", "rollouts", ["model", "created_at", "number", "status", "verdict"], unique=False
     )
+    op.create_index(
+        "rollouts_by_model_and_verdict", "rollouts", ["model", "verdict", "created_at", "number"], unique=False
+    )
     op.create_index("rollouts_by_reward", "rollouts", ["reward", "created_at", "number"], unique=False)
     op.create_index("rollouts_by_run", "rollouts", ["run", "iteration", "stage", "trajectory_id"], unique=False)
     op.create_index("rollouts_by_side", "rollouts", ["failure_side", "created_at", "number"], unique=False)
@@ -141,6 +144,7 @@ def downgrade() -> None:
     op.drop_index("rollouts_by_side", table_name="rollouts")
     op.drop_index("rollouts_by_run", table_name="rollouts")
     op.drop_index("rollouts_by_reward", table_name="rollouts")
+    op.drop_index("rollouts_by_model_and_verdict", table_name="rollouts")
     op.drop_index("rollouts_by_model", table_name="rollouts")
     op.drop_index("rollouts_by_job", table_name="rollouts")
     op.drop_index("rollouts_by_failure", table_name="rollouts")
