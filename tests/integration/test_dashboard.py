@@ -105,7 +105,8 @@ def start(home: Path, browsers: str) -> Dashboard:
         env=os.environ | {"MAX_WORKERS": "3"},
     )
     assert server.stdout is not None
-    dashboard = Dashboard(server.stdout.readline().strip(), server, home / "runs/.dashboard")
+    with server.stdout as told:  # the address is all that it ever prints there
+        dashboard = Dashboard(told.readline().strip(), server, home / "runs/.dashboard")
     deadline = time.monotonic() + START_S
     while True:
         try:
@@ -122,8 +123,6 @@ def stop(dashboard: Dashboard) -> None:
     """Stops the server, which stops its worker."""
     dashboard.server.terminate()
     dashboard.server.wait(30)
-    if dashboard.server.stdout is not None:
-        dashboard.server.stdout.close()
     assert holder(dashboard.data) is None, "the worker outlived an orderly stop"
 
 
