@@ -19,6 +19,8 @@ class EpisodeFacts:
     domain: str
     difficulty: int
     start_url: str
+    canary: bool
+    """True for a task that nobody can do; it counts in no measurement of the policy."""
     stop: StopReason
     failed_on: Side | None
     attempt: int
@@ -67,6 +69,7 @@ def facts_of(trajectory: Trajectory) -> EpisodeFacts:
         domain=trajectory.task.domain,
         difficulty=trajectory.task.difficulty,
         start_url=trajectory.task.start_url,
+        canary=trajectory.task.canary,
         stop=trajectory.stop,
         failed_on=trajectory.failure.side if trajectory.failure else None,
         attempt=trajectory.attempt,
@@ -75,7 +78,7 @@ def facts_of(trajectory: Trajectory) -> EpisodeFacts:
         actions=sum(step.action is not None for step in steps),
         answers=sum(isinstance(step.action, Answer) for step in steps),
         go_backs=sum(isinstance(step.action, Back) for step in steps),
-        format_errors=sum(step.action is None and step.safety is None for step in steps),
+        format_errors=sum(step.is_unparsed for step in steps),
         without_effect=sum(step.action is not None and bool(step.feedback) for step in steps),
         responses=len(said),
         characters=sum(len(completion.text) for completion in said),

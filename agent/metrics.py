@@ -7,6 +7,8 @@ go_back_rate, format_error_rate, no_effect_rate                          over `s
 characters_per_response                                                  over `responses`
 tokens_per_response, prompt_tokens_mean, truncated_rate, policy_age_*    over `responses_sampled`
 <name>_by_difficulty/<difficulty>, <name>_by_domain/<domain>             over judged_by_.., episodes_by_.., verdicts_by_..
+
+Canaries, tasks that nobody can do, are left out: they measure the judges (`judging.meta.metrics`).
 """
 
 import re
@@ -31,6 +33,7 @@ def rollout_metrics(trajectories: Iterable[Trajectory], verdicts: Mapping[str, V
 
 def summarize(episodes: list[EpisodeFacts], verdicts: Mapping[str, Verdict]) -> dict[str, float]:
     """Metrics from counts. A rate without a denominator is left out; the denominator is there and 0."""
+    episodes = [one for one in episodes if not one.canary]
     metrics = _of_episodes(episodes, verdicts)
     for side, count in sorted(Counter(one.failed_on for one in episodes if one.failed_on).items()):
         metrics[f"failures_{side}"] = count

@@ -13,6 +13,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from browser_service.models import Action, Isolation, Observation, Wire
 
 Split = Literal["train", "heldout"]
+JudgeName = Literal["verifier", "answer", "rubric", "panel"]
+"""Judges that a chain can name. `verifier`: the environment's own check; `answer`: the task's expected answer; `rubric`: a
+judge model; `panel`: several judge models."""
 Side = Literal["policy", "site", "infra", "judge"]
 
 
@@ -28,6 +31,13 @@ def only_finite(value: dict[str, Any]) -> dict[str, Any]:
             case list() | tuple() as inner:
                 left.extend(inner)
     return value
+
+
+def without_repetition(chain: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the chain of judges unchanged. Raises ValueError for a judge that it names twice."""
+    if len(set(chain)) < len(chain):
+        raise ValueError(f"names a judge twice: {', '.join(chain)}")
+    return chain
 
 
 JsonObject = Annotated[dict[str, Any], AfterValidator(only_finite)]
@@ -61,6 +71,12 @@ class Task(Noun):
     """The expected answer or end, for a verifier without a model; goes before `reference_answer`. Its kinds are in
     `judging.verifiers.expectations`. Example: `{"kind": "set", "items": ["Basic", "Pro"]}`."""
     rubric: tuple[str, ...] = ()
+    canary: bool = False
+    """True if nobody can do the task, such as one about an element that does not exist: it measures the judges, and is
+    never trained on. A verdict that calls it a success is wrong."""
+    judge: Annotated[tuple[JudgeName, ...], Field(max_length=8), AfterValidator(without_repetition)] = ()
+    """The task's own chain of judges, in place of the configuration's; empty: the configuration's.
+    Example: `("answer", "panel")`."""
     labels: dict[str, str] = {}
     """Further facts about the task, for sampling and for export. Example: `{"subdomain": "flights"}`."""
 
@@ -129,6 +145,11 @@ class Step(Noun):
     seconds: dict[str, float] = {}
     """Seconds per phase: think, step (the whole call to the browser), and the service's parts of it: act, settle, ..,
     total."""
+
+    @property
+    def is_unparsed(self) -> bool:
+        """True if the model's output could not be parsed; an action that a person did not confirm could be."""
+        return self.completion is not None and self.action is None and self.safety is None
 
 
 class StopReason(StrEnum):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.config import AgentConfig, RecordConfig
-from agent.episodes.episode import EpisodeKey, play
+from agent.episodes.episode import EpisodeKey, EpisodeSetup, play
 from agent.types import Pictures, Step, Task, Turn
 from browser_service.client import BrowserPool
 from browser_service.models import Observation
@@ -59,12 +59,14 @@ async def measure(store: TrajectoryStore) -> dict[str, list[tuple[float, int]]]:
                 began = time.monotonic()
                 played = await play(
                     slot,
-                    policy=Solves(world),
-                    pool=pool,
-                    serve=world.serve,
-                    viewport=world.viewport,
-                    config=AgentConfig(record=rules),
-                    reuse="benchmark",
+                    EpisodeSetup(
+                        policy=Solves(world),
+                        pool=pool,
+                        serve=world.serve,
+                        viewport=world.viewport,
+                        config=AgentConfig(record=rules),
+                        reuse="benchmark",
+                    ),
                     recording=store.begin("e"),
                 )
                 seconds, recorded = time.monotonic() - began, played.trajectory.recorded

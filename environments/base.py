@@ -54,6 +54,10 @@ class SeededEnvironment(Environment, Protocol):
         """Makes the task of a family with a seed. Raises `UnknownTask`, and ValueError for a seed of another split."""
         ...
 
+    def canary(self, domain: str, seed: int) -> Task:
+        """Makes a canary on the page of a family: a training task that nobody can do. Raises as `task` does."""
+        ...
+
     def task_from_id(self, task_id: str) -> Task:
         """Makes the task of an id such as `click-button.1000007`. Raises `UnknownTask`."""
         ...

@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from itertools import chain, cycle, islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -47,6 +48,13 @@ class Catalog(Protocol):
         """Returns the tasks of the chosen candidates."""
         ...
 
+    def canaries(self, wanted: Draw, count: int) -> list[Task]:
+        """Returns `count` different canaries, tasks that nobody can do, or all where there are fewer.
+
+        Equal arguments give equal tasks. Raises ValueError if there is none.
+        """
+        ...
+
     def find(self, task_id: str) -> Task:
         """Returns the task with this id. Raises `UnknownTask` if there is none."""
         ...
@@ -76,6 +84,13 @@ class Families:
         """Makes a task with a new seed for each candidate."""
         made = {domain: self._made(domain, wanted) for domain in {one.key for one in chosen}}
         return [next(made[one.key]) for one in chosen]
+
+    def canaries(self, wanted: Draw, count: int) -> list[Task]:
+        """Makes canaries from seeds, of the families in turn."""
+        key = f"{wanted.key}/canaries"
+        order = random.Random(key).sample(self._domains, len(self._domains))
+        seeds = draw(seed_block(wanted.split, wanted.iteration), key)
+        return [self._environment.canary(domain, next(seeds)) for domain in islice(cycle(order), count)]
 
     def find(self, task_id: str) -> Task:
         """Makes the task from its id; any family and split of the environment is allowed."""
@@ -113,9 +128,19 @@ class FileTasks:
         """Reads the tasks from the file again."""
         return self._table.tasks([self._table.entries[one.place] for one in chosen])
 
+    def canaries(self, wanted: Draw, count: int) -> list[Task]:
+        """Reads the rows with `"canary": true`, in random order."""
+        entries = [entry for entry in self._table.canaries if entry.id not in wanted.planned]
+        if not self._table.canaries:
+            raise ValueError(
+                'no row of the tasks has "canary": true; mark tasks that nobody can do, or set canary_tasks=0'
+            )
+        return self._table.tasks(random.Random(f"{wanted.key}/canaries").sample(entries, min(count, len(entries))))
+
     def find(self, task_id: str) -> Task:
         """Reads the task from the file again."""
-        entry = next((entry for entry in self._table.entries if entry.id == task_id), None)
+        rows = chain(self._table.entries, self._table.canaries)
+        entry = next((entry for entry in rows if entry.id == task_id), None)
         if entry is None:
             raise UnknownTask(f"There is no task {task_id!r} of this split among {len(self._table.entries)}.")
         return self._table.tasks([entry])[0]

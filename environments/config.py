@@ -14,6 +14,8 @@ from environments.miniwob.families import find_family
 from environments.samplers import SamplerConfig, Uniform
 from environments.taskfiles.huggingface import PREFIX
 
+EnvironmentName = Literal["miniwob", "live"]
+
 
 class TasksConfig(BaseModel):
     """Section `environment.tasks`: sources of the tasks of a live environment.
@@ -44,13 +46,17 @@ class EnvironmentConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    name: Literal["miniwob", "live"] = "miniwob"
+    name: EnvironmentName = "miniwob"
     domains: tuple[str, ...] = ()
     """Task families of the training rollouts, for an environment that makes its own tasks (miniwob)."""
     heldout_domains: tuple[str, ...] = ()
     """Task families of the evaluation; by default the training families. Their seeds are always held-out ones."""
     tasks: TasksConfig | None = None
     """Files of tasks, for an environment that makes none (live)."""
+    canary_tasks: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Canaries of a training iteration, as a share of its episodes and beside them: tasks that nobody can do, each
+    played once. They measure the judges and are never trained on; see `judge.canary_alarm`. miniwob makes them, a file
+    marks them with `"canary": true`. Evaluations play none."""
     sampler: SamplerConfig = Uniform()
     """Choice of the tasks of a training iteration. Evaluation always plays the same ones, drawn uniformly."""
     horizon: HorizonConfig = HorizonConfig()

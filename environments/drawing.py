@@ -36,3 +36,12 @@ def draw_tasks(
     candidates = catalog.candidates(wanted, history, is_shut)
     chosen = choose(candidates, count, sampler, success)
     return [with_horizon(task, config.horizon, iteration=wanted.iteration) for task in catalog.tasks(chosen, wanted)]
+
+
+def draw_canaries(config: EnvironmentConfig, wanted: Draw, count: int) -> list[Task]:
+    """Draws `count` canaries, tasks that nobody can do, or all that there are. Equal arguments give equal tasks.
+
+    Raises ValueError if there is none, and `TaskFileError` if a file of tasks cannot be used.
+    """
+    tasks = make_catalog(config, wanted.split).canaries(wanted, count)
+    return [with_horizon(task, config.horizon, iteration=wanted.iteration) for task in tasks]

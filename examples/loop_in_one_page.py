@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from agent.episodes.episode import EpisodeKey, play
+from agent.episodes.episode import EpisodeKey, EpisodeSetup, play
 from agent.judging.verifier import Verifier
 from agent.models.openai_chat import Served
 from agent.models.opening import open_model
@@ -47,11 +47,11 @@ async def rollout(folder: RunFolder, served: Served) -> list[float]:
     )
     pool = BrowserPool(address_of(state_dir, BROWSER))
     async with make_environment(config.environment) as site, pool, model as policy:
-        world = partial(play, policy=policy, pool=pool, serve=site.serve, viewport=site.viewport, config=config.agent)
+        world = EpisodeSetup(policy, pool, site.serve, site.viewport, config.agent, policy_version=served.version)
 
         async def episode(slot: EpisodeKey) -> None:
             async with free:
-                store.write(*await world(slot, policy_version=served.version))
+                store.write(*await play(slot, world))
 
         await asyncio.gather(*map(episode, slots))
         verdicts = [await Verifier(site.check).judge(trajectory) for trajectory in store]

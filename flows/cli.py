@@ -11,9 +11,11 @@ import typer
 
 from flows.commands.comparing import compare
 from flows.commands.forking import fork
-from flows.commands.judging import judge_report, rejudge
+from flows.commands.judge_report import judge_report
+from flows.commands.judging import rejudge
 from flows.commands.monitor import monitor
 from flows.commands.options import ConfigOption, Overrides, loaded
+from flows.commands.people import verdict
 from flows.commands.presets import presets
 from flows.commands.runs import compact, demo, evaluate, export, resume, run
 from flows.commands.tasks import tasks_app
@@ -119,7 +121,21 @@ def doctor(
         raise typer.Exit(1)
 
 
-for command in (run, demo, resume, fork, evaluate, compare, rejudge, judge_report, export, compact, monitor, presets):
+for command in (
+    run,
+    demo,
+    resume,
+    fork,
+    evaluate,
+    compare,
+    verdict,
+    rejudge,
+    judge_report,
+    export,
+    compact,
+    monitor,
+    presets,
+):
     app.command()(command)
 
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from agent.types import StopReason, Trajectory
-from agent.verdict import Judge, Verdict
+from agent.verdict import Judge, Opinion, Verdict, outcome_of
 from judging.blocking import blocked_verdict
+from judging.evidence_steps import with_real_evidence
 
 
 class Asked(NamedTuple):
@@ -19,7 +20,7 @@ class Asked(NamedTuple):
     @property
     def disagree(self) -> bool:
         """True if two judges decided differently: success, no success, blocked. Undecided ones do not count."""
-        return len({_outcome(verdict) for verdict in self.verdicts if is_decided(verdict)}) > 1
+        return len({outcome_of(verdict) for verdict in self.verdicts if is_decided(verdict)}) > 1
 
 
 class Chain:
@@ -50,19 +51,25 @@ class Chain:
         if trajectory.stop is StopReason.BLOCKED:
             return Asked(verdict := blocked_verdict(trajectory), (verdict,))
         verdicts: list[Verdict] = []
+        opinions: list[Opinion] = []
         for judge in self._judges:
-            verdicts.append(await judge.judge(trajectory))
-            if is_decided(verdicts[-1]) and not self._ask_all:
+            verdict = with_real_evidence(await judge.judge(trajectory), trajectory)
+            verdicts.append(verdict)
+            opinions.append(opinion_of(verdict, judge.name))
+            # A canary measures every judge, also those that an earlier one would have spared.
+            if is_decided(verdict) and not (self._ask_all or trajectory.task.canary):
                 break
         decided = next((verdict for verdict in verdicts if is_decided(verdict)), None)
+        told_by_one = len(verdicts) == 1 and verdicts[0].judge == opinions[0].judge
+        kept: dict[str, object] = {} if told_by_one else {"opinions": tuple(opinions)}
         if decided is None:
-            return Asked(_unjudged(trajectory, verdicts), tuple(verdicts))
-        others = [v for v in verdicts if is_decided(v) and _outcome(v) != _outcome(decided)]
+            return Asked(_unjudged(trajectory, verdicts).model_copy(update=kept), tuple(verdicts))
+        others = [v for v in verdicts if is_decided(v) and outcome_of(v) != outcome_of(decided)]
         if others:
-            named = ", ".join(f"{verdict.judge}: {_outcome(verdict)}" for verdict in others)
-            told = f"{decided.evidence} [disagreement: {decided.judge}: {_outcome(decided)}, {named}]".strip()
-            decided = decided.model_copy(update={"evidence": told})
-        return Asked(decided, tuple(verdicts))
+            named = ", ".join(f"{verdict.judge}: {outcome_of(verdict)}" for verdict in others)
+            told = f"{decided.evidence} [disagreement: {decided.judge}: {outcome_of(decided)}, {named}]".strip()
+            kept["evidence"] = told
+        return Asked(decided.model_copy(update=kept), tuple(verdicts))
 
 
 def is_decided(verdict: Verdict) -> bool:
@@ -70,10 +77,9 @@ def is_decided(verdict: Verdict) -> bool:
     return verdict.reward is not None or verdict.blocked
 
 
-def _outcome(verdict: Verdict) -> str:
-    if verdict.blocked:
-        return "blocked"
-    return "success" if verdict.reward is not None and verdict.reward >= 1 else "no success"
+def opinion_of(verdict: Verdict, judge: str) -> Opinion:
+    """The part of a verdict that is kept of each judge of a chain, by the judge's name there."""
+    return Opinion(judge=judge, **verdict.model_dump(include=set(Opinion.model_fields) - {"judge"}))
 
 
 def _unjudged(trajectory: Trajectory, verdicts: Sequence[Verdict]) -> Verdict:

@@ -1,23 +1,25 @@
-"""Opens the chain of judges that a configuration names, with the verdict file of the judge model."""
+"""Opens the judges that a configuration names, with the verdict file of the judge models."""
 
 import os
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cache
 from pathlib import Path
 
 from agent.judging.verifier import Check, Verifier
 from agent.models.opening import key_of, require_sdk
-from agent.types import Trajectory
+from agent.types import JudgeName, Trajectory
 from agent.verdict import Judge
 from judging.blocking import blocked_by_rules
+from judging.by_task import ByTask
 from judging.cached import Cached
-from judging.chain import Chain
 from judging.config import JudgeConfig, JudgeModel
 from judging.endpoints.budget import Budget
 from judging.endpoints.metered import Metered
 from judging.endpoints.openai_compatible import OpenAICompatible
-from judging.endpoints.protocol import Endpoint
+from judging.endpoints.protocol import Endpoint, Usage
 from judging.endpoints.vendors import anthropic_judge, gemini_judge
+from judging.panels.panel import Panel
 from judging.rubric.evidence import ReadPicture
 from judging.rubric.judge import RubricJudge
 from judging.verdicts import VerdictFile
@@ -25,7 +27,7 @@ from judging.verifiers.answer_judge import AnswerJudge
 from judging.verifiers.network import ReadRequests
 
 ANSWERS = "judged.jsonl"
-"""File of the judge model's verdicts beside a stage's verdicts: appended one by one, so that a kill pays for none twice."""
+"""File of the judge models' verdicts beside a stage's verdicts: appended one by one, so that a kill pays for none twice."""
 VENDORS = {"gemini": "gemini_computer", "anthropic": "anthropic_computer"}
 """The acting model with the same SDK."""
 
@@ -34,41 +36,41 @@ VENDORS = {"gemini": "gemini_computer", "anthropic": "anthropic_computer"}
 async def open_judges(
     config: JudgeConfig, check: Check, picture: ReadPicture, directory: Path, *, requests: ReadRequests | None = None
 ) -> AsyncGenerator[Judge, None]:
-    """The chain of judges; what the judge model decided before in `directory` is not asked again. `requests`: see
-    `AnswerJudge`.
+    """The judges of the configuration, by the chain of each task; what a judge model decided before in `directory` is
+    not asked again. `requests`: see `AnswerJudge`.
 
     Raises `ModelUnavailable` for a missing SDK or key, `CorruptVerdicts` for a file that cannot be trusted.
     """
-    if config.model is None:
-        yield Chain(_without_model(config, check, requests=requests), ask_all=config.ask_all)
+    if not config.named_models:
+        yield ByTask(config, _without_model(check, requests))
         return
-    with VerdictFile(directory / ANSWERS) as file:
-        budget = Budget(
-            price=config.model.price,
-            most_tokens=config.model.most_tokens,
-            most_cost=config.model.most_cost,
-            used=file.used,
-        )
-        model = Metered(endpoint_of(config.model), budget, concurrency=config.model.concurrency)
-        try:
-            rubric = Cached(RubricJudge(model, picture, config.rubric), file)
-            yield Chain(_without_model(config, check, rubric, requests), ask_all=config.ask_all)
-        finally:
-            await model.close()
+    async with AsyncExitStack() as stack:
+        file = stack.enter_context(VerdictFile(directory / ANSWERS))
+        models: dict[str, Metered] = {}
+        for name, model in config.named_models.items():
+            models[name] = metered(model, file.used_by(model.model))
+            stack.push_async_callback(models[name].close)
+        yield ByTask(config, _without_model(check, requests) | _with_models(config, models, picture, file))
 
 
-def quick_judge(config: JudgeConfig, check: Check, requests: ReadRequests | None = None) -> Judge | None:
-    """The judges that answer at once, for a reward while the rollout goes on: all of the chain but the model.
+def quick_judge(config: JudgeConfig, check: Check, requests: ReadRequests | None = None) -> Judge:
+    """The judges that answer at once, for a reward while the rollout goes on: all of a task's chain but the models.
 
-    None for a chain of the model alone.
+    A task whose chain has none of them stays unjudged until the judge stage.
     """
-    judges = _without_model(config, check, requests=requests)
-    return Chain(judges) if judges else None
+    return ByTask(config, _without_model(check, requests), quick=True)
 
 
-def is_judged(config: JudgeConfig, *, has_verifier: bool) -> bool:
-    """True if the chain can decide about any task; the answer judge needs tasks with an expected answer."""
-    return "rubric" in config.chain or ("verifier" in config.chain and has_verifier)
+def is_judged(config: JudgeConfig, environment: str, *, has_verifier: bool) -> bool:
+    """True if the environment's chain can decide about any task; the answer judge needs tasks with an expected answer."""
+    chain = config.chain_in(environment)
+    return "rubric" in chain or "panel" in chain or ("verifier" in chain and has_verifier)
+
+
+def metered(model: JudgeModel, used: Usage) -> Metered:
+    """A judge model with its limits; `used` is what its budget has spent before. Raises `ModelUnavailable`."""
+    budget = Budget(price=model.price, most_tokens=model.most_tokens, most_cost=model.most_cost, used=used)
+    return Metered(endpoint_of(model), budget, concurrency=model.concurrency)
 
 
 def check_judge_model(model: JudgeModel, environment: Mapping[str, str] = os.environ) -> str:
@@ -96,16 +98,26 @@ def endpoint_of(model: JudgeModel) -> Endpoint:
     )
 
 
-def _without_model(
-    config: JudgeConfig, check: Check, rubric: Judge | None = None, requests: ReadRequests | None = None
-) -> list[Judge]:
-    """The judges of the chain in its order; the rubric judge only where it is given."""
-    judges: dict[str, Judge | None] = {
-        "verifier": Verifier(check),
-        "answer": AnswerJudge(is_blocked=_is_blocked, requests=requests),
-        "rubric": rubric,
-    }
-    return [judge for name in config.chain if (judge := judges[name]) is not None]
+def _without_model(check: Check, requests: ReadRequests | None) -> dict[JudgeName, Judge]:
+    return {"verifier": Verifier(check), "answer": AnswerJudge(is_blocked=_is_blocked, requests=requests)}
+
+
+def _with_models(
+    config: JudgeConfig, models: Mapping[str, Metered], picture: ReadPicture, file: VerdictFile
+) -> dict[JudgeName, Judge]:
+    """The rubric judge and the panel. A model that both ask the same question answers it once."""
+
+    @cache
+    def rubric(name: str, confidence: bool) -> Cached:
+        return Cached(RubricJudge(models[name], picture, config.rubric, confidence=confidence), file)
+
+    judges: dict[JudgeName, Judge] = {}
+    if config.rubric_name is not None:
+        judges["rubric"] = rubric(config.rubric_name, False)
+    if (panel := config.panel) is not None:
+        members = {name: rubric(name, panel.asks_confidence(name)) for name in panel.members}
+        judges["panel"] = Cached(Panel(panel, members), file)
+    return judges
 
 
 def _is_blocked(trajectory: Trajectory) -> bool:

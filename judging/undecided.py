@@ -26,6 +26,7 @@ Unjudged = Literal[
     "broken_episode",  # from here: nothing was asked, or its answer is not used
     "no_evidence",
     "addresses_judge",
+    "disagreement",
     "blocked",
 ]
 

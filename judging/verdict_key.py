@@ -7,8 +7,9 @@ from agent.types import Trajectory
 
 
 def digest_of(trajectory: Trajectory) -> str:
-    """Hash of a stored trajectory; its pictures are in it by their own hashes."""
-    return hashlib.sha256(trajectory.model_dump_json().encode()).hexdigest()
+    """Hash of a stored trajectory; its pictures are in it by their own hashes. The task's chain of judges is left out:
+    who is asked changes no judge's verdict."""
+    return hashlib.sha256(trajectory.model_dump_json(exclude={"task": {"judge"}}).encode()).hexdigest()
 
 
 def verdict_key(trajectory: Trajectory, judge: str, model: str, prompt_version: str, settings: str) -> str:

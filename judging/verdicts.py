@@ -12,7 +12,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from agent.verdict import Verdict
-from judging.endpoints.protocol import Usage
+from judging.endpoints.protocol import Usage, sum_of
 
 
 class CorruptVerdicts(ValueError):
@@ -43,11 +43,8 @@ class VerdictFile:
     """
 
     def __init__(self, path: Path) -> None:
-        """Reads the file and removes a torn last line. Raises `CorruptVerdicts`.
-
-        `used` is the consumption of all its verdicts, the superseded ones too: the start of a resumed budget.
-        """
-        self._verdicts, complete, self.used = _read(path)
+        """Reads the file and removes a torn last line. Raises `CorruptVerdicts`."""
+        self._verdicts, complete, self._used = _read(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("ab", buffering=0)
         self._lock = Lock()
@@ -82,7 +79,18 @@ class VerdictFile:
                 self._file.truncate(end)  # a full disk must not leave half a line before the next one
                 raise
             self._verdicts[_identity(verdict)] = verdict
-            self.used = self.used.plus(_usage(verdict))
+            _count(self._used, verdict)
+
+    @property
+    def used(self) -> Usage:
+        """The consumption of all its verdicts, the superseded ones too."""
+        with self._lock:
+            return sum_of(self._used.values())
+
+    def used_by(self, model: str) -> Usage:
+        """The consumption of one judge model: the start of its resumed budget."""
+        with self._lock:
+            return self._used.get(model, Usage())
 
     def verdicts(self) -> list[Verdict]:
         """The current verdicts, in the order of first appearance."""
@@ -95,10 +103,10 @@ def is_final(verdict: Verdict) -> bool:
     return verdict.reward is not None or verdict.blocked
 
 
-def _read(path: Path) -> tuple[dict[Identity, Verdict], int, Usage]:
-    """The current verdicts, the number of bytes of the complete lines, and what all lines cost."""
+def _read(path: Path) -> tuple[dict[Identity, Verdict], int, dict[str, Usage]]:
+    """The current verdicts, the number of bytes of the complete lines, and what all lines cost, by model."""
     verdicts: dict[Identity, Verdict] = {}
-    used = Usage()
+    used: dict[str, Usage] = {}
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -113,7 +121,7 @@ def _read(path: Path) -> tuple[dict[Identity, Verdict], int, Usage]:
             ) from error
         if _accept(verdicts, verdict, f"{path}: line {number}"):
             verdicts[_identity(verdict)] = verdict
-            used = used.plus(_usage(verdict))
+            _count(used, verdict)
     return verdicts, complete, used
 
 
@@ -132,8 +140,11 @@ def _accept(verdicts: dict[Identity, Verdict], verdict: Verdict, where: str) -> 
     return False
 
 
-def _usage(verdict: Verdict) -> Usage:
-    return Usage(0, verdict.tokens_in, verdict.tokens_out, verdict.cost)
+def _count(used: dict[str, Usage], verdict: Verdict) -> None:
+    if verdict.votes:  # a panel's decision costs what its members' verdicts cost, which have lines of their own
+        return
+    spent = Usage(0, verdict.tokens_in, verdict.tokens_out, verdict.cost)
+    used[verdict.model] = used.get(verdict.model, Usage()).plus(spent)
 
 
 def _identity(verdict: Verdict) -> Identity:

@@ -42,7 +42,8 @@ def lack_of_evidence(run: RunInputs, iteration: int, stage: Stage) -> Lack | Non
     """Describes what the stage lacks to be valid; None when enough of its complete groups are valid."""
     store = TrajectoryStore(run.layout.stage_dir(iteration, stage))
     stored = set(store.ids())
-    groups = [group for group in planned_groups(run, iteration, stage) if stored.issuperset(group.names())]
+    planned = [group for group in planned_groups(run, iteration, stage) if not group.task.canary]
+    groups = [group for group in planned if stored.issuperset(group.names())]
     failures = {name: store.read(name).failure for group in groups for name in group.names()}
     valid = sum(_counts(group, {name for name in failures if episode_is_valid(failures[name])}) for group in groups)
     needed = needed_of(run, len(groups), stage)
@@ -65,7 +66,8 @@ def lack_of_verdicts(run: RunInputs, key: StageKey, verdicts: Iterable[Verdict])
     store = TrajectoryStore(run.layout.stage_dir(key.iteration, rollout))
     valid = {name for name in by_id if episode_is_valid(store.read(name).failure)}
     judged = {name for name in valid if by_id[name].reward is not None or by_id[name].blocked}
-    groups = [group for group in planned_groups(run, key.iteration, rollout) if _counts(group, valid)]
+    planned = [group for group in planned_groups(run, key.iteration, rollout) if not group.task.canary]
+    groups = [group for group in planned if _counts(group, valid)]
     told, needed = sum(_counts(group, judged) for group in groups), needed_of(run, len(groups), rollout)
     if told >= needed:
         return None

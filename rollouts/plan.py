@@ -6,7 +6,8 @@ So a resume plays exactly the missing episodes, even when the draw depended on e
 (blocked hosts return after a while) or on a file that has been changed since.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from agent.episodes.episode import EpisodeKey
 from agent.types import Task
 from environments.catalogs import Draw
-from environments.drawing import draw_tasks
+from environments.drawing import draw_canaries, draw_tasks
 from environments.history import TaskHistory
 from rollouts.inputs import RolloutSettings, RunInputs
 from rollouts.task_history import read_outcomes
@@ -77,11 +78,11 @@ def planned_groups(run: RunInputs, iteration: int, stage: Stage) -> list[Group]:
         # A held-out draw must not depend on training, or evaluations of different iterations could not be compared.
         history = history_of(layout, before=iteration) if stage is Stage.ROLLOUT else None
         # Carried-over groups take the place of new ones, so that iterations stay equally large.
-        usual = usual_count(run.settings, stage)
-        fresh = draw_groups(
-            run.settings, iteration, stage, history=history, planned=carried, count=max(0, usual - len(carried))
-        )
+        usual = usual_count(run.settings, stage) - sum(not group.task.canary for group in carried)
+        fresh = draw_groups(run.settings, iteration, stage, history=history, planned=carried, count=max(0, usual))
         groups = [*carried, *fresh]
+        if stage is Stage.ROLLOUT:
+            groups += canary_groups(run.settings, iteration, planned=groups)
         write_plan(layout, iteration, stage, groups)
     return groups
 
@@ -148,6 +149,21 @@ def draw_groups(
         now=datetime.now(UTC),
     )
     return [Group(group=f"{prefix}-{task.id}", members=members, task=task) for task in tasks]
+
+
+def canary_groups(settings: RolloutSettings, iteration: int, *, planned: Sequence[Group] = ()) -> list[Group]:
+    """The canaries of a rollout that `planned` lacks, a group of one each: `environment.canary_tasks` of its episodes.
+
+    Raises ValueError if the environment has none.
+    """
+    usual = settings.rollout.groups_per_iteration * settings.rollout.group_size
+    # Without 1e-9 a float product such as 0.05 * 20 may be rounded up to one canary too many.
+    count = math.ceil(settings.environment.canary_tasks * usual - 1e-9) - sum(group.task.canary for group in planned)
+    if count <= 0:
+        return []
+    wanted = Draw("train", iteration, settings.seed, frozenset(group.task.id for group in planned))
+    tasks = draw_canaries(settings.environment, wanted, count)
+    return [Group(group=f"i{iteration:04d}-{task.id}", members=1, task=task) for task in tasks]
 
 
 def read_carried(layout: RunLayout, iteration: int) -> list[Group]:

@@ -2,12 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
 from agent.config import AgentConfig
-from agent.episodes.episode import EpisodeKey, Played, Watch, play
+from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played, Watch, play
 from agent.episodes.watch import BlockWatch, Detect
 from agent.model_config import TrainedPolicy
 from agent.models.openai_chat import Served
@@ -47,14 +46,23 @@ class Player:
     """For the display, and for replacing groups; None: there is no reward before the judge stage."""
     bounds: SharedBounds
     reuse: str | None
-    files: Callable[[], StageFiles]
-    """Returns the files of the stage that running episodes belong to now; carry-over changes it."""
-    changing: Callable[[], None]
-    """Called before each phase of an episode begins, so that the slot meter is current."""
     detect: Detect | None = None
     """Tells a page that refuses the visit, which ends its episode."""
     attempts: dict[str, Attempt] = field(default_factory=dict)
     """The running attempts, by trajectory id."""
+    _files: StageFiles | None = None
+
+    @property
+    def files(self) -> StageFiles:
+        """The files of the stage that running episodes belong to now; carry-over changes it while they run."""
+        assert self._files is not None, "an episode belongs to a stage"
+        return self._files
+
+    def move_to(self, files: StageFiles) -> None:
+        """The running episodes belong to another stage from now on."""
+        if self._files is not None:
+            files.take_over(self._files)
+        self._files = files
 
     async def play(self, slot: EpisodeKey) -> tuple[Played, float | None]:
         """Plays the next attempt at an episode. Returns the reward too, for the display and for replacing groups only.
@@ -62,8 +70,8 @@ class Player:
         A bug in this code breaks the attempt as an infrastructure failure, and is never a reward. Raises OSError of the
         disk, which would fail every other episode too.
         """
-        slot = slot._replace(attempt=self.files().attempt_of(slot.trajectory_id))
-        recording = self.files().store.begin(slot.trajectory_id)
+        slot = slot._replace(attempt=self.files.attempt_of(slot.trajectory_id))
+        recording = self.files.store.begin(slot.trajectory_id)
         attempt = Attempt(slot, recording, asyncio.get_running_loop().time())
         # Registered while it runs: `ShardWorker` moves its recording on carry-over, and logs it if it is abandoned.
         self.attempts[slot.trajectory_id] = attempt
@@ -89,7 +97,7 @@ class Player:
     def broken(self, attempt: Attempt, failure: Failure) -> Trajectory:
         """The trajectory of an attempt that returned none: its recorded steps, with `failure`."""
         seconds = asyncio.get_running_loop().time() - attempt.began
-        return self.files().broken(attempt.slot, failure, seconds=seconds)
+        return self.files.broken(attempt.slot, failure, seconds=seconds)
 
     def _of_host(self, slot: EpisodeKey, ended: Trajectory | None) -> None:
         """Records what an attempt tells of its host: it let the agent in, blocked it, or could not be reached."""
@@ -101,7 +109,7 @@ class Player:
             logger.warning(
                 "no episode begins on %s for %.0f s: it blocks or is down", pause.host, pause.until - pause.at
             )
-            append_pause(self.files().directory, pause)
+            append_pause(self.files.directory, pause)
 
     def _ends_blocked(self, ended: Trajectory) -> bool:
         page = ended.final_observation
@@ -110,28 +118,31 @@ class Player:
     async def _play(self, attempt: Attempt) -> tuple[Played, float | None]:
         played = await play(
             attempt.slot,
-            policy=self.gate,
-            pool=self.pool,
-            serve=self.environment.serve,
-            viewport=self.environment.viewport,
-            config=self.agent,
-            # Trajectories of a vendor's model belong to no version of the policy.
-            policy_version=self.served.version if isinstance(self.agent.model, TrainedPolicy) else None,
-            reuse=self.reuse,
+            EpisodeSetup(
+                policy=self.gate,
+                pool=self.pool,
+                serve=self.environment.serve,
+                viewport=self.environment.viewport,
+                config=self.agent,
+                # Trajectories of a vendor's model belong to no version of the policy.
+                policy_version=self.served.version if isinstance(self.agent.model, TrainedPolicy) else None,
+                reuse=self.reuse,
+            ),
             recording=attempt.recording,
             watch=self._watch(attempt.slot),
         )
-        reward = None if self.judge is None else (await self.judge.judge(played.trajectory)).reward
-        return played, reward
+        # A canary measures the judges: it is not shown as the policy's result, and its group is not replaced.
+        if self.judge is None or attempt.slot.task.canary:
+            return played, None
+        return played, (await self.judge.judge(played.trajectory)).reward
 
     def _watch(self, slot: EpisodeKey) -> Watch:
         step = 0
 
         def tell(phase: str, steps: int) -> None:
             nonlocal step
-            self.changing()
             step = steps
-            self.files().live.tell(slot.trajectory_id, cast(Phase, phase), steps, slot.attempt)
+            self.files.live.tell(slot.trajectory_id, cast(Phase, phase), steps, slot.attempt)
 
         async def may_go_on() -> None:
             # An episode can wait for a new policy only between two turns, or versions would mix within a turn.

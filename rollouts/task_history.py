@@ -23,6 +23,8 @@ def write_outcomes(
     """Writes tasks.jsonl of a judge stage as a whole. `verdicts` is keyed by trajectory id."""
     by_task: dict[str, list[EpisodeFacts]] = {}
     for one in episodes:
+        if one.canary:  # it says nothing about the policy's success in its family
+            continue
         by_task.setdefault(one.task, []).append(one)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     outcomes = [outcome_of(attempts, verdicts, iteration=iteration, at=now) for _, attempts in sorted(by_task.items())]

@@ -1,6 +1,5 @@
 """The number of attempts at a broken episode, and the backoff between them."""
 
-import asyncio
 import random
 
 from agent.types import Failure
@@ -22,9 +21,9 @@ class Tries:
         self._used = 0
         self._refused_since: float | None = None
 
-    def another_after(self, failure: Failure) -> bool:
-        """True if the episode should be tried again after this failure."""
-        if failure.code in NO_ROOM and self._is_patient():
+    def another_after(self, failure: Failure, *, now: float) -> bool:
+        """True if the episode should be tried again after a failure at `now`, in seconds on any clock."""
+        if failure.code in NO_ROOM and self._is_patient(now):
             return True
         if failure.code not in NO_ROOM:
             self._refused_since = None
@@ -35,8 +34,7 @@ class Tries:
         """Seconds until the next attempt, with jitter, so that episodes that broke together do not retry together."""
         return min(LONGEST_PAUSE_S, PAUSE_S * 2 ** max(0, self._used - 1) * random.uniform(0.5, 1.5))
 
-    def _is_patient(self) -> bool:
-        now = asyncio.get_running_loop().time()
+    def _is_patient(self, now: float) -> bool:
         if self._refused_since is None:
             self._refused_since = now
         return now - self._refused_since < self._patience_s

@@ -20,7 +20,7 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 from agent.config import AgentConfig
-from agent.episodes.episode import EpisodeKey, Played, play
+from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played, play
 from agent.models.random import Random
 from agent.models.scripted import Scripted
 from agent.prompting.prompts import compose
@@ -144,12 +144,14 @@ async def demonstrate(episodes: int, *, right: float, seed: int, at_once: int = 
                 slot = EpisodeKey(task, f"d-{task.id}", group=task.id, member=0, iteration=0)
                 played = await play(
                     slot,
-                    policy=policy,
-                    pool=client,
-                    serve=site.serve,
-                    viewport=site.viewport,
-                    config=AGENT,
-                    reuse=site.name,
+                    EpisodeSetup(
+                        policy=policy,
+                        pool=client,
+                        serve=site.serve,
+                        viewport=site.viewport,
+                        config=AGENT,
+                        reuse=site.name,
+                    ),
                 )
                 shown.extend(turns(played))
                 nonlocal played_count

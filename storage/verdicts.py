@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from agent.verdict import Verdict
 from storage.atomic import write_atomically
+from storage.human_verdicts import HumanVerdictError, latest, read_human
 
 VERDICTS = "verdicts.jsonl"
 
@@ -21,7 +22,16 @@ def read_verdicts(directory: Path) -> list[Verdict]:
 
 
 def read_verdict_lines(path: Path) -> list[Verdict]:
-    """The verdicts of a user's file, such as those of a person. Raises ValueError with one sentence, and OSError."""
+    """The verdicts of a user's file: verdicts, or people's decisions as in human.jsonl, whose last one holds.
+
+    Raises ValueError with one sentence, and OSError.
+    """
+    first = path.read_bytes().partition(b"\n")[0]
+    if b'"person"' in first and b'"judge"' not in first:
+        try:
+            return list(latest(read_human(path)).values())
+        except HumanVerdictError as error:
+            raise ValueError(str(error)) from error
     try:
         return _read(path, "keep one of them")
     except ValidationError as error:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from agent.config import AgentConfig
-from agent.episodes.episode import EpisodeKey, Played
+from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played
 from agent.models.openai_chat import Served
 from agent.types import Failure, StopReason, Trajectory
 from agent.verdict import Verdict
@@ -48,7 +48,7 @@ class Game:
         self._pictures: dict[str, tuple[float, float]] = {}
         """Time of the picture and its megabytes, by trajectory id."""
 
-    async def play(self, slot: EpisodeKey, **with_what: Any) -> Played:
+    async def play(self, slot: EpisodeKey, setup: EpisodeSetup, **with_what: Any) -> Played:
         drawn = random.Random(f"{self.seed}/{slot.trajectory_id}/{slot.attempt}")
         clock = asyncio.get_running_loop().time
         self.begun.append((clock(), slot.trajectory_id))

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from storage.names import NAME_PATTERN
 from training.algorithms.algorithm import Algorithm
 from training.algorithms.ranges import NotNegative, Positive, Share
 
@@ -51,6 +52,10 @@ class UpdateConfig(Algorithm):
     """Passes over the samples."""
     micro_batch_size: Annotated[int, Field(ge=1)] = 4
     """Samples in one forward pass; changes memory and speed, never the result."""
+    verdict_set: Annotated[str, Field(pattern=NAME_PATTERN)] | None = None
+    """Set of verdicts that the updates learn from, made by `rl-loop rejudge RUN --set NAME`; None: the judge stage's own.
+    Part of the run's identity; an iteration without this set is refused. `rl-loop fork --judged` trains an iteration
+    again from another set."""
     carry_optimizer: bool = True
     """Keep Adam's moments in the checkpoint and continue from them in the next iteration."""
 

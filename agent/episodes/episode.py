@@ -59,33 +59,41 @@ class Played(NamedTuple):
     images: dict[str, bytes]
 
 
+@dataclass(frozen=True)
+class EpisodeSetup:
+    """All that episodes of one policy in one environment have in common."""
+
+    policy: Policy
+    pool: BrowserPool
+    serve: Serve
+    viewport: Viewport
+    config: AgentConfig
+    policy_version: int | None = None
+    """Version of the trained policy that acts; None for a model that has none."""
+    reuse: str | None = None
+    """See `LeaseRequest.reuse`, for sites that trust one another."""
+    confirm: Confirm | None = None
+    """Asks a person where `agent.safety` is `ask`."""
+
+
 async def play(
-    slot: EpisodeKey,
-    *,
-    policy: Policy,
-    pool: BrowserPool,
-    serve: Serve,
-    viewport: Viewport,
-    config: AgentConfig,
-    policy_version: int | None = None,
-    reuse: str | None = None,
-    confirm: Confirm | None = None,
-    recording: Recording | None = None,
-    watch: Watch | None = None,
+    slot: EpisodeKey, setup: EpisodeSetup, *, recording: Recording | None = None, watch: Watch | None = None
 ) -> Played:
     """Plays one episode. Every failure becomes `trajectory.failure`; only cancellation and bugs raise.
 
-    `reuse`: see `LeaseRequest.reuse`, for sites that trust one another. `confirm` asks a person where `agent.episodes.safety` is
-    `ask`. `recording` stores each step as soon as it is over (`TrajectoryStore.begin`), and what `agent.record` asks
-    for: without it nothing is recorded.
+    `recording` stores each step as soon as it is over (`TrajectoryStore.begin`), and what `agent.record` asks for:
+    without it nothing is recorded.
     """
     started, record = time.monotonic(), EpisodeRecord(recording=recording)
     failure: Failure | None = None
     watch = watch or Watch()
-    lease = EpisodeLease(slot.trajectory_id, slot.task, pool, viewport, config, reuse, recording, watch.gates)
-    episode = _Episode(slot, record, policy, lease, config, confirm, watch)
+    config = setup.config
+    lease = EpisodeLease(
+        slot.trajectory_id, slot.task, setup.pool, setup.viewport, config, setup.reuse, recording, watch.gates
+    )
+    episode = _Episode(slot, record, setup.policy, lease, config, setup.confirm, watch)
     try:
-        stop = await episode.play(serve)
+        stop = await episode.play(setup.serve)
     except EpisodeFailure as broken:
         stop = StopReason.FAILED
         failure = broken.failure if record.steps else in_the_first_turn(broken.failure)
@@ -106,7 +114,7 @@ async def play(
         answer=record.answer,
         final_state=record.final_state,
         failure=failure,
-        policy_version=policy_version,
+        policy_version=setup.policy_version,
         recorded=await episode.fetch_recorded(),
         attempt=slot.attempt,
         seconds=time.monotonic() - started,

@@ -18,7 +18,7 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from agent.config import AgentConfig
-from agent.episodes.episode import EpisodeKey, Played, play
+from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played, play
 from agent.episodes.episode_record import by_reference
 from agent.failures import EpisodeFailure, failed
 from agent.gym.spaces import ActionText, observation_space, pixels, seen, turn_of
@@ -194,12 +194,14 @@ class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction]):
     async def _play(self, slot: EpisodeKey, policy: Policy, pool: BrowserPool) -> Played:
         return await play(
             slot,
-            policy=policy,
-            pool=pool,
-            serve=self._world.serve,
-            viewport=self._world.viewport,
-            config=self._config,
-            reuse=self._reuse,
+            EpisodeSetup(
+                policy=policy,
+                pool=pool,
+                serve=self._world.serve,
+                viewport=self._world.viewport,
+                config=self._config,
+                reuse=self._reuse,
+            ),
             recording=self._store.begin(slot.trajectory_id) if self._store else None,
         )
 

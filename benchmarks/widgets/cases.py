@@ -181,3 +181,39 @@ def antd__cascader(h: Hands) -> None:
     h.click("^Norway$", "menuitemcheckbox")
     h.click("^Oslo city$", "menuitemcheckbox")
     h.expect("place", lambda s: s["where"] == ["no", "os"])
+
+
+def read_pdf(h: Hands) -> None:
+    """Waits until the viewer has drawn the first page with its form."""
+    h.expect("drawn", lambda s: s["ready"])
+    h.act(wire.Observe())
+
+
+@case
+def pdf__link(h: Hands) -> None:
+    read_pdf(h)
+    h.click("see the second page", "link")
+    h.expect("second page", lambda s: s["page"] == 2)
+
+
+@case
+def pdf__text(h: Hands) -> None:
+    read_pdf(h)
+    h.type("Ada", "Your name", "textbox")
+    h.expect("typed", lambda s: "Ada" in s["form"])
+
+
+@case
+def pdf__checkbox(h: Hands) -> None:
+    read_pdf(h)
+    h.click("I agree", "checkbox")
+    h.expect("checked", lambda s: True in s["form"])
+
+
+@case
+def pdf__scrolled(h: Hands) -> None:
+    read_pdf(h)
+    h.click("Zoom in", "button")
+    for _ in range(3):
+        h.act(wire.PageDown(full_page=True))
+    h.expect("second page", lambda s: s["page"] == 2)

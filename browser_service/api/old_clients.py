@@ -12,8 +12,17 @@ ARRIVALS = frozenset({"visit_page", "open_tab", "forward", "reload"})
 """Commands whose only effect is that a document loads; if it does not load, nothing happened."""
 SILENT = frozenset({"NO_HISTORY", "OUT_OF_VIEW", "NOT_EDITABLE", "READ_ONLY", "UNKNOWN_KEY", "NOTHING_COPIED"})
 """Errors that OmniBoxes did not notice, and so answered with success."""
+BLOCKED = "NAV_BLOCKED"
+"""The error of a document that the egress rules refused. The click or key that led to it was made all the same."""
 SILENT_FOR = {"scroll_id": frozenset({"UNKNOWN_MARK", "STALE_MARK"})}
 MODES = ("set_of_marks", "coordinates")
+
+
+def as_meant(name: str, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The command that the client means. WebGym's `scroll_coords` names a direction, which ours does not know."""
+    if name == "scroll_coords" and "direction" in arguments and not arguments.keys() & {"dx", "dy"}:
+        return "hover_and_scroll_coords", arguments
+    return name, arguments
 
 
 def lenient(arguments: dict[str, Any], kind: type[Wire], viewport: Viewport) -> tuple[dict[str, Any], str]:
@@ -46,4 +55,6 @@ def has_happened(name: str, error: ActionError) -> bool:
     """True if a command with this error counts as carried out: a click on a broken link was a click all the same."""
     if name in ARRIVALS:
         return False
-    return error.fault == "site" or error.code in SILENT or error.code in SILENT_FOR.get(name, ())
+    return (
+        error.fault == "site" or error.code == BLOCKED or error.code in SILENT or error.code in SILENT_FOR.get(name, ())
+    )

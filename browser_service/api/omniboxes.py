@@ -16,7 +16,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field, TypeAdapter, ValidationError
 
 from browser_service.api.gate import bad_request
-from browser_service.api.old_clients import has_happened, is_empty, lenient
+from browser_service.api.old_clients import as_meant, has_happened, is_empty, lenient
 from browser_service.errors import BadRequest
 from browser_service.models import Action, ActionError, InteractionMode, Mark, ObserveRequest, Wire
 from browser_service.models.tiers import OldMetadata, OldProbe
@@ -91,7 +91,7 @@ async def execute(request: Request) -> Response:
     sessions = service_of(request).sessions
     sessions.check_node(body.get("node"))
     try:
-        name, arguments = _command(body)
+        name, arguments = as_meant(*_command(body))
     except BadRequest as error:
         return _refused(error)
     async with sessions.use(body["instance_id"], body.get("token")) as (browser, _):

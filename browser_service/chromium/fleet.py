@@ -37,6 +37,9 @@ GLANCES_PER_LISTING = 4
 GLANCES_PER_MEASUREMENT = 20
 PING_DEADLINE_S = 5.0
 LONGEST_PAUSE_S = 10.0
+EMPTY_S = 30.0
+"""Seconds that one shared Chromium without sessions waits for the next: around a full one leases come and go, and without
+the wait nearly each of them would launch a Chromium."""
 
 
 class Fleet:
@@ -62,6 +65,8 @@ class Fleet:
         """Shared ones that take sessions; the oldest first."""
         self._all: set[Chromium] = set()
         self._own_idle: list[Chromium] = []
+        self._empty_since: dict[Chromium, float] = {}
+        """Shared ones without sessions that others could do without, and the event loop's time at which they became so."""
         self._renderers: dict[int, Chromium] = {}
         self._glances = 0
         self._lock = asyncio.Lock()
@@ -197,8 +202,11 @@ class Fleet:
         elif chromium.retiring or (reason := why_replace(chromium, self._settings)) is None:
             if chromium.load:
                 return
-            if chromium.retiring or (not chromium.is_shared and self._own_idle) or self._is_spare(chromium):
+            if chromium.retiring or (not chromium.is_shared and self._own_idle):
                 self._dismiss(chromium)
+            elif self._is_spare(chromium):
+                self._empty_since.setdefault(chromium, asyncio.get_running_loop().time())
+                self._dismiss_empty()
             elif not chromium.is_shared:
                 self._own_idle.append(chromium)
         else:
@@ -207,6 +215,15 @@ class Fleet:
     def _is_spare(self, chromium: Chromium) -> bool:
         """True if a shared Chromium without sessions can end because others have room for new ones."""
         return chromium.is_shared and len(self._shared) > 1
+
+    def _dismiss_empty(self) -> None:
+        """Ends shared ones without sessions: all but the newest at once, that one after `EMPTY_S` seconds."""
+        since = {one: at for one, at in self._empty_since.items() if one in self._all and not one.load}
+        self._empty_since = dict(sorted(since.items(), key=lambda item: item[1]))
+        until = asyncio.get_running_loop().time() - EMPTY_S
+        for number, (chromium, at) in enumerate(list(self._empty_since.items()), start=1):
+            if (number < len(self._empty_since) or at <= until) and self._is_spare(chromium):
+                self._dismiss(chromium)
 
     def _lost(self, chromium: Chromium) -> None:
         self._all.discard(chromium)
@@ -240,6 +257,7 @@ class Fleet:
         """Checks renderer memory several times a second; processes, health and proportional memory less often."""
         self._glances += 1
         if self._glances % GLANCES_PER_LISTING == 0:
+            self._dismiss_empty()
             await self._list_renderers()
         self._stop_hogs()
         if self._glances % GLANCES_PER_MEASUREMENT == 0:

@@ -101,8 +101,27 @@ function nameOf(el) {
   if (clean(said)) return clean(said);
   const around = hostLabel(el) || (el.getAttribute('role') === 'combobox' ? drawnHint(el) : '');
   if (around) return around;
+  const boxed = titleAround(el);
+  if (boxed) return boxed;
   if (isField) return clean(el.getAttribute('name'));
+  if (tagOf(el) === 'A') return drawnUnder(el);
   return roleOf(el) === 'generic' ? looks(el) : '';
+}
+// The title of the box that holds this control and no other, as the forms of PDF viewers have it.
+function titleAround(el) {
+  const box = parentElementOf(el);
+  if (!box || isMasked(box) || !box.getAttribute('title') || box.querySelectorAll(CONTROLS).length > 1) return '';
+  return clean(box.getAttribute('title'));
+}
+// The words that an empty link lies over, which another element has drawn: links of PDF viewers.
+function drawnUnder(link) {
+  const { x, y, width, height } = boundsOf(link);
+  for (const across of [0.5, 0.2, 0.8]) {
+    const all = ofDocument.hits(documentOf(link), x + width * across, y + height / 2);
+    const under = all.slice(0, 5).find((one) => one !== link && !isMasked(one) && !one.contains(link) && !one.childElementCount && textOf(one));
+    if (under) return textOf(under);
+  }
+  return '';
 }
 // The label of the component that an element is the inside of.
 function hostLabel(el) {

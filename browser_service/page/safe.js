@@ -8,7 +8,7 @@ const caller = (type, name) => call.bind(type.prototype[name]);
 const ofDocument = {
   title: reader(Document, 'title'), body: reader(Document, 'body'), root: reader(Document, 'documentElement'), state: reader(Document, 'readyState'),
   view: reader(Document, 'defaultView'), scroller: reader(Document, 'scrollingElement'), active: reader(Document, 'activeElement'), animations: caller(Document, 'getAnimations'), walker: caller(Document, 'createTreeWalker'),
-  hit: caller(Document, 'elementFromPoint'), byId: caller(Document, 'getElementById'), all: caller(Document, 'querySelectorAll'),
+  hit: caller(Document, 'elementFromPoint'), hits: caller(Document, 'elementsFromPoint'), byId: caller(Document, 'getElementById'), all: caller(Document, 'querySelectorAll'),
 };
 const listen = caller(EventTarget, 'addEventListener');
 const tagOf = reader(Element, 'tagName');

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Self
 
-from agent.types import AgentAction, Site, Split, Task, Trajectory
+from agent.types import AgentAction, Answer, Site, Split, Task, Trajectory
 from agent.verdict import Verdict
 from browser_service.models import Observation, Viewport
 from environments.base import UnknownTask
@@ -78,6 +78,10 @@ class MiniWob:
         """Makes the task of a family with a seed; see `tasks.make_task`."""
         return tasks.make_task(domain, seed, split)
 
+    def canary(self, domain: str, seed: int) -> Task:
+        """Makes a task about a button that the family's page does not have; see `tasks.make_canary`."""
+        return tasks.make_canary(domain, seed)
+
     def task_from_id(self, task_id: str) -> Task:
         """Makes the task of an id such as `click-button.1000007`; see `tasks.task_from_id`."""
         return tasks.task_from_id(task_id)
@@ -96,7 +100,12 @@ class MiniWob:
         return verifier.check(trajectory)
 
     def solve(self, task: Task, goal: str, observation: Observation, *, step: int) -> AgentAction:
-        """Returns the scripted solution's next action. Raises `UnknownTask` without one, `Unsolvable` if it fails."""
+        """Returns the scripted solution's next action; it says at once that a canary can't be done.
+
+        Raises `UnknownTask` without a solution, `Unsolvable` if it fails.
+        """
+        if task.canary:
+            return Answer(text="There is no such element.")
         solution = find_family(task.domain).solution
         if solution is None:
             raise UnknownTask(f"There is no scripted solution for the MiniWoB++ family {task.domain!r}.")

@@ -1,5 +1,9 @@
-"""Task ids and tasks: `click-button.1000007` is the family's page drawn from seed 1000007, which is held out."""
+"""Task ids and tasks: `click-button.1000007` is the family's page drawn from seed 1000007, which is held out.
 
+`canary-click-button.7` is a canary on the page drawn from seed 7: its goal is about a button that the page does not have.
+"""
+
+import random
 import re
 
 from agent.types import Split, Task
@@ -7,6 +11,9 @@ from environments.base import SEEDS, UnknownTask
 from environments.miniwob.families import find_family
 
 TASK_ID = re.compile(r"(?P<domain>[a-z0-9-]+)\.(?P<seed>0|[1-9][0-9]{0,6})")
+
+CANARY = "canary-"
+"""Begin of a canary's id."""
 
 
 def make_task(domain: str, seed: int, split: Split) -> Task:
@@ -33,12 +40,29 @@ def make_task(domain: str, seed: int, split: Split) -> Task:
     )
 
 
+def make_canary(domain: str, seed: int) -> Task:
+    """Makes a training task that nobody can do: to click a button whose name, a made-up word, is on no page.
+
+    Raises as `make_task`.
+    """
+    rng = random.Random(f"canary/{domain}/{seed}")
+    word = "".join(rng.choice("bdfgklmnprstvz") + rng.choice("aeiou") for _ in range(5)).capitalize()
+    goal = f'Click on the "{word}" button.'
+    task = make_task(domain, seed, "train")
+    return task.model_copy(update={"id": f"{CANARY}{task.id}", "goal": goal, "canary": True})
+
+
 def task_from_id(task_id: str) -> Task:
     """Makes the task of an id. Raises `UnknownTask` for an id that `make_task` cannot have made."""
     match = TASK_ID.fullmatch(task_id)
     if match is None:
         raise UnknownTask(f"Expected a MiniWoB++ task id such as click-button.1000007, found {task_id!r}.")
     domain, seed = match["domain"], int(match["seed"])
+    if domain.startswith(CANARY):
+        try:
+            return make_canary(domain.removeprefix(CANARY), seed)
+        except ValueError as error:
+            raise UnknownTask(f"There is no canary {task_id!r}: {error}") from None
     split = next((split for split, seeds in SEEDS.items() if seed in seeds), None)
     if split is None:
         raise UnknownTask(f"Expected a seed below {SEEDS['heldout'].stop} in the task id {task_id!r}, found {seed}.")

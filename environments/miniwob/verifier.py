@@ -37,6 +37,8 @@ def check(trajectory: Trajectory) -> Verdict:
         state = FinalState.model_validate(trajectory.final_state)
     except ValidationError:
         return unjudged(trajectory, f"Expected a recorded end of the episode, found {trajectory.final_state!r}."[:500])
+    if trajectory.task.goal and trajectory.task.goal != state.utterance:
+        return unjudged(trajectory, "The page judged its own goal, which is not the task's.")
     reward = max(0.0, state.raw_reward) if state.done and state.raw_reward is not None else 0.0
     evidence = (
         f"The page's raw reward is {state.raw_reward:g}."

@@ -1,7 +1,8 @@
 """The dashboard's rows: `{"id": "p1", "task": "Which plan sold most?", "answer": "{\\"plan\\": \\"Basic\\"}"}` and optional fields.
 
-`answer` is JSON as text, or JSON; optional are start_url, domain, difficulty, max_steps, split, rubric and expect (an
-object, as `Task.expect`). Other fields are ignored.
+`answer` is JSON as text, or JSON; optional are start_url, domain, difficulty, max_steps, split, rubric, expect (an
+object, as `Task.expect`), judge (a list, as `Task.judge`) and canary (true for a task that nobody can do). Other
+fields are ignored.
 """
 
 import json
@@ -11,6 +12,7 @@ from typing import Any
 from agent.types import Split, Task
 from environments.taskfiles.fields import (
     BadRow,
+    flag_of,
     id_of,
     is_missing,
     make_task,
@@ -39,6 +41,8 @@ def from_dashboard(row: Mapping[str, Any], *, environment: str, split: Split, st
         "reference_answer": _answer(row.get("answer")),
         "expect": None if is_missing(row.get("expect")) else row["expect"],
         "rubric": _rubric(row.get("rubric")),
+        "canary": flag_of(row, "canary"),
+        "judge": () if is_missing(row.get("judge")) else row["judge"],
     }
     return make_task(fields, NAMES)
 
@@ -52,6 +56,9 @@ def to_dashboard(task: Task) -> dict[str, Any]:
         row["expect"] = task.expect
     row |= {"start_url": task.start_url, "difficulty": task.difficulty, "max_steps": task.max_steps}
     row |= {"split": task.split, "domain": task.domain}
+    row |= {"canary": True} if task.canary else {}
+    if task.judge:
+        row["judge"] = list(task.judge)
     return row | ({"rubric": list(task.rubric)} if task.rubric else {})
 
 

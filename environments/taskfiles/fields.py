@@ -56,6 +56,16 @@ def whole_number_of(row: Mapping[str, Any], key: str) -> int | None:
     return value
 
 
+def flag_of(row: Mapping[str, Any], key: str) -> bool:
+    """A field's true or false; false if there is none. Raises `BadRow`."""
+    value = row.get(key)
+    if is_missing(value):
+        return False
+    if not isinstance(value, bool):
+        raise BadRow(f"{key}: expected true or false, found {shown(value)}")
+    return value
+
+
 def id_of(row: Mapping[str, Any], key: str) -> str:
     """A task's id, as text. Raises `BadRow`; `Task` validates the text."""
     value = row.get(key)

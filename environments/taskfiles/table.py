@@ -34,6 +34,8 @@ class TaskTable:
         """
         self._source, self._reading = source, reading
         self.entries: list[Entry] = []
+        self.canaries: list[Entry] = []
+        """Tasks that nobody can do (`Task.canary`), apart from the others."""
         rejected: list[Rejected] = []
         for place, task in read_rows(source, reading):
             if isinstance(task, Rejected):
@@ -41,7 +43,8 @@ class TaskTable:
             elif task.split == reading.split:
                 self._check_playable(task)
                 group = intern(field_of(task, group_by)) if group_by else ""
-                self.entries.append(Entry(place, task.id, task.difficulty, intern(host_of(task.start_url)), group))
+                entry = Entry(place, task.id, task.difficulty, intern(host_of(task.start_url)), group)
+                (self.canaries if task.canary else self.entries).append(entry)
         refuse_rejected(source, rejected)
         if not self.entries:
             raise TaskFileError(f"{source.name} has no {reading.split} tasks")

@@ -12,6 +12,7 @@ from agent.types import Split, Task
 from environments.taskfiles.fields import (
     NO_ANSWER,
     BadRow,
+    flag_of,
     id_of,
     is_missing,
     make_task,
@@ -44,13 +45,14 @@ def from_webgym(row: Mapping[str, Any], *, environment: str, split: Split, max_s
         "difficulty": max(1, len(rubric)) if difficulty is None else difficulty,
         "reference_answer": _reference(row.get("definite_answer")),
         "rubric": rubric,
+        "canary": flag_of(row, "canary"),  # our own addition to the format
         "labels": labels,
     }
     return make_task(fields, NAMES)
 
 
 def to_webgym(task: Task) -> dict[str, Any]:
-    """Converts a task to a row. WebGym's format has no field for seed, step budget, split and `expect`."""
+    """Converts a task to a row. WebGym's format has no field for seed, step budget, split, `expect` and `judge`."""
     row: dict[str, Any] = {
         "task_id": int(task.id) if task.id.isdigit() and str(int(task.id)) == task.id else task.id,
         "task_name": task.goal,
@@ -61,6 +63,8 @@ def to_webgym(task: Task) -> dict[str, Any]:
         "evaluator_reference": [{"description": fact, "difficulty": 1} for fact in task.rubric],
         "definite_answer": task.reference_answer or "",
     }
+    if task.canary:
+        row["canary"] = True
     if "attempt_level" in task.labels:
         row["attempt_level"] = int(task.labels["attempt_level"])
     return row

@@ -11,6 +11,7 @@ from flows.settings.run_folder import RunFolder
 from flows.starting.preflight import Finding
 from rollouts.plan import read_carried, read_plan
 from storage.errors import LoopError
+from storage.human_verdicts import HUMAN, latest, read_human
 from storage.stages import Stage, StageKey
 from storage.store import TrajectoryStore
 from storage.store_check import HARMLESS, Problem, check_store
@@ -89,8 +90,8 @@ def _leftovers(folder: RunFolder, found: list[Problem]) -> str:
 
 
 def verdicts(folder: RunFolder) -> str:
-    """Checks that every trajectory of a finished stage has exactly one verdict."""
-    count = 0
+    """Checks that every trajectory of a finished stage has exactly one verdict, and that people's can be read."""
+    count = by_people = 0
     for key in folder.schedule():
         episodes = Stage.EVALUATE if key.stage is Stage.EVALUATE else Stage.ROLLOUT
         if key.stage not in (Stage.JUDGE, Stage.EVALUATE) or not folder.is_done(*key):
@@ -106,8 +107,14 @@ def verdicts(folder: RunFolder) -> str:
                 f"{directory / VERDICTS} has verdicts on {sorted(named)[:2]}.. ({named.total()}), not one on each of the "
                 f"{len(there)} trajectories; {JUDGE_AGAIN}"
             )
-        count += named.total()
-    return f"{count} verdicts, one per trajectory of each judged stage"
+        people = latest(read_human(directory / HUMAN))
+        if unknown := sorted(set(people) - set(there)):
+            raise LoopError(
+                f"{directory / HUMAN} decides about {unknown[0]}, which the stage does not have; remove the line"
+            )
+        count, by_people = count + named.total(), by_people + len(people)
+    told = f"; people decided about {by_people}" if by_people else ""
+    return f"{count} verdicts, one per trajectory of each judged stage{told}"
 
 
 def _stores(folder: RunFolder) -> list[Path]:

@@ -21,11 +21,16 @@ def fork(
     name: Annotated[
         str | None, typer.Option(help="name of the new run; default: the old one, numbered", show_default=False)
     ] = None,
+    judged: Annotated[
+        bool, typer.Option("--judged", help="take over the next iteration's rollout and verdicts, too, to train again")
+    ] = False,
     config: ConfigOption = None,
 ) -> None:
     """Make a new run that begins after an iteration of another one, with other settings; the old run stays as it is.
 
-    Example: rl-loop fork demo --at 3 --name demo-slow update.learning_rate=1e-4
+    Examples: rl-loop fork demo --at 3 --name demo-slow update.learning_rate=1e-4
+
+    rl-loop fork demo --at 3 --judged --name demo-rubric update.verdict_set=rubric
     """
     from flows.settings.hints import on_run
     from flows.starting import forking
@@ -33,6 +38,7 @@ def fork(
 
     source = find_run(run, config)
     last = forking.last_forkable(source) if at is None else at
-    made = forking.fork(source, last, overrides or [], name)
-    print(f"run {made.name} has iterations 0 to {last} of {source.name}: {made.root}")
+    made = forking.fork(source, last, overrides or [], name, judged=judged)
+    more = f", and the rollout and verdicts of iteration {last + 1}" if judged else ""
+    print(f"run {made.name} has iterations 0 to {last} of {source.name}{more}: {made.root}")
     print(f"{on_run('resume', made.root)} continues it with {made.next_stage()}")

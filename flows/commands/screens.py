@@ -15,7 +15,7 @@ from flows.services.service_files import SupervisorStatus
 from flows.settings.run_folder import RunFolder
 from flows.starting.preflight import Finding
 from flows.tracking.learning_signal import no_signal
-from flows.tracking.summary import rows
+from flows.tracking.summary import judging_of, rows
 from storage.stages import Stage, StageReport
 
 STATE_STYLE = {
@@ -132,6 +132,8 @@ def stage_line(report: StageReport) -> str:
     facts = [f"iteration {report.iteration:3d}", f"{report.stage.replace('_', ' '):14}", f"{report.seconds:6.1f} s"]
     if "success_rate" in report.metrics:
         facts.append(f"success {report.metrics['success_rate']:6.1%} of {report.metrics['judged']:.0f}")
+    if judging := judging_of(report):
+        facts.append(judging)
     if report.stage is Stage.POLICY_UPDATE:
         facts.append(
             no_signal(report) or f"policy v{report.counts['version']:04d}, {report.counts['steps']} optimiser steps"
@@ -151,7 +153,10 @@ def print_summary(folder: RunFolder, links: dict[str, str]) -> None:
     ):
         table.add_column(column, justify="right")
     table.add_column("overhead", justify="right")
-    for row in rows(folder):
+    found = rows(folder)
+    if any(row.judging for row in found):
+        table.add_column("judging")
+    for row in found:
         table.add_row(
             str(row.iteration),
             _shown(row.train_success, ".1%"),
@@ -159,6 +164,7 @@ def print_summary(folder: RunFolder, links: dict[str, str]) -> None:
             _shown(row.steps_mean, ".2f"),
             *(_shown(row.seconds.get(stage), ".1f") for stage in Stage),
             _shown(row.overhead_share, ".1%"),
+            *([row.judging] if any(one.judging for one in found) else []),
         )
     out = console()
     out.print(table)

@@ -67,6 +67,8 @@ class EpisodeGroup(NamedTuple):
     name: str
     """The task's id, or the group's id when it was not planned for this stage (carried over from an earlier one)."""
     episodes: list[Episode]
+    canary: bool = False
+    """True for a task that nobody can do, which says nothing about the policy."""
 
 
 @dataclass(frozen=True, kw_only=True)

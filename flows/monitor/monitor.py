@@ -116,7 +116,8 @@ class _StageEyes:
             in_flight = sum(episode.steps or 0 for episode in episodes if episode.state in PLAYING)
             left = len(episodes) - len(ended)
             pace = pace_now(ended.values(), now=now, began=min(times), left=left, steps_in_flight=in_flight)
-        judged, successes = self._success(rewards)
+        canaries = {episode.id for group in groups if group.canary for episode in group.episodes}
+        judged, successes = self._success({name: each for name, each in rewards.items() if name not in canaries})
         current = self._folder.next_stage()
         pauses = read_pauses(self._folder.stage_dir(*self.key))
         return Snapshot(
@@ -145,7 +146,9 @@ class _StageEyes:
         """The plan's groups, with all episodes waiting."""
         return [
             EpisodeGroup(
-                one.task.id, [Episode(slot.trajectory_id, State.WAITING) for slot in one.slots(self.key.iteration)]
+                one.task.id,
+                [Episode(slot.trajectory_id, State.WAITING) for slot in one.slots(self.key.iteration)],
+                one.task.canary,
             )
             for one in whole_lines(path, Group)
         ]

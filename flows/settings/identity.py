@@ -5,6 +5,7 @@ config.yaml can be replaced without a moment in which file and digest disagree.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,15 +18,14 @@ LIMITS = (
     "rollout.model_queue",
     "rollout.in_flight_mb",
     "judge.overlap",
-    "judge.model.concurrency",
-    "judge.model.deadline_s",
-    "judge.model.most_tokens",
-    "judge.model.most_cost",
+    "judge.canary_alarm",
     "policy.update_deadline_s",
     "serving.start_deadline_s",
     "serving.publish_deadline_s",
 )
-"""Concurrency, limits and deadlines: other values do not change the results."""
+"""Concurrency, limits, deadlines and alarms: other values do not change the results of a stage that finishes."""
+JUDGE_LIMITS = re.compile(r"judge\.(?:model|models\.[^.]+)\.(?:concurrency|deadline_s|most_tokens|most_cost)")
+"""The limits of a judge model."""
 ITERATIONS = "iterations"
 """May only grow: a run can be made longer."""
 
@@ -48,7 +48,9 @@ def is_of(data: Mapping[str, Any], recorded: str) -> bool:
 
 def may_change(key: str) -> bool:
     """True if a resume may change this key. Example of a key: `rollout.limits.model`."""
-    return key == ITERATIONS or any(key == one or key.startswith(f"{one.rstrip('.')}.") for one in (*PLACES, *LIMITS))
+    if key == ITERATIONS or JUDGE_LIMITS.fullmatch(key):
+        return True
+    return any(key == one or key.startswith(f"{one.rstrip('.')}.") for one in (*PLACES, *LIMITS))
 
 
 def changed(old: LoopConfig, new: LoopConfig) -> dict[str, tuple[Any, Any]]:

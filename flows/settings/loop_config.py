@@ -1,8 +1,7 @@
 """The configuration of a loop: one YAML file, sections owned by the packages, `key=value` overrides.
 
-`load_config` refuses every unknown key, in one sentence per mistake, before anything is started. Relative paths are
-resolved against the project's root: the nearest folder above the file with a pyproject.toml or prefect.yaml, else the
-file's own folder.
+`load_config` refuses every unknown key, in one sentence per mistake. Relative paths are resolved against the project's
+root: the nearest folder above the file with a pyproject.toml or prefect.yaml, else the file's own folder.
 """
 
 import difflib
@@ -15,7 +14,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
 from agent.config import AgentConfig
-from environments.config import EnvironmentConfig
+from environments.config import EnvironmentConfig, EnvironmentName
 from flows.settings.section import Section
 from judging.config import JudgeConfig
 from rollouts.config import EvaluateConfig, RolloutConfig
@@ -128,6 +127,13 @@ class LoopConfig(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _judged_environments_exist(self) -> "LoopConfig":
+        known = get_args(EnvironmentName)
+        if unknown := sorted(set(self.judge.environments) - set(known)):
+            raise ValueError(f"judge.environments: there is no environment {unknown[0]}; known: {', '.join(known)}")
+        return self
+
     def rollout_settings(self) -> RolloutSettings:
         """The part of the configuration that the scheduler reads."""
         return RolloutSettings(
@@ -169,6 +175,20 @@ def parse_config(data: Mapping[str, Any], *, root: Path) -> LoopConfig:
             "services": config.services.model_copy(update={"state_dir": _from(root, config.services.state_dir)}),
         }
     )
+
+
+def parse_judge(overrides: Sequence[str]) -> JudgeConfig:
+    """The section `judge` alone, from overrides such as `judge.chain=[rubric]`. Raises ConfigError."""
+    data: dict[str, Any] = {}
+    for override in overrides:
+        _apply(data, override)
+    if other := data.keys() - {"judge"}:
+        raise ConfigError(f"{min(other)}: expected settings of judge only, such as judge.chain=[rubric]")
+    try:
+        return JudgeConfig.model_validate(data["judge"])
+    except ValidationError as error:
+        found = (_sentence({**detail, "loc": ("judge", *detail["loc"])}) for detail in error.errors())
+        raise ConfigError("\n".join(found)) from None
 
 
 def keys_of(overrides: Sequence[str]) -> set[str]:

@@ -1,9 +1,9 @@
 """Judging: reads the trajectories of a stage folder, writes verdicts.jsonl and metrics. It changes no trajectory."""
 
+import logging
 import random
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import NamedTuple
@@ -16,19 +16,26 @@ from agent.types import Trajectory
 from agent.verdict import Verdict
 from environments.registry import make_environment
 from flows.policy.publishing import StageError
+from flows.settings.hints import on_run
 from flows.settings.run_folder import RunFolder
 from flows.stages.overlap import overlapped
 from judging.config import JudgeConfig
+from judging.human import PeopleFirst
 from judging.in_order import in_order
+from judging.meta.canary_tasks import believed
+from judging.meta.metrics import judge_metrics
 from judging.opening import is_judged, open_judges
 from judging.verdicts import CorruptVerdicts
 from rollouts.evidence import lack_of_verdicts
 from rollouts.task_history import write_outcomes
+from storage.human_verdicts import HUMAN, latest, read_human
 from storage.progress import Progress, ProgressFile
 from storage.stages import Stage, StageKey, StageReport
 from storage.store import TrajectoryStore
 from storage.verdicts import write_verdicts
 from training import failpoints
+
+logger = logging.getLogger(__name__)
 
 
 class Judged(NamedTuple):
@@ -46,7 +53,11 @@ class Judged(NamedTuple):
     def metrics(self) -> dict[str, float]:
         """The metrics of `agent.metrics.summarize`, and the seconds of judging per episode."""
         each = {"phase_s_mean/judge": self.seconds / len(self.episodes)} if self.episodes else {}
-        return summarize(self.episodes, self.by_id()) | each | costs_of(self.verdicts)
+        return summarize(self.episodes, self.by_id()) | each | judge_metrics(self.verdicts, self.canaries())
+
+    def canaries(self) -> frozenset[str]:
+        """Ids of the trajectories of tasks that nobody can do."""
+        return frozenset(one.id for one in self.episodes if one.canary)
 
 
 async def judge_stage(folder: RunFolder, iteration: int) -> StageReport:
@@ -59,6 +70,7 @@ async def judge_stage(folder: RunFolder, iteration: int) -> StageReport:
     judged = await judge_all(folder, trajectories, directory, shuffled_by=shuffle_seed(folder, iteration))
     write_outcomes(directory, judged.episodes, judged.by_id(), iteration=iteration)
     check_judged(folder, StageKey(iteration, Stage.JUDGE), judged.verdicts)
+    check_canaries(folder, StageKey(iteration, Stage.JUDGE), judged)
     failpoints.reach("judge.before_done")
     return folder.finish(
         StageReport(
@@ -84,9 +96,10 @@ async def judge_all(
         trajectories.keep_by_rule(folder.config.agent.record, trajectory, verdict)
 
     check = make_environment(folder.config.environment).check
-    judged = await judge_stored(folder.config.judge, check, trajectories, directory, after=keep)
+    people = latest(read_human(directory / HUMAN))
+    judged = await judge_stored(folder.config.judge, check, trajectories, directory, people=people, after=keep)
     if shuffled_by is not None:
-        judged = judged._replace(verdicts=shuffled(judged.verdicts, shuffled_by))
+        judged = judged._replace(verdicts=shuffled(judged.verdicts, shuffled_by, but=judged.canaries()))
     write_verdicts(directory, judged.verdicts)
     return judged
 
@@ -97,9 +110,11 @@ async def judge_stored(
     trajectories: TrajectoryStore,
     directory: Path,
     *,
+    people: Mapping[str, Verdict],
     after: Callable[[Trajectory, Verdict], None] = lambda trajectory, verdict: None,
 ) -> Judged:
-    """Judges stored trajectories by a chain. `directory` keeps the verdicts of a judge model; `after` is called for each.
+    """Judges stored trajectories by a chain. `directory` keeps the verdicts of the judge models; `people` has those of
+    people, by trajectory id, which go before the chain's; `after` is called for each.
 
     Raises `StageError` when the judge model cannot be opened, or its file of verdicts cannot be trusted.
     """
@@ -108,8 +123,10 @@ async def judge_stored(
     began = time.monotonic()
     try:
         async with (
-            open_judges(config, check, trajectories.image, directory, requests=trajectories.requests) as judge,
-            aclosing(in_order(trajectories, judge.judge, at_once=config.trajectories_at_once)) as judged,
+            open_judges(config, check, trajectories.image, directory, requests=trajectories.requests) as judges,
+            aclosing(
+                in_order(trajectories, PeopleFirst(judges, people).judge, at_once=config.trajectories_at_once)
+            ) as judged,
         ):
             async for trajectory, verdict in judged:
                 verdicts.append(verdict)
@@ -122,25 +139,31 @@ async def judge_stored(
 
 def check_judged(folder: RunFolder, key: StageKey, verdicts: Iterable[Verdict]) -> None:
     """Raises `StageError` when the chain can judge any task and too few of the judgeable episodes were judged."""
-    has_verifier = make_environment(folder.config.environment).judges
-    lack = (
-        lack_of_verdicts(folder.inputs, key, verdicts)
-        if is_judged(folder.config.judge, has_verifier=has_verifier)
-        else None
-    )
-    if lack:
+    environment = folder.config.environment
+    has_verifier = make_environment(environment).judges
+    judged = is_judged(folder.config.judge, environment.name, has_verifier=has_verifier)
+    if judged and (lack := lack_of_verdicts(folder.inputs, key, verdicts)):
         raise StageError(f"{lack}; `rl-loop resume {folder.name}` judges again")
 
 
-def costs_of(verdicts: list[Verdict]) -> dict[str, float]:
-    """Consumption of the judge model, and the unjudged verdicts by the code of their reason; nothing without a model."""
-    asked = [verdict for verdict in verdicts if verdict.model or verdict.tokens_in]
-    reasons = Counter(verdict.unjudged for verdict in verdicts if verdict.reward is None and verdict.unjudged)
-    costs = {f"unjudged/{code}": float(count) for code, count in sorted(reasons.items())}
-    if asked:
-        costs["judge_tokens"] = float(sum(verdict.tokens_in + verdict.tokens_out for verdict in asked))
-        costs["judge_cost"] = sum(verdict.cost for verdict in asked)
-    return costs
+def check_canaries(folder: RunFolder, key: StageKey, judged: Judged) -> None:
+    """Raises `StageError` when a judge called a task a success that nobody can do; `judge.canary_alarm: warn` only logs."""
+    canaries = judged.canaries()
+    found = believed(verdict for verdict in judged.verdicts if verdict.trajectory_id in canaries)
+    if not found:
+        return
+    tasks = {one.id: one.task for one in judged.episodes}
+    first = found[0]
+    more = f" (and {len(found) - 1} more such verdicts)" if len(found) > 1 else ""
+    sentence = (
+        f"{key}: the judge {first.judge} called the canary task {tasks[first.trajectory_id]} a success, trajectory "
+        f"{first.trajectory_id}{more}; nobody can do that task, so the judge's verdicts can't be trusted"
+    )
+    if folder.config.judge.canary_alarm == "warn":
+        logger.warning("%s", sentence)
+        return
+    again = on_run("resume", folder.root, "judge.canary_alarm=warn")
+    raise StageError(f"{sentence}: look at its evidence, and mend the judge; {again} trains on them all the same")
 
 
 def unjudged(verdicts: Iterable[Verdict]) -> int:
@@ -153,11 +176,17 @@ def shuffle_seed(folder: RunFolder, iteration: int) -> str | None:
     return f"{folder.config.seed}/{iteration}" if folder.config.judge.shuffle_rewards else None
 
 
-def shuffled(verdicts: list[Verdict], seed: str) -> list[Verdict]:
-    """The same verdicts with the rewards of the judged ones permuted at random; the unjudged stay unjudged."""
-    rewards = [verdict.reward for verdict in verdicts if verdict.reward is not None]
+def shuffled(verdicts: list[Verdict], seed: str, *, but: Collection[str] = ()) -> list[Verdict]:
+    """The same verdicts with the rewards of the judged ones permuted at random; the unjudged stay unjudged.
+
+    `but`: ids of trajectories that keep their rewards, those of canaries.
+    """
+    rewards = [v.reward for v in verdicts if v.reward is not None and v.trajectory_id not in but]
     random.Random(seed).shuffle(rewards)
     dealt = iter(rewards)
     return [
-        v if v.reward is None else v.model_copy(update={"reward": next(dealt), "judge": "shuffled"}) for v in verdicts
+        v
+        if v.reward is None or v.trajectory_id in but
+        else v.model_copy(update={"reward": next(dealt), "judge": "shuffled"})
+        for v in verdicts
     ]

@@ -15,11 +15,11 @@ from pathlib import Path
 from flows.policy.publishing import StageError, ensure_served, policy_version
 from flows.services.processes import tethered
 from flows.settings.run_folder import RunFolder
+from flows.stages.learned_set import verdicts_to_learn
 from rollouts.shard_workers import ShardWorkers
 from storage.atomic import write_atomically
 from storage.progress import ProgressFile
 from storage.stages import Stage, StageReport
-from storage.verdicts import VERDICTS
 from training.checkpointing.checkpoints import checkpoint_path, prune
 from training.learning.report import UpdateReport, read_report
 
@@ -100,11 +100,11 @@ def best_version(folder: RunFolder) -> list[int]:
 
 
 def update_command(folder: RunFolder, iteration: int, *, config: Path, report: Path) -> list[str]:
-    """The command line of one update."""
+    """The command line of one update. Raises `StageError` if the iteration lacks the set of verdicts to learn from."""
     return [
         *(sys.executable, "-m", "training.learning.update"),
         *("--trajectories", str(folder.stage_dir(iteration, Stage.ROLLOUT))),
-        *("--verdicts", str(folder.stage_dir(iteration, Stage.JUDGE) / VERDICTS)),
+        *("--verdicts", str(verdicts_to_learn(folder, iteration))),
         *("--policy", str(checkpoint_path(folder.policies, policy_version(folder, iteration - 1)))),
         *("--policies", str(folder.policies)),
         *("--version", str(iteration)),
@@ -118,8 +118,10 @@ def _replay(folder: RunFolder, iteration: int) -> Iterator[str]:
     """Arguments that name the earlier iterations of `update.replay_iterations` whose folders are still there."""
     for earlier in range(max(1, iteration - folder.config.update.replay_iterations), iteration):
         played = folder.stage_dir(earlier, Stage.ROLLOUT)
-        verdicts = folder.stage_dir(earlier, Stage.JUDGE) / VERDICTS
-        if played.is_dir() and verdicts.is_file():
+        if not played.is_dir() or not folder.stage_dir(earlier, Stage.JUDGE).is_dir():
+            continue
+        verdicts = verdicts_to_learn(folder, earlier)
+        if verdicts.is_file():
             yield from ("--replay", str(played), str(verdicts))
 
 

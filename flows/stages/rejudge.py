@@ -12,6 +12,7 @@ from flows.settings.run_folder import RunFolder
 from flows.stages.judge import Judged, judge_stored
 from judging.config import JudgeConfig
 from storage.errors import LoopError
+from storage.human_verdicts import HUMAN, latest, read_human
 from storage.lock import locked
 from storage.names import checked_name
 from storage.stages import Stage, StageKey
@@ -46,12 +47,22 @@ def sets_of(folder: RunFolder) -> list[str]:
 
 
 async def rejudge(
-    folder: RunFolder, config: JudgeConfig, name: str, keys: list[StageKey]
+    folder: RunFolder,
+    config: JudgeConfig,
+    name: str,
+    keys: list[StageKey],
+    *,
+    human: Path | None = None,
+    with_people: bool = True,
 ) -> list[tuple[StageKey, Judged]]:
     """Judges the stages by the chain of `config` into the set `name`. Raises `LoopError`.
 
-    What a judge model decided in an earlier try at the same set is not asked again.
+    What a judge model decided in an earlier try at the same set is not asked again. People's verdicts go first: those of
+    the stage, and after them those of the file `human`; without `with_people` the judges decide on everything.
     """
+    given = read_human(human) if human is not None else []
+    if human is not None and not given:
+        raise LoopError(f"{human}: expected people's verdicts, found none")
     check = make_environment(folder.config.environment).check
     found: list[tuple[StageKey, Judged]] = []
     for key in keys:
@@ -60,7 +71,8 @@ async def rejudge(
         directory.mkdir(parents=True, exist_ok=True)
         with locked(directory):
             stored = TrajectoryStore(folder.stage_dir(key.iteration, rollout))
-            judged = await judge_stored(config, check, stored, directory)
+            people = latest([*read_human(folder.stage_dir(*key) / HUMAN), *given]) if with_people else {}
+            judged = await judge_stored(config, check, stored, directory, people=people)
             write_verdicts(directory, judged.verdicts)
         found.append((key, judged))
     return found

@@ -13,6 +13,7 @@ from pathlib import Path
 from flows.settings.identity import ITERATIONS, config_hash
 from flows.settings.loop_config import LoopConfig, dump_config, keys_of, load_config
 from flows.settings.run_folder import RunFolder
+from flows.stages.learned_set import verdicts_to_learn
 from flows.tracking.logged import LOGGED
 from storage.atomic import write_atomically
 from storage.errors import RunFolderError
@@ -21,6 +22,8 @@ from storage.run_layout import RunRecord
 from storage.stages import Stage
 from training.checkpointing.checkpoints import checkpoint_path, versions
 
+JUDGED = (Stage.ROLLOUT, Stage.JUDGE)
+"""Stages of an iteration that come before its update."""
 LINKED = frozenset({".png", ".webp", ".jpg", ".safetensors", ".webm", ".zip", ".pack"})
 """Suffixes of large files that are written once and replaced as a whole: linked where the disk can, not copied."""
 
@@ -40,14 +43,19 @@ def forked_config(source: RunFolder, overrides: Sequence[str], at: int) -> LoopC
     return config
 
 
-def fork(source: RunFolder, at: int, overrides: Sequence[str], name: str | None = None) -> RunFolder:
+def fork(
+    source: RunFolder, at: int, overrides: Sequence[str], name: str | None = None, *, judged: bool = False
+) -> RunFolder:
     """Makes a run that has finished the iterations 0 to `at` of `source`. Returns it; `rl-loop resume` continues it.
 
-    Raises `LoopError` if an iteration up to `at` is unfinished, the policy after it was pruned, the name is taken, or the
-    configuration with `overrides` can't be used.
+    With `judged` it has the rollout and the verdicts of the next iteration, too, with all sets: the fork trains on them
+    again. Raises `LoopError` if an iteration up to `at` is unfinished, the policy after it was pruned, the name is taken,
+    or the configuration with `overrides` can't be used.
     """
     version = _policy_after(source, at)
     config = forked_config(source, overrides, at)
+    if judged:
+        _check_judged(RunFolder(source.root, config), at + 1)
     chosen = checked_name(name) if name else free_name(config.runs_dir, source.name)
     target = config.runs_dir / chosen
     if target.exists():
@@ -55,6 +63,9 @@ def fork(source: RunFolder, at: int, overrides: Sequence[str], name: str | None 
     partial = config.runs_dir / f".{chosen}.fork-{os.getpid()}"
     try:
         _copy(source, partial, at, version)
+        for stage in JUDGED if judged else ():
+            place = source.stage_dir(at + 1, stage).relative_to(source.root)
+            _take(source.root / place, partial / place)
         write_atomically(partial / "config.yaml", dump_config(config).encode())
         record = RunRecord(
             name=chosen,
@@ -93,6 +104,15 @@ def _policy_after(source: RunFolder, at: int) -> int:
             f"{', '.join(map(str, kept)) or 'none'}; a larger update.keep_last keeps more"
         )
     return version
+
+
+def _check_judged(source: RunFolder, iteration: int) -> None:
+    """Raises `LoopError` unless the iteration is judged and has the verdicts to learn from."""
+    if missing := [stage for stage in JUDGED if not source.is_done(iteration, stage)]:
+        raise RunFolderError(
+            f"run {source.name} has not finished the {missing[0]} of iteration {iteration}; fork at an earlier one"
+        )
+    verdicts_to_learn(source, iteration)
 
 
 def _copy(source: RunFolder, target: Path, at: int, version: int) -> None:

@@ -134,26 +134,31 @@ def models(config: LoopConfig) -> str:
     acting = {config.agent.model, config.evaluate.model or config.agent.model}
     try:
         names = sorted(check_model(model) for model in acting)
-        judge = config.judge.model
-        return ", ".join([*names, *([f"judge {check_judge_model(judge)}"] if judge else [])])
+        judges = [f"judge {check_judge_model(judge)}" for judge in config.judge.named_models.values()]
+        return ", ".join([*names, *judges])
     except ModelUnavailable as error:
         raise PreflightError(str(error)) from None
 
 
 def tasks(config: LoopConfig) -> str:
     """Checks that the task families or files exist and have enough tasks."""
-    from rollouts.plan import draw_groups
+    from rollouts.plan import canary_groups, draw_groups
 
     try:
         first, held_out = (
             draw_groups(config.rollout_settings(), 1, Stage.ROLLOUT),
             draw_groups(config.rollout_settings(), 0, Stage.EVALUATE),
         )
+        canaries = canary_groups(config.rollout_settings(), 1)
     except ValueError as error:  # UnknownTask, TaskFileError, or too few tasks
         raise PreflightError(f"environment: {error}") from None
+    for task in (group.task for group in (*first, *held_out)):
+        for judge in task.judge:
+            if lack := config.judge.lack_of(judge):
+                raise PreflightError(f"task {task.id} names the judge {judge}, {lack}")
     return (
         f"{len(first) * config.rollout.group_size} training episodes per iteration, "
-        f"{len(held_out) * config.evaluate.samples} held-out ones"
+        f"{len(held_out) * config.evaluate.samples} held-out ones" + (f", {len(canaries)} canaries" if canaries else "")
     )
 
 

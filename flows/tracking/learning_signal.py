@@ -20,14 +20,29 @@ def no_signal(report: StageReport) -> str | None:
 
 def warnings(config: LoopConfig) -> list[str]:
     """Warnings that a user should see before waiting for a run."""
-    if is_judged(config.judge, has_verifier=make_environment(config.environment).judges):
-        return []
-    if "answer" in config.judge.chain:
+    environment = config.environment
+    found = _unasked(config)
+    if is_judged(config.judge, environment.name, has_verifier=make_environment(environment).judges):
+        return found
+    if "answer" in config.judge.chain_in(environment.name):
         return [
+            *found,
             f"environment {config.environment.name}: it has no verifier, so only episodes of tasks with an expected answer "
-            f"get a verdict (`rl-loop tasks check` counts them); judge.chain=[answer, rubric] with judge.model judges all"
+            f"get a verdict (`rl-loop tasks check` counts them); judge.chain=[answer, rubric] with judge.model judges all",
         ]
     return [
+        *found,
         f"environment {config.environment.name}: it has no verifier, so every episode stays unjudged and no update learns "
-        f"anything; the run only collects trajectories"
+        f"anything; the run only collects trajectories",
+    ]
+
+
+def _unasked(config: LoopConfig) -> list[str]:
+    """A warning about judge models that no chain of this run asks."""
+    chain = config.judge.chain_in(config.environment.name)
+    if not config.judge.named_models or {"rubric", "panel"} & set(chain):
+        return []
+    return [
+        f"the chain {', '.join(chain)} asks no judge model; judge.models are asked only for tasks that name rubric or panel "
+        f"in their own field judge"
     ]

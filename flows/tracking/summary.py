@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from flows.settings.run_folder import RunFolder
 from storage.atomic import replacing
-from storage.stages import Stage
+from storage.stages import Stage, StageReport
 
 CURVE = "learning_curve.png"
 
@@ -18,6 +18,8 @@ class Row(NamedTuple):
     train_success: float | None
     heldout_success: float | None
     steps_mean: float | None
+    judging: str
+    """What the judges left open or disagreed on; empty where there is nothing to say."""
     seconds: dict[Stage, float]
     overhead_share: float | None
 
@@ -37,11 +39,30 @@ def rows(folder: RunFolder) -> list[Row]:
                 train_success=judged.metrics.get("success_rate") if judged else None,
                 heldout_success=evaluated.metrics.get("success_rate") if evaluated else None,
                 steps_mean=counted.metrics.get("steps_mean") if counted else None,
+                judging=judging_of(counted) if counted else "",
                 seconds={stage: report.seconds for stage, report in reports.items()},
                 overhead_share=_overhead_share(folder.iteration_file(iteration)),
             )
         )
     return table
+
+
+def judging_of(report: StageReport) -> str:
+    """The facts about a stage's judges that a reader should not miss.
+
+    Example: `3 unjudged, judges disagree on 2 of 6, canaries 0 of 4, cost 0.12`
+    """
+    metrics = report.metrics
+    facts: list[str] = []
+    if metrics.get("unjudged") and metrics.get("judged"):  # an environment without any judge has nothing else
+        facts.append(f"{metrics['unjudged']:.0f} unjudged")
+    if metrics.get("judge_disagreements"):
+        facts.append(f"judges disagree on {metrics['judge_disagreements']:.0f} of {metrics['judge_compared']:.0f}")
+    if "canary_episodes" in metrics:
+        facts.append(f"canaries {metrics['canary_successes']:.0f} of {metrics['canary_episodes']:.0f}")
+    if metrics.get("judge_cost"):
+        facts.append(f"cost {metrics['judge_cost']:.2f}")
+    return ", ".join(facts)
 
 
 def _overhead_share(path: Path) -> float | None:

@@ -3,7 +3,8 @@
 Example: `await endpoint.ask("You judge ..", ["Page 1", Picture("image/png", data)], schema)`
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import reduce
 from typing import Any, Literal, NamedTuple, Protocol
 
 Json = dict[str, Any]
@@ -42,6 +43,11 @@ class Usage(NamedTuple):
     def plus(self, other: "Usage") -> "Usage":
         """The sum of both."""
         return Usage(*(mine + more for mine, more in zip(self, other, strict=True)))
+
+
+def sum_of(usages: Iterable[Usage]) -> Usage:
+    """The sum of some consumptions."""
+    return reduce(Usage.plus, usages, Usage())
 
 
 class EndpointError(Exception):

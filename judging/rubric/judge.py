@@ -8,12 +8,13 @@ from agent.types import Trajectory
 from agent.verdict import Verdict
 from judging.blocking import blocked_by_rules
 from judging.endpoints.metered import Metered
+from judging.evidence_steps import EVIDENCE_MISSING
 from judging.rubric.evidence import Evidence, ReadPicture, read_pictures
 from judging.rubric.questions import Asker, Questions
 from judging.rubric.record import index_of, record_of
 from judging.rubric.scoring import SUPPORTED, Score, score_of
 from judging.rubric.settings import RubricSettings
-from judging.rubric.wording import PROMPT_VERSION
+from judging.rubric.wording import PROMPT_VERSION, SURE_VERSION
 from judging.steering import SHOWN_BY_AGENT, flags_of
 from judging.undecided import Undecided
 from judging.verdict_key import verdict_key
@@ -25,16 +26,23 @@ class RubricJudge:
     name = "rubric"
 
     def __init__(
-        self, model: Metered, picture: ReadPicture, settings: RubricSettings, *, secret: bytes | None = None
+        self,
+        model: Metered,
+        picture: ReadPicture,
+        settings: RubricSettings,
+        *,
+        confidence: bool = False,
+        secret: bytes | None = None,
     ) -> None:
-        """`secret` makes the markers of the calls; None: a new one."""
-        self._model, self._picture, self._settings = model, picture, settings
+        """`confidence`: ask also how sure the judge is. `secret` makes the markers of the calls; None: a new one."""
+        self._model, self._picture, self._settings, self._confidence = model, picture, settings, confidence
+        self._version = SURE_VERSION if confidence else PROMPT_VERSION
         self._secret = secret or secrets.token_bytes(32)
 
     def key(self, trajectory: Trajectory) -> str:
         """Hash of all that the verdict depends on."""
         settings = self._settings.model_dump_json()
-        return verdict_key(trajectory, self.name, self._model.model, PROMPT_VERSION, settings)
+        return verdict_key(trajectory, self.name, self._model.model, self._version, settings)
 
     async def judge(self, trajectory: Trajectory) -> Verdict:
         """The verdict; with `reward=None` and the reason in `unjudged` when there is none. Never raises for a model's fault."""
@@ -46,14 +54,14 @@ class RubricJudge:
             told = _told(await self._score(trajectory, flags, asker))
         except Undecided as error:
             if error.code == "missing_evidence":
-                flags = (*flags, "evidence_missing")
+                flags = (*flags, EVIDENCE_MISSING)
             why = f"not judged: {error}"[:500]
             told = {"reward": None, "unjudged": error.code, "evidence": why, "blocked": error.code == "blocked"}
         return Verdict(
             trajectory_id=trajectory.id,
             judge=self.name,
             model=self._model.model,
-            prompt_version=PROMPT_VERSION,
+            prompt_version=self._version,
             flags=flags,
             tokens_in=asker.usage.tokens_in,
             tokens_out=asker.usage.tokens_out,
@@ -81,7 +89,7 @@ class RubricJudge:
         pictures = await read_pictures(trajectory, self._picture)
         record = record_of(trajectory, pictures)
         evidence = Evidence(trajectory, record, pictures, settings.answer_limit, settings.text_limit)
-        questions = Questions(asker, evidence)
+        questions = Questions(asker, evidence, confidence=self._confidence)
         views = await questions.relevant(settings.most_pictures, settings.pictures_per_call)
         support = None if trajectory.answer is None else await questions.support(views)
         if support is not None and not support.supported:
@@ -97,4 +105,5 @@ def _told(score: Score) -> dict[str, Any]:
         "evidence_steps": tuple(index_of(page) for page in score.pages),
         "quotes": score.quotes,
         "site_at_fault": score.site_at_fault,
+        "confidence": score.confidence,
     }

@@ -11,7 +11,7 @@ from judging.rubric.fencing import Fence, marker_of
 from judging.rubric.parsing import parse
 from judging.rubric.prompts import facts_of, facts_parts, relevance_parts, support_parts
 from judging.rubric.record import View, shown_pages
-from judging.rubric.replies import Facts, Marked, Relevance, Support, schema_of
+from judging.rubric.replies import Facts, Marked, Relevance, Support, SureFacts, SureSupport, schema_of
 from judging.rubric.scoring import check_facts, check_pages, check_support
 from judging.undecided import Undecided, undecided_by
 
@@ -41,8 +41,9 @@ class Asker:
 class Questions:
     """The rubric judge's questions about one episode. Each raises `Undecided`."""
 
-    def __init__(self, asker: Asker, evidence: Evidence) -> None:
-        self._asker, self._evidence = asker, evidence
+    def __init__(self, asker: Asker, evidence: Evidence, *, confidence: bool = False) -> None:
+        """`confidence`: ask also how sure the judge is; the replies are then `SureSupport` and `SureFacts`."""
+        self._asker, self._evidence, self._confidence = asker, evidence, confidence
 
     async def relevant(self, most: int, per_call: int) -> list[View]:
         """At most `most` pages that matter, in their order: all if there are few, else those that the judge chooses.
@@ -61,15 +62,17 @@ class Questions:
 
     async def support(self, views: Sequence[View]) -> Support:
         """Criterion B."""
-        reply = await self._asker.ask(
-            wording.SUPPORT, lambda fence: support_parts(self._evidence, views, fence), Support
-        )
+        form = SureSupport if self._confidence else Support
+        system = self._system(wording.SUPPORT)
+        reply = await self._asker.ask(system, lambda fence: support_parts(self._evidence, views, fence), form)
         check_support(reply, self._evidence.record, shown_pages(views))
         return reply
 
     async def facts(self, views: Sequence[View]) -> Facts:
         """Criterion A."""
-        reply = await self._asker.ask(wording.FACTS, lambda fence: facts_parts(self._evidence, views, fence), Facts)
+        form = SureFacts if self._confidence else Facts
+        system = self._system(wording.FACTS)
+        reply = await self._asker.ask(system, lambda fence: facts_parts(self._evidence, views, fence), form)
         trajectory = self._evidence.trajectory
         check_facts(
             reply,
@@ -79,6 +82,9 @@ class Questions:
             has_reference=trajectory.task.reference_answer is not None,
         )
         return reply
+
+    def _system(self, words: str) -> str:
+        return words + wording.CONFIDENCE if self._confidence else words
 
     async def _chosen(self, views: Sequence[View]) -> set[int]:
         reply = await self._asker.ask(

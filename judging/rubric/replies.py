@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from agent.verdict import Confidence
+
 Json = dict[str, Any]
 
 
@@ -56,6 +58,18 @@ class Facts(Marked):
     site_at_fault: bool
     forbidden_side_effect: bool
     side_effect_pages: list[int]
+
+
+class SureSupport(Support):
+    """Criterion B with the judge's own confidence, for a panel that asks another judge where it is low."""
+
+    confidence: Confidence
+
+
+class SureFacts(Facts):
+    """Criterion A with the judge's own confidence."""
+
+    confidence: Confidence
 
 
 class Blocking(Marked):

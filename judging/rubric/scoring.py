@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from agent.verdict import Confidence
 from judging.rubric.record import Record
-from judging.rubric.replies import Facts, Support
+from judging.rubric.replies import Facts, Support, SureFacts, SureSupport
 from judging.undecided import Undecided
 
 SUPPORTED, ANSWERS, REFERENCE, NO_SIDE_EFFECT = (
@@ -13,6 +14,10 @@ SUPPORTED, ANSWERS, REFERENCE, NO_SIDE_EFFECT = (
     "matches_reference",
     "no_side_effect",
 )
+
+
+CONFIDENCES: tuple[Confidence, ...] = ("low", "medium", "high")
+"""In ascending order."""
 
 
 class Score(NamedTuple):
@@ -25,6 +30,8 @@ class Score(NamedTuple):
     """Numbers of the pages that are the evidence."""
     quotes: tuple[str, ...]
     site_at_fault: bool = False
+    confidence: Confidence | None = None
+    """The lower one of the replies' own estimates; None when the judge was not asked for it."""
 
 
 def check_pages(pages: Iterable[int], record: Record, shown: frozenset[int], *, needed: str = "") -> None:
@@ -75,7 +82,7 @@ def score_of(support: Support | None, facts: Facts | None, *, partial: bool) -> 
         pages += support.pages
         quotes.append(support.quote)
     if facts is None:
-        return Score(0.0, criteria, tuple(reasons), _ordered(pages), _kept(quotes))
+        return Score(0.0, criteria, tuple(reasons), _ordered(pages), _kept(quotes), confidence=_lowest(support))
     if facts.matches_reference is not None:
         criteria[REFERENCE] = facts.matches_reference
     criteria[NO_SIDE_EFFECT] = not facts.forbidden_side_effect
@@ -90,8 +97,19 @@ def score_of(support: Support | None, facts: Facts | None, *, partial: bool) -> 
     met = sum(fact.met for fact in by_number) / len(by_number)
     reward = met if partial else float(met == 1)
     return Score(
-        reward if others else 0.0, criteria, tuple(reasons), _ordered(pages), _kept(quotes), facts.site_at_fault
+        reward if others else 0.0,
+        criteria,
+        tuple(reasons),
+        _ordered(pages),
+        _kept(quotes),
+        facts.site_at_fault,
+        _lowest(support, facts),
     )
+
+
+def _lowest(*replies: Support | Facts | None) -> Confidence | None:
+    declared = [reply.confidence for reply in replies if isinstance(reply, SureSupport | SureFacts)]
+    return min(declared, key=CONFIDENCES.index, default=None)
 
 
 def _ordered(pages: Iterable[int]) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from typing import Any, cast
 from tape import TASK, VIEWPORT, Tape
 
 from agent.config import AgentConfig
-from agent.episodes.episode import EpisodeKey, Played, Watch, play
+from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played, Watch, play
 from agent.types import Answer, Completion, Pictures, Reach, Step, StopReason, Task, Turn
 from browser_service.models import Action, Back, Observation, ObserveRequest, StepReply
 
@@ -49,11 +49,13 @@ async def serve(task: Task, *, trajectory_id: str) -> AsyncGenerator[Any]:
 async def played(policy: Goes, may_go_on: Callable[[], Awaitable[None]]) -> Played:
     return await play(
         EpisodeKey(TASK.model_copy(update={"goal": "Go."}), "e1", group="g", member=0, iteration=1),
-        policy=policy,
-        pool=cast(Any, OnePage()),
-        serve=serve,
-        viewport=VIEWPORT,
-        config=AgentConfig(episode_deadline_s=DEADLINE_S),
+        EpisodeSetup(
+            policy=policy,
+            pool=cast(Any, OnePage()),
+            serve=serve,
+            viewport=VIEWPORT,
+            config=AgentConfig(episode_deadline_s=DEADLINE_S),
+        ),
         watch=Watch(may_go_on=may_go_on),
     )
 

@@ -8,7 +8,7 @@ from vendor_server import Answer as Reply
 from vendor_server import Json, Vendor, running_vendor
 
 from agent.config import AgentConfig
-from agent.episodes.episode import EpisodeKey, Played, play
+from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played, play
 from agent.episodes.safety import Confirm
 from agent.model_config import OpenAIComputer
 from agent.models.openai_chat import Served
@@ -73,12 +73,14 @@ async def episode(
     async with open_model(config, served=served, uds=None, solve=None) as policy:
         return await play(
             EpisodeKey(task, "e1", group="g", member=0, iteration=1),
-            policy=policy,
-            pool=pool,
-            serve=environment.serve,
-            viewport=VIEWPORT,
-            config=config,
-            confirm=confirm,
+            EpisodeSetup(
+                policy=policy,
+                pool=pool,
+                serve=environment.serve,
+                viewport=VIEWPORT,
+                config=config,
+                confirm=confirm,
+            ),
         )
 
 

@@ -7,7 +7,7 @@ from tape import TASK
 from test_parked_episode import OnePage, serve
 
 from agent.config import AgentConfig
-from agent.episodes.episode import EpisodeKey, play
+from agent.episodes.episode import EpisodeKey, EpisodeSetup, play
 from agent.judging.verifier import Verifier
 from agent.models.openai_chat import OpenAIChat, Served
 from agent.types import Failure, StopReason, Trajectory
@@ -51,11 +51,13 @@ async def test_a_first_prompt_that_cannot_fit_is_the_configurations_fault_and_un
     async with OpenAIChat(config, Served("m", None, 0), base_url="http://127.0.0.1:9") as chat:
         played = await play(
             EpisodeKey(TASK.model_copy(update={"goal": goal}), "e1", group="g", member=0, iteration=1),
-            policy=chat,
-            pool=OnePage(),  # ty: ignore[invalid-argument-type]
-            serve=serve,
-            viewport=Viewport(),
-            config=config,
+            EpisodeSetup(
+                policy=chat,
+                pool=OnePage(),  # ty: ignore[invalid-argument-type]
+                serve=serve,
+                viewport=Viewport(),
+                config=config,
+            ),
         )
     failure = played.trajectory.failure
     assert isinstance(failure, Failure)

@@ -94,3 +94,13 @@ async def test_health_and_availability_never_contradict_each_other(
                 await asyncio.sleep(0.02)
         async with lease(pool) as browser:
             assert await is_alive(browser, url)
+
+
+async def test_a_chromium_without_sessions_waits_for_the_next(pool: BrowserPool, service: Settings) -> None:
+    """Leases that come and go above the limit of the first Chromium would launch another one each time."""
+    async with lease(pool), lease(pool):
+        async with lease(pool):
+            before = chromiums_of(service)
+        async with lease(pool):
+            again = chromiums_of(service)
+    assert len(before) == 2 and again == before

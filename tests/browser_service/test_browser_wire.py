@@ -209,14 +209,33 @@ def test_going_back_without_history_is_success_there(http: httpx.Client) -> None
     http.post("/reset", params=fresh).raise_for_status()
 
 
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("http://no-such-name.invalid/", "no-such-name"),
+        ("http://127.0.0.1:9/", "ERR_UNSAFE_PORT"),
+        ("http://10.9.9.9/", "10.9.9.9"),
+    ],
+)
 def test_a_click_whose_link_leads_nowhere_has_happened(
-    http: httpx.Client, instance: dict[str, str], site: Site
+    http: httpx.Client, instance: dict[str, str], site: Site, address: str, message: str
 ) -> None:
-    url = site.page("dead-link", "<a href='http://no-such-name.invalid/'>away</a>")
+    """The site is down, Chromium refuses the address, or the egress rules do: the click was made all the same."""
+    url = site.page("dead-link", f"<a href='{address}'>away</a>")
     execute(http, instance, "visit_page", {"url": url})
     http.get("/screenshot", params={**instance, "interaction_mode": "set_of_marks"}).raise_for_status()
     answer = execute(http, instance, "click_id", {"id": 1})
-    assert answer.status_code == 200 and "no-such-name" in answer.json()["message"]
+    assert answer.status_code == 200 and message in answer.json()["message"]
+
+
+def test_a_scroll_at_a_point_takes_webgyms_direction(http: httpx.Client, instance: dict[str, str], site: Site) -> None:
+    script = "onscroll = () => { document.title = scrollY > 0 ? 'below' : 'top'; };"
+    url = site.page("tall", "<p style='height:4000px'>tall</p>", script=script)
+    execute(http, instance, "visit_page", {"url": url})
+    for direction, title in (("down", "below"), ("up", "top")):
+        answer = execute(http, instance, "scroll_coords", {"x": 100, "y": 100, "direction": direction})
+        assert answer.content == b'{"status":"success"}'
+        assert execute(http, instance, "get_page_metadata", {}).json()["title"] == title
 
 
 def test_options_of_a_clicked_dropdown_have_ids(http: httpx.Client, instance: dict[str, str], site: Site) -> None:

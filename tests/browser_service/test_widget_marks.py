@@ -160,6 +160,15 @@ async def test_names_say_what_is_meant_and_no_more(browser: Browser, site: Site)
     assert [(one.role, one.name) for one in seen.marks] == [("button", ""), ("combobox", "Size"), ("generic", "red")]
 
 
+async def test_controls_of_a_pdf_viewer_are_named_by_what_is_drawn(browser: Browser, site: Site) -> None:
+    body = """<section title='Your name'><input name=f1></section>
+        <div title='Both'><input name=f2><input name=f3></div>
+        <p style='position:relative;width:200px'><span>Terms of use</span><a href=#t style='position:absolute;inset:0'></a></p>"""
+    seen = await opened(browser, site, "pdf", body)
+    named = [(one.role, one.name) for one in seen.marks]
+    assert named == [("textbox", "Your name"), ("textbox", "f2"), ("textbox", "f3"), ("link", "Terms of use")]
+
+
 async def test_options_of_one_label_are_told_apart(browser: Browser, site: Site) -> None:
     body = """<select aria-label=Region><optgroup label=North><option>Other<option>Oslo</optgroup>
         <optgroup label=South><option>Other<option>Other</optgroup></select>"""

@@ -9,7 +9,7 @@ import pytest
 import virtual_clock
 from game import ended, files_of, rank_for, running_game, use
 
-from agent.episodes.episode import EpisodeKey, Played
+from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played
 from agent.models.openai_chat import Served
 from agent.types import Failure, Trajectory
 from flows.policy.publishing import StageError
@@ -52,7 +52,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, str]]:
 
 
 def breaking(monkeypatch: pytest.MonkeyPatch, begun: list[tuple[float, str]], breaks: Breaks) -> None:
-    async def play(slot: EpisodeKey, **with_what: Any) -> Played:
+    async def play(slot: EpisodeKey, setup: EpisodeSetup, **with_what: Any) -> Played:
         clock = asyncio.get_running_loop().time
         begun.append((clock(), slot.trajectory_id))
         await asyncio.sleep(1)

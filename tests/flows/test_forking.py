@@ -6,10 +6,14 @@ from pathlib import Path
 import pytest
 from conftest import RlLoop
 
+from agent.verdict import Verdict
+from flows.policy.publishing import StageError
 from flows.settings.loop_config import LoopConfig
 from flows.settings.run_folder import RunFolder
+from flows.stages.policy_update import update_command
 from flows.starting.forking import fork
 from flows.tracking.logged import LOGGED
+from storage.errors import LoopError
 from storage.stages import Stage, StageKey, StageReport
 from storage.verdicts import read_verdicts, write_verdicts
 from training.checkpointing.checkpoints import checkpoint_path, versions
@@ -93,3 +97,30 @@ def test_the_command_says_how_to_go_on(config: LoopConfig, rl_loop: RlLoop, tmp_
     made = RunFolder.open(source.root.parent / "source-2")
     assert f"has iterations 0 to 2 of source: {made.root}" in done.out
     assert f"resume {made.root}` continues it with iteration 3, rollout" in done.out
+
+
+def test_an_iteration_is_trained_again_from_another_set_of_verdicts(config: LoopConfig, rl_loop: RlLoop) -> None:
+    source = finished_run(config)
+    judge = source.stage_dir(2, Stage.JUDGE)
+    for directory, judged_by in ((judge, "verifier"), (judge / "sets" / "rubric", "rubric")):
+        write_verdicts(directory, [Verdict(trajectory_id="t", reward=1.0, judge=judged_by)])
+    source.stage_dir(2, Stage.ROLLOUT).joinpath("plan.jsonl").write_text("")
+
+    made = fork(source, 1, ["update.verdict_set=rubric"], "again", judged=True)
+
+    assert made.next_stage() == StageKey(2, Stage.POLICY_UPDATE) and versions(made.policies) == [0, 1]
+    assert (made.stage_dir(2, Stage.ROLLOUT) / "plan.jsonl").exists()
+    command = update_command(made, 2, config=Path("c"), report=Path("r"))
+    learned = Path(command[command.index("--verdicts") + 1])
+    assert [one.judge for one in read_verdicts(learned.parent)] == ["rubric"] and learned.is_relative_to(made.root)
+    with pytest.raises(LoopError, match=r"update\.verdict_set='rubric' and not None"):
+        made.check_same(made.config.model_copy(update={"update": config.update}))
+
+    status, _, err = rl_loop("fork", source.root, "--at", "1", "--judged", "update.verdict_set=strong")
+    assert (
+        status == 1 and "no set of verdicts strong to learn from" in err and "its sets: rubric; `rl-loop rejudge" in err
+    )
+    with pytest.raises(StageError, match="no set of verdicts rubric to learn from"):
+        update_command(made, 1, config=Path("c"), report=Path("r"))
+    status, _, err = rl_loop("fork", source.root, "--at", "2", "--judged", "iterations=5")
+    assert status == 1 and "has not finished the rollout of iteration 3" in err

@@ -7,7 +7,7 @@ import virtual_clock
 from game import ended, files_of, rank_for, running_game, use
 
 from agent.config import AgentConfig
-from agent.episodes.episode import EpisodeKey, Played
+from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played
 from agent.model_config import ChatModel, ModelConfig, OpenAIComputer, TrainedPolicy
 from agent.types import Trajectory
 from rollouts.plan import assigned, planned_groups
@@ -21,7 +21,7 @@ def played(monkeypatch: pytest.MonkeyPatch, model: ModelConfig, code: str) -> tu
     """The lost service, the begun and the stored episodes of a rank whose episodes all break with `code`."""
     begun: list[str] = []
 
-    async def play(slot: EpisodeKey, **with_what: Any) -> Played:
+    async def play(slot: EpisodeKey, setup: EpisodeSetup, **with_what: Any) -> Played:
         begun.append(slot.trajectory_id)
         return Played(ended(slot, code), {})
 

@@ -10,6 +10,7 @@ from flows.commands.upkeep import compact_run
 from flows.monitor.model import Episode, Snapshot, State
 from flows.monitor.monitor import SILENT_S, Monitor
 from flows.settings.run_folder import RunFolder
+from rollouts.plan import write_plan
 from storage.errors import RunFolderError
 from storage.stages import Stage, StageKey, StageReport
 
@@ -83,6 +84,17 @@ def test_a_finished_rollout_has_the_judges_success(begun: RunFolder, played: Wat
     assert (snapshot.judged, snapshot.successes) == (10, 1)
     assert snapshot.pace == (11 / 30 * 60, (7 + 2 + 1 + 8 * 4) / 30, None) and snapshot.seconds == 30
     assert snapshot.slots == 0, "a live file that was left behind"
+
+
+def test_a_canary_task_is_no_success_of_the_policy(begun: RunFolder, played: WatchedStage) -> None:
+    last = played.groups[-1]
+    canary = last.model_copy(update={"task": last.task.model_copy(update={"canary": True})})
+    write_plan(begun, 1, Stage.ROLLOUT, [*played.groups[:-1], canary])
+    played.judges(dict.fromkeys(played.names, 1.0))
+
+    snapshot = Monitor(begun).look()
+
+    assert (snapshot.judged, snapshot.successes) == (8, 8), "four of twelve are canaries"
 
 
 def test_a_packed_stage_looks_like_before(begun: RunFolder, played: WatchedStage) -> None:

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 
 from agent.config import AgentConfig, RecordConfig
-from agent.episodes.episode import EpisodeKey, play
+from agent.episodes.episode import EpisodeKey, EpisodeSetup, play
 from agent.episodes.watch import BlockWatch, Watch
 from agent.failures import failed
 from agent.gym.spaces import say
@@ -118,11 +118,13 @@ async def played(
     async with BrowserPool(url) as pool, world:
         ended = await play(
             EpisodeKey(task, "e1", group="g", member=0, iteration=1),
-            policy=policy,
-            pool=pool,
-            serve=world.serve,
-            viewport=world.viewport,
-            config=config,
+            EpisodeSetup(
+                policy=policy,
+                pool=pool,
+                serve=world.serve,
+                viewport=world.viewport,
+                config=config,
+            ),
             recording=store.begin("e1") if store else None,
             watch=watch,
         )

@@ -155,6 +155,10 @@ def served_version(stack: Stack) -> str:
         return ""
 
 
+COMPACT_JSON = json.dumps({"backend": "xgrammar", "disable_any_whitespace": True})
+"""Constrained replies without optional white space, which the small policy would repeat without end."""
+
+
 def write_config(folder: Path) -> Path:
     """configs/minimal.yaml with everything that it writes in `folder`, free ports, and patience for a busy machine."""
     data: dict[str, Any] = yaml.safe_load((PROJECT / "configs/minimal.yaml").read_text())
@@ -163,6 +167,7 @@ def write_config(folder: Path) -> Path:
     ports = {f"{name}_port": 0 for name in ("prefect", "worker", "mlflow", "browser")}
     data["services"] |= {**ports, "state_dir": str(folder / "state"), "ready_s": 600, "heal_s": 900}
     data["serving"]["start_deadline_s"] = 1_200
+    data["serving"]["extra_args"] = ["--structured-outputs-config", COMPACT_JSON]
     path = folder / "loop.yaml"
     path.write_text(yaml.safe_dump(data, sort_keys=False))
     return path

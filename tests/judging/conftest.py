@@ -1,8 +1,9 @@
-"""A loopback judge and a builder of episodes for each test."""
+"""A loopback judge, a builder of episodes and the command line for each test."""
 
 from collections.abc import Generator
 
 import pytest
+from command_line import Run, runner
 from judge_server import JudgeServer, running_judge
 from judged_episodes import Episodes
 
@@ -16,3 +17,8 @@ def server() -> Generator[JudgeServer]:
 @pytest.fixture
 def episodes() -> Episodes:
     return Episodes()
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    return runner(capsys, monkeypatch)

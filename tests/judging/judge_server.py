@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -20,6 +21,10 @@ class Question(NamedTuple):
     pictures: int
     form: str
     """`Relevance`, `Support`, `Facts` or `Blocking`."""
+    model: str = ""
+    """The asked model; empty for Gemini, whose address has it."""
+    sure: bool = False
+    """True if the reply has to tell the judge's confidence."""
 
     @property
     def text(self) -> str:
@@ -103,7 +108,8 @@ def reply_to(question: Question, **fields: Any) -> Json:
         },
         "Blocking": {"reason": "seen", "blocked": True, "pages": pages},
     }
-    return {"call": question.marker} | replies[question.form] | fields
+    sure = {"confidence": "high"} if question.sure and question.form in ("Support", "Facts") else {}
+    return {"call": question.marker} | replies[question.form] | sure | fields
 
 
 def yes(question: Question, **fields: Any) -> str:
@@ -124,9 +130,10 @@ def _openai(body: Json) -> tuple[Question, Callable[[Said], Json]]:
     parts = user["content"]
     texts = [part["text"] for part in parts if part["type"] == "text"]
     form = body["response_format"]["json_schema"]["schema"] if "response_format" in body else None
-    question = Question(
-        system["content"], texts, len(parts) - len(texts), _form(form) if form else _by_words(system["content"])
-    )
+    asked = _form(form) if form else _by_words(system["content"])
+    sure = '"confidence"' in system["content"]
+    assert form is None or sure == ("confidence" in form["properties"])
+    question = Question(system["content"], texts, len(parts) - len(texts), asked, body["model"], sure)
     finishes = {"stop": "stop", "length": "length", "refused": "content_filter"}
 
     def render(said: Said) -> Json:
@@ -192,7 +199,11 @@ def running_judge() -> Generator[JudgeServer]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))))
+            data = self.rfile.read(length := int(self.headers.get("content-length", 0)))
+            if len(data) < length:  # the client was killed
+                self.close_connection = True
+                return
+            body = json.loads(data)
             status, headers, content = judge.respond(self.path, body)
             if not status:
                 self.close_connection = True
@@ -208,7 +219,12 @@ def running_judge() -> Generator[JudgeServer]:
         def log_message(self, format: str, *arguments: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            if not isinstance(sys.exc_info()[1], ConnectionError):  # of a client that was killed
+                super().handle_error(request, client_address)
+
+    server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

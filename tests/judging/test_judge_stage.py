@@ -94,8 +94,10 @@ async def test_an_expected_answer_needs_no_model(tmp_path: Path, server: JudgeSe
         ({"chain": []}, "judge.chain: list should have at least 1 item"),
         ({"chain": ["rubric"]}, "needs a model; set judge.model"),
         ({"chain": ["answer", "answer"]}, "names a judge twice"),
-        ({"chain": ["vote"]}, "judge.chain.0: input should be 'verifier', 'answer' or 'rubric'"),
-        ({"model": {"model": "m", "base_url": "http://127.0.0.1:1"}}, "no judge asks it"),
+        ({"chain": ["vote"]}, "judge.chain.0: input should be 'verifier', 'answer', 'rubric' or 'panel'"),
+        ({"environments": {"live": ["vote"]}}, "judge.environments.live.0: input should be 'verifier'"),
+        ({"environments": {"live": ["rubric"]}}, "a chain has the judge rubric, which needs a model"),
+        ({"environments": {"shop": ["answer"]}}, "there is no environment shop; known: miniwob, live"),
         ({"chain": ["rubric"], "model": {"model": "m"}}, "needs base_url"),
         ({"chain": ["rubric"], "model": {"model": "m", "kind": "gemini"}}, "needs api_key_env"),
         (
@@ -119,13 +121,19 @@ def test_a_missing_key_is_found_before_the_start(tmp_path: Path, server: JudgeSe
 
 def test_who_can_judge_is_said_at_the_start(tmp_path: Path, server: JudgeServer) -> None:
     assert warnings(load_config(config_file(tmp_path, asking(server)))) == []
+    for_tasks, nobody = warnings(load_config(config_file(tmp_path, asking(server) | {"chain": ["answer"]})))
+    assert "asked only for tasks that name rubric or panel" in for_tasks and "it has no verifier" in nobody
     (warning,) = warnings(load_config(config_file(tmp_path, {})))
     assert "only episodes of tasks with an expected answer get a verdict" in warning
     (warning,) = warnings(load_config(config_file(tmp_path, {"chain": ["verifier"]})))
     assert "every episode stays unjudged" in warning
 
 
-def test_a_chain_of_the_model_alone_gives_no_reward_during_the_rollout(tmp_path: Path, server: JudgeServer) -> None:
+async def test_a_chain_of_the_model_alone_gives_no_reward_during_the_rollout(
+    tmp_path: Path, server: JudgeServer, episodes: Episodes
+) -> None:
     """A judge that the configuration leaves out must not decide which groups are replaced."""
     model_only = load_config(config_file(tmp_path, asking(server) | {"chain": ["rubric"]})).judge
-    assert quick_judge(model_only, lambda trajectory: pytest.fail("the verifier is not in the chain")) is None
+    quick = quick_judge(model_only, lambda trajectory: pytest.fail("the verifier is not in the chain"))
+    assert (await quick.judge(episodes.episode())).reward is None
+    assert server.questions == []

@@ -2,26 +2,23 @@
 
 import asyncio
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_line import Run
 from judge_server import JudgeServer, Question, Said, yes
 from judged_episodes import Episodes
 from judged_runs import GROUPS, MEMBERS, asking, played
 
 from agent.verdict import Verdict
-from flows.cli import main
 from flows.settings.run_folder import RunFolder
 from flows.stages.judge import judge_stage
 from flows.stages.rejudge import sets_of
-from judging.agreement import agreement, wilson
+from judging.meta.agreement import agreement, wilson
 from storage.stages import Stage, StageReport
 from storage.store import TrajectoryStore
 from storage.verdicts import VERDICTS, read_verdicts
 
-Run = Callable[..., tuple[int, str, str]]
 FALSE = "(i0001-t.1)"
 """The goal of the group whose reference answer is wrong."""
 
@@ -49,18 +46,6 @@ def test_figures_without_a_denominator_are_none() -> None:
     found = agreement([verdict("a", 1.0)], [verdict("a", 1.0)])
     assert (found.kappa, found.false_positive_rate) == (None, None)
     assert agreement([], []).kappa is None and wilson(0, 0) is None
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["rl-loop", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        status = ended.value.code
-        return (status if isinstance(status, int) else 0, *capsys.readouterr())
-
-    return call
 
 
 @pytest.fixture
@@ -128,7 +113,10 @@ def test_a_set_that_was_broken_off_goes_on(judged: RunFolder, server: JudgeServe
         (["rejudge", "--iteration", "7"], "has no judged iteration 7; judged iterations: 1"),
         (["rejudge", "--set", "../x"], "a set's name begins with a letter"),
         (["rejudge", "judge.chain=[rubric]"], "needs a model; set judge.model"),
-        (["judge-report"], "has no verdicts of the set again there; sets: none"),
+        (["judge-report", "--set", "again"], "has no verdicts of the set again there; sets: none"),
+        (["judge-report"], "no trajectory was decided by verifier and by another judge (judges: answer)"),
+        (["judge-report", "--judge", "rubric"], "no verdict has an opinion of the judge rubric; judges: answer"),
+        (["judge-report", "judge.chain=[rubric]"], "takes no settings"),
     ],
 )
 def test_mistakes_are_one_sentence(judged: RunFolder, run: Run, arguments: list[str], sentence: str) -> None:

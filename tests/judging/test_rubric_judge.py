@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from judge_server import JudgeServer, Question, Said, reply_to, yes
-from judged_episodes import Episodes, metered, rubric_judge
+from judged_episodes import SECRET, Episodes, metered, rubric_judge
 
-from agent.types import Failure, Trajectory
+from agent.types import Failure, StopReason, Trajectory
 from agent.verdict import Verdict
+from judging.rubric.judge import RubricJudge
+from judging.rubric.settings import RubricSettings
 
 
 async def verdict_on(server: JudgeServer, episodes: Episodes, one: Trajectory, **settings: Any) -> Verdict:
@@ -118,6 +120,43 @@ async def test_a_broken_episode_and_a_blocked_one_are_not_failed(server: JudgeSe
     verdict = await verdict_on(server, episodes, episodes.episode(episodes.page(1), wall))
     assert (verdict.reward, verdict.unjudged, verdict.blocked) == (None, "blocked", True)
     assert server.questions == []
+
+
+async def test_a_failure_at_the_last_step_is_no_failure_of_the_policy(server: JudgeServer, episodes: Episodes) -> None:
+    """Even with an answer on record; a failure of the policy itself is judged by what there is."""
+    whole = episodes.episode()
+    for side, judged in (("infra", False), ("site", False), ("judge", False), ("policy", True)):
+        broken = Failure(side=side, code="X", message="gone", retryable=False)
+        cut = whole.model_copy(update={"failure": broken, "stop": StopReason.FAILED, "final_observation": None})
+        verdict = await verdict_on(server, episodes, cut)
+        assert (verdict.reward, verdict.unjudged) == ((1.0, "") if judged else (None, "broken_episode"))
+    assert server.questions[-1].pages == [1, 2], "there is no page after the last action"
+
+
+async def test_a_blocked_page_that_the_agent_came_past_is_judged(server: JudgeServer, episodes: Episodes) -> None:
+    pages = (episodes.page(1), episodes.page(2, title="Just a moment..."), episodes.page(3))
+    verdict = await verdict_on(server, episodes, episodes.episode(*pages))
+    assert (verdict.reward, verdict.blocked) == (1.0, False)
+
+
+async def test_ten_megabytes_over_the_wire_decide_nothing(server: JudgeServer, episodes: Episodes) -> None:
+    server.answer = lambda question: Said(yes(question, reason="x" * 10_000_000))
+    verdict = await verdict_on(server, episodes, episodes.episode())
+    assert (verdict.reward, verdict.unjudged) == (None, "oversized") and len(verdict.model_dump_json()) < 5_000
+
+
+async def test_the_lower_confidence_of_the_replies_is_the_verdicts(server: JudgeServer, episodes: Episodes) -> None:
+    server.answer = lambda question: Said(yes(question, confidence="medium" if question.form == "Facts" else "high"))
+    model = metered(server.url)
+    sure = RubricJudge(model, episodes.read, RubricSettings(), confidence=True, secret=SECRET)
+    plain = rubric_judge(model, episodes)
+    one = episodes.episode()
+    verdict = await sure.judge(one)
+    assert (verdict.reward, verdict.confidence) == (1.0, "medium")
+    assert verdict.prompt_version.startswith("rubric-sure-") and sure.key(one) != plain.key(one)
+    server.answer = lambda question: Said(yes(question))
+    assert (await plain.judge(one)).confidence is None
+    await model.close()
 
 
 async def test_many_pages_are_chosen_first_and_the_last_one_is_always_seen(

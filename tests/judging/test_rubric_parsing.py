@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from judging.endpoints.protocol import Finish, Reply
 from judging.rubric.parsing import parse
-from judging.rubric.replies import Blocking, Facts, Relevance, Support, schema_of
+from judging.rubric.replies import Blocking, Facts, Marked, Relevance, Support, SureFacts, SureSupport, schema_of
 from judging.undecided import Undecided
 
 MARKER = "0123456789abcdef0123456789abcdef"
@@ -59,6 +59,38 @@ def test_a_reply_cut_at_any_byte_decides_nothing(wrapped: str) -> None:
     assert read(wrapped, "length") == "truncated"
     assert read(wrapped, "other") == "truncated"
     assert read(wrapped, "refused") == "refused"
+
+
+FACT = {"number": 1, "reason": "}{", "met": True, "pages": [1], "quote": '"met": true}'}
+WHOLE: dict[type[Marked], dict[str, Any]] = {
+    SureSupport: YES | {"confidence": "high"},
+    Facts: (
+        {"call": MARKER, "facts": [FACT, FACT | {"number": 2}], "matches_reference": None, "site_at_fault": False}
+        | {"forbidden_side_effect": False, "side_effect_pages": []}
+    ),
+    Blocking: {"call": MARKER, "reason": "\u00e9", "blocked": True, "pages": [1, 2]},
+    Relevance: {"call": MARKER, "pages": [10, 11]},
+}
+WHOLE[SureFacts] = WHOLE[Facts] | {"confidence": "low"}
+
+
+@pytest.mark.parametrize("form", WHOLE, ids=lambda form: form.__name__)
+def test_a_reply_of_any_form_is_read_whole_and_never_in_part(form: type[Marked]) -> None:
+    for text in (json.dumps(WHOLE[form]), json.dumps(WHOLE[form], ensure_ascii=False, indent=1)):
+        assert parse(Reply(text, 1, 1, "stop"), form, MARKER).model_dump() == WHOLE[form]
+        data = text.encode()
+        for length in range(len(data)):
+            for part in (data[:length], data[length + 1 :]):
+                with pytest.raises(Undecided):
+                    parse(Reply(part.decode(errors="replace"), 1, 1, "stop"), form, MARKER)
+
+
+@pytest.mark.parametrize("confidence", ["", "HIGH", "certain", 0.99, 1, None, True, ["high"]])
+def test_confidence_is_one_of_three_words(confidence: object) -> None:
+    with pytest.raises(Undecided) as refused:
+        text = json.dumps(WHOLE[SureSupport] | {"confidence": confidence})
+        parse(Reply(text, 1, 1, "stop"), SureSupport, MARKER)
+    assert refused.value.code == "wrong_form"
 
 
 @pytest.mark.parametrize(
@@ -137,10 +169,10 @@ def test_a_damaged_reply_is_the_same_verdict_or_none(place: int, put: str) -> No
 
 
 def test_schemas_close_every_object_and_need_every_key() -> None:
-    for form in (Relevance, Support, Facts, Blocking):
+    for form in (Relevance, Support, Facts, Blocking, SureSupport, SureFacts):
         schema = schema_of(form)
         objects = [schema]
-        if form is Facts:
+        if issubclass(form, Facts):
             objects.append(schema["properties"]["facts"]["items"])
         for each in objects:
             assert each["additionalProperties"] is False

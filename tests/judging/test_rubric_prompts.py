@@ -3,6 +3,7 @@
 To renew the files: `RENEW_GOLDEN=1 pytest tests/judging/test_rubric_prompts.py`, then read the difference.
 """
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from judging.rubric.evidence import Evidence
 from judging.rubric.fencing import Fence, marker_of
 from judging.rubric.prompts import facts_parts, relevance_parts, support_parts
 from judging.rubric.record import MOST_LINES, record_of
+from judging.rubric.replies import SureFacts, schema_of
 
 GOLDEN = Path(__file__).parent / "golden"
 QUESTIONS = {
@@ -62,6 +64,15 @@ def test_the_prompt_version_is_the_golden_one() -> None:
     if os.environ.get("RENEW_GOLDEN"):
         path.write_text(wording.PROMPT_VERSION + "\n")
     assert path.read_text() == wording.PROMPT_VERSION + "\n"
+
+
+def test_the_question_for_confidence_and_its_version_are_the_golden_ones() -> None:
+    """It is added to the prompts of the other golden files, whose words and version stay as they are."""
+    text = f"{wording.SURE_VERSION}\n----{wording.CONFIDENCE}\n----\n{json.dumps(schema_of(SureFacts))}\n"
+    path = GOLDEN / "rubric-confidence.txt"
+    if os.environ.get("RENEW_GOLDEN"):
+        path.write_text(text)
+    assert text == path.read_text()
 
 
 def test_long_texts_are_cut(episodes: Episodes) -> None:

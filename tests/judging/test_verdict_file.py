@@ -2,16 +2,10 @@
 
 import asyncio
 import json
-import os
-import random
-import re
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
-from judge_server import JudgeServer, Question, Said, yes
+from judge_server import JudgeServer, Said, yes
 from judged_episodes import Episodes, metered, rubric_judge
 
 from agent.types import Trajectory
@@ -145,54 +139,3 @@ async def test_a_cancelled_caller_loses_no_verdict(server: JudgeServer, episodes
         assert (await judge.judge(one)).reward == 1
     await model.close()
     assert len(server.questions) == 2
-
-
-KILLED = """
-import asyncio, sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from judged_episodes import Episodes, metered, rubric_judge
-from judging.cached import Cached
-from judging.verdicts import VerdictFile
-
-async def main():
-    episodes = Episodes()
-    many = [episodes.episode(name=f"t.1-m{n}", answer=f"The lamp {n} costs 42 EUR.") for n in range(20)]
-    with VerdictFile(Path(sys.argv[2])) as file:
-        judge = Cached(rubric_judge(metered(sys.argv[3], concurrency=4), episodes), file)
-        await asyncio.gather(*map(judge.judge, many))
-
-asyncio.run(main())
-"""
-
-
-def member(question: Question) -> str:
-    found = re.search(r"lamp (\d+) costs", question.text)
-    assert found
-    return f"t.1-m{found[1]}"
-
-
-def test_a_judge_that_is_killed_ends_judged_and_asks_for_nothing_decided(server: JudgeServer, path: Path) -> None:
-    dice = random.Random(7)
-    troubles = [Said("", status=429, headers={"retry-after": "0"}), Said("", status=500, headers={"retry-after": "0"})]
-    troubles.append(Said("{garbage"))
-
-    def answer(question: Question) -> Said:
-        return troubles[dice.randrange(3)] if kills_left and dice.random() < 0.3 else Said(yes(question), after_s=0.01)
-
-    server.answer = answer
-    command = [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(path), server.url]
-    decided: dict[str, Verdict] = {}
-    kills_left = 2
-    for kills_left in (2, 1, 0):
-        before = len(server.questions)
-        enough = before + dice.randrange(5, 25) if kills_left else before + 10_000
-        with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}) as process:
-            while process.poll() is None and len(server.questions) < enough:
-                time.sleep(0.005)
-            process.kill()
-        assert not {member(question) for question in server.questions[before:]} & set(decided)
-        now = {each.trajectory_id: each for each in read_verdict_file(path) if each.reward is not None}
-        assert {name: now[name] for name in decided} == decided
-        decided = now
-    assert len(decided) == 20

@@ -8,7 +8,7 @@ import pytest
 import virtual_clock
 from game import ended, files_of, rank_for, running_game, use
 
-from agent.episodes.episode import EpisodeKey, Played
+from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played
 from agent.types import StopReason
 from environments.hosts import BlockingConfig
 from environments.taskfiles.table import host_of
@@ -32,7 +32,7 @@ def on_a_host(number: int, group: Group) -> Group:
 def test_a_host_that_blocks_is_paused_for_all_shards(monkeypatch: pytest.MonkeyPatch, opens_at: float | None) -> None:
     begun: list[tuple[str, float]] = []
 
-    async def play(slot: EpisodeKey, **with_what: Any) -> Played:
+    async def play(slot: EpisodeKey, setup: EpisodeSetup, **with_what: Any) -> Played:
         now = asyncio.get_running_loop().time
         host = host_of(slot.task.start_url)
         begun.append((host, now()))

@@ -9,7 +9,7 @@ import pytest
 import virtual_clock
 from game import ended, failures, files_of, play_rollout, rank_for, running_game, stored, use
 
-from agent.episodes.episode import EpisodeKey, Played
+from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played
 from agent.models.openai_chat import Served
 from flows.settings.run_folder import RunFolder
 from flows.stages.stage_inputs import stage_inputs
@@ -36,7 +36,7 @@ def playing(
 ):
     """Episodes that take so long and end like this."""
 
-    async def play(slot: EpisodeKey, **with_what: Any) -> Played:
+    async def play(slot: EpisodeKey, setup: EpisodeSetup, **with_what: Any) -> Played:
         with_what["watch"].tell("model", 0)
         await asyncio.sleep(for_seconds(slot))
         return Played(ended(slot, code(slot)), {})
@@ -52,7 +52,7 @@ def test_a_bug_in_one_episode_is_its_own_failure(
 ) -> None:
     seen: list[str] = []
 
-    async def play(slot: EpisodeKey, **with_what: Any) -> Played:
+    async def play(slot: EpisodeKey, setup: EpisodeSetup, **with_what: Any) -> Played:
         await asyncio.sleep(1)
         seen.append(slot.trajectory_id)
         if slot.trajectory_id == min(seen):
@@ -74,7 +74,7 @@ def test_a_bug_in_one_episode_is_its_own_failure(
 
 
 def test_a_full_disk_stops_the_shard(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def play(slot: EpisodeKey, **with_what: Any) -> Played:
+    async def play(slot: EpisodeKey, setup: EpisodeSetup, **with_what: Any) -> Played:
         raise OSError(28, "No space left on device")
 
     use(monkeypatch, play)
@@ -126,7 +126,7 @@ def test_attempts_are_counted_on_over_a_carry(monkeypatch: pytest.MonkeyPatch) -
     """The straggler breaks before its iteration's end, after it, and in the next rollout."""
     straggler: list[str] = []
 
-    async def play(slot: EpisodeKey, **with_what: Any) -> Played:
+    async def play(slot: EpisodeKey, setup: EpisodeSetup, **with_what: Any) -> Played:
         straggler.append(slot.trajectory_id)
         await asyncio.sleep(5)
         if slot.trajectory_id != straggler[0]:
@@ -203,7 +203,7 @@ def test_a_carried_episode_is_told_of_in_the_new_stage_only(monkeypatch: pytest.
 def test_a_rank_that_gets_no_browser_waits_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Carried episodes hold all of them for five minutes."""
 
-    async def play(slot: EpisodeKey, **with_what: Any) -> Played:
+    async def play(slot: EpisodeKey, setup: EpisodeSetup, **with_what: Any) -> Played:
         await asyncio.sleep(60)
         free = asyncio.get_running_loop().time() > 300
         return Played(ended(slot, None if free else "NO_CAPACITY"), {})
@@ -217,7 +217,7 @@ def test_a_rank_that_gets_no_browser_waits_for_one(monkeypatch: pytest.MonkeyPat
 def test_no_episode_begins_while_the_model_server_has_too_many_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[float] = []
 
-    async def play(slot: EpisodeKey, **with_what: Any) -> Played:
+    async def play(slot: EpisodeKey, setup: EpisodeSetup, **with_what: Any) -> Played:
         begun.append(asyncio.get_running_loop().time())
         await asyncio.sleep(7)
         return Played(ended(slot), {})

@@ -3,13 +3,13 @@
 import asyncio
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import virtual_clock
 from game import ended, play_rollout, rank_for, running_game, use
 
-from agent.episodes.episode import EpisodeKey, Played
+from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played
 from flows.settings.run_folder import RunFolder
 from rollouts.shard_worker import ShardWorker
 from rollouts.shared_bounds import SharedBounds
@@ -78,9 +78,9 @@ def test_ranks_measure_what_their_episodes_ask(monkeypatch: pytest.MonkeyPatch, 
     async def act(*asked: Any) -> None:
         await asyncio.sleep(3)
 
-    async def play(slot: EpisodeKey, *, policy: Any, **with_what: Any) -> Played:
+    async def play(slot: EpisodeKey, setup: EpisodeSetup, **with_what: Any) -> Played:
         await asyncio.sleep(1)
-        await policy.act(*[None] * 5)
+        await setup.policy.act(*cast(Any, [None] * 5))
         return Played(ended(slot), {})
 
     async def stage(folder: RunFolder) -> None:

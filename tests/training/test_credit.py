@@ -13,7 +13,7 @@ from agent.types import Completion
 from browser_service.models import ClickId, Screenshot
 from training.algorithms.credit import ema_baselines, group_advantages, leave_one_out, spread
 from training.config import UpdateConfig
-from training.sampling.shaping import format_errors, repeats, shaping_penalty
+from training.sampling.shaping import Shaping, format_errors, repeats, shaping_metrics
 
 # Hundredths, as judges give them: groups are then either constant or clearly spread.
 rewards = st.lists(st.integers(0, 100).map(lambda n: n / 100), min_size=2, max_size=16).map(np.array)
@@ -61,9 +61,16 @@ def test_a_group_without_spread_gives_zeros(reward: int, size: int) -> None:
 
 
 def test_penalties_add_up_to_one_at_most() -> None:
-    worked = shaping_penalty(format_errors=1, repeats=2, format_penalty=0.05, repetition_penalty=0.05)
-    assert worked == pytest.approx(0.15)
-    assert shaping_penalty(format_errors=9, repeats=0, format_penalty=0.5, repetition_penalty=0) == 1.0
+    assert Shaping(format=0.05, repetition=0.1, length=0.0).total == pytest.approx(0.15)
+    assert Shaping(format=4.5, repetition=0.0, length=0.5).total == 1.0
+    assert shaping_metrics([Shaping(4.5, 0, 0), Shaping(0, 0.1, 0.2)]) == pytest.approx(
+        {
+            "shaping_mean": 0.65,
+            "shaping_format_mean": 2.25,
+            "shaping_repetition_mean": 0.05,
+            "shaping_length_mean": 0.1,
+        }
+    )
 
 
 @pytest.mark.parametrize("rewards", [[1.0] * 8, [0.0] * 8, [1.0, 0.0] * 4])

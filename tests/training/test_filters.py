@@ -2,10 +2,11 @@
 
 from stored_rollouts import make_trajectory
 
-from agent.types import Completion, Failure, Trajectory
+from agent.types import Completion, Failure, SafetyDecision, Trajectory
 from agent.verdict import Verdict
 from training.config import UpdateConfig
 from training.sampling.filters import select, trainable
+from training.sampling.shaping import format_errors
 
 COMPLETION = Completion(text="x", prompt_token_ids=(1,), token_ids=(2, 3), logprobs=(-1.0, -1.0), policy_version=0)
 
@@ -65,7 +66,14 @@ def test_a_penalty_can_give_a_group_its_signal() -> None:
     assert select(trajectories, verdicts, UpdateConfig()).members == []
     selection = select(trajectories, verdicts, UpdateConfig(format_penalty=0.1))
     assert [member.reward for member in selection.members] == [0.9, 1.0]
+    assert selection.rewards == [1.0, 1.0] and [one.format for one in selection.shaping] == [0.1, 0.0]
     assert selection.members[0].advantage < 0 < selection.members[1].advantage
+    steps = trajectories[1].steps * 3
+    trajectories[1] = trajectories[1].model_copy(update={"steps": steps})
+    long = select(trajectories, verdicts, UpdateConfig(length_penalty=0.5))
+    assert [one.length for one in long.shaping] == [0.05, 0.15], "1 and 3 of 10 steps"
+    unconfirmed = unparsed.model_copy(update={"safety": SafetyDecision(asked="?", decision="denied", by="person")})
+    assert format_errors(trajectories[0].model_copy(update={"steps": (unconfirmed,)})) == 0
 
 
 def test_steps_that_were_cut_off_or_have_no_tokens_are_masked() -> None:

@@ -44,7 +44,7 @@ def _credit(chosen: Algorithm) -> str | None:
         return (
             "credit ema has groups of one, which have no standard deviation; set advantage_scale to batch_std or none"
         )
-    if chosen.credit == "success" and (chosen.format_penalty or chosen.repetition_penalty):
+    if chosen.credit == "success" and (chosen.format_penalty or chosen.repetition_penalty or chosen.length_penalty):
         return (
             "penalties lower advantages, but with credit success all advantages are 1; mask steps with mask_unparsable and "
             "mask_unchanged instead"

@@ -42,6 +42,8 @@ class CreditSettings(BaseModel):
     """Subtracted from a trajectory's advantage, after scaling, for each output that could not be parsed."""
     repetition_penalty: Share = 0.0
     """Subtracted from a trajectory's advantage, after scaling, for each action repeated on an unchanged screen."""
+    length_penalty: Share = 0.0
+    """Subtracted from a trajectory's advantage, after scaling, times the share of the step budget that it used."""
     mask_truncated: bool = True
     """Leave out answers cut off by the token limit: the model did not choose their end."""
     mask_unparsable: Literal["none", "positive", "all"] = "none"

@@ -26,6 +26,7 @@ WITHOUT_EFFECT = frozenset(
         "max_bad_fraction",
         "max_gap_trajectories",
         "decay_versions",
+        "verdict_set",
     }
 )
 """Configuration keys that do not change the result: memory and speed, files kept beside the weights, and bounds that

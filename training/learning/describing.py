@@ -9,6 +9,7 @@ from training.learning.gap import Gap
 from training.learning.report import UpdateReport
 from training.learning.update_inputs import Batch
 from training.sampling.samples import Sample
+from training.sampling.shaping import shaping_metrics
 
 NAMED = 20
 """Largest number of bad samples that a report names; all are counted."""
@@ -28,6 +29,7 @@ def describe(batch: Batch) -> UpdateReport:
         bad_samples=tuple(str(one) for one in batch.bad[:NAMED]),
         metrics={
             **_summary("reward", selection.rewards),
+            **shaping_metrics(selection.shaping),
             **_of_samples(samples),
             **_dropped(masked),
             **{f"excluded_{reason}": float(count) for reason, count in selection.excluded.items()},

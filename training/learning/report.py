@@ -18,9 +18,11 @@ Metrics, each an average over the sampled tokens of all passes unless noted othe
                                      the parent's own version sampled, without trajectories that are masked for it
     gap_max                          the largest of these gaps
     gap_stale                        the same mean over tokens of older versions, where the policy itself has changed
-    reward_mean, _std, _min, _max    shaped reward over judged trajectories
+    reward_mean, _std, _min, _max    the judges' reward over judged trajectories, without penalties
     advantage_mean, _std, _min, _max, _abs_mean, _positive (share)   over samples
     dropped_<reason>, excluded_<reason>   numbers of steps and of trajectories that were left out
+    shaping_mean, shaping_format_mean, shaping_repetition_mean, shaping_length_mean
+                                     their penalties (`training.sampling.shaping`)
     tokens_mean                      sampled tokens per sample
     tokens_per_second                tokens of prompts and answers through the model, per second of training
 """

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from agent.verdict import Verdict
+from storage.human_verdicts import HUMAN, HumanVerdictError, latest, read_human
 from storage.store import TrajectoryStore
 from training.checkpointing.baselines import read_baselines
 from training.checkpointing.checkpoints import Checkpoint, read_checkpoint
@@ -170,4 +171,18 @@ def read_verdicts(path: Path) -> dict[str, Verdict]:
         if verdict.trajectory_id in verdicts:
             raise BadInput(f"{path}, line {number}: a second verdict for {verdict.trajectory_id}; judge again")
         verdicts[verdict.trajectory_id] = verdict
-    return verdicts
+    return verdicts | _people(path, verdicts)
+
+
+def _people(path: Path, verdicts: dict[str, Verdict]) -> dict[str, Verdict]:
+    """People's verdicts on these trajectories: a person may have decided after the stage was judged.
+
+    They are beside the stage's first set; another set has a folder `sets/NAME` there.
+    """
+    stage = path.parents[2] if path.parent.parent.name == "sets" else path.parent
+    try:
+        people = latest(read_human(stage / HUMAN))
+    except HumanVerdictError as error:
+        raise BadInput(str(error)) from error
+    # The rewards of the control experiment are permuted on purpose.
+    return {name: people[name] for name, verdict in verdicts.items() if name in people and verdict.judge != "shuffled"}

@@ -12,7 +12,7 @@ from agent.verdict import Verdict
 from training.config import UpdateConfig
 from training.sampling.crediting import Judged, Member, credit
 from training.sampling.replay import Played, as_members, join_failed
-from training.sampling.shaping import format_errors, repeats, shaping_penalty, unparsable
+from training.sampling.shaping import Shaping, shaping_of, unparsable
 
 
 class Selection(NamedTuple):
@@ -25,7 +25,9 @@ class Selection(NamedTuple):
     counts: dict[str, int]
     """trajectories, judged, groups, groups_zero_signal, groups_too_small, groups_used; replayed where there is replay."""
     rewards: list[float]
-    """Shaped rewards of all judged trajectories."""
+    """The judges' rewards of all judged trajectories."""
+    shaping: list[Shaping]
+    """Their penalties, in the same order."""
     baselines: dict[str, float] = {}
     """Moving averages of rewards by task, for the next update (`credit: ema`)."""
 
@@ -43,18 +45,25 @@ def select(
     `earlier` are successes of earlier iterations for replay, `baselines` the moving averages that the parent knows.
     """
     groups: dict[str, list[Judged]] = {}
+    rewards: list[float] = []
+    shaping: list[Shaping] = []
     excluded: Counter[str] = Counter()
     total = 0
     for trajectory in trajectories:
         total += 1
+        if trajectory.task.canary:  # it is in no group that could be too small
+            excluded["canary"] += 1
+            continue
         verdict = verdicts.get(trajectory.id)
         members = groups.setdefault(trajectory.group, [])
         if (reason := why_excluded(trajectory, verdict)) or verdict is None or verdict.reward is None:
             excluded[reason or "unjudged"] += 1
         else:
-            members.append(Judged(trajectory, verdict.reward, _penalty(trajectory, config)))
+            terms = shaping_of(trajectory, config)
+            members.append(Judged(trajectory, verdict.reward, terms.total))
+            rewards.append(verdict.reward)
+            shaping.append(terms)
     counts = {"trajectories": total, "judged": total - excluded.total(), "groups": len(groups)}
-    rewards = [one.reward - one.penalty for members in groups.values() for one in members]
     replayed: list[Member] = []
     if config.replay_iterations:
         old = list(earlier)
@@ -65,11 +74,13 @@ def select(
             counts["replayed"] = join_failed(groups.values(), old, success=config.success_reward)
     found = credit(groups.values(), config, baselines or {})
     kept = replayed + sorted(found.members, key=lambda member: member.trajectory.id)
-    return Selection(kept, dict(excluded), counts | found.counts, rewards, found.baselines)
+    return Selection(kept, dict(excluded), counts | found.counts, rewards, shaping, found.baselines)
 
 
 def why_excluded(trajectory: Trajectory, verdict: Verdict | None) -> str | None:
     """Returns the reason to leave a trajectory out, or None when it may be trained on."""
+    if trajectory.task.canary:
+        return "canary"
     if trajectory.failure is not None:
         return f"failed_{trajectory.failure.side}"
     if verdict is not None and verdict.blocked:
@@ -106,12 +117,3 @@ def masked_by_rule(step: Step, advantage: float, *, config: UpdateConfig, withou
 
 def _applies(rule: Literal["none", "positive", "all"], advantage: float) -> bool:
     return rule == "all" or (rule == "positive" and advantage > 0)
-
-
-def _penalty(trajectory: Trajectory, config: UpdateConfig) -> float:
-    return shaping_penalty(
-        format_errors=format_errors(trajectory),
-        repeats=repeats(trajectory),
-        format_penalty=config.format_penalty,
-        repetition_penalty=config.repetition_penalty,
-    )

@@ -1,14 +1,47 @@
 """Shaping: penalties of a trajectory for outputs that can't be parsed and for repeated actions, and steps without effect."""
 
+from collections.abc import Sequence
+from statistics import fmean
+from typing import NamedTuple
+
 from agent.types import Observation, Step, Trajectory
+from training.algorithms.credit_settings import CreditSettings
+
+MOST = 1.0
+"""Largest penalty of a trajectory: that of a failure among successes."""
 
 
-def shaping_penalty(*, format_errors: int, repeats: int, format_penalty: float, repetition_penalty: float) -> float:
-    """Returns the penalty for a trajectory's format errors and repeated actions, in [0, 1].
+class Shaping(NamedTuple):
+    """The penalties of one trajectory. Example: `Shaping(format=0.05, repetition=0.1, length=0.0).total == 0.15`."""
 
-    One unparsed output at 0.05 and two repeats at 0.05 each: 0.05 + 0.10 = 0.15.
-    """
-    return min(1.0, format_penalty * format_errors + repetition_penalty * repeats)
+    format: float
+    """For outputs that could not be parsed."""
+    repetition: float
+    """For actions that were repeated on an unchanged screen."""
+    length: float
+    """For steps used, as a share of the step budget."""
+
+    @property
+    def total(self) -> float:
+        """The sum, at most `MOST`."""
+        return min(MOST, sum(self))
+
+
+def shaping_of(trajectory: Trajectory, config: CreditSettings) -> Shaping:
+    """The penalties of a trajectory. They are logged apart from the judge's reward, which stays a measure of success."""
+    return Shaping(
+        format=config.format_penalty * format_errors(trajectory),
+        repetition=config.repetition_penalty * repeats(trajectory),
+        length=config.length_penalty * len(trajectory.steps) / trajectory.task.max_steps,
+    )
+
+
+def shaping_metrics(terms: Sequence[Shaping]) -> dict[str, float]:
+    """Means over the judged trajectories, by stable name; nothing without any."""
+    if not terms:
+        return {}
+    means = {f"shaping_{name}_mean": fmean(getattr(one, name) for one in terms) for name in Shaping._fields}
+    return {"shaping_mean": fmean(one.total for one in terms), **means}
 
 
 def format_errors(trajectory: Trajectory) -> int:
@@ -33,7 +66,7 @@ def unchanged(trajectory: Trajectory) -> list[bool]:
 
 def unparsable(step: Step) -> bool:
     """True if the model's output could not be parsed into an action."""
-    return step.completion is not None and step.action is None
+    return step.is_unparsed
 
 
 def same_picture(one: Observation, other: Observation | None) -> bool:

@@ -55,6 +55,11 @@ class Agreement(NamedTuple):
         return wilson(wrong, wrong + self.true_positives)
 
     @property
+    def precision(self) -> Rate | None:
+        """Share of the judge's successes that are the reference's too; None where the judge has none."""
+        return wilson(self.true_positives, self.true_positives + len(self.false_positives))
+
+    @property
     def kappa(self) -> float | None:
         """Cohen's kappa (1960): agreement beyond chance, 1 at most; None where chance alone agrees fully."""
         total = self.decided

@@ -1,0 +1,1 @@
+"""Panels: several judge models that decide together, each with its own stored verdict."""
