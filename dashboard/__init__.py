@@ -1,1 +1,1 @@
-"""The dashboard: a read-only web app over run folders, down to every step of every rollout."""
+"""The dashboard: a web app over run folders, down to every step of every rollout; it also plays and judges rollouts by hand."""

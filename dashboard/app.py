@@ -1,6 +1,6 @@
-"""The web application: JSON routes over one directory of run folders, and the static pages that show them.
+"""The web application: JSON routes over the run folders and the database, and the static pages that show them.
 
-It is read-only. Every error is answered as `{"problem": "one sentence"}`.
+Every error is answered as `{"code": "...", "problem": "one sentence"}`.
 """
 
 from pathlib import Path
@@ -9,58 +9,97 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
+from dashboard.access import Access
+from dashboard.api.evidence import evidence_router
+from dashboard.api.export import export_router
+from dashboard.api.login import login_router
+from dashboard.api.operation import operation_router
+from dashboard.api.problems import Problem
+from dashboard.api.rollout_actions import actions_router
+from dashboard.api.rollouts import rollouts_router
 from dashboard.api.runs import runs_router
+from dashboard.api.service import Service
+from dashboard.api.tasks import tasks_router
 from dashboard.api.trajectories import trajectories_router
 from dashboard.gate import Gate
 from dashboard.store import Damaged, NotFound, RunsDir
 from storage.store import CorruptTrajectory
 
 STATIC = Path(__file__).parent / "static"
+CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
-def create_app(runs_dir: Path) -> FastAPI:
-    """Creates the application over a directory of run folders. New runs are shown without a restart."""
-    # The interactive API pages load external scripts, which the content policy forbids.
+def create_app(runs_dir: Path, service: Service | None = None) -> FastAPI:
+    """Creates the application over a directory of run folders. New runs are shown without a restart.
+
+    Without `service` it is the viewer of runs alone, which needs no database.
+    """
+    # FastAPI's own page loads scripts from elsewhere, which the content policy forbids: /docs is a page of this app.
     app = FastAPI(title="rl-loop dashboard", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
-    runs = RunsDir(runs_dir)
+    runs = service.runs if service else RunsDir(runs_dir)
     app.include_router(runs_router(runs))
     app.include_router(trajectories_router(runs))
+    access = Access(service.settings.tokens if service else {})
+    if service is not None:
+        app.include_router(login_router(access))
+        for router in (tasks_router, rollouts_router, actions_router, evidence_router, operation_router, export_router):
+            app.include_router(router(service))
     app.mount("/static", StaticFiles(directory=STATIC))
 
     @app.get("/", include_in_schema=False)
     def index() -> FileResponse:
         return FileResponse(STATIC / "index.html")
 
+    @app.get("/docs", include_in_schema=False)
+    def docs() -> FileResponse:
+        return FileResponse(STATIC / "docs.html")
+
+    _answer_errors(app, [runs.root, *([service.settings.data.absolute()] if service else [])])
+    app.add_middleware(Gate, access=access)
+    return app
+
+
+def _answer_errors(app: FastAPI, roots: list[Path]) -> None:
+    """Handlers of all expected errors. Paths of this machine are left out of their sentences."""
+
+    @app.exception_handler(Problem)
+    async def expected(_: Request, error: Problem) -> JSONResponse:
+        return problem(error.status, error.code, error.sentence)
+
     @app.exception_handler(NotFound)
     async def not_found(_: Request, error: NotFound) -> JSONResponse:
-        return problem(404, str(error))
+        return problem(404, "not_found", str(error))
 
     @app.exception_handler(FileNotFoundError)
     async def vanished(_: Request, error: FileNotFoundError) -> JSONResponse:
-        return problem(404, "this was deleted while it was being read")
+        return problem(404, "not_found", "this was deleted while it was being read")
 
     @app.exception_handler(CorruptTrajectory)
     @app.exception_handler(Damaged)
     async def damaged(_: Request, error: ValueError) -> JSONResponse:
-        return problem(500, str(error).replace(f"{runs.root}/", ""))
+        sentence = str(error)
+        for root in roots:
+            sentence = sentence.replace(f"{root}/", "")
+        return problem(500, "damaged", sentence)
+
+    @app.exception_handler(OperationalError)
+    async def busy(_: Request, error: OperationalError) -> JSONResponse:
+        return problem(503, "database_busy", "the database does not answer; try again, or see /health")
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        return problem(422, f"{first['loc'][-1]}: {first['msg']}")
+        return problem(422, "invalid_request", f"{first['loc'][-1]}: {first['msg']}")
 
     @app.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> JSONResponse:
-        return problem(
-            error.status_code, "there is nothing at this address" if error.status_code == 404 else error.detail
-        )
-
-    app.add_middleware(Gate)
-    return app
+        sentence = "there is nothing at this address" if error.status_code == 404 else error.detail
+        return problem(error.status_code, CODES.get(error.status_code, "refused"), sentence)
 
 
-def problem(status: int, sentence: str) -> JSONResponse:
+def problem(status: int, code: str, sentence: str) -> JSONResponse:
     """Answers an error with one sentence."""
-    return JSONResponse({"problem": sentence}, status)
+    return JSONResponse({"code": code, "problem": sentence}, status)

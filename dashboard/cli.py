@@ -1,57 +1,126 @@
-"""The command line: `python -m dashboard --runs runs --port 8100`."""
+"""The command line: `python -m dashboard --runs runs --port 8100`, and `python -m dashboard worker` for a worker alone."""
 
+import logging
 import socket
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
-import uvicorn
 
-from dashboard.app import create_app
+from dashboard.database.opening import DatabaseProblem
+from dashboard.serving import serve, service_of
+from dashboard.settings import Settings, SettingsProblem, check_host, settings_of
+from dashboard.worker.config import ConfigProblem
+from dashboard.worker.lock import Taken
+from dashboard.worker.process import Keeper, work
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 HOST = "127.0.0.1"
-STOP_DEADLINE_S = 2
+
+Runs = Annotated[Path, typer.Option(help="directory of run folders; it is only read")]
+Data = Annotated[Path | None, typer.Option(help="directory of the dashboard's own files; default: RUNS/.dashboard")]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(help="SQLAlchemy address, such as postgresql+psycopg://HOST/NAME; default: a SQLite file in the data"),
+]
+Config = Annotated[
+    Path | None, typer.Option(help="YAML file of environments, models and judges; see docs/dashboard.md")
+]
+Browsers = Annotated[str | None, typer.Option(help="address of the browser service; default: http://127.0.0.1:7000")]
 
 
-@app.command()
-def serve(
-    runs: Annotated[Path, typer.Option(help="directory of run folders")] = Path("runs"),
-    port: Annotated[int, typer.Option(help="port on 127.0.0.1; 0 picks a free one", min=0, max=65_535)] = 8100,
+@app.callback(invoke_without_command=True)
+def dashboard(
+    context: typer.Context,
+    runs: Runs = Path("runs"),
+    port: Annotated[int, typer.Option(help="port; 0 picks a free one", min=0, max=65_535)] = 8100,
+    host: Annotated[str, typer.Option(help="address to listen on; others than loopback need DASHBOARD_TOKENS")] = HOST,
+    data: Data = None,
+    database: DatabaseUrl = None,
+    config: Config = None,
+    browsers: Browsers = None,
+    worker: Annotated[bool, typer.Option(help="keep a worker running that plays rollouts")] = True,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="make the index of the runs again")] = False,
 ) -> None:
-    """Look at runs in a web browser: tables by iteration, trajectories, replays step by step. It only reads."""
-    if not runs.is_dir():
-        _stop(f"there is no directory {runs}; name the one that your runs are in with --runs")
+    """Look at runs in a web browser, start rollouts by hand, watch, judge and compare them.
+
+    Environment: MAX_WORKERS (rollouts at the same time, 4), GEMINI_API_KEY, SQL_DUMP_PATH, DASHBOARD_TOKENS, DASHBOARD_DATABASE.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    settings = _settings(runs, data, database, config, browsers)
     try:
-        listener = listen(port)
-    except OSError as error:
+        check_host(host, settings.tokens)
+        listener = listen(port, host)
+    except (OSError, SettingsProblem) as error:
         _stop(str(error))
+    keeper = Keeper(settings, _worker_command(settings)) if worker else None
     with listener:
-        print(f"http://{HOST}:{listener.getsockname()[1]}", flush=True)
-        config = uvicorn.Config(
-            create_app(runs), log_level="warning", server_header=False, timeout_graceful_shutdown=STOP_DEADLINE_S
-        )
-        uvicorn.Server(config).run(sockets=[listener])
+        try:
+            with service_of(settings) as service:
+                print(f"http://{host}:{listener.getsockname()[1]}", flush=True)
+                serve(service, listener, keeper=keeper, rebuild=rebuild)
+        except (DatabaseProblem, ConfigProblem) as error:
+            _stop(str(error))
+        except OSError as error:
+            _stop(f"{error.filename}: {error.strerror}; name a writable directory with --data")
 
 
-def listen(port: int) -> socket.socket:
-    """Opens the socket on loopback. Raises OSError with one sentence when the port is busy."""
+@app.command("worker")
+def worker_command(
+    runs: Runs = Path("runs"),
+    data: Data = None,
+    database: DatabaseUrl = None,
+    config: Config = None,
+    browsers: Browsers = None,
+) -> None:
+    """Play the rollouts that people ask for, until SIGTERM. The dashboard starts one by itself."""
+    settings = _settings(runs, data, database, config, browsers)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        settings.rollouts.mkdir(parents=True, exist_ok=True)
+        work(settings)
+    except (Taken, DatabaseProblem, ConfigProblem) as error:
+        _stop(str(error))
+
+
+def listen(port: int, host: str = HOST) -> socket.socket:
+    """Opens the socket. Raises OSError with one sentence when the port is busy, or the address is not of this machine."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With the protocol set, asyncio switches Nagle's delay off (40 ms per reply).
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((HOST, port))
+        listener.bind((host, port))
         listener.listen()  # now, because two sockets that do not listen yet may share an address
     except OSError as error:
         listener.close()
         raise OSError(
-            f"can't listen on {HOST}:{port} ({error.strerror}): choose another --port or stop what is there"
+            f"can't listen on {host}:{port} ({error.strerror}): choose another --port or stop what is there"
         ) from None
     return listener
 
 
-def _stop(sentence: str) -> None:
+def _settings(
+    runs: Path, data: Path | None, database: str | None, config: Path | None, browsers: str | None
+) -> Settings:
+    if not runs.is_dir():
+        _stop(f"there is no directory {runs}; name the one that your runs are in with --runs")
+    try:
+        return settings_of(runs, data=data, database=database, config=config, browsers=browsers)
+    except SettingsProblem as error:
+        _stop(str(error))
+
+
+def _worker_command(settings: Settings) -> list[str]:
+    """The command line of a worker with the same settings. The database's address may hold a password: it is not in it."""
+    command = ["worker", "--runs", str(settings.runs), "--data", str(settings.data), "--browsers", settings.browsers]
+    return [*command, "--config", str(settings.config)] if settings.config else command
+
+
+def _stop(sentence: str) -> NoReturn:
     print(f"dashboard: {sentence}", file=sys.stderr)
     raise typer.Exit(1)
 

@@ -1,12 +1,16 @@
-"""Host check of every request, and security headers of every response. Plain ASGI.
+"""Check of every request before a route (host, origin, log-in, size), and security headers of every response. Plain ASGI.
 
 The pages show titles, addresses and model output from untrusted sources, and hostile pages run in browsers of this same
-machine: answers only to loopback names (DNS rebinding), no scripts but its own files, no frames, no content sniffing.
+machine: without log-in it answers only to loopback names (DNS rebinding); it accepts no write that a page of another origin
+sends (CSRF); no scripts but its own files, no frames, no content sniffing.
 """
 
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from dashboard.access import Access
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -14,6 +18,11 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+OPEN_PATHS = frozenset({"/", "/docs", "/health", "/api/login", "/api/logout"})
+"""Answered without log-in, with the files below /static/: they tell nothing about any rollout."""
+MOST_BYTES = 66 << 20
+"""Largest body: an upload with what multipart adds."""
 CONTENT_POLICY = (
     "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'"
@@ -28,11 +37,20 @@ SECURITY_HEADERS = {
 }
 
 
+class Refusal(NamedTuple):
+    """An answer in place of the application's."""
+
+    status: int
+    code: str
+    problem: str
+
+
 class Gate:
     """ASGI middleware around the whole application: it also covers error responses."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, access: Access | None = None) -> None:
         self._app = app
+        self._access = access or Access({})
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -45,11 +63,55 @@ class Gate:
             await send(message)
 
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        name = _without_port(headers.get(b"host", b"").decode("latin-1"))
-        if name in LOOPBACK_NAMES:
-            await self._app(scope, receive, guarded)
-        else:
-            await _refuse(name, guarded)
+        who = self._access.who(headers)
+        refusal = self._refusal(scope, headers, who)
+        if refusal is not None:
+            await _refuse(refusal, guarded)
+            return
+        scope["dashboard.who"] = who or "nobody"
+        await self._app(scope, _bounded(receive), guarded)
+
+    def _refusal(self, scope: Message, headers: Mapping[bytes, bytes], who: str | None) -> Refusal | None:
+        host = headers.get(b"host", b"").decode("latin-1")
+        name = _without_port(host)
+        if not self._access.needs_login and name not in LOOPBACK_NAMES:
+            sentence = f"the dashboard does not answer to the host name {name[:100]!r}; open it as http://127.0.0.1 or localhost"
+            return Refusal(421, "wrong_host", sentence)
+        path = scope["path"]
+        if who is None and path not in OPEN_PATHS and not path.startswith("/static/"):
+            return Refusal(
+                401, "login_needed", "log in first: in the browser, or with the header Authorization: Bearer TOKEN"
+            )
+        if scope["method"] not in SAFE_METHODS:
+            if not _same_origin(headers, host):
+                return Refusal(403, "other_origin", "a page of another origin may not change anything here")
+            size = headers.get(b"content-length", b"0")
+            if not size.isdigit() or int(size) > MOST_BYTES:
+                return Refusal(
+                    413, "body_too_large", f"at most {MOST_BYTES >> 20} MiB fit into a request; split the file"
+                )
+        return None
+
+
+def _same_origin(headers: Mapping[bytes, bytes], host: str) -> bool:
+    """True unless a browser says that the request comes from a page of another origin. Programs send neither header."""
+    if headers.get(b"sec-fetch-site", b"none") not in (b"same-origin", b"none"):
+        return False
+    origin = headers.get(b"origin")
+    return origin is None or urlsplit(origin.decode("latin-1")).netloc == host
+
+
+def _bounded(receive: Receive) -> Receive:
+    """The same messages until the body is too large; it ends then as if the client had gone. For bodies without a length."""
+    size = 0
+
+    async def bounded() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        return {"type": "http.disconnect"} if size > MOST_BYTES else message
+
+    return bounded
 
 
 def _headers(message: Message) -> list[tuple[bytes, bytes]]:
@@ -59,11 +121,12 @@ def _headers(message: Message) -> list[tuple[bytes, bytes]]:
     return [(key.encode(), value.encode()) for key, value in extra.items()]
 
 
-async def _refuse(name: str, send: Send) -> None:
-    problem = f"the dashboard does not answer to the host name {name[:100]!r}; open it as http://127.0.0.1 or localhost"
-    body = json.dumps({"problem": problem}).encode()
+async def _refuse(refusal: Refusal, send: Send) -> None:
+    body = json.dumps({"code": refusal.code, "problem": refusal.problem}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 421, "headers": headers})
+    if refusal.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 

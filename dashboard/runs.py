@@ -111,7 +111,7 @@ class _Reader:
         try:
             if not self._runs.has(path):
                 raise ValueError("there is no such file")
-            return _read_config(path, path.stat().st_mtime_ns)
+            return read_config(path, path.stat().st_mtime_ns)
         except (OSError, ValueError, yaml.YAMLError) as error:
             self._problems.append(f"{self._runs.label(path)}: {' '.join(str(error).split())[:300]}")
             return Config([], None)
@@ -144,7 +144,7 @@ def _now(table: list[IterationView]) -> str:
 
 
 @lru_cache(maxsize=64)
-def _read_config(path: Path, changed: int) -> Config:
+def read_config(path: Path, changed: int) -> Config:
     """Cached by the time of the last change. Raises OSError, ValueError, yaml.YAMLError."""
     data = yaml.safe_load(path.read_text())
     if not isinstance(data, dict):

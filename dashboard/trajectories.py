@@ -85,7 +85,13 @@ def replay(runs: RunsDir, run: str, iteration: str, stage: str, trajectory_id: s
     stage_dir = runs.stage(run, iteration, stage)
     runs.trajectory(stage_dir, trajectory_id)
     found = TrajectoryStore(stage_dir).read(trajectory_id)
-    verdict = runs.verdicts(stage_dir).get(trajectory_id)
+    return replay_of(found, runs.verdicts(stage_dir).get(trajectory_id), runs, stage_dir, run=run, stage=stage)
+
+
+def replay_of(
+    found: Trajectory, verdict: Verdict | None, runs: RunsDir, stage_dir: Path, *, run: str, stage: str
+) -> Replay:
+    """Returns a trajectory of a folder with its verdict, as the replay page shows it."""
     return Replay.model_validate(
         {
             **{name: getattr(found, name) for name in Trajectory.model_fields if name in Replay.model_fields},

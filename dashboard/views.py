@@ -16,7 +16,7 @@ Outcome = Literal["success", "fail", "unjudged", "broken"]
 class View(BaseModel):
     """Base of the responses: frozen."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
 
 class StageView(View):

@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "rollouts": {"agent", "browser_service.client", "browser_service.models", "environments", "storage"},
     "training": {"agent.types", "agent.verdict", "storage"},
     "flows": {"agent", "browser_service", "environments", "judging", "rollouts", "storage", "training"},
-    "dashboard": {"agent", "environments", "browser_service", "storage"},
+    "dashboard": {"agent", "environments", "browser_service", "judging", "storage"},
 }
 OWNERS: dict[str, set[str]] = {
     "playwright": {"browser_service"},
@@ -40,6 +40,7 @@ OWNERS: dict[str, set[str]] = {
     "safetensors": {"training"},
     "prefect": {"flows"},
     "mlflow": {"flows"},
+    "alembic": {"dashboard"},
     "sqlalchemy": {"dashboard", "flows"},  # flows only to cure Prefect's own use of it, in prefect_server.py
     "vllm": set(),
 }

@@ -50,10 +50,14 @@ def trajectories_router(runs: RunsDir) -> APIRouter:
     @router.get("/images/{sha256}", response_class=Response)
     def show_image(run: str, iteration: str, stage: str, sha256: str) -> Response:
         """Returns a picture by its content hash."""
-        data = runs.image(runs.stage(run, iteration, stage), sha256)
-        media_type = next((kind for magic, kind in MAGIC.items() if data.startswith(magic)), None)
-        if media_type is None:
-            raise Damaged(f"the stored picture {sha256} is neither PNG nor JPEG nor WebP")
-        return Response(data, media_type=media_type, headers={"cache-control": FOREVER})
+        return picture(runs.image(runs.stage(run, iteration, stage), sha256), sha256)
 
     return router
+
+
+def picture(data: bytes, sha256: str) -> Response:
+    """Answers a picture, with the media type of its first bytes. Raises `Damaged` for anything else, such as SVG."""
+    media_type = next((kind for magic, kind in MAGIC.items() if data.startswith(magic)), None)
+    if media_type is None:
+        raise Damaged(f"the stored picture {sha256} is neither PNG nor JPEG nor WebP")
+    return Response(data, media_type=media_type, headers={"cache-control": FOREVER})

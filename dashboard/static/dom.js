@@ -1,19 +1,21 @@
 // Builds elements. Titles, addresses and model output were written by strangers: text only ever becomes a text node,
 // links only lead to pages of this app, pictures only come from this app's API.
 
-const PLAIN = new Set(["class", "title", "alt", "width", "height", "loading", "colspan", "value", "dir", "aria-label", "aria-current", "preload", "download"]);
+const PLAIN = new Set(["class", "title", "alt", "width", "height", "loading", "colspan", "value", "dir", "aria-label", "aria-current", "preload", "download",
+  "type", "name", "placeholder", "for", "id", "min", "max", "maxlength", "rows", "accept", "role", "rel", "aria-busy", "aria-live", "autocomplete"]);
+const FLAGS = new Set(["selected", "open", "controls", "muted", "disabled", "checked", "required", "multiple"]);
 
-/** An element. `attrs`: plain attributes, `href` (#/..., with `download` /api/...), `src` (/api/...), `style` (an object), `on` (an object of listeners). */
+/** An element. `attrs`: plain attributes, `href` (#/..., /docs, with `download` /api/...), `src` (/api/...), `style` (an object), `on` (an object of listeners). */
 export function h(tag, attrs, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attrs ?? {})) {
     if (value === null || value === undefined || value === false) continue;
     if (name === "on") for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
     else if (name === "style") for (const [key, text] of Object.entries(value)) element.style.setProperty(key, text);
-    else if (name === "href" && value.startsWith("#/")) element.setAttribute("href", value);
+    else if (name === "href" && (value.startsWith("#/") || value === "/docs" || value === "/")) element.setAttribute("href", value);
     else if (name === "href" && value.startsWith("/api/") && attrs.download !== undefined) element.setAttribute("href", value);
     else if (name === "src" && value.startsWith("/api/")) element.setAttribute("src", value);
-    else if (name === "selected" || name === "open" || name === "controls" || name === "muted") element[name] = true;
+    else if (FLAGS.has(name)) element[name] = true;
     else if (PLAIN.has(name)) element.setAttribute(name, value);
     else throw new Error(`h: ${name} is not an attribute that this app sets to ${value}`);
   }
@@ -53,6 +55,37 @@ export function bar(rate, name) {
 const WORDS = { success: "success", fail: "fail", unjudged: "unjudged", broken: "broken" };
 
 export const badge = (outcome) => h("span", { class: `badge ${outcome}` }, WORDS[outcome]);
+
+/** How far back a time is (ISO 8601, or seconds since 1970), with the exact time as its title. */
+export function ago(at) {
+  if (at === null || at === undefined || at === "") return "–";
+  const epoch = typeof at === "string" ? Date.parse(at) / 1000 : at;
+  const past = Math.max(0, Date.now() / 1000 - epoch);
+  const text = past < 90 ? `${Math.round(past)} s ago` : past < 5400 ? `${Math.round(past / 60)} min ago`
+    : past < 129600 ? `${Math.round(past / 3600)} h ago` : `${Math.round(past / 86400)} days ago`;
+  return h("span", { title: new Date(epoch * 1000).toISOString() }, text);
+}
+
+/** A labelled field of a form. */
+export const field = (label, control, hint) => h("label", { class: "field" }, h("span", {}, label), control, hint && h("small", { class: "faint" }, hint));
+
+/** A button that can't be pressed twice while its action runs; the action's error appears beside it. */
+export function button(text, action, name = "") {
+  const told = h("span", { class: "problem", role: "alert" });
+  const press = async () => {
+    element.disabled = true;
+    told.textContent = "";
+    try {
+      await action();
+    } catch (error) {
+      told.textContent = error.message;
+    } finally {
+      element.disabled = false;
+    }
+  };
+  const element = h("button", { type: "button", class: `button ${name}`.trim(), on: { click: press } }, text);
+  return h("span", { class: "act" }, element, told);
+}
 
 export const problems = (sentences) => sentences.map((sentence) => foreign(sentence, "p", "problem"));
 

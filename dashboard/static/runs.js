@@ -1,6 +1,6 @@
 // The list of runs, and one run: its curve, its table by iteration, its configuration.
 
-import { bar, foreign, h, number, percent, problems, seconds, table } from "./dom.js";
+import { ago, bar, foreign, h, number, percent, problems, seconds, table } from "./dom.js";
 
 const REFRESH_MS = 5000;
 const STAGES = ["rollout", "judge", "policy_update", "evaluate"];
@@ -12,7 +12,7 @@ export const runHref = (run) => `#/run/${encodeURIComponent(run)}`;
 export const stageHref = (run, iteration, stage) => `${runHref(run)}/${iteration}/${stage}`;
 
 export async function runsPage(_, get) {
-  const runs = await get("");
+  const runs = await get("/api/runs");
   const rows = runs.map((run) => h("tr", {},
     h("td", {}, h("a", { class: "row", href: runHref(run.name) }, run.name), problems(run.problems)),
     h("td", {}, state(run)),
@@ -31,7 +31,7 @@ export async function runsPage(_, get) {
 }
 
 export async function runPage({ run: name }, get) {
-  const run = await get(`/${encodeURIComponent(name)}`);
+  const run = await get(`/api/runs/${encodeURIComponent(name)}`);
   return {
     crumbs: [["runs", "#/"]], title: run.name, refresh: run.finished ? 0 : REFRESH_MS, hints: TABLE_KEYS,
     body: [
@@ -93,11 +93,3 @@ function gain(run) {
   const points = Math.round((run.heldout_last - run.heldout_first) * 100);
   return h("span", { class: points > 0 ? "good" : points < 0 ? "bad" : "faint" }, `${points > 0 ? "+" : ""}${points} points`);
 }
-
-function ago(epoch) {
-  const past = Math.max(0, Date.now() / 1000 - epoch);
-  if (past < 90) return `${Math.round(past)} s ago`;
-  if (past < 5400) return `${Math.round(past / 60)} min ago`;
-  return past < 129600 ? `${Math.round(past / 3600)} h ago` : `${Math.round(past / 86400)} days ago`;
-}
-

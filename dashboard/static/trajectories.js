@@ -12,7 +12,7 @@ function filter(query) {
   return chosen.size ? `?${chosen}` : "";
 }
 
-const api = ({ run, iteration, stage }) => `/${encodeURIComponent(run)}/iterations/${encodeURIComponent(iteration)}/${encodeURIComponent(stage)}`;
+const api = ({ run, iteration, stage }) => `/api/runs/${encodeURIComponent(run)}/iterations/${encodeURIComponent(iteration)}/${encodeURIComponent(stage)}`;
 const listHref = (where) => `${stageHref(where.run, where.iteration, where.stage)}${filter(where.query)}`;
 const replayHref = (where, id) => `${stageHref(where.run, where.iteration, where.stage)}/${encodeURIComponent(id)}${filter(where.query)}`;
 
@@ -35,7 +35,7 @@ export async function listPage(where, get) {
 
 function rows(where, list) {
   const line = (row) => h("tr", {},
-    h("td", { class: "thumb" }, row.picture && h("img", { loading: "lazy", alt: "", src: `/api/runs${api(where)}/images/${row.picture}` })),
+    h("td", { class: "thumb" }, row.picture && h("img", { loading: "lazy", alt: "", src: `${api(where)}/images/${row.picture}` })),
     h("td", {}, h("a", { class: "row", href: replayHref(where, row.id) }, foreign(row.goal || row.task, "b", "goal")),
       h("div", { class: "faint" }, foreign(row.task), `, member ${row.member}`), row.failure && failure(row.failure)),
     h("td", {}, badge(row.outcome), row.blocked && h("span", { class: "badge broken" }, "blocked")),
@@ -93,7 +93,7 @@ export async function replayPage(where, get) {
   const at = ids.indexOf(replay.id);
   const go = (by) => { const id = ids[at + by]; if (at >= 0 && id) location.hash = replayHref(where, id); };
   const show = player(replay, {
-    image: (sha256) => `/api/runs${api(where)}/images/${sha256}`,
+    image: (sha256) => `${api(where)}/images/${sha256}`,
     step: Number(where.query.get("step") ?? 0),
     moved: (step) => {
       const base = replayHref(where, where.id);
@@ -113,13 +113,13 @@ export async function replayPage(where, get) {
           replay.attempt > 1 && fact("attempt", replay.attempt), at >= 0 && fact("in this list", `${at + 1} of ${ids.length}`)),
         replay.failure && failure(replay.failure)),
       ...show.body,
-      recorded(replay, (file) => `/api/runs${api(where)}/trajectories/${encodeURIComponent(replay.id)}/recorded/${file}`),
+      recorded(replay, (file) => `${api(where)}/trajectories/${encodeURIComponent(replay.id)}/recorded/${file}`),
     ],
   };
 }
 
 /** Films and trace of an episode; `address(file)` is where one of them is fetched. */
-function recorded(replay, address) {
+export function recorded(replay, address) {
   if (!replay.recorded.length) return null;
   const megabytes = (size) => `${(size / 1e6).toFixed(size < 1e6 ? 2 : 1)}\u00a0MB`;
   const own = (event) => event.stopPropagation(); // its keys wind the film, the page's change the step
@@ -132,4 +132,4 @@ function recorded(replay, address) {
   return h("section", { class: "panel recorded" }, h("h2", {}, "Recorded"), h("div", { class: "films" }, replay.recorded.map(show)));
 }
 
-const fact = (name, value) => h("span", {}, h("small", { class: "faint" }, `${name} `), foreign(String(value)));
+export const fact = (name, value) => h("span", {}, h("small", { class: "faint" }, `${name} `), foreign(String(value)));

@@ -1,12 +1,15 @@
-"""Fixtures: a directory with one run, and a client of the application without a socket."""
+"""Fixtures: a directory with one run, and clients of the application without a socket."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
 import httpx
 import pytest
+from acting import client_of, empty, make_service
+from fastapi import FastAPI
 from stored_run import write_run
 
+from dashboard.api.service import Service
 from dashboard.app import create_app
 
 
@@ -19,7 +22,31 @@ def runs(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def client(runs: Path) -> AsyncGenerator[httpx.AsyncClient, None]:
-    """A client of the application over `runs`."""
+    """A client of the viewer alone over `runs`."""
     transport = httpx.ASGITransport(create_app(runs))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8100") as http:
+        yield http
+
+
+@pytest.fixture(scope="session")
+def application(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[Service, FastAPI]]:
+    """The whole application, made once: FastAPI takes longer for its routes than most tests take."""
+    service = make_service(tmp_path_factory.mktemp("dashboard") / "runs")
+    yield service, create_app(service.settings.runs, service)
+    service.database.close()
+
+
+@pytest.fixture
+def service(application: tuple[Service, FastAPI]) -> Service:
+    """The parts of the routes, with an empty database and the run `demo` alone."""
+    service, _ = application
+    empty(service)
+    write_run(service.settings.runs)
+    return service
+
+
+@pytest.fixture
+async def acting(service: Service, application: tuple[Service, FastAPI]) -> AsyncGenerator[httpx.AsyncClient, None]:
+    """A client of the whole application."""
+    async with client_of(application[1]) as http:
         yield http

@@ -16,7 +16,7 @@ async def problem(client: httpx.AsyncClient, address: str, status: int = 404) ->
     """The sentence that an address is refused with."""
     reply = await client.get(address)
     assert reply.status_code == status, reply.text
-    assert set(reply.json()) == {"problem"}
+    assert set(reply.json()) == {"code", "problem"}
     return reply.json()["problem"]
 
 

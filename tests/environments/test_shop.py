@@ -142,13 +142,9 @@ async def test_a_place_that_breaks_is_an_infrastructure_failure() -> None:
 
 
 async def test_a_canary_of_the_shop_can_be_named_and_is_never_rewarded_by_its_check() -> None:
-    environment = static_environment(shop())
-    family = environment.domains("train")[0]
-    canary = environment.canary(family, 7)
+    family = SHOP.domains("train")[0]
+    canary = SHOP.canary(family, 7)
 
-    assert canary == environment.task_from_id(canary.id) and canary.canary and canary.id == f"canary-{family}.7"
-    assert not canary.rubric and canary.goal != environment.task(family, 7, "train").goal
-    done = Trajectory(
-        id="t", task=canary, goal=canary.goal, group="g", member=0, iteration=1, steps=(), stop=StopReason.ANSWERED
-    )
-    assert (await environment.check(done, {})).reward is None
+    assert canary == SHOP.task_from_id(canary.id) and canary.canary and canary.id == f"canary-{family}.7"
+    assert not canary.rubric and canary.goal != SHOP.task(family, 7, "train").goal
+    assert (await SHOP.check(ended(canary), {})).reward is None

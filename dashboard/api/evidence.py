@@ -1,0 +1,158 @@
+"""Routes about what a rollout left, wherever it is stored: its replay, pictures, films, and its browser's screen now."""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+from fastapi import APIRouter
+from fastapi.responses import FileResponse, Response, StreamingResponse
+from pydantic import ValidationError
+from sqlalchemy import select
+from starlette.background import BackgroundTask
+
+from agent.types import Failure, StopReason, Task, Trajectory
+from agent.verdict import Verdict
+from dashboard.api.problems import Problem
+from dashboard.api.rollouts import row_of
+from dashboard.api.service import Service
+from dashboard.api.trajectories import picture
+from dashboard.database.tables import JudgmentRow, RolloutRow
+from dashboard.store import NotFound, RunsDir
+from dashboard.trajectories import replay_of
+from dashboard.views import Replay
+from storage.recorded import kind_of
+from storage.store import TrajectoryStore
+
+CONNECT_S = 5.0
+LONGEST_SILENCE_S = 30.0
+"""Seconds without a picture after which a stream is given up; the browser service repeats one every ten seconds."""
+STREAM_TYPE = "multipart/x-mixed-replace"
+
+
+class Place(NamedTuple):
+    """Where a rollout's files are."""
+
+    runs: RunsDir
+    """The directory that no path may leave: of the runs, or of the dashboard's own data."""
+    folder: Path
+    """The folder with its trajectory, as `storage.store.TrajectoryStore` has it."""
+    row: RolloutRow
+
+
+def evidence_router(service: Service) -> APIRouter:
+    """Further routes below /api/rollouts/{id}."""
+    router = APIRouter(prefix="/api/rollouts/{rollout_id}", tags=["evidence"])
+    own = RunsDir(service.settings.data)
+
+    def place(rollout_id: str) -> Place:
+        with service.database.read() as session:
+            row = row_of(session, rollout_id)
+            session.expunge(row)
+        if row.source == "hand":
+            return Place(own, service.settings.rollouts, row)
+        return Place(service.runs, service.runs.stage(row.run, str(row.iteration), row.stage), row)
+
+    @router.get("/replay")
+    def show_replay(rollout_id: str) -> Replay:
+        """Returns the rollout step by step; of one that is played, or was cancelled, the steps so far."""
+        at = place(rollout_id)
+        if at.row.source == "run":
+            at.runs.trajectory(at.folder, at.row.trajectory_id)
+            found = TrajectoryStore(at.folder).read(at.row.trajectory_id)
+            verdict = at.runs.verdicts(at.folder).get(found.id)
+            return replay_of(found, verdict, at.runs, at.folder, run=at.row.run, stage=at.row.stage)
+        return replay_of(
+            _trajectory(at), _newest_verdict(service, rollout_id), at.runs, at.folder, run="", stage="rollout"
+        )
+
+    @router.get("/images/{sha256}", response_class=Response)
+    def show_image(rollout_id: str, sha256: str) -> Response:
+        """Returns a picture of the rollout by its content hash."""
+        at = place(rollout_id)
+        return picture(at.runs.image(at.folder, sha256), sha256)
+
+    @router.get("/recorded/{name}", response_class=FileResponse)
+    def show_recorded(rollout_id: str, name: str) -> FileResponse:
+        """Returns a film or a trace; supports ranges, for seeking in a film."""
+        at = place(rollout_id)
+        path = at.runs.recorded(at.folder, at.row.trajectory_id or at.row.id, name)
+        if kind_of(name) == "video":
+            return FileResponse(path, media_type="video/webm")
+        return FileResponse(path, media_type="application/zip", filename=f"{at.row.trajectory_id}.{name}")
+
+    @router.get("/live", response_class=StreamingResponse, responses={200: {"content": {STREAM_TYPE: {}}}})
+    async def live(rollout_id: str) -> StreamingResponse:
+        """Streams the screen of the rollout's browser (multipart/x-mixed-replace of JPEGs), while it has one."""
+        with service.database.read() as session:
+            url = row_of(session, rollout_id).live_url
+        if not url:
+            raise Problem(409, "not_live", "this rollout has no browser now")
+        return await _forwarded(url)
+
+    return router
+
+
+async def _forwarded(url: str) -> StreamingResponse:
+    """The browser service's stream, through this server: the lease's secret stays here. Raises `Problem`."""
+    client = httpx.AsyncClient(timeout=httpx.Timeout(CONNECT_S, read=LONGEST_SILENCE_S))
+    try:
+        answer = await client.send(client.build_request("GET", url), stream=True)
+    except httpx.HTTPError as error:
+        await client.aclose()
+        raise Problem(502, "no_browser_service", f"the browser service does not answer: {error}") from None
+    kind = answer.headers.get("content-type", "")
+    if answer.status_code != 200 or not kind.startswith(STREAM_TYPE):
+        await answer.aclose()
+        await client.aclose()
+        raise Problem(409, "not_live", "this rollout has no browser any more")
+
+    async def parts() -> AsyncGenerator[bytes]:
+        try:
+            async for part in answer.aiter_raw():
+                yield part
+        except httpx.HTTPError:  # the browser is gone: the picture stays as it was
+            return
+
+    async def close() -> None:
+        await answer.aclose()
+        await client.aclose()
+
+    headers = {"cache-control": "no-store"}
+    return StreamingResponse(parts(), media_type=kind, headers=headers, background=BackgroundTask(close))
+
+
+def _trajectory(at: Place) -> Trajectory:
+    """The rollout's trajectory; before there is one, one made of the steps so far. Raises `NotFound`."""
+    store, row = TrajectoryStore(at.folder), at.row
+    if store.has(row.id):
+        return store.read(row.id)
+    try:
+        steps, task = tuple(store.steps_so_far(row.id)), Task.model_validate(row.task)
+    except ValidationError as error:
+        raise NotFound("the steps of this rollout were stored by another version of this program") from error
+    if not steps:
+        raise NotFound("this rollout has no step yet")
+    message = "these are the steps so far" if row.status != "cancelled" else row.reason
+    unfinished = Failure(side="infra", code=row.status.upper(), message=message, retryable=True)
+    return Trajectory(
+        id=row.id,
+        task=task,
+        goal=row.goal or task.goal,
+        group=row.job_id or row.id,
+        member=row.member,
+        iteration=0,
+        steps=steps,
+        stop=StopReason.FAILED,
+        failure=unfinished,
+        attempt=max(1, row.tries),
+    )
+
+
+def _newest_verdict(service: Service, rollout_id: str) -> Verdict | None:
+    with service.database.read() as session:
+        wanted = select(JudgmentRow.verdict).where(
+            JudgmentRow.rollout_id == rollout_id, JudgmentRow.human.is_(False), JudgmentRow.verdict.is_not(None)
+        )
+        found = session.scalars(wanted.order_by(JudgmentRow.number.desc()).limit(1)).first()
+    return None if found is None else Verdict.model_validate(found)

@@ -1,0 +1,24 @@
+"""What the routes work with, and who asks."""
+
+from typing import NamedTuple
+
+from fastapi import Request
+
+from dashboard.database.opening import Database
+from dashboard.settings import Settings
+from dashboard.store import RunsDir
+from dashboard.worker.config import PlayConfig
+
+
+class Service(NamedTuple):
+    """The parts that the routes share."""
+
+    settings: Settings
+    config: PlayConfig
+    database: Database
+    runs: RunsDir
+
+
+def who(request: Request) -> str:
+    """Name of the person who asks, for the audit log: of the token, or `local` on loopback without log-in."""
+    return request.scope.get("dashboard.who", "local")

@@ -1,0 +1,1 @@
+"""The dashboard's database: tasks, rollouts, verdicts of people, the queue. Only this room imports SQLAlchemy."""

@@ -1,0 +1,115 @@
+"""Opens the database: SQLite in WAL mode by default, PostgreSQL by address; migrates an older version first."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.orm import Session
+
+BUSY_S = 10.0
+"""Seconds that a writer waits for another one."""
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class DatabaseProblem(RuntimeError):
+    """The database can't be opened. The message is one sentence."""
+
+
+class Database:
+    """Sessions on one database. A writing session is one transaction that no other writer can enter."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._writing = engine.execution_options(writing=True)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """True for SQLite, which has its own full-text index."""
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def read(self) -> Generator[Session]:
+        """A session that changes nothing."""
+        with Session(self.engine) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Generator[Session]:
+        """A session that is committed in the end, and rolled back by an error."""
+        with Session(self._writing, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self.engine.dispose()
+
+
+def open_database(url: str, *, version: str = "head") -> Database:
+    """Opens the database, made or migrated as needed. `url` is SQLAlchemy's, `version` is for tests of migrations.
+
+    Raises `DatabaseProblem`: not reachable, not an address, or of a newer version of this program.
+    """
+    try:
+        engine = _engine(url)
+        with engine.execution_options(writing=True).connect() as connection, connection.begin():
+            _migrate(connection, version)
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        raise DatabaseProblem(f"the database address is not usable ({error}); see --database") from None
+    except CommandError as error:
+        raise DatabaseProblem(
+            f"the database was written by another version of this program ({error}); use that version, or another file"
+        ) from None
+    except DBAPIError as error:
+        raise DatabaseProblem(f"the database can't be opened: {' '.join(str(error.orig).split())}") from None
+    return Database(engine)
+
+
+def sqlite_url(path: Path) -> str:
+    """The address of a SQLite file."""
+    return f"sqlite:///{path.absolute()}"
+
+
+def newest_version() -> str:
+    """The version of the schema that this program has."""
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
+def _engine(url: str) -> Engine:
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(parsed, pool_pre_ping=True)
+    engine = create_engine(parsed, connect_args={"timeout": BUSY_S, "check_same_thread": False})
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # the driver would begin transactions late, and never as writing ones
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-32000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later fails at once when another one wrote in between.
+    writing = connection.get_execution_options().get("writing")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def _migrate(connection: Connection, version: str) -> None:
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, version)
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config

@@ -1,0 +1,118 @@
+"""The queue of rollouts in the database: claimed by workers with leases, cancelled from outside, given back when a worker is lost."""
+
+import time
+from collections.abc import Collection
+from typing import Any, NamedTuple, cast
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from dashboard.database.states import ACTIVE, Status, log, move, rows_changed
+from dashboard.database.tables import RolloutRow
+
+LEASE_S = 15.0
+"""Seconds after which a worker that does not renew its leases has lost them."""
+MOST_TRIES = 3
+"""Times that a rollout is begun before it is given up, when its workers are lost."""
+
+
+class Claimed(NamedTuple):
+    """A rollout that a worker has got."""
+
+    id: str
+    status: Status
+    """`provisioning`: to be played; `judging`: played, to be judged."""
+
+
+class Renewed(NamedTuple):
+    """Result of a renewal."""
+
+    lost: set[str]
+    """Rollouts that the worker does not own any more."""
+    cancelled: dict[str, str]
+    """Rollouts to be cancelled, with who asked for it."""
+
+
+def claim(session: Session, owner: str, most: int) -> list[Claimed]:
+    """Claims up to `most` rollouts: first those that are only to be judged, then by priority and age."""
+    claimed: list[Claimed] = []
+    until = time.time() + LEASE_S
+    unjudged = select(RolloutRow.id).where(
+        RolloutRow.status == "judging", RolloutRow.source == "hand", RolloutRow.owner == ""
+    )
+    for rollout_id in session.scalars(unjudged.order_by(RolloutRow.number).limit(most)).all():
+        mine = update(RolloutRow).where(
+            RolloutRow.id == rollout_id, RolloutRow.status == "judging", RolloutRow.owner == ""
+        )
+        if rows_changed(session, mine.values(owner=owner, lease_until=until)) == 1:
+            claimed.append(Claimed(rollout_id, "judging"))
+    waiting = select(RolloutRow.id, RolloutRow.tries).where(RolloutRow.status == "pending", RolloutRow.source == "hand")
+    first = waiting.order_by(RolloutRow.priority.desc(), RolloutRow.number).limit(most - len(claimed))
+    for rollout_id, tries in session.execute(first).all():
+        mine: dict[str, Any] = {"owner": owner, "lease_until": until, "tries": tries + 1}
+        begun = f"begun by {owner}"
+        if move(session, rollout_id, "provisioning", begun, started_at=time.time(), steps=0, **mine):
+            claimed.append(Claimed(rollout_id, "provisioning"))
+    return claimed
+
+
+def renew(session: Session, owner: str, held: Collection[str]) -> Renewed:
+    """Renews a worker's leases on the rollouts that it holds."""
+    if not held:
+        return Renewed(set(), {})
+    mine = (RolloutRow.owner == owner, RolloutRow.id.in_(held))
+    session.execute(update(RolloutRow).where(*mine).values(lease_until=time.time() + LEASE_S))
+    found = dict(session.execute(select(RolloutRow.id, RolloutRow.cancel_by).where(*mine)).all())
+    return Renewed(set(held) - set(found), {one: who for one, who in found.items() if who})
+
+
+def give_back(session: Session, *, owner: str | None = None, reason: str, counts: bool = True) -> int:
+    """Gives the rollouts of lost workers back to the queue; with `owner` all of that worker's, at once.
+
+    One that was to be cancelled is cancelled, one that was begun too often fails; with `counts` False, for a worker
+    that was stopped in order, this try does not count. Returns their number.
+    """
+    lost = RolloutRow.lease_until < time.time() if owner is None else RolloutRow.owner == owner
+    wanted = select(RolloutRow).where(
+        RolloutRow.source == "hand", RolloutRow.status.in_(ACTIVE), RolloutRow.owner != "", lost
+    )
+    rows = session.scalars(wanted).all()
+    for row in rows:
+        free = {"owner": "", "lease_until": 0.0, "live_url": "", "phase": ""}
+        if row.cancel_by:
+            move(session, row.id, "cancelled", f"cancelled by {row.cancel_by}", held_by=row.owner)
+        elif row.status == "judging":
+            again = update(RolloutRow).where(RolloutRow.id == row.id, RolloutRow.owner == row.owner)
+            session.execute(again.values(**free))
+            log(session, row.id, "judging", f"{reason}; it is judged again")
+        elif counts and row.tries >= MOST_TRIES:
+            sentence = f"{reason}, {row.tries} times; retry it when the worker is well"
+            move(
+                session, row.id, "failed", sentence, held_by=row.owner, failure_side="infra", failure_code="WORKER_LOST"
+            )
+        else:
+            tries = row.tries if counts else row.tries - 1
+            move(session, row.id, "pending", reason, held_by=row.owner, tries=tries, **free)
+    return len(rows)
+
+
+def cancel(session: Session, rollout_id: str, who: str) -> Status | None:
+    """Cancels a rollout: a waiting one at once, a running one through its worker. Returns its status after that.
+
+    None: there is no such rollout of this dashboard. One that has ended stays as it is.
+    """
+    waiting = update(RolloutRow).where(RolloutRow.id == rollout_id, RolloutRow.status == "pending")
+    if rows_changed(session, waiting.values(cancel_by=who)) == 1:
+        move(session, rollout_id, "cancelled", f"cancelled by {who}")
+    running = update(RolloutRow).where(
+        RolloutRow.id == rollout_id, RolloutRow.status.in_(ACTIVE), RolloutRow.cancel_by == ""
+    )
+    if rows_changed(session, running.values(cancel_by=who)) == 1:
+        row = session.scalars(select(RolloutRow).where(RolloutRow.id == rollout_id)).one()
+        log(session, rollout_id, row.status, f"{who} asks to cancel it")
+        if not row.owner:  # played already, and no worker judges it yet
+            move(session, rollout_id, "cancelled", f"cancelled by {who}")
+    found = session.execute(
+        select(RolloutRow.status).where(RolloutRow.id == rollout_id, RolloutRow.source == "hand")
+    ).scalar()
+    return cast(Status | None, found)

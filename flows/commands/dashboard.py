@@ -1,0 +1,44 @@
+"""`rl-loop dashboard`: the web application over the runs of a configuration, with the browsers of its services."""
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.commands.options import ConfigOption, Overrides, loaded
+
+
+def dashboard(
+    overrides: Overrides = None,
+    port: Annotated[int, typer.Option(help="port; 0 picks a free one", min=0, max=65_535)] = 8100,
+    host: Annotated[
+        str, typer.Option(help="address to listen on; others than loopback need DASHBOARD_TOKENS")
+    ] = "127.0.0.1",
+    play: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML file of environments and models for rollouts by hand; see docs/dashboard.md", show_default=False
+        ),
+    ] = None,
+    worker: Annotated[bool, typer.Option(help="keep a worker running that plays rollouts")] = True,
+    config: ConfigOption = None,
+) -> None:
+    """Look at runs in a web browser, start rollouts by hand, watch and judge them: `rl-loop dashboard --port 8100`.
+
+    Works on finished runs with nothing else running; rollouts by hand need a browser service (`rl-loop up`).
+    """
+    from flows.services.services import ServicesError, address_of
+    from flows.services.specs import BROWSER
+
+    loop = loaded(config, overrides)
+    loop.runs_dir.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "dashboard", "--runs", str(loop.runs_dir), "--port", str(port), "--host", host]
+    with suppress(ServicesError):  # not up: the pages work without, and /health names the remedy
+        command += ["--browsers", address_of(loop.services.state_dir, BROWSER)]
+    command += ["--config", str(play)] if play else []
+    command += [] if worker else ["--no-worker"]
+    # The dashboard takes this process's place: flows and dashboard don't import one another.
+    os.execv(sys.executable, command)
