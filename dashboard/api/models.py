@@ -10,7 +10,7 @@ from dashboard.database.pages import TaskCounts
 from dashboard.database.states import Status
 from dashboard.database.tables import JudgmentRow, RolloutRow, TaskRow
 from dashboard.views import View
-from judging.agreement import wilson
+from judging.meta.agreement import wilson
 
 
 class TaskView(View):

@@ -23,7 +23,7 @@ from dashboard.views import View
 from dashboard.worker.config import unavailable
 from dashboard.worker.lock import holder
 from dashboard.worker.process import last_words
-from judging.agreement import wilson
+from judging.meta.agreement import wilson
 
 EVENTS_S = 0.5
 """Interval in which the event stream looks for new lines."""

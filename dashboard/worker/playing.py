@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agent.config import AgentConfig
-from agent.episodes.episode import EpisodeKey, Played, play
+from agent.episodes.episode import EpisodeKey, EpisodeSetup, play
 from agent.episodes.watch import Watch
 from agent.models.openai_chat import Served
 from agent.models.opening import open_model
@@ -76,16 +76,9 @@ class Player:
         solve = getattr(world, "solve", None)
         try:
             async with open_model(config, served=Served("", None, None), uds=None, solve=solve) as policy:
-                played: Played = await play(
-                    slot,
-                    policy=policy,
-                    pool=self._pool,
-                    serve=world.serve,
-                    viewport=world.viewport,
-                    config=config,
-                    recording=Noting(self.store.begin(asked.id), saw),
-                    watch=Watch(tell=tell),
-                )
+                setup = EpisodeSetup(policy, self._pool, world.serve, world.viewport, config)
+                recording = Noting(self.store.begin(asked.id), saw)
+                played = await play(slot, setup, recording=recording, watch=Watch(tell=tell))
         except ModelUnavailable as error:
             raise CannotPlay(str(error)) from error
         self.store.write(*played)
@@ -117,7 +110,9 @@ class Player:
             world = await self._stack.enter_async_context(make_environment(config))
             folder = self._settings.data / "judged" / name
             folder.mkdir(parents=True, exist_ok=True)
-            judges = open_judges(self._config.judge, world.check, self.store.image, folder)
+            judges = open_judges(
+                self._config.judge, world.check, self.store.image, folder, requests=self.store.requests
+            )
             return Opened(world, await self._stack.enter_async_context(judges))
         except (ModelUnavailable, OSError, ValueError) as error:
             raise CannotPlay(f"the environment {name} can't be opened: {error}") from error
