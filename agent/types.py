@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from browser_service.models import Action, Isolation, Observation, Wire
+from browser_service.models import Action, Isolation, LoginState, Observation, Wire
 
 Split = Literal["train", "heldout"]
 JudgeName = Literal["verifier", "answer", "rubric", "panel"]
@@ -279,6 +279,8 @@ class Site(Protocol):
 
     start_url: str
     reach: Reach
+    login: LoginState | None
+    """Cookies and local storage that the browser has before the start page; None: a browser without any."""
 
     async def goal(self) -> str:
         """The instruction, after the start page is open. Raises `EpisodeFailure` if the page never states it."""
@@ -288,6 +290,9 @@ class Site(Protocol):
         """True if the environment has ended the episode."""
         ...
 
-    def final_state(self) -> dict[str, Any]:
-        """The environment's record, for the verifier."""
+    async def final_state(self) -> dict[str, Any]:
+        """The environment's record of the site as it is now, for the verifier; the browser can't reach it.
+
+        Raises `EpisodeFailure` (infra) when the site can't be read: it is gone, or does not answer in time.
+        """
         ...

@@ -18,9 +18,11 @@ from typing import Any, NamedTuple, get_args
 import yaml
 
 from benchmarks.learning import play, rl_loop
+from flows.settings.loop_config import load_config
 from flows.tracking.summary import Row, rows
 from storage.atomic import replacing
 from training.algorithms.presets import PRESETS, PresetName
+from training.config import UpdateConfig
 
 OF_THE_LOOP = ("learning_rate", "warmup_steps", "minibatches", "epochs")
 """Keys of presets that the comparison leaves to the configuration."""
@@ -46,11 +48,12 @@ def main() -> int:
     parser.add_argument("--picture", type=Path, help="PNG to draw")
     parser.add_argument("overrides", nargs="*", help="key=value, as for `rl-loop run`")
     options = parser.parse_args()
+    loop = load_config(options.config, options.overrides).update
     curves: list[Curve] = []
     try:
         for seed in options.seeds:  # seed by seed, so that an interrupted comparison is of equal seeds
             for preset in options.presets:
-                given = [*settings_of(preset), f"seed={seed}", f"update.seed={seed}", *options.overrides]
+                given = [*settings_of(preset, loop), f"seed={seed}", f"update.seed={seed}", *options.overrides]
                 table = rows(play(options.config, given, name=f"algorithms-{preset}-{seed}"))
                 curves.append(curve(table, preset=preset, seed=seed))
                 print(line(curves[-1]), flush=True)
@@ -63,11 +66,11 @@ def main() -> int:
     return 0
 
 
-def settings_of(preset: PresetName) -> list[str]:
-    """Overrides that set every key of credit and loss, whatever the configuration says about it."""
+def settings_of(preset: PresetName, loop: UpdateConfig) -> list[str]:
+    """Overrides that set every key of credit and loss, whatever the configuration says about it, and leave the rest."""
     chosen: dict[str, Any] = {"preset": preset, **PRESETS["grpo"], **PRESETS[preset]}
-    kept = {key: value for key, value in chosen.items() if key not in OF_THE_LOOP}
-    return [f"update.{key}={yaml.safe_dump(value).splitlines()[0]}" for key, value in kept.items()]
+    chosen |= {key: getattr(loop, key) for key in OF_THE_LOOP}
+    return [f"update.{key}={yaml.safe_dump(value).splitlines()[0]}" for key, value in chosen.items()]
 
 
 def curve(table: list[Row], *, preset: PresetName, seed: int) -> Curve:

@@ -98,7 +98,7 @@ def shown_in(content: list[dict[str, Any]]) -> tuple[str, list[int]]:
 async def judged(config: JudgeConfig, store: TrajectoryStore, directory: Path) -> list[Verdict]:
     """The verdicts of a stage, as the judge stage makes them."""
 
-    def no_check(one: Trajectory) -> Verdict:
+    async def no_check(one: Trajectory, _: dict[str, Any]) -> Verdict:
         return Verdict(trajectory_id=one.id, reward=None, judge="verifier")
 
     async with open_judges(config, no_check, store.image, directory) as judge:

@@ -16,7 +16,7 @@ from fastapi.responses import HTMLResponse
 
 from agent.types import Pictures, Reach, Step, Task, Trajectory, Turn
 from agent.verdict import Verdict
-from browser_service.models import ClickId, Observation, Viewport
+from browser_service.models import ClickId, LoginState, Observation, Viewport
 from environments.web import serving
 
 SHAPE = 1.2
@@ -56,6 +56,7 @@ class _Walk:
     member: str
     start_url: str
     reach: Reach
+    login: LoginState | None = None
     page: int = 0
 
     @property
@@ -68,7 +69,7 @@ class _Walk:
     def is_over(self) -> bool:
         return self.page >= self.pages
 
-    def final_state(self) -> dict[str, Any]:
+    async def final_state(self) -> dict[str, Any]:
         return {"done": self.is_over()}
 
 
@@ -120,9 +121,9 @@ class SlowPages:
         finally:
             del self._walks[trajectory_id]
 
-    def check(self, trajectory: Trajectory) -> Verdict:
+    async def check(self, trajectory: Trajectory, evidence: dict[str, Any]) -> Verdict:
         """Reward 1 at the end of the walk."""
-        reached = bool(trajectory.final_state.get("done"))
+        reached = bool(evidence.get("done"))
         return Verdict(trajectory_id=trajectory.id, reward=float(reached), judge=self.name)
 
 

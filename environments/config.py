@@ -7,14 +7,16 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from browser_service.models import Isolation, Viewport
 from browser_service.models.lease import Host as Address
-from environments.bounds import MOST_HOSTS, Bounds, Hosts
+from environments.bounds import MOST_HOSTS, Bounds, Host, Hosts
 from environments.horizons import HorizonConfig
 from environments.hosts import BlockingConfig
 from environments.miniwob.families import find_family
 from environments.samplers import SamplerConfig, Uniform
 from environments.taskfiles.huggingface import PREFIX
 
-EnvironmentName = Literal["miniwob", "live"]
+EnvironmentName = Literal["miniwob", "live", "shop", "folder"]
+APPLICATIONS = ("shop", "folder")
+"""Environments whose families for training are not those of the evaluation."""
 
 
 class TasksConfig(BaseModel):
@@ -37,6 +39,11 @@ class TasksConfig(BaseModel):
     add any."""
     only_private_sites: bool = False
     """Only `private_sites` can be reached: the tasks are played without the open web."""
+    logins: dict[Host, Path] = {}
+    """Log-in profiles by host: storage-state files of Playwright, such as `{example.com: logins/me.json}`. The browser of
+    an episode that begins there is signed in from its first page."""
+    starts_per_minute: Annotated[float, Field(gt=0, le=6_000)] | None = None
+    """Episodes that may begin on one host in a minute, in each shard; null: no limit."""
     max_steps: Annotated[int, Field(ge=1, le=1_000)] = 30
     """Step budget of tasks without one; see also `environment.horizon`."""
 
@@ -47,10 +54,16 @@ class EnvironmentConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: EnvironmentName = "miniwob"
+    """`miniwob`: MiniWoB++. `live`: tasks of files on sites that run already. `shop`: the bundled shop. `folder`: an
+    environment of one's own, see `folder`."""
+    folder: str = ""
+    """Folder of an environment of one's own (docs/environments.md); its `environment.py` is run."""
     domains: tuple[str, ...] = ()
-    """Task families of the training rollouts, for an environment that makes its own tasks (miniwob)."""
+    """Task families of the training rollouts, for an environment that makes its own tasks. miniwob needs some; of an
+    application all families for training are played by default."""
     heldout_domains: tuple[str, ...] = ()
-    """Task families of the evaluation; by default the training families. Their seeds are always held-out ones."""
+    """Task families of the evaluation. By default: miniwob's training families, with held-out seeds; the held-out families
+    of an application."""
     tasks: TasksConfig | None = None
     """Files of tasks, for an environment that makes none (live)."""
     canary_tasks: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -81,8 +94,12 @@ class EnvironmentConfig(BaseModel):
             raise ValueError(
                 "live plays the tasks of files: name them in tasks.train and tasks.heldout, and no domains."
             )
+        if self.name in APPLICATIONS and self.tasks is not None:
+            raise ValueError(f"{self.name} makes its own tasks; remove tasks.")
+        if (self.name == "folder") != bool(self.folder):
+            raise ValueError("folder names the environment of one's own, with name: folder; set both or neither.")
         for field, families in (("domains", self.domains), ("heldout_domains", self.heldout_domains)):
-            for family in families:
+            for family in families if self.name == "miniwob" else ():
                 find_family(family)
             if len(set(families)) != len(families):
                 raise ValueError(f"{field} names a task family twice: {', '.join(families)}.")
@@ -115,15 +132,18 @@ class EnvironmentConfig(BaseModel):
 
     @property
     def evaluation_domains(self) -> tuple[str, ...]:
-        """Task families of the evaluation."""
-        return self.heldout_domains or self.domains
+        """Task families of the evaluation; empty for all held-out families of an application."""
+        return self.heldout_domains or (() if self.name in APPLICATIONS else self.domains)
 
     def below(self, root: Path) -> Self:
-        """Returns the configuration with paths of task files relative to `root`."""
+        """Returns the configuration with the paths of task files and of the environment's folder relative to `root`."""
+        if self.folder:
+            return self.model_copy(update={"folder": str((root / Path(self.folder).expanduser()).absolute())})
         if self.tasks is None:
             return self
         found = {
             split: source if source.startswith(PREFIX) else str((root / Path(source).expanduser()).absolute())
             for split, source in (("train", self.tasks.train), ("heldout", self.tasks.heldout))
         }
-        return self.model_copy(update={"tasks": self.tasks.model_copy(update=found)})
+        logins = {host: (root / file.expanduser()).absolute() for host, file in self.tasks.logins.items()}
+        return self.model_copy(update={"tasks": self.tasks.model_copy(update=found | {"logins": logins})})

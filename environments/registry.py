@@ -1,13 +1,14 @@
 """Creates the environment and the catalogue of tasks of a configuration."""
 
 from agent.types import Split
-from environments.base import Environment
+from environments.base import Environment, SeededEnvironment
+from environments.bundled import application_environment
 from environments.catalogs import Catalog, Families, file_tasks
 from environments.config import EnvironmentConfig
-from environments.live import VIEWPORT as LIVE_VIEWPORT
-from environments.live import LiveWeb
 from environments.miniwob import MiniWob
 from environments.miniwob.environment import VIEWPORT as MINIWOB_VIEWPORT
+from environments.providers.live.environment import VIEWPORT as LIVE_VIEWPORT
+from environments.providers.live.environment import LiveWeb
 from environments.samplers import Ratio
 from environments.taskfiles.reading import Reading
 
@@ -24,13 +25,23 @@ def make_environment(config: EnvironmentConfig) -> Environment:
                 private_sites=config.tasks.private_sites,
                 only_private_sites=config.tasks.only_private_sites,
                 bounds=config.bounds,
+                logins=config.tasks.logins,
+                per_minute=config.tasks.starts_per_minute,
             )
+        case "shop" | "folder":
+            return _application(config)
+
+
+def _application(config: EnvironmentConfig) -> SeededEnvironment:
+    return application_environment(config.name, config.folder, viewport=config.viewport, bounds=config.bounds)
 
 
 def make_catalog(config: EnvironmentConfig, split: Split) -> Catalog:
     """Creates the catalogue of a split's tasks. Raises `TaskFileError` when a file of tasks cannot be used."""
     if config.tasks is None:
-        return Families(MiniWob(), config.domains if split == "train" else config.evaluation_domains)
+        environment = MiniWob() if config.name == "miniwob" else _application(config)
+        chosen = config.domains if split == "train" else config.evaluation_domains
+        return Families(environment, chosen or environment.domains(split))
     sampler = config.sampler
     group_by = sampler.by if isinstance(sampler, Ratio) and sampler.by != "difficulty" else ""
     reading = Reading(

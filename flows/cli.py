@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from flows.commands.comparing import compare
+from flows.commands.environments import environments_app
 from flows.commands.forking import fork
 from flows.commands.judge_report import judge_report
 from flows.commands.judging import rejudge
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 
 app.add_typer(tasks_app, name="tasks")
+app.add_typer(environments_app, name="environments")
 
 
 @app.command()

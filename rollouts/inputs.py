@@ -6,16 +6,13 @@ from pathlib import Path
 
 from agent.config import AgentConfig
 from agent.episodes.watch import Detect
+from agent.judging.verifier import Check
 from agent.models.openai_chat import Served
-from agent.types import Trajectory
-from agent.verdict import Judge, Verdict
+from agent.verdict import Judge
 from environments.config import EnvironmentConfig
 from rollouts.config import EvaluateConfig, RolloutConfig
 from storage.run_layout import RunLayout
 from storage.stages import Stage
-
-Check = Callable[[Trajectory], Verdict]
-"""`environments.base.Environment.check` fits."""
 
 
 @dataclass(frozen=True)

@@ -110,8 +110,8 @@ def use(monkeypatch: pytest.MonkeyPatch, play: Callable[..., Any]) -> None:
     monkeypatch.setattr(player, "play", play)
 
 
-def check(trajectory: Trajectory) -> Verdict:
-    reward = None if trajectory.failure else trajectory.final_state["reward"]
+async def check(trajectory: Trajectory, evidence: dict[str, Any]) -> Verdict:
+    reward = None if trajectory.failure else evidence["reward"]
     return Verdict(trajectory_id=trajectory.id, reward=reward, judge="game")
 
 

@@ -113,7 +113,7 @@ def trajectory(**final_state: Any) -> Trajectory:
 
 @pytest.mark.parametrize("given", [math.nan, -1.0, 3.5])
 async def test_a_check_that_gives_no_reward_leaves_the_episode_unjudged(given: float) -> None:
-    def check(one: Trajectory) -> Verdict:
+    async def check(one: Trajectory, _: dict[str, Any]) -> Verdict:
         return Verdict(trajectory_id=one.id, reward=given, judge="game")
 
     verdict = await Verifier(check).judge(trajectory())
@@ -122,7 +122,7 @@ async def test_a_check_that_gives_no_reward_leaves_the_episode_unjudged(given: f
 
 
 async def test_a_check_with_another_error_leaves_the_episode_unjudged_and_says_why() -> None:
-    def check(one: Trajectory) -> Verdict:
+    async def check(one: Trajectory, _: dict[str, Any]) -> Verdict:
         Task(id="", environment="")
         raise AssertionError
 
@@ -140,8 +140,9 @@ async def test_a_check_with_another_error_leaves_the_episode_unjudged_and_says_w
         ({"done": True, "raw_reward": 1.5}, None),
     ],
 )
-def test_miniwob_gives_the_page_s_reward_or_none(state: dict[str, Any], reward: float | None) -> None:
-    assert check(trajectory(utterance="x", **state)).reward == reward
+async def test_miniwob_gives_the_page_s_reward_or_none(state: dict[str, Any], reward: float | None) -> None:
+    ended = trajectory(utterance="x", **state)
+    assert (await check(ended, ended.final_state)).reward == reward
 
 
 def test_a_recorded_end_is_finite() -> None:

@@ -14,6 +14,7 @@ from agent.config import AgentConfig
 from agent.episodes.effects import effect
 from agent.episodes.episode_lease import EpisodeLease
 from agent.episodes.episode_record import EpisodeRecord, by_reference
+from agent.episodes.evidence import end_after_failure, end_of
 from agent.episodes.safety import Confirm, decide, refusal
 from agent.episodes.watch import Watch, outside
 from agent.failures import EpisodeFailure, boundary, failed, in_the_first_turn
@@ -142,11 +143,14 @@ class _Episode:
                 self.record.phases["serve"] = (served := time.monotonic()) - begun
                 try:
                     self._tell("allocate")
-                    async with boundary("browser"), self.lease.hold(site.reach) as browser:
+                    async with boundary("browser"), self.lease.hold(site.reach, site.login) as browser:
                         self.record.phases["allocate"] = time.monotonic() - served
-                        return await self._turns(browser, site, deadline)
-                finally:
-                    self.record.final_state = site.final_state()
+                        stop = await self._turns(browser, site, deadline)
+                except Exception:
+                    self.record.final_state = await end_after_failure(site)
+                    raise
+                self.record.final_state = await end_of(site)
+                return stop
 
     async def fetch_recorded(self) -> tuple[Recorded, ...]:
         """Fetches the episode's recordings after its end, whatever its outcome, outside its deadline."""

@@ -16,8 +16,8 @@ from agent.limits import Gates
 from agent.recording import Recording
 from agent.types import Reach, Recorded, Task
 from browser_service.client import Browser, BrowserPool, LeaseOptions
+from browser_service.models import LoginState, Viewport
 from browser_service.models import Recording as Wanted
-from browser_service.models import Viewport
 
 LEASE_TTL_S = 20.0
 """Seconds after which the browser of a killed player is free for the player that resumes."""
@@ -43,9 +43,12 @@ class EpisodeLease:
     """The leased browser, kept after the lease is over."""
 
     @asynccontextmanager
-    async def hold(self, reach: Reach) -> AsyncGenerator[Browser, None]:
-        """Leases a browser with this reach until the context is left. Raises what `BrowserPool.lease` raises."""
-        lease = self.pool.lease(keep_alive=True, **self.options(reach))
+    async def hold(self, reach: Reach, login: LoginState | None = None) -> AsyncGenerator[Browser, None]:
+        """Leases a browser with this reach and log-in state until the context is left.
+
+        Raises what `BrowserPool.lease` raises.
+        """
+        lease = self.pool.lease(keep_alive=True, **(self.options(reach) | LeaseOptions(owner=self.owner, login=login)))
         async with self.gates.passed("allocate"):
             self.browser = await lease.__aenter__()
         try:

@@ -44,8 +44,8 @@ class World(Protocol):
         """Serves a fresh site for one episode."""
         ...
 
-    def check(self, trajectory: Trajectory) -> Verdict:
-        """Returns the verdict about a finished episode."""
+    async def check(self, trajectory: Trajectory, evidence: dict[str, Any]) -> Verdict:
+        """Returns the verdict about an episode from the environment's record of the site."""
         ...
 
 
@@ -154,7 +154,7 @@ class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction]):
             raise ResetNeeded("there is no episode; call reset() first")
         found = self._running.portal.call(self._episode.step, turn_of(action))
         if isinstance(found, Played):
-            return self._ended(found)
+            return self._ended(found, self._running.portal)
         return self._seen(found), 0.0, False, False, self._info(found.observation, found.last)
 
     def render(self) -> NDArray[np.uint8] | None:
@@ -212,7 +212,9 @@ class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction]):
             if self._store is not None:
                 self._store.forget(self._id)
 
-    def _ended(self, played: Played) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+    def _ended(
+        self, played: Played, portal: BlockingPortal
+    ) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Ends the episode: the last observation and the reward."""
         self._episode = None
         self._keep(played)
@@ -221,7 +223,7 @@ class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction]):
         failure = trajectory.failure
         if last is None or last.screenshot is None or (failure is not None and failure.side != "policy"):
             raise self._broken(trajectory)
-        verdict = verdict_of(self._check, trajectory)
+        verdict = portal.call(verdict_of, self._check, trajectory)
         if self._store is not None:
             self._store.keep_by_rule(self._config.record, trajectory, verdict)
         if verdict.reward is None:

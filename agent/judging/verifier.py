@@ -1,7 +1,8 @@
 """Judges by the environment's own record of the end: exact, free, and repeatable from the stored trajectory alone."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -10,7 +11,7 @@ from agent.verdict import Verdict
 
 logger = logging.getLogger(__name__)
 
-Check = Callable[[Trajectory], Verdict]
+Check = Callable[[Trajectory, dict[str, Any]], Awaitable[Verdict]]
 """`environments.base.Environment.check` fits."""
 
 
@@ -31,17 +32,17 @@ class Verifier:
         if failure is not None and failure.side != "policy":
             evidence = f"not judged: {failure.side} failure {failure.code}"
             return _unjudged(trajectory, evidence)
-        return verdict_of(self._check, trajectory)
+        return await verdict_of(self._check, trajectory)
 
 
-def verdict_of(check: Check, trajectory: Trajectory) -> Verdict:
+async def verdict_of(check: Check, trajectory: Trajectory) -> Verdict:
     """The verdict of a check; unjudged when the check fails, or returns an invalid reward.
 
     An invalid reward, NaN or outside 0 to 1, is a fault of the check and says nothing about the policy.
     """
     try:
         # Validated again: an environment's code may have bypassed the type.
-        return Verdict.model_validate(check(trajectory).model_dump())
+        return Verdict.model_validate((await check(trajectory, trajectory.final_state)).model_dump())
     except ValidationError as error:
         if error.title != Verdict.__name__:
             return _failed(trajectory, error)

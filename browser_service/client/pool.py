@@ -24,6 +24,7 @@ from browser_service.models import (
     Isolation,
     Lease,
     LeaseRequest,
+    LoginState,
     PoolStatus,
     Recording,
     SessionStatus,
@@ -55,6 +56,7 @@ class LeaseOptions(TypedDict, total=False):
     downloads: bool
     dialogs: Literal["accept", "dismiss"]
     record: Recording
+    login: LoginState | None
     locale: str | None
     timezone: str | None
 

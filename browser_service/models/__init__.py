@@ -50,6 +50,7 @@ from browser_service.models.lease import (
     StepReply,
     StepRequest,
 )
+from browser_service.models.login import Cookie, LoginState, OriginStorage, StoredItem
 from browser_service.models.network import RequestLogHead, RequestRecord
 from browser_service.models.observation import (
     Box,
@@ -89,6 +90,7 @@ __all__ = [
     "ClickCoords",
     "ClickId",
     "CloseTab",
+    "Cookie",
     "Coordinate",
     "Direction",
     "Download",
@@ -110,6 +112,7 @@ __all__ = [
     "Keypress",
     "Lease",
     "LeaseRequest",
+    "LoginState",
     "Mark",
     "MarkId",
     "MouseDown",
@@ -119,6 +122,7 @@ __all__ = [
     "Observe",
     "ObserveRequest",
     "OpenTab",
+    "OriginStorage",
     "PageDown",
     "PageUp",
     "PoolStatus",
@@ -136,6 +140,7 @@ __all__ = [
     "Sleep",
     "StepReply",
     "StepRequest",
+    "StoredItem",
     "SwitchTab",
     "Tab",
     "TabAndEnter",

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from browser_service.models.actions import Action
+from browser_service.models.login import LoginState
 from browser_service.models.observation import Observation, ObserveRequest, Viewport
 from browser_service.models.wire import Isolation, Name, Wire
 
@@ -62,6 +63,8 @@ class LeaseRequest(Wire):
     dialogs: Literal["accept", "dismiss"] = "dismiss"
     """Answer to confirm and prompt; alerts are always accepted."""
     record: Recording = Recording()
+    login: LoginState | None = None
+    """Cookies and local storage that the browser has before its first page."""
     locale: Annotated[str, Field(max_length=35)] | None = None
     timezone: Annotated[str, Field(max_length=64)] | None = None
 

@@ -23,6 +23,7 @@ from browser_service.models import Action, ActionError, LeaseRequest, Observatio
 from browser_service.session.ladder import Ladder
 from browser_service.session.reasons import explain
 from browser_service.session.recording import Recorder
+from browser_service.session.signing_in import sign_in
 from browser_service.settings import Settings
 from browser_service.tabs.downloads import Downloads, Quota
 from browser_service.tabs.looking import Phases, is_of_the_web, look, when_still
@@ -87,6 +88,9 @@ class LeasedBrowser:
         self._dialogs.begin(request.dialogs)
         self._files = commands.folder_of(self._settings.files_dir, request.files)
         self._downloads.begin(kept if request.downloads else None)
+        if request.login is not None:
+            async with self._ladder.guarded("signing in", self._settings.launch_deadline_s):
+                await sign_in(self._context, request.login)
         if request.record.is_on:
             async with self._ladder.guarded("starting to record", self._settings.launch_deadline_s):
                 self._recorder = Recorder(self._context, request.record, self.viewport, kept)

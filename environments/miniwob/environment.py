@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Self
+from typing import Any, Self
 
 from agent.types import AgentAction, Answer, Site, Split, Task, Trajectory
 from agent.verdict import Verdict
@@ -70,8 +70,8 @@ class MiniWob:
         self._episodes = None
         await self._running.aclose()
 
-    def domains(self) -> list[str]:
-        """Names of the task families, sorted."""
+    def domains(self, split: Split | None = None) -> list[str]:
+        """Names of the task families, sorted; each has tasks of both splits, from other seeds."""
         return sorted(FAMILIES)
 
     def task(self, domain: str, seed: int, split: Split) -> Task:
@@ -95,9 +95,9 @@ class MiniWob:
             log.debug("serving %s for trajectory %s", task.id, trajectory_id)
             yield episode
 
-    def check(self, trajectory: Trajectory) -> Verdict:
+    async def check(self, trajectory: Trajectory, evidence: dict[str, Any]) -> Verdict:
         """Returns the verdict from the recorded end; see `verifier.check`."""
-        return verifier.check(trajectory)
+        return await verifier.check(trajectory, evidence)
 
     def solve(self, task: Task, goal: str, observation: Observation, *, step: int) -> AgentAction:
         """Returns the scripted solution's next action; it says at once that a canary can't be done.

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent.failures import failed
 from agent.types import Reach, Task
+from browser_service.models import LoginState
 
 
 class Report(BaseModel):
@@ -33,6 +34,8 @@ class Ended(Report):
 
 class Episode:
     """State of one token, from `serve` until its context is left. Implements `agent.types.Site`."""
+
+    login: LoginState | None = None
 
     def __init__(self, task: Task, start_url: str, reach: Reach, *, goal_deadline_s: float) -> None:
         self.task = task
@@ -72,7 +75,7 @@ class Episode:
         """True if the page has decided."""
         return self._raw_reward is not None
 
-    def final_state(self) -> dict[str, Any]:
+    async def final_state(self) -> dict[str, Any]:
         """The recorded end, for `verifier.py`.
 
         Example: `{"done": True, "raw_reward": 1.0, "utterance": "Click on the \\"ok\\" button."}`

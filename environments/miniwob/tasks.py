@@ -3,17 +3,14 @@
 `canary-click-button.7` is a canary on the page drawn from seed 7: its goal is about a button that the page does not have.
 """
 
-import random
 import re
 
 from agent.types import Split, Task
 from environments.base import SEEDS, UnknownTask
+from environments.canaries import CANARY, canary_of
 from environments.miniwob.families import find_family
 
 TASK_ID = re.compile(r"(?P<domain>[a-z0-9-]+)\.(?P<seed>0|[1-9][0-9]{0,6})")
-
-CANARY = "canary-"
-"""Begin of a canary's id."""
 
 
 def make_task(domain: str, seed: int, split: Split) -> Task:
@@ -45,11 +42,7 @@ def make_canary(domain: str, seed: int) -> Task:
 
     Raises as `make_task`.
     """
-    rng = random.Random(f"canary/{domain}/{seed}")
-    word = "".join(rng.choice("bdfgklmnprstvz") + rng.choice("aeiou") for _ in range(5)).capitalize()
-    goal = f'Click on the "{word}" button.'
-    task = make_task(domain, seed, "train")
-    return task.model_copy(update={"id": f"{CANARY}{task.id}", "goal": goal, "canary": True})
+    return canary_of(make_task(domain, seed, "train"))
 
 
 def task_from_id(task_id: str) -> Task:

@@ -4,6 +4,8 @@ The reward is the page's own raw reward (-1 to 1, partial credit included), neve
 time. MiniWoB++ pages judge themselves in the browser: the page's result is the ground truth of this benchmark.
 """
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agent.types import Trajectory
@@ -28,25 +30,25 @@ class FinalState(BaseModel):
         return self
 
 
-def check(trajectory: Trajectory) -> Verdict:
+async def check(trajectory: Trajectory, evidence: dict[str, Any]) -> Verdict:
     """Judges an episode: 0 if the policy did not finish it; None if another side broke, or without a record."""
     failure = trajectory.failure
     if failure is not None and failure.side != "policy":
         return unjudged(trajectory, f"{failure.side} failed: {failure.message}")
     try:
-        state = FinalState.model_validate(trajectory.final_state)
+        state = FinalState.model_validate(evidence)
     except ValidationError:
-        return unjudged(trajectory, f"Expected a recorded end of the episode, found {trajectory.final_state!r}."[:500])
+        return unjudged(trajectory, f"Expected a recorded end of the episode, found {evidence!r}."[:500])
     if trajectory.task.goal and trajectory.task.goal != state.utterance:
         return unjudged(trajectory, "The page judged its own goal, which is not the task's.")
     reward = max(0.0, state.raw_reward) if state.done and state.raw_reward is not None else 0.0
-    evidence = (
+    reason = (
         f"The page's raw reward is {state.raw_reward:g}."
         if state.raw_reward is not None
         else "The task was not finished."
     )
     return Verdict(
-        trajectory_id=trajectory.id, reward=reward, criteria={"done": state.done}, evidence=evidence, judge=JUDGE
+        trajectory_id=trajectory.id, reward=reward, criteria={"done": state.done}, evidence=reason, judge=JUDGE
     )
 
 

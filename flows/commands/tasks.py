@@ -97,6 +97,23 @@ def convert(
     typer.echo(f"{count} tasks in {out}" + (f", {refused.count} rows left out" if refused.count else ""))
 
 
+@tasks_app.command()
+def generate(
+    environment: Annotated[str, typer.Argument(help="miniwob, shop, or a folder with an environment of your own")],
+    out: Annotated[Path, typer.Argument(help="file to write")],
+    per_family: Annotated[int, typer.Option(help="tasks of each family", min=1, max=10_000)] = 5,
+) -> None:
+    """Write tasks of an environment's families, with their split, as JSONL. Example: rl-loop tasks generate shop shop.jsonl"""
+    from environments.taskfiles.writing import write_tasks
+    from flows.commands.environment_check import tasks_of
+    from flows.commands.environments import made
+
+    tasks = tasks_of(made(environment), per_family)
+    count = write_tasks(out, tasks, Format.OURS.value)
+    by_split = ", ".join(f"{split} {sum(task.split == split for task in tasks)}" for split in ("train", "heldout"))
+    typer.echo(f"{count} tasks in {out}: {by_split}")
+
+
 @contextmanager
 def _reading(split: InSplit, environment: str, start_url: str, max_steps: int) -> "Generator[Reading]":
     """Defaults for rows that lack values; an unreadable or unwritable file becomes a one-sentence error."""

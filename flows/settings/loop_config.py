@@ -21,6 +21,7 @@ from rollouts.config import EvaluateConfig, RolloutConfig
 from rollouts.inputs import RolloutSettings
 from storage.errors import LoopError
 from storage.names import NAME_PATTERN
+from training.algorithms.presets import without_effect
 from training.config import UpdateConfig
 from training.serving_config import ServingConfig
 
@@ -153,12 +154,16 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> LoopConfig:
     """The configuration of a YAML file with `section.key=value` overrides (values are YAML).
 
     Raises:
-        ConfigError: the file is missing or no YAML mapping, an override has no `=`, a key is unknown, a value has the wrong type.
+        ConfigError: the file is missing or no YAML mapping, an override has no `=`, a key is unknown, a value has the wrong type,
+            a preset is asked for and the file sets all of its keys to something else.
     """
     data = _read(path)
     for override in overrides:
         _apply(data, override)
-    return parse_config(data, root=root_of(path))
+    config = parse_config(data, root=root_of(path))
+    if "update.preset" in keys_of(overrides):
+        _refuse_idle_preset(data["update"], config.update, path, overridden=keys_of(overrides))
+    return config
 
 
 def parse_config(data: Mapping[str, Any], *, root: Path) -> LoopConfig:
@@ -254,6 +259,15 @@ def _apply(data: dict[str, Any], override: str) -> None:
             raise ConfigError(f"{key.strip()}: {part} is a value, not a section")
         section = inner
     section[parts[-1]] = value
+
+
+def _refuse_idle_preset(given: Mapping[str, Any], update: UpdateConfig, path: Path, *, overridden: set[str]) -> None:
+    """Raises ConfigError for a preset on the command line that would only be a name: keys of the file go before it."""
+    if keys := [key for key in without_effect(given, update.model_dump()) if f"update.{key}" not in overridden]:
+        raise ConfigError(
+            f"update.preset={update.preset} changes nothing, because {path} sets {', '.join(keys)} itself; override these "
+            "keys instead, or take them out of the file (`rl-loop presets` prints the preset's values)"
+        )
 
 
 def _sentence(detail: dict[str, Any]) -> str:

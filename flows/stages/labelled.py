@@ -7,7 +7,7 @@ OUT/trajectories/             the set's episodes as ours; what is there is not r
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from agent.types import Trajectory
 from agent.verdict import Verdict
@@ -87,7 +87,7 @@ def set_of(out: Path, name: str) -> Path:
     return out / SETS / checked_name(name, of="set")
 
 
-def _unjudged(trajectory: Trajectory) -> Verdict:
+async def _unjudged(trajectory: Trajectory, _: dict[str, Any]) -> Verdict:
     """The check of an environment that is not there."""
     why = "not judged: a labelled set has no environment; use judge.chain=[rubric]"
     return Verdict(trajectory_id=trajectory.id, reward=None, evidence=why, judge="verifier")

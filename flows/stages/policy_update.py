@@ -110,11 +110,11 @@ def update_command(folder: RunFolder, iteration: int, *, config: Path, report: P
         *("--version", str(iteration)),
         *("--config", str(config)),
         *("--report", str(report)),
-        *_replay(folder, iteration),
+        *replay_arguments(folder, iteration),
     ]
 
 
-def _replay(folder: RunFolder, iteration: int) -> Iterator[str]:
+def replay_arguments(folder: RunFolder, iteration: int) -> Iterator[str]:
     """Arguments that name the earlier iterations of `update.replay_iterations` whose folders are still there."""
     for earlier in range(max(1, iteration - folder.config.update.replay_iterations), iteration):
         played = folder.stage_dir(earlier, Stage.ROLLOUT)

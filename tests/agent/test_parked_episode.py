@@ -43,7 +43,12 @@ class Goes:
 
 @asynccontextmanager
 async def serve(task: Task, *, trajectory_id: str) -> AsyncGenerator[Any]:
-    yield SimpleNamespace(start_url="http://a/", reach=Reach(), is_over=lambda: False, final_state=dict)
+    async def final_state() -> dict[str, Any]:
+        return {}
+
+    yield SimpleNamespace(
+        start_url="http://a/", reach=Reach(), login=None, is_over=lambda: False, final_state=final_state
+    )
 
 
 async def played(policy: Goes, may_go_on: Callable[[], Awaitable[None]]) -> Played:

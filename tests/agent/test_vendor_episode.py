@@ -98,7 +98,7 @@ async def test_it_solves_a_page_by_pointing(stage: tuple[MiniWob, BrowserPool], 
     played = (await episode(stage, vendor, [MOVE, CLICK])).trajectory
     assert (played.stop, played.failure) == (StopReason.DONE, None)
     assert [step.action.kind for step in played.steps if step.action] == ["observe", "hover_coords", "click_coords"]
-    assert stage[0].check(played).reward == 1
+    assert (await stage[0].check(played, played.final_state)).reward == 1
     assert played.steps[0].effect == "nothing on the page changed"
     again = Trajectory.model_validate_json(played.model_dump_json())
     assert again == played  # the vendor's answers are part of the record
@@ -113,7 +113,7 @@ async def test_a_confirmation_that_nobody_gives_ends_the_episode(
     (step,) = played.steps
     assert step.action is None and step.safety is not None
     assert (step.safety.asked, step.safety.decision) == ("Really click?", "unanswered")
-    assert stage[0].check(played).reward != 1
+    assert (await stage[0].check(played, played.final_state)).reward != 1
 
 
 async def test_a_confirmation_that_a_person_gives_is_passed_on(

@@ -1,6 +1,7 @@
 """Failures of others give the policy no reward: a broken check, an invalid reward, a first prompt that cannot fit."""
 
 import math
+from typing import Any
 
 import pytest
 from tape import TASK
@@ -19,9 +20,11 @@ EPISODE = Trajectory(id="e1", task=TASK, goal="Go.", group="g", member=0, iterat
 
 def giving(reward: float) -> Verifier:
     """A check that passes on what a page said, without any check of its own."""
-    return Verifier(
-        lambda trajectory: Verdict.model_construct(trajectory_id=trajectory.id, reward=reward, judge="page")
-    )
+
+    async def check(trajectory: Trajectory, _: dict[str, Any]) -> Verdict:
+        return Verdict.model_construct(trajectory_id=trajectory.id, reward=reward, judge="page")
+
+    return Verifier(check)
 
 
 @pytest.mark.parametrize("reward", [math.nan, math.inf, -math.inf, 1.0000001, -0.5, 7])
@@ -36,8 +39,8 @@ async def test_a_reward_in_range_is_kept(reward: float) -> None:
 
 
 async def test_a_check_that_breaks_leaves_the_episode_unjudged() -> None:
-    def check(trajectory: Trajectory) -> Verdict:
-        return Verdict(trajectory_id=trajectory.id, reward=trajectory.final_state["reward"], judge="page")
+    async def check(trajectory: Trajectory, evidence: dict[str, Any]) -> Verdict:
+        return Verdict(trajectory_id=trajectory.id, reward=evidence["reward"], judge="page")
 
     verdict = await Verifier(check).judge(EPISODE)
     assert verdict.reward is None and "check failed: KeyError: 'reward'" in verdict.evidence

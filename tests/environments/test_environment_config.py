@@ -1,6 +1,7 @@
 """The environment section of a configuration: mistakes are one sentence, before anything starts."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 from urllib.parse import urlsplit
@@ -9,10 +10,15 @@ import pytest
 from pydantic import ValidationError
 
 from agent.types import Reach, Split, Task
-from environments.config import EnvironmentConfig
+from environments.catalogs import Draw
+from environments.config import APPLICATIONS, EnvironmentConfig
+from environments.drawing import draw_tasks
+from environments.history import TaskHistory
 from environments.miniwob import MiniWob
 from environments.registry import make_environment
 from environments.taskfiles.reading import Reading, open_source, read_tasks
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "own_environment"
 
 
 def message_of(error: pytest.ExceptionInfo[ValidationError]) -> str:
@@ -62,16 +68,23 @@ def test_the_environment_gets_the_configured_viewport() -> None:
 @pytest.mark.parametrize("split", ["train", "heldout"])
 async def test_every_environment_keeps_to_the_configuration(name: str, split: Split, tmp_path: Path) -> None:
     """Whoever adds an environment has to hand on what the configuration allows; a bundled one reaches itself alone."""
-    own = {"miniwob": {"domains": ["click-test"]}, "live": {"tasks": {"train": "t", "heldout": "h"}}}[name]
+    own = {
+        "miniwob": {"domains": ["click-test"]},
+        "live": {"tasks": {"train": "t", "heldout": "h"}},
+        "shop": {},
+        "folder": {"folder": str(EXAMPLE)},
+    }[name]
     shut = {"blocked_hosts": ["ads.test"], "blocking": {"hosts": ["banned.test"]}, "isolation": "browser"}
     config = EnvironmentConfig.model_validate({"name": name, **own, **shut})
     task = Task(id="t", environment=name, domain="click-test", start_url="http://shop.test/", split=split)
+    if name in APPLICATIONS:
+        (task,) = draw_tasks(config, Draw(split, 0, 0), 1, history=TaskHistory(), now=datetime.now(UTC))
     async with make_environment(config) as environment, environment.serve(task, trajectory_id="t") as site:
         reach = site.reach
         assert reach.blocked_hosts == ("ads.test", *(("banned.test",) if split == "train" else ()))
         assert reach.isolation == "browser"
-        assert reach.only_sites is (name == "miniwob")
-        assert reach.sites == ((urlsplit(site.start_url).netloc,) if name == "miniwob" else ())
+        assert reach.only_sites is (name != "live")
+        assert reach.sites == ((urlsplit(site.start_url).netloc,) if name != "live" else ())
 
 
 async def test_an_environment_that_is_told_nothing_is_the_open_web() -> None:

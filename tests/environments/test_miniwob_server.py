@@ -92,7 +92,7 @@ async def test_the_first_end_wins(site: Site, http: httpx.AsyncClient) -> None:
     assert await report(http, site, "ended", {"raw_reward": 1}) == 409
     assert await site.goal() == "Click."
     assert site.is_over()
-    assert site.final_state() == {"done": True, "raw_reward": -1.0, "utterance": "Click."}
+    assert await site.final_state() == {"done": True, "raw_reward": -1.0, "utterance": "Click."}
 
 
 async def test_a_reloaded_page_does_not_change_the_goal(site: Site, http: httpx.AsyncClient) -> None:

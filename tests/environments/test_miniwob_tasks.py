@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from agent.types import Failure, Side, StopReason, Trajectory
+from agent.verdict import Verdict
 from environments.base import UnknownTask
 from environments.miniwob import MiniWob
 from environments.miniwob.families import FAMILIES
@@ -60,6 +61,10 @@ def state(done: bool, raw_reward: float | None) -> dict[str, Any]:
     return {"done": done, "raw_reward": raw_reward, "utterance": "Click."}
 
 
+async def judged(trajectory: Trajectory) -> Verdict:
+    return await MINIWOB.check(trajectory, trajectory.final_state)
+
+
 @pytest.mark.parametrize(
     ("final_state", "reward"),
     [
@@ -70,8 +75,8 @@ def state(done: bool, raw_reward: float | None) -> dict[str, Any]:
         (state(False, None), 0.0),
     ],
 )
-def test_the_reward_is_the_raw_one_and_never_negative(final_state: dict[str, Any], reward: float) -> None:
-    verdict = MINIWOB.check(ended(final_state))
+async def test_the_reward_is_the_raw_one_and_never_negative(final_state: dict[str, Any], reward: float) -> None:
+    verdict = await judged(ended(final_state))
     assert verdict.reward == reward
     assert verdict.trajectory_id == "t1"
     assert verdict.judge == "miniwob"
@@ -79,16 +84,16 @@ def test_the_reward_is_the_raw_one_and_never_negative(final_state: dict[str, Any
 
 
 @pytest.mark.parametrize("side", ["infra", "site", "judge"])
-def test_what_others_broke_is_unjudged_and_never_0(side: Side) -> None:
-    verdict = MINIWOB.check(ended(state(False, None), side))
+async def test_what_others_broke_is_unjudged_and_never_0(side: Side) -> None:
+    verdict = await judged(ended(state(False, None), side))
     assert verdict.reward is None
     assert "it broke" in verdict.evidence
 
 
-def test_what_the_policy_broke_is_0() -> None:
-    assert MINIWOB.check(ended(state(False, None), "policy")).reward == 0.0
+async def test_what_the_policy_broke_is_0() -> None:
+    assert (await judged(ended(state(False, None), "policy"))).reward == 0.0
 
 
 @pytest.mark.parametrize("wrong", [{}, {"done": True}, {**state(True, 1), "extra": 1}, state(True, 7)])
-def test_an_end_that_was_not_recorded_is_unjudged(wrong: dict[str, Any]) -> None:
-    assert MINIWOB.check(ended(wrong)).reward is None
+async def test_an_end_that_was_not_recorded_is_unjudged(wrong: dict[str, Any]) -> None:
+    assert (await judged(ended(wrong))).reward is None

@@ -232,7 +232,7 @@ def test_an_evaluation_without_verdicts_is_not_finished(monkeypatch: pytest.Monk
         assert not folder.is_done(0, Stage.EVALUATE)
 
 
-def broken_check(trajectory: Trajectory) -> Any:
+async def broken_check(trajectory: Trajectory, evidence: dict[str, Any]) -> Any:
     raise KeyError("reward")
 
 

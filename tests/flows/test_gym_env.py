@@ -184,7 +184,7 @@ def test_without_a_free_browser_reset_says_so(browsers: str, pool: SyncBrowserPo
 
 
 def test_what_nobody_can_judge_is_an_error_and_no_reward(browsers: str, pool: SyncBrowserPool) -> None:
-    def check(trajectory: Trajectory) -> Verdict:
+    async def check(trajectory: Trajectory, _: dict[str, Any]) -> Verdict:
         return Verdict(trajectory_id=trajectory.id, reward=None, evidence="nobody knows", judge="test")
 
     with make_env(CONFIG, browsers=browsers, check=check) as env:

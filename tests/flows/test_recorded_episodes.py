@@ -307,8 +307,12 @@ async def test_a_page_that_refuses_the_visit_ends_the_episode(browsers: Browsers
     blocked = await stop(denied, denied)
     assert blocked.stop is StopReason.BLOCKED and blocked.failure is None and len(blocked.steps) == 1
     assert blocked.final_observation is not None and blocked.final_observation.status == 403
+
     # A check of the environment would say 0, and is not asked.
-    chain = Chain([Verifier(lambda episode: Verdict(trajectory_id=episode.id, reward=0, judge="check"))])
+    async def check(episode: Trajectory, _: object) -> Verdict:
+        return Verdict(trajectory_id=episode.id, reward=0, judge="check")
+
+    chain = Chain([Verifier(check)])
     verdict = await chain.judge(blocked)
     assert verdict.reward is None and verdict.blocked and "403" in verdict.evidence
     turned_back = await stop(shop, denied, shop)

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from pathlib import Path
+from typing import Any
 
 from judged_episodes import Episodes
 
@@ -36,7 +37,7 @@ async def _judge(folder: Path, url: str, count: int) -> int:
     episodes, config = Episodes(), config_at(url)
     many = [episodes.episode(name=f"t.1-m{n}", answer=f"The lamp {n} costs 42 EUR.") for n in range(count)]
 
-    def nobody(one: Trajectory) -> Verdict:
+    async def nobody(one: Trajectory, _: dict[str, Any]) -> Verdict:
         raise AssertionError("the chain has no verifier")
 
     for _ in range(PASSES):

@@ -145,15 +145,16 @@ def test_canaries_are_played_beside_an_iterations_own_tasks(tmp_path: Path) -> N
     assert canary_groups(miniwob(tmp_path, canary_tasks=0.0).rollout_settings(), 1) == []
 
 
-def test_no_page_can_reward_a_canary(episodes: Episodes) -> None:
+async def test_no_page_can_reward_a_canary(episodes: Episodes) -> None:
     """The page judges the goal that it states itself; a canary's goal is another one."""
     task = make_canary("click-button", 7)
     one = episodes.episode(answer=None, rubric=())
     ended = {"done": True, "raw_reward": 1.0, "utterance": 'Click on the "ok" button.'}
     own = one.model_copy(update={"task": task, "goal": task.goal, "final_state": ended})
-    assert MiniWob().check(own).reward is None
+    assert (await MiniWob().check(own, ended)).reward is None
     plain = MiniWob().task("click-button", 7, "train")
-    assert MiniWob().check(own.model_copy(update={"task": plain, "goal": ended["utterance"]})).reward == 1.0
+    done = own.model_copy(update={"task": plain, "goal": ended["utterance"]})
+    assert (await MiniWob().check(done, ended)).reward == 1.0
 
 
 @pytest.mark.parametrize("form", ["ours", "webgym", "dashboard"])

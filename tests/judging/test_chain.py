@@ -1,5 +1,7 @@
 """A chain of judges: who decides, who is asked, and what a disagreement leaves behind."""
 
+from typing import Any
+
 import pytest
 from ended_episodes import ended, task
 
@@ -58,6 +60,8 @@ def test_a_chain_has_judges_with_different_names(judges: list[Fixed]) -> None:
 
 
 async def test_the_answer_stands_in_for_an_environment_that_cannot_judge() -> None:
-    cannot = Verifier(lambda one: Verdict(trajectory_id=one.id, reward=None, judge="live"))
-    verdict = await Chain([cannot, AnswerJudge()]).judge(EPISODE)
+    async def cannot(one: Trajectory, _: dict[str, Any]) -> Verdict:
+        return Verdict(trajectory_id=one.id, reward=None, judge="live")
+
+    verdict = await Chain([Verifier(cannot), AnswerJudge()]).judge(EPISODE)
     assert (verdict.judge, verdict.reward) == ("answer", 1.0)

@@ -134,6 +134,6 @@ async def test_a_chain_of_the_model_alone_gives_no_reward_during_the_rollout(
 ) -> None:
     """A judge that the configuration leaves out must not decide which groups are replaced."""
     model_only = load_config(config_file(tmp_path, asking(server) | {"chain": ["rubric"]})).judge
-    quick = quick_judge(model_only, lambda trajectory: pytest.fail("the verifier is not in the chain"))
+    quick = quick_judge(model_only, lambda *_: pytest.fail("the verifier is not in the chain"))
     assert (await quick.judge(episodes.episode())).reward is None
     assert server.questions == []

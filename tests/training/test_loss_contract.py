@@ -184,13 +184,25 @@ def test_the_reported_loss_is_the_formulas(
     assert learn(policy, samples, images, config).metrics["loss"] == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.parametrize("bonus", [0.0, 0.1])
 def test_a_token_that_the_model_rules_out_has_no_share_in_the_entropy(
-    policy: LoadedPolicy, make_samples: MakeSamples, filled: Rollout
+    policy: LoadedPolicy, make_samples: MakeSamples, filled: Rollout, bonus: float
 ) -> None:
     bias = torch.zeros(policy.model.lm_head.out_features)
     bias[0] = -math.inf
     policy.model.lm_head.bias = torch.nn.Parameter(bias, requires_grad=False)
-    assert math.isfinite(learn(policy, make_samples()[:2], filled.store.image, CONFIG).metrics["entropy"])
+    config = CONFIG.model_copy(update={"entropy_coefficient": bonus})
+    metrics = learn(policy, make_samples()[:2], filled.store.image, config).metrics
+    assert math.isfinite(metrics["entropy"]) and math.isfinite(metrics["grad_norm"])
+
+
+def test_an_entropy_bonus_raises_the_entropy(policy: LoadedPolicy, make_samples: MakeSamples, filled: Rollout) -> None:
+    samples, images = make_samples(advantage=0.0)[:6], filled.store.image
+    bonus = CONFIG.model_copy(update={"entropy_coefficient": 1.0})
+    before = learn(policy, samples, images, CONFIG).metrics["entropy"]
+    with_gradient = learn(policy, samples, images, bonus)
+    assert with_gradient.steps == 1 and with_gradient.metrics["entropy"] == pytest.approx(before, rel=1e-5)
+    assert learn(policy, samples, images, CONFIG).metrics["entropy"] > before
 
 
 def test_dropout_is_switched_off(model_directory: Path, make_samples: MakeSamples, filled: Rollout) -> None:

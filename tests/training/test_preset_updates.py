@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from stored_rollouts import Rollout
 
+from storage.store import TrajectoryStore
 from training.algorithms.presets import PRESETS
 from training.checkpointing.baselines import read_baselines
+from training.checkpointing.canary import read_canary
 from training.checkpointing.checkpoints import import_policy, versions
 from training.learning.models import load_policy, pick_device, score
 from training.learning.report import UpdateReport, read_report
@@ -118,6 +120,11 @@ def test_replayed_successes_teach_with_their_pictures(run: Run, tmp_path: Path) 
     assert report is not None and report.skipped is None
     assert report.counts["replayed"] == 2 and report.counts["samples"] == 3
     assert report.metrics["dropped_not_drawn"] == 1 and report.masked_steps == {"not_drawn": 1}
+    canary = read_canary(tmp_path / "policies" / "v0001")
+    shown = {sha256 for one in canary.completions for sha256 in one.images} if canary else set()
+    assert shown and all(TrajectoryStore(tmp_path / "rollout").has_image(sha256) for sha256 in shown), (
+        "the publisher looks"
+    )
     refused = run({"preset": "webgym"}, version=2, replay=("nowhere", "before.jsonl"))
     assert refused is None
 

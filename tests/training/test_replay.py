@@ -101,10 +101,10 @@ def shown(trajectory: Trajectory, pictures: str) -> Trajectory:
 
 @pytest.mark.parametrize(
     ("rule", "kept_of_success", "kept_of_failure"),
-    [("none", [0, 1, 2], [0, 1, 2]), ("positive", [1], [0, 1, 2]), ("all", [1], [1])],
+    [("none", [0, 1, 2], [0, 1, 2]), ("positive", [1, 2], [0, 1, 2]), ("all", [1, 2], [1, 2])],
 )
 def test_steps_without_effect_are_left_out(rule: str, kept_of_success: list[int], kept_of_failure: list[int]) -> None:
-    """The page changes after the second step only; the last one is compared with the final page."""
+    """The page changes after the second step only; the last step ended the episode and stays."""
     trajectories = [shown(play(name, turns=3), "xxyy") for name in ("a", "b")]
     config = UpdateConfig.model_validate({"mask_unchanged": rule})
     built = samples(trajectories, verdicts(a=1.0, b=0.0), config)

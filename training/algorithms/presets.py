@@ -74,3 +74,15 @@ def with_preset(given: Mapping[str, Any]) -> dict[str, Any]:
     name = given.get("preset")
     filled: Mapping[str, Any] = next((settings for known, settings in PRESETS.items() if known == name), {})
     return {**filled, **given}
+
+
+def without_effect(given: Mapping[str, Any], read: Mapping[str, Any]) -> list[str]:
+    """Keys that keep a configuration from the preset that it names: it sets all of the preset's keys, these to others.
+
+    `given` is the configuration as it was written, `read` as it was understood. Empty if the preset fills in a key; a
+    configuration that was written by a run sets every key.
+    """
+    settings = next((filled for known, filled in PRESETS.items() if known == read["preset"]), {})
+    if not settings.keys() <= given.keys():
+        return []
+    return [key for key, value in settings.items() if read[key] != value]

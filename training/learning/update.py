@@ -113,6 +113,8 @@ def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch
     if not samples:
         return report.model_copy(update={"skipped": "no trajectory agrees with the server"})
     candidate = candidates(samples, config.canaries)
+    for sha256 in {sha256 for one in candidate for sha256 in one.images}:
+        batch.store.bring_home(sha256)
     with watch.phase("score"):
         before = finite_scores(score(policy, candidate, batch.store.image, temperature=TEMPERATURE), of="parent's")
     failpoints.reach("update.before_train")

@@ -18,7 +18,7 @@ from training.config import UpdateConfig
 from training.errors import BadInput, CheckpointError
 from training.sampling.filters import Selection, select, why_excluded
 from training.sampling.picture_checks import Picture, look_at, picture_fault, without_faulty
-from training.sampling.pictures import JoinedPictures, Pictures
+from training.sampling.pictures import JoinedPictures
 from training.sampling.replay import Played, draw_recent
 from training.sampling.sample_checks import BadStep, refuse_many
 from training.sampling.samples import Sample, Samples, build_samples, read_vocabulary
@@ -52,7 +52,7 @@ class Batch(NamedTuple):
     version: int
     """The version to make."""
     parent: Checkpoint
-    store: Pictures
+    store: JoinedPictures
     """The pictures of all trajectories."""
     selection: Selection
     samples: list[Sample]

@@ -33,5 +33,9 @@ class JoinedPictures:
         """The path of the picture, whether it exists or not."""
         return self._with(sha256).image_path(sha256)
 
+    def bring_home(self, sha256: str) -> None:
+        """Links a picture into the first folder, where a publisher looks for the pictures of canaries."""
+        self._stores[0].link_image(self._with(sha256), sha256)
+
     def _with(self, sha256: str) -> TrajectoryStore:
         return next((store for store in self._stores if store.has_image(sha256)), self._stores[0])

@@ -59,9 +59,13 @@ def repeats(trajectory: Trajectory) -> int:
 
 
 def unchanged(trajectory: Trajectory) -> list[bool]:
-    """For each step, True if the screenshot after it is the same, byte for byte; False where there is none."""
-    after = [*(step.observation for step in trajectory.steps[1:]), trajectory.final_observation]
-    return [same_picture(step.observation, later) for step, later in zip(trajectory.steps, after, strict=False)]
+    """For each step, True if the next step's screenshot is the same, byte for byte.
+
+    False for the last one, as in WebGym: an answer, or the click that ends the episode, need not change the page.
+    """
+    pairs = zip(trajectory.steps, trajectory.steps[1:], strict=False)
+    same = [same_picture(step.observation, later.observation) for step, later in pairs]
+    return [*same, False][: len(trajectory.steps)]
 
 
 def unparsable(step: Step) -> bool:
@@ -69,8 +73,8 @@ def unparsable(step: Step) -> bool:
     return step.is_unparsed
 
 
-def same_picture(one: Observation, other: Observation | None) -> bool:
+def same_picture(one: Observation, other: Observation) -> bool:
     """True if both have a screenshot and they are identical."""
-    if other is None or one.screenshot is None or other.screenshot is None:
+    if one.screenshot is None or other.screenshot is None:
         return False
     return one.screenshot.sha256 == other.screenshot.sha256

@@ -1,7 +1,8 @@
 """Families that are solved by clicking the element that the instruction names."""
 
 from browser_service.models import Action, Observation
-from environments.miniwob.solutions.page import BUTTONS, FIELDS, click, marks, named, nth, quoted_words, said
+from environments.marks import BUTTONS, FIELDS, click, marks, named, nth
+from environments.miniwob.solutions.page import quoted_words, said
 
 TABS = ("tab", "link", "presentation")
 MULTI_LINE_HEIGHT = 24  # CSS pixels; single-line fields are 21 high

@@ -1,7 +1,8 @@
 """Families where an element must be opened before the target can be clicked."""
 
 from browser_service.models import Action, Observation
-from environments.miniwob.solutions.page import click, find_named, marks, nth, quoted_words, submit
+from environments.marks import click, find_named, marks, nth
+from environments.miniwob.solutions.page import quoted_words, submit
 
 
 def expand_then_submit(goal: str, observation: Observation, step: int) -> Action:

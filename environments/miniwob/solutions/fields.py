@@ -1,7 +1,8 @@
 """Families that are solved in text fields."""
 
 from browser_service.models import Action, Mark, Observation
-from environments.miniwob.solutions.page import FIELDS, click, fill, nth, ordinal, quoted_words, said, submit
+from environments.marks import FIELDS, click, fill, nth
+from environments.miniwob.solutions.page import ordinal, quoted_words, said, submit
 
 
 def only_textbox(goal: str, observation: Observation, step: int) -> Action:

@@ -1,7 +1,8 @@
 """Families that are solved by choosing among radio buttons, checkboxes or options."""
 
 from browser_service.models import Action, Observation, SelectOption
-from environments.miniwob.solutions.page import click, marks, named, nth, said, submit
+from environments.marks import click, marks, named, nth
+from environments.miniwob.solutions.page import said, submit
 
 
 def option_then_submit(goal: str, observation: Observation, step: int) -> Action:

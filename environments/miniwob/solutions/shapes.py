@@ -2,7 +2,8 @@
 
 from browser_service.models import Action, Observation
 from environments.base import Unsolvable
-from environments.miniwob.solutions.page import BUTTONS, click, describe, marks, named, said
+from environments.marks import BUTTONS, click, describe, marks, named
+from environments.miniwob.solutions.page import said
 
 BOX_WIDTH = 20  # CSS pixels; the sample of the colour inside the instruction is 12 wide, the boxes are 52
 FORMS = {"circle": "Circle", "rect": "Rectangle", "polygon": "Triangle"}

@@ -1,0 +1,1 @@
+"""Bundled applications, each with its tasks."""

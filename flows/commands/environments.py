@@ -1,0 +1,120 @@
+"""`rl-loop environments list|check|play`: what can be played, whether its checks are sound, and a look at it by hand."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.commands.options import ConfigOption
+
+if TYPE_CHECKING:
+    from environments.base import SeededEnvironment
+    from flows.commands.environment_check import Checked
+
+environments_app = typer.Typer(no_args_is_help=True, help="Look at environments, check them, play them by hand.")
+NameArgument = Annotated[str, typer.Argument(help="miniwob, shop, or a folder with an environment of your own")]
+BrowsersOption = Annotated[
+    str | None, typer.Option(help="address of a browser service; by default that of `rl-loop up`", show_default=False)
+]
+
+
+@environments_app.command("list")
+def list_environments() -> None:
+    """Show the environments and their task families. Example: rl-loop environments list"""
+    from environments.bundled import BUNDLED
+
+    for name in ("miniwob", *sorted(BUNDLED)):
+        world = made(name)
+        train, heldout = world.domains("train"), world.domains("heldout")
+        same = "the same families, other seeds" if train == heldout else f"{len(heldout)} held-out families"
+        typer.echo(f"{name}: {len(train)} families for training; {same}")
+        typer.echo(f"  {', '.join(train)}" + ("" if train == heldout else f"; held out: {', '.join(heldout)}"))
+    typer.echo("live: tasks of files, on sites that run already (environment.tasks)")
+
+
+@environments_app.command()
+def check(
+    name: NameArgument,
+    families: Annotated[
+        list[str] | None, typer.Argument(help="task families; by default all", show_default=False)
+    ] = None,
+    tasks: Annotated[int, typer.Option(help="tasks of each family", min=1, max=1_000)] = 2,
+    at_once: Annotated[int, typer.Option(help="episodes at the same time", min=1, max=256)] = 2,
+    browsers: BrowsersOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Solve every task by its script, then do nothing, then claim success; report checks that accept the wrong one.
+
+    Exit status 1 if a script is not rewarded, or anything else is.
+    Examples: rl-loop environments check shop; rl-loop environments check ./my_environment add-thing --tasks 10
+    """
+    import asyncio
+
+    from environments.base import UnknownTask
+    from flows.commands.environment_check import check_tasks, tasks_of
+    from storage.errors import LoopError
+
+    environment = made(name)
+    try:
+        chosen = tasks_of(environment, tasks, families or ())
+    except UnknownTask as error:
+        raise LoopError(str(error)) from error
+    url = _browsers(browsers, config)
+    found = asyncio.run(check_tasks(environment, chosen, browsers=url, at_once=at_once, tell=_tell))
+    unsound = sum(not one.is_sound for one in found)
+    typer.echo(f"{len(found) - unsound} of {len(found)} tasks are sound")
+    if unsound:
+        raise LoopError(f"{unsound} tasks of {name} are not solved by their script, or reward what they must not")
+
+
+@environments_app.command()
+def play(
+    name: NameArgument,
+    task: Annotated[str, typer.Argument(help="task id, such as put-featured-into-cart.7")],
+    answer: Annotated[str, typer.Option(help="answer with which the check judges", show_default=False)] = "",
+    seconds: Annotated[float, typer.Option(help="time to play", min=1)] = 3_600,
+) -> None:
+    """Serve a task for a person with a browser, and show the check's answer after every change.
+
+    Example: rl-loop environments play shop put-featured-into-cart.7
+    """
+    import asyncio
+
+    from environments.base import UnknownTask
+    from flows.commands.playing import play_by_hand
+    from storage.errors import LoopError
+
+    environment = made(name)
+    try:
+        chosen = environment.task_from_id(task)
+    except UnknownTask as error:
+        raise LoopError(str(error)) from error
+    asyncio.run(play_by_hand(environment, chosen, answer=answer, seconds=seconds, tell=typer.echo))
+
+
+def _tell(one: "Checked") -> None:
+    rewards = f"script {one.solved}, nothing {one.nothing}, claim {one.claimed}"
+    typer.echo(
+        f"{'ok   ' if one.is_sound else 'WRONG'} {one.task}: {rewards}" + ("" if one.is_sound else f"; {one.reason}")
+    )
+
+
+def made(name: str) -> "SeededEnvironment":
+    """The environment of a name or a folder. Raises `LoopError`."""
+    from environments.bundled import BUNDLED, NotAnEnvironment, application_environment
+    from environments.miniwob import MiniWob
+    from storage.errors import LoopError
+
+    if name == "miniwob":
+        return MiniWob()
+    try:
+        return application_environment(name) if name in BUNDLED else application_environment("folder", name)
+    except (NotAnEnvironment, ValueError, OSError) as error:
+        raise LoopError(f"{error}; known environments: miniwob, {', '.join(sorted(BUNDLED))}") from error
+
+
+def _browsers(address: str | None, config: ConfigOption) -> str:
+    from flows.commands.options import loaded
+    from flows.services.services import address_of
+    from flows.services.specs import BROWSER
+
+    return address or address_of(loaded(config).services.state_dir, BROWSER)
