@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agent.config import AgentConfig
-from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played, play
+from agent.episodes.episode import EpisodeKey, EpisodeSetup, play
 from agent.episodes.watch import Watch
 from agent.models.openai_chat import Served
 from agent.models.opening import open_model
@@ -76,15 +76,9 @@ class Player:
         solve = getattr(world, "solve", None)
         try:
             async with open_model(config, served=Served("", None, None), uds=None, solve=solve) as policy:
-                setup = EpisodeSetup(
-                    policy=policy, pool=self._pool, serve=world.serve, viewport=world.viewport, config=config
-                )
-                played: Played = await play(
-                    slot,
-                    setup,
-                    recording=Noting(self.store.begin(asked.id), saw),
-                    watch=Watch(tell=tell),
-                )
+                setup = EpisodeSetup(policy, self._pool, world.serve, world.viewport, config)
+                recording = Noting(self.store.begin(asked.id), saw)
+                played = await play(slot, setup, recording=recording, watch=Watch(tell=tell))
         except ModelUnavailable as error:
             raise CannotPlay(str(error)) from error
         self.store.write(*played)

@@ -164,6 +164,7 @@ def owners(browsers: str) -> set[str]:
         return {session.owner for session in pool.sessions()}
 
 
+@pytest.mark.chaos  # half a minute with the starts of server and worker: too long for the default suite
 async def test_from_an_upload_to_an_export(dashboard: Dashboard, page: Page, home: Path, browsers: str) -> None:
     await page.goto("/#/tasks")
     await page.get_by_label("File").set_input_files(home / "tasks.json")
