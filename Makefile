@@ -21,7 +21,8 @@ test: setup check ## all tests: real Chromium, real vLLM, crash and resume
 test-crowded: setup ## tests beside two busy loops per core (some: make test-crowded ARGS=tests/agent)
 	@$(BIN)/python -m scripts.crowd $(BIN)/python -m scripts.suite $(ARGS)
 
-chaos: setup ## the slow tests: the whole stack with its parts killed, containers, long runs
+chaos: ## the slow tests: the whole stack with its parts killed, containers, long runs
+	@WITH_DOCKER=1 ./setup.sh
 	@$(BIN)/python -m pytest -m chaos && $(BIN)/python -m pytest tests/integration
 
 check: setup ## formatting, lint and types

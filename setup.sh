@@ -18,8 +18,13 @@ has_browser() {
     ls "${PLAYWRIGHT_BROWSERS_PATH:-$HOME/.cache/ms-playwright}"/chromium-*/
 } >/dev/null 2>&1
 
+# Only the slow tests of container environments need an engine: WITH_DOCKER=1 ./setup.sh
+has_docker() {
+  [ -z "${WITH_DOCKER:-}" ] || { command -v dockerd && command -v busybox; }
+} >/dev/null 2>&1
+
 stamp=$(cat pyproject.toml constraints.txt setup.sh | sha256sum | cut -d' ' -f1)-$hardware
-if [ -x $venv/bin/rl-loop ] && [ "$(cat $venv/.ready 2>/dev/null)" = "$stamp" ] && has_browser; then
+if [ -x $venv/bin/rl-loop ] && [ "$(cat $venv/.ready 2>/dev/null)" = "$stamp" ] && has_browser && has_docker; then
   say "ready ($venv)"
   exit 0
 fi
@@ -35,6 +40,7 @@ command -v setpriv >/dev/null || missing+=(util-linux)
 command -v redis-server >/dev/null || missing+=(redis-server)
 # Before several masters, and the tests of its configuration. Debian keeps it where only root's PATH leads.
 PATH=$PATH:/usr/sbin command -v nginx >/dev/null || missing+=(nginx-light)
+has_docker || missing+=(docker.io busybox-static)
 
 root=()
 can_install=no
@@ -54,7 +60,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     done
   else
     for package in "${missing[@]}"; do
-      case $package in chromium-headless-shell | fonts-liberation | redis-server | nginx-light) ;; *) needed+=("$package") ;; esac
+      case $package in chromium-headless-shell | fonts-liberation | redis-server | nginx-light | docker.io | busybox-static) ;; *) needed+=("$package") ;; esac
     done
     [ -z "${needed[*]:-}" ] || die "these system packages are missing and I may not install them: ${needed[*]}. Install them and run this again."
   fi
