@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from agent.episode_facts import EpisodeFacts
 from agent.failures import CONFIGURATION
 from agent.types import Failure
 from agent.verdict import Verdict
@@ -59,12 +60,16 @@ def lack_of_evidence(run: RunInputs, iteration: int, stage: Stage) -> Lack | Non
     )
 
 
-def lack_of_verdicts(run: RunInputs, key: StageKey, verdicts: Iterable[Verdict]) -> str | None:
-    """The sentence that too few of the groups that could be judged were judged; None when enough were."""
+def lack_of_verdicts(
+    run: RunInputs, key: StageKey, verdicts: Iterable[Verdict], episodes: Iterable[EpisodeFacts]
+) -> str | None:
+    """The sentence that too few of the groups that could be judged were judged; None when enough were.
+
+    `episodes`: the facts of the judged trajectories, so that none of them is read a second time.
+    """
     by_id = {verdict.trajectory_id: verdict for verdict in verdicts}
     rollout = Stage.ROLLOUT if key.stage is Stage.JUDGE else key.stage
-    store = TrajectoryStore(run.layout.stage_dir(key.iteration, rollout))
-    valid = {name for name in by_id if episode_is_valid(store.read(name).failure)}
+    valid = {one.id for one in episodes if one.failed_on in (None, "policy") and one.id in by_id}
     judged = {name for name in valid if by_id[name].reward is not None or by_id[name].blocked}
     planned = [group for group in planned_groups(run, key.iteration, rollout) if not group.task.canary]
     groups = [group for group in planned if _counts(group, valid)]

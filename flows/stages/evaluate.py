@@ -23,7 +23,7 @@ async def evaluate_stage(
     async with judging_meanwhile(folder, iteration, Stage.EVALUATE):
         rounds = await collect(folder, iteration, Stage.EVALUATE, workers, version=version, play_shards=play_shards)
     judged = await judge_all(folder, TrajectoryStore(directory), directory)
-    check_judged(folder, StageKey(iteration, Stage.EVALUATE), judged.verdicts)
+    check_judged(folder, StageKey(iteration, Stage.EVALUATE), judged)
     steps = sum(one.steps for one in judged.episodes)
     return folder.finish(
         StageReport(

@@ -69,7 +69,7 @@ async def judge_stage(folder: RunFolder, iteration: int) -> StageReport:
     progress.add(Progress(total=len(trajectories.ids())))
     judged = await judge_all(folder, trajectories, directory, shuffled_by=shuffle_seed(folder, iteration))
     write_outcomes(directory, judged.episodes, judged.by_id(), iteration=iteration)
-    check_judged(folder, StageKey(iteration, Stage.JUDGE), judged.verdicts)
+    check_judged(folder, StageKey(iteration, Stage.JUDGE), judged)
     check_canaries(folder, StageKey(iteration, Stage.JUDGE), judged)
     failpoints.reach("judge.before_done")
     return folder.finish(
@@ -137,12 +137,12 @@ async def judge_stored(
     return Judged(verdicts, episodes, time.monotonic() - began)
 
 
-def check_judged(folder: RunFolder, key: StageKey, verdicts: Iterable[Verdict]) -> None:
+def check_judged(folder: RunFolder, key: StageKey, found: Judged) -> None:
     """Raises `StageError` when the chain can judge any task and too few of the judgeable episodes were judged."""
     environment = folder.config.environment
     has_verifier = make_environment(environment).judges
     judged = is_judged(folder.config.judge, environment.name, has_verifier=has_verifier)
-    if judged and (lack := lack_of_verdicts(folder.inputs, key, verdicts)):
+    if judged and (lack := lack_of_verdicts(folder.inputs, key, found.verdicts, found.episodes)):
         raise StageError(f"{lack}; `rl-loop resume {folder.name}` judges again")
 
 

@@ -8,6 +8,7 @@ from judge_server import JudgeServer, Said, yes
 from judged_episodes import Episodes
 from judged_runs import GROUPS, MEMBERS, asking, config_file, in_group, played
 
+from agent.episode_facts import facts_of
 from agent.types import Task, Trajectory
 from agent.verdict import Verdict
 from environments.miniwob import MiniWob
@@ -97,7 +98,8 @@ async def test_a_judge_that_is_right_goes_on_and_the_canary_counts_nowhere_else(
     unjudged = [
         one.model_copy(update={"reward": None}) if CANARY in one.trajectory_id else one for one in verdicts.values()
     ]
-    assert lack_of_verdicts(folder.inputs, StageKey(1, Stage.JUDGE), unjudged) is None
+    facts = [facts_of(one) for one in TrajectoryStore(folder.stage_dir(1, Stage.ROLLOUT))]
+    assert lack_of_verdicts(folder.inputs, StageKey(1, Stage.JUDGE), unjudged, facts) is None
     mixed = shuffled(list(verdicts.values()), "seed", but={f"i0001-{CANARY}-m00"})
     assert {one.judge for one in mixed if CANARY in one.trajectory_id} == {"rubric"}
 

@@ -1,6 +1,7 @@
 """The judge stage of a run with a judge model: a real run folder, and a model on loopback."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from judge_server import JudgeServer, Said, yes
 from judged_episodes import Episodes
 from judged_runs import GROUPS, MEMBERS, Judge, asking, config_file, played
 
+from agent.types import Trajectory
 from flows.policy.publishing import StageError
 from flows.settings.loop_config import ConfigError, load_config
 from flows.settings.run_folder import RunFolder
@@ -33,6 +35,22 @@ async def test_each_trajectory_gets_a_verdict_and_the_stage_says_what_it_cost(
     assert report.metrics["success_rate"] == 1.0 and report.counts["unjudged"] == 0
     assert report.metrics["judge_tokens"] == 2_200 * len(verdicts)
     assert report.metrics["judge_cost"] == pytest.approx(len(verdicts) * (2_000 + 200 * 10) / 1e6)
+
+
+async def test_the_stage_reads_each_trajectory_once(
+    tmp_path: Path, server: JudgeServer, episodes: Episodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trajectory on the web has megabytes of observations: parsing it is most of the work of a verifier."""
+    folder, read = played(tmp_path, asking(server), episodes), Counter[str]()
+    original = TrajectoryStore.read
+
+    def counted(store: TrajectoryStore, trajectory_id: str) -> Trajectory:
+        read[trajectory_id] += 1
+        return original(store, trajectory_id)
+
+    monkeypatch.setattr(TrajectoryStore, "read", counted)
+    await judge_stage(folder, 1)
+    assert len(read) == GROUPS * MEMBERS and set(read.values()) == {1}
 
 
 async def test_a_model_that_is_away_ends_the_stage_and_a_resume_asks_only_for_what_is_missing(
