@@ -8,7 +8,7 @@ from flows.commands.options import ConfigOption
 
 if TYPE_CHECKING:
     from environments.base import SeededEnvironment
-    from flows.commands.environment_check import Checked
+    from flows.environment_tools.check import Checked
 
 environments_app = typer.Typer(no_args_is_help=True, help="Look at environments, check them, play them by hand.")
 NameArgument = Annotated[str, typer.Argument(help="miniwob, shop, or a folder with an environment of your own")]
@@ -50,7 +50,7 @@ def check(
     import asyncio
 
     from environments.base import UnknownTask
-    from flows.commands.environment_check import check_tasks, tasks_of
+    from flows.environment_tools.check import check_tasks, tasks_of
     from storage.errors import LoopError
 
     environment = made(name)
@@ -80,7 +80,7 @@ def play(
     import asyncio
 
     from environments.base import UnknownTask
-    from flows.commands.playing import play_by_hand
+    from flows.environment_tools.by_hand import play_by_hand
     from storage.errors import LoopError
 
     environment = made(name)

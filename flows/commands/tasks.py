@@ -105,8 +105,8 @@ def generate(
 ) -> None:
     """Write tasks of an environment's families, with their split, as JSONL. Example: rl-loop tasks generate shop shop.jsonl"""
     from environments.taskfiles.writing import write_tasks
-    from flows.commands.environment_check import tasks_of
     from flows.commands.environments import made
+    from flows.environment_tools.check import tasks_of
 
     tasks = tasks_of(made(environment), per_family)
     count = write_tasks(out, tasks, Format.OURS.value)

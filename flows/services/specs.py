@@ -15,7 +15,8 @@ import psutil
 
 from flows.services.health import at_each
 from flows.services.service_files import ServiceSpec, SupervisorSpec
-from flows.settings.loop_config import LOCAL, LoopConfig, ServicesConfig
+from flows.settings.loop_config import LoopConfig
+from flows.settings.services_config import LOCAL, ServicesConfig
 from storage.errors import ServicesError
 
 HOST = "127.0.0.1"

@@ -8,14 +8,14 @@ import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args
-from urllib.parse import urlsplit
 
 import yaml
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from agent.config import AgentConfig
 from environments.config import EnvironmentConfig, EnvironmentName
 from flows.settings.section import Section
+from flows.settings.services_config import ServicesConfig
 from judging.config import JudgeConfig
 from rollouts.config import EvaluateConfig, RolloutConfig
 from rollouts.inputs import RolloutSettings
@@ -25,11 +25,8 @@ from training.algorithms.presets import without_effect
 from training.config import UpdateConfig
 from training.serving_config import ServingConfig
 
-Port = Annotated[int, Field(ge=0, le=65_535, description="0 picks a free port")]
 """Names of runs, which become folder names; see storage/names.py."""
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-LOCAL = "local"
-"""The place of a service that `rl-loop up` starts."""
 
 
 class ConfigError(LoopError):
@@ -43,53 +40,6 @@ class PolicyConfig(Section):
     """Directory of the first policy: weights, tokenizer, processor."""
     update_deadline_s: Annotated[float, Field(gt=0)] = 7_200.0
     """Seconds that one update may take."""
-
-
-def _at(value: str) -> str:
-    """Checks where a service is: `local`, or one or several http(s) addresses. Raises ValueError."""
-    parts = [part.strip().rstrip("/") for part in value.split(",")]
-    if parts == [LOCAL]:
-        return LOCAL
-    for part in parts:
-        address = urlsplit(part)
-        if address.scheme not in ("http", "https") or not address.hostname or address.username or address.password:
-            raise ValueError(
-                f"expected local, or an address such as https://10.0.0.7:4200 (secrets go into environment variables), found {part!r}"
-            )
-    return ",".join(parts)
-
-
-Place = Annotated[str, AfterValidator(_at)]
-
-
-class ServicesConfig(Section):
-    """Settings of the services that `rl-loop up` starts. Not part of a run's identity: a resume may use other ports."""
-
-    prefect: Place = LOCAL
-    """`local`: started by `rl-loop up`; or the URL of a Prefect server (without /api). PREFECT_API_KEY or
-    PREFECT_API_AUTH_STRING of the environment is sent. The worker is always started here."""
-    mlflow: Place = LOCAL
-    """`local`, or the URL of an MLflow server. MLFLOW_TRACKING_TOKEN, or _USERNAME and _PASSWORD, are sent."""
-    browsers: Place = LOCAL
-    """`local`, or the URL of a browser service, of several masters with commas. BROWSER_SERVICE_API_KEY is sent."""
-
-    state_dir: Path = Path(".rl-loop")
-    """Logs, databases and sockets of the services."""
-    prefect_port: Port = 4200
-    worker_port: Port = 0
-    """Port of the Prefect worker's health check."""
-    mlflow_port: Port = 5000
-    browser_port: Port = 7000
-    browser_slots: Annotated[int, Field(ge=1, le=256)] = 8
-    """Browser sessions at the same time."""
-    ready_s: Annotated[float, Field(gt=0)] = 300.0
-    """Seconds that a service may take to start; vLLM has `serving.start_deadline_s`."""
-    heal_s: Annotated[float, Field(gt=0)] = 600.0
-    """Seconds that a stage waits for the supervisor to restart a lost service."""
-    owner_wait_s: Annotated[float, Field(ge=0)] = 0.0
-    """Seconds that a run waits for another run that owns the served policy; 0: refuse at once, naming the owner."""
-    min_free_gb: Annotated[float, Field(ge=0)] = 2.0
-    """Free disk space below which nothing is started."""
 
 
 class LoopConfig(Section):

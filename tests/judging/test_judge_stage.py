@@ -97,7 +97,7 @@ async def test_an_expected_answer_needs_no_model(tmp_path: Path, server: JudgeSe
         ({"chain": ["vote"]}, "judge.chain.0: input should be 'verifier', 'answer', 'rubric' or 'panel'"),
         ({"environments": {"live": ["vote"]}}, "judge.environments.live.0: input should be 'verifier'"),
         ({"environments": {"live": ["rubric"]}}, "a chain has the judge rubric, which needs a model"),
-        ({"environments": {"shop": ["answer"]}}, "there is no environment shop; known: miniwob, live"),
+        ({"environments": {"store": ["answer"]}}, "there is no environment store; known: miniwob, live"),
         ({"chain": ["rubric"], "model": {"model": "m"}}, "needs base_url"),
         ({"chain": ["rubric"], "model": {"model": "m", "kind": "gemini"}}, "needs api_key_env"),
         (

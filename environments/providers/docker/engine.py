@@ -1,9 +1,12 @@
 """The Docker engine: connection, and its errors in one sentence."""
 
+import os
+import socket
 from collections.abc import Generator
 from contextlib import contextmanager
 
 import docker
+import docker.utils
 import requests
 from docker.errors import DockerException, ImageNotFound, NotFound
 
@@ -21,6 +24,7 @@ def connect(url: str | None = None) -> docker.DockerClient:
     Raises `EnvironmentBroken` when none answers.
     """
     with told("the Docker engine does not answer; is it running, and may this user reach it?"):
+        _probe(url)
         engine = (
             docker.DockerClient(base_url=url, timeout=ENGINE_DEADLINE_S)
             if url
@@ -34,6 +38,15 @@ def connect(url: str | None = None) -> docker.DockerClient:
         return engine
 
 
+def _probe(url: str | None) -> None:
+    """Raises OSError when nothing listens on the engine's UNIX socket: the SDK leaves its own socket open then."""
+    scheme, _, path = docker.utils.parse_host(url or os.environ.get("DOCKER_HOST")).partition("://")
+    if scheme == "http+unix":
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(ENGINE_DEADLINE_S)
+            probe.connect(path)
+
+
 @contextmanager
 def told(what: str) -> Generator[None]:
     """Turns errors of the SDK into an `EnvironmentBroken` of one sentence."""
@@ -42,6 +55,6 @@ def told(what: str) -> Generator[None]:
     except ImageNotFound as error:
         image = str(error.explanation or error).strip()
         raise EnvironmentBroken(f"an image is missing on this machine ({image}); build or load it first") from None
-    except (DockerException, requests.RequestException) as error:
+    except (DockerException, requests.RequestException, OSError) as error:
         reason = " ".join(str(getattr(error, "explanation", None) or error).split())[:300]
         raise EnvironmentBroken(f"{what} ({reason})") from None
