@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 
 from flows.commands.comparing import compare
+from flows.commands.dashboard import dashboard
 from flows.commands.environments import environments_app
 from flows.commands.forking import fork
 from flows.commands.judge_report import judge_report
-from flows.commands.dashboard import dashboard
 from flows.commands.judging import rejudge
 from flows.commands.monitor import monitor
 from flows.commands.options import ConfigOption, Overrides, loaded
