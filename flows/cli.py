@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from flows.commands.comparing import compare
+from flows.commands.dashboard import dashboard
 from flows.commands.environments import environments_app
 from flows.commands.forking import fork
 from flows.commands.judge_report import judge_report
@@ -137,6 +138,7 @@ for command in (
     compact,
     monitor,
     presets,
+    dashboard,
 ):
     app.command()(command)
 
