@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from flows.settings.run_folder import RunFolder
 from flows.tracking.learning_signal import no_signal, warnings
+from flows.tracking.origin import task_set_tag
 from flows.tracking.sample_page import choose_samples, render
 from flows.tracking.summary import CURVE
 from storage.stages import Stage, StageReport
@@ -33,7 +34,9 @@ def log_samples(client: "MlflowClient", run_id: str, folder: RunFolder, report: 
 
 
 def log_tags(client: "MlflowClient", run_id: str, folder: RunFolder) -> None:
-    """Tags for readers of the table of runs: warnings about the environment, and iterations without learning signal."""
+    """Tags for readers of the table of runs: held-out tasks, warnings about the environment, iterations without signal."""
+    for name, value in task_set_tag(folder).items():
+        client.set_tag(run_id, name, value)
     for warning in warnings(folder.config):
         client.set_tag(run_id, "warning", warning)
     silent = [str(report.iteration) for report in folder.reports() if no_signal(report)]

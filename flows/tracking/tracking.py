@@ -6,6 +6,8 @@ costs only a warning: missing logs are written at the next chance, by `rl-loop r
 
     rollout/*    the policy in training (success_rate needs the verdicts, so it comes with the judge stage)
     evaluate/*   the same on held-out tasks      train/*   the update      time/*   seconds per stage and iteration
+
+Only what people compare is a metric (`curated.py`); every number is in the tables (`tables.py`).
 """
 
 import asyncio
@@ -20,10 +22,13 @@ from flows.services.services import address_of
 from flows.services.specs import MLFLOW
 from flows.settings.loop_config import flatten
 from flows.settings.run_folder import RunFolder
+from flows.tracking.curated import shown
 from flows.tracking.learning_signal import no_signal
 from flows.tracking.logged import LOGGED, is_logged, note_status
+from flows.tracking.origin import origin_tags
 from flows.tracking.pages import PREFIX, log_curve, log_samples, log_tags
 from flows.tracking.summary import draw_learning_curve
+from flows.tracking.tables import log_tables
 from storage.atomic import write_atomically
 from storage.errors import ServicesError
 from storage.stages import Stage, StageReport
@@ -91,9 +96,10 @@ class Tracker:
         try:
             url = reachable(self._folder)
             client, run_id = self._open(url)
-            for report in self._folder.reports():
-                log_stage(client, run_id, self._folder, report)
+            news = [log_stage(client, run_id, self._folder, report) for report in self._folder.reports()]
             log_iterations(client, run_id, self._folder)
+            if any(news) or status:
+                log_tables(client, run_id, self._folder)
             log_tags(client, run_id, self._folder)
             if status:
                 log_curve(client, run_id, self._folder)
@@ -172,8 +178,9 @@ def create_run(client: "MlflowClient", folder: RunFolder) -> str:
     experiment = client.get_experiment_by_name(EXPERIMENT)
     experiment_id = experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT)
     tags = {"loop": loop_tag(folder), "config_sha256": folder.record().config_sha256, "run_folder": str(folder.root)}
-    if folder.record().forked_from:
-        tags["forked_from"] = folder.record().forked_from
+    tags |= origin_tags(folder)
+    if parent := folder.record().forked_from:
+        tags["forked_from"] = parent
     run_id = client.create_run(experiment_id, run_name=folder.name, tags=tags).info.run_id
     for key, value in flatten(folder.config.model_dump(mode="json", exclude={"services"})).items():
         client.log_param(run_id, key, value)
@@ -182,10 +189,9 @@ def create_run(client: "MlflowClient", folder: RunFolder) -> str:
 
 
 def metrics_of(report: StageReport) -> dict[str, float]:
-    """A stage's metrics by their names in MLflow."""
+    """The curated metrics of a stage by their names in MLflow."""
     prefix = PREFIX[report.stage]
-    named = {f"{prefix}/{key}": value for key, value in report.metrics.items()}
-    named |= {f"{prefix}/{key}": float(value) for key, value in report.counts.items() if f"{prefix}/{key}" not in named}
+    named = {f"{prefix}/{key}": value for key, value in shown(report).items()}
     if report.stage is Stage.POLICY_UPDATE:
         named[f"{prefix}/no_signal"] = float(no_signal(report) is not None)
     return named | {marker_metric(report.stage): report.seconds}
@@ -196,17 +202,18 @@ def marker_metric(stage: Stage) -> str:
     return f"time/{stage}_s"
 
 
-def log_stage(client: "MlflowClient", run_id: str, folder: RunFolder, report: StageReport) -> None:
-    """Log a committed stage, unless it is logged already."""
+def log_stage(client: "MlflowClient", run_id: str, folder: RunFolder, report: StageReport) -> bool:
+    """Log a committed stage, unless it is logged already. True if it was logged now."""
     directory = folder.stage_dir(report.iteration, report.stage)
     if (directory / LOGGED).exists():
-        return
+        return False
     log_once(client, run_id, metrics_of(report), marker=marker_metric(report.stage), step=report.iteration)
     if report.stage in (Stage.JUDGE, Stage.EVALUATE):
         log_samples(client, run_id, folder, report)
     if report.stage is Stage.EVALUATE:
         log_curve(client, run_id, folder)
     write_atomically(directory / LOGGED, json.dumps({"mlflow_run_id": run_id}).encode())
+    return True
 
 
 def log_iterations(client: "MlflowClient", run_id: str, folder: RunFolder) -> None:

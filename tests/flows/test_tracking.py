@@ -1,5 +1,6 @@
 """Logging to MLflow: each committed stage once, despite crashes; and no loss while the server is down."""
 
+import csv
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,9 @@ from agent.verdict import Verdict
 from flows.settings.loop_config import LoopConfig
 from flows.settings.run_folder import RunFolder
 from flows.tracking import tracking
+from flows.tracking.curated import SHOWN
 from flows.tracking.sample_page import choose_samples, render
+from flows.tracking.tables import draw_domains, log_tables, tables
 from storage.stages import Stage, StageReport
 from storage.store import TrajectoryStore
 
@@ -77,6 +80,68 @@ def test_a_stage_is_logged_once_even_when_the_marker_was_lost(client: MlflowClie
     assert {f"e0000-click-test.1000000-m{member:02d}.html" for member in (0, 1)} <= shown
     parameters = client.get_run(run_id).data.params
     assert parameters["rollout.group_size"] == "2" and not any(key.startswith("services") for key in parameters)
+
+
+def report_of(stage: Stage, iteration: int, metrics: dict[str, float], **counts: int) -> StageReport:
+    return StageReport(stage=stage, iteration=iteration, seconds=1.5, metrics=metrics, counts=counts)
+
+
+def test_what_people_compare_is_a_metric_and_everything_is_in_a_table() -> None:
+    by_domain = {"success_rate_by_domain/=cmd": 0.25, "judged_by_domain/=cmd": 4.0, "episodes_by_difficulty/1": 4.0}
+    judged = report_of(Stage.JUDGE, 2, {"success_rate": 0.75, "judged": 4, "go_back_rate": 0.5, **by_domain})
+    reports = [
+        report_of(Stage.JUDGE, 1, {"success_rate": 0.5, "judged": 4}),
+        judged,
+        report_of(Stage.ROLLOUT, 2, {"steps_per_s": 3.0}, failed=1),
+        report_of(Stage.POLICY_UPDATE, 2, {"loss": 0.125, "gap_max": 0.5}, samples=9),
+    ]
+
+    named = tracking.metrics_of(judged)
+    assert {name: round(value, 3) for name, value in named.items()} == {
+        "rollout/success_rate": 0.75,
+        "rollout/success_low": 0.301,
+        "rollout/success_high": 0.954,
+        "time/judge_s": 1.5,
+    }
+    found = tables(reports)
+    rollout = list(csv.DictReader(found["rollout"].splitlines()))
+    assert [row["iteration"] for row in rollout] == ["1", "2"] and rollout[1]["go_back_rate"] == "0.5"
+    assert (rollout[1]["failed"], rollout[1]["steps_per_s"], rollout[0]["failed"]) == ("1.0", "3.0", "")
+    groups = list(csv.DictReader(found["by_group"].splitlines()))
+    assert [(row["kind"], row["group"], row["judged"]) for row in groups] == [
+        ("domain", "'=cmd", "4.0"),
+        ("difficulty", "1", ""),
+    ], "a spreadsheet must not run a domain as a formula"
+    assert next(csv.DictReader(found["train"].splitlines()))["gap_max"] == "0.5"
+
+
+def test_a_full_run_has_a_page_of_metrics_and_no_more() -> None:
+    everything = {name: 0.5 for names in SHOWN.values() for name in names} | {"judged": 4.0}
+    reports = [report_of(stage, 1, everything | {f"other_{number}": 1.0 for number in range(99)}) for stage in Stage]
+
+    assert 20 <= len({name for report in reports for name in tracking.metrics_of(report)}) <= 40
+
+
+def test_success_by_domain_is_drawn_where_there_is_something_to_compare(tmp_path: Path) -> None:
+    def judged(iteration: int, *domains: str) -> StageReport:
+        metrics = {f"{name}_by_domain/{one}": 1.0 for one in domains for name in ("success_rate", "judged")}
+        return report_of(Stage.JUDGE, iteration, metrics)
+
+    assert draw_domains([judged(1, "a")], tmp_path / "x.png") is None
+    drawn = draw_domains([judged(1, "a", "b"), judged(2, "b")], tmp_path / "x.png")
+    assert drawn is not None and drawn.read_bytes().startswith(b"\x89PNG")
+
+
+def test_tables_and_origin_are_in_mlflow(client: MlflowClient, folder: RunFolder) -> None:
+    run_id = tracking.create_run(client, folder)
+    (report,) = folder.reports()
+
+    assert tracking.log_stage(client, run_id, folder, report) and not tracking.log_stage(client, run_id, folder, report)
+    log_tables(client, run_id, folder)
+
+    assert [item.path for item in client.list_artifacts(run_id, "tables")] == ["tables/evaluate.csv"]
+    tags = client.get_run(run_id).data.tags
+    assert tags["preset"] == "grpo" and "CPUs" in tags["hardware"] and "secret" not in str(tags).lower()
 
 
 def test_a_run_whose_id_was_not_written_down_is_found_by_its_tag(client: MlflowClient, folder: RunFolder) -> None:
