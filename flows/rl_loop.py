@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict
 
 from agent.models.openai_chat import Served
 from flows.far_shard import beats_of, end_of, forget_beats
+from flows.prefect_artifacts import show_run
 from flows.services.prefect_api import PrefectError, PrefectServer
 from flows.services.processes import own_state_dir
 from flows.settings.run_folder import RunFolder
@@ -109,7 +110,10 @@ async def stage_in_prefect(folder: RunFolder, key: StageKey, workers: ShardWorke
         nothing = no_signal(report) if report else None
         return Completed(name="NoSignal", message=nothing) if nothing else None
 
+    fresh = not folder.is_done(*key)
     await run(str(folder.root), key.iteration, key.stage.value)
+    if fresh:
+        await show_run(folder)
 
 
 DESCRIPTIONS = {

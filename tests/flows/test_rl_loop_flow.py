@@ -2,13 +2,14 @@
 
 import asyncio
 import time
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from eventually import PATIENCE_S
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import TaskRun
 from prefect.flow_engine import run_flow_async
 from prefect.states import State
@@ -82,6 +83,11 @@ async def test_an_update_without_a_signal_has_a_name_of_its_own(
             break
         assert time.monotonic() < deadline, found
         await asyncio.sleep(0.2)
+    async with get_client() as client:
+        shown = await client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["run-silent"])))
+    assert len(shown) == 5, "a version after each stage, the latest of which the UI shows"
+    table = max((one for one in shown), key=lambda one: one.created or datetime.min).data
+    assert "| iteration | train success |" in str(table) and "| 1 |" in str(table)
 
 
 async def test_without_services_the_flow_fails_with_a_sentence(write_config, config: LoopConfig) -> None:

@@ -1,0 +1,68 @@
+"""The run as an artifact in the Prefect UI: a table by iteration and links, replaced after each stage."""
+
+import asyncio
+import logging
+import re
+
+import httpx
+from prefect.artifacts import acreate_markdown_artifact
+from prefect.exceptions import PrefectException
+
+from flows.settings.run_folder import RunFolder
+from flows.tracking.summary import Row, rows
+from storage.stages import Stage
+
+logger = logging.getLogger(__name__)
+
+ANSWER_S = 30.0
+"""Seconds that the server may take."""
+
+
+async def show_run(folder: RunFolder) -> None:
+    """Writes a new version of the run's artifact. A server that does not take it costs a warning, never the run."""
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            await acreate_markdown_artifact(
+                key=key_of(folder.name), markdown=summary(folder), description=f"Run {folder.name} by iteration"
+            )
+    except (PrefectException, httpx.HTTPError, TimeoutError) as error:
+        logger.warning("the summary of %s could not be shown in Prefect: %s", folder.name, error)
+
+
+def key_of(run: str) -> str:
+    """The artifact's key: Prefect takes lowercase letters, digits and dashes. Example: `run-demo-2`."""
+    return "run-" + re.sub(r"[^a-z0-9]+", "-", run.lower()).strip("-")
+
+
+def summary(folder: RunFolder) -> str:
+    """The table by iteration and the links, as Markdown."""
+    head = [
+        "iteration",
+        "train success",
+        "held-out success",
+        "mean steps",
+        *(f"{stage.replace('_', ' ')} s" for stage in Stage),
+    ]
+    lines = [f"| {' | '.join(head)} |", f"|{'---:|' * len(head)}", *map(_line, rows(folder))]
+    record = folder.record()
+    links = [f"- run folder: `{folder.root}`"]
+    if record.mlflow_run_id and record.mlflow_uri:
+        links.append(f"- [MLflow]({record.mlflow_uri}/#/runs/{record.mlflow_run_id})")
+    if record.forked_from:
+        links.append(f"- forked from {record.forked_from}")
+    return "\n".join([*lines, "", *links])
+
+
+def _line(row: Row) -> str:
+    cells = [
+        str(row.iteration),
+        _shown(row.train_success, ".1%"),
+        _shown(row.heldout_success, ".1%"),
+        _shown(row.steps_mean, ".2f"),
+        *(_shown(row.seconds.get(stage), ".1f") for stage in Stage),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _shown(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
