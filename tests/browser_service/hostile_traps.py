@@ -1,12 +1,14 @@
 """A trap is a page and the action that springs it; it is sprung in a session of its own, beside one that must not notice."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import pytest
+from _pytest.mark.structures import ParameterSet
 from real_service import SMALL, Site
 
 from browser_service.client.sync import SyncBrowser, SyncBrowserPool
@@ -154,3 +156,20 @@ def _leave(victim: SyncBrowser, site: Site, trap: Trap) -> None:
 
 def _told(observation: Observation) -> str:
     return observation.model_dump_json(exclude={"screenshot"})[:1_000]
+
+
+LEFT_TO_CHAOS = frozenset(
+    {
+        *("a thousand frames", "asks for much", "hundred popups at load", "refreshes itself", "reloads for ever"),
+        *("loops when left", "loops when hidden", "loops when reloaded"),
+    }
+)
+"""Slow traps whose kind a quicker one shows too."""
+
+
+def cases(traps: Iterable[Trap]) -> list[ParameterSet]:
+    """The traps as parameters of a test, named; the slow ones run in `make chaos` only."""
+    return [
+        pytest.param(trap, id=trap.name, marks=[pytest.mark.chaos] if trap.name in LEFT_TO_CHAOS else [])
+        for trap in traps
+    ]

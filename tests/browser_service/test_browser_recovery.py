@@ -349,6 +349,7 @@ async def test_sessions_share_nothing(pool: BrowserPool, site: Site) -> None:
         assert await title(three) == "null"
 
 
+@pytest.mark.chaos
 async def test_nobody_waits_for_the_last_call_of_the_lease_before(pool: BrowserPool, service: Settings) -> None:
     async with BrowserPool(service.url) as other, asyncio.TaskGroup() as tasks:
         async with pool.lease(owner="asleep", viewport=SMALL, reuse="last call") as asleep:

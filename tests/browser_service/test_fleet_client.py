@@ -38,6 +38,7 @@ def frozen_first(fleet: Fleet) -> Generator[str, None, None]:
 
 
 @pytest.mark.browser
+@pytest.mark.chaos
 async def test_a_frozen_master_costs_a_moment_where_another_answers(fleet: Fleet) -> None:
     with frozen_first(fleet) as urls:
         began = time.monotonic()

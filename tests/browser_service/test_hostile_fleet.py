@@ -130,6 +130,7 @@ def test_only_two_kinds_of_stuck_operations_make_a_browser_degraded() -> None:
     assert not strikes.is_degraded
 
 
+@pytest.mark.chaos
 def test_nothing_is_left_of_sessions_whose_holders_were_killed(service: Settings, site: Site) -> None:
     """A soak in short: half of the sessions are released, the others belong to clients that are killed."""
     site.page("soak", "<button>x</button>")

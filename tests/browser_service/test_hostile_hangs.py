@@ -3,7 +3,7 @@
 from collections.abc import Generator
 
 import pytest
-from hostile_traps import ON_BUTTON, SEEN, Bystander, Trap, spring
+from hostile_traps import ON_BUTTON, SEEN, Bystander, Trap, cases, spring
 from real_service import Site, running_service
 
 from browser_service.client.sync import SyncBrowserPool
@@ -113,7 +113,7 @@ CRASHES = [
 ]
 
 
-@pytest.mark.parametrize("trap", [*SILENT, *LOOPS, *CRASHES], ids=lambda trap: trap.name)
+@pytest.mark.parametrize("trap", cases([*SILENT, *LOOPS, *CRASHES]))
 def test_what_hangs_costs_its_own_session(
     trap: Trap, traps_pool: SyncBrowserPool, hostile: Site, bystander: Bystander
 ) -> None:

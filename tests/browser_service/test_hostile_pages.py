@@ -3,7 +3,7 @@
 from collections.abc import Generator
 
 import pytest
-from hostile_traps import ON_BUTTON, SEEN, Bystander, Trap, spring
+from hostile_traps import ON_BUTTON, SEEN, Bystander, Trap, cases, spring
 from real_service import Site, running_service
 
 from browser_service.client.sync import SyncBrowserPool
@@ -203,7 +203,7 @@ FORGED = [
 ]
 
 
-@pytest.mark.parametrize("trap", [*LARGE, *HALVES, *BUSY, *FORGED], ids=lambda trap: trap.name)
+@pytest.mark.parametrize("trap", cases([*LARGE, *HALVES, *BUSY, *FORGED]))
 def test_a_page_that_is_too_much_is_seen_and_left(
     trap: Trap, traps_pool: SyncBrowserPool, hostile: Site, bystander: Bystander
 ) -> None:

@@ -7,7 +7,7 @@ that are too much, `test_hostile_hangs.py` those that no browser survives.
 from collections.abc import Callable, Generator
 
 import pytest
-from hostile_traps import ON_BUTTON, SEEN, Bystander, Trap, spring
+from hostile_traps import ON_BUTTON, SEEN, Bystander, Trap, cases, spring
 from real_service import Site, running_service
 
 from browser_service.client.sync import SyncBrowserPool
@@ -145,7 +145,7 @@ MOVES = [
 ]
 
 
-@pytest.mark.parametrize("trap", [*SERVERS, *TABS, *DIALOGS, *HISTORY, *MOVES], ids=lambda trap: trap.name)
+@pytest.mark.parametrize("trap", cases([*SERVERS, *TABS, *DIALOGS, *HISTORY, *MOVES]))
 def test_a_hostile_page_is_seen_and_left(
     trap: Trap, traps_pool: SyncBrowserPool, hostile: Site, bystander: Bystander
 ) -> None:

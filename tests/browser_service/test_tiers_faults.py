@@ -89,7 +89,7 @@ def test_a_dead_driver_ends_its_instance_which_is_started_again(http: httpx.Clie
     assert problem(http.post("/step", json=step(mine))).fault == "infra"
 
 
-@pytest.mark.parametrize("asked", ["master", "node"])
+@pytest.mark.parametrize("asked", ["master", pytest.param("node", marks=pytest.mark.chaos)])
 def test_an_instance_that_dies_in_a_drained_node_comes_back_drained(
     http: httpx.Client, deployment: Deployment, asked: str
 ) -> None:

@@ -109,6 +109,7 @@ def test_sessions_outlive_redis_and_a_master(shared: Shared) -> None:
     step(shared.second).raise_for_status()
 
 
+@pytest.mark.chaos
 def test_an_outage_longer_than_every_term_ends_no_session(shared: Shared) -> None:
     """Redis hangs for longer than a lease lives without a call, and than a place is believed without a report."""
     lease = post(shared.first, "/get", {"viewport": SMALL, "ttl_s": 2}).raise_for_status().json()

@@ -89,7 +89,7 @@ def check(folder: RunFolder, before: dict[str, int]) -> None:
     assert not list(folder.stage_dir(1, Stage.ROLLOUT).glob("*/steps.jsonl"))
 
 
-@pytest.mark.parametrize("part", ["node", SLOW("instance"), SLOW("master")])
+@pytest.mark.parametrize("part", [SLOW("node"), SLOW("instance"), SLOW("master")])
 async def test_a_part_of_the_fleet_is_killed(write_config: WriteConfig, fleet: Service, part: str) -> None:
     with run(write_config, fleet) as (folder, _):
         stage = asyncio.create_task(rollout_stage(folder, 1, ShardWorkers(folder.inputs)))

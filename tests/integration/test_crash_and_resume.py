@@ -28,21 +28,29 @@ def kill_while_collecting(command: Running, root: Path, iteration: int, stage: S
     return before
 
 
-def test_the_flow_is_killed_in_each_stage(stack: Stack, runs: Path, unused: Callable[[str], str]) -> None:
+@pytest.mark.parametrize(
+    "everywhere",
+    [pytest.param(False, id="in the rollout and the update"), pytest.param(True, id="always", marks=pytest.mark.chaos)],
+)
+def test_the_flow_is_killed_in_each_stage(
+    stack: Stack, runs: Path, unused: Callable[[str], str], everywhere: bool
+) -> None:
     name = unused("killed")
     root = runs / name
     resume = ("resume", name, "-c", stack.config)
 
+    before: Digests = {}
     with stack.started("run", stack.config, "iterations=1", "--name", name) as command:
-        before = kill_while_collecting(command, root, 0, Stage.EVALUATE)
-    with stack.started(*resume) as command:
-        before = kill_while_collecting(command, root, 1, Stage.ROLLOUT) | before
-    check_unchanged(before, root)
-
-    judging = stack.rl_loop(*resume, "--no-prefect", failpoint="judge.before_done:kill")
-    assert judging.status == -9, judging.out
-    before = check_unchanged(before, root)
-    assert stack.folder(name).next_stage() == StageKey(1, Stage.JUDGE)
+        stage = StageKey(0, Stage.EVALUATE) if everywhere else StageKey(1, Stage.ROLLOUT)
+        before = kill_while_collecting(command, root, *stage)
+    if everywhere:
+        with stack.started(*resume) as command:
+            before = kill_while_collecting(command, root, 1, Stage.ROLLOUT) | before
+        check_unchanged(before, root)
+        judging = stack.rl_loop(*resume, "--no-prefect", failpoint="judge.before_done:kill")
+        assert judging.status == -9, judging.out
+        before = check_unchanged(before, root)
+        assert stack.folder(name).next_stage() == StageKey(1, Stage.JUDGE)
 
     with stack.started(*resume, "--no-prefect", failpoint="update.before_write:sleep=600") as command:
         log = root / "logs" / "update-0001.log"
@@ -52,8 +60,9 @@ def test_the_flow_is_killed_in_each_stage(stack: Stack, runs: Path, unused: Call
     before = check_unchanged(before, root)
     assert stack.folder(name).next_stage() == StageKey(1, Stage.POLICY_UPDATE)
 
-    with stack.started(*resume) as command:
-        before = kill_while_collecting(command, root, 1, Stage.EVALUATE) | before
+    if everywhere:
+        with stack.started(*resume) as command:
+            before = kill_while_collecting(command, root, 1, Stage.EVALUATE) | before
     retry_in_prefect(stack, stack.folder(name).record().prefect_flow_runs[-1])
     check_unchanged(before, root)
     check_finished(stack, name)
