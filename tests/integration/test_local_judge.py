@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import io
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -160,9 +161,11 @@ def wait_for(uds: Path, process: subprocess.Popen[bytes], log: Path) -> None:
     while time.monotonic() < until:
         assert process.poll() is None, log.read_text()[-2_000:]
         try:
+            with socket.socket(socket.AF_UNIX) as probe:  # httpx leaves its socket open when no process listens
+                probe.connect(str(uds))
             if model_at(uds):
                 return
-        except (httpx.HTTPError, KeyError, ValueError):
+        except (OSError, httpx.HTTPError, KeyError, ValueError):
             time.sleep(0.5)
     raise AssertionError(f"vLLM is not ready: {log.read_text()[-2_000:]}")
 
