@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +20,9 @@ from flows.policy.publishing import StageError
 from flows.settings.hints import on_run
 from flows.settings.run_folder import RunFolder
 from flows.stages.overlap import overlapped
+from flows.stages.stage_inputs import early_folder
 from judging.config import JudgeConfig
+from judging.early import Taking
 from judging.human import PeopleFirst
 from judging.in_order import in_order
 from judging.meta.canary_tasks import believed
@@ -97,7 +100,11 @@ async def judge_all(
 
     check = make_environment(folder.config.environment).check
     people = latest(read_human(directory / HUMAN))
-    judged = await judge_stored(folder.config.judge, check, trajectories, directory, people=people, after=keep)
+    stage = Stage.EVALUATE if directory.name == Stage.EVALUATE else Stage.ROLLOUT
+    early = partial(early_folder, folder, stage)
+    judged = await judge_stored(
+        folder.config.judge, check, trajectories, directory, people=people, early=early, after=keep
+    )
     if shuffled_by is not None:
         judged = judged._replace(verdicts=shuffled(judged.verdicts, shuffled_by, but=judged.canaries()))
     write_verdicts(directory, judged.verdicts)
@@ -111,10 +118,12 @@ async def judge_stored(
     directory: Path,
     *,
     people: Mapping[str, Verdict],
+    early: Callable[[Trajectory], Path] | None = None,
     after: Callable[[Trajectory, Verdict], None] = lambda trajectory, verdict: None,
 ) -> Judged:
     """Judges stored trajectories by a chain. `directory` keeps the verdicts of the judge models; `people` has those of
-    people, by trajectory id, which go before the chain's; `after` is called for each.
+    people, by trajectory id, which go before the chain's; `early` has the folder in which the rollout noted its verdict on a
+    trajectory (None: all are judged anew); `after` is called for each.
 
     Raises `StageError` when the judge model cannot be opened, or its file of verdicts cannot be trusted.
     """
@@ -125,7 +134,11 @@ async def judge_stored(
         async with (
             open_judges(config, check, trajectories.image, directory, requests=trajectories.requests) as judges,
             aclosing(
-                in_order(trajectories, PeopleFirst(judges, people).judge, at_once=config.trajectories_at_once)
+                in_order(
+                    trajectories,
+                    PeopleFirst(Taking(judges, config, early) if early else judges, people).judge,
+                    at_once=config.trajectories_at_once,
+                )
             ) as judged,
         ):
             async for trajectory, verdict in judged:
