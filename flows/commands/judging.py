@@ -1,6 +1,7 @@
 """`rl-loop rejudge`: judge stored trajectories again, into a set of verdicts beside the first."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -8,15 +9,21 @@ import typer
 
 from flows.commands.options import ConfigOption, Overrides, RunArgument
 
-SetOption = Annotated[str, typer.Option("--set", help="name of the set of verdicts")]
+SetOption = Annotated[
+    str | None,
+    typer.Option("--set", help="name of the set of verdicts; default: again, or the judge's", show_default=False),
+]
 IterationOption = Annotated[int | None, typer.Option(help="one iteration; default: all", min=0, show_default=False)]
 
 
 def rejudge(
     run: RunArgument,
     overrides: Overrides = None,
-    name: SetOption = "again",
+    name: SetOption = None,
     iteration: IterationOption = None,
+    judge: Annotated[
+        str | None, typer.Option(help="ask this judge alone: verifier, answer, rubric or panel", show_default=False)
+    ] = None,
     human: Annotated[
         Path | None, typer.Option(help="file of people's verdicts, which go before the run's own", show_default=False)
     ] = None,
@@ -27,16 +34,17 @@ def rejudge(
 ) -> None:
     """Judge a run's stored trajectories by another chain, into a set of verdicts beside the first.
 
-    Example: rl-loop rejudge demo --set rubric 'judge.chain=[rubric]' 'judge.model={model: m, base_url: "http://127.0.0.1:8000"}'
+    Example: rl-loop rejudge demo --judge rubric 'judge.model={model: m, base_url: "http://127.0.0.1:8000"}'
     """
     from flows.settings.loop_config import load_config
     from flows.stages.rejudge import judged_stages, rejudge
     from flows.starting.starting import find_run
 
     folder = find_run(run, config)
-    judge = load_config(folder.root / "config.yaml", overrides or []).judge
-    keys = judged_stages(folder, iteration)
-    for key, judged in asyncio.run(rejudge(folder, judge, name, keys, human=human, with_people=people)):
+    alone = [f"judge.chain={json.dumps([judge])}"] if judge else []
+    judges = load_config(folder.root / "config.yaml", [*(overrides or []), *alone]).judge
+    keys, name = judged_stages(folder, iteration), name or judge or "again"
+    for key, judged in asyncio.run(rejudge(folder, judges, name, keys, human=human, with_people=people)):
         rewards = [verdict.reward for verdict in judged.verdicts if verdict.reward is not None]
         rate = (
             f"success {sum(reward >= 1 for reward in rewards) / len(rewards):.1%} of {len(rewards)}"

@@ -92,6 +92,12 @@ def test_a_second_set_stands_beside_the_first_and_is_compared_with_it(
     assert status == 0 and out.count("false positive: ") == GROUPS
 
 
+def test_one_judge_alone_gives_a_set_with_its_name(judged: RunFolder, server: JudgeServer, run: Run) -> None:
+    status, out, err = run("rejudge", judged.root, *with_model(server)[1:], "--judge", "rubric")
+    assert status == 0 and f"judge-report {judged.root} --set rubric" in out, err
+    assert sets_of(judged) == ["rubric"]
+
+
 def test_a_set_that_was_broken_off_goes_on(judged: RunFolder, server: JudgeServer, run: Run) -> None:
     def answer(question: Question) -> Said:
         return Said("", status=400) if FALSE in question.text else Said(yes(question))
@@ -113,6 +119,8 @@ def test_a_set_that_was_broken_off_goes_on(judged: RunFolder, server: JudgeServe
         (["rejudge", "--iteration", "7"], "has no judged iteration 7; judged iterations: 1"),
         (["rejudge", "--set", "../x"], "a set's name begins with a letter"),
         (["rejudge", "judge.chain=[rubric]"], "needs a model; set judge.model"),
+        (["rejudge", "--judge", "rubric"], "needs a model; set judge.model"),
+        (["rejudge", "--judge", "vote"], "judge.chain.0: input should be 'verifier', 'answer', 'rubric' or 'panel'"),
         (["judge-report", "--set", "again"], "has no verdicts of the set again there; sets: none"),
         (["judge-report"], "no trajectory was decided by verifier and by another judge (judges: answer)"),
         (["judge-report", "--judge", "rubric"], "no verdict has an opinion of the judge rubric; judges: answer"),
