@@ -30,7 +30,7 @@ class Vote(Noun):
 
 
 class Opinion(Noun):
-    """What one judge of a chain said, and what it consumed: the chain's verdict has one of each judge that was asked.
+    """The result of one judge of a chain, with its consumption: the chain's verdict has one of each judge that was asked.
 
     Example: `Opinion(judge="rubric", reward=0.0, model="m", tokens_in=900, tokens_out=120, cost=0.002, seconds=1.4)`"""
 

@@ -33,7 +33,7 @@ from storage.store import TrajectoryStore
 from storage.verdicts import write_verdicts
 
 LIST_S, SEARCH_S, OPEN_S, INDEX_S = 0.100, 0.200, 1.0, 30.0
-"""What it must reach: seconds at the 95th percentile, and for the index of 10,000 trajectories."""
+"""Limits: seconds at the 95th percentile, and for the index of 10,000 trajectories."""
 REPEATS = 30
 WORDS = """open shop basket cheapest blue shirt invoice total plan button dialog submit menu search result order
 customer""".split()  # noqa: SIM905

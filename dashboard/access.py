@@ -1,4 +1,4 @@
-"""Who may ask: tokens in a header for programs, a signed cookie for browsers after log-in.
+"""Access control: tokens in a header for programs, a signed cookie for browsers after log-in.
 
 The cookie is `name.expiry.signature`, signed by the person's own secret: a changed or removed secret ends all its sessions.
 """

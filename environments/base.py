@@ -93,7 +93,7 @@ class SeededEnvironment(Environment, Protocol):
 
 @dataclass(frozen=True)
 class Place(Generic[Handle]):
-    """Where one episode is played.
+    """The place where one episode is played.
 
     Example: `Place(url="http://127.0.0.1:4000/e/9f../", sites=("127.0.0.1:4000",), login=None, handle=episode)`
     """

@@ -95,7 +95,7 @@ class JudgeConfig(BaseModel):
         return self
 
     def lack_of(self, judge: JudgeName) -> str:
-        """What a judge needs and the configuration does not have, as the end of a sentence; empty if it can be asked."""
+        """The setting that a judge needs and the configuration lacks, as the end of a sentence; empty if it can be asked."""
         if judge == "rubric" and not self.named_models:
             return "which needs a model; set judge.model"
         if judge == "rubric" and self.rubric_name is None:

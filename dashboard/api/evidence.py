@@ -31,7 +31,7 @@ STREAM_TYPE = "multipart/x-mixed-replace"
 
 
 class Place(NamedTuple):
-    """Where a rollout's files are."""
+    """The folders of a rollout's files."""
 
     runs: RunsDir
     """The directory that no path may leave: of the runs, or of the dashboard's own data."""

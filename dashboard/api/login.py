@@ -24,7 +24,7 @@ class Login(BaseModel):
 
 
 class Me(View):
-    """Who is logged in."""
+    """The user who is logged in."""
 
     name: str
     needs_login: bool

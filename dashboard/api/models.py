@@ -172,7 +172,7 @@ class Spawn(BaseModel):
     max_steps: Annotated[int | None, Field(ge=1, le=1_000)] = None
     """None: the task's own."""
     reuse: bool = False
-    """Answer with earlier rollouts that are equal (task, model, environment, steps) and completed or under way, and play
+    """Answer with earlier rollouts that are equal (task, model, environment, steps) and completed or running, and play
     only what is missing."""
 
 

@@ -1,4 +1,4 @@
-"""What the routes work with, and who asks."""
+"""Dependencies of the routes: the open service, and the user of a request."""
 
 from typing import NamedTuple
 

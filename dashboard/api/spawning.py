@@ -87,7 +87,7 @@ def _model(config: PlayConfig, name: str | None) -> str:
 
 
 def _equal(session: Session, task: Task, environment: str, model: str) -> list[RolloutRow]:
-    """Earlier rollouts of the same task by the same model that are completed or under way, newest first."""
+    """Earlier rollouts of the same task by the same model that are completed or running, newest first."""
     wanted = select(RolloutRow).where(
         RolloutRow.source == "hand",
         RolloutRow.task_id == task.id,

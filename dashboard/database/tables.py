@@ -88,7 +88,7 @@ class RolloutRow(Base):
     lease_until: Mapped[float] = mapped_column(Float, default=0.0)
     """The owner renews it; afterwards the rollout is given back to the queue."""
     cancel_by: Mapped[str] = mapped_column(String(100), default="")
-    """Who asked to cancel it while it was played; empty: nobody."""
+    """Name of the user who asked to cancel it while it was played; empty: nobody."""
     live_url: Mapped[str] = mapped_column(Text, default="")
     """Address of the browser's screen while it is played. It holds the lease's secret and is never shown."""
     created_at: Mapped[float] = mapped_column(Float)
@@ -140,7 +140,7 @@ class JudgmentRow(Base):
 
 
 class AuditRow(Base):
-    """Who did what: uploads, spawned, cancelled, deleted and judged rollouts."""
+    """The audit log, user and action: uploads, spawned, cancelled, deleted and judged rollouts."""
 
     __tablename__ = "audit"
     number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)

@@ -1,4 +1,4 @@
-"""What can be played: environments, models and judges, from one YAML file. Keys stay in environment variables.
+"""Configuration of the worker: environments, models and judges, from one YAML file. Keys stay in environment variables.
 
 Without a file: MiniWoB++ and the open web, the models `scripted` and `random`, and `gemini` with the key in GEMINI_API_KEY.
 """
@@ -26,7 +26,7 @@ OWN_TASKS: Mapping[str, Mapping[str, Any]] = {
     "miniwob": {"domains": sorted(FAMILIES)},
     "live": {"tasks": {"train": "", "heldout": ""}},
 }
-"""What `EnvironmentConfig` requires to draw tasks, which the dashboard does not: its tasks are in its database."""
+"""Fields that `EnvironmentConfig` requires to draw tasks; the dashboard draws none, its tasks are in its database."""
 
 
 class ConfigProblem(ValueError):

@@ -1,4 +1,4 @@
-"""What a worker writes about its rollouts: the end of an episode, a verdict, a failure."""
+"""Results that a worker writes about its rollouts: the end of an episode, a verdict, a failure."""
 
 from typing import Any
 

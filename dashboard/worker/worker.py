@@ -43,7 +43,7 @@ class Running:
     stopped_at: float | None = None
     """On the event loop's clock; None while it may go on."""
     cancelled_by: str = ""
-    """Who cancelled it; empty when it was stopped for another reason."""
+    """Name of the user who cancelled it; empty when it was stopped for another reason."""
 
 
 def worker_name(data: Path) -> str:

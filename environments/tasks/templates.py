@@ -27,7 +27,7 @@ class Filled(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """What a check has to decide from."""
+    """The evidence from which a check decides."""
 
     parameters: Parameters
     changes: Changes

@@ -22,7 +22,7 @@ MOST_PLACES = 5
 
 
 class Question(NamedTuple):
-    """What is to be compared. None: the default of `reports_of`."""
+    """The verdicts to compare. None: the default of `reports_of`."""
 
     name: str | None = None
     """The set of verdicts that is measured; None: the first set."""

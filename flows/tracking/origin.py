@@ -1,4 +1,4 @@
-"""Where a run comes from, as MLflow tags: the code's commit, the machine, the tasks, the algorithm."""
+"""Origin of a run, as MLflow tags: the code's commit, the machine, the tasks, the algorithm."""
 
 import hashlib
 import platform

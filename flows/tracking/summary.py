@@ -19,7 +19,7 @@ class Row(NamedTuple):
     heldout_success: float | None
     steps_mean: float | None
     judging: str
-    """What the judges left open or disagreed on; empty where there is nothing to say."""
+    """Facts about trajectories that the judges left open or disagreed on; empty where there is nothing to say."""
     seconds: dict[Stage, float]
     overhead_share: float | None
 

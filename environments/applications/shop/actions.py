@@ -191,7 +191,7 @@ def one_order(shop: Shop, visit: Visit) -> dict[str, Any]:
 
 
 def checkout(shop: Shop, visit: Visit) -> dict[str, Any]:
-    """What is to be ordered: one product or the cart."""
+    """The items to order: one product or the cart."""
     alone = visit.fields.get("product", "")
     items = {alone: 1} if alone in shop.products else shop.cart
     return {"alone": alone if alone in shop.products else "", "items": items, "delivery": DELIVERY}

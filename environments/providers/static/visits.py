@@ -1,4 +1,4 @@
-"""What an action of a static application gets and gives: the fields of a form, the visitor, and the next page."""
+"""Input and output of an action of a static application: the fields of a form, the visitor, and the next page."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

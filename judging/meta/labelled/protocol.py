@@ -1,4 +1,4 @@
-"""What a reader of a labelled set gives: trajectories with a person's verdict, and the rows that it can't use."""
+"""The result of reading a labelled set: trajectories with a person's verdict, and the rows that it can't use."""
 
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
