@@ -7,6 +7,9 @@ from agent.types import Trajectory
 from agent.verdict import Verdict
 from judging.verdicts import VerdictFile
 
+LAST_CALLS_S = 5.0
+"""Seconds that calls in flight are waited for when the judges are closed, as in a cancelled stage."""
+
 
 class KeyedJudge(Protocol):
     """A judge that names the question it would answer."""
@@ -45,6 +48,15 @@ class Cached:
             task.add_done_callback(lambda _: self._asked.pop(question))
         # One of several callers may be cancelled; the call is paid for, so its verdict is stored all the same.
         return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Waits for the calls in flight, which are paid, so that their verdicts are stored; after `LAST_CALLS_S` it cancels them."""
+        asked = list(self._asked.values())
+        if asked:
+            _, late = await asyncio.wait(asked, timeout=LAST_CALLS_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
 
     async def _ask(self, trajectory: Trajectory) -> Verdict:
         verdict = await self._judge.judge(trajectory)

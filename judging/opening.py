@@ -12,7 +12,7 @@ from agent.types import JudgeName, Trajectory
 from agent.verdict import Judge
 from judging.blocking import blocked_by_rules
 from judging.by_task import ByTask
-from judging.cached import Cached
+from judging.cached import Cached, KeyedJudge
 from judging.config import JudgeConfig, JudgeModel
 from judging.endpoints.budget import Budget
 from judging.endpoints.metered import Metered
@@ -50,7 +50,8 @@ async def open_judges(
         for name, model in config.named_models.items():
             models[name] = metered(model, file.used_by(model.model))
             stack.push_async_callback(models[name].close)
-        yield ByTask(config, _without_model(check, requests) | _with_models(config, models, picture, file))
+        asked = _with_models(config, models, picture, file, stack)
+        yield ByTask(config, _without_model(check, requests) | asked)
 
 
 def quick_judge(config: JudgeConfig, check: Check, requests: ReadRequests | None = None) -> Judge:
@@ -103,20 +104,28 @@ def _without_model(check: Check, requests: ReadRequests | None) -> dict[JudgeNam
 
 
 def _with_models(
-    config: JudgeConfig, models: Mapping[str, Metered], picture: ReadPicture, file: VerdictFile
+    config: JudgeConfig, models: Mapping[str, Metered], picture: ReadPicture, file: VerdictFile, stack: AsyncExitStack
 ) -> dict[JudgeName, Judge]:
-    """The rubric judge and the panel. A model that both ask the same question answers it once."""
+    """The rubric judge and the panel. A model that both ask the same question answers it once.
+
+    `stack` closes them before the models and the file that they use, the panel before its members.
+    """
+
+    def cached(judge: KeyedJudge) -> Cached:
+        made = Cached(judge, file)
+        stack.push_async_callback(made.close)
+        return made
 
     @cache
     def rubric(name: str, confidence: bool) -> Cached:
-        return Cached(RubricJudge(models[name], picture, config.rubric, confidence=confidence), file)
+        return cached(RubricJudge(models[name], picture, config.rubric, confidence=confidence))
 
     judges: dict[JudgeName, Judge] = {}
     if config.rubric_name is not None:
         judges["rubric"] = rubric(config.rubric_name, False)
     if (panel := config.panel) is not None:
         members = {name: rubric(name, panel.asks_confidence(name)) for name in panel.members}
-        judges["panel"] = Cached(Panel(panel, members), file)
+        judges["panel"] = cached(Panel(panel, members))
     return judges
 
 
