@@ -106,7 +106,7 @@ class Settings(BaseModel):
     reap_interval_s: Seconds = 0.5
     report_interval_s: Seconds = 1.0
     """Interval of the reports from instance to node, and from node to master; ended leases are reported at once."""
-    place_ttl_s: Seconds = 5.0
+    instance_ttl_s: Seconds = 5.0
     """An instance that has not reported for this long is gone, and its leases are lost."""
     down_shown_s: Seconds = 600.0
     """Seconds that a silent node or master is shown as down. After that it is dropped, and its leases count as lost."""

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request
 from pydantic import BeforeValidator, TypeAdapter
 
-from browser_service.leasing.leases import Grant, PlaceReport
+from browser_service.leasing.leases import Grant, InstanceReport
 from browser_service.models import Lease
-from browser_service.models.tiers import Done, EndRequest, PlaceStatus
+from browser_service.models.tiers import Done, EndRequest, InstanceStatus
 from browser_service.tiers.service import service_of
 
 instance_router = APIRouter(prefix="/tier", tags=["between tiers"])
@@ -36,9 +36,9 @@ async def end(request: Request, body: Annotated[EndRequest, _from_another_versio
 
 
 @instance_router.get("/status")
-async def status(request: Request) -> PlaceStatus:
+async def status(request: Request) -> InstanceStatus:
     """Browser version and live leases."""
-    return await service_of(request).sessions.place_status()
+    return await service_of(request).sessions.instance_status()
 
 
 @instance_router.post("/drain")
@@ -59,7 +59,7 @@ async def undrain(request: Request) -> Done:
 
 @front_router.post("/report")
 async def report(
-    request: Request, reports: Annotated[list[PlaceReport], _from_another_version(list[PlaceReport])]
+    request: Request, reports: Annotated[list[InstanceReport], _from_another_version(list[InstanceReport])]
 ) -> Done:
     """Takes the reports of instances on their leases."""
     learn = service_of(request).learn

@@ -10,11 +10,11 @@ from pydantic import Field
 
 from browser_service.models.wire import Wire
 
-Kind = Literal["front", "place", "lost", "order"]
+Kind = Literal["front", "instance", "lost", "order"]
 
 
 class Notice(Wire):
-    """One fact for the other masters. Example: `Notice(kind="place", name="http://10.0.0.2:9000", ttl_s=600)`."""
+    """One fact for the other masters. Example: `Notice(kind="instance", name="http://10.0.0.2:9000", ttl_s=600)`."""
 
     kind: Kind
     name: str

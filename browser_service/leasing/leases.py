@@ -16,7 +16,7 @@ from typing import Annotated, Literal, Protocol
 from pydantic import Field
 
 from browser_service.leasing.board import Board
-from browser_service.leasing.tokens import LeasePlace
+from browser_service.leasing.tokens import LeaseLocation
 from browser_service.models import LeaseRequest
 from browser_service.models.wire import Wire
 
@@ -31,7 +31,7 @@ RETRY_AFTER_S = 1.0
 
 Clock = Callable[[], float]
 """Monotonic seconds, such as `time.monotonic`."""
-Sign = Callable[[str, LeasePlace], str]
+Sign = Callable[[str, LeaseLocation], str]
 """Makes the token of a lease; `TierKey.sign` is one."""
 
 
@@ -77,7 +77,7 @@ class Grant(Wire):
     """
 
     lease_id: str
-    place: str
+    instance: str
     """Address of the process with the browser, its instance."""
     slot: Annotated[int, Field(ge=0)]
     generation: Annotated[int, Field(ge=1)]
@@ -110,10 +110,10 @@ class LiveLease(Wire):
     expires_in_s: float
 
 
-class PlaceReport(Wire):
+class InstanceReport(Wire):
     """Report of a process with browsers on itself, every second and whenever a lease has ended."""
 
-    place: str
+    instance: str
     """Its address, which is its name."""
     node: str
     """Address of its machine's node."""
@@ -138,15 +138,15 @@ class PlaceReport(Wire):
 class HeldLease(LiveLease):
     """One lease as the store knows it."""
 
-    place: str
+    instance: str
     state: Literal["granted", "active"]
     """`granted` until its instance has reported it."""
 
 
-class HeldPlace(Wire):
+class KnownInstance(Wire):
     """One instance as the store knows it."""
 
-    place: str
+    instance: str
     node: str
     capacity: int
     healthy: bool
@@ -210,7 +210,7 @@ class LeaseStore(Protocol):
         """Voids the key's tickets and ends its leases, as its client gave up. The caller notifies the instances."""
         ...
 
-    async def report(self, report: PlaceReport) -> None:
+    async def report(self, report: InstanceReport) -> None:
         """Takes an instance's report as the truth about its leases.
 
         Reported leases that the store does not know are added, whatever it knew before; a grant for a slot that is
@@ -226,7 +226,7 @@ class LeaseStore(Protocol):
         """The live leases, by instance and slot."""
         ...
 
-    async def places(self) -> list[HeldPlace]:
+    async def instances(self) -> list[KnownInstance]:
         """The instances that have reported recently, by address."""
         ...
 
@@ -257,6 +257,6 @@ def lease_id_of(instance_id: str) -> str:
     return instance_id.rpartition(":")[0] or instance_id
 
 
-def instance_id_of(lease_id: str, place: str) -> str:
+def instance_id_of(lease_id: str, instance: str) -> str:
     """The id on the wire: `<uuid>:<port of the instance>`."""
-    return f"{lease_id}:{place.rpartition(':')[2]}"
+    return f"{lease_id}:{instance.rpartition(':')[2]}"

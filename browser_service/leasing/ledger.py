@@ -7,7 +7,7 @@ microseconds of the owner's clock.
 from collections import Counter
 from dataclasses import dataclass, field
 
-from browser_service.leasing.leases import CLAIM_GRACE_S, HeldLease, HeldPlace, LiveLease, PlaceReport, Ticket
+from browser_service.leasing.leases import CLAIM_GRACE_S, HeldLease, InstanceReport, KnownInstance, LiveLease, Ticket
 from browser_service.models import LeaseRequest
 
 _GRACE_US = int(CLAIM_GRACE_S * 1e6)
@@ -18,7 +18,7 @@ class BookedLease:
     """One lease."""
 
     lease_id: str
-    place: str
+    instance: str
     slot: int
     generation: int
     request: LeaseRequest
@@ -45,14 +45,14 @@ class BookedLease:
             batch=self.batch,
             needs_token=self.needs_token,
             expires_in_s=max(0, self.until_us - now) / 1e6,
-            place=self.place,
+            instance=self.instance,
             state="active" if self.active else "granted",
         )
 
 
 @dataclass(eq=False)
-class _Place:
-    report: PlaceReport
+class _Instance:
+    report: InstanceReport
     gone_us: int
     slots: dict[int, BookedLease] = field(default_factory=dict)
 
@@ -73,7 +73,7 @@ class Ledger:
         self.leases: dict[str, BookedLease] = {}
         self.held: Counter[str] = Counter()
         """Number of leases by share."""
-        self._places: dict[str, _Place] = {}
+        self._instances: dict[str, _Instance] = {}
         self._generations: Counter[str] = Counter()
         """The newest generation of each instance, also of lost ones that may come back."""
         self._by_key: dict[str, list[BookedLease]] = {}
@@ -83,12 +83,12 @@ class Ledger:
     @property
     def capacity(self) -> int:
         """Number of slots of all open instances, free or not."""
-        return sum(place.capacity for place in self._places.values())
+        return sum(instance.capacity for instance in self._instances.values())
 
     @property
     def free(self) -> int:
         """Number of slots that can be given out now."""
-        return sum(len(place.free) for place in self._places.values())
+        return sum(len(instance.free) for instance in self._instances.values())
 
     def with_key(self, idempotency_key: str | None) -> list[BookedLease]:
         """Leases with this idempotency key."""
@@ -101,13 +101,13 @@ class Ledger:
     def give(self, ticket: Ticket, now: int) -> None:
         """Gives the ticket all its slots, each at the instance with the most free ones. Needs enough free slots."""
         for lease_id in ticket.lease_ids:
-            address, place = min(self._places.items(), key=lambda item: (-len(item[1].free), item[0]))
+            address, instance = min(self._instances.items(), key=lambda item: (-len(item[1].free), item[0]))
             self._generations[address] += 1
             self._enter(
                 BookedLease(
                     lease_id=lease_id,
-                    place=address,
-                    slot=place.free[0],
+                    instance=address,
+                    slot=instance.free[0],
                     generation=self._generations[address],
                     request=ticket.request,
                     needs_token=ticket.needs_token,
@@ -127,7 +127,7 @@ class Ledger:
     def end(self, lease: BookedLease) -> None:
         """Removes the lease and frees its slot."""
         del self.leases[lease.lease_id]
-        del self._places[lease.place].slots[lease.slot]
+        del self._instances[lease.instance].slots[lease.slot]
         self._granted.pop(lease.lease_id, None)
         share, key = lease.request.share, lease.request.idempotency_key
         self.held[share] -= 1
@@ -138,59 +138,59 @@ class Ledger:
             if not self._by_key[key]:
                 del self._by_key[key]
 
-    def believe(self, report: PlaceReport, now: int) -> list[BookedLease]:
+    def believe(self, report: InstanceReport, now: int) -> list[BookedLease]:
         """Applies an instance's report. Returns grants that lost their slot to a live lease."""
         for lease_id in report.ended:  # final, however late the report arrives
-            if (lease := self.leases.get(lease_id)) and lease.place == report.place:
+            if (lease := self.leases.get(lease_id)) and lease.instance == report.instance:
                 self.end(lease)
-        place = self._places.get(report.place)
-        if place is None:
-            place = self._places[report.place] = _Place(report, now)
-        elif report.number and report.boot == place.report.boot and report.number <= place.report.number:
+        instance = self._instances.get(report.instance)
+        if instance is None:
+            instance = self._instances[report.instance] = _Instance(report, now)
+        elif report.number and report.boot == instance.report.boot and report.number <= instance.report.number:
             return []
-        place.report, place.gone_us = report, now + int(report.ttl_s * 1e6)
+        instance.report, instance.gone_us = report, now + int(report.ttl_s * 1e6)
         newest = max([report.generation, *(live.generation for live in report.live)])
-        self._generations[report.place] = max(self._generations[report.place], newest)
+        self._generations[report.instance] = max(self._generations[report.instance], newest)
         reported = {live.lease_id for live in report.live}
-        for lease in [lease for lease in place.slots.values() if lease.active and lease.lease_id not in reported]:
+        for lease in [lease for lease in instance.slots.values() if lease.active and lease.lease_id not in reported]:
             self.end(lease)
-        return [lost for live in report.live if (lost := self._take_in(report.place, live, now))]
+        return [lost for live in report.live if (lost := self._take_in(report.instance, live, now))]
 
     def forget(self, now: int) -> list[BookedLease]:
         """Removes grants that were not taken up in time, and lost instances with their leases."""
-        gone = [address for address, place in self._places.items() if place.gone_us <= now]
-        over = [lease for lease in self._granted.values() if lease.until_us <= now and lease.place not in gone]
-        over += [lease for address in gone for lease in self._places[address].slots.values()]
+        gone = [address for address, instance in self._instances.items() if instance.gone_us <= now]
+        over = [lease for lease in self._granted.values() if lease.until_us <= now and lease.instance not in gone]
+        over += [lease for address in gone for lease in self._instances[address].slots.values()]
         for lease in over:
             self.end(lease)
         for address in gone:
-            del self._places[address]
+            del self._instances[address]
         return over
 
-    def places(self, now: int) -> list[HeldPlace]:
+    def instances(self, now: int) -> list[KnownInstance]:
         """The instances in their public form, by address."""
         return [
-            HeldPlace(
-                place=address,
-                node=place.report.node,
-                capacity=place.report.capacity,
-                healthy=place.report.healthy,
-                draining=place.report.draining,
-                boot=place.report.boot,
-                held=len(place.slots),
-                expires_in_s=(place.gone_us - now) / 1e6,
+            KnownInstance(
+                instance=address,
+                node=instance.report.node,
+                capacity=instance.report.capacity,
+                healthy=instance.report.healthy,
+                draining=instance.report.draining,
+                boot=instance.report.boot,
+                held=len(instance.slots),
+                expires_in_s=(instance.gone_us - now) / 1e6,
             )
-            for address, place in sorted(self._places.items())
+            for address, instance in sorted(self._instances.items())
         ]
 
     def _take_in(self, address: str, live: LiveLease, now: int) -> BookedLease | None:
         """Adds a lease that its instance holds. Returns the grant that was meant for its slot, if there was one."""
         until_us = now + int(live.expires_in_s * 1e6)
-        if (known := self.leases.get(live.lease_id)) and (known.place, known.slot) == (address, live.slot):
+        if (known := self.leases.get(live.lease_id)) and (known.instance, known.slot) == (address, live.slot):
             known.until_us, known.active = until_us, True
             self._granted.pop(known.lease_id, None)
             return None
-        rival = self._places[address].slots.get(live.slot)
+        rival = self._instances[address].slots.get(live.slot)
         if rival and rival.generation > live.generation:
             return None  # the slot was given out again after this lease ended, while the report was on its way
         for other in (known, rival):
@@ -200,7 +200,7 @@ class Ledger:
         self._enter(
             BookedLease(
                 lease_id=live.lease_id,
-                place=address,
+                instance=address,
                 slot=live.slot,
                 generation=live.generation,
                 request=request,
@@ -215,7 +215,7 @@ class Ledger:
 
     def _enter(self, lease: BookedLease) -> None:
         self.leases[lease.lease_id] = lease
-        self._places[lease.place].slots[lease.slot] = lease
+        self._instances[lease.instance].slots[lease.slot] = lease
         self.held[lease.request.share] += 1
         if not lease.active:
             self._granted[lease.lease_id] = lease

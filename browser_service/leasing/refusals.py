@@ -8,7 +8,7 @@ def no_capacity(ticket: Ticket, capacity: int) -> NoCapacity:
     """The error of a ticket whose wait is over."""
     wait_s = ticket.request.wait_s
     if capacity < ticket.count:
-        why = f"{ticket.count} browsers were asked for and the open places have {capacity} slots"
+        why = f"{ticket.count} browsers were asked for and the open instances have {capacity} slots"
     else:
         why = f"the service's {capacity} slots stayed leased for the {wait_s:g} s of the wait"
     return NoCapacity(

@@ -10,8 +10,8 @@ from browser_service.leasing.leases import (
     Clock,
     Grant,
     HeldLease,
-    HeldPlace,
-    PlaceReport,
+    InstanceReport,
+    KnownInstance,
     QueueLimits,
     Sign,
     Superseded,
@@ -21,7 +21,7 @@ from browser_service.leasing.leases import (
 from browser_service.leasing.ledger import BookedLease, Ledger
 from browser_service.leasing.refusals import abandoned, no_capacity, other_request, queue_full
 from browser_service.leasing.superseded import told_to_nobody, which_answer
-from browser_service.leasing.tokens import LeasePlace
+from browser_service.leasing.tokens import LeaseLocation
 from browser_service.leasing.wakes import Wakes
 from browser_service.models import LeaseRequest
 
@@ -102,7 +102,7 @@ class InProcessStore:
         self._match(now)
         return [self._as_grant(lease) for lease in ended]
 
-    async def report(self, report: PlaceReport) -> None:
+    async def report(self, report: InstanceReport) -> None:
         now = self._now()
         self._remember_forgotten(self._ledger.believe(report, now), now)
         self._match(self._now())
@@ -118,11 +118,11 @@ class InProcessStore:
 
     async def leases(self) -> list[HeldLease]:
         now = self._now()
-        leases = sorted(self._ledger.leases.values(), key=lambda lease: (lease.place, lease.slot))
+        leases = sorted(self._ledger.leases.values(), key=lambda lease: (lease.instance, lease.slot))
         return [lease.as_held(now) for lease in leases]
 
-    async def places(self) -> list[HeldPlace]:
-        return self._ledger.places(self._now())
+    async def instances(self) -> list[KnownInstance]:
+        return self._ledger.instances(self._now())
 
     async def waiting(self) -> int:
         self._now()
@@ -210,10 +210,10 @@ class InProcessStore:
         self._forgotten += [lease.as_held(now) for lease in leases]
 
     def _as_grant(self, lease: BookedLease) -> Grant:
-        where = LeasePlace(lease.place, lease.slot, lease.generation)
+        where = LeaseLocation(lease.instance, lease.slot, lease.generation)
         return Grant(
             lease_id=lease.lease_id,
-            place=lease.place,
+            instance=lease.instance,
             slot=lease.slot,
             generation=lease.generation,
             token=self._sign(lease.lease_id, where),

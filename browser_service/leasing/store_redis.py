@@ -17,8 +17,8 @@ from browser_service.leasing.leases import (
     TICKET_SILENCE_S,
     Grant,
     HeldLease,
-    HeldPlace,
-    PlaceReport,
+    InstanceReport,
+    KnownInstance,
     QueueLimits,
     Sign,
     Superseded,
@@ -28,7 +28,7 @@ from browser_service.leasing.leases import (
 from browser_service.leasing.redis_scripts import RedisScripts
 from browser_service.leasing.refusals import abandoned, no_capacity, other_request, queue_full
 from browser_service.leasing.superseded import told_to_nobody
-from browser_service.leasing.tokens import LeasePlace
+from browser_service.leasing.tokens import LeaseLocation
 from browser_service.leasing.wakes import Wakes
 from browser_service.models import LeaseRequest
 from browser_service.models.wire import from_another_version
@@ -99,7 +99,7 @@ class RedisStore:
     async def abandon(self, idempotency_key: str) -> list[Grant]:
         return [self._as_grant(row) for row in await self._run("abandon", idempotency_key)]
 
-    async def report(self, report: PlaceReport) -> None:
+    async def report(self, report: InstanceReport) -> None:
         await self._run("report", report.model_dump_json(exclude_none=True))
 
     async def end(self, lease_id: str) -> HeldLease | None:
@@ -108,10 +108,10 @@ class RedisStore:
 
     async def leases(self) -> list[HeldLease]:
         held = [_as_held(row) for row in await self._run("leases")]
-        return sorted(held, key=lambda lease: (lease.place, lease.slot))
+        return sorted(held, key=lambda lease: (lease.instance, lease.slot))
 
-    async def places(self) -> list[HeldPlace]:
-        return sorted(map(_as_place, await self._run("places")), key=lambda place: place.place)
+    async def instances(self) -> list[KnownInstance]:
+        return sorted(map(_as_instance, await self._run("instances")), key=lambda instance: instance.instance)
 
     async def waiting(self) -> int:
         return await self._run("waiting")
@@ -131,10 +131,10 @@ class RedisStore:
         request = LeaseRequest(owner=held.owner, share=held.share, idempotency_key=held.idempotency_key)
         return Grant(
             lease_id=held.lease_id,
-            place=held.place,
+            instance=held.instance,
             slot=held.slot,
             generation=held.generation,
-            token=self._sign(held.lease_id, LeasePlace(held.place, held.slot, held.generation)),
+            token=self._sign(held.lease_id, LeaseLocation(held.instance, held.slot, held.generation)),
             needs_token=held.needs_token,
             batch=held.batch,
             request=from_another_version(LeaseRequest, row[11]) if row[11] else request,
@@ -154,7 +154,7 @@ def _as_args(ticket: Ticket) -> tuple[str, ...]:
 
 
 def _as_held(row: Row) -> HeldLease:
-    lease_id, place, slot, generation, owner, share, key, needs_token, active, left_us, batch = row[:11]
+    lease_id, instance, slot, generation, owner, share, key, needs_token, active, left_us, batch = row[:11]
     return HeldLease(
         lease_id=lease_id,
         slot=int(slot),
@@ -165,15 +165,15 @@ def _as_held(row: Row) -> HeldLease:
         batch=batch,
         needs_token=needs_token == "1",
         expires_in_s=int(left_us) / 1e6,
-        place=place,
+        instance=instance,
         state="active" if active == "1" else "granted",
     )
 
 
-def _as_place(row: Row) -> HeldPlace:
-    place, node, capacity, healthy, draining, boot, held, left_us = row
-    return HeldPlace(
-        place=place,
+def _as_instance(row: Row) -> KnownInstance:
+    instance, node, capacity, healthy, draining, boot, held, left_us = row
+    return KnownInstance(
+        instance=instance,
         node=node,
         capacity=int(capacity),
         healthy=healthy == "1",

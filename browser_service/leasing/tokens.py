@@ -3,7 +3,7 @@
 A token is signed, so every process with the tier key can verify it without a lookup: a master finds the instance that a
 call belongs to, a restarted instance tells a lease of its earlier process from an invented one.
 
-    <place, base64>.<slot>.<generation>.<HMAC-SHA256 of lease id, place, slot and generation>
+    <instance, base64>.<slot>.<generation>.<HMAC-SHA256 of lease id, instance, slot and generation>
 """
 
 import base64
@@ -21,10 +21,10 @@ LONGEST_TOKEN = 1_000
 
 
 @dataclass(frozen=True)
-class LeasePlace:
-    """The content of a token: where the lease runs. Example: `LeasePlace("http://127.0.0.1:9000", 2, 17)`."""
+class LeaseLocation:
+    """The content of a token: where the lease runs. Example: `LeaseLocation("http://127.0.0.1:9000", 2, 17)`."""
 
-    place: str
+    instance: str
     slot: int
     generation: int
 
@@ -49,12 +49,12 @@ class TierKey:
         """True if the given bytes are this key; compares in constant time."""
         return given is not None and hmac.compare_digest(given, self._secret)
 
-    def sign(self, lease_id: str, where: LeasePlace) -> str:
+    def sign(self, lease_id: str, where: LeaseLocation) -> str:
         """The token of a lease."""
-        place = base64.urlsafe_b64encode(where.place.encode()).decode().rstrip("=")
-        return f"{place}.{where.slot}.{where.generation}.{self._mac(lease_id, where)}"
+        instance = base64.urlsafe_b64encode(where.instance.encode()).decode().rstrip("=")
+        return f"{instance}.{where.slot}.{where.generation}.{self._mac(lease_id, where)}"
 
-    def read(self, lease_id: str, token: str | None) -> LeasePlace | None:
+    def read(self, lease_id: str, token: str | None) -> LeaseLocation | None:
         """The location of the lease, if the token is valid for it; else None."""
         where = _claimed(token) if token and len(token) <= LONGEST_TOKEN else None
         if where is None or token is None:
@@ -62,8 +62,8 @@ class TierKey:
         given = token.rpartition(".")[2]
         return where if same_secret(given, self._mac(lease_id, where)) else None
 
-    def _mac(self, lease_id: str, where: LeasePlace) -> str:
-        text = f"{lease_id}|{where.place}|{where.slot}|{where.generation}"
+    def _mac(self, lease_id: str, where: LeaseLocation) -> str:
+        text = f"{lease_id}|{where.instance}|{where.slot}|{where.generation}"
         return hmac.new(self._secret, _as_bytes(text), hashlib.sha256).hexdigest()
 
 
@@ -100,12 +100,12 @@ def shared_key(folder: Path) -> TierKey:
     return TierKey(path.read_text(encoding="ascii"))
 
 
-def _claimed(token: str) -> LeasePlace | None:
+def _claimed(token: str) -> LeaseLocation | None:
     parts = token.split(".")
     if len(parts) != 4 or not (parts[1].isdecimal() and parts[2].isdecimal()):
         return None
     try:
-        place = base64.urlsafe_b64decode(parts[0] + "=" * (-len(parts[0]) % 4)).decode()
+        instance = base64.urlsafe_b64decode(parts[0] + "=" * (-len(parts[0]) % 4)).decode()
     except (binascii.Error, ValueError):
         return None
-    return LeasePlace(place, int(parts[1]), int(parts[2]))
+    return LeaseLocation(instance, int(parts[1]), int(parts[2]))

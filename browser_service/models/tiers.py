@@ -45,7 +45,7 @@ class Sessions(Wire):
     sessions: list[SessionStatus]
 
 
-class PlaceStatus(Wire):
+class InstanceStatus(Wire):
     """A process with browsers, as it answers the tier in front."""
 
     browser: str

@@ -79,30 +79,30 @@ class Forwarding:
             if call is None:
                 await self._app(scope, _replayed(body, receive), send)
                 return
-            place = await self._place(call)
+            instance = await self._instance(call)
             deadline_s = self._deadline_s if call.deadline_s is None else call.deadline_s + TRANSFER_S
-            await self._pass_on(place, scope, body, deadline_s, send)
+            await self._pass_on(instance, scope, body, deadline_s, send)
         except BrowserServiceError as error:
             await answer(error, send, scope["path"])
 
-    async def _place(self, call: Call) -> str:
+    async def _instance(self, call: Call) -> str:
         """The address of the lease's instance. Raises `LeaseNotFound`, `LeaseMismatch`, `UnknownNode`."""
         lease_id = lease_id_of(call.instance_id)
         if call.token is None:
-            return await self._overview.place_of(call.instance_id, call.node)
+            return await self._overview.instance_of(call.instance_id, call.node)
         if where := self._key.read(lease_id, call.token):
-            return where.place
+            return where.instance
         await self._overview.held(call.instance_id)  # raises if there is no such lease
         raise LeaseMismatch(f"the token is not that of lease {lease_id[:80]}; use the one that /get answered")
 
-    async def _pass_on(self, place: str, scope: Message, body: bytes, deadline_s: float, send: Send) -> None:
-        url = place + scope["raw_path"].decode("latin-1")
+    async def _pass_on(self, instance: str, scope: Message, body: bytes, deadline_s: float, send: Send) -> None:
+        url = instance + scope["raw_path"].decode("latin-1")
         if query := scope["query_string"]:
             url += "?" + query.decode("latin-1")
         headers = [(name, value) for name, value in scope["headers"] if name not in OF_THE_CONNECTION]
         timeout = httpx.Timeout(deadline_s, connect=CONNECT_S)
         request = self._http.build_request(scope["method"], url, headers=headers, content=body, timeout=timeout)
-        response = await self._answered(request, place, deadline_s)
+        response = await self._answered(request, instance, deadline_s)
         try:
             kept = [(name.lower(), value) for name, value in response.headers.raw]
             kept = [(name, value) for name, value in kept if name == b"content-length" or name not in OF_THE_CONNECTION]
@@ -113,21 +113,21 @@ class Forwarding:
         finally:
             await response.aclose()
 
-    async def _answered(self, request: httpx.Request, place: str, deadline_s: float) -> httpx.Response:
+    async def _answered(self, request: httpx.Request, instance: str, deadline_s: float) -> httpx.Response:
         """The head of the instance's answer. Raises the error that its silence means."""
         try:
             return await self._http.send(request, stream=True)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            if self._overview.knows(place):
+            if self._overview.knows(instance):
                 # Old clients take a picture again when they read the word "Connection", and give up otherwise.
                 raise Unreachable(
-                    f"Connection to the instance at {place} failed; it is still known, try again"
+                    f"Connection to the instance at {instance} failed; it is still known, try again"
                 ) from error
-            raise lost(f"the instance at {place} is gone and its leases with it") from error
+            raise lost(f"the instance at {instance} is gone and its leases with it") from error
         except httpx.TimeoutException as error:
-            raise DeadlineExceeded(f"the instance at {place} gave no answer within {deadline_s:g} s") from error
+            raise DeadlineExceeded(f"the instance at {instance} gave no answer within {deadline_s:g} s") from error
         except httpx.HTTPError as error:
-            raise lost(f"the instance at {place} went away during the call") from error
+            raise lost(f"the instance at {instance} went away during the call") from error
 
 
 def _matcher(paths: Iterable[str]) -> Callable[[str], bool]:

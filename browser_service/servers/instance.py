@@ -24,7 +24,7 @@ from browser_service.events import Events
 from browser_service.models import Problem
 from browser_service.servers.relay import Upstream
 from browser_service.settings import Settings
-from browser_service.tiers.places import tier_client
+from browser_service.tiers.instances import tier_client
 from browser_service.tiers.reporter import Reporter
 from browser_service.tiers.service import Service, key_of, running_service, running_sessions
 

@@ -20,9 +20,9 @@ from browser_service.servers.forwarding import Forwarding
 from browser_service.servers.instance import ON_A_LEASE, bare_app
 from browser_service.settings import Settings
 from browser_service.tiers.admission import Admission
+from browser_service.tiers.instances import keep_alive_client, remote_instances, tier_client
 from browser_service.tiers.orders import orders_of
 from browser_service.tiers.overview import Overview
-from browser_service.tiers.places import keep_alive_client, remote_places, tier_client
 from browser_service.tiers.service import Service, key_of, store_in_memory, store_in_redis
 
 # A master that starts waits for so many report intervals before it gives out the first slot.
@@ -43,7 +43,7 @@ async def running_front(settings: Settings) -> AsyncGenerator[Service, None]:
         Overview(
             settings,
             store,
-            remote_places(settings, http),
+            remote_instances(settings, http),
             events,
             opens_after_s=opens_after_s,
             orders=orders_of(settings),
@@ -63,7 +63,7 @@ def create_front_app(settings: Settings, service: Service) -> FastAPI:
             yield
 
     http: httpx.AsyncClient = keep_alive_client()
-    assert service.overview is not None, "a front knows its places"
+    assert service.overview is not None, "a front knows its instances"
     forwarding = Middleware(
         Forwarding,
         overview=service.overview,

@@ -15,14 +15,14 @@ from browser_service.background import Background
 from browser_service.egress.policy import control_ports
 from browser_service.errors import BrowserServiceError
 from browser_service.events import Events
-from browser_service.leasing.leases import PlaceReport
+from browser_service.leasing.leases import InstanceReport
 from browser_service.servers.relay import Pending, Upstream
 from browser_service.servers.supervise import STOP_DEADLINE_S, Program, Supervisor
 from browser_service.settings import Settings
 from browser_service.tiers.admission import Admission
+from browser_service.tiers.instances import remote_instances, tier_client
 from browser_service.tiers.orders import orders_of
 from browser_service.tiers.overview import Overview
-from browser_service.tiers.places import remote_places, tier_client
 from browser_service.tiers.reporter import Reporter
 from browser_service.tiers.service import Service, key_of, store_in_memory
 
@@ -58,10 +58,10 @@ class Node:
         self._upstream = Reporter(self._pending.take, master.send, self._settings.report_interval_s)
         return self._upstream
 
-    async def learn(self, reports: list[PlaceReport]) -> None:
+    async def learn(self, reports: list[InstanceReport]) -> None:
         """Takes the reports of instances."""
         for report in reports:
-            self._heard[report.place] = time.monotonic()
+            self._heard[report.instance] = time.monotonic()
         reports = [self._as_ordered(report) for report in reports]
         await self._overview.learn(reports)
         if self._upstream:
@@ -72,27 +72,29 @@ class Node:
         """Sets the drain state of all instances, those that are down at the moment included. Raises `Unreachable`."""
         async with self._one_order:
             self._orders.set_itself(draining)
-            reporting = [held.place for held in await self._overview.store.places()]
-            await asyncio.gather(*(self._overview.place_at(place).set_draining(draining) for place in reporting))
+            reporting = [held.instance for held in await self._overview.store.instances()]
+            await asyncio.gather(
+                *(self._overview.instance_at(instance).set_draining(draining) for instance in reporting)
+            )
 
-    def _as_ordered(self, report: PlaceReport) -> PlaceReport:
+    def _as_ordered(self, report: InstanceReport) -> InstanceReport:
         """Marks the report of a restarted instance as draining before the instance has received the order."""
         if report.draining or not self._orders.itself.draining or not report.ttl_s:
             return report
-        self._background.start(self._drain_too(report.place))
+        self._background.start(self._drain_too(report.instance))
         return report.model_copy(update={"draining": True})
 
-    async def _drain_too(self, place: str) -> None:
+    async def _drain_too(self, instance: str) -> None:
         async with self._one_order:
             if self._orders.itself.draining:
-                await self._overview.place_at(place).set_draining(True)
+                await self._overview.instance_at(instance).set_draining(True)
 
     def ended(self, program: Program) -> None:
         """Reports for an instance that has ended, at once, that all its leases are gone."""
-        place = program.name
-        self._heard[place] = time.monotonic()
-        goodbye = PlaceReport(
-            place=place, node=self._settings.url, capacity=self._slots[place], healthy=False, ttl_s=0.0
+        instance = program.name
+        self._heard[instance] = time.monotonic()
+        goodbye = InstanceReport(
+            instance=instance, node=self._settings.url, capacity=self._slots[instance], healthy=False, ttl_s=0.0
         )
         self._background.start(self.learn([goodbye]))
 
@@ -100,11 +102,11 @@ class Node:
         """Runs forever: kills instances that hang, that is, neither report nor exit."""
         while True:
             await asyncio.sleep(GLANCE_S)
-            for place in self._slots:
-                if time.monotonic() - self._heard[place] > SILENCE_S:
-                    log.error("the instance at %s has said nothing for %g s and is killed", place, SILENCE_S)
-                    self._heard[place] = time.monotonic()
-                    supervisor.kill(place)
+            for instance in self._slots:
+                if time.monotonic() - self._heard[instance] > SILENCE_S:
+                    log.error("the instance at %s has said nothing for %g s and is killed", instance, SILENCE_S)
+                    self._heard[instance] = time.monotonic()
+                    supervisor.kill(instance)
 
     async def stop(self) -> None:
         """Ends the background calls."""
@@ -118,20 +120,20 @@ async def running_node(
     """Instances with the given slot counts, on ports from `first_port` on, and the process in front of them."""
     key, events = key_of(settings), Events()
     ports = dict(enumerate(slots, first_port))
-    places = {settings.address_of(port): count for port, count in ports.items()}
+    instances = {settings.address_of(port): count for port, count in ports.items()}
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(tier_client(key.value))
         store = store_in_memory(settings, key)
         overview = Overview(
             settings,
             store,
-            remote_places(settings, http),
+            remote_instances(settings, http),
             events,
             orders=orders_of(settings),
             is_front=settings.master_url is None,
         )
         await stack.enter_async_context(overview)
-        node = Node(settings, places, overview)
+        node = Node(settings, instances, overview)
         overview.drain_node = node.set_draining
         if settings.master_url:
             await stack.enter_async_context(node.reports_to(Upstream(settings.master_url.split(","), http)))

@@ -6,9 +6,9 @@ import httpx
 from pydantic import TypeAdapter
 
 from browser_service.errors import Unreachable, error_of
-from browser_service.leasing.leases import PlaceReport
+from browser_service.leasing.leases import InstanceReport
 
-REPORTS = TypeAdapter(list[PlaceReport])
+REPORTS = TypeAdapter(list[InstanceReport])
 SEND_S = 2.0
 """Deadline of one report; the next report repeats its content."""
 
@@ -20,7 +20,7 @@ class Upstream:
         self._urls = list(urls)
         self._http = http
 
-    async def send(self, reports: list[PlaceReport]) -> None:
+    async def send(self, reports: list[InstanceReport]) -> None:
         """Sends the reports. Raises `Unreachable` if no address takes them."""
         body = REPORTS.dump_json(reports)
         reasons = []
@@ -41,16 +41,16 @@ class Pending:
     """Reports that a node has to forward: the newest of each instance."""
 
     def __init__(self) -> None:
-        self._newest: dict[str, PlaceReport] = {}
+        self._newest: dict[str, InstanceReport] = {}
 
-    def add(self, reports: Sequence[PlaceReport]) -> None:
+    def add(self, reports: Sequence[InstanceReport]) -> None:
         """Adds reports that have just arrived."""
         for report in reports:
-            if (older := self._newest.get(report.place)) and older.ended:
+            if (older := self._newest.get(report.instance)) and older.ended:
                 report = report.model_copy(update={"ended": [*older.ended, *report.ended]})
-            self._newest[report.place] = report
+            self._newest[report.instance] = report
 
-    def take(self) -> list[PlaceReport]:
+    def take(self) -> list[InstanceReport]:
         """Removes and returns the collected reports. A lost one is followed by the next within a second."""
         taken, self._newest = list(self._newest.values()), {}
         return taken

@@ -80,17 +80,17 @@ class Session:
             expires_in_s=self.expires_in_s(now),
         )
 
-    def status(self, place: str, now: float) -> SessionStatus:
+    def status(self, instance: str, now: float) -> SessionStatus:
         """The lease as operators see it."""
         request = self.grant.request
         return SessionStatus(
-            instance_id=f"{self.lease_id}:{place.rpartition(':')[2]}",
+            instance_id=f"{self.lease_id}:{instance.rpartition(':')[2]}",
             owner=request.owner,
             generation=self.grant.generation,
             age_s=round(now - self.started_at, 3),
             expires_in_s=self.expires_in_s(now),
             share=request.share,
-            slot=f"{place}#{self.grant.slot}",
+            slot=f"{instance}#{self.grant.slot}",
             steps=self.steps,
             url=self.url,
             traffic=self.browser.traffic if self.browser else None,

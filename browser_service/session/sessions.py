@@ -24,10 +24,10 @@ from browser_service.errors import (
     UnknownNode,
 )
 from browser_service.events import Events
-from browser_service.leasing.leases import Clock, Grant, PlaceReport, instance_id_of, lease_id_of
+from browser_service.leasing.leases import Clock, Grant, InstanceReport, instance_id_of, lease_id_of
 from browser_service.leasing.tokens import TierKey
 from browser_service.models import Lease, NodeStatus, PoolStatus, SessionStatus, StepReply, StepRequest
-from browser_service.models.tiers import PlaceStatus
+from browser_service.models.tiers import InstanceStatus
 from browser_service.session import session_events
 from browser_service.session.browser import LeasedBrowser
 from browser_service.session.session import Ending, Session
@@ -174,7 +174,7 @@ class Sessions:
         if node not in (None, self.settings.node_name):
             raise UnknownNode(f"Node {str(node)[:200]} is not found")
 
-    def report(self) -> PlaceReport:
+    def report(self) -> InstanceReport:
         """The report for the lease store."""
         return self._table.report(healthy=self.chromium.is_alive, draining=self.draining)
 
@@ -183,9 +183,9 @@ class Sessions:
         now = self._clock()
         return [session.status(self.settings.url, now) for session in self._table]
 
-    async def place_status(self) -> PlaceStatus:
+    async def instance_status(self) -> InstanceStatus:
         """Browser and leases, for the tier in front."""
-        return PlaceStatus(browser=self.chromium.version, sessions=await self.sessions())
+        return InstanceStatus(browser=self.chromium.version, sessions=await self.sessions())
 
     async def status(self) -> PoolStatus:
         """Capacity and leases of this process."""

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from browser_service.errors import BrowserCrashed, BrowserServiceError, LeaseNotFound, SlotTaken
 from browser_service.leasing.ended import EndedLeases, Holder
-from browser_service.leasing.leases import Clock, Grant, PlaceReport
-from browser_service.leasing.tokens import LeasePlace, TierKey
+from browser_service.leasing.leases import Clock, Grant, InstanceReport
+from browser_service.leasing.tokens import LeaseLocation, TierKey
 from browser_service.session.session import Session
 from browser_service.settings import Settings
 
@@ -37,12 +37,12 @@ class SlotTable:
 
         Raises `SlotTaken` when the slot is in use or was given out later than this.
         """
-        place = self._settings.url
+        instance = self._settings.url
         if grant.slot >= self._settings.slots or grant.slot in self._by_slot:
-            raise SlotTaken(f"slot {grant.slot} of {place} is not free; ask for a lease again")
+            raise SlotTaken(f"slot {grant.slot} of {instance} is not free; ask for a lease again")
         if grant.generation <= self._fences.get(grant.slot, 0):
             raise SlotTaken(f"slot {grant.slot} was given out again after this grant; ask for a lease again")
-        token = self._key.sign(grant.lease_id, LeasePlace(place, grant.slot, grant.generation))
+        token = self._key.sign(grant.lease_id, LeaseLocation(instance, grant.slot, grant.generation))
         session = Session(grant, Holder(grant.lease_id, token, grant.needs_token), self._clock())
         self._fences[grant.slot] = grant.generation
         self._live[grant.lease_id] = self._by_slot[grant.slot] = session
@@ -77,15 +77,15 @@ class SlotTable:
             raise lost
         raise LeaseNotFound(f"instance not found: there is no lease {lease_id[:80]}")
 
-    def report(self, *, healthy: bool, draining: bool) -> PlaceReport:
+    def report(self, *, healthy: bool, draining: bool) -> InstanceReport:
         """The report for the lease store."""
         now = self._clock()
         self._reports += 1
         ended, self._unreported_ends = self._unreported_ends, []
         for session in self:
             session.is_reported = True
-        return PlaceReport(
-            place=self._settings.url,
+        return InstanceReport(
+            instance=self._settings.url,
             node=self._settings.node_name,
             capacity=self._settings.slots,
             healthy=healthy,
@@ -95,5 +95,5 @@ class SlotTable:
             generation=max(self._fences.values(), default=0),
             boot=self._boot,
             number=self._reports,
-            ttl_s=self._settings.place_ttl_s,
+            ttl_s=self._settings.instance_ttl_s,
         )

@@ -25,8 +25,8 @@ from browser_service.errors import (
 from browser_service.events import Events
 from browser_service.leasing.leases import GLANCE_S, RETRY_AFTER_S, Grant, Ticket
 from browser_service.models import Batch, BatchRequest, Lease, LeaseRequest
+from browser_service.tiers.instances import Absent
 from browser_service.tiers.overview import Overview
-from browser_service.tiers.places import Absent
 
 log = logging.getLogger(__name__)
 
@@ -155,16 +155,16 @@ class Admission:
 
     async def _admit_one(self, grant: Grant) -> Lease:
         try:
-            return await self._overview.place_at(grant.place).admit(grant)
+            return await self._overview.instance_at(grant.instance).admit(grant)
         except Absent:  # a slow instance has other leases, which go on; a dead one stops reporting
-            await self._overview.distrust(grant.place)
+            await self._overview.distrust(grant.instance)
             raise
 
     async def _end(self, grants: Sequence[Grant]) -> None:
         for grant in grants:
             with suppress(RegistryDown):
                 await self._store.end(grant.lease_id)
-            self._background.start(self._overview.place_at(grant.place).end(grant.lease_id))
+            self._background.start(self._overview.instance_at(grant.instance).end(grant.lease_id))
 
 
 def _void(grants: list[Grant], ticket: Ticket, error: BaseException) -> list[Grant]:

@@ -8,7 +8,7 @@ instance silent ─┬─ reports again, same process   it still holds them, or 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from browser_service.leasing.leases import Clock, HeldLease, HeldPlace
+from browser_service.leasing.leases import Clock, HeldLease, KnownInstance
 
 
 @dataclass(frozen=True)
@@ -32,18 +32,18 @@ class Missing:
         """Adds leases that the store has dropped. A grant that was never admitted had no browser: it is not tracked."""
         now = self._clock()
         self._missing += [
-            _Missing(lease, self._boots.get(lease.place, ""), now) for lease in leases if lease.state == "active"
+            _Missing(lease, self._boots.get(lease.instance, ""), now) for lease in leases if lease.state == "active"
         ]
 
-    def settle(self, places: Mapping[str, HeldPlace]) -> list[HeldLease]:
+    def settle(self, instances: Mapping[str, KnownInstance]) -> list[HeldLease]:
         """Takes the instances that report now; returns the lost leases. The others are still missing, or are back."""
         now, lost, left = self._clock(), list[HeldLease](), list[_Missing]()
         for one in self._missing:
-            back = places.get(one.lease.place)
+            back = instances.get(one.lease.instance)
             if back is None and now - one.since < self._lost_after_s:
                 left.append(one)
             elif back is None or back.boot != one.boot:
                 lost.append(one.lease)
         self._missing = left
-        self._boots |= {address: place.boot for address, place in places.items()}
+        self._boots |= {address: instance.boot for address, instance in instances.items()}
         return lost

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from browser_service.errors import BrowserCrashed, Unreachable
-from browser_service.leasing.leases import RETRY_AFTER_S, HeldPlace
+from browser_service.leasing.leases import RETRY_AFTER_S, KnownInstance
 from browser_service.models import NodeStatus
-from browser_service.models.tiers import PlaceStatus
-from browser_service.tiers.roster import SilentPlace
+from browser_service.models.tiers import InstanceStatus
+from browser_service.tiers.roster import SilentInstance
 
 
 def lost(what: str) -> BrowserCrashed:
@@ -16,7 +16,7 @@ def lost(what: str) -> BrowserCrashed:
     return error
 
 
-def out_of_sight(silent: SilentPlace) -> Unreachable:
+def out_of_sight(silent: SilentInstance) -> Unreachable:
     """The error of a call for an instance of a node that does not report."""
     return Unreachable(
         f"the node {silent.node} has said nothing for {silent.silent_s:.0f} s: its leases are lost if it died, try again or "
@@ -25,34 +25,34 @@ def out_of_sight(silent: SilentPlace) -> Unreachable:
     )
 
 
-def status_of_node(name: str, places: Mapping[HeldPlace, PlaceStatus]) -> NodeStatus:
+def status_of_node(name: str, instances: Mapping[KnownInstance, InstanceStatus]) -> NodeStatus:
     """The status of a node, from the reports and the answers of its instances."""
-    sessions = [session for answer in places.values() for session in answer.sessions]
+    sessions = [session for answer in instances.values() for session in answer.sessions]
     return NodeStatus(
         url=name,
         hash=name,
-        healthy=any(place.healthy and told.browser for place, told in places.items()),
-        capacity=sum(place.capacity for place in places),
+        healthy=any(instance.healthy and told.browser for instance, told in instances.items()),
+        capacity=sum(instance.capacity for instance in instances),
         # An instance that does not answer reports no browser: the count of its free slots is unknown.
         available=sum(
-            max(0, place.capacity - len(told.sessions))
-            for place, told in places.items()
-            if told.browser and place.healthy
+            max(0, instance.capacity - len(told.sessions))
+            for instance, told in instances.items()
+            if told.browser and instance.healthy
         ),
         instances=[session.instance_id for session in sessions],
         sessions=sessions,
-        draining=all(place.draining for place in places),
+        draining=all(instance.draining for instance in instances),
     )
 
 
-def node_that_is_down(name: str, places: Sequence[SilentPlace]) -> NodeStatus:
+def node_that_is_down(name: str, instances: Sequence[SilentInstance]) -> NodeStatus:
     """The status of a node whose instances are all silent."""
     return NodeStatus(
         url=name,
         hash=name,
         healthy=False,
-        capacity=sum(place.capacity for place in places),
+        capacity=sum(instance.capacity for instance in instances),
         available=0,
         instances=[],
-        down_for_s=min(place.silent_s for place in places),
+        down_for_s=min(instance.silent_s for instance in instances),
     )

@@ -20,19 +20,19 @@ from browser_service.events import Events
 from browser_service.leasing.leases import (
     Grant,
     HeldLease,
-    HeldPlace,
+    InstanceReport,
+    KnownInstance,
     LeaseStore,
-    PlaceReport,
     lease_id_of,
 )
 from browser_service.models import PoolStatus, SessionStatus
-from browser_service.models.tiers import PlaceStatus
+from browser_service.models.tiers import InstanceStatus
 from browser_service.settings import Settings
+from browser_service.tiers.instances import Instance
 from browser_service.tiers.missing import Missing
 from browser_service.tiers.node_status import lost, node_that_is_down, out_of_sight, status_of_node
 from browser_service.tiers.orders import Order, Orders
-from browser_service.tiers.places import Place
-from browser_service.tiers.roster import Roster, SilentPlace
+from browser_service.tiers.roster import Roster, SilentInstance
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Overview:
         self,
         settings: Settings,
         store: LeaseStore,
-        place_at: Callable[[str], Place],
+        instance_at: Callable[[str], Instance],
         events: Events,
         *,
         opens_after_s: float = 0.0,
@@ -59,10 +59,10 @@ class Overview:
         """
         self.store = store
         self.store.on_superseded = self._end_superseded
-        self.place_at = place_at
+        self.instance_at = instance_at
         self.roster = Roster(settings, store.board, orders or Orders(), is_front=is_front)
         """The members of the service."""
-        self.drain_node: DrainNode = lambda node, draining: self.place_at(node).set_draining(draining)
+        self.drain_node: DrainNode = lambda node, draining: self.instance_at(node).set_draining(draining)
         """Sets the drain state of a node's instances. A node replaces this with its own method."""
         self.opens_at = 0.0
         """Earliest time of the first grant, in seconds of the event loop."""
@@ -72,7 +72,7 @@ class Overview:
         self._events = events
         self._missing = Missing(time.monotonic, settings.down_shown_s)
         self._outage = Outage(log)
-        self._places: dict[str, HeldPlace] = {}
+        self._instances: dict[str, KnownInstance] = {}
         self._background = Background(BrowserServiceError)
 
     async def __aenter__(self) -> "Overview":
@@ -85,25 +85,27 @@ class Overview:
         await self._background.cancel()
         await self.store.close()
 
-    async def learn(self, reports: Sequence[PlaceReport]) -> None:
+    async def learn(self, reports: Sequence[InstanceReport]) -> None:
         """Takes the reports of instances."""
         for report in reports:
             await self.store.report(report)
         self.roster.saw(reports)
-        if any(report.place not in self._places for report in reports):
+        if any(report.instance not in self._instances for report in reports):
             await self._refresh()
 
-    async def distrust(self, place: str) -> None:
+    async def distrust(self, instance: str) -> None:
         """Stops giving leases to an instance that is absent, until it reports again."""
         with suppress(RegistryDown):
             await self._refresh()
-            if held := self._places.get(place):
-                goodbye = PlaceReport(place=place, node=held.node, capacity=held.capacity, healthy=False, ttl_s=0)
+            if held := self._instances.get(instance):
+                goodbye = InstanceReport(
+                    instance=instance, node=held.node, capacity=held.capacity, healthy=False, ttl_s=0
+                )
                 await self.store.report(goodbye)
 
-    def knows(self, place: str) -> bool:
+    def knows(self, instance: str) -> bool:
         """True if the instance has reported recently."""
-        return place in self._places
+        return instance in self._instances
 
     async def held(self, instance_id: str) -> HeldLease:
         """The lease as the store knows it. Raises `LeaseNotFound`, or the error of an instance that can't answer."""
@@ -116,40 +118,40 @@ class Overview:
             raise out_of_sight(silent)
         raise LeaseNotFound(f"instance not found: there is no lease {lease_id[:80]}")
 
-    async def place_of(self, instance_id: str, node: str | None) -> str:
+    async def instance_of(self, instance_id: str, node: str | None) -> str:
         """The address of the instance that an old client means.
 
         Raises `LeaseNotFound`, `UnknownNode`, and `Unreachable` or `BrowserCrashed` for an instance that is silent.
         """
-        if place := self._named(instance_id, node):
+        if instance := self._named(instance_id, node):
             self._refuse_if_lost(instance_id)
-            return place
+            return instance
         await self._refresh()
-        if place := self._named(instance_id, node):
+        if instance := self._named(instance_id, node):
             self._refuse_if_lost(instance_id)
-            return place
+            return instance
         if silent := self._silent(instance_id, node):
             return await self._awake(silent)
-        if node is not None and all(held.node != node for held in self._places.values()):
+        if node is not None and all(held.node != node for held in self._instances.values()):
             raise UnknownNode(f"Node {node[:200]} is not found")
-        return (await self.held(instance_id)).place
+        return (await self.held(instance_id)).instance
 
     async def status(self) -> PoolStatus:
         """Nodes, fronts, sessions and queue. Without the store: as far as the instances report it."""
         asked = await self._ask()
-        nodes: dict[str, dict[HeldPlace, PlaceStatus]] = {}
-        for place, answer in asked:
-            nodes.setdefault(place.node, {})[place] = answer
+        nodes: dict[str, dict[KnownInstance, InstanceStatus]] = {}
+        for instance, answer in asked:
+            nodes.setdefault(instance.node, {})[instance] = answer
         queue = 0
         with suppress(RegistryDown):
             queue = await self.store.waiting()
-        away: dict[str, list[SilentPlace]] = {}
-        for silent in self.roster.silent(self._places):
+        away: dict[str, list[SilentInstance]] = {}
+        for silent in self.roster.silent(self._instances):
             if silent.node not in nodes:
                 away.setdefault(silent.node, []).append(silent)
         return PoolStatus(
-            nodes=[status_of_node(name, places) for name, places in nodes.items()]
-            + [node_that_is_down(name, places) for name, places in away.items()],
+            nodes=[status_of_node(name, instances) for name, instances in nodes.items()]
+            + [node_that_is_down(name, instances) for name, instances in away.items()],
             queue=queue,
             browser=next((answer.browser for _, answer in asked if answer.browser), ""),
             fronts=self.roster.fronts(),
@@ -163,7 +165,7 @@ class Overview:
     async def end_by_force(self, instance_id: str) -> None:
         """Ends a lease, whoever holds it. Raises `LeaseNotFound`."""
         held = await self.held(instance_id)
-        await self.place_at(held.place).end(held.lease_id)
+        await self.instance_at(held.instance).end(held.lease_id)
         await self.store.end(held.lease_id)
 
     async def set_draining(self, draining: bool, part: str | None = None) -> None:
@@ -175,22 +177,22 @@ class Overview:
             self.roster.orders.set_service(Order.now(draining))
         elif part == self._url and self.roster.is_front:
             self.roster.orders.set_itself(draining)
-            if any(held.node == part for held in self._places.values()):
+            if any(held.node == part for held in self._instances.values()):
                 await self.drain_node(part, draining)
         elif any(front.url == part for front in self.roster.fronts()):
-            await self.place_at(part).set_draining(draining)
+            await self.instance_at(part).set_draining(draining)
         else:
             await self._refresh()
-            silent = any(place.node == part for place in self.roster.silent(self._places))
-            if part != self._url and not silent and all(held.node != part for held in self._places.values()):
+            silent = any(instance.node == part for instance in self.roster.silent(self._instances))
+            if part != self._url and not silent and all(held.node != part for held in self._instances.values()):
                 raise UnknownNode(f"Node {part[:200]} is not found")
             await self.drain_node(part, draining)
         with suppress(RegistryDown):  # the others learn of it once it is back
             await self.roster.exchange()
 
-    async def stop_places(self) -> None:
+    async def stop_instances(self) -> None:
         """Drains the instances of a node that is about to stop. Raises `Unreachable`."""
-        await asyncio.gather(*(self.place_at(place).set_draining(True) for place in self._places))
+        await asyncio.gather(*(self.instance_at(instance).set_draining(True) for instance in self._instances))
 
     async def is_ready(self) -> bool:
         """True if this process would give out a lease, provided that a slot is free."""
@@ -200,46 +202,46 @@ class Overview:
             await self._refresh()
         except RegistryDown:
             return False
-        return any(place.healthy and not place.draining for place in self._places.values())
+        return any(instance.healthy and not instance.draining for instance in self._instances.values())
 
     def _named(self, instance_id: str, node: str | None) -> str | None:
         """The one known instance with this port on this node."""
         port = instance_id.rpartition(":")[2]
-        of_node = [held.place for held in self._places.values() if node in (None, held.node)]
-        fitting = [place for place in of_node if place.rpartition(":")[2] == port]
+        of_node = [held.instance for held in self._instances.values() if node in (None, held.node)]
+        fitting = [instance for instance in of_node if instance.rpartition(":")[2] == port]
         return fitting[0] if len(fitting) == 1 else None
 
     async def _refresh(self) -> None:
-        self._places = {held.place: held for held in await self.store.places()}
+        self._instances = {held.instance: held for held in await self.store.instances()}
 
-    async def _ask(self) -> list[tuple[HeldPlace, PlaceStatus]]:
+    async def _ask(self) -> list[tuple[KnownInstance, InstanceStatus]]:
         """The status of every instance; one that does not answer is left out."""
 
-        async def ask(held: HeldPlace) -> tuple[HeldPlace, PlaceStatus]:
+        async def ask(held: KnownInstance) -> tuple[KnownInstance, InstanceStatus]:
             with suppress(BrowserServiceError):
-                return held, await self.place_at(held.place).status()
-            return held, PlaceStatus(browser="", sessions=[])
+                return held, await self.instance_at(held.instance).status()
+            return held, InstanceStatus(browser="", sessions=[])
 
         with suppress(RegistryDown):
             await self._refresh()
-        return await asyncio.gather(*map(ask, self._places.values()))
+        return await asyncio.gather(*map(ask, self._instances.values()))
 
-    def _silent(self, instance_id: str, node: str | None) -> SilentPlace | None:
+    def _silent(self, instance_id: str, node: str | None) -> SilentInstance | None:
         """The one silent instance that the lease may be at."""
         port = instance_id.rpartition(":")[2]
-        of_node = [each for each in self.roster.silent(self._places) if node in (None, each.node)]
-        fitting = [each for each in of_node if each.place.rpartition(":")[2] == port]
+        of_node = [each for each in self.roster.silent(self._instances) if node in (None, each.node)]
+        fitting = [each for each in of_node if each.instance.rpartition(":")[2] == port]
         return fitting[0] if fitting else None
 
-    async def _awake(self, silent: SilentPlace) -> str:
+    async def _awake(self, silent: SilentInstance) -> str:
         """The address of an instance whose node is silent, if it answers. A call that could hang there is not sent."""
         if silent.has_ended:
-            raise lost(f"the instance at {silent.place} has ended and its leases with it")
+            raise lost(f"the instance at {silent.instance} has ended and its leases with it")
         try:
-            await self.place_at(silent.place).status()
+            await self.instance_at(silent.instance).status()
         except BrowserServiceError as error:
             raise out_of_sight(silent) from error
-        return silent.place
+        return silent.instance
 
     def _refuse_if_lost(self, instance_id: str) -> None:
         if self.roster.has_lost(lease_id_of(instance_id)):
@@ -249,7 +251,7 @@ class Overview:
         try:
             self._missing.add(await self.store.reap())
             await self._refresh()
-            for lost in self._missing.settle(self._places):
+            for lost in self._missing.settle(self._instances):
                 self._give_up(lost)
             await self.roster.exchange()
         except RegistryDown as error:
@@ -260,12 +262,12 @@ class Overview:
     def _end_superseded(self, grants: Sequence[Grant]) -> None:
         """Ends leases whose key was answered with others. If an instance misses it, its next report repeats it."""
         for grant in grants:
-            log.warning("lease %s of %s is ended: its key has another one", grant.lease_id, grant.place)
-            self._background.start(self.place_at(grant.place).end(grant.lease_id))
+            log.warning("lease %s of %s is ended: its key has another one", grant.lease_id, grant.instance)
+            self._background.start(self.instance_at(grant.instance).end(grant.lease_id))
 
     def _give_up(self, lease: HeldLease) -> None:
         """Gives up a lease whose instance is dead or silent for too long. Only one front reports it, no lower tier."""
         self.roster.note_lost(lease.lease_id)
         if self.roster.is_front:
-            log.warning("lease %s of %s is lost with its place", lease.lease_id, lease.place)
+            log.warning("lease %s of %s is lost with its instance", lease.lease_id, lease.instance)
             self._events.emit("lease_ended", lease_id=lease.lease_id, how="lost", code="PLACE_GONE")

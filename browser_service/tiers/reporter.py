@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from browser_service.errors import BrowserServiceError
-from browser_service.leasing.leases import PlaceReport
+from browser_service.leasing.leases import InstanceReport
 
 log = logging.getLogger(__name__)
 
@@ -15,8 +15,8 @@ class Reporter:
 
     def __init__(
         self,
-        reports: Callable[[], list[PlaceReport]],
-        send: Callable[[list[PlaceReport]], Awaitable[None]],
+        reports: Callable[[], list[InstanceReport]],
+        send: Callable[[list[InstanceReport]], Awaitable[None]],
         interval_s: float,
     ) -> None:
         self._reports = reports

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from browser_service.leasing.board import Board, Kind, Notice, Posted
-from browser_service.leasing.leases import PlaceReport
+from browser_service.leasing.leases import InstanceReport
 from browser_service.models import FrontStatus
 from browser_service.settings import Settings
 from browser_service.tiers.orders import Order, Orders
@@ -18,10 +18,10 @@ SERVICE = "service"
 
 
 @dataclass(frozen=True)
-class SilentPlace:
+class SilentInstance:
     """An instance that has reported before and no longer reports."""
 
-    place: str
+    instance: str
     node: str
     capacity: int
     silent_s: float
@@ -39,7 +39,7 @@ class Roster:
         """True if this process is about to end."""
         self.is_front = is_front
         self._url = settings.url
-        self._front_ttl_s = settings.place_ttl_s
+        self._front_ttl_s = settings.instance_ttl_s
         self._shown_s = settings.down_shown_s
         self._board = board
         self._unposted: dict[str, Notice] = {}
@@ -66,11 +66,13 @@ class Roster:
         """True if another front gives out leases of the same instances."""
         return any(front.url != self._url and front.state == "up" for front in self.fronts())
 
-    def saw(self, reports: Sequence[PlaceReport]) -> None:
+    def saw(self, reports: Sequence[InstanceReport]) -> None:
         """Remembers instances, with their latest reports."""
         for report in reports:
             data = {"node": report.node, "capacity": report.capacity, "ended": not report.ttl_s}
-            self._unposted[report.place] = Notice(kind="place", name=report.place, ttl_s=self._shown_s, data=data)
+            self._unposted[report.instance] = Notice(
+                kind="instance", name=report.instance, ttl_s=self._shown_s, data=data
+            )
 
     async def exchange(self) -> None:
         """Publishes the news of this front to the others, and reads theirs. Raises `RegistryDown`."""
@@ -101,11 +103,11 @@ class Roster:
             known[self._url] = FrontStatus(url=self._url, state="draining" if self.drains_itself else "up")
         return [known[name] for name in sorted(known)]
 
-    def silent(self, reporting: Collection[str]) -> list[SilentPlace]:
+    def silent(self, reporting: Collection[str]) -> list[SilentInstance]:
         """The remembered instances that are not among `reporting`, by address."""
         return [
-            SilentPlace(name, str(one.data["node"]), int(one.data["capacity"]), one.age_s, bool(one.data["ended"]))
-            for name, one in sorted(self._posted.get("place", {}).items())
+            SilentInstance(name, str(one.data["node"]), int(one.data["capacity"]), one.age_s, bool(one.data["ended"]))
+            for name, one in sorted(self._posted.get("instance", {}).items())
             if name not in reporting
         ]
 

@@ -16,7 +16,7 @@ from fastapi import Request
 from browser_service.chromium.fleet import Fleet
 from browser_service.errors import BadRequest, RegistryDown
 from browser_service.events import Events
-from browser_service.leasing.leases import LeaseStore, PlaceReport, QueueLimits
+from browser_service.leasing.leases import InstanceReport, LeaseStore, QueueLimits
 from browser_service.leasing.store_in_process import InProcessStore
 from browser_service.leasing.tokens import TierKey
 from browser_service.metrics import Metrics
@@ -25,9 +25,9 @@ from browser_service.models import PoolStatus, SessionStatus
 from browser_service.session.sessions import Sessions
 from browser_service.settings import Settings, SettingsError
 from browser_service.tiers.admission import Admission
+from browser_service.tiers.instances import Local
 from browser_service.tiers.orders import orders_of
 from browser_service.tiers.overview import Overview
-from browser_service.tiers.places import Local
 from browser_service.tiers.reporter import Reporter
 from browser_service.tiers.workdir import work_folder
 
@@ -44,7 +44,7 @@ class Tier(Protocol):
     async def is_ready(self) -> bool: ...
 
 
-Learn = Callable[[list[PlaceReport]], Awaitable[None]]
+Learn = Callable[[list[InstanceReport]], Awaitable[None]]
 
 
 @dataclass
@@ -110,7 +110,7 @@ class Service:
         if self.overview:
             self.overview.roster.stopping = True
             if not self.given:
-                await self.overview.stop_places()
+                await self.overview.stop_instances()
             with suppress(RegistryDown):
                 await self.overview.roster.exchange()
         if self.held:

@@ -13,8 +13,16 @@ from real_redis import RealRedis
 from turned_stores import KEY, Turned, TurnedInProcess, TurnedRedis
 
 from browser_service.errors import BrowserServiceError
-from browser_service.leasing.leases import Grant, HeldPlace, LeaseStore, LiveLease, PlaceReport, QueueLimits, Ticket
-from browser_service.leasing.tokens import LeasePlace
+from browser_service.leasing.leases import (
+    Grant,
+    InstanceReport,
+    KnownInstance,
+    LeaseStore,
+    LiveLease,
+    QueueLimits,
+    Ticket,
+)
+from browser_service.leasing.tokens import LeaseLocation
 from browser_service.models import LeaseRequest
 
 T = TypeVar("T")
@@ -48,7 +56,7 @@ class Given(NamedTuple):
     """A lease, without what differs."""
 
     name: Name
-    place: str
+    instance: str
     slot: int
     generation: int
     share: str
@@ -59,7 +67,7 @@ class Books(NamedTuple):
     """All that a store shows."""
 
     leases: Sequence[tuple[Given, str]]
-    places: list[HeldPlace]
+    instances: list[KnownInstance]
     waiting: int
 
 
@@ -116,7 +124,7 @@ class BothStores:
 
         return self._answer(abandon)
 
-    def report(self, report: PlaceReport, live: list[Given], ended: list[Name]) -> None:
+    def report(self, report: InstanceReport, live: list[Given], ended: list[Name]) -> None:
         """`report` comes without its leases, for their names differ by store."""
 
         def as_live(given: Given, index: int) -> LiveLease:
@@ -130,7 +138,7 @@ class BothStores:
                 expires_in_s=60,
             )
 
-        def said(index: int) -> PlaceReport:
+        def said(index: int) -> InstanceReport:
             live_there = [as_live(given, index) for given in live]
             return report.model_copy(update={"live": live_there, "ended": [self._ids[name][index] for name in ended]})
 
@@ -154,7 +162,7 @@ class BothStores:
                 (
                     Given(
                         self._names[held.lease_id],
-                        held.place,
+                        held.instance,
                         held.slot,
                         held.generation,
                         held.share,
@@ -164,8 +172,8 @@ class BothStores:
                 )
                 for held in await store.leases()
             ]
-            places = [place.model_copy(update={"expires_in_s": 0.0}) for place in await store.places()]
-            return Books(leases, places, await store.waiting())
+            instances = [instance.model_copy(update={"expires_in_s": 0.0}) for instance in await store.instances()]
+            return Books(leases, instances, await store.waiting())
 
         return self._answer(books)
 
@@ -204,11 +212,11 @@ class BothStores:
 
     def _given(self, grants: list[Grant]) -> list[Given]:
         for grant in grants:
-            assert KEY.read(grant.lease_id, grant.token) == LeasePlace(grant.place, grant.slot, grant.generation)
+            assert KEY.read(grant.lease_id, grant.token) == LeaseLocation(grant.instance, grant.slot, grant.generation)
         return [
             Given(
                 self._names[grant.lease_id],
-                grant.place,
+                grant.instance,
                 grant.slot,
                 grant.generation,
                 grant.request.share,

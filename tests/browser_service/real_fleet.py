@@ -146,7 +146,7 @@ def running_fleet() -> Generator[Fleet, None, None]:
     environment = {
         "BROWSER_SERVICE_STATE_DIR": str(folder / "state"),
         "BROWSER_SERVICE_REPORT_INTERVAL_S": "0.2",
-        "BROWSER_SERVICE_PLACE_TTL_S": "2",
+        "BROWSER_SERVICE_INSTANCE_TTL_S": "2",
         "BROWSER_SERVICE_REAP_INTERVAL_S": "0.1",
         "BROWSER_SERVICE_WARM": "1",
         "BROWSER_SERVICE_DRAIN_DEADLINE_S": "0.5",

@@ -90,7 +90,7 @@ def running_deployment(**environment: str) -> Generator[Deployment, None, None]:
         settings = {
             "BROWSER_SERVICE_STATE_DIR": folder,
             "BROWSER_SERVICE_REPORT_INTERVAL_S": "0.2",
-            "BROWSER_SERVICE_PLACE_TTL_S": "2",
+            "BROWSER_SERVICE_INSTANCE_TTL_S": "2",
             "BROWSER_SERVICE_REAP_INTERVAL_S": "0.1",
             "BROWSER_SERVICE_WARM": "1",
             "BROWSER_SERVICE_EGRESS_SITES": "127.0.0.1:*",

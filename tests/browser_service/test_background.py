@@ -11,15 +11,15 @@ from browser_service import background as background_module
 from browser_service.background import Background, every
 from browser_service.chromium import orphans
 from browser_service.events import Events
-from browser_service.leasing.leases import HeldLease, PlaceReport, QueueLimits
+from browser_service.leasing.leases import HeldLease, InstanceReport, QueueLimits
 from browser_service.leasing.store_in_process import InProcessStore
 from browser_service.leasing.tokens import TierKey
 from browser_service.settings import Settings
+from browser_service.tiers.instances import Instance
 from browser_service.tiers.overview import Overview
-from browser_service.tiers.places import Place
 from browser_service.tiers.reporter import Reporter
 
-REPORT = PlaceReport(place="http://127.0.0.1:1", node="http://127.0.0.1:2", capacity=1)
+REPORT = InstanceReport(instance="http://127.0.0.1:1", node="http://127.0.0.1:2", capacity=1)
 
 
 async def test_work_is_done_again_after_a_failure_which_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -63,15 +63,15 @@ async def test_what_swallows_a_cancellation_is_cancelled_again(monkeypatch: pyte
 
 
 async def test_a_reporter_reports_again_after_a_failure() -> None:
-    sent: list[PlaceReport] = []
+    sent: list[InstanceReport] = []
     failures = ["making it", "sending it"]
 
-    def reports() -> list[PlaceReport]:
+    def reports() -> list[InstanceReport]:
         if len(failures) == 2:
             raise KeyError(failures.pop())
         return [REPORT]
 
-    async def send(reports: list[PlaceReport]) -> None:
+    async def send(reports: list[InstanceReport]) -> None:
         if failures:
             raise ValueError(failures.pop())
         sent.extend(reports)
@@ -90,13 +90,13 @@ async def test_a_front_reaps_again_after_a_failure() -> None:
                 raise UnicodeError("odd")
             return await super().reap()
 
-    def nowhere(url: str) -> Place:
+    def nowhere(url: str) -> Instance:
         raise AssertionError(url)
 
     store = Failing(asyncio.get_running_loop().time, TierKey.random().sign, QueueLimits())
     async with Overview(Settings(reap_interval_s=0.01), store, nowhere, Events()) as overview:
         await store.report(REPORT)
-        await until(lambda: overview.knows(REPORT.place))
+        await until(lambda: overview.knows(REPORT.instance))
     assert store.reaped > 1
 
 

@@ -23,8 +23,8 @@ from browser_service.servers.instance import create_app
 from browser_service.servers.master import create_front_app
 from browser_service.settings import Settings
 from browser_service.tiers.admission import Admission
+from browser_service.tiers.instances import keep_alive_client, remote_instances
 from browser_service.tiers.overview import Overview
-from browser_service.tiers.places import keep_alive_client, remote_places
 from browser_service.tiers.service import Service
 
 LIMIT = 200_000
@@ -42,10 +42,10 @@ def instance(wanted: Settings) -> FastAPI:
 
 
 def front(wanted: Settings) -> FastAPI:
-    """A master that no place has reported to."""
+    """A master that no instance has reported to."""
     events, key, http = Events(), TierKey.random(), keep_alive_client()
     store = InProcessStore(time.monotonic, key.sign, QueueLimits())
-    overview = Overview(wanted, store, remote_places(wanted, http), events)
+    overview = Overview(wanted, store, remote_instances(wanted, http), events)
     service = Service(wanted, events, key, overview=overview, given=Admission(overview, events))
     app = create_front_app(wanted, service)
     app.state.service = service

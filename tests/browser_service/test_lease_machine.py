@@ -13,7 +13,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from real_redis import RealRedis, running_redis
 from turned_stores import wanted
 
-from browser_service.leasing.leases import CLAIM_GRACE_S, PlaceReport, QueueLimits
+from browser_service.leasing.leases import CLAIM_GRACE_S, InstanceReport, QueueLimits
 
 LIMITS = QueueLimits(total=8, per_share=5)
 CAPACITIES = {"http://a:9000": 1, "http://b:9000": 2}
@@ -25,11 +25,11 @@ REQUESTS = st.tuples(
     st.sampled_from([None, None, None, "k", "l"]),  # idempotency key
 )
 
-Said = tuple[PlaceReport, list[Given], list[Name]]
+Said = tuple[InstanceReport, list[Given], list[Name]]
 
 
 @dataclass
-class Place:
+class Instance:
     """A process with browsers. It alone knows what is live."""
 
     address: str
@@ -57,8 +57,8 @@ class Place:
     def says(self) -> Said:
         """Its report, apart from the leases that live and those that were too short to be named."""
         self.number += 1
-        report = PlaceReport(
-            place=self.address,
+        report = InstanceReport(
+            instance=self.address,
             node="http://node",
             capacity=self.capacity,
             healthy=self.healthy,
@@ -73,7 +73,7 @@ class Place:
 
 
 class Leases(RuleBasedStateMachine):
-    """Both stores, and two places that report to them."""
+    """Both stores, and two instances that report to them."""
 
     server: ClassVar[RealRedis]
     late_reports = Bundle("late_reports")
@@ -81,12 +81,12 @@ class Leases(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.stores = BothStores(self.server, LIMITS)
-        self.places = {address: Place(address, capacity) for address, capacity in CAPACITIES.items()}
+        self.instances = {address: Instance(address, capacity) for address, capacity in CAPACITIES.items()}
         self.in_line: list[Asked] = []
         self.granted: list[Given] = []
         """Claimed, and not yet admitted or refused."""
         self.newest: dict[str, int] = {}
-        """Generations by place, since the stores last forgot everything."""
+        """Generations by instance, since the stores last forgot everything."""
         self.seen: set[tuple[Name, int]] = set()
         """Grants whose generation was looked at, since then."""
         self.report_all()
@@ -116,7 +116,7 @@ class Leases(RuleBasedStateMachine):
             self.report_all()
 
     def nothing_else_has_the_key_of(self, asked: Asked, outcome: list[Given], *, told: bool) -> None:
-        """Leases of one key that came from several tickets are down to one answer; `told`: their places ended them."""
+        """Leases of one key that came from several tickets are down to one answer; `told`: their instances ended them."""
         superseded = self.stores.superseded()
         if (key := asked.request.idempotency_key) is None:
             assert not superseded
@@ -127,26 +127,26 @@ class Leases(RuleBasedStateMachine):
         for given in superseded:
             event("superseded")
             if told:
-                self.places[given.place].live.pop(given.name, None)
+                self.instances[given.instance].live.pop(given.name, None)
 
     @rule()
     def admit_all(self) -> None:
         """Grants that an instance refuses are returned."""
         for given in self.granted:
-            if not self.places[given.place].admit(given):
+            if not self.instances[given.instance].admit(given):
                 self.stores.end(given.name)
         self.granted.clear()
 
     @rule(which=st.integers(0, 100), tells=st.sampled_from(["nobody", "store", "store", "report", "report", "report"]))
     def finish(self, which: int, tells: str) -> None:
-        live = sorted((place.address, name) for place in self.places.values() for name in place.live)
+        live = sorted((instance.address, name) for instance in self.instances.values() for name in instance.live)
         if live:
             address, name = live[which % len(live)]
-            del self.places[address].live[name]
+            del self.instances[address].live[name]
             if tells == "store":
                 self.stores.end(name)
             elif tells == "report":
-                self.stores.report(*self.places[address].says())
+                self.stores.report(*self.instances[address].says())
 
     @precondition(lambda self: self.in_line)
     @rule(which=st.integers(0, 100))
@@ -155,12 +155,12 @@ class Leases(RuleBasedStateMachine):
 
     @rule()
     def report_all(self) -> None:
-        for place in self.places.values():
-            self.stores.report(*place.says())
+        for instance in self.instances.values():
+            self.stores.report(*instance.says())
 
     @rule(target=late_reports, address=ADDRESSES)
     def write_a_report(self, address: str) -> Said:
-        return self.places[address].says()
+        return self.instances[address].says()
 
     @rule(late=consumes(late_reports))
     def deliver_a_late_report(self, late: Said) -> None:
@@ -168,37 +168,39 @@ class Leases(RuleBasedStateMachine):
 
     @rule(address=ADDRESSES)
     def distrust(self, address: str) -> None:
-        """The place did not answer and is thought gone; its leases are forgotten, until it reports them again."""
-        self.stores.report(PlaceReport(place=address, node="http://node", capacity=0, healthy=False, ttl_s=0), [], [])
+        """The instance did not answer and is thought gone; its leases are forgotten, until it reports them again."""
+        self.stores.report(
+            InstanceReport(instance=address, node="http://node", capacity=0, healthy=False, ttl_s=0), [], []
+        )
 
     @rule(key=st.sampled_from(["k", "l"]), count=st.sampled_from([1, 1, 2]), told=st.booleans())
     def answer_a_key_twice(self, key: str, count: int, told: bool) -> None:
-        """The place of a lease is thought gone while its key is asked for again, and comes back."""
+        """The instance of a lease is thought gone while its key is asked for again, and comes back."""
         for is_thought_gone in (True, False, False):
             self.ask([("", count, 20, key)])
             if self.in_line:
                 self.claim(backwards=True, at_most=1, admitted=True, told=told)
             for given in self.stores.find(key) if is_thought_gone else []:
-                self.distrust(given.place)
+                self.distrust(given.instance)
 
     @rule(address=ADDRESSES)
     def crash(self, address: str) -> None:
         """The process starts again, and has forgotten even its generations."""
-        before = self.places[address]
-        self.places[address] = Place(address, CAPACITIES[address], boot=before.boot + 1)
+        before = self.instances[address]
+        self.instances[address] = Instance(address, CAPACITIES[address], boot=before.boot + 1)
 
     @rule(address=ADDRESSES, is_open=st.booleans(), draining=st.booleans(), capacity=st.integers(0, 3))
     def change(self, address: str, is_open: bool, draining: bool, capacity: int) -> None:
-        place = self.places[address]
-        place.healthy, place.draining, place.capacity = is_open or draining, not is_open, capacity
-        self.stores.report(*place.says())
+        instance = self.instances[address]
+        instance.healthy, instance.draining, instance.capacity = is_open or draining, not is_open, capacity
+        self.stores.report(*instance.says())
 
     @rule(key=st.sampled_from(["k", "l"]))
     def abandon(self, key: str) -> None:
         found = self.stores.find(key)
         assert self.stores.abandon(key) == found
         for given in found:
-            self.places[given.place].live.pop(given.name, None)
+            self.instances[given.instance].live.pop(given.name, None)
         self.granted = [given for given in self.granted if given not in found]
 
     @rule(seconds=st.sampled_from([0.1, 0.9, 2.3, 4.1, 5.7, 11.3]))
@@ -220,37 +222,37 @@ class Leases(RuleBasedStateMachine):
     def the_books_are_sound(self) -> None:
         books = self.stores.books()
         leases = [given for given, _ in books.leases]
-        slots = [(given.place, given.slot) for given in leases]
+        slots = [(given.instance, given.slot) for given in leases]
         assert len(set(slots)) == len(slots), "a slot is held twice"
-        for place in books.places:
-            assert place.held == sum(given.place == place.place for given in leases)
+        for instance in books.instances:
+            assert instance.held == sum(given.instance == instance.instance for given in leases)
         self.generations_only_grow([given for given, state in books.leases if state == "granted"])
-        idle = sum(place.available for place in books.places)
+        idle = sum(instance.available for instance in books.instances)
         if idle and books.waiting:
             assert any(asked.count > 1 for asked in self.in_line), "slots are free while people wait for one each"
 
     def generations_only_grow(self, granted: list[Given]) -> None:
-        """Of each place, for as long as the stores remember."""
+        """Of each instance, for as long as the stores remember."""
         before = dict(self.newest)
         for given in granted:
             if (given.name, given.generation) not in self.seen:
-                assert given.generation > before.get(given.place, 0), "a generation went back"
+                assert given.generation > before.get(given.instance, 0), "a generation went back"
                 self.seen.add((given.name, given.generation))
-            self.newest[given.place] = max(self.newest.get(given.place, 0), given.generation)
+            self.newest[given.instance] = max(self.newest.get(given.instance, 0), given.generation)
 
     def teardown(self) -> None:
-        """However it went: soon the stores say what the places say, and once those are empty every slot can be had."""
+        """However it went: soon the stores say what the instances say, and once those are empty every slot can be had."""
         try:
             for asked in self.stores.asked:
                 self.stores.cancel(asked)
             self.stores.advance(CLAIM_GRACE_S + 1)
-            for place in self.places.values():
-                place.healthy, place.draining, place.boot = True, False, place.boot + 1_000
+            for instance in self.instances.values():
+                instance.healthy, instance.draining, instance.boot = True, False, instance.boot + 1_000
             self.report_all()
             known = {given.name for given, _ in self.stores.books().leases}
-            assert known == {name for place in self.places.values() for name in place.live}
-            for place in self.places.values():
-                place.live.clear()
+            assert known == {name for instance in self.instances.values() for name in instance.live}
+            for instance in self.instances.values():
+                instance.live.clear()
             self.report_all()
             self.every_slot_can_be_had()
         finally:
@@ -258,7 +260,7 @@ class Leases(RuleBasedStateMachine):
 
     def every_slot_can_be_had(self) -> None:
         assert self.stores.books().leases == []
-        if slots := sum(place.capacity for place in self.places.values()):
+        if slots := sum(instance.capacity for instance in self.instances.values()):
             asked = self.stores.enqueue(wanted(), slots)
             assert isinstance(asked, Asked)
             given = self.stores.claim(asked)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from real_redis import PASSWORD, RealRedis, running_redis
-from turned_stores import KEY, APlace, lease, wanted
+from turned_stores import KEY, AnInstance, lease, wanted
 
 from browser_service.errors import BrowserServiceError, NoCapacity, RegistryDown
 from browser_service.leasing.leases import GLANCE_S, LeaseStore, QueueLimits
@@ -42,24 +42,24 @@ async def store(server: RealRedis) -> AsyncGenerator[RedisStore, None]:
         yield running
 
 
-def calls(store: LeaseStore, place: APlace) -> dict[str, Callable[[], Awaitable[Any]]]:
+def calls(store: LeaseStore, instance: AnInstance) -> dict[str, Callable[[], Awaitable[Any]]]:
     """Everything that asks Redis."""
     return {
         "enqueue": lambda: store.enqueue(wanted()),
         "find": lambda: store.find("k"),
         "abandon": lambda: store.abandon("k"),
-        "report": place.report,
+        "report": instance.report,
         "end": lambda: store.end("x"),
         "leases": store.leases,
-        "places": store.places,
+        "instances": store.instances,
         "waiting": store.waiting,
         "reap": store.reap,
     }
 
 
-async def expect_outage(store: LeaseStore, place: APlace) -> None:
+async def expect_outage(store: LeaseStore, instance: AnInstance) -> None:
     """Every call is refused in time, with an error that says what to do."""
-    for name, call in calls(store, place).items():
+    for name, call in calls(store, instance).items():
         began = time.monotonic()
         with pytest.raises(RegistryDown) as refused:
             await call()
@@ -72,16 +72,16 @@ async def expect_outage(store: LeaseStore, place: APlace) -> None:
 async def test_a_restart_forgets_everything_and_the_next_report_brings_it_back(
     server: RealRedis, store: RedisStore
 ) -> None:
-    place = APlace(store, 2, ttl_s=60)
-    await place.report()
+    instance = AnInstance(store, 2, ttl_s=60)
+    await instance.report()
     [running] = await lease(store, wanted("s", key="k"))
-    await place.admit(running)
+    await instance.admit(running)
     server.kill()
-    await expect_outage(store, place)
+    await expect_outage(store, instance)
     server.start()
     assert await store.leases() == [], "this Redis keeps nothing"
-    await place.report()
-    assert list(place.live) == [running.lease_id], "no running session ends because Redis forgot"
+    await instance.report()
+    assert list(instance.live) == [running.lease_id], "no running session ends because Redis forgot"
     assert [(held.lease_id, held.state) for held in await store.leases()] == [(running.lease_id, "active")]
     [found] = await store.find("k")
     assert found.token == running.token
@@ -92,40 +92,40 @@ async def test_a_restart_forgets_everything_and_the_next_report_brings_it_back(
 
 
 async def test_those_in_line_survive_a_flush(server: RealRedis, store: RedisStore) -> None:
-    place = APlace(store, 1, ttl_s=60)
-    await place.report()
+    instance = AnInstance(store, 1, ttl_s=60)
+    await instance.report()
     [running] = await lease(store)
-    await place.admit(running)
+    await instance.admit(running)
     first = await store.enqueue(wanted(wait_s=60))
     second = await store.enqueue(wanted(wait_s=60))
     with server.client as client:
         client.flushall()
-    assert await store.claim(second) is None, "no place is known"
+    assert await store.claim(second) is None, "no instance is known"
     assert await store.claim(first) is None
-    await place.report()
-    await place.finish(running.lease_id)
+    await instance.report()
+    await instance.finish(running.lease_id)
     assert await store.claim(second) is None and await store.claim(first), "the order was lost"
 
 
 async def test_a_flush_between_grant_and_admission_gives_no_slot_twice(server: RealRedis, store: RedisStore) -> None:
-    place = APlace(store, 1, ttl_s=60)
-    await place.report()
+    instance = AnInstance(store, 1, ttl_s=60)
+    await instance.report()
     [before] = await lease(store)
     with server.client as client:
         client.flushall()
-    await place.report()
+    await instance.report()
     [after] = await lease(store)
     assert (after.slot, after.generation) == (before.slot, before.generation)
-    await place.admit(before)
-    assert [held.lease_id for held in await store.leases()] == [before.lease_id], "the place is the one who knows"
+    await instance.admit(before)
+    assert [held.lease_id for held in await store.leases()] == [before.lease_id], "the instance is the one who knows"
     assert [held.lease_id for held in await store.reap()] == [after.lease_id]
 
 
 async def test_a_redis_that_hangs_is_given_up_in_time_and_found_again(server: RealRedis, store: RedisStore) -> None:
-    place = APlace(store, 2, ttl_s=60)
-    await place.report()
+    instance = AnInstance(store, 2, ttl_s=60)
+    await instance.report()
     [running] = await lease(store)
-    await place.admit(running)
+    await instance.admit(running)
     ticket = await store.enqueue(wanted(wait_s=60), count=2)
     waiting = asyncio.create_task(store.wait(ticket, 60))
     await asyncio.sleep(0.1)
@@ -140,30 +140,30 @@ async def test_a_redis_that_hangs_is_given_up_in_time_and_found_again(server: Re
         assert time.monotonic() - began < 2 * (DEADLINE_S + MARGIN_S), "calls waited for one another"
     finally:
         server.go_on()
-    await place.report()
+    await instance.report()
     assert [held.lease_id for held in await store.leases()] == [running.lease_id]
     assert await store.claim(ticket) is None
-    await place.finish(running.lease_id)
+    await instance.finish(running.lease_id)
     async with asyncio.timeout(60):
         await waiting
     assert len(await store.claim(ticket) or []) == 2
 
 
 async def test_a_waiter_hears_again_after_a_restart(server: RealRedis, store: RedisStore) -> None:
-    place = APlace(store, 1, ttl_s=60)
-    await place.report()
+    instance = AnInstance(store, 1, ttl_s=60)
+    await instance.report()
     [running] = await lease(store)
-    await place.admit(running)
+    await instance.admit(running)
     ticket = await store.enqueue(wanted(wait_s=60))
     await store.wait(ticket, 0.1)
     server.kill()
     await asyncio.sleep(0.7)  # longer than it takes to notice and to try again
     server.start()
-    await place.report()
+    await instance.report()
     assert await store.claim(ticket) is None
     await asyncio.sleep(1.0)
     waiting = asyncio.create_task(store.wait(ticket, 60))
-    await place.finish(running.lease_id)
+    await instance.finish(running.lease_id)
     async with asyncio.timeout(GLANCE_S + MARGIN_S):
         await waiting
     assert await store.claim(ticket)
@@ -174,13 +174,13 @@ async def test_a_slow_redis_is_only_slow(server: RealRedis, tmp_path: Path) -> N
         slow_way_to(server.socket, tmp_path / "slow.sock", delay_s=0.2) as socket,
         connected(f"unix://{socket}?password={PASSWORD}", deadline_s=20) as store,
     ):
-        place = APlace(store, 4, ttl_s=60)
-        await place.report()
+        instance = AnInstance(store, 4, ttl_s=60)
+        await instance.report()
         began = time.monotonic()
         grants = await asyncio.gather(*(lease(store) for _ in range(4)))
         assert len({grant.slot for [grant] in grants}) == 4
         assert time.monotonic() - began >= 0.4, "it was not slow"
-        await place.admit(*sorted((grant for [grant] in grants), key=lambda grant: grant.generation))
+        await instance.admit(*sorted((grant for [grant] in grants), key=lambda grant: grant.generation))
         assert len(await store.leases()) == 4
 
 
@@ -194,14 +194,14 @@ async def test_a_redis_that_was_never_there(server: RealRedis, url: str) -> None
 
 
 async def test_a_redis_that_refuses_writes_is_away(server: RealRedis, store: RedisStore) -> None:
-    place = APlace(store, 1, ttl_s=60)
-    await place.report()
+    instance = AnInstance(store, 1, ttl_s=60)
+    await instance.report()
     with server.client as client:
         client.config_set("min-replicas-to-write", 1)
         with pytest.raises(RegistryDown, match="NOREPLICAS") as refused:
             await store.enqueue(wanted())
         with pytest.raises(RegistryDown, match="NOREPLICAS"):
-            await place.report()
+            await instance.report()
         assert refused.value.problem().status == 503 and refused.value.retry_after_s
         client.config_set("min-replicas-to-write", 0)
     assert len(await lease(store)) == 1, "it is back"
@@ -243,7 +243,7 @@ async def test_scripts_are_loaded_again_when_redis_lost_them(server: RealRedis, 
 
 
 async def test_every_key_has_the_hash_tag(server: RealRedis, store: RedisStore) -> None:
-    await APlace(store, 1, ttl_s=60).report()
+    await AnInstance(store, 1, ttl_s=60).report()
     await lease(store, wanted("s", key="k"))
     await store.enqueue(wanted("t", key="l", wait_s=9), count=1)
     with server.client as client:

@@ -1,4 +1,4 @@
-"""A place that admits a grant twice while the first browser does not open."""
+"""An instance that admits a grant twice while the first browser does not open."""
 
 import asyncio
 import time
@@ -31,7 +31,9 @@ async def test_a_repeated_grant_hears_what_became_of_the_first(tmp_path: Path) -
     fleet = NoBrowsers(settings, tmp_path, events)
     sessions = Sessions(settings, fleet, TierKey.random(), events, time.monotonic)
     wanted = LeaseRequest()
-    grant = Grant(lease_id="one", place=settings.url, slot=0, generation=1, token="", needs_token=False, request=wanted)
+    grant = Grant(
+        lease_id="one", instance=settings.url, slot=0, generation=1, token="", needs_token=False, request=wanted
+    )
     first, again = await asyncio.gather(sessions.admit(grant), sessions.admit(grant), return_exceptions=True)
     assert isinstance(first, BrowserCrashed) and "the disk is full" in first.detail
     assert isinstance(again, BrowserCrashed) and again.session_state == "lost"

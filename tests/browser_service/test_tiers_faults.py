@@ -143,7 +143,7 @@ def test_a_killed_node_leaves_the_other_and_comes_back(http: httpx.Client, deplo
 def test_a_killed_master_grants_nothing_twice_and_nothing_for_ever(http: httpx.Client, deployment: Deployment) -> None:
     """Clients that repeat a request with its key find the lease that they may have got without knowing.
 
-    A master that hears late of a place gives a second lease for a key that has one there: then the last answer counts.
+    A master that hears late of an instance gives a second lease for a key that has one there: then the last answer counts.
     """
     got: dict[str, list[str]] = {f"key-{number}": [] for number in range(3)}
     refused = list[str]()

@@ -216,7 +216,7 @@ def test_any_session_can_be_looked_up_and_ended(http: httpx.Client, deployment: 
 def test_the_routes_between_tiers_want_the_tier_key(http: httpx.Client, deployment: Deployment) -> None:
     mine = lease(http)
     assert mine.direct_url
-    goodbye = [{"place": mine.direct_url, "node": mine.node, "capacity": 2, "healthy": False, "ttl_s": 0}]
+    goodbye = [{"instance": mine.direct_url, "node": mine.node, "capacity": 2, "healthy": False, "ttl_s": 0}]
     for url in (deployment.url, mine.node):
         for headers in ({}, {"x-tier-key": "guess"}, {"x-tier-key": mine.token}):
             assert problem(httpx.post(f"{url}/tier/report", json=goodbye, headers=headers)).status == 401

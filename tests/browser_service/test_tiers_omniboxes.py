@@ -14,13 +14,13 @@ from real_tiers import Deployment
 from starlette.applications import Starlette
 
 from browser_service.events import Events
-from browser_service.leasing.leases import PlaceReport, QueueLimits
+from browser_service.leasing.leases import InstanceReport, QueueLimits
 from browser_service.leasing.store_in_process import InProcessStore
 from browser_service.leasing.tokens import TierKey
 from browser_service.servers.forwarding import Forwarding
 from browser_service.settings import Settings
+from browser_service.tiers.instances import keep_alive_client, remote_instances
 from browser_service.tiers.overview import Overview
-from browser_service.tiers.places import keep_alive_client, remote_places
 
 pytestmark = pytest.mark.browser
 
@@ -148,11 +148,11 @@ def test_what_can_not_be_seen_is_told_in_the_old_words(http: httpx.Client, deplo
 async def test_an_instance_out_of_reach_is_asked_again_by_old_clients() -> None:
     """They take a picture again if the answer has the word Connection in it, and drop the task if not."""
     port, key = free_port(), TierKey.random()
-    report = PlaceReport(place=f"http://127.0.0.1:{port}", node="http://127.0.0.1:1", capacity=1, ttl_s=600)
+    report = InstanceReport(instance=f"http://127.0.0.1:{port}", node="http://127.0.0.1:1", capacity=1, ttl_s=600)
     store = InProcessStore(time.monotonic, key.sign, QueueLimits())
     async with (
         keep_alive_client() as http,
-        Overview(Settings(), store, remote_places(Settings(), http), Events()) as overview,
+        Overview(Settings(), store, remote_instances(Settings(), http), Events()) as overview,
     ):
         front = Forwarding(Starlette(), overview=overview, key=key, http=http, paths=["/screenshot"], deadline_s=20)
         transport = httpx.ASGITransport(front)

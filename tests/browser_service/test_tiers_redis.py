@@ -37,7 +37,7 @@ def shared(short_folder: Path) -> Generator[Shared, None, None]:
         **os.environ,
         "BROWSER_SERVICE_STATE_DIR": str(short_folder),
         "BROWSER_SERVICE_REPORT_INTERVAL_S": "0.2",
-        "BROWSER_SERVICE_PLACE_TTL_S": "1.5",
+        "BROWSER_SERVICE_INSTANCE_TTL_S": "1.5",
         "BROWSER_SERVICE_REAP_INTERVAL_S": "0.1",
         "BROWSER_SERVICE_WARM": "1",
     }
@@ -111,7 +111,7 @@ def test_sessions_outlive_redis_and_a_master(shared: Shared) -> None:
 
 @pytest.mark.chaos
 def test_an_outage_longer_than_every_term_ends_no_session(shared: Shared) -> None:
-    """Redis hangs for longer than a lease lives without a call, and than a place is believed without a report."""
+    """Redis hangs for longer than a lease lives without a call, and than an instance is believed without a report."""
     lease = post(shared.first, "/get", {"viewport": SMALL, "ttl_s": 2}).raise_for_status().json()
     mine = {"instance_id": lease["instance_id"], "token": lease["token"]}
     looking = {"action": {"kind": "observe"}, "observe": {"screenshot": False}}

@@ -26,9 +26,9 @@ from typer.testing import CliRunner
 
 from browser_service.cli import app
 from browser_service.events import Events
-from browser_service.leasing.leases import PlaceReport, QueueLimits
+from browser_service.leasing.leases import InstanceReport, QueueLimits
 from browser_service.leasing.store_in_process import InProcessStore
-from browser_service.leasing.tokens import LeasePlace, TierKey, shared_key
+from browser_service.leasing.tokens import LeaseLocation, TierKey, shared_key
 from browser_service.servers import deploy, supervise
 from browser_service.servers import node as node_module
 from browser_service.servers.deploy import instances_for, shares
@@ -36,8 +36,8 @@ from browser_service.servers.nginx import Front, configuration
 from browser_service.servers.node import Node
 from browser_service.servers.supervise import Program, Supervisor
 from browser_service.settings import Settings
+from browser_service.tiers.instances import remote_instances, tier_client
 from browser_service.tiers.overview import Overview
-from browser_service.tiers.places import remote_places, tier_client
 
 
 @contextmanager
@@ -178,18 +178,18 @@ async def test_an_instance_that_says_nothing_is_killed_and_started_again(monkeyp
     monkeypatch.setattr(node_module, "SILENCE_S", 0.3)
     monkeypatch.setattr(node_module, "GLANCE_S", 0.05)
     monkeypatch.setattr(supervise, "_start", lambda program: asyncio.create_subprocess_exec("sleep", "60"))
-    place, settings, key = "http://127.0.0.1:9000", Settings(), TierKey.random()
+    instance, settings, key = "http://127.0.0.1:9000", Settings(), TierKey.random()
     store = InProcessStore(time.monotonic, key.sign, QueueLimits())
     async with (
         tier_client(key.value) as http,
-        Overview(settings, store, remote_places(settings, http), Events()) as seen,
+        Overview(settings, store, remote_instances(settings, http), Events()) as seen,
     ):
-        node = Node(settings, {place: 2}, seen)
-        async with Supervisor([Program(place, [], {})], on_exit=node.ended) as supervisor:
+        node = Node(settings, {instance: 2}, seen)
+        async with Supervisor([Program(instance, [], {})], on_exit=node.ended) as supervisor:
             (child,) = supervisor.children
             await until(lambda: child.pid is not None)
             first = child.pid
-            await node.learn([PlaceReport(place=place, node=settings.url, capacity=2)])
+            await node.learn([InstanceReport(instance=instance, node=settings.url, capacity=2)])
             assert (await seen.status()).nodes[0].capacity == 2
             watching = asyncio.create_task(node.kill_the_hung(supervisor))
             await until(lambda: child.pid not in (None, first))
@@ -205,15 +205,15 @@ ANY = st.characters(exclude_categories=())
 @hypothesis_settings(max_examples=30, deadline=None)
 @given(
     lease_id=st.text(ANY, max_size=40),
-    place=st.text(max_size=60),
+    instance=st.text(max_size=60),
     slot=st.integers(0, 10_000),
     generation=st.integers(0, 1 << 60),
     change=st.integers(0, 10_000),
 )
 def test_a_token_says_where_its_lease_is_and_can_not_be_changed(
-    lease_id: str, place: str, slot: int, generation: int, change: int
+    lease_id: str, instance: str, slot: int, generation: int, change: int
 ) -> None:
-    key, where = TierKey("k" * 32), LeasePlace(place, slot, generation)
+    key, where = TierKey("k" * 32), LeaseLocation(instance, slot, generation)
     token = key.sign(lease_id, where)
     assert key.read(lease_id, token) == where
     assert key.read(lease_id + "x", token) is None

@@ -1,4 +1,4 @@
-"""Both lease stores on a clock that the test turns, and places that say what they hold."""
+"""Both lease stores on a clock that the test turns, and instances that say what they hold."""
 
 import uuid
 from collections.abc import AsyncGenerator
@@ -9,7 +9,7 @@ from typing import Protocol
 import redis
 from real_redis import RealRedis
 
-from browser_service.leasing.leases import Grant, LeaseStore, LiveLease, PlaceReport, QueueLimits
+from browser_service.leasing.leases import Grant, InstanceReport, LeaseStore, LiveLease, QueueLimits
 from browser_service.leasing.redis_scripts import RedisScripts, lua_source
 from browser_service.leasing.store_in_process import InProcessStore
 from browser_service.leasing.store_redis import RedisStore
@@ -105,7 +105,7 @@ async def turned(kind: str, server: RealRedis, limits: QueueLimits | None = None
 
 
 @dataclass
-class APlace:
+class AnInstance:
     """An instance as the store sees it: it admits grants and reports its leases."""
 
     store: LeaseStore
@@ -124,7 +124,7 @@ class APlace:
     async def admit(self, *grants: Grant) -> None:
         """Opens a browser for each and reports it."""
         for grant in grants:
-            assert grant.place == self.address and grant.slot < self.capacity
+            assert grant.instance == self.address and grant.slot < self.capacity
             assert grant.slot not in {live.slot for live in self.live.values()}, "the slot is in use"
             assert grant.generation > self.generation, "a generation went back"
             self.generation = grant.generation
@@ -149,11 +149,11 @@ class APlace:
     async def report(self) -> None:
         await self.store.report(self.say())
 
-    def say(self) -> PlaceReport:
+    def say(self) -> InstanceReport:
         """The report as it is sent."""
         self.number += 1
-        return PlaceReport(
-            place=self.address,
+        return InstanceReport(
+            instance=self.address,
             node="http://127.0.0.1:8080",
             capacity=self.capacity,
             healthy=self.healthy,

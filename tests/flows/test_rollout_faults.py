@@ -46,7 +46,7 @@ SLOW = partial(pytest.param, marks=pytest.mark.chaos)
 def fleet() -> Generator[Service]:
     """A master, two nodes, an instance of eight slots on each."""
     ports = ["--node-port", str(free_port()), "--instance-port", str(free_port())]
-    quick = {"REPORT_INTERVAL_S": "0.2", "PLACE_TTL_S": "2", "REAP_INTERVAL_S": "0.1"}
+    quick = {"REPORT_INTERVAL_S": "0.2", "INSTANCE_TTL_S": "2", "REAP_INTERVAL_S": "0.1"}
     arguments = ("deploy", "--nodes", "2", "--slots", "16", "--instances", "1", *ports)
     with running_service(*arguments, **quick) as service:
         yield service

@@ -1,6 +1,6 @@
 -- ARGV 3..: ids, share, key, owner, needs_token, request, since, when to give up.
 -- Answers 'granted' with the leases and those of their key that were ended, 'waiting', 'void', 'mismatch' with the number of leases that its key has, or
--- 'no_capacity' with the slots of all open places.
+-- 'no_capacity' with the slots of all open instances.
 
 local ids = each_word(ARGV[3])
 local key = ARGV[5]
@@ -8,7 +8,7 @@ local key = ARGV[5]
 local function known_leases()
   local own = leases_of_ticket(ids)
   if #own > 0 and #own < #ids then
-    -- A place went away with some of them: all or none.
+    -- An instance went away with some of them: all or none.
     changed = take_back(ids) or changed
     own = leases_of_ticket(ids)
   end
@@ -17,7 +17,7 @@ end
 
 -- What `superseded.py` explains: larger for the lease that is rather kept.
 local function standing(id)
-  local f = redis.call('HMGET', name('lease', id), 'ticket', 'request', 'until', 'place', 'slot')
+  local f = redis.call('HMGET', name('lease', id), 'ticket', 'request', 'until', 'instance', 'slot')
   local told = f[1] ~= '' and 0 or f[2] == '' and 1 or 2
   return { told, tonumber(f[3]), f[4], tonumber(f[5]) }
 end
@@ -107,7 +107,7 @@ if changed then
 end
 
 if now >= tonumber(ARGV[10]) then
-  local _, capacity = open_places()
+  local _, capacity = open_instances()
   changed = true
   leave_for_good()
   return { 'no_capacity', capacity }

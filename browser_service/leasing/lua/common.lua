@@ -1,11 +1,11 @@
 -- What every script of the lease store begins with. The whole decision is made here, in one step, on the time of Redis.
 --
---   places              sorted set  address -> when it is gone
---   place:<address>     hash        its newest report, without the leases
+--   instances              sorted set  address -> when it is gone
+--   instance:<address>     hash        its newest report, without the leases
 --   slots:<address>     hash        slot -> lease
---   generations         hash        address -> newest generation, also of places that are gone and may come back
+--   generations         hash        address -> newest generation, also of instances that are gone and may come back
 --   lease:<id>          hash        one lease, granted or active
---   granted             sorted set  lease that no place has reported yet -> when it is over
+--   granted             sorted set  lease that no instance has reported yet -> when it is over
 --   held                hash        share -> number of leases
 --   key:<key>           list        leases of an idempotency key
 --   ticket:<id>         hash        one ticket in line

@@ -1,13 +1,13 @@
--- Which place holds which lease in which slot.
+-- Which instance holds which lease in which slot.
 
 local function lease_exists(id)
   return redis.call('EXISTS', name('lease', id)) == 1
 end
 
--- A lease as the store's other half reads it: id, place, slot, generation, owner, share, key, needs_token, active,
+-- A lease as the store's other half reads it: id, instance, slot, generation, owner, share, key, needs_token, active,
 -- microseconds left, batch, request.
 local function lease_row(id)
-  local f = redis.call('HMGET', name('lease', id), 'place', 'slot', 'generation', 'owner', 'share', 'key', 'needs_token',
+  local f = redis.call('HMGET', name('lease', id), 'instance', 'slot', 'generation', 'owner', 'share', 'key', 'needs_token',
     'active', 'until', 'batch', 'request')
   return { id, f[1], f[2], f[3], f[4], f[5], f[6], f[7], f[8], math.max(0, f[9] - now), f[10], f[11] }
 end
@@ -25,10 +25,10 @@ local function leases_with_key(key)
 end
 
 local function enter_lease(id, f)
-  redis.call('HSET', name('lease', id), 'place', f.place, 'slot', f.slot, 'generation', f.generation, 'owner', f.owner,
+  redis.call('HSET', name('lease', id), 'instance', f.instance, 'slot', f.slot, 'generation', f.generation, 'owner', f.owner,
     'share', f.share, 'key', f.key, 'needs_token', f.needs_token, 'active', f.active, 'until', f.over, 'batch', f.batch,
     'request', f.request, 'ticket', f.ticket)
-  redis.call('HSET', name('slots', f.place), f.slot, id)
+  redis.call('HSET', name('slots', f.instance), f.slot, id)
   redis.call('HINCRBY', name('held'), f.share, 1)
   if f.active == '0' then
     redis.call('ZADD', name('granted'), f.over, id)
@@ -39,7 +39,7 @@ local function enter_lease(id, f)
 end
 
 local function end_lease(id)
-  local f = redis.call('HMGET', name('lease', id), 'place', 'slot', 'share', 'key')
+  local f = redis.call('HMGET', name('lease', id), 'instance', 'slot', 'share', 'key')
   if not f[1] then
     return false
   end
@@ -55,7 +55,7 @@ local function end_lease(id)
   return true
 end
 
--- A lease that ends without its place having said so: whoever reaps is told.
+-- Ends a lease that its instance has not reported as ended; the next reap returns it.
 local function forget_lease(id)
   local row = lease_row(id)
   row[10] = string.format('%.0f', row[10])
@@ -64,7 +64,7 @@ local function forget_lease(id)
   end_lease(id)
 end
 
--- Somebody took the grant; from now on its place has time to report it.
+-- Marks the grant as claimed; from now on its instance has time to report it.
 local function claim_lease(id)
   local f = redis.call('HMGET', name('lease', id), 'ticket', 'active')
   if f[1] ~= '' and f[2] == '0' then
@@ -96,42 +96,42 @@ local function take_back(ids)
   return any
 end
 
--- Open places by address with their free slots, and the slots of all of them together, free or not.
-local function open_places()
-  local places, capacity, free = {}, 0, 0
-  for _, address in ipairs(redis.call('ZRANGE', name('places'), 0, -1)) do
-    local f = redis.call('HMGET', name('place', address), 'capacity', 'healthy', 'draining')
+-- Open instances by address with their free slots, and the slots of all of them together, free or not.
+local function open_instances()
+  local instances, capacity, free = {}, 0, 0
+  for _, address in ipairs(redis.call('ZRANGE', name('instances'), 0, -1)) do
+    local f = redis.call('HMGET', name('instance', address), 'capacity', 'healthy', 'draining')
     if f[2] == '1' and f[3] == '0' then
       local held = {}
       for _, slot in ipairs(redis.call('HKEYS', name('slots', address))) do
         held[slot] = true
       end
-      local place = { address = address, free = {} }
+      local instance = { address = address, free = {} }
       for slot = 0, f[1] - 1 do
         if not held[tostring(slot)] then
-          place.free[#place.free + 1] = slot
+          instance.free[#instance.free + 1] = slot
         end
       end
-      places[#places + 1] = place
-      capacity, free = capacity + f[1], free + #place.free
+      instances[#instances + 1] = instance
+      capacity, free = capacity + f[1], free + #instance.free
     end
   end
-  table.sort(places, function(a, b) return a.address < b.address end)
-  return places, capacity, free
+  table.sort(instances, function(a, b) return a.address < b.address end)
+  return instances, capacity, free
 end
 
--- All that the ticket asks for, each from the emptiest place. There must be enough free slots.
-local function give(ticket, places)
+-- Gives the ticket all its slots, each from the emptiest instance. Needs enough free slots.
+local function give(ticket, instances)
   local f = redis.call('HMGET', name('ticket', ticket), 'ids', 'share', 'key', 'owner', 'needs_token', 'request')
   for _, id in ipairs(each_word(f[1])) do
-    local emptiest = places[1]
-    for _, place in ipairs(places) do
-      if #place.free > #emptiest.free then
-        emptiest = place
+    local emptiest = instances[1]
+    for _, instance in ipairs(instances) do
+      if #instance.free > #emptiest.free then
+        emptiest = instance
       end
     end
     enter_lease(id, {
-      place = emptiest.address,
+      instance = emptiest.address,
       slot = table.remove(emptiest.free, 1),
       generation = redis.call('HINCRBY', name('generations'), emptiest.address, 1),
       share = f[2], key = f[3], owner = f[4], needs_token = f[5], request = f[6],

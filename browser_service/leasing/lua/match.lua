@@ -7,22 +7,22 @@ local function clamp(key, longest)
   end
 end
 
-local function forget_place(address)
+local function forget_instance(address)
   for _, id in ipairs(redis.call('HVALS', name('slots', address))) do
     forget_lease(id)
   end
-  redis.call('ZREM', name('places'), address)
-  redis.call('DEL', name('place', address), name('slots', address))
+  redis.call('ZREM', name('instances'), address)
+  redis.call('DEL', name('instance', address), name('slots', address))
 end
 
--- Forgets grants that nobody took up, places that are gone and tickets that nobody asks for.
+-- Removes unclaimed grants, lost instances and tickets without a waiting client.
 local function sweep()
   clamp(name('granted'), GRACE)
   clamp(name('tickets'), SILENCE)
-  clamp(name('places'), 600 * 1000000)
+  clamp(name('instances'), 600 * 1000000)
   local changed = false
-  for _, address in ipairs(redis.call('ZRANGEBYSCORE', name('places'), '-inf', now)) do
-    forget_place(address)
+  for _, address in ipairs(redis.call('ZRANGEBYSCORE', name('instances'), '-inf', now)) do
+    forget_instance(address)
     changed = true
   end
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', name('granted'), '-inf', now)) do
@@ -39,7 +39,7 @@ local function match()
   if redis.call('ZCARD', name('tickets')) == 0 then
     return
   end
-  local places, capacity, free = open_places()
+  local instances, capacity, free = open_instances()
   local heads, held = nil, held_by_share()
   while free > 0 do
     heads = heads or heads_of_lines(capacity)
@@ -52,7 +52,7 @@ local function match()
         redis.call('SET', name('kept_for'), turn.id)
         return
       end
-      give(turn.id, places)
+      give(turn.id, instances)
       free = free - turn.count
       held[turn.share] = (held[turn.share] or 0) + turn.count
     end

@@ -1,22 +1,22 @@
--- ARGV 3: a report as JSON. Makes the books say what the place says.
+-- ARGV 3: a report as JSON. Applies it to the ledger.
 
 local report = cjson.decode(ARGV[3])
-local address = report.place
-local place = name('place', address)
+local address = report.instance
+local instance = name('instance', address)
 
 local function flag(value)
   return value and '1' or '0'
 end
 
 local function is_overtaken()
-  local f = redis.call('HMGET', place, 'boot', 'number')
+  local f = redis.call('HMGET', instance, 'boot', 'number')
   return report.number > 0 and f[1] == report.boot and report.number <= tonumber(f[2])
 end
 
-local function note_place()
-  redis.call('HSET', place, 'node', report.node, 'capacity', report.capacity, 'healthy', flag(report.healthy),
+local function note_instance()
+  redis.call('HSET', instance, 'node', report.node, 'capacity', report.capacity, 'healthy', flag(report.healthy),
     'draining', flag(report.draining), 'boot', report.boot, 'number', report.number)
-  redis.call('ZADD', name('places'), now + report.ttl_s * 1000000, address)
+  redis.call('ZADD', name('instances'), now + report.ttl_s * 1000000, address)
 end
 
 -- Generations never go back, whatever was forgotten.
@@ -45,7 +45,7 @@ end
 
 local function take_in(live)
   local id, slot, over = live.lease_id, tostring(live.slot), now + live.expires_in_s * 1000000
-  local known = redis.call('HMGET', name('lease', id), 'place', 'slot')
+  local known = redis.call('HMGET', name('lease', id), 'instance', 'slot')
   if known[1] == address and known[2] == slot then
     redis.call('HSET', name('lease', id), 'active', '1', 'until', over)
     redis.call('ZREM', name('granted'), id)
@@ -63,7 +63,7 @@ local function take_in(live)
   end
   local key = live.idempotency_key or ''
   enter_lease(id, {
-    place = address, slot = slot, generation = live.generation, owner = live.owner, share = live.share, key = key,
+    instance = address, slot = slot, generation = live.generation, owner = live.owner, share = live.share, key = key,
     needs_token = flag(live.needs_token), active = '1', over = over, batch = live.batch, ticket = '',
     request = '', -- only those that were given out here have one
   })
@@ -71,13 +71,13 @@ end
 
 -- Final, however late it is heard.
 for _, id in ipairs(report.ended) do
-  if redis.call('HGET', name('lease', id), 'place') == address then
+  if redis.call('HGET', name('lease', id), 'instance') == address then
     changed = end_lease(id) or changed
   end
 end
 
 if not is_overtaken() then
-  note_place()
+  note_instance()
   note_generation()
   end_unreported()
   for _, live in ipairs(report.live) do

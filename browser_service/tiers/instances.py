@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from browser_service.errors import Unreachable, error_of
 from browser_service.leasing.leases import Grant
 from browser_service.models import Lease
-from browser_service.models.tiers import EndRequest, PlaceStatus
+from browser_service.models.tiers import EndRequest, InstanceStatus
 from browser_service.models.wire import from_another_version
 from browser_service.session.sessions import Sessions
 from browser_service.settings import Settings
@@ -26,7 +26,7 @@ class Absent(Unreachable):
     """No process listens at the instance's address: the instance is gone, not just slow."""
 
 
-class Place(Protocol):
+class Instance(Protocol):
     """A process with browsers."""
 
     async def admit(self, grant: Grant) -> Lease:
@@ -37,7 +37,7 @@ class Place(Protocol):
         """Ends a lease, whoever holds it; a lease that is over is no error. Raises `Unreachable`."""
         ...
 
-    async def status(self) -> PlaceStatus:
+    async def status(self) -> InstanceStatus:
         """Its browser and its live leases. Raises `Unreachable`."""
         ...
 
@@ -58,8 +58,8 @@ class Local:
     async def end(self, lease_id: str) -> None:
         await self._sessions.end(lease_id)
 
-    async def status(self) -> PlaceStatus:
-        return await self._sessions.place_status()
+    async def status(self) -> InstanceStatus:
+        return await self._sessions.instance_status()
 
     async def set_draining(self, draining: bool) -> None:
         await self._sessions.set_draining(draining)
@@ -80,8 +80,8 @@ class Remote:
     async def end(self, lease_id: str) -> None:
         await self._ask("POST", "/tier/end", EndRequest(lease_id=lease_id), GLANCE_S)
 
-    async def status(self) -> PlaceStatus:
-        return from_another_version(PlaceStatus, await self._ask("GET", "/tier/status", None, GLANCE_S))
+    async def status(self) -> InstanceStatus:
+        return from_another_version(InstanceStatus, await self._ask("GET", "/tier/status", None, GLANCE_S))
 
     async def set_draining(self, draining: bool) -> None:
         await self._ask("POST", "/tier/drain" if draining else "/tier/undrain", None, GLANCE_S)
@@ -100,7 +100,7 @@ class Remote:
         return answer.content
 
 
-def remote_places(settings: Settings, http: httpx.AsyncClient) -> Callable[[str], Remote]:
+def remote_instances(settings: Settings, http: httpx.AsyncClient) -> Callable[[str], Remote]:
     """Returns a function that makes the `Remote` of an address."""
     return lambda url: Remote(url, http, launch_deadline_s=settings.launch_deadline_s)
 
