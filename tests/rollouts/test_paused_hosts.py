@@ -12,9 +12,9 @@ from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played
 from agent.types import StopReason
 from environments.hosts import BlockingConfig
 from environments.taskfiles.table import host_of
+from rollouts.measures.stage_costs import wasted
 from rollouts.plan import Group, assigned, planned_groups
 from rollouts.shared_bounds import SharedBounds
-from rollouts.stage_costs import wasted
 from storage.pauses import read_pauses
 from storage.stages import Stage
 

@@ -11,9 +11,9 @@ from game import ended, play_rollout, rank_for, running_game, use
 
 from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played
 from flows.settings.run_folder import RunFolder
+from rollouts.measures.usage import ServerMeter, SlotMeter, add_usage, read_usage
 from rollouts.shard_worker import ShardWorker
 from rollouts.shared_bounds import SharedBounds
-from rollouts.usage import ServerMeter, SlotMeter, add_usage, read_usage
 from storage.stages import Stage
 
 
