@@ -23,6 +23,7 @@ from flows.stages.overlap import judging_meanwhile
 from flows.stages.stage_inputs import stage_inputs
 from rollouts.evidence import forget_broken, lack_of_evidence, pause_before
 from rollouts.inputs import StageInputs
+from rollouts.measures.intervals import early_s
 from rollouts.measures.stage_costs import wasted, written
 from rollouts.measures.usage import read_usage
 from rollouts.plan import Why, assigned, planned_groups
@@ -73,6 +74,7 @@ async def rollout_stage(
     episodes = [facts_of(trajectory) for trajectory in TrajectoryStore(directory)]
     steps = sum(one.steps for one in episodes)
     seconds = time.monotonic() - began
+    early = early_s(directory, time.time() - seconds)
     return folder.finish(
         StageReport(
             stage=Stage.ROLLOUT,
@@ -87,6 +89,7 @@ async def rollout_stage(
                 "carried_out": len(carried),
             },
             metrics={"steps_per_s": steps / seconds}
+            | ({"early_s": early} if early else {})
             | wasted(directory, episodes)
             | written(directory, steps=steps)
             | policy_age(episodes, version)

@@ -61,3 +61,8 @@ def common_s(some: Iterable[tuple[float, float]], others: Iterable[tuple[float, 
     """Seconds that lie in a span of both. The spans of each must not overlap, as those of `united`."""
     others = list(others)
     return sum(max(0.0, min(end, until) - max(begin, since)) for begin, end in some for since, until in others)
+
+
+def early_s(stage_dir: Path, began: float) -> float:
+    """Seconds in which episodes of a rollout were played before its stage `began`, beside judging and updates."""
+    return common_s(united(read_intervals(stage_dir / EPISODES)), [(0.0, began)])
