@@ -5,13 +5,13 @@ from collections import Counter
 from typing import Any
 
 import pytest
-import virtual_clock
 from game import ITERATIONS, Game, play_iterations, running_game, stored, use
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agent.types import Task
+from benchmarks import virtual_clock
 from rollouts.config import RolloutConfig
 from rollouts.measures.intervals import Interval, common_s, united
 from rollouts.pace import Pace, is_too_old, pace_of, share_to_wait_for, staying, surplus

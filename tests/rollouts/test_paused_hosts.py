@@ -5,11 +5,11 @@ from collections import Counter
 from typing import Any
 
 import pytest
-import virtual_clock
 from game import ended, files_of, rank_for, running_game, use
 
 from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played
 from agent.types import StopReason
+from benchmarks import virtual_clock
 from environments.hosts import BlockingConfig
 from environments.taskfiles.table import host_of
 from rollouts.measures.stage_costs import wasted

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import virtual_clock
 from game import ended, failures, files_of, play_rollout, rank_for, running_game, stored, use
 
 from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played
 from agent.models.openai_chat import Served
+from benchmarks import virtual_clock
 from flows.settings.run_folder import RunFolder
 from flows.stages.stage_inputs import stage_inputs
 from rollouts.inputs import StageInputs
