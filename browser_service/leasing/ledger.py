@@ -138,7 +138,7 @@ class Ledger:
             if not self._by_key[key]:
                 del self._by_key[key]
 
-    def believe(self, report: InstanceReport, now: int) -> list[BookedLease]:
+    def apply(self, report: InstanceReport, now: int) -> list[BookedLease]:
         """Applies an instance's report. Returns grants that lost their slot to a live lease."""
         for lease_id in report.ended:  # final, however late the report arrives
             if (lease := self.leases.get(lease_id)) and lease.instance == report.instance:

@@ -104,7 +104,7 @@ class InProcessStore:
 
     async def report(self, report: InstanceReport) -> None:
         now = self._now()
-        self._remember_forgotten(self._ledger.believe(report, now), now)
+        self._remember_forgotten(self._ledger.apply(report, now), now)
         self._match(self._now())
 
     async def end(self, lease_id: str) -> HeldLease | None:

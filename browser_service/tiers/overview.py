@@ -89,11 +89,11 @@ class Overview:
         """Takes the reports of instances."""
         for report in reports:
             await self.store.report(report)
-        self.roster.saw(reports)
+        self.roster.remember(reports)
         if any(report.instance not in self._instances for report in reports):
             await self._refresh()
 
-    async def distrust(self, instance: str) -> None:
+    async def sign_off(self, instance: str) -> None:
         """Stops giving leases to an instance that is absent, until it reports again."""
         with suppress(RegistryDown):
             await self._refresh()

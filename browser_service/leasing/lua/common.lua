@@ -15,7 +15,7 @@
 --   asking:<key>        set         tickets in line with an idempotency key
 --   kept_for            string      the ticket that keeps what comes free
 --   void:<ticket>       string      abandoned; its process may ask until then
---   forgotten           list        leases that were forgotten and not yet told of
+--   forgotten           list        leases that were dropped since the last reap
 --   board               hash        kind and name -> a notice of a master, see board.py
 --
 -- All names begin with KEYS[1], a hash tag. Times are microseconds; they fit into a double, but not into Lua's own way of
