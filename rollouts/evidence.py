@@ -73,12 +73,12 @@ def lack_of_verdicts(
     judged = {name for name in valid if by_id[name].reward is not None or by_id[name].blocked}
     planned = [group for group in planned_groups(run, key.iteration, rollout) if not group.task.canary]
     groups = [group for group in planned if _counts(group, valid)]
-    told, needed = sum(_counts(group, judged) for group in groups), needed_of(run, len(groups), rollout)
-    if told >= needed:
+    judged_groups, needed = sum(_counts(group, judged) for group in groups), needed_of(run, len(groups), rollout)
+    if judged_groups >= needed:
         return None
     (why, _), *_ = Counter(by_id[name].evidence for name in valid - judged).most_common(1)
     return (
-        f"{key}: {told} of {len(groups)} groups could be judged, {needed} are needed (rollout.min_valid_groups); "
+        f"{key}: {judged_groups} of {len(groups)} groups could be judged, {needed} are needed (rollout.min_valid_groups); "
         f"{len(valid - judged)} of {len(valid)} episodes have no verdict, most of them: {why}"
     )
 

@@ -113,8 +113,8 @@ def verdicts(folder: RunFolder) -> str:
                 f"{directory / HUMAN} decides about {unknown[0]}, which the stage does not have; remove the line"
             )
         count, by_people = count + named.total(), by_people + len(people)
-    told = f"; people decided about {by_people}" if by_people else ""
-    return f"{count} verdicts, one per trajectory of each judged stage{told}"
+    people_part = f"; people decided about {by_people}" if by_people else ""
+    return f"{count} verdicts, one per trajectory of each judged stage{people_part}"
 
 
 def _stores(folder: RunFolder) -> list[Path]:

@@ -177,8 +177,8 @@ class _StageEyes:
         if rewards:
             judged = [reward for reward in rewards.values() if reward is not None]
             return len(judged), sum(reward >= 1 for reward in judged)
-        told = read_progress(self._directory)
-        return told.judged, told.successes
+        progress = read_progress(self._directory)
+        return progress.judged, progress.successes
 
     def _times(self, lives: list[Live], ended: dict[str, Ended]) -> list[float]:
         """Times of events in this stage: the smallest is its start, the largest its latest activity."""
