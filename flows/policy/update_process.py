@@ -1,6 +1,7 @@
 """The process of a policy update: a new one for each update, or one that a loop keeps between its updates (`update.keep_warm`)."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import sys
@@ -51,9 +52,12 @@ class WarmUpdates:
             answer = await process.stdout.readline()
         except (BrokenPipeError, ConnectionResetError):
             pass
-        finally:
-            if not answer.endswith(b"\n"):  # it died, or this call was cancelled and must not leave its update behind
-                await self.stop()
+        except BaseException:  # a cancelled call must not leave its update behind
+            await self.stop()
+            raise
+        if not answer.endswith(b"\n"):  # it has died or is about to
+            self._process = None
+            await _end(process, after_s=STOP_S)
         return int(json.loads(answer)["status"]) if answer.endswith(b"\n") else None
 
     async def stop(self) -> None:
@@ -112,7 +116,12 @@ async def _run_alone(command: list[str], log: Path) -> int:
         await _end(process)
 
 
-async def _end(process: Process) -> None:
+async def _end(process: Process, *, after_s: float = 0.0) -> None:
+    """Waits `after_s` seconds for the end of a process, then asks for it, then forces it."""
+    if after_s:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(after_s):
+                await process.wait()
     if process.returncode is not None:
         return
     process.terminate()

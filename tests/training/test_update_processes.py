@@ -16,7 +16,7 @@ from test_update import CONFIG, arguments, request_of
 
 from flows.policy.update_process import WarmUpdates
 from flows.stages.policy_update import _last_line, start_of_command
-from training.checkpointing.checkpoints import read_checkpoint
+from training.checkpointing.checkpoints import read_checkpoint, versions
 from training.config import UpdateConfig
 from training.learning.report import read_report
 from training.learning.update import main
@@ -80,6 +80,22 @@ async def test_a_killed_warm_process_is_started_again(request_of: Request, tmp_p
             await dies_and_starts_again(warm, arguments(request_of), log)
             assert await warm.run(arguments(request_of), log) == 0
             assert read_checkpoint(request_of.policies / "v0001").step == 2
+    finally:
+        await warm.stop()
+
+
+@pytest.mark.chaos
+async def test_an_update_that_is_killed_leaves_the_warm_process_alive(
+    request_of: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RL_LOOP_FAILPOINT", "update.before_write:kill")
+    warm, log = WarmUpdates(request_of.policy, tmp_path / "warm.log"), tmp_path / "update.log"
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            assert await warm.run(arguments(request_of), log) == -signal.SIGKILL
+            assert versions(request_of.policies) == [0]
+            assert await warm.run(arguments(request_of._replace(version=0)), log) == 2
+            assert "version 0 can't be made from version 0" in log.read_text()
     finally:
         await warm.stop()
 

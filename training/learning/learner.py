@@ -252,7 +252,7 @@ def _arguments(
         max_grad_norm=config.max_grad_norm,
         bf16=on_gpu and config.bf16_autocast and config.dtype == "float32",
         use_cpu=not on_gpu,
-        ddp_backend=None if on_gpu else "gloo",
+        ddp_backend="gloo" if world_size() > 1 and not on_gpu else None,
         # A micro batch without pictures leaves the vision tower of its process without gradients.
         ddp_find_unused_parameters=True,
         gradient_checkpointing=config.gradient_checkpointing,
