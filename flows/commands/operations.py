@@ -23,6 +23,7 @@ from flows.stages.loop import import_first_policy
 from flows.starting import preflight
 from flows.starting.starting import place_of
 from flows.tracking.summary import CURVE
+from flows.tracking.timeline import TIMELINE
 from rollouts.shard_workers import ShardWorkers
 from storage.errors import RunFolderError, ServicesError
 from storage.names import checked_name, free_name
@@ -153,4 +154,6 @@ def links(folder: RunFolder, flow_run_id: str | None) -> dict[str, str]:
     found["run folder"] = str(folder.root)
     if (folder.root / CURVE).exists():
         found["learning curve"] = str(folder.root / CURVE)
+    if (folder.root / TIMELINE).exists():
+        found["stages over time"] = str(folder.root / TIMELINE)
     return found
