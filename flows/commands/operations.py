@@ -31,6 +31,9 @@ from storage.stages import Stage, StageReport
 DEPLOY_S = 120.0
 """Seconds that `prefect deploy` may take."""
 
+DEPLOYMENTS = ("rl-loop", "rollout", "judge", "update", "evaluate", "rejudge", "rank")
+"""Names of the deployments in prefect.yaml."""
+
 Watch = Callable[[SupervisorStatus], None]
 
 
@@ -56,13 +59,13 @@ def bring_up(config: LoopConfig, watch: Watch | None = None) -> SupervisorStatus
 
 
 def is_deployed(config: LoopConfig) -> bool:
-    """True if the server has the deployment."""
+    """True if the server has every deployment of prefect.yaml."""
     with prefect_server(config) as server:
-        return server.has_deployment()
+        return {deployment["name"] for deployment in server.deployments()} >= set(DEPLOYMENTS)
 
 
 def deploy(state_dir: Path) -> None:
-    """Register the deployment of prefect.yaml with the server. Raises `ServicesError` with the end of its output."""
+    """Register the deployments of prefect.yaml with the server. Raises `ServicesError` with the end of its output."""
     url = services.address_of(state_dir, PREFECT)
     environment = os.environ | prefect_environment(state_dir, url)
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]

@@ -12,6 +12,8 @@ import httpx
 from storage.errors import LoopError
 
 DEPLOYMENT = "rl-loop/rl-loop"
+TAG = "rl-loop"
+"""Tag of every deployment in prefect.yaml."""
 ANSWER_S = 30.0
 """Seconds that the server may take for one answer; SQLite makes it wait under load."""
 TERMINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
@@ -59,27 +61,26 @@ class PrefectServer:
     ) -> None:
         self._http.close()
 
-    def has_deployment(self) -> bool:
-        """True if the flow was deployed to this server."""
-        asked = {"deployments": {"name": {"any_": [DEPLOYMENT.partition("/")[2]]}}}
-        return self._ask("POST", "/deployments/count", asked) > 0
-
     def forbid_unknown_parameters(self) -> None:
         """Have the server refuse unknown parameters of a run, whose process would otherwise end without an error."""
-        deployment = self._ask("GET", f"/deployments/name/{DEPLOYMENT}")
-        schema = deployment["parameter_openapi_schema"] | {"additionalProperties": False}
-        body = {"parameter_openapi_schema": schema, "enforce_parameter_schema": True}
-        self._ask("PATCH", f"/deployments/{deployment['id']}", body)
+        for deployment in self.deployments():
+            schema = deployment["parameter_openapi_schema"] | {"additionalProperties": False}
+            body = {"parameter_openapi_schema": schema, "enforce_parameter_schema": True}
+            self._ask("PATCH", f"/deployments/{deployment['id']}", body)
+
+    def deployments(self) -> list[dict[str, Any]]:
+        """The deployments of this project, as the server describes them."""
+        return self._all("/deployments", {"deployments": {"tags": {"all_": [TAG]}}})
 
     def count_runs(self, deployment: str) -> int:
         """Number of runs of a deployment on the server; `deployment` is the second part of its name."""
         return self._ask("POST", "/flow_runs/count", {"deployments": {"name": {"any_": [deployment]}}})
 
-    def start(self, *, name: str, parameters: dict[str, Any]) -> FlowRun:
-        """Start a new run of the deployment. Raises `PrefectError` if nothing is deployed or a parameter is refused."""
-        deployment = self._ask("GET", f"/deployments/name/{DEPLOYMENT}")
+    def start(self, *, name: str, parameters: dict[str, Any], deployment: str = DEPLOYMENT) -> FlowRun:
+        """Start a new run of a deployment. Raises `PrefectError` if nothing is deployed or a parameter is refused."""
+        found = self._ask("GET", f"/deployments/name/{deployment}")
         body = {"name": name, "parameters": parameters, "tags": [f"run:{name}"]}
-        return _flow_run(self._ask("POST", f"/deployments/{deployment['id']}/create_flow_run", body))
+        return _flow_run(self._ask("POST", f"/deployments/{found['id']}/create_flow_run", body))
 
     def read(self, flow_run_id: str) -> FlowRun:
         """The current state of a flow run."""

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from flows.services.prefect_api import PrefectError, PrefectServer
+from flows.services.processes import own_state_dir
 from flows.settings.loop_config import load_config
 from flows.settings.run_folder import RunFolder
-from flows.starting.starting import begun_by
+from flows.starting.starting import begun_by, named_or_newest, runs_dir_of
 from flows.tracking import tracking
 from storage.errors import LoopError
 
@@ -34,8 +35,10 @@ def settle(folder: RunFolder, server: PrefectServer, flow_run_id: str, *, status
 def folder_of(parameters: Mapping[str, Any], flow_run_id: str) -> RunFolder | None:
     """The run folder of a flow run, None if it never had one."""
     try:
+        if "config" not in parameters:  # a flow of a single stage
+            return named_or_newest(runs_dir_of(own_state_dir()), parameters.get("run"))
         config = load_config(Path(parameters["config"]), parameters.get("overrides") or [])
         name = parameters.get("run") or begun_by(config.runs_dir, flow_run_id)
         return RunFolder.open(config.runs_dir / name) if name else None
-    except (LoopError, KeyError):
+    except LoopError:
         return None

@@ -68,6 +68,21 @@ def find_run(run: str, config_file: Path | None) -> RunFolder:
     return RunFolder.open(load_config(config_or_default(config_file)).runs_dir / checked_name(run))
 
 
+def runs_dir_of(state_dir: Path | None) -> Path:
+    """The folder of runs of the services of `state_dir`; without one, that of the default configuration."""
+    return Path(read_stack(state_dir).runs_dir) if state_dir else load_config(config_or_default(None)).runs_dir
+
+
+def named_or_newest(runs_dir: Path, run: str | None) -> RunFolder:
+    """A run by its name, the newest without one. Raises a `LoopError` if there is none."""
+    if run is None:
+        names = run_names(runs_dir)
+        if not names:
+            raise RunFolderError(f"there is no run in {runs_dir} yet; start one with rl-loop run")
+        run = names[0]
+    return RunFolder.open(runs_dir / checked_name(run))
+
+
 def asked_of(folder: RunFolder, overrides: Sequence[str]) -> LoopConfig:
     """The run's own configuration with overrides. Raises a `LoopError` if a resume may not use them."""
     config = _placed(load_config(folder.root / "config.yaml", overrides), folder)
