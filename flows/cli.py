@@ -19,7 +19,7 @@ from flows.commands.monitor import monitor
 from flows.commands.options import ConfigOption, Overrides, loaded
 from flows.commands.people import verdict
 from flows.commands.presets import presets
-from flows.commands.runs import compact, demo, evaluate, export, resume, run
+from flows.commands.runs import cancel, compact, demo, evaluate, export, resume, run
 from flows.commands.tasks import tasks_app
 
 app = typer.Typer(
@@ -128,6 +128,7 @@ for command in (
     run,
     demo,
     resume,
+    cancel,
     fork,
     evaluate,
     compare,

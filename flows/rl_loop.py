@@ -28,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from agent.models.openai_chat import Served
 from flows.far_shard import beats_of, end_of, forget_beats
 from flows.prefect_artifacts import show_run
+from flows.run_events import stage_failed, stage_finished
 from flows.services.prefect_api import PrefectError, PrefectServer
 from flows.services.processes import own_state_dir
 from flows.settings.identity import ITERATIONS
@@ -36,6 +37,7 @@ from flows.stages.loop import run_loop, run_stage
 from flows.stages.rollout import ShardKey, play_shard
 from flows.stages.stage_inputs import stage_inputs
 from flows.starting.aftermath import folder_of, settle
+from flows.starting.cancelling import leaving_within
 from flows.starting.starting import folder_for, nothing_to_do
 from flows.tracking.learning_signal import no_signal
 from rollouts.inputs import StageInputs
@@ -105,7 +107,7 @@ async def rl_loop(
     identity = str(flow_run.id) if flow_run.id else None
     folder = folder_for(Path(config), overrides, run, flow_run_id=identity, state_dir=own_state_dir())
     was_finished = folder.next_stage() is None
-    with folder.lock():
+    with leaving_within(), folder.lock():
         if identity:
             await asyncio.to_thread(bury_earlier, folder, identity)
         await run_loop(folder, stage_in_prefect, flow_run_id=identity)
@@ -129,8 +131,14 @@ async def stage_in_prefect(folder: RunFolder, key: StageKey, workers: ShardWorke
         return Completed(name="NoSignal", message=nothing) if nothing else None
 
     fresh = not folder.is_done(*key)
-    await run(str(folder.root), key.iteration, key.stage.value)
+    try:
+        await run(str(folder.root), key.iteration, key.stage.value)
+    except Exception as error:
+        stage_failed(folder, key, error)
+        raise
     if fresh:
+        if report := folder.report(*key):
+            stage_finished(folder, key, report)
         await show_run(folder)
 
 

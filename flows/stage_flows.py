@@ -11,7 +11,7 @@ import asyncio
 import json
 from typing import Annotated, Any, Literal
 
-from prefect import flow
+from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 from prefect.states import Completed, State
 from pydantic import Field
@@ -19,7 +19,8 @@ from pydantic import Field
 from flows.policy.ownership import policy_owned
 from flows.policy.publishing import policy_version
 from flows.prefect_artifacts import show_run
-from flows.rl_loop import bury_earlier, settle_lost, shards_in_prefect
+from flows.rl_loop import bury_earlier, server_url, settle_lost, shards_in_prefect
+from flows.services.prefect_api import PrefectServer
 from flows.services.processes import own_state_dir
 from flows.services.services import check_running
 from flows.settings.checkout import DEFAULT_CONFIG
@@ -29,6 +30,8 @@ from flows.stages.evaluate import evaluate_stage
 from flows.stages.loop import import_first_policy, run_stage
 from flows.stages.rejudge import judged_stages
 from flows.stages.rejudge import rejudge as judge_again
+from flows.starting.cancelling import leaving_within
+from flows.starting.recovering import recover as recover_run
 from flows.starting.starting import folder_for, named_or_newest, note_flow_run, nothing_to_do, runs_dir_of
 from flows.tracking import tracking
 from rollouts.shard_workers import ShardWorkers
@@ -95,7 +98,7 @@ async def evaluate(run: RunName | None = None) -> State[Any] | dict[str, Any]:
         run: Name of the run; empty: the newest run, as a nightly evaluation wants it.
     """
     folder = _opened(run)
-    with folder.lock():
+    with leaving_within(), folder.lock():
         await _begin(folder)
         newest = policy_version(folder, folder.config.iterations)
         if folder.is_done(newest, Stage.EVALUATE):
@@ -134,12 +137,25 @@ async def rejudge(
     return {str(key): judged.metrics() for key, judged in found}
 
 
+@flow(name="recover", flow_run_name="after a crash")
+async def recover(resource: str) -> str:
+    """End what a crashed run left in Prefect and MLflow, and start it again if services.resume_lost allows.
+
+    Args:
+        resource: The crashed flow run, its id or prefect.flow-run.ID. An automation starts this.
+    """
+    with PrefectServer(server_url()) as server:
+        done = await asyncio.to_thread(recover_run, server, resource.removeprefix("prefect.flow-run."))
+    get_run_logger().info("%s", done)
+    return done
+
+
 async def _next_stage(run: str, stage: Stage) -> State[Any] | dict[str, Any]:
     """Run the next stage of a run. Raises `WrongStage` if it is another one."""
     identity = _identity()
     named = named_or_newest(runs_dir_of(own_state_dir()), run)
     folder = folder_for(DEFAULT_CONFIG, [], named.name, flow_run_id=identity, state_dir=own_state_dir())
-    with folder.lock():
+    with leaving_within(), folder.lock():
         await _begin(folder)
         key = folder.next_stage()
         if key is None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from flows.policy.ownership import policy_owned
 from flows.policy.publishing import policy_version
 from flows.services import services
+from flows.services.automations import make_automations
 from flows.services.prefect_api import FlowRun, PrefectServer
 from flows.services.service_files import SupervisorStatus
 from flows.services.specs import PREFECT, WORKER, prefect_environment
@@ -21,7 +22,7 @@ from flows.settings.run_folder import RunFolder
 from flows.stages.evaluate import evaluate_stage
 from flows.stages.loop import import_first_policy
 from flows.starting import preflight
-from flows.starting.starting import place_of
+from flows.starting.starting import resume_parameters
 from flows.tracking.summary import CURVE
 from rollouts.shard_workers import ShardWorkers
 from storage.errors import RunFolderError, ServicesError
@@ -31,7 +32,7 @@ from storage.stages import Stage, StageReport
 DEPLOY_S = 120.0
 """Seconds that `prefect deploy` may take."""
 
-DEPLOYMENTS = ("rl-loop", "rollout", "judge", "update", "evaluate", "rejudge", "rank")
+DEPLOYMENTS = ("rl-loop", "rollout", "judge", "update", "evaluate", "rejudge", "rank", "recover")
 """Names of the deployments in prefect.yaml."""
 
 Watch = Callable[[SupervisorStatus], None]
@@ -51,6 +52,8 @@ def bring_up(config: LoopConfig, watch: Watch | None = None) -> SupervisorStatus
         services.wait_ready(state, (PREFECT, WORKER), deadline_s=config.services.ready_s, watch=watch)
         if not was_running or not is_deployed(config):
             deploy(state)
+        with prefect_server(config) as server:
+            make_automations(server, config.services)
         return services.wait_ready(state, (), deadline_s=config.serving.start_deadline_s, watch=watch)
     except BaseException:
         if not was_running:
@@ -115,10 +118,9 @@ def resume_run(folder: RunFolder, overrides: Sequence[str] = ()) -> Started:
     checked_name(folder.name)
     with folder.lock():
         pass
-    asked = [*overrides, place_of(folder)]
+    parameters = resume_parameters(folder, overrides)
     with prefect_server(folder.config) as server:
         server.bury(folder.record().prefect_flow_runs)
-        parameters = {"config": str(folder.root / "config.yaml"), "overrides": asked, "run": folder.name}
         return Started(folder.name, folder.root, server.start(name=folder.name, parameters=parameters))
 
 

@@ -1,7 +1,7 @@
 """Section `services` of the configuration: where each service is, its port, and how long it is waited for."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
@@ -27,6 +27,8 @@ def _at(value: str) -> str:
     return ",".join(parts)
 
 
+RunEvent = Literal["iteration-finished", "policy-published", "stage-failed", "judge-alarm", "update-alarm", "run-ended"]
+"""An event that a webhook can be called for."""
 Place = Annotated[str, AfterValidator(_at)]
 
 
@@ -54,6 +56,13 @@ class ServicesConfig(Section):
     """Seconds that a service may take to start; vLLM has `serving.start_deadline_s`."""
     heal_s: Annotated[float, Field(gt=0)] = 600.0
     """Seconds that a stage waits for the supervisor to restart a lost service."""
+    resume_lost: Annotated[int, Field(ge=0, le=100)] = 0
+    """Times in succession, without a finished stage in between, that a run whose process was lost is started again by
+    itself; 0: it is marked as crashed, and `rl-loop resume` goes on with it."""
+    notify_env: Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")] | None = None
+    """Name of the environment variable that has the address of a webhook; null: no notifications. Read by `rl-loop up`."""
+    notify_on: Annotated[tuple[RunEvent, ...], Field(min_length=1)] = ("stage-failed", "judge-alarm", "run-ended")
+    """The events that the webhook is called for."""
     owner_wait_s: Annotated[float, Field(ge=0)] = 0.0
     """Seconds that a run waits for another run that owns the served policy; 0: refuse at once, naming the owner."""
     min_free_gb: Annotated[float, Field(ge=0)] = 2.0

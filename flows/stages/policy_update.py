@@ -25,8 +25,9 @@ from training.learning.report import UpdateReport, read_report
 
 logger = logging.getLogger(__name__)
 
-STOP_S = 10.0
-"""Seconds between SIGTERM and SIGKILL for an update that exceeds its deadline."""
+STOP_S = 3.0
+"""Seconds between SIGTERM and SIGKILL for an update that exceeds its deadline or is cancelled: its checkpoint is written
+by rename, so nothing is lost by ending it at once."""
 
 
 async def policy_update_stage(folder: RunFolder, iteration: int, workers: ShardWorkers | None = None) -> StageReport:

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from flows.services.services import check_running
 from flows.services.stack import adopted, read_stack
@@ -100,6 +101,12 @@ def nothing_to_do(folder: RunFolder) -> str:
 def place_of(folder: RunFolder) -> str:
     """The override that points the configuration in a run's folder to that folder, wherever it was moved."""
     return f"runs_dir={json.dumps(str(folder.root.parent))}"
+
+
+def resume_parameters(folder: RunFolder, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The parameters of the flow run that continues a run where its folder lies now."""
+    asked = [*overrides, place_of(folder)]
+    return {"config": str(folder.root / "config.yaml"), "overrides": asked, "run": folder.name}
 
 
 def new_folder(config: LoopConfig, name: str | None) -> RunFolder:

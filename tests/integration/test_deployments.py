@@ -27,7 +27,11 @@ def test_every_deployment_is_there_and_refuses_what_no_field_takes(stack: Stack)
         with pytest.raises(PrefectError, match="run"):
             server.start(name="wrong", parameters={}, deployment="rollout/rollout")
 
-    assert set(found) == {"rl-loop", "rollout", "judge", "update", "evaluate", "rejudge", "rank"} == set(DEPLOYMENTS)
+    assert (
+        set(found)
+        == {"rl-loop", "rollout", "judge", "update", "evaluate", "rejudge", "rank", "recover"}
+        == set(DEPLOYMENTS)
+    )
     for deployment in found.values():
         assert (
             deployment["enforce_parameter_schema"]
