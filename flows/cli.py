@@ -13,6 +13,7 @@ from flows.commands.comparing import compare
 from flows.commands.dashboard import dashboard
 from flows.commands.environments import environments_app
 from flows.commands.forking import fork
+from flows.commands.init import init
 from flows.commands.judge_report import judge_report
 from flows.commands.judging import rejudge
 from flows.commands.monitor import monitor
@@ -125,6 +126,7 @@ def doctor(
 
 
 for command in (
+    init,
     run,
     demo,
     resume,

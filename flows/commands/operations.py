@@ -15,7 +15,7 @@ from flows.services.automations import make_automations
 from flows.services.prefect_api import FlowRun, PrefectServer
 from flows.services.service_files import SupervisorStatus
 from flows.services.specs import PREFECT, WORKER, prefect_environment
-from flows.settings.checkout import PROJECT
+from flows.settings.checkout import DEPLOYMENTS_FILE, PROJECT, working_dir
 from flows.settings.hints import on_run
 from flows.settings.loop_config import LoopConfig
 from flows.settings.run_folder import RunFolder
@@ -71,9 +71,20 @@ def deploy(state_dir: Path) -> None:
     """Register the deployments of prefect.yaml with the server. Raises `ServicesError` with the end of its output."""
     url = services.address_of(state_dir, PREFECT)
     environment = os.environ | prefect_environment(state_dir, url)
-    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    command = [
+        sys.executable,
+        "-m",
+        "prefect",
+        "--no-prompt",
+        "deploy",
+        "--all",
+        "--prefect-file",
+        str(DEPLOYMENTS_FILE),
+    ]
     try:
-        done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=DEPLOY_S)
+        done = subprocess.run(
+            command, cwd=working_dir(), env=environment, capture_output=True, text=True, timeout=DEPLOY_S
+        )
     except subprocess.TimeoutExpired:
         raise ServicesError(f"`prefect deploy --all` did not end within {DEPLOY_S:.0f} s") from None
     if done.returncode != 0:

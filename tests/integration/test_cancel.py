@@ -76,7 +76,7 @@ def test_a_run_that_is_lost_with_its_worker_goes_on_by_itself(
             self.send_response(204)
             self.end_headers()
 
-        def log_message(self, *_: object) -> None: ...
+        def log_message(self, format: str, *args: object) -> None: ...
 
     with HTTPServer(("127.0.0.1", 0), Hook) as hook:
         Thread(target=hook.serve_forever, daemon=True).start()
