@@ -14,11 +14,12 @@ from flows.services import services
 from flows.services.automations import make_automations
 from flows.services.prefect_api import FlowRun, PrefectServer
 from flows.services.service_files import SupervisorStatus
-from flows.services.specs import PREFECT, WORKER, prefect_environment
+from flows.services.specs import PARTS, PREFECT, WORKER, prefect_environment
 from flows.settings.checkout import DEPLOYMENTS_FILE, PROJECT, working_dir
 from flows.settings.hints import on_run
 from flows.settings.loop_config import LoopConfig
 from flows.settings.run_folder import RunFolder
+from flows.settings.services_config import Only
 from flows.stages.evaluate import evaluate_stage
 from flows.stages.loop import import_first_policy
 from flows.starting import preflight
@@ -55,6 +56,20 @@ def bring_up(config: LoopConfig, watch: Watch | None = None) -> SupervisorStatus
         with prefect_server(config) as server:
             make_automations(server, config.services)
         return services.wait_ready(state, (), deadline_s=config.serving.start_deadline_s, watch=watch)
+    except BaseException:
+        if not was_running:
+            services.shut_down(state)
+        raise
+
+
+def bring_up_part(config: LoopConfig, only: Only, watch: Watch | None = None) -> SupervisorStatus:
+    """Start the part `only` of the services on this machine, for loops on others. Raises as `bring_up` does."""
+    preflight.refuse_part(config, only)
+    state = config.services.state_dir
+    was_running = services.is_running(state)
+    services.start(config, PROJECT, only)
+    try:
+        return services.wait_ready(state, PARTS[only], deadline_s=config.serving.start_deadline_s, watch=watch)
     except BaseException:
         if not was_running:
             services.shut_down(state)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from flows.settings.section import Section
 
@@ -32,6 +32,10 @@ RunEvent = Literal["iteration-finished", "policy-published", "stage-failed", "ju
 Place = Annotated[str, AfterValidator(_at)]
 
 
+Only = Literal["browsers", "models"]
+"""A part of the services that a machine can run for the loops of others."""
+
+
 class ServicesConfig(Section):
     """Settings of the services that `rl-loop up` starts. Not part of a run's identity: a resume may use other ports."""
 
@@ -43,6 +47,18 @@ class ServicesConfig(Section):
     browsers: Place = LOCAL
     """`local`, or the URL of a browser service, of several masters with commas. BROWSER_SERVICE_API_KEY is sent."""
 
+    models: Place = LOCAL
+    """`local`, or the URL of the door of a vLLM that `rl-loop up --only models` runs on another machine; the folder of
+    runs must be the same path on both, because weights are loaded from it."""
+    models_token_env: Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")] = "RL_LOOP_MODELS_TOKEN"
+    """Name of the environment variable with the door's token, on both machines."""
+    listen: str = "127.0.0.1"
+    """Address on which `rl-loop up --only browsers|models` listens for other machines."""
+    tls_cert: Path | None = None
+    """Certificate (PEM) of the door that `rl-loop up --only models` opens, with `tls_key`; null: plain HTTP."""
+    tls_key: Path | None = None
+    """Key (PEM) of `tls_cert`."""
+
     state_dir: Path = Path(".rl-loop")
     """Logs, databases and sockets of the services."""
     prefect_port: Port = 4200
@@ -50,6 +66,8 @@ class ServicesConfig(Section):
     """Port of the Prefect worker's health check."""
     mlflow_port: Port = 5000
     browser_port: Port = 7000
+    models_port: Port = 8100
+    """Port of the door of `rl-loop up --only models`."""
     browser_slots: Annotated[int, Field(ge=1, le=256)] = 8
     """Browser sessions at the same time."""
     ready_s: Annotated[float, Field(gt=0)] = 300.0
@@ -67,3 +85,11 @@ class ServicesConfig(Section):
     """Seconds that a run waits for another run that owns the served policy; 0: refuse at once, naming the owner."""
     min_free_gb: Annotated[float, Field(ge=0)] = 2.0
     """Free disk space below which nothing is started."""
+
+    @model_validator(mode="after")
+    def _certificate_is_whole(self) -> "ServicesConfig":
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key belong together; set both or neither")
+        if "," in self.models:
+            raise ValueError(f"models takes one address, found {self.models}")
+        return self

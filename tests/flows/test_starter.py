@@ -1,5 +1,6 @@
 """`rl-loop init`, and the package as people install it: a built wheel in an environment of its own."""
 
+import os
 import subprocess
 import sys
 import sysconfig
@@ -30,8 +31,11 @@ def test_a_starter_project_has_everything_that_a_run_reads(rl_loop, refused, tmp
 
 @pytest.mark.chaos
 def test_the_wheel_works_outside_of_the_repository(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
     def run(*command: object, cwd: Path = tmp_path) -> str:
-        done = subprocess.run([*map(str, command)], cwd=cwd, capture_output=True, text=True, timeout=300)
+        line = [*map(str, command)]
+        done = subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, (command, done.stdout[-2000:], done.stderr[-2000:])
         return done.stdout
 
