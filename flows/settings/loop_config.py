@@ -1,7 +1,8 @@
 """The configuration of a loop: one YAML file, sections owned by the packages, `key=value` overrides.
 
 `load_config` refuses every unknown key, in one sentence per mistake. Relative paths are resolved against the project's
-root: the nearest folder above the file with a pyproject.toml or prefect.yaml, else the file's own folder.
+root: the folder of a rl-loop.yaml, else the nearest folder above the file with a pyproject.toml or prefect.yaml, else the
+file's own folder.
 """
 
 import difflib
@@ -14,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from agent.config import AgentConfig
 from environments.config import EnvironmentConfig, EnvironmentName
+from flows.settings.checkout import PROJECT_FILE
 from flows.settings.section import Section
 from flows.settings.services_config import ServicesConfig
 from judging.config import JudgeConfig
@@ -200,6 +202,8 @@ def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def root_of(path: Path) -> Path:
     """The folder against which relative paths of this configuration file are resolved."""
     folder = path.absolute().parent
+    if path.name == PROJECT_FILE:
+        return folder
     for candidate in (folder, *folder.parents):
         if (candidate / "pyproject.toml").exists() or (candidate / "prefect.yaml").exists():
             return candidate
