@@ -8,7 +8,7 @@ from PIL import Image
 from real_service import Site
 
 from browser_service.client import Browser
-from browser_service.models import Box, ClickId, Mark, Observe, ObserveRequest, StepReply, VisitPage
+from browser_service.models import Box, ClickId, Keypress, Mark, Observe, ObserveRequest, StepReply, VisitPage
 from browser_service.tabs.marks import draw_marks
 
 pytestmark = pytest.mark.browser
@@ -121,16 +121,14 @@ async def test_a_number_stays_with_its_element_until_the_next_look(browser: Brow
     address = site.page(
         "moving",
         "<div id=list><button onclick=\"document.title='old'\">old</button></div>",
-        script="""setTimeout(() => document.getElementById('list').insertAdjacentHTML('afterbegin',
-            "<button onclick=\\"document.title='new'\\">new</button><br>"), 400);""",
+        script="""onkeydown = () => document.getElementById('list').insertAdjacentHTML('afterbegin',
+            "<button onclick=\\"document.title='new'\\">new</button><br>");""",
     )
     reply = await browser.step(VisitPage(url=address))
     assert named(reply, "old").id == 1
     picture_only = ObserveRequest(marks=False)
-    for _ in range(50):  # without asking for marks, so that the numbers stay
-        reply = await browser.step(Observe(), ObserveRequest(marks=False, text=True, screenshot=False))
-        if "new" in (reply.observation.text or ""):
-            break
+    reply = await browser.step(Keypress(keys=["a"]), ObserveRequest(marks=False, text=True, screenshot=False))
+    assert "new" in (reply.observation.text or ""), "without asking for marks, so that the numbers stay"
     reply = await browser.step(ClickId(id=1), picture_only)
     assert reply.observation.title == "old"
     reply = await browser.step(Observe())
