@@ -118,7 +118,12 @@ def verdicts(folder: RunFolder) -> str:
 
 
 def _stores(folder: RunFolder) -> list[Path]:
-    return [path for path in sorted(folder.root.glob("iterations/*/*")) if path.name in (Stage.ROLLOUT, Stage.EVALUATE)]
+    return [
+        path
+        for one in folder.iteration_dirs()
+        for path in sorted(one.glob("*"))
+        if path.name in (Stage.ROLLOUT, Stage.EVALUATE)
+    ]
 
 
 def _against_plan(folder: RunFolder, key: StageKey) -> Iterator[str]:

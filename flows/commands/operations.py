@@ -26,6 +26,7 @@ from flows.tracking.summary import CURVE
 from rollouts.shard_workers import ShardWorkers
 from storage.errors import RunFolderError, ServicesError
 from storage.names import checked_name, free_name
+from storage.run_layout import is_run
 from storage.stages import Stage, StageReport
 
 DEPLOY_S = 120.0
@@ -99,7 +100,7 @@ def name_for(config: LoopConfig, name: str | None) -> str:
     if name is None:
         return free_name(config.runs_dir, config.name)
     root = config.runs_dir / checked_name(name)
-    if (root / "run.json").exists():
+    if is_run(root):
         raise RunFolderError(f"run {name} exists already in {config.runs_dir}; {on_run('resume', root)} continues it")
     return name
 
@@ -115,7 +116,7 @@ def resume_run(folder: RunFolder, overrides: Sequence[str] = ()) -> Started:
     asked = [*overrides, place_of(folder)]
     with prefect_server(folder.config) as server:
         server.bury(folder.record().prefect_flow_runs)
-        parameters = {"config": str(folder.root / "config.yaml"), "overrides": asked, "run": folder.name}
+        parameters = {"config": str(folder.config_file), "overrides": asked, "run": folder.name}
         return Started(folder.name, folder.root, server.start(name=folder.name, parameters=parameters))
 
 

@@ -38,10 +38,10 @@ async def policy_update_stage(folder: RunFolder, iteration: int, workers: ShardW
     began = time.monotonic()
     directory = folder.stage_dir(iteration, Stage.POLICY_UPDATE)
     progress = ProgressFile(directory)
-    report_file = directory / "update.json"
+    report_file = folder.update_report(iteration)
     # Also if a report exists: the version of an unfinished stage may be damaged, and is then made again.
     progress.say("training")
-    await run_update(folder, iteration, report_file)
+    await run_update(folder, iteration)
     report = _read(report_file)
     for alarm in report.alarms:
         logger.warning("%s: iteration %d: alarm: %s", folder.name, iteration, alarm)
@@ -73,13 +73,13 @@ def _read(path: Path) -> UpdateReport:
         raise StageError(str(error)) from error
 
 
-async def run_update(folder: RunFolder, iteration: int, report: Path) -> None:
+async def run_update(folder: RunFolder, iteration: int) -> None:
     """`python -m training.learning.update` for one iteration. Raises `StageError` with its last output line when it fails."""
-    config = report.with_name("update_config.json")
+    config = folder.update_config(iteration)
     config.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(config, folder.config.update.model_dump_json(indent=1).encode())
-    command = update_command(folder, iteration, config=config, report=report)
-    log = folder.logs / f"update-{iteration:04d}.log"
+    command = update_command(folder, iteration)
+    log = folder.update_log(iteration)
     status = await run_update_process(command, log, deadline_s=folder.config.policy.update_deadline_s)
     if status is None:
         raise StageError(f"the update of iteration {iteration} did not end within policy.update_deadline_s; see {log}")
@@ -99,7 +99,7 @@ def best_version(folder: RunFolder) -> list[int]:
     return [max(scores)[1]] if scores else []
 
 
-def update_command(folder: RunFolder, iteration: int, *, config: Path, report: Path) -> list[str]:
+def update_command(folder: RunFolder, iteration: int) -> list[str]:
     """The command line of one update. Raises `StageError` if the iteration lacks the set of verdicts to learn from."""
     return [
         *start_of_command(folder.config.update.processes),
@@ -108,8 +108,8 @@ def update_command(folder: RunFolder, iteration: int, *, config: Path, report: P
         *("--policy", str(checkpoint_path(folder.policies, policy_version(folder, iteration - 1)))),
         *("--policies", str(folder.policies)),
         *("--version", str(iteration)),
-        *("--config", str(config)),
-        *("--report", str(report)),
+        *("--config", str(folder.update_config(iteration))),
+        *("--report", str(folder.update_report(iteration))),
         *replay_arguments(folder, iteration),
     ]
 

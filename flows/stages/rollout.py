@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from agent.episode_facts import facts_of
+from agent.episode_facts import EpisodeFacts, facts_of
 from agent.failures import CONFIGURATION
 from agent.metrics import policy_age
 from flows.policy.publishing import StageError, ensure_browsers, ensure_served, policy_version
@@ -44,6 +44,14 @@ class ShardKey(NamedTuple):
     round: int
 
 
+class Collected(NamedTuple):
+    """What `collect` has played."""
+
+    rounds: int
+    episodes: list[EpisodeFacts]
+    """The facts of all trajectories of the stage, in the order of their ids."""
+
+
 PlayShards = Callable[[ShardWorkers, StageInputs, list[ShardKey]], Awaitable[list[str | None]]]
 """Plays all shards of one round concurrently; returns the lost service of each, None for a complete shard."""
 
@@ -61,14 +69,14 @@ async def rollout_stage(
     version = policy_version(folder, iteration - 1)
     try:
         async with judging_meanwhile(folder, iteration, Stage.ROLLOUT):
-            rounds = await collect(folder, iteration, Stage.ROLLOUT, workers, version=version, play_shards=play_shards)
+            played = await collect(folder, iteration, Stage.ROLLOUT, workers, version=version, play_shards=play_shards)
         carried = carry_over(folder.inputs, iteration, workers.carry) if carries(folder.inputs, iteration) else []
     except BaseException:
         await workers.close_all()
         raise
     await workers.close_idle()
     directory = folder.stage_dir(iteration, Stage.ROLLOUT)
-    episodes = [facts_of(trajectory) for trajectory in TrajectoryStore(directory)]
+    episodes = _facts_now(TrajectoryStore(directory), played.episodes)
     steps = sum(one.steps for one in episodes)
     seconds = time.monotonic() - began
     return folder.finish(
@@ -78,7 +86,7 @@ async def rollout_stage(
             counts={
                 "trajectories": len(episodes),
                 "failed": sum(one.failed_on is not None for one in episodes),
-                "rounds": rounds,
+                "rounds": played.rounds,
                 "carried_in": sum(
                     group.iteration is not None for group in planned_groups(folder.inputs, iteration, Stage.ROLLOUT)
                 ),
@@ -94,6 +102,15 @@ async def rollout_stage(
     )
 
 
+def _facts_now(store: TrajectoryStore, known: list[EpisodeFacts]) -> list[EpisodeFacts]:
+    """The facts of the stored trajectories; reads only those that ended after `known` was collected.
+
+    Carry-over has moved some away since, and an episode may have ended meanwhile and completed its group.
+    """
+    by_id = {one.id: one for one in known}
+    return [by_id[name] if name in by_id else facts_of(store.read(name)) for name in store.ids()]
+
+
 async def collect(
     folder: RunFolder,
     iteration: int,
@@ -102,8 +119,8 @@ async def collect(
     *,
     version: int,
     play_shards: PlayShards = gather_shards,
-) -> int:
-    """Play missing episodes until enough groups are complete, and enough of them valid. Returns the number of rounds.
+) -> Collected:
+    """Play missing episodes until enough groups are complete, and enough of them valid.
 
     A stage without enough evidence, as in an outage, is waited out: its broken episodes are deleted and played again.
     Raises `StageError` when services are lost `rollout.max_rounds` times, or stay down; when the outage lasts longer
@@ -115,9 +132,10 @@ async def collect(
     rounds = repeats = 0
     while True:
         rounds += await _play_missing(folder, StageKey(iteration, stage), workers, version, play_shards, played=rounds)
-        lack = lack_of_evidence(folder.inputs, iteration, stage)
+        episodes = [facts_of(trajectory) for trajectory in TrajectoryStore(folder.stage_dir(iteration, stage))]
+        lack = lack_of_evidence(folder.inputs, StageKey(iteration, stage), episodes)
         if lack is None:
-            return rounds
+            return Collected(rounds, episodes)
         forget_broken(folder.inputs, iteration, stage)
         began, repeats = began or clock(), repeats + 1
         pause_s = pause_before(repeats)

@@ -184,7 +184,7 @@ def create_run(client: "MlflowClient", folder: RunFolder) -> str:
     run_id = client.create_run(experiment_id, run_name=folder.name, tags=tags).info.run_id
     for key, value in flatten(folder.config.model_dump(mode="json", exclude={"services"})).items():
         client.log_param(run_id, key, value)
-    client.log_artifact(run_id, str(folder.root / "config.yaml"))
+    client.log_artifact(run_id, str(folder.config_file))
     return run_id
 
 
