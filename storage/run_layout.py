@@ -7,6 +7,7 @@
                /policies/v0000 ..        checkpoints, made by `training`
                /iterations/0003/rollout/done.json    a StageReport, written last: it exists only when the stage is finished
                /logs/update-0003.log     output of an iteration's update
+               /logs/update-warm.log     output of the process that is kept between updates
 
 Only this module knows these names; a test refuses them elsewhere. Files within a stage's folder are named by the module of
 `storage`, `rollouts` or `judging` that reads and writes them, files within a checkpoint by `training.checkpointing`.
@@ -81,6 +82,11 @@ class RunLayout:
     def logs(self) -> Path:
         """The folder for output of subprocesses."""
         return self.root / LOGS
+
+    @property
+    def warm_log(self) -> Path:
+        """Output of the process that is kept between updates."""
+        return self.logs / "update-warm.log"
 
     def update_log(self, iteration: int) -> Path:
         """The file with the output of an iteration's update."""

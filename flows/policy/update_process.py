@@ -19,7 +19,6 @@ logger = logging.getLogger(__name__)
 STOP_S = 3.0
 """Seconds between SIGTERM and SIGKILL for an update that exceeds its deadline or is cancelled: its checkpoint is written
 by rename, so nothing is lost by ending it at once."""
-WARM_LOG = "update-warm.log"
 
 
 class WarmUpdates:
@@ -79,7 +78,7 @@ async def updates_kept_warm(folder: RunFolder) -> AsyncGenerator[None]:
         yield
         return
     config = folder.config
-    updates = WarmUpdates(config.policy.model, folder.logs / WARM_LOG, lora=config.update.lora is not None)
+    updates = WarmUpdates(config.policy.model, folder.warm_log, lora=config.update.lora is not None)
     token = _warm.set(updates)
     try:
         await updates.start()
