@@ -225,7 +225,7 @@ class Leases(RuleBasedStateMachine):
         slots = [(given.instance, given.slot) for given in leases]
         assert len(set(slots)) == len(slots), "a slot is held twice"
         for instance in books.instances:
-            assert instance.held == sum(given.instance == instance.instance for given in leases)
+            assert instance.leased == sum(given.instance == instance.instance for given in leases)
         self.generations_only_grow([given for given, state in books.leases if state == "granted"])
         idle = sum(instance.available for instance in books.instances)
         if idle and books.waiting:

@@ -6,7 +6,7 @@
 --   generations         hash        address -> newest generation, also of instances that are gone and may come back
 --   lease:<id>          hash        one lease, granted or active
 --   granted             sorted set  lease that no instance has reported yet -> when it is over
---   held                hash        share -> number of leases
+--   leases_by_share     hash        share -> number of leases
 --   key:<key>           list        leases of an idempotency key
 --   ticket:<id>         hash        one ticket in line
 --   tickets             sorted set  ticket -> when it will have been silent for too long
