@@ -4,7 +4,7 @@ A test with real browsers, services and models can fail because the machine was 
 has the machine and newly started fixtures. A real fault fails again; more than `FEW` failures are never tried again.
 Each test that needed this is named in the last lines.
 
-Three processes for two cores: the tests of browsers and services wait for a third of their time.
+Three processes for two cores, because the tests of browsers and services wait for deadlines and restarts a good part of their time.
 """
 
 import json
