@@ -49,15 +49,22 @@ if command -v apt-get >/dev/null; then
   elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then can_install=yes; root=(sudo); fi
 fi
 
+install() {
+  for package in "$@"; do
+    # One by one: Ubuntu has no headless shell, and its chromium only points to a snap; Playwright's own is fetched below.
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" >/dev/null ||
+      say "apt-get could not install $package"
+  done
+}
+
+system_packages=
 if [ ${#missing[@]} -gt 0 ]; then
   if [ $can_install = yes ]; then
     say "installing system packages: ${missing[*]}"
     "${root[@]}" apt-get update -qq
-    for package in "${missing[@]}"; do
-      # One by one: Ubuntu has no headless shell, and its chromium only points to a snap; Playwright's own is fetched below.
-      "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" >/dev/null ||
-        say "apt-get could not install $package"
-    done
+    for package in "${missing[@]}"; do case $package in python3*) install "$package" ;; *) others+=("$package") ;; esac; done
+    # Beside pip, which uses one core and does not need them.
+    if [ -n "${others[*]:-}" ]; then install "${others[@]}" & system_packages=$!; fi
   else
     for package in "${missing[@]}"; do
       case $package in chromium-headless-shell | fonts-liberation | redis-server | nginx-light | docker.io | busybox-static) ;; *) needed+=("$package") ;; esac
@@ -72,8 +79,13 @@ case $version in 3.11 | 3.12) ;; *) die "Python 3.11 or 3.12 is needed, $python 
 # --- Python packages ------------------------------------------------------------------------------------------------
 [ -x $venv/bin/python ] || "$python" -m venv $venv
 say "installing Python packages (some minutes the first time)"
-$venv/bin/python -m pip install --quiet --disable-pip-version-check -e ".[$hardware,dev]" -c constraints.txt \
+$venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -e ".[$hardware,dev]" -c constraints.txt || failed=yes
+[ -z "$system_packages" ] || wait "$system_packages"
+[ -z "${failed:-}" ] \
   || die "pip could not install the packages. The CPU build of torch may need PyTorch's CPU wheel index: see README, Set-up."
+
+# pip would compile the modules on one core, and the packages' own tests with them. Some files are for another Python.
+$venv/bin/python -W ignore -m compileall -q -j 0 -x '/tests?/' $venv/lib >/dev/null 2>&1 || true
 
 # --- a browser ------------------------------------------------------------------------------------------------------
 if ! has_browser; then

@@ -1,8 +1,10 @@
-"""Runs the tests over two processes, and the few that failed once more, alone: `python -m scripts.suite [PYTEST ARGUMENTS]`.
+"""Runs the tests over three processes, and the few that failed once more, alone: `python -m scripts.suite [PYTEST ARGUMENTS]`.
 
 A test with real browsers, services and models can fail because the machine was busy with the rest of the suite. Alone it
 has the machine and newly started fixtures. A real fault fails again; more than `FEW` failures are never tried again.
 Each test that needed this is named in the last lines.
+
+Three processes for two cores, because the tests of browsers and services wait for deadlines and restarts a good part of their time.
 """
 
 import json
@@ -13,7 +15,7 @@ from pathlib import Path
 FEW = 5
 FAILED = Path(".pytest_cache/v/cache/lastfailed")
 PYTEST = [sys.executable, "-m", "pytest"]
-SPREAD = ["-n", "2", "--dist", "loadscope", "--no-loadscope-reorder", "--cache-clear"]
+SPREAD = ["-n", "3", "--dist", "loadscope", "--no-loadscope-reorder", "--cache-clear"]
 TESTS_FAILED = 1
 """Exit code of pytest when all tests ran and some failed; the other codes are never tried again."""
 

@@ -1,4 +1,4 @@
-"""How the tests are spread over two processes: one file stays together, and so does everything that shares the whole stack.
+"""How the tests are spread over some processes: one file stays together, and so does everything that shares the whole stack.
 
 Random inputs are the same at each run; `HYPOTHESIS_PROFILE=explore` looks for new ones. A test with real processes gets a
 second try on a machine that is busy with other things, and the summary says so (RERUN).
@@ -15,14 +15,17 @@ from xdist.scheduler import LoadScopeScheduling
 
 REAL = ("tests/browser_service/", "tests/environments/", "tests/flows/", "tests/integration/")
 
+EARLY = ("tests/training/", "tests/flows/test_")
+"""Tests that would otherwise come last, some minutes long."""
+
 hypothesis.settings.register_profile("same", derandomize=True)
 hypothesis.settings.register_profile("explore", max_examples=1_000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The stack's tests come first, for they take longest."""
-    items.sort(key=lambda item: not item.nodeid.startswith(STACK))
+    """The stack's tests come first, for they take longest, then the large files, so that no process ends long before others."""
+    items.sort(key=lambda item: (not item.nodeid.startswith(STACK), not item.nodeid.startswith(EARLY)))
     for item in items:
         if item.nodeid.startswith(REAL) and config.pluginmanager.hasplugin("rerunfailures"):
             item.add_marker(pytest.mark.flaky(reruns=1))

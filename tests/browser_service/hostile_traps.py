@@ -161,7 +161,10 @@ def _told(observation: Observation) -> str:
 LEFT_TO_CHAOS = frozenset(
     {
         *("a thousand frames", "asks for much", "hundred popups at load", "refreshes itself", "reloads for ever"),
-        *("loops when left", "loops when hidden", "loops when reloaded"),
+        *("popups open popups", "goes to itself in a moment", "sends its own form", "refreshes in its head"),
+        *("replaces itself", "hangs in the body", "hangs in the head", "hangs when loaded again 2"),
+        *("loops when left", "loops when hidden", "loops when reloaded", "loops while it changes"),
+        *("questions in a loop", "hundred thousand words"),
     }
 )
 """Slow traps whose kind a quicker one shows too."""

@@ -126,11 +126,7 @@ async def test_an_episode_that_keeps_breaking_is_stored_as_broken_and_never_judg
     assert sorted(attempts) == [1, 1, 1, 2, 2, 2, 3, 3, 3]
     assert all(verdict.reward is None for verdict in read_verdicts(directory))
 
-
-async def test_attempts_of_an_earlier_process_are_counted_on(folder: RunFolder, model: StandInModel) -> None:
-    model.status = 500
-    await evaluate_stage(folder, 0, ShardWorkers(folder.inputs))
-    directory = folder.stage_dir(0, Stage.EVALUATE)
+    # Attempts of an earlier process are counted on.
     name = TrajectoryStore(directory).ids()[0]
     (directory / name / "trajectory.json").unlink()
     model.status = 200
