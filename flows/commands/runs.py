@@ -103,6 +103,26 @@ def resume(
         screens.print_summary(folder, operations.links(folder, None))
 
 
+def cancel(run: RunArgument, config: ConfigOption = None) -> None:
+    """Stop a run within ten seconds: its episodes, its update, its browsers. `rl-loop resume` goes on with it.
+
+    Example: rl-loop cancel demo
+    """
+    from flows.commands import operations
+    from flows.services import services
+    from flows.settings.hints import on_run
+    from flows.starting.cancelling import cancel_run
+    from flows.starting.starting import find_run
+
+    folder = find_run(run, config)
+    if services.is_running(folder.config.services.state_dir):
+        with operations.prefect_server(folder.config) as server:
+            print(cancel_run(folder, server))
+    else:
+        print(cancel_run(folder, None))
+    print(f"{on_run('resume', folder.root)} goes on with it")
+
+
 def evaluate(run: RunArgument, config: ConfigOption = None) -> None:
     """Measure the newest policy of a run on the held-out tasks."""
     from flows.commands import operations, screens
@@ -171,6 +191,7 @@ def _watch(started: "Started", loop: "LoopConfig") -> None:
     from flows.settings.hints import on_run, on_services
     from flows.settings.run_folder import RunFolder
     from flows.starting.starting import NOTHING_TO_DO
+    from storage.run_layout import is_run
 
     with operations.prefect_server(loop) as server:
         print(f"run {started.run}: {server.page(started.flow_run.id)}")
@@ -184,6 +205,6 @@ def _watch(started: "Started", loop: "LoopConfig") -> None:
             print(f"run {started.run} goes on without being watched; {stop} stops it, {go_on} goes on with it")
             raise typer.Exit(130) from None
         finally:
-            if (started.root / "run.json").exists():
+            if is_run(started.root):
                 folder = RunFolder.open(started.root)
                 screens.print_summary(folder, operations.links(folder, started.flow_run.id))

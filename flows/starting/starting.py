@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from flows.services.services import check_running
 from flows.services.stack import adopted, read_stack
@@ -18,6 +19,7 @@ from flows.settings.run_folder import RunFolder
 from flows.starting import preflight
 from storage.errors import RunFolderError
 from storage.names import checked_name, free_name, run_names
+from storage.run_layout import RunLayout, is_run
 
 NOTHING_TO_DO = "nothing to do"
 """Start of a flow's last message when its run was finished before."""
@@ -39,7 +41,7 @@ def folder_for(
     if config_file == DEFAULT_CONFIG and state_dir and "runs_dir" not in keys_of(overrides):
         config = config.model_copy(update={"runs_dir": Path(read_stack(state_dir).runs_dir)})
     name = run or (begun_by(config.runs_dir, flow_run_id) if flow_run_id else None)
-    if name and (config.runs_dir / name / "run.json").exists():
+    if name and is_run(config.runs_dir / name):
         folder = _go_on(RunFolder.open(config.runs_dir / name), config_file, overrides, flow_run_id, state_dir)
     else:
         folder = new_folder(admitted(config, overrides, state_dir), name)
@@ -68,9 +70,24 @@ def find_run(run: str, config_file: Path | None) -> RunFolder:
     return RunFolder.open(load_config(config_or_default(config_file)).runs_dir / checked_name(run))
 
 
+def runs_dir_of(state_dir: Path | None) -> Path:
+    """The folder of runs of the services of `state_dir`; without one, that of the default configuration."""
+    return Path(read_stack(state_dir).runs_dir) if state_dir else load_config(config_or_default(None)).runs_dir
+
+
+def named_or_newest(runs_dir: Path, run: str | None) -> RunFolder:
+    """A run by its name, the newest without one. Raises a `LoopError` if there is none."""
+    if run is None:
+        names = run_names(runs_dir)
+        if not names:
+            raise RunFolderError(f"there is no run in {runs_dir} yet; start one with rl-loop run")
+        run = names[0]
+    return RunFolder.open(runs_dir / checked_name(run))
+
+
 def asked_of(folder: RunFolder, overrides: Sequence[str]) -> LoopConfig:
     """The run's own configuration with overrides. Raises a `LoopError` if a resume may not use them."""
-    config = _placed(load_config(folder.root / "config.yaml", overrides), folder)
+    config = _placed(load_config(folder.config_file, overrides), folder)
     folder.check_same(config)
     return config
 
@@ -87,6 +104,12 @@ def place_of(folder: RunFolder) -> str:
     return f"runs_dir={json.dumps(str(folder.root.parent))}"
 
 
+def resume_parameters(folder: RunFolder, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The parameters of the flow run that continues a run where its folder lies now."""
+    asked = [*overrides, place_of(folder)]
+    return {"config": str(folder.config_file), "overrides": asked, "run": folder.name}
+
+
 def new_folder(config: LoopConfig, name: str | None) -> RunFolder:
     """A new run, named after the configuration if no name is given. Raises `RunFolderError` if the name is taken."""
     return RunFolder.create(name or free_name(config.runs_dir, config.name), config)
@@ -95,7 +118,7 @@ def new_folder(config: LoopConfig, name: str | None) -> RunFolder:
 def begun_by(runs_dir: Path, flow_run_id: str) -> str | None:
     """Name of the run that was begun by a Prefect flow run."""
     for name in run_names(runs_dir):
-        if flow_run_id.encode() in (runs_dir / name / "run.json").read_bytes():
+        if flow_run_id.encode() in RunLayout(runs_dir / name).record_file.read_bytes():
             return name
     return None
 
@@ -114,7 +137,7 @@ def _go_on(
     """An existing run with the changes that a resume may make, on the running services."""
     is_retry = flow_run_id in folder.record().prefect_flow_runs
     # Nobody chose the form's default file, so the run's own configuration applies.
-    chosen = folder.root / "config.yaml" if config_file == DEFAULT_CONFIG else config_file
+    chosen = folder.config_file if config_file == DEFAULT_CONFIG else config_file
     config = _placed(load_config(chosen, overrides), folder)
     # Fewer iterations than the run has do not shorten it when they come from an earlier start or from the file.
     if (is_retry or ITERATIONS not in keys_of(overrides)) and config.iterations < folder.config.iterations:
@@ -128,7 +151,7 @@ def _go_on(
 def _has_record(folder: Path) -> bool:
     """True if this is the folder of a run. Raises `RunFolderError` if it may not be read."""
     try:
-        return (folder / "run.json").is_file()
+        return RunLayout(folder).record_file.is_file()
     except PermissionError as error:
         raise RunFolderError(f"{folder} cannot be read ({error.strerror}); ask its owner for the right to") from error
     except OSError:  # not a usable path, such as one that is too long
