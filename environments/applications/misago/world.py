@@ -72,7 +72,7 @@ ANSWERS = (
 class Thread(BaseModel):
     """A thread. Example: `Thread(title="Cleaning the chain", category="Bicycles", ...)`."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     title: str
     category: str
@@ -84,7 +84,7 @@ class Thread(BaseModel):
 class Forum(BaseModel):
     """The start state as the task templates see it."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     members: tuple[str, ...]
     threads: tuple[Thread, ...]
