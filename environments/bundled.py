@@ -8,6 +8,9 @@ from pathlib import Path
 from types import ModuleType
 
 from browser_service.models import Viewport
+from environments.applications.hosted.recipe import Recipe
+from environments.applications.misago.misago import misago
+from environments.applications.misago.recipe import recipe as misago_recipe
 from environments.applications.shop.shop import shop
 from environments.base import SeededEnvironment
 from environments.bounds import UNBOUNDED, Bounds
@@ -31,7 +34,12 @@ def static_environment(
 
 
 BUNDLED: dict[str, Callable[[], StaticApplication]] = {"shop": shop}
-"""Applications of this project."""
+"""Applications of this project that need no installation."""
+HOSTED: dict[str, Callable[..., SeededEnvironment]] = {"misago": misago}
+"""Applications that are installed from packages."""
+RECIPES: dict[str, Callable[[], Recipe]] = {"misago": misago_recipe}
+"""How they are installed."""
+KNOWN = (*BUNDLED, *HOSTED)
 
 
 def application_environment(
@@ -41,6 +49,8 @@ def application_environment(
 
     Raises `NotAnEnvironment` for a folder that can't be used.
     """
+    if name in HOSTED:
+        return HOSTED[name](viewport=viewport, bounds=bounds)
     if name != "folder":
         return static_environment(BUNDLED[name](), viewport=viewport, bounds=bounds)
     make = getattr(load_folder(Path(folder)), "make", None)

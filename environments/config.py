@@ -14,8 +14,8 @@ from environments.miniwob.families import find_family
 from environments.samplers import SamplerConfig, Uniform
 from environments.taskfiles.huggingface import PREFIX
 
-EnvironmentName = Literal["miniwob", "live", "shop", "folder"]
-APPLICATIONS = ("shop", "folder")
+EnvironmentName = Literal["miniwob", "live", "shop", "misago", "folder"]
+APPLICATIONS = ("shop", "misago", "folder")
 """Environments whose families for training are not those of the evaluation."""
 
 
@@ -54,8 +54,8 @@ class EnvironmentConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: EnvironmentName = "miniwob"
-    """`miniwob`: MiniWoB++. `live`: tasks of files on sites that run already. `shop`: the bundled shop. `folder`: an
-    environment of one's own, see `folder`."""
+    """`miniwob`: MiniWoB++. `live`: tasks of files on sites that run already. `shop`: the bundled shop. `misago`: a forum,
+    after `rl-loop environments install misago`. `folder`: an environment of one's own, see `folder`."""
     folder: str = ""
     """Folder of an environment of one's own (docs/environments.md); its `environment.py` is run."""
     domains: tuple[str, ...] = ()

@@ -28,7 +28,7 @@ def make_environment(config: EnvironmentConfig) -> Environment:
                 logins=config.tasks.logins,
                 per_minute=config.tasks.starts_per_minute,
             )
-        case "shop" | "folder":
+        case "shop" | "misago" | "folder":
             return _application(config)
 
 

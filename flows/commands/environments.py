@@ -1,4 +1,4 @@
-"""`rl-loop environments list|check|play`: what can be played, whether its checks are sound, and a look at it by hand."""
+"""`rl-loop environments list|install|check|play`: what can be played, whether its checks are sound, and a look at it by hand."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from flows.environment_tools.check import Checked
 
 environments_app = typer.Typer(no_args_is_help=True, help="Look at environments, check them, play them by hand.")
-NameArgument = Annotated[str, typer.Argument(help="miniwob, shop, or a folder with an environment of your own")]
+NameArgument = Annotated[str, typer.Argument(help="miniwob, shop, misago, or a folder with an environment of your own")]
 BrowsersOption = Annotated[
     str | None, typer.Option(help="address of a browser service; by default that of `rl-loop up`", show_default=False)
 ]
@@ -20,15 +20,42 @@ BrowsersOption = Annotated[
 @environments_app.command("list")
 def list_environments() -> None:
     """Show the environments and their task families. Example: rl-loop environments list"""
-    from environments.bundled import BUNDLED
+    from environments.bundled import KNOWN
 
-    for name in ("miniwob", *sorted(BUNDLED)):
+    for name in ("miniwob", *sorted(KNOWN)):
         world = made(name)
         train, heldout = world.domains("train"), world.domains("heldout")
         same = "the same families, other seeds" if train == heldout else f"{len(heldout)} held-out families"
         typer.echo(f"{name}: {len(train)} families for training; {same}")
         typer.echo(f"  {', '.join(train)}" + ("" if train == heldout else f"; held out: {', '.join(heldout)}"))
     typer.echo("live: tasks of files, on sites that run already (environment.tasks)")
+
+
+@environments_app.command()
+def install(
+    name: Annotated[str, typer.Argument(help="application, such as misago")],
+) -> None:
+    """Install an application from its pinned packages, and fill its database. What is complete is kept.
+
+    Needs PostgreSQL on this machine. Examples: rl-loop environments install misago
+    """
+    import asyncio
+
+    from environments.applications.hosted.install import install as install_application
+    from environments.applications.hosted.recipe import installation
+    from environments.base import EnvironmentBroken
+    from environments.bundled import RECIPES
+    from storage.errors import LoopError
+
+    if name not in RECIPES:
+        raise LoopError(f"there is no application {name!r} to install; there are {', '.join(sorted(RECIPES))}")
+    recipe, place = RECIPES[name](), installation(name)
+    try:
+        is_new = asyncio.run(install_application(recipe, place, tell=typer.echo))
+    except (EnvironmentBroken, OSError, TimeoutError) as error:
+        raise LoopError(str(error)) from error
+    state = "is installed" if is_new else "was installed already"
+    typer.echo(f"{recipe.title} {state} in {place.folder}; licence {recipe.licence}, of its packages: {place.licences}")
 
 
 @environments_app.command()
@@ -100,16 +127,16 @@ def _tell(one: "Checked") -> None:
 
 def made(name: str) -> "SeededEnvironment":
     """The environment of a name or a folder. Raises `LoopError`."""
-    from environments.bundled import BUNDLED, NotAnEnvironment, application_environment
+    from environments.bundled import KNOWN, NotAnEnvironment, application_environment
     from environments.miniwob import MiniWob
     from storage.errors import LoopError
 
     if name == "miniwob":
         return MiniWob()
     try:
-        return application_environment(name) if name in BUNDLED else application_environment("folder", name)
+        return application_environment(name) if name in KNOWN else application_environment("folder", name)
     except (NotAnEnvironment, ValueError, OSError) as error:
-        raise LoopError(f"{error}; known environments: miniwob, {', '.join(sorted(BUNDLED))}") from error
+        raise LoopError(f"{error}; known environments: miniwob, {', '.join(sorted(KNOWN))}") from error
 
 
 def _browsers(address: str | None, config: ConfigOption) -> str:

@@ -54,9 +54,10 @@ class Cluster:
             async with cluster.connected("postgres") as connection: ...
     """
 
-    def __init__(self, golden: Path | None = None) -> None:
-        """`golden`: data of a cluster that has been shut down, which is copied; None: an empty cluster is made."""
-        self._golden = golden
+    def __init__(self, golden: Path | None = None, *, keep: Path | None = None) -> None:
+        """`golden`: data of a cluster that has been shut down, which is copied; None: an empty cluster is made. `keep`:
+        folder that gets the data when the server has been shut down in order."""
+        self._golden, self._keep = golden, keep
         self._owner = Owner.of_this_process()
         self._folder: Path | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -85,6 +86,8 @@ class Cluster:
                 process.kill()  # its children end when they see that it is gone
                 await process.wait()
         if folder is not None:
+            if self._keep is not None and process is not None and process.returncode == 0:
+                await asyncio.to_thread(shutil.copytree, folder / "data", self._keep)
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     @property

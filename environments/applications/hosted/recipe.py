@@ -1,0 +1,107 @@
+"""How an application is installed, and how it is started."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+GOLDEN = "golden"
+"""Name of the database that episodes are cloned from."""
+NAMES = re.compile(r"[a-z][a-z0-9-]{0,30}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """An application that is installed from Python packages, by name.
+
+    `{python}`, `{bin}`, `{site}` and `{world}` in commands stand for the virtual environment's interpreter, its folder
+    of programs, the application's own files, and the file with the data that is seeded.
+    """
+
+    name: str
+    title: str
+    """Example: `Misago 0.39.6, a forum`."""
+    licence: str
+    requirements: tuple[str, ...]
+    constraints: Path
+    """File with the exact version of every package."""
+    site: Path
+    """Folder with the settings and the programs that run inside the application's virtual environment."""
+    world: Any
+    """Data that the seed program is given, as JSON."""
+    seed: tuple[Sequence[str], ...]
+    """Commands that fill the empty database `golden`, in order."""
+    serve: Sequence[str]
+    """Command of the server, with `{port}` too."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    health: str = "/healthz"
+    disk_mb: int = 0
+    """Size of the installation."""
+
+    def __post_init__(self) -> None:
+        if not NAMES.fullmatch(self.name):
+            raise ValueError(f"expected an application's name such as misago, found {self.name!r}")
+
+    @property
+    def packages_digest(self) -> str:
+        """Changes when other packages are wanted."""
+        return _digest("\n".join(self.requirements), self.constraints.read_text())
+
+    def data_digest(self, world: str) -> str:
+        """Changes when the start state would be another one."""
+        files = sorted(path for path in self.site.rglob("*") if path.is_file() and path.suffix != ".pyc")
+        return _digest(self.packages_digest, world, str(self.seed), *(path.read_text() for path in files))
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Folder of an installed application. Example: `~/.cache/rl-loop/environments/misago`."""
+
+    folder: Path
+
+    @property
+    def packages(self) -> Path:
+        """The application's own virtual environment."""
+        return self.folder / "packages"
+
+    @property
+    def data(self) -> Path:
+        """Data of a Postgres server that was shut down, with the database `golden`."""
+        return self.folder / "data"
+
+    @property
+    def marker(self) -> Path:
+        """Written last: its existence means that the installation is complete."""
+        return self.folder / "installed.json"
+
+    @property
+    def licences(self) -> Path:
+        """Name, version and licence of every package."""
+        return self.folder / "licences.txt"
+
+    def placeholders(self, recipe: Recipe) -> dict[str, str]:
+        """Values of the recipe's placeholders."""
+        programs = self.packages / "bin"
+        return {
+            "python": str(programs / "python"),
+            "bin": str(programs),
+            "site": str(recipe.site),
+            "world": str(self.folder / "world.json"),
+        }
+
+
+def installation(name: str, cache: Path | None = None) -> Installation:
+    """The place of an application's installation, by default below the user's cache directory."""
+    return Installation((cache or default_cache()) / name)
+
+
+def default_cache() -> Path:
+    """`rl-loop/environments` below XDG_CACHE_HOME, or below `~/.cache`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rl-loop" / "environments"
+
+
+def _digest(*parts: str) -> str:
+    return sha256("\0".join(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Misago, a forum: the acting member moderates it."""

@@ -1,0 +1,128 @@
+"""The forum: its tasks and checks without an installation; the installed application as a chaos test."""
+
+import asyncio
+import importlib.util
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from agent.types import StopReason, Task, Trajectory
+from environments.applications.hosted.install import check_installed, install
+from environments.applications.hosted.recipe import installation
+from environments.applications.misago.misago import misago
+from environments.applications.misago.recipe import HERE, recipe
+from environments.applications.misago.tasks import TEMPLATES
+from environments.applications.misago.world import forum, world
+from environments.base import SEEDS, EnvironmentBroken
+from environments.tasks.changes import Change, Changes
+from environments.tasks.templates import Ending
+
+
+def ended(task: Task, answer: str | None) -> Trajectory:
+    return Trajectory(
+        id="t",
+        task=task,
+        goal=task.goal,
+        group="g",
+        member=0,
+        iteration=0,
+        steps=(),
+        stop=StopReason.ANSWERED,
+        answer=answer,
+    )
+
+
+def test_templates_make_many_tasks_of_three_difficulties_apart_by_split() -> None:
+    environment = misago()
+    train, heldout = set(environment.domains("train")), set(environment.domains("heldout"))
+    assert train and heldout and not train & heldout
+    tasks = [environment.task(name, seed, "train") for name in train for seed in range(20)]
+    tasks += [
+        environment.task(name, SEEDS["heldout"].start + seed, "heldout") for name in heldout for seed in range(20)
+    ]
+    assert len({task.goal for task in tasks}) >= 60 and {task.difficulty for task in tasks} == {1, 2, 3}
+    assert all(environment.task_from_id(task.id) == task and task.rubric for task in tasks)
+
+
+def test_the_start_state_has_thousands_of_posts_and_every_answer_is_unique() -> None:
+    titles = [thread.title for thread in forum().threads]
+    assert sum(len(thread["posts"]) for thread in world()["threads"]) > 2_000 and len(set(titles)) == len(titles)
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.name)
+def test_only_the_answer_without_side_effects_is_rewarded(template: Any) -> None:
+    environment = misago()
+    seed = SEEDS[template.split].start + 5
+    parameters = template.fill(random.Random(seed), forum()).parameters
+
+    def reward(answer: str, *changes: Change) -> bool:
+        return all(template.check(Ending(parameters, Changes(changes), answer)).values())
+
+    assert environment.task(template.name, seed, template.split).goal
+    assert reward(parameters["answer"]) and reward(f"{parameters['answer']}.")
+    assert not reward(f"not {parameters['answer']}") and not reward("") and not reward("The task is done.")
+    assert not reward(parameters["answer"], Change("misago_threads_post/7", None, {"id": 7}))
+
+
+async def test_an_application_that_is_not_installed_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentBroken, match="is not installed; run `rl-loop environments install misago`"):
+        check_installed(recipe(), installation("misago", tmp_path))
+    (tmp_path / "misago").mkdir()
+    (tmp_path / "misago" / "installed.json").write_text('{"packages": "x", "data": "y"}')
+    with pytest.raises(EnvironmentBroken, match="with other data or packages"):
+        check_installed(recipe(), installation("misago", tmp_path))
+
+
+def test_the_host_name_chooses_the_database_and_other_hosts_get_nothing() -> None:
+    spec = importlib.util.spec_from_file_location("misago_tenants", HERE / "site" / "tenants.py")
+    assert spec is not None and spec.loader is not None
+    tenants = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tenants)
+    closed: list[str] = []
+
+    class Body:
+        def __iter__(self) -> Iterator[bytes]:
+            yield tenants.database().encode()
+
+        def close(self) -> None:
+            closed.append(tenants.database())
+
+    def serve(host: str, path: str = "/") -> tuple[str, bytes]:
+        statuses: list[str] = []
+        application = tenants.Tenants(lambda environ, start: Body())
+        body = b"".join(application({"HTTP_HOST": host, "PATH_INFO": path}, lambda status, _: statuses.append(status)))
+        return "".join(statuses), body
+
+    one, other = f"e{'0' * 16}", f"e{'1' * 16}"
+    assert serve(f"{one}.localhost:80") == ("", one.encode()) and serve(f"{other}.localhost")[1] == other.encode()
+    assert closed == [one, other] and tenants.database() == "no-episode"
+    for host in ("localhost", "golden.localhost", f"{one}.localhost.example.com", f"x{one}.localhost", ""):
+        assert serve(host)[0].startswith("404")
+    assert serve("127.0.0.1:80", "/healthz") == ("200 OK", b"ok")
+
+
+@pytest.mark.chaos
+async def test_the_installed_forum_keeps_episodes_apart() -> None:
+    await install(recipe(), installation("misago"), tell=print)
+    environment = misago(spares=2)
+    task = environment.task("count-replies", 3, "train")
+    async with environment, httpx.AsyncClient(trust_env=False, timeout=60) as http:
+
+        async def play(number: int) -> None:
+            async with environment.serve(task, trajectory_id=f"t{number}") as site:
+                host = site.start_url.split("/")[2]
+                assert site.login is not None and site.reach.sites == (host,) and site.reach.only_sites
+                url = f"http://127.0.0.1:{host.rpartition(':')[2]}"
+                cookie = f"sessionid={site.login.cookies[0].value}"
+                page = await http.get(f"{url}/", headers={"Host": host, "Cookie": cookie})
+                assert page.status_code == 200 and '"isAuthenticated": true' in page.text.replace("&quot;", '"')
+                state = await site.final_state()
+                assert state["changes"] == []
+                assert (await environment.check(ended(task, state["parameters"]["answer"]), state)).reward == 1
+                assert (await environment.check(ended(task, "The task is done."), state)).reward == 0
+
+        await asyncio.gather(*(play(number) for number in range(4)))
