@@ -1,4 +1,4 @@
-"""Routes that export exactly what a list shows: the same filter, all pages, as CSV, JSON or JSON lines."""
+"""Routes that export exactly what a list shows: the same filter, all pages, as CSV, JSON, JSON lines or Parquet."""
 
 import csv
 import io
