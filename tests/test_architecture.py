@@ -32,7 +32,7 @@ OWNERS: dict[str, set[str]] = {
     "gymnasium": {"agent", "flows"},  # flows only to register what it makes from a configuration, in gym_env.py
     "docker": {"environments"},
     "datasets": {"environments", "training"},  # training only for what TRL wants to be handed
-    "pyarrow": {"flows", "judging"},  # judging only for a labelled set that is published as Parquet
+    "pyarrow": {"dashboard", "flows", "judging"},  # dashboard only to export, judging only for a labelled set that is published as Parquet
     "torch": {"training"},
     "transformers": {"training"},
     "trl": {"training"},
