@@ -113,7 +113,7 @@ def operation_router(service: Service) -> APIRouter:
 
 
 def _add_health(router: APIRouter, service: Service) -> None:
-    @router.get("/health")
+    @router.get("/health", response_model=Health)
     async def health() -> JSONResponse:
         """Returns 200 while the database answers; the worker's and the browser service's state is told, too."""
         ill = await asyncio.to_thread(_database_problem, service)
