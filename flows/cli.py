@@ -13,14 +13,17 @@ from flows.commands.comparing import compare
 from flows.commands.dashboard import dashboard
 from flows.commands.environments import environments_app
 from flows.commands.forking import fork
+from flows.commands.init import init
 from flows.commands.judge_report import judge_report
 from flows.commands.judging import rejudge
 from flows.commands.monitor import monitor
 from flows.commands.options import ConfigOption, Overrides, loaded
 from flows.commands.people import verdict
+from flows.commands.policies import export_policy, sft
 from flows.commands.presets import presets
-from flows.commands.runs import compact, demo, evaluate, export, resume, run
+from flows.commands.runs import cancel, compact, demo, evaluate, export, resume, run
 from flows.commands.tasks import tasks_app
+from flows.settings.services_config import Only
 
 app = typer.Typer(
     add_completion=False,
@@ -34,13 +37,22 @@ app.add_typer(environments_app, name="environments")
 
 
 @app.command()
-def up(overrides: Overrides = None, config: ConfigOption = None) -> None:
-    """Start Prefect server and worker, MLflow, vLLM and the browser service, and print the address of each."""
+def up(
+    overrides: Overrides = None,
+    config: ConfigOption = None,
+    only: Annotated[
+        Only | None, typer.Option(help="start only this part, for loops on other machines", show_default=False)
+    ] = None,
+) -> None:
+    """Start Prefect server and worker, MLflow, vLLM and the browser service, and print the address of each.
+
+    Example: rl-loop up; on a machine for browsers: rl-loop up --only browsers services.listen=10.0.0.7
+    """
     from flows.commands import operations, screens
 
     loop = loaded(config, overrides)
     with screens.services_screen() as watch:
-        status = operations.bring_up(loop, watch)
+        status = operations.bring_up_part(loop, only, watch) if only else operations.bring_up(loop, watch)
     screens.print_services(status)
 
 
@@ -125,9 +137,11 @@ def doctor(
 
 
 for command in (
+    init,
     run,
     demo,
     resume,
+    cancel,
     fork,
     evaluate,
     compare,
@@ -135,6 +149,8 @@ for command in (
     rejudge,
     judge_report,
     export,
+    export_policy,
+    sft,
     compact,
     monitor,
     presets,

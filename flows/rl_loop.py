@@ -15,7 +15,7 @@ Prefect reads the signatures below while the flow runs, so annotations must stay
 import asyncio
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import Flow, Task, flow, task
 from prefect.client.schemas.objects import FlowRun
@@ -23,18 +23,21 @@ from prefect.deployments import arun_deployment
 from prefect.runtime import flow_run
 from prefect.settings import get_current_settings
 from prefect.states import Completed, State
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from agent.models.openai_chat import Served
 from flows.far_shard import beats_of, end_of, forget_beats
 from flows.prefect_artifacts import show_run
+from flows.run_events import stage_failed, stage_finished
 from flows.services.prefect_api import PrefectError, PrefectServer
 from flows.services.processes import own_state_dir
+from flows.settings.identity import ITERATIONS
 from flows.settings.run_folder import RunFolder
 from flows.stages.loop import run_loop, run_stage
 from flows.stages.rollout import ShardKey, play_shard
 from flows.stages.stage_inputs import stage_inputs
 from flows.starting.aftermath import folder_of, settle
+from flows.starting.cancelling import leaving_within
 from flows.starting.starting import folder_for, nothing_to_do
 from flows.tracking.learning_signal import no_signal
 from rollouts.inputs import StageInputs
@@ -42,6 +45,7 @@ from rollouts.shard_outcome import Outcome, read_outcome, write_outcome
 from rollouts.shard_workers import ShardWorkers
 from storage.heartbeat import beating
 from storage.stages import Stage, StageKey
+from training.algorithms.presets import PresetName
 
 logger = logging.getLogger(__name__)
 
@@ -73,21 +77,37 @@ def bury_earlier(folder: RunFolder, identity: str) -> None:
         logger.warning("%s; flow runs of earlier processes may stay Running", error)
 
 
+def asked_in_form(iterations: int | None, preset: PresetName | None) -> list[str]:
+    """The fields of the form that stand for one setting each, as overrides."""
+    asked = {ITERATIONS: iterations, "update.preset": preset}
+    return [f"{key}={value}" for key, value in asked.items() if value is not None]
+
+
 @flow(name="rl-loop", on_cancellation=[settle_lost], on_crashed=[settle_lost])
 async def rl_loop(
     config: str = "configs/demo.yaml",
     overrides: list[str] = [],  # noqa: B006
     run: str | None = None,
+    iterations: Annotated[int, Field(ge=1, le=100_000)] | None = None,
+    preset: PresetName | None = None,
 ) -> str | State[Any]:
-    """Train by `config` with `overrides` (key=value), or continue the run named `run` where it stopped.
+    """Train by a configuration, or continue a run where it stopped.
 
     Returns the run folder. Fails with one sentence when the configuration, the run folder or a service is at fault.
+
+    Args:
+        config: Configuration file of a new run, on the worker's machine; a run that exists has its own.
+        overrides: Settings as key=value, for example rollout.group_size=8; they go before the file.
+        run: Name of a run to continue, or of the new run; empty: a new run with a free name.
+        iterations: Iterations of the run; more than a finished run has make it longer. Empty: as configured.
+        preset: Published recipe of the policy update; empty: as configured.
     """
+    overrides = [*overrides, *asked_in_form(iterations, preset)]
     logging.getLogger("flows").setLevel(logging.INFO)  # also shown by Prefect (PREFECT_LOGGING_EXTRA_LOGGERS)
     identity = str(flow_run.id) if flow_run.id else None
     folder = folder_for(Path(config), overrides, run, flow_run_id=identity, state_dir=own_state_dir())
     was_finished = folder.next_stage() is None
-    with folder.lock():
+    with leaving_within(), folder.lock():
         if identity:
             await asyncio.to_thread(bury_earlier, folder, identity)
         await run_loop(folder, stage_in_prefect, flow_run_id=identity)
@@ -111,8 +131,14 @@ async def stage_in_prefect(folder: RunFolder, key: StageKey, workers: ShardWorke
         return Completed(name="NoSignal", message=nothing) if nothing else None
 
     fresh = not folder.is_done(*key)
-    await run(str(folder.root), key.iteration, key.stage.value)
+    try:
+        await run(str(folder.root), key.iteration, key.stage.value)
+    except Exception as error:
+        stage_failed(folder, key, error)
+        raise
     if fresh:
+        if report := folder.report(*key):
+            stage_finished(folder, key, report)
         await show_run(folder)
 
 

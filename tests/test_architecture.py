@@ -31,6 +31,7 @@ OWNERS: dict[str, set[str]] = {
     "google": {"agent"},
     "gymnasium": {"agent", "flows"},  # flows only to register what it makes from a configuration, in gym_env.py
     "docker": {"environments"},
+    "asyncpg": {"environments"},
     "datasets": {"environments", "training"},  # training only for what TRL wants to be handed
     "pyarrow": {"dashboard", "flows", "judging"},  # dashboard only to export, judging only for a labelled set that is published as Parquet
     "torch": {"training"},

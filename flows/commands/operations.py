@@ -11,18 +11,21 @@ from pathlib import Path
 from flows.policy.ownership import policy_owned
 from flows.policy.publishing import policy_version
 from flows.services import services
+from flows.services.automations import make_automations
 from flows.services.prefect_api import FlowRun, PrefectServer
 from flows.services.service_files import SupervisorStatus
-from flows.services.specs import PREFECT, WORKER, prefect_environment
-from flows.settings.checkout import PROJECT
+from flows.services.specs import PARTS, PREFECT, WORKER, prefect_environment
+from flows.settings.checkout import DEPLOYMENTS_FILE, PROJECT, working_dir
 from flows.settings.hints import on_run
 from flows.settings.loop_config import LoopConfig
 from flows.settings.run_folder import RunFolder
+from flows.settings.services_config import Only
 from flows.stages.evaluate import evaluate_stage
 from flows.stages.loop import import_first_policy
 from flows.starting import preflight
-from flows.starting.starting import place_of
+from flows.starting.starting import resume_parameters
 from flows.tracking.summary import CURVE
+from flows.tracking.timeline import TIMELINE
 from rollouts.shard_workers import ShardWorkers
 from storage.errors import RunFolderError, ServicesError
 from storage.names import checked_name, free_name
@@ -31,6 +34,9 @@ from storage.stages import Stage, StageReport
 
 DEPLOY_S = 120.0
 """Seconds that `prefect deploy` may take."""
+
+DEPLOYMENTS = ("rl-loop", "rollout", "judge", "update", "evaluate", "rejudge", "rank", "recover")
+"""Names of the deployments in prefect.yaml."""
 
 Watch = Callable[[SupervisorStatus], None]
 
@@ -49,6 +55,8 @@ def bring_up(config: LoopConfig, watch: Watch | None = None) -> SupervisorStatus
         services.wait_ready(state, (PREFECT, WORKER), deadline_s=config.services.ready_s, watch=watch)
         if not was_running or not is_deployed(config):
             deploy(state)
+        with prefect_server(config) as server:
+            make_automations(server, config.services)
         return services.wait_ready(state, (), deadline_s=config.serving.start_deadline_s, watch=watch)
     except BaseException:
         if not was_running:
@@ -56,19 +64,44 @@ def bring_up(config: LoopConfig, watch: Watch | None = None) -> SupervisorStatus
         raise
 
 
+def bring_up_part(config: LoopConfig, only: Only, watch: Watch | None = None) -> SupervisorStatus:
+    """Start the part `only` of the services on this machine, for loops on others. Raises as `bring_up` does."""
+    preflight.refuse_part(config, only)
+    state = config.services.state_dir
+    was_running = services.is_running(state)
+    services.start(config, PROJECT, only)
+    try:
+        return services.wait_ready(state, PARTS[only], deadline_s=config.serving.start_deadline_s, watch=watch)
+    except BaseException:
+        if not was_running:
+            services.shut_down(state)
+        raise
+
+
 def is_deployed(config: LoopConfig) -> bool:
-    """True if the server has the deployment."""
+    """True if the server has every deployment of prefect.yaml."""
     with prefect_server(config) as server:
-        return server.has_deployment()
+        return {deployment["name"] for deployment in server.deployments()} >= set(DEPLOYMENTS)
 
 
 def deploy(state_dir: Path) -> None:
-    """Register the deployment of prefect.yaml with the server. Raises `ServicesError` with the end of its output."""
+    """Register the deployments of prefect.yaml with the server. Raises `ServicesError` with the end of its output."""
     url = services.address_of(state_dir, PREFECT)
     environment = os.environ | prefect_environment(state_dir, url)
-    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    command = [
+        sys.executable,
+        "-m",
+        "prefect",
+        "--no-prompt",
+        "deploy",
+        "--all",
+        "--prefect-file",
+        str(DEPLOYMENTS_FILE),
+    ]
     try:
-        done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=DEPLOY_S)
+        done = subprocess.run(
+            command, cwd=working_dir(), env=environment, capture_output=True, text=True, timeout=DEPLOY_S
+        )
     except subprocess.TimeoutExpired:
         raise ServicesError(f"`prefect deploy --all` did not end within {DEPLOY_S:.0f} s") from None
     if done.returncode != 0:
@@ -113,10 +146,9 @@ def resume_run(folder: RunFolder, overrides: Sequence[str] = ()) -> Started:
     checked_name(folder.name)
     with folder.lock():
         pass
-    asked = [*overrides, place_of(folder)]
+    parameters = resume_parameters(folder, overrides)
     with prefect_server(folder.config) as server:
         server.bury(folder.record().prefect_flow_runs)
-        parameters = {"config": str(folder.config_file), "overrides": asked, "run": folder.name}
         return Started(folder.name, folder.root, server.start(name=folder.name, parameters=parameters))
 
 
@@ -153,4 +185,6 @@ def links(folder: RunFolder, flow_run_id: str | None) -> dict[str, str]:
     found["run folder"] = str(folder.root)
     if (folder.root / CURVE).exists():
         found["learning curve"] = str(folder.root / CURVE)
+    if (folder.root / TIMELINE).exists():
+        found["stages over time"] = str(folder.root / TIMELINE)
     return found

@@ -103,6 +103,26 @@ def resume(
         screens.print_summary(folder, operations.links(folder, None))
 
 
+def cancel(run: RunArgument, config: ConfigOption = None) -> None:
+    """Stop a run within ten seconds: its episodes, its update, its browsers. `rl-loop resume` goes on with it.
+
+    Example: rl-loop cancel demo
+    """
+    from flows.commands import operations
+    from flows.services import services
+    from flows.settings.hints import on_run
+    from flows.starting.cancelling import cancel_run
+    from flows.starting.starting import find_run
+
+    folder = find_run(run, config)
+    if services.is_running(folder.config.services.state_dir):
+        with operations.prefect_server(folder.config) as server:
+            print(cancel_run(folder, server))
+    else:
+        print(cancel_run(folder, None))
+    print(f"{on_run('resume', folder.root)} goes on with it")
+
+
 def evaluate(run: RunArgument, config: ConfigOption = None) -> None:
     """Measure the newest policy of a run on the held-out tasks."""
     from flows.commands import operations, screens

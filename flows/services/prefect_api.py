@@ -3,7 +3,8 @@
 import base64
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,6 +13,8 @@ import httpx
 from storage.errors import LoopError
 
 DEPLOYMENT = "rl-loop/rl-loop"
+TAG = "rl-loop"
+"""Tag of every deployment in prefect.yaml."""
 ANSWER_S = 30.0
 """Seconds that the server may take for one answer; SQLite makes it wait under load."""
 TERMINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
@@ -37,6 +40,9 @@ class FlowRun:
     state: str
     """Type of the state: SCHEDULED, PENDING, RUNNING, COMPLETED, FAILED, CRASHED, CANCELLED, CANCELLING, PAUSED."""
     message: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+    began: float | None = None
+    """Seconds since 1970; None before its process ran."""
 
     @property
     def is_over(self) -> bool:
@@ -59,27 +65,60 @@ class PrefectServer:
     ) -> None:
         self._http.close()
 
-    def has_deployment(self) -> bool:
-        """True if the flow was deployed to this server."""
-        asked = {"deployments": {"name": {"any_": [DEPLOYMENT.partition("/")[2]]}}}
-        return self._ask("POST", "/deployments/count", asked) > 0
-
     def forbid_unknown_parameters(self) -> None:
         """Have the server refuse unknown parameters of a run, whose process would otherwise end without an error."""
-        deployment = self._ask("GET", f"/deployments/name/{DEPLOYMENT}")
-        schema = deployment["parameter_openapi_schema"] | {"additionalProperties": False}
-        body = {"parameter_openapi_schema": schema, "enforce_parameter_schema": True}
-        self._ask("PATCH", f"/deployments/{deployment['id']}", body)
+        for deployment in self.deployments():
+            schema = deployment["parameter_openapi_schema"] | {"additionalProperties": False}
+            body = {"parameter_openapi_schema": schema, "enforce_parameter_schema": True}
+            self._ask("PATCH", f"/deployments/{deployment['id']}", body)
+
+    def deployments(self) -> list[dict[str, Any]]:
+        """The deployments of this project, as the server describes them."""
+        return self._all("/deployments", {"deployments": {"tags": {"all_": [TAG]}}})
+
+    def deployment_id(self, name: str) -> str:
+        """The id of a deployment. Example: `deployment_id("rl-loop/rl-loop")`."""
+        return self._ask("GET", f"/deployments/name/{name}")["id"]
+
+    def put_automation(self, body: dict[str, Any]) -> None:
+        """Make an automation, or replace the one of its name."""
+        found = self._automations(body["name"])
+        if found:
+            self._ask("PUT", f"/automations/{found[0]['id']}", body)
+        else:
+            self._ask("POST", "/automations/", body)
+
+    def remove_automation(self, name: str) -> None:
+        """Remove the automation of this name, if there is one."""
+        for one in self._automations(name):
+            self._ask("DELETE", f"/automations/{one['id']}")
+
+    def put_webhook(self, name: str, address: str) -> str:
+        """Store the address of a webhook in a block, where Prefect encrypts it. Returns the block's id."""
+        kind = self._ask("GET", "/block_types/slug/webhook")
+        stored = self._ask("GET", "/block_types/slug/webhook/block_documents")
+        data = {"method": "POST", "url": address, "headers": {"Content-Type": "application/json"}}
+        for one in stored:
+            if one["name"] == name:
+                self._ask("PATCH", f"/block_documents/{one['id']}", {"data": data})
+                return one["id"]
+        asked = {"block_schemas": {"block_type_id": {"any_": [kind["id"]]}}}
+        schema = self._ask("POST", "/block_schemas/filter", asked)[0]
+        body = {"name": name, "data": data, "block_type_id": kind["id"], "block_schema_id": schema["id"]}
+        return self._ask("POST", "/block_documents/", body)["id"]
+
+    def _automations(self, name: str) -> list[dict[str, Any]]:
+        return self._ask("POST", "/automations/filter", {"automations": {"name": {"any_": [name]}}})
 
     def count_runs(self, deployment: str) -> int:
         """Number of runs of a deployment on the server; `deployment` is the second part of its name."""
         return self._ask("POST", "/flow_runs/count", {"deployments": {"name": {"any_": [deployment]}}})
 
-    def start(self, *, name: str, parameters: dict[str, Any]) -> FlowRun:
-        """Start a new run of the deployment. Raises `PrefectError` if nothing is deployed or a parameter is refused."""
-        deployment = self._ask("GET", f"/deployments/name/{DEPLOYMENT}")
+    def start(self, *, name: str, parameters: dict[str, Any], deployment: str = DEPLOYMENT) -> FlowRun:
+        """Start a new run of a deployment. Raises `PrefectError` if nothing is deployed or a parameter is refused."""
+        found = self._ask("GET", f"/deployments/name/{deployment}")
         body = {"name": name, "parameters": parameters, "tags": [f"run:{name}"]}
-        return _flow_run(self._ask("POST", f"/deployments/{deployment['id']}/create_flow_run", body))
+        return _flow_run(self._ask("POST", f"/deployments/{found['id']}/create_flow_run", body))
 
     def read(self, flow_run_id: str) -> FlowRun:
         """The current state of a flow run."""
@@ -121,8 +160,19 @@ class PrefectServer:
 
     def cancel(self, flow_run_id: str) -> None:
         """Request the cancellation of a flow run; its worker stops it within seconds."""
-        state = {"type": "CANCELLING", "message": "rl-loop run was interrupted."}
-        self._ask("POST", f"/flow_runs/{flow_run_id}/set_state", {"state": state, "force": False})
+        self._set(flow_run_id, "CANCELLING", "rl-loop cancel was called.")
+
+    def mark_cancelled(self, flow_run_id: str) -> None:
+        """Mark a flow run as cancelled whose process is gone."""
+        self._set(flow_run_id, "CANCELLED", "rl-loop cancel stopped its process.", force=True)
+
+    def mark_running(self, flow_run_id: str) -> None:
+        """Take back a mark as crashed: the process lives, its heartbeats were late."""
+        self._set(flow_run_id, "RUNNING", "rl-loop found that its process is alive.", force=True)
+
+    def _set(self, flow_run_id: str, kind: str, message: str, *, force: bool = False) -> None:
+        body = {"state": {"type": kind, "message": message}, "force": force}
+        self._ask("POST", f"/flow_runs/{flow_run_id}/set_state", body)
 
     def page(self, flow_run_id: str) -> str:
         """The URL of a flow run in the UI."""
@@ -160,8 +210,14 @@ class PrefectServer:
 
 def _flow_run(data: dict[str, Any]) -> FlowRun:
     state = data.get("state") or {}
+    began = data.get("start_time")
     return FlowRun(
-        id=data["id"], name=data["name"], state=data["state_type"] or "PENDING", message=state.get("message") or ""
+        id=data["id"],
+        name=data["name"],
+        state=data["state_type"] or "PENDING",
+        message=state.get("message") or "",
+        parameters=data.get("parameters") or {},
+        began=datetime.fromisoformat(began).timestamp() if began else None,
     )
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from flows.services.ports import choose_ports
 from flows.services.processes import marked, stop
 from flows.services.service_files import (
     ServiceStatus,
@@ -19,10 +20,11 @@ from flows.services.service_files import (
     status_file,
     supervisor_of,
 )
-from flows.services.specs import choose_ports, service_specs, serving_settings
+from flows.services.specs import service_specs, serving_settings
 from flows.services.stack import check_stack, write_stack
 from flows.settings.hints import on_services
 from flows.settings.loop_config import LoopConfig
+from flows.settings.services_config import Only
 from storage.atomic import write_atomically
 from storage.errors import ServicesError
 from storage.process_id import ProcessId
@@ -46,8 +48,8 @@ def check_running(state_dir: Path) -> None:
         raise ServicesError(f"no services were started from {state_dir}; {HOW_TO_START}")
 
 
-def start(config: LoopConfig, working_dir: Path) -> None:
-    """Start the supervisor unless it is running.
+def start(config: LoopConfig, working_dir: Path, only: Only | None = None) -> None:
+    """Start the supervisor unless it is running, for all services or the part `only`.
 
     Raises `ServicesError` when it runs with other settings or another checkout's code, when a port is in use, and when
     the state directory is not writable.
@@ -57,10 +59,10 @@ def start(config: LoopConfig, working_dir: Path) -> None:
         check_stack(config, working_dir)
         return
     sweep(state)
-    ports = choose_ports(config.services)
+    ports = choose_ports(config.services, only)
     try:
         state.mkdir(parents=True, exist_ok=True)
-        _launch(config, ports, working_dir)
+        _launch(config, ports, working_dir, only)
     except OSError as error:
         raise ServicesError(
             f"{state} cannot be written ({error.strerror or error}); choose another services.state_dir"
@@ -77,11 +79,12 @@ def _known(state: Path) -> bool:
         raise
 
 
-def _launch(config: LoopConfig, ports: dict[str, int], working_dir: Path) -> None:
+def _launch(config: LoopConfig, ports: dict[str, int], working_dir: Path, only: Only | None) -> None:
     state = config.services.state_dir
     _remove_status(state)
     write_atomically(*serving_settings(config))
-    write_atomically(spec_file(state), service_specs(config, ports, working_dir).model_dump_json(indent=1).encode())
+    spec = service_specs(config, ports, working_dir, only)
+    write_atomically(spec_file(state), spec.model_dump_json(indent=1).encode())
     write_stack(config, ports, working_dir)
     with (state / "supervisor.log").open("ab") as log:
         subprocess.Popen(

@@ -5,28 +5,31 @@ loopback, with all their files in the state directory.
 """
 
 import os
-import socket
 import sys
 import tempfile
 from hashlib import sha256
 from pathlib import Path
 
-import psutil
-
 from flows.services.health import at_each
 from flows.services.service_files import ServiceSpec, SupervisorSpec
 from flows.settings.loop_config import LoopConfig
-from flows.settings.services_config import LOCAL, ServicesConfig
+from flows.settings.services_config import LOCAL, Only, ServicesConfig
 from storage.errors import ServicesError
 
 HOST = "127.0.0.1"
 MAX_SOCKET_PATH = 100
 """Bytes; the kernel allows 107 in the address of a UNIX socket."""
 
-PREFECT, WORKER, MLFLOW, VLLM, BROWSER = "prefect", "worker", "mlflow", "vllm", "browser"
+PREFECT, WORKER, MLFLOW, VLLM, BROWSER, DOOR = "prefect", "worker", "mlflow", "vllm", "browser", "door"
 WORK_POOL = "rl-loop"
 """Name of the work pool in prefect.yaml."""
-PORT_KEYS = {PREFECT: "prefect_port", WORKER: "worker_port", MLFLOW: "mlflow_port", BROWSER: "browser_port"}
+PORT_KEYS = {
+    PREFECT: "prefect_port",
+    WORKER: "worker_port",
+    MLFLOW: "mlflow_port",
+    BROWSER: "browser_port",
+    DOOR: "models_port",
+}
 
 
 NOT_VLLMS = {
@@ -36,7 +39,7 @@ NOT_VLLMS = {
 """Settings of section `serving` that are not passed to the server: they may change while it runs."""
 
 
-PLACES = {PREFECT: "prefect", MLFLOW: "mlflow", BROWSER: "browsers"}
+PLACES = {PREFECT: "prefect", MLFLOW: "mlflow", BROWSER: "browsers", VLLM: "models"}
 """The services that may be elsewhere, and the key in section `services` that says where."""
 HEALTH = {PREFECT: "/api/health", MLFLOW: "/health", BROWSER: "/readyz"}
 """Path that answers 200 when the service is ready."""
@@ -49,18 +52,41 @@ def place_of(config: ServicesConfig, name: str) -> str:
     return getattr(config, PLACES[name]) if name in PLACES else LOCAL
 
 
-def service_specs(config: LoopConfig, ports: dict[str, int], working_dir: Path) -> SupervisorSpec:
-    """The command line, address and health check of every service; without a command for those that are elsewhere."""
-    makers = {VLLM: _vllm, PREFECT: _prefect, WORKER: _worker, MLFLOW: _mlflow, BROWSER: _browsers}
+PARTS: dict[Only | None, tuple[str, ...]] = {
+    None: (VLLM, PREFECT, WORKER, MLFLOW, BROWSER),
+    "browsers": (BROWSER,),
+    "models": (VLLM, DOOR),
+}
+"""The services of `rl-loop up`, and of `rl-loop up --only PART`."""
+
+
+def service_specs(
+    config: LoopConfig, ports: dict[str, int], working_dir: Path, only: Only | None = None
+) -> SupervisorSpec:
+    """The command line, address and health check of every service; without a command for those that are elsewhere.
+
+    `only`: the part of the services that this machine runs for others; all of that part are here.
+    """
+    makers = {VLLM: _vllm, PREFECT: _prefect, WORKER: _worker, MLFLOW: _mlflow, BROWSER: _browsers, DOOR: _near_door}
+    if only:
+        config = config.model_copy(
+            update={"services": config.services.model_copy(update=dict.fromkeys(PLACES.values(), LOCAL))}
+        )
+    else:
+        config = config.model_copy(update={"services": config.services.model_copy(update={"listen": HOST})})
     services = [
-        make(config, ports, working_dir) if place_of(config.services, name) == LOCAL else _elsewhere(config, name)
-        for name, make in makers.items()
+        makers[name](config, ports, working_dir)
+        if place_of(config.services, name) == LOCAL
+        else _elsewhere(config, name)
+        for name in PARTS[only]
     ]
     return SupervisorSpec(working_dir=str(working_dir), services=services)
 
 
 def _elsewhere(config: LoopConfig, name: str) -> ServiceSpec:
     place = place_of(config.services, name)
+    if name == VLLM:
+        return _far_door(config, place)
     return ServiceSpec(name=name, address=place, health_url=at_each(place, HEALTH[name]), ready_s=ELSEWHERE_READY_S)
 
 
@@ -121,8 +147,15 @@ def _mlflow(config: LoopConfig, ports: dict[str, int], _: Path) -> ServiceSpec:
 
 
 def _browsers(config: LoopConfig, ports: dict[str, int], _: Path) -> ServiceSpec:
-    url = f"http://{HOST}:{ports[BROWSER]}"
-    address = ["--host", HOST, "--port", str(ports[BROWSER]), "--slots", str(config.services.browser_slots)]
+    url = f"http://{config.services.listen}:{ports[BROWSER]}"
+    address = [
+        "--host",
+        config.services.listen,
+        "--port",
+        str(ports[BROWSER]),
+        "--slots",
+        str(config.services.browser_slots),
+    ]
     return ServiceSpec(
         name=BROWSER,
         command=[sys.executable, "-m", "browser_service.cli", "up", *address],
@@ -152,6 +185,39 @@ def _vllm(config: LoopConfig, _: dict[str, int], __: Path) -> ServiceSpec:
         health_url="http://policy/health",
         socket=str(uds),
         ready_s=config.serving.start_deadline_s,
+    )
+
+
+def _near_door(config: LoopConfig, ports: dict[str, int], _: Path) -> ServiceSpec:
+    """The way in to this machine's vLLM, for the loops of others."""
+    services = config.services
+    scheme = "https" if services.tls_cert else "http"
+    url = f"{scheme}://{services.listen}:{ports[DOOR]}"
+    tls = ["--tls-cert", str(services.tls_cert), "--tls-key", str(services.tls_key)] if services.tls_cert else []
+    command = [sys.executable, "-m", "flows.services.door", "--side", "near", "--token-env", services.models_token_env]
+    address = ["--host", services.listen, "--port", str(ports[DOOR]), "--to-uds", str(socket_path(services.state_dir))]
+    return ServiceSpec(
+        name=DOOR,
+        command=[*command, *address, *tls],
+        address=url,
+        health_url=f"{url}/health",
+        ready_s=config.serving.start_deadline_s,
+        after=[VLLM],
+    )
+
+
+def _far_door(config: LoopConfig, url: str) -> ServiceSpec:
+    """The socket of a vLLM that is elsewhere."""
+    uds = socket_path(config.services.state_dir)
+    command = [sys.executable, "-m", "flows.services.door", "--side", "far", "--to-url", url, "--uds", str(uds)]
+    return ServiceSpec(
+        name=VLLM,
+        command=[*command, "--token-env", config.services.models_token_env],
+        address=str(uds),
+        # Not /health, which needs no token: a wrong one is found before a run begins.
+        health_url="http://policy/version",
+        socket=str(uds),
+        ready_s=ELSEWHERE_READY_S,
     )
 
 
@@ -190,39 +256,3 @@ def socket_path(state_dir: Path) -> Path:
     if short.stat().st_uid != os.getuid():
         raise ServicesError(f"{short} belongs to another user; choose a shorter services.state_dir")
     return short / "vllm.sock"
-
-
-def choose_ports(config: ServicesConfig) -> dict[str, int]:
-    """A port for each service that is started here. Raises `ServicesError` naming the process that holds a configured one."""
-    ports: dict[str, int] = {}
-    for name, key in PORT_KEYS.items():
-        if place_of(config, name) != LOCAL:
-            continue
-        wanted: int = getattr(config, key)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, wanted))
-            except OSError:
-                raise ServicesError(
-                    f"port {wanted} is in use by {_holder(wanted)}; stop it or set services.{key}=... (0 picks a free port)"
-                ) from None
-            ports[name] = probe.getsockname()[1]
-    return ports
-
-
-def _holder(port: int) -> str:
-    """The process that listens on a port, as far as this user may see it."""
-    try:
-        connections = psutil.net_connections(kind="tcp")
-    except psutil.AccessDenied:
-        return "another process"
-    for connection in connections:
-        if (
-            connection.status == psutil.CONN_LISTEN
-            and connection.laddr
-            and connection.laddr.port == port
-            and connection.pid
-        ):
-            return f"pid {connection.pid} ({psutil.Process(connection.pid).name()})"
-    return "another process"

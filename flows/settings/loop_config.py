@@ -1,7 +1,8 @@
 """The configuration of a loop: one YAML file, sections owned by the packages, `key=value` overrides.
 
 `load_config` refuses every unknown key, in one sentence per mistake. Relative paths are resolved against the project's
-root: the nearest folder above the file with a pyproject.toml or prefect.yaml, else the file's own folder.
+root: the folder of a rl-loop.yaml, else the nearest folder above the file with a pyproject.toml or prefect.yaml, else the
+file's own folder.
 """
 
 import difflib
@@ -14,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from agent.config import AgentConfig
 from environments.config import EnvironmentConfig, EnvironmentName
+from flows.settings.checkout import PROJECT_FILE
 from flows.settings.section import Section
 from flows.settings.services_config import ServicesConfig
 from judging.config import JudgeConfig
@@ -21,7 +23,7 @@ from rollouts.config import EvaluateConfig, RolloutConfig
 from rollouts.inputs import RolloutSettings
 from storage.errors import LoopError
 from storage.names import NAME_PATTERN
-from training.algorithms.presets import without_effect
+from training.algorithms.presets import with_preset, without_effect
 from training.config import UpdateConfig
 from training.serving_config import ServingConfig
 
@@ -85,6 +87,21 @@ class LoopConfig(Section):
             raise ValueError(f"judge.environments: there is no environment {unknown[0]}; known: {', '.join(known)}")
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _decoupled(cls, given: Any) -> Any:
+        """Rollouts that overlap with updates have older samples: decoupled loss, unless the configuration says otherwise."""
+        return with_decoupled_loss(given) if isinstance(given, Mapping) else given
+
+    @model_validator(mode="after")
+    def _lag_is_trained_on(self) -> "LoopConfig":
+        if self.update.loss_type != "nll" and self.rollout.lag > self.update.max_staleness:
+            raise ValueError(
+                f"rollout.overlap={self.rollout.overlap} gives samples that are up to {self.rollout.lag} versions old, but "
+                f"update.max_staleness={self.update.max_staleness} would discard them; raise it or lower rollout.max_lag"
+            )
+        return self
+
     def rollout_settings(self) -> RolloutSettings:
         """The part of the configuration that the scheduler reads."""
         return RolloutSettings(
@@ -98,6 +115,21 @@ class LoopConfig(Section):
     def evaluates_after(self, iteration: int) -> bool:
         """True if iteration `iteration` (0 = before the first) ends with an evaluation."""
         return iteration in (0, self.iterations) or iteration % self.evaluate.every == 0
+
+
+def with_decoupled_loss(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Fills in `update.proximal_policy: recomputed` where rollouts overlap with updates and the loss clips a ratio.
+
+    The proximal policy is the parent, scored once before the first step. For samples without lag it is the policy that
+    sampled, so that the loss is the coupled one for them.
+    """
+    rollout, update = given.get("rollout"), given.get("update") or {}
+    if not isinstance(rollout, Mapping) or rollout.get("overlap", "sync") == "sync" or not isinstance(update, Mapping):
+        return given
+    filled = with_preset(update)
+    if "proximal_policy" in update or filled.get("loss_type", "dapo") not in ("dapo", "gspo"):
+        return given
+    return {**given, "update": {**update, "proximal_policy": "recomputed"}}
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> LoopConfig:
@@ -170,6 +202,8 @@ def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def root_of(path: Path) -> Path:
     """The folder against which relative paths of this configuration file are resolved."""
     folder = path.absolute().parent
+    if path.name == PROJECT_FILE:
+        return folder
     for candidate in (folder, *folder.parents):
         if (candidate / "pyproject.toml").exists() or (candidate / "prefect.yaml").exists():
             return candidate

@@ -1,10 +1,10 @@
 """Section `services` of the configuration: where each service is, its port, and how long it is waited for."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from flows.settings.section import Section
 
@@ -27,7 +27,13 @@ def _at(value: str) -> str:
     return ",".join(parts)
 
 
+RunEvent = Literal["iteration-finished", "policy-published", "stage-failed", "judge-alarm", "update-alarm", "run-ended"]
+"""An event that a webhook can be called for."""
 Place = Annotated[str, AfterValidator(_at)]
+
+
+Only = Literal["browsers", "models"]
+"""A part of the services that a machine can run for the loops of others."""
 
 
 class ServicesConfig(Section):
@@ -41,6 +47,18 @@ class ServicesConfig(Section):
     browsers: Place = LOCAL
     """`local`, or the URL of a browser service, of several masters with commas. BROWSER_SERVICE_API_KEY is sent."""
 
+    models: Place = LOCAL
+    """`local`, or the URL of the door of a vLLM that `rl-loop up --only models` runs on another machine; the folder of
+    runs must be the same path on both, because weights are loaded from it."""
+    models_token_env: Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")] = "RL_LOOP_MODELS_TOKEN"
+    """Name of the environment variable with the door's token, on both machines."""
+    listen: str = "127.0.0.1"
+    """Address on which `rl-loop up --only browsers|models` listens for other machines."""
+    tls_cert: Path | None = None
+    """Certificate (PEM) of the door that `rl-loop up --only models` opens, with `tls_key`; null: plain HTTP."""
+    tls_key: Path | None = None
+    """Key (PEM) of `tls_cert`."""
+
     state_dir: Path = Path(".rl-loop")
     """Logs, databases and sockets of the services."""
     prefect_port: Port = 4200
@@ -48,13 +66,30 @@ class ServicesConfig(Section):
     """Port of the Prefect worker's health check."""
     mlflow_port: Port = 5000
     browser_port: Port = 7000
+    models_port: Port = 8100
+    """Port of the door of `rl-loop up --only models`."""
     browser_slots: Annotated[int, Field(ge=1, le=256)] = 8
     """Browser sessions at the same time."""
     ready_s: Annotated[float, Field(gt=0)] = 300.0
     """Seconds that a service may take to start; vLLM has `serving.start_deadline_s`."""
     heal_s: Annotated[float, Field(gt=0)] = 600.0
     """Seconds that a stage waits for the supervisor to restart a lost service."""
+    resume_lost: Annotated[int, Field(ge=0, le=100)] = 0
+    """Times in succession, without a finished stage in between, that a run whose process was lost is started again by
+    itself; 0: it is marked as crashed, and `rl-loop resume` goes on with it."""
+    notify_env: Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")] | None = None
+    """Name of the environment variable that has the address of a webhook; null: no notifications. Read by `rl-loop up`."""
+    notify_on: Annotated[tuple[RunEvent, ...], Field(min_length=1)] = ("stage-failed", "judge-alarm", "run-ended")
+    """The events that the webhook is called for."""
     owner_wait_s: Annotated[float, Field(ge=0)] = 0.0
     """Seconds that a run waits for another run that owns the served policy; 0: refuse at once, naming the owner."""
     min_free_gb: Annotated[float, Field(ge=0)] = 2.0
     """Free disk space below which nothing is started."""
+
+    @model_validator(mode="after")
+    def _certificate_is_whole(self) -> "ServicesConfig":
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key belong together; set both or neither")
+        if "," in self.models:
+            raise ValueError(f"models takes one address, found {self.models}")
+        return self

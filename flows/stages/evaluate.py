@@ -7,8 +7,8 @@ from flows.settings.run_folder import RunFolder
 from flows.stages.judge import check_judged, judge_all, unjudged
 from flows.stages.overlap import judging_meanwhile, overlapped
 from flows.stages.rollout import PlayShards, collect, gather_shards
+from rollouts.measures.stage_costs import wasted, written
 from rollouts.shard_workers import ShardWorkers
-from rollouts.stage_costs import wasted, written
 from storage.stages import Stage, StageKey, StageReport
 from storage.store import TrajectoryStore
 

@@ -159,8 +159,12 @@ def check_judged(folder: RunFolder, key: StageKey, found: Judged) -> None:
         raise StageError(f"{lack}; `rl-loop resume {folder.name}` judges again")
 
 
+class JudgeAlarm(StageError):
+    """A judge called a task a success that nobody can do. The message is one sentence."""
+
+
 def check_canaries(folder: RunFolder, key: StageKey, judged: Judged) -> None:
-    """Raises `StageError` when a judge called a task a success that nobody can do; `judge.canary_alarm: warn` only logs."""
+    """Raises `JudgeAlarm` when a judge called a task a success that nobody can do; `judge.canary_alarm: warn` only logs."""
     canaries = judged.canaries()
     found = believed(verdict for verdict in judged.verdicts if verdict.trajectory_id in canaries)
     if not found:
@@ -176,7 +180,7 @@ def check_canaries(folder: RunFolder, key: StageKey, judged: Judged) -> None:
         logger.warning("%s", sentence)
         return
     again = on_run("resume", folder.root, "judge.canary_alarm=warn")
-    raise StageError(f"{sentence}: look at its evidence, and mend the judge; {again} trains on them all the same")
+    raise JudgeAlarm(f"{sentence}: look at its evidence, and mend the judge; {again} trains on them all the same")
 
 
 def unjudged(verdicts: Iterable[Verdict]) -> int:

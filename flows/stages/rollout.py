@@ -23,12 +23,13 @@ from flows.stages.overlap import judging_meanwhile
 from flows.stages.stage_inputs import stage_inputs
 from rollouts.evidence import forget_broken, lack_of_evidence, pause_before
 from rollouts.inputs import StageInputs
-from rollouts.plan import assigned, planned_groups
+from rollouts.measures.intervals import early_s
+from rollouts.measures.stage_costs import wasted, written
+from rollouts.measures.usage import read_usage
+from rollouts.plan import Why, assigned, planned_groups
 from rollouts.shard_workers import ShardWorkers
-from rollouts.stage_costs import wasted, written
 from rollouts.stage_files import StageFiles
-from rollouts.stragglers import carries, carry_over, threshold_of, unfinished_shards
-from rollouts.usage import read_usage
+from rollouts.stragglers import carries, carry_over, stage_pace, threshold_of, unfinished_shards
 from storage.stages import Stage, StageKey, StageReport
 from storage.store import TrajectoryStore
 
@@ -71,6 +72,8 @@ async def rollout_stage(
         async with judging_meanwhile(folder, iteration, Stage.ROLLOUT):
             played = await collect(folder, iteration, Stage.ROLLOUT, workers, version=version, play_shards=play_shards)
         carried = carry_over(folder.inputs, iteration, workers.carry) if carries(folder.inputs, iteration) else []
+        if iteration < folder.config.iterations:
+            await workers.begin_early(iteration + 1)
     except BaseException:
         await workers.close_all()
         raise
@@ -79,6 +82,7 @@ async def rollout_stage(
     episodes = _facts_now(TrajectoryStore(directory), played.episodes)
     steps = sum(one.steps for one in episodes)
     seconds = time.monotonic() - began
+    early = early_s(directory, time.time() - seconds)
     return folder.finish(
         StageReport(
             stage=Stage.ROLLOUT,
@@ -93,6 +97,7 @@ async def rollout_stage(
                 "carried_out": len(carried),
             },
             metrics={"steps_per_s": steps / seconds}
+            | ({"early_s": early} if early else {})
             | wasted(directory, episodes)
             | written(directory, steps=steps)
             | policy_age(episodes, version)
@@ -196,9 +201,14 @@ async def play_shard(workers: ShardWorkers, inputs: StageInputs, key: ShardKey) 
     files = StageFiles(run.layout, key.iteration, key.stage, shard=key.shard, slots=config.slots_of(key.shard))
     groups = assigned(planned_groups(run, key.iteration, key.stage), config.weights())[key.shard]
     threshold = threshold_of(run, key.iteration, key.stage)
-    stays = key.stage is Stage.ROLLOUT and config.ranks == "here"
-    if stays and carries(run, key.iteration):
-        worker = await workers.kept(inputs, key.shard)
-        return await worker.play(files, groups, threshold=threshold, extends=("ahead", "replacement"))
-    async with workers.opened(inputs, key.shard) as worker:
-        return await worker.play(files, groups, threshold=threshold, extends=("replacement",) if stays else ())
+    if key.stage is not Stage.ROLLOUT or config.ranks != "here":
+        async with workers.opened(inputs, key.shard) as worker:
+            return await worker.play(files, groups, threshold=threshold)
+    if config.stragglers == "kill":
+        async with workers.opened(inputs, key.shard) as worker:
+            return await worker.play(files, groups, threshold=threshold, extends=("replacement",))
+    # The last iteration too: it goes on with the episodes that were carried over to it.
+    worker = await workers.kept(inputs, key.shard)
+    extends: tuple[Why, ...] = ("ahead", "replacement") if carries(run, key.iteration) else ("replacement",)
+    pace = stage_pace(run, key.iteration, groups)
+    return await worker.play(files, groups, threshold=threshold, extends=extends, pace=pace)

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from flows.services.prefect_api import PrefectError, PrefectServer
-from flows.settings.loop_config import load_config
+from flows.services.processes import own_state_dir
+from flows.settings.checkout import DEFAULT_CONFIG
+from flows.settings.loop_config import keys_of, load_config
 from flows.settings.run_folder import RunFolder
-from flows.starting.starting import begun_by
+from flows.starting.starting import begun_by, named_or_newest, runs_dir_of
 from flows.tracking import tracking
 from storage.errors import LoopError
 
@@ -34,8 +36,14 @@ def settle(folder: RunFolder, server: PrefectServer, flow_run_id: str, *, status
 def folder_of(parameters: Mapping[str, Any], flow_run_id: str) -> RunFolder | None:
     """The run folder of a flow run, None if it never had one."""
     try:
-        config = load_config(Path(parameters["config"]), parameters.get("overrides") or [])
-        name = parameters.get("run") or begun_by(config.runs_dir, flow_run_id)
-        return RunFolder.open(config.runs_dir / name) if name else None
-    except (LoopError, KeyError):
+        if "config" not in parameters:  # a flow of a single stage
+            return named_or_newest(runs_dir_of(own_state_dir()), parameters.get("run"))
+        file, overrides = Path(parameters["config"]), parameters.get("overrides") or []
+        if file == DEFAULT_CONFIG and "runs_dir" not in keys_of(overrides):  # as `folder_for` has it
+            runs_dir = runs_dir_of(own_state_dir())
+        else:
+            runs_dir = load_config(file, overrides).runs_dir
+        name = parameters.get("run") or begun_by(runs_dir, flow_run_id)
+        return RunFolder.open(runs_dir / name) if name else None
+    except LoopError:
         return None

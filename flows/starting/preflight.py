@@ -13,13 +13,15 @@ from agent.models.opening import check_model
 from agent.models.vendors import ModelUnavailable
 from agent.prompting.tokenizer_files import TokenizerUnreadable, control_tokens
 from flows.policy.prompt_room import prompt_room
+from flows.services.ports import choose_ports
 from flows.services.service_files import read_status
 from flows.services.services import disk_free_gb
-from flows.services.specs import choose_ports
+from flows.services.specs import HOST
 from flows.settings.loop_config import LoopConfig
+from flows.settings.services_config import LOCAL, Only
 from flows.settings.who_acts import served_tokenizer
 from judging.opening import check_judge_model
-from storage.errors import LoopError
+from storage.errors import LoopError, ServicesError
 from storage.stages import Stage
 
 PACKAGES = {
@@ -38,6 +40,8 @@ PACKAGES = {
 
 
 C = TypeVar("C")
+SHORTEST_TOKEN = 16
+"""Fewest characters of a secret between machines."""
 
 
 class PreflightError(LoopError):
@@ -56,6 +60,27 @@ def refuse_early(config: LoopConfig) -> None:
     """Runs all checks but the ports. Raises `PreflightError` for the first that fails."""
     for check in (packages, chromium, state_dir, runs_dir, disk, model, update, models, tasks, prompt_room):
         check(config)
+    if config.services.models != LOCAL:
+        needed_secret(config.services.models_token_env, "services.models_token_env")
+
+
+def refuse_part(config: LoopConfig, only: Only) -> None:
+    """Runs the checks for one part of the services. Raises `PreflightError`, or `ServicesError` without a token."""
+    for check in (state_dir, chromium) if only == "browsers" else (state_dir, model):
+        check(config)
+    if only == "models":
+        needed_secret(config.services.models_token_env, "services.models_token_env")
+    elif config.services.listen != HOST:
+        needed_secret("BROWSER_SERVICE_API_KEY", "services.listen")
+
+
+def needed_secret(variable: str, key: str) -> None:
+    """Raises `ServicesError` if a secret is missing in the environment."""
+    if len(os.environ.get(variable, "")) < SHORTEST_TOKEN:
+        raise ServicesError(
+            f"{key}: expected a secret of at least {SHORTEST_TOKEN} characters in the environment variable {variable}; "
+            f"export it here and on the machines that use this service"
+        )
 
 
 def findings(config: LoopConfig) -> list[Finding]:

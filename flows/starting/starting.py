@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from flows.services.services import check_running
 from flows.services.stack import adopted, read_stack
@@ -69,6 +70,21 @@ def find_run(run: str, config_file: Path | None) -> RunFolder:
     return RunFolder.open(load_config(config_or_default(config_file)).runs_dir / checked_name(run))
 
 
+def runs_dir_of(state_dir: Path | None) -> Path:
+    """The folder of runs of the services of `state_dir`; without one, that of the default configuration."""
+    return Path(read_stack(state_dir).runs_dir) if state_dir else load_config(config_or_default(None)).runs_dir
+
+
+def named_or_newest(runs_dir: Path, run: str | None) -> RunFolder:
+    """A run by its name, the newest without one. Raises a `LoopError` if there is none."""
+    if run is None:
+        names = run_names(runs_dir)
+        if not names:
+            raise RunFolderError(f"there is no run in {runs_dir} yet; start one with rl-loop run")
+        run = names[0]
+    return RunFolder.open(runs_dir / checked_name(run))
+
+
 def asked_of(folder: RunFolder, overrides: Sequence[str]) -> LoopConfig:
     """The run's own configuration with overrides. Raises a `LoopError` if a resume may not use them."""
     config = _placed(load_config(folder.config_file, overrides), folder)
@@ -86,6 +102,12 @@ def nothing_to_do(folder: RunFolder) -> str:
 def place_of(folder: RunFolder) -> str:
     """The override that points the configuration in a run's folder to that folder, wherever it was moved."""
     return f"runs_dir={json.dumps(str(folder.root.parent))}"
+
+
+def resume_parameters(folder: RunFolder, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The parameters of the flow run that continues a run where its folder lies now."""
+    asked = [*overrides, place_of(folder)]
+    return {"config": str(folder.config_file), "overrides": asked, "run": folder.name}
 
 
 def new_folder(config: LoopConfig, name: str | None) -> RunFolder:

@@ -13,8 +13,9 @@ from shared import PREFECT, shared_by
 from watched_run import WatchedStage
 
 from flows.cli import main
+from flows.services.ports import choose_ports
 from flows.services.service_files import ServiceStatus, SupervisorStatus, status_file
-from flows.services.specs import choose_ports, service_specs
+from flows.services.specs import service_specs
 from flows.services.stack import write_stack
 from flows.settings.checkout import PROJECT
 from flows.settings.loop_config import LoopConfig

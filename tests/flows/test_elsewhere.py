@@ -14,11 +14,12 @@ from loop_configs import WriteConfig
 from pytest import MonkeyPatch
 
 from flows.services.load import ask_browsers
+from flows.services.ports import choose_ports
 from flows.services.prefect_api import PrefectServer
 from flows.services.processes import marked, stop
 from flows.services.service_files import ServiceSpec, SupervisorSpec, read_status, spec_file
 from flows.services.services import address_of, shut_down, wait_ready
-from flows.services.specs import BROWSER, MLFLOW, PREFECT, WORKER, choose_ports, service_specs
+from flows.services.specs import BROWSER, MLFLOW, PREFECT, WORKER, service_specs
 from flows.settings.loop_config import ConfigError, load_config
 from storage.errors import ServicesError
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from flows.commands.operations import name_for, resume_run
-from flows.services.specs import choose_ports, service_specs
+from flows.services.ports import choose_ports
+from flows.services.specs import service_specs
 from flows.settings.checkout import DEFAULT_CONFIG, PROJECT
 from flows.settings.loop_config import ConfigError, LoopConfig, load_config
 from flows.settings.run_folder import RunFolder

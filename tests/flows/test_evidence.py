@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import virtual_clock
 from game import ended, files_of, rank_for, running_game, use
 
 from agent.episode_facts import facts_of
 from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played
 from agent.models.openai_chat import Served
 from agent.types import Failure, Trajectory
+from benchmarks import virtual_clock
 from flows.policy.publishing import StageError
 from flows.settings.run_folder import RunFolder
 from flows.stages import rollout

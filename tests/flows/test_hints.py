@@ -149,7 +149,9 @@ def test_commands_outside_a_checkout(
     assert bare.status == 1 and "packages" in bare.out and "browser" in bare.out
     assert "name the file with -c FILE" in " ".join(bare.out.split())
     for command in (["up"], ["down"], ["status"], ["env"], ["run"], ["demo"], ["resume", "a"], ["monitor", "a"]):
-        assert refused(*command).startswith(f"no configuration: there is no {DEFAULT_CONFIG} in {outside},")
+        assert refused(*command).startswith(
+            f"no configuration: there is no rl-loop.yaml and no {DEFAULT_CONFIG} in {outside},"
+        )
     assert "1 of 8 stages finished" in rl_loop("doctor", begun.root).out
     assert "iteration 1/2" in rl_loop("monitor", begun.root, "--once").out
     assert rl_loop("export", begun.root).status == 0 and (outside / "a.parquet").exists()

@@ -7,9 +7,9 @@ from typing import Any
 from typer.testing import CliRunner
 
 from environments.taskfiles.reading import Reading, open_source, read_tasks
-from flows.commands.task_verifiers import LISTED, VerifierCounts
 from flows.commands.tasks import tasks_app
 from judging.verifiers.mapping import expectation_of
+from judging.verifiers.task_counts import LISTED, VerifierCounts
 from storage.errors import LoopError
 
 
