@@ -1,5 +1,6 @@
 """Comparisons: the same tasks in two iterations, and judges against people. Each query is bounded."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Integer, cast, func, select
@@ -39,16 +40,15 @@ def tallies(session: Session, side: Side) -> dict[str, Tally]:
         .order_by(row.task_id)
         .limit(MOST_TASKS)
     )
-    return {
-        task: Tally(judged, int(successes or 0), newest) for task, judged, successes, newest in session.execute(query)
-    }
+    rows: Sequence[Any] = session.execute(query).all()
+    return {task: Tally(judged, successes, newest) for task, judged, successes, newest in rows}
 
 
 def confusion(session: Session) -> list[tuple[bool | None, bool, int]]:
     """Numbers of rollouts that a person judged: (the judge's verdict, the person's, number)."""
     row = RolloutRow
     query = select(row.success, row.human, func.count()).where(row.human.is_not(None)).group_by(row.success, row.human)
-    return [(judge, person, number) for judge, person, number in session.execute(query)]
+    return [(judge, bool(person), number) for judge, person, number in session.execute(query)]
 
 
 def overruled(session: Session) -> list[RolloutRow]:
