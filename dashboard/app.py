@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from dashboard.access import Access
+from dashboard.api.compare import compare_router
 from dashboard.api.evidence import evidence_router
 from dashboard.api.export import export_router
 from dashboard.api.login import login_router
@@ -29,6 +30,16 @@ from dashboard.store import Damaged, NotFound, RunsDir
 from storage.store import CorruptTrajectory
 
 STATIC = Path(__file__).parent / "static"
+ROUTERS = (
+    tasks_router,
+    rollouts_router,
+    actions_router,
+    evidence_router,
+    compare_router,
+    operation_router,
+    export_router,
+)
+"""Routes that need the database."""
 CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -45,7 +56,7 @@ def create_app(runs_dir: Path, service: Service | None = None) -> FastAPI:
     access = Access(service.settings.tokens if service else {})
     if service is not None:
         app.include_router(login_router(access))
-        for router in (tasks_router, rollouts_router, actions_router, evidence_router, operation_router, export_router):
+        for router in ROUTERS:
             app.include_router(router(service))
     app.mount("/static", StaticFiles(directory=STATIC))
 

@@ -43,39 +43,22 @@ class Place(NamedTuple):
 def evidence_router(service: Service) -> APIRouter:
     """Further routes below /api/rollouts/{id}."""
     router = APIRouter(prefix="/api/rollouts/{rollout_id}", tags=["evidence"])
-    own = RunsDir(service.settings.data)
-
-    def place(rollout_id: str) -> Place:
-        with service.database.read() as session:
-            row = row_of(session, rollout_id)
-            session.expunge(row)
-        if row.source == "hand":
-            return Place(own, service.settings.rollouts, row)
-        return Place(service.runs, service.runs.stage(row.run, str(row.iteration), row.stage), row)
 
     @router.get("/replay")
     def show_replay(rollout_id: str) -> Replay:
         """Returns the rollout step by step; of one that is played, or was cancelled, the steps so far."""
-        at = place(rollout_id)
-        if at.row.source == "run":
-            at.runs.trajectory(at.folder, at.row.trajectory_id)
-            found = TrajectoryStore(at.folder).read(at.row.trajectory_id)
-            verdict = at.runs.verdicts(at.folder).get(found.id)
-            return replay_of(found, verdict, at.runs, at.folder, run=at.row.run, stage=at.row.stage)
-        return replay_of(
-            _trajectory(at), _newest_verdict(service, rollout_id), at.runs, at.folder, run="", stage="rollout"
-        )
+        return replay_at(service, rollout_id)
 
     @router.get("/images/{sha256}", response_class=Response)
     def show_image(rollout_id: str, sha256: str) -> Response:
         """Returns a picture of the rollout by its content hash."""
-        at = place(rollout_id)
+        at = _place(service, rollout_id)
         return picture(at.runs.image(at.folder, sha256), sha256)
 
     @router.get("/recorded/{name}", response_class=FileResponse)
     def show_recorded(rollout_id: str, name: str) -> FileResponse:
         """Returns a film or a trace; supports ranges, for seeking in a film."""
-        at = place(rollout_id)
+        at = _place(service, rollout_id)
         path = at.runs.recorded(at.folder, at.row.trajectory_id or at.row.id, name)
         if kind_of(name) == "video":
             return FileResponse(path, media_type="video/webm")
@@ -91,6 +74,27 @@ def evidence_router(service: Service) -> APIRouter:
         return await _forwarded(url)
 
     return router
+
+
+def replay_at(service: Service, rollout_id: str) -> Replay:
+    """A rollout step by step. Raises `Problem` and `NotFound`."""
+    at = _place(service, rollout_id)
+    if at.row.source == "run":
+        at.runs.trajectory(at.folder, at.row.trajectory_id)
+        found = TrajectoryStore(at.folder).read(at.row.trajectory_id)
+        verdict = at.runs.verdicts(at.folder).get(found.id)
+        return replay_of(found, verdict, at.runs, at.folder, run=at.row.run, stage=at.row.stage)
+    verdict = _newest_verdict(service, rollout_id)
+    return replay_of(_trajectory(at), verdict, at.runs, at.folder, run="", stage="rollout")
+
+
+def _place(service: Service, rollout_id: str) -> Place:
+    with service.database.read() as session:
+        row = row_of(session, rollout_id)
+        session.expunge(row)
+    if row.source == "hand":
+        return Place(RunsDir(service.settings.data), service.settings.rollouts, row)
+    return Place(service.runs, service.runs.stage(row.run, str(row.iteration), row.stage), row)
 
 
 async def _forwarded(url: str) -> StreamingResponse:

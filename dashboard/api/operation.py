@@ -5,7 +5,7 @@ import json
 import shutil
 import time
 from collections.abc import AsyncGenerator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import httpx
 from fastapi import APIRouter, Header, Query, Request
@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from dashboard.api.models import RolloutView, iso
 from dashboard.api.rollouts import Filter
 from dashboard.api.service import Service
-from dashboard.database.pages import grouped
+from dashboard.database.pages import Group, grouped
 from dashboard.database.states import STATUSES
 from dashboard.database.tables import AuditRow, EventRow, RolloutRow
 from dashboard.views import View
@@ -85,6 +85,14 @@ class GroupView(View):
     steps: float | None
     seconds: float | None
 
+    @classmethod
+    def of(cls, group: Group) -> Self:
+        """From the counts of a group."""
+        rate = wilson(group.successes or 0, group.judged or 0)
+        low, high = (rate.low, rate.high) if rate else (None, None)
+        rates = {"success_rate": rate.value if rate else None, "success_low": low, "success_high": high}
+        return cls.model_validate(group._asdict() | rates)
+
 
 class AuditLine(View):
     """A line of the audit log."""
@@ -99,24 +107,32 @@ class AuditLine(View):
 def operation_router(service: Service) -> APIRouter:
     """Routes that belong to no single rollout."""
     router = APIRouter(tags=["operation"])
-    database, settings, config = service.database, service.settings, service.config
+    for add in (_add_health, _add_choices, _add_now, _add_past, _add_events):
+        add(router, service)
+    return router
 
-    @router.get("/health")
+
+def _add_health(router: APIRouter, service: Service) -> None:
+    @router.get("/health", response_model=Health)
     async def health() -> JSONResponse:
         """Returns 200 while the database answers; the worker's and the browser service's state is told, too."""
         ill = await asyncio.to_thread(_database_problem, service)
         worker = (
-            "ok" if holder(settings.data) is not None else f"no worker is running {last_words(settings.data)}".strip()
+            "ok"
+            if holder(service.settings.data) is not None
+            else f"no worker is running {last_words(service.settings.data)}".strip()
         )
-        browsers = await _browsers(settings.browsers)
+        browsers = await _browsers(service.settings.browsers)
         status = "ok" if (ill, worker, browsers) == ("ok", "ok", "ok") else "degraded"
         found = Health(status=status, database=ill, worker=worker, browsers=browsers)
         return JSONResponse(found.model_dump(), 200 if ill == "ok" else 503)
 
+
+def _add_choices(router: APIRouter, service: Service) -> None:
     @router.get("/api/models")
     def models() -> list[ModelView]:
         """Returns the models that can be chosen."""
-        default = config.model_named(None)
+        default = service.config.model_named(None)
         return [
             ModelView(
                 name=name,
@@ -125,21 +141,23 @@ def operation_router(service: Service) -> APIRouter:
                 default=name == default,
                 problem=unavailable(model),
             )
-            for name, model in config.all_models().items()
+            for name, model in service.config.all_models().items()
         ]
 
     @router.get("/api/environments")
     def environments() -> list[EnvironmentView]:
         """Returns the environments that can be chosen."""
         return [
-            EnvironmentView(name=name, kind=one.name, default=name == config.default_environment)
-            for name, one in config.all_environments().items()
+            EnvironmentView(name=name, kind=one.name, default=name == service.config.default_environment)
+            for name, one in service.config.all_environments().items()
         ]
 
+
+def _add_now(router: APIRouter, service: Service) -> None:
     @router.get("/api/compute/stats")
     def stats() -> Stats:
         """Returns the counts of the rollouts that were asked for here."""
-        with database.read() as session:
+        with service.database.read() as session:
             own = select(RolloutRow.status, func.count()).where(RolloutRow.source == "hand").group_by(RolloutRow.status)
             found = dict(session.execute(own).all())
         counts: dict[str, int] = {status: found.get(status, 0) for status in STATUSES}
@@ -148,20 +166,22 @@ def operation_router(service: Service) -> APIRouter:
             counts=counts,
             pending=counts["pending"],
             in_progress=active,
-            max_workers=settings.max_workers,
-            free_bytes=shutil.disk_usage(settings.data).free,
+            max_workers=service.settings.max_workers,
+            free_bytes=shutil.disk_usage(service.settings.data).free,
         )
 
     @router.get("/api/live")
     def live() -> list[RolloutView]:
         """Returns the rollouts that are played now, the oldest first, at most 500."""
         active = RolloutRow.status.in_(["provisioning", "running", "judging"])
-        with database.read() as session:
+        with service.database.read() as session:
             wanted = (
                 select(RolloutRow).where(RolloutRow.source == "hand", active).order_by(RolloutRow.number).limit(500)
             )
             return [RolloutView.of(row) for row in session.scalars(wanted)]
 
+
+def _add_past(router: APIRouter, service: Service) -> None:
     @router.get("/api/analysis")
     def analysis(
         wanted: Filter,
@@ -170,20 +190,14 @@ def operation_router(service: Service) -> APIRouter:
         ] = "model",
     ) -> list[GroupView]:
         """Returns success rates by a column, over the rollouts that pass the filter."""
-        with database.read() as session:
+        with service.database.read() as session:
             found = grouped(session, by, wanted)
-        views = []
-        for group in found:
-            rate = wilson(group.successes or 0, group.judged or 0)
-            low, high = (rate.low, rate.high) if rate else (None, None)
-            rates = {"success_rate": rate.value if rate else None, "success_low": low, "success_high": high}
-            views.append(GroupView.model_validate(group._asdict() | rates))
-        return views
+        return [GroupView.of(group) for group in found]
 
     @router.get("/api/audit")
     def audit_log(limit: Annotated[int, Query(ge=1, le=1_000)] = 200) -> list[AuditLine]:
         """Returns who did what, newest first."""
-        with database.read() as session:
+        with service.database.read() as session:
             rows = session.scalars(select(AuditRow).order_by(AuditRow.number.desc()).limit(limit))
             names = ("who", "action", "subject", "detail")
             return [
@@ -191,6 +205,8 @@ def operation_router(service: Service) -> APIRouter:
                 for row in rows
             ]
 
+
+def _add_events(router: APIRouter, service: Service) -> None:
     @router.get(
         "/api/events", response_class=StreamingResponse, responses={200: {"content": {"text/event-stream": {}}}}
     )
@@ -202,8 +218,6 @@ def operation_router(service: Service) -> APIRouter:
         source = _events(service, request, begin)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(source, media_type="text/event-stream", headers=headers)
-
-    return router
 
 
 async def _events(service: Service, request: Request, begin: int | None) -> AsyncGenerator[str]:

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from pydantic import ValidationError
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from agent.types import Task
 from dashboard.api.models import HumanVerdict, JudgmentView, LogLine, RolloutView, iso
@@ -22,32 +23,22 @@ from storage.store import TrajectoryStore
 def actions_router(service: Service) -> APIRouter:
     """Further routes below /api/rollouts/{id}."""
     router = APIRouter(prefix="/api/rollouts/{rollout_id}", tags=["rollouts"])
-    database = service.database
+    for add in (_add_playing, _add_judging, _add_reading):
+        add(router, service)
+    return router
 
+
+def _add_playing(router: APIRouter, service: Service) -> None:
     @router.post("/retry")
     def retry(request: Request, rollout_id: str) -> RolloutView:
         """Plays the same task again, as a new rollout."""
-        with database.write() as session:
-            row = own_row(session, rollout_id)
-            if row.status not in ENDED:
-                raise Problem(409, "not_ended", f"this rollout is {row.status}; cancel it first, or wait for its end")
-            try:
-                task = Task.model_validate(row.task)
-            except ValidationError:
-                raise Problem(409, "task_unusable", "this rollout's task was stored by another version") from None
-            new = new_row(task, row.environment, row.model, job=row.job_id, member=row.member, priority=row.priority)
-            new.retry_of = row.id
-            session.add(new)
-            log(session, new.id, "pending", f"{who(request)} retries {row.id}")
-            log(session, row.id, row.status, f"{who(request)} retries it as {new.id}")
-            audit(session, who(request), "retry", rollout_id, new.id)
-            session.flush()
-            return RolloutView.of(new)
+        with service.database.write() as session:
+            return RolloutView.of(_retry(session, rollout_id, who(request)))
 
     @router.post("/rejudge")
     def rejudge(request: Request, rollout_id: str) -> RolloutView:
         """Asks the judges again about the stored trajectory."""
-        with database.write() as session:
+        with service.database.write() as session:
             own_row(session, rollout_id)
             if not TrajectoryStore(service.settings.rollouts).has(rollout_id):
                 raise Problem(409, "no_trajectory", "this rollout has no complete trajectory that could be judged")
@@ -58,45 +49,64 @@ def actions_router(service: Service) -> APIRouter:
             session.expire_all()
             return RolloutView.of(row_of(session, rollout_id))
 
+
+def _add_judging(router: APIRouter, service: Service) -> None:
     @router.post("/verdict")
     def judge_by_hand(request: Request, rollout_id: str, verdict: HumanVerdict) -> RolloutView:
         """Stores a person's verdict, which counts before the judges'. Also for rollouts of runs; the run is not changed."""
-        with database.write() as session:
-            row = row_of(session, rollout_id)
-            if row.status not in ENDED:
-                raise Problem(409, "not_ended", f"this rollout is {row.status}; wait for its end")
-            name = who(request)
-            session.add(
-                JudgmentRow(
-                    rollout_id=rollout_id,
-                    at=time.time(),
-                    by=name,
-                    human=True,
-                    success=verdict.success,
-                    note=verdict.note.replace("\x00", "\ufffd"),
-                )
-            )
-            session.execute(update(RolloutRow).where(RolloutRow.id == rollout_id).values(human=verdict.success))
-            words = {True: "a success", False: "no success", None: "not judged by hand any more"}[verdict.success]
-            log(session, rollout_id, row.status, f"{name} says: {words}")
-            audit(session, name, "verdict", rollout_id, words)
+        with service.database.write() as session:
+            _judge(session, rollout_id, verdict, who(request))
             session.expire_all()
             return RolloutView.of(row_of(session, rollout_id))
 
+
+def _add_reading(router: APIRouter, service: Service) -> None:
     @router.get("/judgments")
     def judgments(rollout_id: str) -> list[JudgmentView]:
         """Returns all verdicts that this dashboard stored on a rollout, newest first."""
-        with database.read() as session:
+        with service.database.read() as session:
             row_of(session, rollout_id)
             return [JudgmentView.of(row) for row in newest_judgments(session, rollout_id)]
 
     @router.get("/log")
     def show_log(rollout_id: str, after: Annotated[int, Query(ge=0)] = 0) -> list[LogLine]:
         """Returns the rollout's log: each status with its reason and time; `after` is the number of a line."""
-        with database.read() as session:
+        with service.database.read() as session:
             row_of(session, rollout_id)
             wanted = select(EventRow).where(EventRow.rollout_id == rollout_id, EventRow.number > after)
             rows = session.scalars(wanted.order_by(EventRow.number).limit(1_000))
             return [LogLine(number=row.number, at=iso(row.at) or "", status=row.status, text=row.text) for row in rows]
 
-    return router
+
+def _retry(session: Session, rollout_id: str, name: str) -> RolloutRow:
+    """Adds the new rollout of a retry. Raises `Problem` when the old one has not ended."""
+    row = own_row(session, rollout_id)
+    if row.status not in ENDED:
+        raise Problem(409, "not_ended", f"this rollout is {row.status}; cancel it first, or wait for its end")
+    try:
+        task = Task.model_validate(row.task)
+    except ValidationError:
+        raise Problem(409, "task_unusable", "this rollout's task was stored by another version") from None
+    new = new_row(task, row.environment, row.model, job=row.job_id, member=row.member, priority=row.priority)
+    new.retry_of = row.id
+    session.add(new)
+    log(session, new.id, "pending", f"{name} retries {row.id}")
+    log(session, row.id, row.status, f"{name} retries it as {new.id}")
+    audit(session, name, "retry", rollout_id, new.id)
+    session.flush()
+    return new
+
+
+def _judge(session: Session, rollout_id: str, verdict: HumanVerdict, name: str) -> None:
+    """Stores a person's verdict. Raises `Problem` when the rollout has not ended."""
+    row = row_of(session, rollout_id)
+    if row.status not in ENDED:
+        raise Problem(409, "not_ended", f"this rollout is {row.status}; wait for its end")
+    note = verdict.note.replace("\x00", "\ufffd")
+    session.add(
+        JudgmentRow(rollout_id=rollout_id, at=time.time(), by=name, human=True, success=verdict.success, note=note)
+    )
+    session.execute(update(RolloutRow).where(RolloutRow.id == rollout_id).values(human=verdict.success))
+    words = {True: "a success", False: "no success", None: "not judged by hand any more"}[verdict.success]
+    log(session, rollout_id, row.status, f"{name} says: {words}")
+    audit(session, name, "verdict", rollout_id, words)

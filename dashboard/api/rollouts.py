@@ -50,16 +50,22 @@ Filter = Annotated[RolloutFilter, Depends(rollout_filter)]
 def rollouts_router(service: Service) -> APIRouter:
     """Routes below /api/rollouts."""
     router = APIRouter(prefix="/api/rollouts", tags=["rollouts"])
-    database = service.database
+    for add in (_add_spawning, _add_reading, _add_ending):
+        add(router, service)
+    return router
 
+
+def _add_spawning(router: APIRouter, service: Service) -> None:
     @router.post("")
     def spawn_rollouts(request: Request, asked: Spawn) -> list[RolloutView]:
         """Puts rollouts into the queue: `attempts` of each task. Answers with all of them."""
-        with database.write() as session:
+        with service.database.write() as session:
             rows = spawn(session, service.config, asked)
             audit(session, who(request), "spawn", rows[0].job_id, f"{len(rows)} rollouts with {rows[0].model}")
             return [RolloutView.of(row) for row in rows]
 
+
+def _add_reading(router: APIRouter, service: Service) -> None:
     @router.get("")
     def list_rollouts(
         request: Request,
@@ -71,7 +77,7 @@ def rollouts_router(service: Service) -> APIRouter:
         """Returns the rollouts that pass the filter, newest first. `Link` has the next page, `x-total-count` their
         number (on the first page; `10000+` for a search with more matches)."""
         try:
-            with database.read() as session:
+            with service.database.read() as session:
                 rows = rollout_page(session, wanted, limit=limit, cursor=cursor)
                 if cursor is None:
                     number = count_rollouts(session, wanted)
@@ -87,13 +93,15 @@ def rollouts_router(service: Service) -> APIRouter:
     @router.get("/{rollout_id}")
     def show_rollout(rollout_id: str) -> RolloutView:
         """Returns one rollout."""
-        with database.read() as session:
+        with service.database.read() as session:
             return RolloutView.of(row_of(session, rollout_id))
 
+
+def _add_ending(router: APIRouter, service: Service) -> None:
     @router.delete("/{rollout_id}")
     def cancel_or_delete(request: Request, response: Response, rollout_id: str) -> RolloutView:
         """Cancels a rollout that has not ended (202 while its agent and browser are being stopped), deletes one that has."""
-        with database.write() as session:
+        with service.database.write() as session:
             row = own_row(session, rollout_id)
             if row.status in ENDED:
                 gone = RolloutView.of(row)
@@ -105,11 +113,9 @@ def rollouts_router(service: Service) -> APIRouter:
     @router.post("/{rollout_id}/cancel")
     def cancel_rollout(request: Request, response: Response, rollout_id: str) -> RolloutView:
         """Cancels a rollout (202 while its agent and browser are being stopped); one that has ended stays as it is."""
-        with database.write() as session:
+        with service.database.write() as session:
             own_row(session, rollout_id)
             return _cancel(session, request, response, rollout_id)
-
-    return router
 
 
 def _cancel(session: Session, request: Request, response: Response, rollout_id: str) -> RolloutView:

@@ -111,7 +111,7 @@ function more(cursor, chosen, list) {
 }
 
 const exports = (chosen) => h("p", { class: "faint" }, "Export what this filter shows: ",
-  ["csv", "json", "jsonl"].flatMap((kind) => [h("a", { href: `/api/export/rollouts.${kind}?${chosen}`, download: `rollouts.${kind}` }, kind.toUpperCase()), " "]));
+  ["csv", "json", "jsonl", "parquet"].flatMap((kind) => [h("a", { href: `/api/export/rollouts.${kind}?${chosen}`, download: `rollouts.${kind}` }, kind.toUpperCase()), " "]));
 
 function empty(chosen) {
   if (chosen.size) return h("p", { class: "empty" }, "No rollout passes this filter. ", h("a", { href: "#/rollouts" }, "Show all"));

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import httpx
+import pyarrow.parquet
 import pytest
 from acting import BUTTON, LINK, play, spawn, upload_miniwob
 from stored_run import FAIL, HOSTILE, PICTURE, SHA256, SUCCESS
@@ -202,6 +203,15 @@ async def test_the_export_is_what_the_list_shows(acting: httpx.AsyncClient, serv
     assert "attachment" in file.headers["content-disposition"]
     assert (await acting.get("/api/export/rollouts.json?status=completed")).json() == shown
     assert len((await acting.get("/api/export/rollouts.jsonl?source=hand")).text.splitlines()) == 2
+    parquet = await acting.get("/api/export/rollouts.parquet?status=completed")
+    table = pyarrow.parquet.read_table(io.BytesIO(parquet.content)).to_pylist()
+    assert table == [{name: row[name] for name in table[0]} for row in shown] and set(table[0]) == set(rows[0])
+    assert (
+        pyarrow.parquet.read_table(
+            io.BytesIO((await acting.get("/api/export/rollouts.parquet?q=absent")).content)
+        ).num_rows
+        == 0
+    )
     assert (await acting.get("/api/export/rollouts.json?status=cancelled")).json() == []
     assert (await acting.get("/api/export/rollouts.exe")).status_code == 422
 
