@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from agent.types import Answer, Side, Step, StopReason, Trajectory
+from agent.types import Answer, Failure, Side, Step, StopReason, Trajectory
 from browser_service.models import Back
 
 SHORT = 10
@@ -22,7 +22,7 @@ class EpisodeFacts:
     canary: bool
     """True for a task that nobody can do; it counts in no measurement of the policy."""
     stop: StopReason
-    failed_on: Side | None
+    failure: Failure | None
     attempt: int
     seconds: float
     steps: int
@@ -44,6 +44,11 @@ class EpisodeFacts:
     """Responses by the policy version that sampled them."""
     phases: dict[str, float]
     """Seconds: serve, allocate, navigate, model, act, settle, observe, transport."""
+
+    @property
+    def failed_on(self) -> Side | None:
+        """The side that broke the episode, None if it did not break."""
+        return self.failure.side if self.failure else None
 
     def has_crashed(self, *, blocked: bool) -> bool:
         """Applies WebGym's rule: no step, an output without an action, or an early end without an answer or a block.
@@ -71,7 +76,7 @@ def facts_of(trajectory: Trajectory) -> EpisodeFacts:
         start_url=trajectory.task.start_url,
         canary=trajectory.task.canary,
         stop=trajectory.stop,
-        failed_on=trajectory.failure.side if trajectory.failure else None,
+        failure=trajectory.failure,
         attempt=trajectory.attempt,
         seconds=trajectory.seconds,
         steps=len(steps),

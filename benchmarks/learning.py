@@ -16,6 +16,7 @@ from typing import NamedTuple
 from flows.settings.loop_config import load_config
 from flows.settings.run_folder import RunFolder
 from flows.tracking.summary import rows
+from storage.run_layout import is_run
 
 
 class Outcome(NamedTuple):
@@ -60,7 +61,7 @@ def main() -> int:
 def play(config_file: Path, overrides: list[str], *, name: str) -> RunFolder:
     """Runs one whole loop through the command line, as a user would, or resumes it. Returns the finished run."""
     folder = load_config(config_file, overrides).runs_dir / name
-    if (folder / "run.json").exists():
+    if is_run(folder):
         rl_loop("resume", name, f"--config={config_file}")
     else:
         rl_loop("run", str(config_file), *overrides, f"--name={name}")

@@ -29,12 +29,12 @@ from flows.settings.loop_config import LoopConfig, parse_config
 from flows.settings.run_folder import RunFolder
 from flows.settings.who_acts import agent_of
 from judging.opening import quick_judge
+from rollouts.measures.stage_costs import wasted
+from rollouts.measures.usage import Usage, read_usage
 from rollouts.plan import assigned, planned_groups
 from rollouts.shard_worker import ShardWorker
-from rollouts.stage_costs import wasted
 from rollouts.stage_files import StageFiles
 from rollouts.stragglers import carries, carry_over, threshold_of
-from rollouts.usage import Usage, read_usage
 from storage.stages import Stage
 from storage.store import TrajectoryStore
 

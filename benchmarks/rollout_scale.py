@@ -26,9 +26,9 @@ from flows.settings.loop_config import parse_config
 from flows.settings.run_folder import RunFolder
 from flows.settings.who_acts import agent_of
 from judging.opening import quick_judge
+from rollouts.measures.stage_costs import written
 from rollouts.plan import planned_groups
 from rollouts.shard_worker import ShardWorker
-from rollouts.stage_costs import written
 from rollouts.stage_files import StageFiles
 from storage.failed_attempts import FAILURES, read_failures
 from storage.stages import Stage

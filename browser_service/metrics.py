@@ -47,18 +47,18 @@ class Metrics:
         }
         events.listen(self._count)
 
-    async def text(self, held: Sessions | None) -> bytes:
-        """All metrics, in Prometheus' text format. `held`: the browsers of this process, if it has any; slots are
+    async def text(self, sessions: Sessions | None) -> bytes:
+        """All metrics, in Prometheus' text format. `sessions`: the browsers of this process, if it has any; slots are
         reported only with them.
         """
-        if held:
-            for state, number in slots_by_state((await held.status()).nodes).items():
+        if sessions:
+            for state, number in slots_by_state((await sessions.status()).nodes).items():
                 self.slots.labels(self._node, state).set(number)
         self.open_files.set(await asyncio.to_thread(psutil.Process().num_fds))
         self.zombies.set(await asyncio.to_thread(orphans.zombies))
         self.memory.labels("service", "resident").set(resident_bytes(os.getpid()))
-        if held:
-            await self._read_fleet(held.chromium)
+        if sessions:
+            await self._read_fleet(sessions.chromium)
         return generate_latest(self.registry)
 
     async def _read_fleet(self, fleet: Fleet) -> None:
@@ -160,8 +160,8 @@ class Metrics:
 async def metrics(request: Request) -> Response:
     """Prometheus' text format."""
     service = request.app.state.service
-    text = await service.metrics.text(service.held)
-    if service.given is not None:
+    text = await service.metrics.text(service.own_sessions)
+    if service.own_admission is not None:
         text += await service.front_metrics.text(service.overview)
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 

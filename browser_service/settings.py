@@ -4,6 +4,7 @@ Example: `BROWSER_SERVICE_SLOTS=8 BROWSER_SERVICE_PORT=7001 browser-service up`.
 """
 
 import ipaddress
+import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -77,8 +78,9 @@ class Settings(BaseModel):
     for the open web."""
     warm: Annotated[int, Field(ge=0, le=64)] = 4
     """Size of the warm pool: fresh sessions that are opened before their leases, where slots are free."""
-    sessions_per_chromium: Annotated[int, Field(ge=1, le=256)] = 4
-    """Maximum number of sessions in one Chromium: so many leases end when it dies. Each Chromium costs about 85 MB."""
+    sessions_per_chromium: Annotated[int, Field(ge=1, le=256)] | None = None
+    """Maximum number of sessions in one Chromium: so many leases end when it dies. Each Chromium costs about 70 MB.
+    None: a third of the slots, at least 4, which keeps the memory within a quarter of that of a single Chromium."""
     shared_leases: Annotated[int, Field(ge=1)] = 500
     """Leases after which the shared Chromium is replaced; its live ones go on."""
     own_leases: Annotated[int, Field(ge=1)] = 20
@@ -156,6 +158,11 @@ class Settings(BaseModel):
     """PEM file of certificate authorities that clients of an https address trust, besides those of the system."""
     blocklist: Path | None = None
     """File of hosts that no lease may reach: one per line, with their subdomains."""
+
+    @property
+    def most_per_chromium(self) -> int:
+        """`sessions_per_chromium`, or its default for this number of slots."""
+        return self.sessions_per_chromium or max(4, math.ceil(self.slots / 3))
 
     @property
     def viewport(self) -> Viewport:

@@ -10,7 +10,7 @@ import yaml
 from dashboard.store import ITERATION, Damaged, M, RunsDir
 from dashboard.views import IterationView, RunSummary, RunView, StageView
 from storage.progress import Progress, progress_files, sum_of
-from storage.run_layout import CONFIG, DONE, RECORD, RunLayout, RunRecord
+from storage.run_layout import DONE, RunLayout, RunRecord
 from storage.stages import Stage, StageReport
 
 CURVE = "learning_curve.png"
@@ -44,7 +44,7 @@ class _Reader:
         self._problems: list[str] = []
 
     def view(self) -> RunView:
-        record = self._json(self._root / RECORD, RunRecord)
+        record = self._json(self._layout.record_file, RunRecord)
         config = self._config()
         table = [self._iteration(folder) for folder in self._iterations()]
         finished = [row.iteration for row in table if any(stage.finished for stage in row.stages)]
@@ -68,8 +68,8 @@ class _Reader:
         )
 
     def _iterations(self) -> list[Path]:
-        folders = (path for path in self._root.glob("iterations/*") if ITERATION.fullmatch(path.name))
-        return sorted(path for path in folders if path.is_dir() and self._runs.contains(path))
+        folders = (path for path in self._layout.iteration_dirs() if ITERATION.fullmatch(path.name))
+        return [path for path in folders if path.is_dir() and self._runs.contains(path)]
 
     def _iteration(self, folder: Path) -> IterationView:
         stages = {str(name): self._stage(folder / name) for name in Stage if (folder / name).is_dir()}
@@ -107,7 +107,7 @@ class _Reader:
         )
 
     def _config(self) -> Config:
-        path = self._root / CONFIG
+        path = self._layout.config_file
         try:
             if not self._runs.has(path):
                 raise ValueError("there is no such file")
@@ -121,7 +121,8 @@ class _Reader:
         return self._layout.is_done(iteration, Stage.EVALUATE)
 
     def _changed(self) -> float:
-        return max(path.stat().st_mtime for path in (self._root / RECORD, *self._root.glob("iterations/*/*/")))
+        stages = (path for one in self._layout.iteration_dirs() for path in one.glob("*/"))
+        return max(path.stat().st_mtime for path in (self._layout.record_file, *stages))
 
     def _json(self, path: Path, model: type[M]) -> M | None:
         try:

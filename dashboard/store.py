@@ -14,7 +14,8 @@ from pydantic import BaseModel, ValidationError
 from agent.verdict import Verdict
 from storage.packs import PACK
 from storage.recorded import FILE as RECORDED
-from storage.run_layout import RECORD
+from storage.run_layout import RECORD, RunLayout
+from storage.stages import Stage
 from storage.store import TrajectoryStore
 from storage.verdicts import VERDICTS, DuplicateVerdict, read_verdicts
 
@@ -60,7 +61,7 @@ class RunsDir:
             raise NotFound(f"only the stages {' and '.join(VERDICTS_OF)} have trajectories")
         if not ITERATION.fullmatch(iteration):
             raise NotFound("an iteration is a number")
-        found = folder / "iterations" / f"{int(iteration):04d}" / stage
+        found = RunLayout(folder).stage_dir(int(iteration), Stage(stage))
         if not found.is_dir() or not self.contains(found):
             raise NotFound(f"run {run} has no {stage} of iteration {int(iteration)} yet")
         return found

@@ -6,6 +6,7 @@ from agent.types import Task
 from environments.bounds import is_listed
 from environments.catalogs import Draw
 from environments.config import EnvironmentConfig
+from environments.curriculum import ByProgress, Target
 from environments.history import TaskHistory
 from environments.horizons import with_horizon
 from environments.hosts import breaker_from
@@ -25,7 +26,7 @@ def draw_tasks(
     """
     catalog = make_catalog(config, wanted.split)
     sampler = config.sampler if wanted.split == "train" else Uniform()
-    half_life = sampler.half_life if isinstance(sampler, Pools) else None
+    half_life = sampler.half_life if isinstance(sampler, Pools | Target) else None
     success = history.success_rates(iteration=wanted.iteration, half_life=half_life, by_family=catalog.by_family)
     breaker = breaker_from(history.outcomes, config.blocking)
 
@@ -34,7 +35,12 @@ def draw_tasks(
         return left_alone or is_listed(host, config.blocked_hosts)
 
     candidates = catalog.candidates(wanted, history, is_shut)
-    chosen = choose(candidates, count, sampler, success)
+    progress = None
+    if isinstance(sampler, ByProgress):
+        progress = history.progress(
+            iteration=wanted.iteration, recent=sampler.recent, earlier=sampler.earlier, by_family=catalog.by_family
+        )
+    chosen = choose(candidates, count, sampler, success, progress)
     return [with_horizon(task, config.horizon, iteration=wanted.iteration) for task in catalog.tasks(chosen, wanted)]
 
 

@@ -5,6 +5,7 @@ The judge stage writes one `Outcome` per task of its iteration; samplers and the
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -52,6 +53,19 @@ class SuccessRate(BaseModel):
         return self.successes / self.judged if self.judged else None
 
 
+class Progress(NamedTuple):
+    """How the success of a task has changed. Example: `Progress(recent=0.7, earlier=0.4, judged=14.2, since=3)`."""
+
+    recent: float
+    """Success rate with a short half-life."""
+    earlier: float
+    """Success rate with a long half-life."""
+    judged: float
+    """Judged episodes, weighted by age with the long half-life."""
+    since: int
+    """Iterations since it was last judged."""
+
+
 class TaskHistory:
     """All outcomes that are known when an iteration is planned."""
 
@@ -75,3 +89,22 @@ class TaskHistory:
             entry[0] += weight * outcome.successes
             entry[1] += weight * outcome.judged
         return {key: SuccessRate(successes=wins, judged=judged) for key, (wins, judged) in sums.items()}
+
+    def progress(self, *, iteration: int, recent: float, earlier: float, by_family: bool) -> dict[str, Progress]:
+        """The change of success by task id, or by family; `recent` and `earlier` are half-lives in iterations."""
+        now = self.success_rates(iteration=iteration, half_life=recent, by_family=by_family)
+        before = self.success_rates(iteration=iteration, half_life=earlier, by_family=by_family)
+        last: dict[str, int] = {}
+        for outcome in self.outcomes:
+            if outcome.judged:
+                key = outcome.family if by_family else outcome.task
+                last[key] = max(last.get(key, 0), outcome.iteration)
+        return {
+            key: Progress(
+                recent=now[key].value or 0.0,
+                earlier=before[key].value or 0.0,
+                judged=before[key].judged,
+                since=iteration - last[key],
+            )
+            for key in last
+        }

@@ -12,7 +12,8 @@ from typing import Annotated, Literal, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from environments.bands import Name, band_of, check_apart
-from environments.history import SuccessRate
+from environments.curriculum import ByProgress, Target, progress_weight, target_weight
+from environments.history import Progress, SuccessRate
 
 logger = logging.getLogger(__name__)
 
@@ -92,13 +93,18 @@ class Pools(Config):
         return self
 
 
-SamplerConfig = Annotated[Uniform | Ratio | Pools, Field(discriminator="kind")]
+SamplerConfig = Annotated[Uniform | Ratio | Pools | Target | ByProgress, Field(discriminator="kind")]
 
 
 def choose(
-    candidates: Sequence[Candidate], count: int, config: SamplerConfig, success: Mapping[str, SuccessRate]
+    candidates: Sequence[Candidate],
+    count: int,
+    config: SamplerConfig,
+    success: Mapping[str, SuccessRate],
+    progress: Mapping[str, Progress] | None = None,
 ) -> list[Candidate]:
-    """Chooses `count` candidates; one with room for several tasks may be chosen several times.
+    """Chooses `count` candidates; one with room for several tasks may be chosen several times. `success` and `progress`
+    are by the candidates' keys; `progress` is for the sampler `progress` alone.
 
     Raises:
         ValueError: if the candidates have too few tasks.
@@ -113,6 +119,12 @@ def choose(
         case Pools():
             buckets = _sorted_into(candidates, [pool_of(success.get(one.key), config) for one in candidates])
             return by_shares(buckets, {name: config.weights.get(name, 0.0) for name in buckets}, count)
+        case Target():
+            weights = {one.key: target_weight(success.get(one.key), config) for one in candidates}
+            return by_weight(candidates, weights, count, new=config.new)
+        case ByProgress():
+            weights = {one.key: progress_weight((progress or {}).get(one.key), config) for one in candidates}
+            return by_weight(candidates, weights, count, new=config.new)
 
 
 def pool_of(rate: SuccessRate | None, config: Pools) -> Pool:
@@ -152,6 +164,26 @@ def by_shares(buckets: Mapping[str, Sequence[Candidate]], weights: Mapping[str, 
             taken[name] += min(share, room[name] - taken[name])
     parts = [in_turns(buckets.get(name, ()), many) for name, many in taken.items()]
     return [one for row in zip_longest(*parts) for one in row if one is not None]
+
+
+def by_weight(
+    candidates: Sequence[Candidate], weights: Mapping[str, float | None], count: int, *, new: float
+) -> list[Candidate]:
+    """Measured candidates in proportion to their weights, and a share `new` of those without one, interleaved.
+
+    Where more candidates have a weight than are wanted, the heaviest are chosen, and the first of equal ones. If either
+    kind is too small, the other fills the rest. Raises ValueError for too few.
+    """
+    measured = {one.key: weight for one in candidates if (weight := weights[one.key]) is not None}
+    buckets = _sorted_into(candidates, ["measured" if one.key in measured else "new" for one in candidates])
+    room = {name: sum(one.room for one in some) for name, some in buckets.items()}
+    if count > sum(room.values()):
+        return in_turns(candidates, count)  # raises
+    fresh = min(room.get("new", 0), max(round(new * count), count - room.get("measured", 0)))
+    single = {one.key: [one] for one in buckets.get("measured", ())}
+    known = by_shares(single, measured, count - fresh) if count > fresh else []
+    pairs = zip_longest(known, in_turns(buckets.get("new", ()), fresh))
+    return [one for pair in pairs for one in pair if one is not None]
 
 
 def largest_remainders(weights: Mapping[str, float], count: int) -> dict[str, int]:

@@ -32,6 +32,7 @@ from flows.starting.starting import new_folder
 from storage.atomic import write_atomically
 from storage.stages import Stage
 from storage.store import TrajectoryStore
+from storage.verdicts import VERDICTS
 from training.learning.report import read_report
 
 
@@ -58,19 +59,20 @@ async def rollout(folder: RunFolder, served: Served) -> list[float]:
     lines = "".join(f"{verdict.model_dump_json()}\n" for verdict in verdicts)
     judged = folder.stage_dir(1, Stage.JUDGE)
     judged.mkdir(parents=True)
-    write_atomically(judged / "verdicts.jsonl", lines.encode())
+    write_atomically(judged / VERDICTS, lines.encode())
     return [verdict.reward for verdict in verdicts if verdict.reward is not None]
 
 
 async def main(config: Path, *overrides: str) -> None:
     """Runs the iteration and prints its result."""
     folder = new_folder(load_config(config, overrides), None)
-    report = folder.stage_dir(1, Stage.POLICY_UPDATE) / "report.json"
     import_first_policy(folder)
     async with policy_owned(folder):
         rewards = await rollout(folder, await ensure_served(folder, version=0))
-        await run_update(folder, 1, report)
-        print(f"{len(rewards)} episodes, success {sum(rewards) / len(rewards):.0%}, {read_report(report).metrics}")
+        await run_update(folder, 1)
+        print(
+            f"{len(rewards)} episodes, success {sum(rewards) / len(rewards):.0%}, {read_report(folder.update_report(1)).metrics}"
+        )
         print(f"served and proved: {await ensure_served(folder, version=1)}; see {folder.root}")
 
 

@@ -19,6 +19,7 @@ from flows.commands.judging import rejudge
 from flows.commands.monitor import monitor
 from flows.commands.options import ConfigOption, Overrides, loaded
 from flows.commands.people import verdict
+from flows.commands.policies import export_policy, sft
 from flows.commands.presets import presets
 from flows.commands.runs import cancel, compact, demo, evaluate, export, resume, run
 from flows.commands.tasks import tasks_app
@@ -151,6 +152,8 @@ for command in (
     rejudge,
     judge_report,
     export,
+    export_policy,
+    sft,
     compact,
     monitor,
     presets,

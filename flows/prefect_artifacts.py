@@ -42,6 +42,7 @@ def summary(folder: RunFolder) -> str:
         "held-out success",
         "mean steps",
         *(f"{stage.replace('_', ' ')} s" for stage in Stage),
+        "rollout beside the update before s",
     ]
     lines = [f"| {' | '.join(head)} |", f"|{'---:|' * len(head)}", *map(_line, rows(folder))]
     record = folder.record()
@@ -60,6 +61,7 @@ def _line(row: Row) -> str:
         _shown(row.heldout_success, ".1%"),
         _shown(row.steps_mean, ".2f"),
         *(_shown(row.seconds.get(stage), ".1f") for stage in Stage),
+        _shown(row.early_s or None, ".1f"),
     ]
     return f"| {' | '.join(cells)} |"
 

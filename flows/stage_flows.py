@@ -130,7 +130,7 @@ async def rejudge(
     """
     folder = _opened(run)
     alone = [f"judge.chain={json.dumps([judge])}"] if judge else []
-    config = load_config(folder.root / "config.yaml", [*overrides, *alone]).judge
+    config = load_config(folder.config_file, [*overrides, *alone]).judge
     found = await judge_again(
         folder, config, name or judge or "again", judged_stages(folder, iteration), with_people=people
     )

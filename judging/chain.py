@@ -60,15 +60,15 @@ class Chain:
             if is_decided(verdict) and not (self._ask_all or trajectory.task.canary):
                 break
         decided = next((verdict for verdict in verdicts if is_decided(verdict)), None)
-        told_by_one = len(verdicts) == 1 and verdicts[0].judge == opinions[0].judge
-        kept: dict[str, object] = {} if told_by_one else {"opinions": tuple(opinions)}
+        has_one_opinion = len(verdicts) == 1 and verdicts[0].judge == opinions[0].judge
+        kept: dict[str, object] = {} if has_one_opinion else {"opinions": tuple(opinions)}
         if decided is None:
             return Asked(_unjudged(trajectory, verdicts).model_copy(update=kept), tuple(verdicts))
         others = [v for v in verdicts if is_decided(v) and outcome_of(v) != outcome_of(decided)]
         if others:
             named = ", ".join(f"{verdict.judge}: {outcome_of(verdict)}" for verdict in others)
-            told = f"{decided.evidence} [disagreement: {decided.judge}: {outcome_of(decided)}, {named}]".strip()
-            kept["evidence"] = told
+            evidence = f"{decided.evidence} [disagreement: {decided.judge}: {outcome_of(decided)}, {named}]".strip()
+            kept["evidence"] = evidence
         return Asked(decided.model_copy(update=kept), tuple(verdicts))
 
 
@@ -85,11 +85,11 @@ def opinion_of(verdict: Verdict, judge: str) -> Opinion:
 def _unjudged(trajectory: Trajectory, verdicts: Sequence[Verdict]) -> Verdict:
     if len(verdicts) == 1:
         return verdicts[0]
-    told = "; ".join(f"{verdict.judge}: {verdict.evidence}" for verdict in verdicts)
+    evidence = "; ".join(f"{verdict.judge}: {verdict.evidence}" for verdict in verdicts)
     return Verdict(
         trajectory_id=trajectory.id,
         reward=None,
-        evidence=told[:1_000],
+        evidence=evidence[:1_000],
         judge=Chain.name,
         unjudged=next((verdict.unjudged for verdict in reversed(verdicts) if verdict.unjudged), ""),
         flags=tuple(dict.fromkeys(flag for verdict in verdicts for flag in verdict.flags)),

@@ -47,6 +47,12 @@ class RolloutConfig(BaseModel):
     ahead: Annotated[int, Field(ge=0)] = 0
     """Groups beyond the iteration's own that are begun when no other is left to begin, so that no slot idles while the
     last episodes are played; the unfinished ones are carried over. A good value: as many as fill the slots."""
+    overlap: Literal["sync", "one_step", "async"] = "sync"
+    """`sync`: an iteration's groups are begun when the update before is published. `one_step`: they are begun as soon as
+    the rollout before ends, and played while its trajectories are judged and learned from; no sample is more than one
+    version old. `async`: as that, and groups of further iterations are begun, as far as `max_lag` allows."""
+    max_lag: Annotated[int, Field(ge=1, le=16)] = 2
+    """Versions that a sample of `overlap: async` may be older than the policy that it trains; `rollouts/pace.py`."""
     replace_zero_signal: Annotated[int, Field(ge=0)] = 0
     """Groups that are played to replace those whose members all got the same reward, at most so many per iteration
     (dynamic sampling, DAPO, arXiv 2503.14476). Needs an environment that judges by itself."""
@@ -87,7 +93,17 @@ class RolloutConfig(BaseModel):
             raise ValueError(
                 "ahead begins groups that are carried over, which stragglers=kill does not do; set ahead=0"
             )
+        if self.lag and (self.stragglers == "kill" or self.ranks == "workers" or self.ahead):
+            raise ValueError(
+                f"overlap={self.overlap} begins groups while the update runs and paces them itself; it needs "
+                "stragglers=carry_over, ranks=here and ahead=0"
+            )
         return self
+
+    @property
+    def lag(self) -> int:
+        """Versions that a sample may be older than the policy that it trains; 0: rollouts do not overlap with updates."""
+        return {"sync": 0, "one_step": 1, "async": self.max_lag}[self.overlap]
 
     def weights(self) -> list[float]:
         """The share of each shard; they sum to 1."""

@@ -39,21 +39,23 @@ def episode_is_valid(failure: Failure | None) -> bool:
     return failure is None or failure.side == "policy"
 
 
-def lack_of_evidence(run: RunInputs, iteration: int, stage: Stage) -> Lack | None:
-    """Describes what the stage lacks to be valid; None when enough of its complete groups are valid."""
-    store = TrajectoryStore(run.layout.stage_dir(iteration, stage))
-    stored = set(store.ids())
-    planned = [group for group in planned_groups(run, iteration, stage) if not group.task.canary]
-    groups = [group for group in planned if stored.issuperset(group.names())]
-    failures = {name: store.read(name).failure for group in groups for name in group.names()}
+def lack_of_evidence(run: RunInputs, key: StageKey, episodes: Iterable[EpisodeFacts]) -> Lack | None:
+    """Describes what the stage lacks to be valid; None when enough of its complete groups are valid.
+
+    `episodes`: the facts of the stage's stored trajectories, so that none of them is read a second time.
+    """
+    stored = {one.id: one.failure for one in episodes}
+    planned = [group for group in planned_groups(run, key.iteration, key.stage) if not group.task.canary]
+    groups = [group for group in planned if stored.keys() >= set(group.names())]
+    failures = {name: stored[name] for group in groups for name in group.names()}
     valid = sum(_counts(group, {name for name in failures if episode_is_valid(failures[name])}) for group in groups)
-    needed = needed_of(run, len(groups), stage)
+    needed = needed_of(run, len(groups), key.stage)
     if valid >= needed:
         return None
     broken = [failure for failure in failures.values() if failure is not None and not episode_is_valid(failure)]
     worst = most_common(broken)
     return Lack(
-        f"{StageKey(iteration, stage)}: {valid} of {len(groups)} groups have episodes that count, {needed} are needed "
+        f"{key}: {valid} of {len(groups)} groups have episodes that count, {needed} are needed "
         f"(rollout.min_valid_groups); {len(broken)} of {len(failures)} episodes broke, most by {worst.side} {worst.code}: "
         f"{worst.message}",
         worst.code in CONFIGURATION,
@@ -73,12 +75,12 @@ def lack_of_verdicts(
     judged = {name for name in valid if by_id[name].reward is not None or by_id[name].blocked}
     planned = [group for group in planned_groups(run, key.iteration, rollout) if not group.task.canary]
     groups = [group for group in planned if _counts(group, valid)]
-    told, needed = sum(_counts(group, judged) for group in groups), needed_of(run, len(groups), rollout)
-    if told >= needed:
+    judged_groups, needed = sum(_counts(group, judged) for group in groups), needed_of(run, len(groups), rollout)
+    if judged_groups >= needed:
         return None
     (why, _), *_ = Counter(by_id[name].evidence for name in valid - judged).most_common(1)
     return (
-        f"{key}: {told} of {len(groups)} groups could be judged, {needed} are needed (rollout.min_valid_groups); "
+        f"{key}: {judged_groups} of {len(groups)} groups could be judged, {needed} are needed (rollout.min_valid_groups); "
         f"{len(valid - judged)} of {len(valid)} episodes have no verdict, most of them: {why}"
     )
 

@@ -19,6 +19,7 @@ from environments.pauses import HostPauses
 from rollouts.board import Board
 from rollouts.config import RolloutConfig
 from rollouts.episode_queue import EpisodeQueue
+from rollouts.pace import Pace, is_too_old
 from rollouts.plan import Group, Why
 from rollouts.tries import Tries
 
@@ -84,6 +85,10 @@ class Schedule:
         self._tries: dict[str, Tries] = {}
         self._refusals = 0
         self._extends: set[Why] = set()
+        self._pace = Pace()
+        self._begun: dict[str, int] = {}
+        """Number of finished updates when a group began, by group."""
+        self._is_paused = False
 
     def begin_stage(
         self,
@@ -93,9 +98,14 @@ class Schedule:
         done: Collection[str],
         threshold: float,
         extends: Collection[Why] = (),
+        pace: Pace | None = None,
     ) -> None:
         """Queues the episodes of `groups` that are neither stored (`done`) nor running. `extends`: allowed extensions."""
         self._iteration, self.lost, self._refusals, self._extends = iteration, None, 0, set(extends)
+        self._pace = pace or Pace(ahead=self._config.ahead)
+        names = {group.group for group in groups}
+        # What this process saw goes before the store: a running episode is not in it.
+        self._begun = {**self._pace.begun, **{name: at for name, at in self._begun.items() if name in names}}
         self.board = Board(self._config, groups, done=done, threshold=threshold)
         # An episode that still runs from the stage before must not be started a second time.
         begun = self.running.union(done)
@@ -114,7 +124,7 @@ class Schedule:
     @property
     def is_over(self) -> bool:
         """True if the stage need not be waited for: a service is lost, enough groups are complete, or nothing is left."""
-        return self.lost is not None or self.board.is_enough or self.is_idle
+        return self.lost is not None or self._is_enough or self.is_idle
 
     @property
     def is_idle(self) -> bool:
@@ -127,12 +137,18 @@ class Schedule:
         `has_room`: another episode is within the limits. `slots_in_use`: slots of the shard that others' episodes hold.
         """
         # A shard keeps at least one slot, so that it never only waits for the other holder of its slots.
-        if self.lost is not None or not has_room or len(self.running) >= max(1, self.slots - slots_in_use):
+        if (
+            self.lost is not None
+            or self._is_paused
+            or not has_room
+            or len(self.running) >= max(1, self.slots - slots_in_use)
+        ):
             return None
         episode = self._queue.take()
         if episode is None:
             return self._ahead()
         self.running.add(episode.trajectory_id)
+        self._begun.setdefault(episode.group, self._pace.updates)
         self._tries[episode.trajectory_id] = Tries(self._config, patience_s=self._patience_s)
         return Begin(episode)
 
@@ -178,6 +194,10 @@ class Schedule:
         self.running.discard(trajectory_id)
         self._tries.pop(trajectory_id, None)
 
+    def pause(self, *, is_paused: bool) -> None:
+        """Begins no episode while it is paused; running ones go on."""
+        self._is_paused = is_paused
+
     def drop_queue(self) -> None:
         """Begins no further episode of this stage."""
         self._queue.clear()
@@ -189,11 +209,27 @@ class Schedule:
     def _episodes(self, groups: list[Group]) -> list[EpisodeKey]:
         return [slot for group in groups for slot in group.slots(self._iteration)]
 
+    @property
+    def _is_enough(self) -> bool:
+        """True if enough groups are complete, and none of the others would be too old in the next iteration."""
+        return self.board.is_enough and not self._waits_for_old()
+
+    def _waits_for_old(self) -> bool:
+        lag = self._pace.lag
+        return lag is not None and any(
+            is_too_old(self._begun[group.group], iteration=self._iteration, lag=lag)
+            for group in self.board.unfinished
+            if group.group in self._begun
+        )
+
     def _ahead(self) -> Extend | None:
         """Groups of the next iteration, when none of this one is queued and a slot is free."""
+        if "ahead" not in self._extends or (self._pace.ends and self._is_enough):
+            return None
         # Each shard draws its own part of the groups ahead, rounded up.
-        left = -(-self._config.ahead // self._config.shards) - self.board.count("ahead")
-        return Extend(left, "ahead") if "ahead" in self._extends and left > 0 and not self.board.is_enough else None
+        left = -(-self._pace.ahead // self._config.shards) - self.board.count("ahead")
+        # As few at a time as fill a slot, where it is not known how many will be wanted.
+        return Extend(1 if self._pace.lag else left, "ahead") if left > 0 else None
 
     def _is_hopeless(self, failure: Failure) -> bool:
         """True if the configuration seems to break every episode: `REFUSALS` failures and no valid episode between."""

@@ -12,7 +12,7 @@ the agent. Losing vLLM or the browser service uses up no attempt.
 import asyncio
 import logging
 from collections.abc import Callable, Collection
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 
 from agent.config import AgentConfig
 from agent.episodes.episode import EpisodeKey, Played
@@ -23,30 +23,19 @@ from agent.types import Failure, Policy
 from agent.verdict import Judge
 from browser_service.client import BrowserPool
 from environments.base import Environment
+from rollouts.ended_early import ABANDONED, HOST_PAUSED, STRAGGLER
 from rollouts.inputs import RunInputs
+from rollouts.measures.usage import SlotMeter, add_usage
+from rollouts.pace import Pace
 from rollouts.plan import Group, Why, extend_plan
 from rollouts.player import Player
 from rollouts.schedule import Extend, Next, Schedule
 from rollouts.shared_bounds import SharedBounds
 from rollouts.stage_files import StageFiles
 from rollouts.turn_gate import TurnGate
-from rollouts.usage import SlotMeter, add_usage
+from storage.progress import Progress
 
 logger = logging.getLogger(__name__)
-
-ABANDONED = Failure(side="infra", code="ABANDONED", message="its shard worker was stopped", retryable=True)
-STRAGGLER = Failure(
-    side="infra",
-    code="STRAGGLER",
-    message="the stage ended before the episode did (rollout.stragglers: kill)",
-    retryable=False,
-)
-HOST_PAUSED = Failure(
-    side="site",
-    code="HOST_PAUSED",
-    message="its host blocked visits or could not be reached, again and again (environment.blocking.most_pauses)",
-    retryable=False,
-)
 
 
 class ShardWorker:
@@ -82,37 +71,72 @@ class ShardWorker:
             reuse=environment.name if run.rollout.reuse_contexts else None,
             detect=detect,
         )
-        is_own_model = isinstance(agent.model, TrainedPolicy)
-        patience_s = agent.episode_deadline_s
+        is_own_model, patience_s = isinstance(agent.model, TrainedPolicy), agent.episode_deadline_s
         self._schedule = Schedule(
             run.rollout, shard, is_own_model=is_own_model, patience_s=patience_s, pauses=self._bounds.pauses
         )
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
         self._meter = SlotMeter(self._schedule.slots)
+        self._early: AsyncExitStack | None = None
+        """Open while the groups of a stage are played before the stage itself begins."""
 
     async def play(
-        self, files: StageFiles, groups: list[Group], *, threshold: float, extends: Collection[Why] = ()
+        self,
+        files: StageFiles,
+        groups: list[Group],
+        *,
+        threshold: float,
+        extends: Collection[Why] = (),
+        pace: Pace | None = None,
     ) -> str | None:
         """Plays the missing episodes of these groups until enough are complete; returns the lost service, if any.
 
         `extends`: allowed reasons for extending the plan. Episodes running at the end go on, unless they are killed.
         """
-        names = [name for group in groups for name in group.names()]
-        done = {name for name in names if files.store.has(name)}
-        # Episodes that still run were begun in the stage before; from here on they report to this stage's files.
-        self._player.move_to(files)
-        self._schedule.begin_stage(files.iteration, groups, done=done, threshold=threshold, extends=extends)
-        files.expect(total=len(names), done=len(done))
+        await self._end_early()
+        self._begin(files, groups, threshold=threshold, extends=extends, pace=pace)
         async with self._bounds.playing(self._fill):
+            self._fill()
             await self._until_enough(files)
         self._write_down(files)
         return self._schedule.lost
 
+    async def begin_early(
+        self, files: StageFiles, groups: list[Group], *, extends: Collection[Why], pace: Pace
+    ) -> None:
+        """Begins to play the groups of the next stage, and returns at once; `play` plays the rest of them."""
+        await self._end_early()
+        self._begin(files, groups, threshold=1.0, extends=extends, pace=pace)
+        self._early = AsyncExitStack()
+        await self._early.enter_async_context(self._bounds.playing(self._fill))
+        self._fill()
+
+    async def _end_early(self) -> None:
+        if self._early is not None:
+            await self._early.aclose()
+            self._early = None
+            self._schedule.end_stage()
+            self._note()
+            self._write_down(self._player.files)
+
+    def pause(self, *, is_paused: bool) -> None:
+        """Begins no episode while it is paused; running ones go on."""
+        self._schedule.pause(is_paused=is_paused)
+        if self._early is not None and not is_paused:
+            self._fill()
+
+    def _begin(
+        self, files: StageFiles, groups: list[Group], *, threshold: float, extends: Collection[Why], pace: Pace | None
+    ) -> None:
+        done = files.expect([name for group in groups for name in group.names()])
+        # Episodes that still run were begun in the stage before; from here on they report to this stage's files.
+        self._player.move_to(files)
+        self._schedule.begin_stage(files.iteration, groups, done=done, threshold=threshold, extends=extends, pace=pace)
+        self._meter.start()
+
     async def _until_enough(self, files: StageFiles) -> None:
         schedule = self._schedule
-        self._meter.start()
-        self._fill()
         await self._until(lambda: schedule.is_over)
         # A lost service breaks every episode: end them all, then let the stage heal the service and play another round.
         if schedule.lost is not None:
@@ -147,6 +171,8 @@ class ShardWorker:
     async def stop(self) -> None:
         """Abandons the running episodes: their leases are released and the wasted attempts are logged."""
         await self._cancel(ABANDONED)
+        with suppress(OSError):  # a full disk may be the reason for stopping the worker
+            await self._end_early()
 
     def serve(self, served: Served) -> None:
         """Continues with this policy."""
@@ -189,10 +215,8 @@ class ShardWorker:
             more = extend_plan(self._run, files.iteration, wanted.count, rank=self.shard, why=wanted.why)
         except ValueError as error:
             logger.warning("no further groups for %s: %s", self._run.layout.name, error)
-            self._schedule.cannot_extend()
-            return
-        added = self._schedule.extended(more)
-        files.expect(total=files.progress.now.total + added, done=files.progress.now.done)
+            return self._schedule.cannot_extend()
+        files.progress.add(Progress(total=self._schedule.extended(more)))
 
     async def _episode(self, slot: EpisodeKey) -> None:
         """Plays one episode in one slot, and frees the slot whatever happens."""
@@ -253,9 +277,8 @@ class ShardWorker:
         if schedule.lost is None:
             await self._cancel(STRAGGLER)
             # Stored as failed, so that their groups count as complete and a resume does not play them again.
-            for slot in schedule.unfinished():
-                if not files.store.has(slot.trajectory_id):
-                    files.kill(slot, STRAGGLER)
+            for slot in files.missing(schedule.unfinished()):
+                files.kill(slot, STRAGGLER)
 
     async def _cancel(self, failure: Failure) -> None:
         """Stops the running episodes; `failure` is logged for each attempt whose work is lost."""

@@ -4,6 +4,7 @@ A kept worker lives in a task of its own, because the stage's task, and Prefect'
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import NamedTuple, Self
@@ -14,10 +15,14 @@ from browser_service.client import BrowserPool
 from environments.registry import make_environment
 from rollouts.inputs import RunInputs, StageInputs
 from rollouts.model_queue import ModelQueue
+from rollouts.pace import pace_of
+from rollouts.plan import assigned, planned_groups
 from rollouts.shard_worker import ShardWorker
 from rollouts.shared_bounds import SharedBounds
 from rollouts.stage_files import StageFiles
 from storage.stages import Stage
+
+logger = logging.getLogger(__name__)
 
 
 class ShardWorkers:
@@ -32,6 +37,8 @@ class ShardWorkers:
         self._bounds: dict[int, _Bounds] = {}
         self._kept: dict[int, _Kept] = {}
         """By shard."""
+        self._pauses = 0
+        """Open workers of evaluations, for which the kept ones begin nothing."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -43,10 +50,26 @@ class ShardWorkers:
     async def opened(self, inputs: StageInputs, shard: int) -> AsyncGenerator[ShardWorker]:
         """A worker for one stage. Episodes still running at the end are abandoned."""
         # An evaluation shares the browsers with carried-over episodes; two rollouts of a shard never overlap.
-        in_use = (lambda: self._carried(shard)) if inputs.stage is not Stage.ROLLOUT else lambda: 0
-        with self.bounds(inputs, shard) as bounds:
+        is_guest = inputs.stage is not Stage.ROLLOUT
+        in_use = (lambda: self._carried(shard)) if is_guest else lambda: 0
+        with self.bounds(inputs, shard) as bounds, self._paused(is_guest):
             async with open_worker(inputs, shard, bounds, in_use) as worker:
                 yield worker
+
+    @contextmanager
+    def _paused(self, is_guest: bool) -> Generator[None]:
+        """Kept workers begin no episode while an evaluation is played: it gets each slot that becomes free."""
+        self._pauses += is_guest
+        self._pause()
+        try:
+            yield
+        finally:
+            self._pauses -= is_guest
+            self._pause()
+
+    def _pause(self) -> None:
+        for kept in self._kept.values():
+            kept.worker.pause(is_paused=self._pauses > 0)
 
     async def kept(self, inputs: StageInputs, shard: int) -> ShardWorker:
         """The shard's worker for rollouts, opened unless an earlier stage left one."""
@@ -86,6 +109,24 @@ class ShardWorkers:
             if kept.worker.under_way:
                 slots = self._run.rollout.slots_of(shard)
                 kept.worker.carry_to(StageFiles(self._run.layout, iteration, Stage.ROLLOUT, shard=shard, slots=slots))
+
+    async def begin_early(self, iteration: int) -> None:
+        """Begins the rollout of `iteration` in the kept workers, before its stage, as far as `rollout.overlap` allows."""
+        run, config = self._run, self._run.rollout
+        if not config.lag or not self._kept:
+            return
+        try:
+            groups = planned_groups(run, iteration, Stage.ROLLOUT)
+        except ValueError as error:  # UnknownTask, TaskFileError or too few tasks: the stage itself reports it
+            logger.warning("iteration %d is not begun before its stage: %s", iteration, error)
+            return
+        last = run.settings.iterations
+        pace = pace_of(config, groups, iteration=iteration, last=last, is_early=True)
+        shards = assigned(groups, config.weights())
+        for shard, kept in self._kept.items():
+            files = StageFiles(run.layout, iteration, Stage.ROLLOUT, shard=shard, slots=config.slots_of(shard))
+            extends = ("ahead",) if iteration < last else ()
+            await kept.worker.begin_early(files, shards[shard], extends=extends, pace=pace)
 
     async def hold(self, deadline_s: float) -> None:
         """Lets no turn of the kept episodes begin, and waits for running ones as `TurnGate.hold` does."""

@@ -14,8 +14,8 @@ from environments.hosts import BlockingConfig
 from environments.pauses import HostPauses
 from environments.taskfiles.table import host_of
 from rollouts.config import RolloutConfig
+from rollouts.measures.usage import ServerMeter
 from rollouts.model_queue import ModelQueue
-from rollouts.usage import ServerMeter
 from storage.pauses import Pause
 from storage.store import Recording
 

@@ -1,11 +1,13 @@
 """The files that a shard writes while it plays a stage: trajectories, failures, progress."""
 
 import logging
+import time
 from collections import Counter
 from datetime import UTC, datetime
 
 from agent.episodes.episode import EpisodeKey
 from agent.types import Failure, StopReason, Trajectory
+from rollouts.measures.intervals import EPISODES, Interval, add_interval
 from storage.failed_attempts import FAILURES, FailedAttempt, append_line, read_failures
 from storage.live import LiveFile
 from storage.progress import Progress, ProgressFile
@@ -54,14 +56,23 @@ class StageFiles:
         logger.info("%s attempt %d: %s %s: %s", broken.id, broken.attempt, failure.side, failure.code, failure.message)
         append_line(self._failures, attempt.model_dump_json())
 
-    def expect(self, *, total: int, done: int) -> None:
-        """Sets the number of episodes of the shard, and how many of them are stored already."""
-        now = self.progress.now
-        self.progress.add(Progress(total=total - now.total, done=done - now.done))
+    def expect(self, names: list[str]) -> set[str]:
+        """Counts the episodes of the shard; returns the ids of those that are stored already."""
+        done, now = {name for name in names if self.store.has(name)}, self.progress.now
+        self.progress.add(Progress(total=len(names) - now.total, done=len(done) - now.done))
+        return done
+
+    def missing(self, slots: list[EpisodeKey]) -> list[EpisodeKey]:
+        """The episodes of these that are not stored."""
+        return [slot for slot in slots if not self.store.has(slot.trajectory_id)]
 
     def keep(self, trajectory: Trajectory, images: dict[str, bytes], reward: float | None) -> None:
         """Store a trajectory. The reward is only for the display; the judge stage gives the final one."""
         self.store.write(trajectory, images)
+        if trajectory.seconds:
+            now = time.time()
+            interval = Interval(trajectory_id=trajectory.id, began=now - trajectory.seconds, ended=now)
+            add_interval(self.directory / EPISODES, interval)
         self.progress.add(
             Progress(done=1, judged=int(reward is not None), successes=int(reward is not None and reward >= 1))
         )

@@ -7,22 +7,27 @@ that a group is judged and learned from as a whole, once. A resume completes the
 that were running are then played again from their start.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
+from agent.types import Trajectory
 from rollouts.board import Board
 from rollouts.inputs import RunInputs
+from rollouts.pace import Pace, is_too_old, pace_of, share_to_wait_for, surplus
 from rollouts.plan import Group, assigned, planned_groups, read_carried, write_carried
 from storage.stages import Stage
 from storage.store import TrajectoryStore
 
 
 def threshold_of(run: RunInputs, iteration: int, stage: Stage) -> float:
-    """Share of a stage's groups that must be complete before it may end without the rest."""
+    """Share of a stage's groups that must be complete before it may end without the rest. The stage is planned."""
     config = run.rollout
     if stage is not Stage.ROLLOUT:
         # Without a successor to carry groups to, ending early would lose them, so the stage waits for all.
         return 1.0
-    return 1.0 if config.stragglers == "carry_over" and not carries(run, iteration) else config.completion_threshold
+    if config.stragglers == "carry_over" and not carries(run, iteration):
+        return 1.0
+    return config.completion_threshold * share_to_wait_for(config, planned_groups(run, iteration, stage))
 
 
 def carries(run: RunInputs, iteration: int) -> bool:
@@ -37,13 +42,52 @@ def unfinished_shards(run: RunInputs, iteration: int, stage: Stage) -> dict[int,
     config = run.rollout
     # Killed stragglers are stored too, so `kill` is over only when no trajectory is missing.
     threshold = threshold_of(run, iteration, stage) if carries(run, iteration) else 1.0
+    lag = config.lag if stage is Stage.ROLLOUT and carries(run, iteration) else 0
     store = TrajectoryStore(run.layout.stage_dir(iteration, stage))
     shards = {}
     for shard, mine in enumerate(assigned(planned_groups(run, iteration, stage), config.weights())):
         done = {name for group in mine for name in group.names() if store.has(name)}
-        if not Board(config, mine, done=done, threshold=threshold).is_enough:
+        board = Board(config, mine, done=done, threshold=threshold)
+        begun = updates_before(store, board.unfinished) if lag else {}
+        if not board.is_enough or any(is_too_old(one, iteration=iteration, lag=lag) for one in begun.values()):
             shards[shard] = mine
     return shards
+
+
+def stage_pace(run: RunInputs, iteration: int, mine: list[Group]) -> Pace:
+    """The pace of an iteration's rollout stage for the shard with the groups `mine`."""
+    planned = planned_groups(run, iteration, Stage.ROLLOUT)
+    pace = pace_of(run.rollout, planned, iteration=iteration, last=run.settings.iterations)
+    if pace.lag is None:
+        return pace
+    store = TrajectoryStore(run.layout.stage_dir(iteration, Stage.ROLLOUT))
+    return replace(pace, begun=updates_before(store, (group for group in mine if not is_complete(group, store))))
+
+
+def is_complete(group: Group, store: TrajectoryStore) -> bool:
+    """True if all trajectories of a group are stored."""
+    return all(store.has(name) for name in group.names())
+
+
+def updates_before(store: TrajectoryStore, groups: Iterable[Group]) -> dict[str, int]:
+    """Number of updates before each of these groups began, by its stored members; groups without any are left out.
+
+    It is the oldest version that sampled one of their steps, which is lower where updates since had no signal.
+    """
+    found: dict[str, int] = {}
+    for group in groups:
+        members = [store.read(name) for name in group.names() if store.has(name)]
+        versions = [version for member in members for version in versions_of(member)]
+        if versions:
+            found[group.group] = min(versions)
+    return found
+
+
+def versions_of(trajectory: Trajectory) -> list[int]:
+    """The versions of the policy that sampled a trajectory: that of its beginning, and those of its steps."""
+    completions = [step.completion for step in trajectory.steps if step.completion is not None]
+    found = [trajectory.policy_version, *(completion.policy_version for completion in completions)]
+    return [version for version in found if version is not None]
 
 
 def carry_over(run: RunInputs, iteration: int, carry: Callable[[int], None]) -> list[Group]:
@@ -68,11 +112,16 @@ def carry_over(run: RunInputs, iteration: int, carry: Callable[[int], None]) -> 
 
 
 def _unfinished(run: RunInputs, iteration: int, store: TrajectoryStore) -> list[Group]:
-    shards = assigned(planned_groups(run, iteration, Stage.ROLLOUT), run.rollout.weights())
+    """The unfinished groups, and complete ones beyond a whole iteration's worth where rollouts run ahead."""
+    groups = planned_groups(run, iteration, Stage.ROLLOUT)
+    complete = {group.group for group in groups if is_complete(group, store)}
+    ready = [group for group in groups if group.group in complete]
+    begun = updates_before(store, ready) if run.rollout.lag and len(ready) > run.rollout.groups_per_iteration else {}
+    more = {group.group for group in surplus(run.rollout, groups, complete, begun, iteration=iteration)}
     return [
         # It stays with the rank that plays its episodes.
         group.model_copy(update={"iteration": group.iteration or iteration, "rank": shard, "extra": ""})
-        for shard, mine in enumerate(shards)
+        for shard, mine in enumerate(assigned(groups, run.rollout.weights()))
         for group in mine
-        if not all(store.has(name) for name in group.names())
+        if group.group not in complete or group.group in more
     ]

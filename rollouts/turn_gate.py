@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from agent.models.openai_chat import OpenAIChat, Served
 from agent.types import Pictures, Policy, Step, Task, Turn
 from browser_service.models import Observation
-from rollouts.usage import ServerMeter
+from rollouts.measures.usage import ServerMeter
 
 
 class TurnGate:

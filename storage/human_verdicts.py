@@ -55,14 +55,14 @@ class HumanVerdict(BaseModel):
     def verdict(self) -> Verdict:
         """The decision as a verdict."""
         when = self.at.isoformat(timespec="seconds")
-        told = f"decided by {self.person} at {when}"
+        decision = f"decided by {self.person} at {when}"
         return Verdict(
             trajectory_id=self.trajectory_id,
             reward=self.reward,
             blocked=self.blocked,
             unjudged="blocked" if self.blocked else "",
             judge=JUDGE,
-            evidence=f"{told}: {self.note}" if self.note else told,
+            evidence=f"{decision}: {self.note}" if self.note else decision,
             person=self.person,
             decided_at=when,
         )
@@ -117,8 +117,8 @@ def _parse(path: Path, data: bytes) -> tuple[list[HumanVerdict], int]:
             if is_last and first["type"] == "json_invalid":
                 continue
             place = ".".join(map(str, first["loc"]))
-            told = f"{place + ': ' if place else ''}{first['msg'].removeprefix('Value error, ')}"
-            raise HumanVerdictError(f"{path}: line {number} is no verdict of a person: {told}") from None
+            problem = f"{place + ': ' if place else ''}{first['msg'].removeprefix('Value error, ')}"
+            raise HumanVerdictError(f"{path}: line {number} is no verdict of a person: {problem}") from None
         if is_last:  # written by hand, without a line end
             complete = len(data)
     return found, complete

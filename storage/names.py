@@ -8,6 +8,7 @@ from pathlib import Path
 from re import fullmatch
 
 from storage.errors import LoopError
+from storage.run_layout import RECORD
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 LONGEST = 64
@@ -33,7 +34,7 @@ def checked_name(name: str, of: str = "run") -> str:
 def run_names(runs_dir: Path) -> list[str]:
     """Names of the runs in a folder, newest first."""
     try:
-        records = [(path.stat().st_mtime, path.parent.name) for path in runs_dir.glob("*/run.json") if path.is_file()]
+        records = [(path.stat().st_mtime, path.parent.name) for path in runs_dir.glob(f"*/{RECORD}") if path.is_file()]
     except OSError as error:
         raise LoopError(f"the runs in {runs_dir} cannot be listed ({error.strerror or error})") from error
     return [name for _, name in sorted(records, reverse=True)]

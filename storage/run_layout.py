@@ -6,8 +6,10 @@
                /heartbeat.json           shows that the writer is alive (`heartbeat.py`)
                /policies/v0000 ..        checkpoints, made by `training`
                /iterations/0003/rollout/done.json    a StageReport, written last: it exists only when the stage is finished
-               /logs/
+               /logs/update-0003.log     output of an iteration's update
 
+Only this module knows these names; a test refuses them elsewhere. Files within a stage's folder are named by the module of
+`storage`, `rollouts` or `judging` that reads and writes them, files within a checkpoint by `training.checkpointing`.
 The layout knows nothing of the configuration, so that each room can read a run without importing `flows`.
 """
 
@@ -27,6 +29,8 @@ from storage.lock import LOCK, holder_of, locked
 from storage.stages import Stage, StageReport
 
 CONFIG, RECORD, DONE = "config.yaml", "run.json", "done.json"
+ITERATIONS, POLICIES, LOGS = "iterations", "policies", "logs"
+UPDATE_REPORT, UPDATE_CONFIG = "update.json", "update_config.json"
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -59,22 +63,36 @@ class RunLayout:
         return self.root.name
 
     @property
+    def config_file(self) -> Path:
+        """The file with the resolved configuration."""
+        return self.root / CONFIG
+
+    @property
+    def record_file(self) -> Path:
+        """The file of the `RunRecord`. A folder with it is a run."""
+        return self.root / RECORD
+
+    @property
     def policies(self) -> Path:
         """The folder of the checkpoints."""
-        return self.root / "policies"
+        return self.root / POLICIES
 
     @property
     def logs(self) -> Path:
         """The folder for output of subprocesses."""
-        return self.root / "logs"
+        return self.root / LOGS
+
+    def update_log(self, iteration: int) -> Path:
+        """The file with the output of an iteration's update."""
+        return self.logs / f"update-{iteration:04d}.log"
 
     def record(self) -> RunRecord:
         """The current content of run.json. Raises `RunFolderError` if it is damaged."""
-        return _read_json(self.root / RECORD, RunRecord, "restore it from a copy, or start a new run")
+        return _read_json(self.record_file, RunRecord, "restore it from a copy, or start a new run")
 
     def save_record(self, record: RunRecord) -> None:
         """Replace run.json."""
-        write_atomically(self.root / RECORD, record.model_dump_json(indent=1).encode())
+        write_atomically(self.record_file, record.model_dump_json(indent=1).encode())
 
     @contextmanager
     def lock(self) -> Generator[None]:
@@ -91,7 +109,11 @@ class RunLayout:
 
     def iteration_dir(self, iteration: int) -> Path:
         """The folder of an iteration's stages. Example: `iterations/0003`."""
-        return self.root / "iterations" / f"{iteration:04d}"
+        return self.root / ITERATIONS / f"{iteration:04d}"
+
+    def iteration_dirs(self) -> list[Path]:
+        """The folders of all iterations so far, in their order."""
+        return sorted((self.root / ITERATIONS).glob("*"))
 
     def stage_dir(self, iteration: int, stage: Stage) -> Path:
         """The folder that only this stage writes."""
@@ -101,23 +123,40 @@ class RunLayout:
         """File with the seconds of an iteration that ran in one go: `{"iteration_s": 31.2, "overhead_share": 0.02}`."""
         return self.iteration_dir(iteration) / "iteration.json"
 
+    def done_file(self, iteration: int, stage: Stage) -> Path:
+        """The file of a stage's `StageReport`; it exists only when the stage is finished."""
+        return self.stage_dir(iteration, stage) / DONE
+
+    def update_report(self, iteration: int) -> Path:
+        """The report that the process of an iteration's update writes."""
+        return self.stage_dir(iteration, Stage.POLICY_UPDATE) / UPDATE_REPORT
+
+    def update_config(self, iteration: int) -> Path:
+        """The settings of an iteration's update, for its process."""
+        return self.stage_dir(iteration, Stage.POLICY_UPDATE) / UPDATE_CONFIG
+
     def is_done(self, iteration: int, stage: Stage) -> bool:
         """True if the stage is finished."""
-        return (self.stage_dir(iteration, stage) / DONE).exists()
+        return self.done_file(iteration, stage).exists()
 
     def report(self, iteration: int, stage: Stage) -> StageReport | None:
         """The report of a finished stage, None if unfinished. Raises `RunFolderError` if done.json is damaged."""
-        path = self.stage_dir(iteration, stage) / DONE
+        path = self.done_file(iteration, stage)
         return _read_json(path, StageReport, "delete it and resume: the stage is done again") if path.exists() else None
 
     def finish(self, report: StageReport) -> StageReport:
         """Commit a stage: it never runs again. All its other files must be complete before."""
         stamped = report.model_copy(update={"finished_at": datetime.now(UTC).isoformat(timespec="milliseconds")})
-        directory = self.stage_dir(report.iteration, report.stage)
-        directory.mkdir(parents=True, exist_ok=True)
-        write_atomically(directory / DONE, stamped.model_dump_json(indent=1).encode())
-        _sync(directory)
+        path = self.done_file(report.iteration, report.stage)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, stamped.model_dump_json(indent=1).encode())
+        _sync(path.parent)
         return stamped
+
+
+def is_run(root: Path) -> bool:
+    """True if this is the folder of a run."""
+    return RunLayout(root).record_file.exists()
 
 
 def _read_json(path: Path, model: type[M], cure: str) -> M:

@@ -1,5 +1,6 @@
 """The stages of a run's iterations, and the report of a finished one: `iterations/0003/rollout/done.json`."""
 
+from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -29,6 +30,11 @@ class StageReport(BaseModel):
     """Duration of this stage's own work, over all known attempts."""
     finished_at: str = ""
     """UTC, ISO 8601; set when the report is written."""
+
+    @property
+    def ended_at(self) -> float:
+        """`finished_at` in seconds of the epoch. Raises ValueError for a report that was not written."""
+        return datetime.fromisoformat(self.finished_at).timestamp()
 
 
 class StageKey(NamedTuple):

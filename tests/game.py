@@ -23,11 +23,12 @@ from flows.settings.run_folder import RunFolder
 from flows.settings.who_acts import agent_of
 from judging.opening import quick_judge
 from rollouts import player
-from rollouts.plan import assigned, planned_groups
+from rollouts.pace import pace_of
+from rollouts.plan import Why, assigned, planned_groups
 from rollouts.shard_worker import ShardWorker
 from rollouts.shared_bounds import SharedBounds
 from rollouts.stage_files import StageFiles
-from rollouts.stragglers import carries, carry_over, threshold_of
+from rollouts.stragglers import carries, carry_over, stage_pace, threshold_of
 from storage.failed_attempts import FAILURES, FailedAttempt, read_failures
 from storage.stages import Stage
 
@@ -65,7 +66,8 @@ class Game:
             self.running -= 1
             self._pictures.pop(slot.trajectory_id, None)
         self.ended.append((clock(), slot.trajectory_id))
-        return Played(self.outcome(slot, drawn), {})
+        played = self.outcome(slot, drawn).model_copy(update={"policy_version": setup.policy_version})
+        return Played(played, {})
 
     async def last(self, slot: EpisodeKey, seconds: float, drawn: random.Random, **with_what: Any) -> None:
         """The episode takes so long; a picture comes in the middle of it, and then a turn is asked for."""
@@ -185,6 +187,7 @@ async def play_rollout(folder: RunFolder, iteration: int, ranks: list[ShardWorke
                 shards[rank.shard],
                 threshold=threshold_of(folder.inputs, iteration, Stage.ROLLOUT),
                 extends=("ahead", "replacement") if carrying else ("replacement",),
+                pace=stage_pace(folder.inputs, iteration, shards[rank.shard]),
             )
             for rank in ranks
         )
@@ -199,15 +202,33 @@ async def play_rollout(folder: RunFolder, iteration: int, ranks: list[ShardWorke
     return list(lost)
 
 
-async def play_iterations(folder: RunFolder) -> None:
-    """All rollouts of a run, one after the other."""
+async def begin_early(folder: RunFolder, iteration: int, ranks: list[ShardWorker]) -> None:
+    """Begins the rollout of an iteration while the one before is judged and learned from."""
+    groups = planned_groups(folder.inputs, iteration, Stage.ROLLOUT)
+    pace = pace_of(folder.config.rollout, groups, iteration=iteration, last=ITERATIONS, is_early=True)
+    shards = assigned(groups, folder.config.rollout.weights())
+    extends: tuple[Why, ...] = ("ahead",) if iteration < ITERATIONS else ()
+    for rank in ranks:
+        files = files_of(folder, iteration, rank.shard)
+        await rank.begin_early(files, shards[rank.shard], extends=extends, pace=pace)
+
+
+async def play_iterations(folder: RunFolder, *, update_s: float = 20) -> list[float]:
+    """All rollouts of a run, one after the other; returns the times at which the updates were finished."""
     config = folder.config.rollout
     bounds = SharedBounds(config, 0)
     ranks = [rank_for(folder, shard, bounds=bounds) for shard in range(config.shards)]
+    updated: list[float] = []
     for iteration in range(1, ITERATIONS + 1):
         assert await play_rollout(folder, iteration, ranks) == [None] * len(ranks)
-        await asyncio.sleep(20)  # judging and the update
+        if config.lag and iteration < ITERATIONS:
+            await begin_early(folder, iteration + 1, ranks)
+        await asyncio.sleep(update_s)  # judging and the update
+        updated.append(asyncio.get_running_loop().time())
+        for rank in ranks:
+            rank.serve(Served("game", None, iteration))
     await asyncio.gather(*(rank.stop() for rank in ranks))
+    return updated
 
 
 def stored(folder: RunFolder) -> dict[int, list[Trajectory]]:

@@ -31,6 +31,7 @@ OWNERS: dict[str, set[str]] = {
     "google": {"agent"},
     "gymnasium": {"agent", "flows"},  # flows only to register what it makes from a configuration, in gym_env.py
     "docker": {"environments"},
+    "asyncpg": {"environments"},
     "datasets": {"environments", "training"},  # training only for what TRL wants to be handed
     "pyarrow": {"flows", "judging"},  # judging only for a labelled set that is published as Parquet
     "torch": {"training"},
@@ -182,3 +183,24 @@ def test_no_merge_is_left_half_done() -> None:
         if path.suffix in (".md", ".py", ".toml", ".txt", ".yaml", ".js", ".lua", ".css", ".html"):
             marks = [line for line in path.read_text().splitlines() if line.startswith(("<<<<<<< ", ">>>>>>> "))]
             assert not marks, f"{path.relative_to(ROOT)} still has {marks[0]!r}"
+
+
+def test_only_the_layout_names_the_files_of_a_run_folder() -> None:
+    names = {
+        "config.yaml",
+        "run.json",
+        "done.json",
+        "update_config.json",
+        "*/run.json",
+        "iterations/*",
+        "iterations/*/*",
+    }
+    homes = {ROOT / "storage/run_layout.py"}
+    said = {
+        f"{path.relative_to(ROOT)}: {node.value}"
+        for room in ROOMS
+        for path in set(files(room)) - homes
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in names
+    }
+    assert said == set()

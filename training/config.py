@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 from storage.names import NAME_PATTERN
 from training.algorithms.algorithm import Algorithm
 from training.algorithms.ranges import NotNegative, Positive, Share
+from training.lora_settings import LoraSettings
 
 
 class UpdateConfig(Algorithm):
@@ -51,13 +52,20 @@ class UpdateConfig(Algorithm):
     epochs: Annotated[int, Field(ge=1)] = 1
     """Passes over the samples."""
     micro_batch_size: Annotated[int, Field(ge=1)] = 4
-    """Samples in one forward pass; changes memory and speed, never the result."""
+    """Samples in one forward pass, at most; changes memory and speed, never the result."""
+    micro_batch_tokens: Annotated[int, Field(ge=1)] | None = None
+    """Tokens in one forward pass, at most, padding included: short samples share a pass, a longer one has its own. A
+    sample's tokens are those of its prompt, pictures' features among them, and of its answer. None: no limit."""
     verdict_set: Annotated[str, Field(pattern=NAME_PATTERN)] | None = None
     """Set of verdicts that the updates learn from, made by `rl-loop rejudge RUN --set NAME`; None: the judge stage's own.
     Part of the run's identity; an iteration without this set is refused. `rl-loop fork --judged` trains an iteration
     again from another set."""
     carry_optimizer: bool = True
     """Keep Adam's moments in the checkpoint and continue from them in the next iteration."""
+
+    lora: LoraSettings | None = None
+    """Trains an adapter (LoRA) over the run's first policy instead of all weights: `{rank: 16, alpha: 32}`. Versions hold the
+    merged weights and the adapter."""
 
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Data type of the master weights and of Adam's moments, in training and in the checkpoint; bfloat16 is rejected.
@@ -69,6 +77,12 @@ class UpdateConfig(Algorithm):
     """Recomputes activations in the backward pass: less memory, about a third slower."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes the GPU if there is one."""
+    keep_warm: bool = False
+    """Keeps a process between the updates of a loop that has imported all libraries, about half of a small update; each
+    update is a fork of it, with the same result. Costs its memory, some 0.7 GB, during rollouts."""
+    processes: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Processes of an update on this machine, one per GPU (gloo on CPUs), started by torchrun; gradients are averaged over
+    them (DDP). The optimiser steps are the same for any number. Not together with `keep_warm`."""
     seed: int = 0
     """Seed of the order of the samples; the version is added, so that iterations differ."""
     canaries: Annotated[int, Field(ge=1, le=16)] = 2
@@ -90,6 +104,8 @@ class UpdateConfig(Algorithm):
         """Returns the sentence why these settings are rejected for an update, None if they are accepted. Runs of
         earlier versions with such settings can still be read.
         """
+        if self.keep_warm and self.processes > 1:
+            return f"update.keep_warm keeps one process, but update.processes is {self.processes}; set keep_warm: false, or processes: 1"
         if self.dtype == "float32":
             return None
         return (

@@ -36,6 +36,11 @@ def hide_unused_packages() -> None:
     importlib.metadata.packages_distributions = read_once  # ty: ignore[invalid-assignment]
 
 
+def hide_peft() -> None:
+    """Hides peft from an update that trains no adapter: TRL imports it if it is there. For such processes alone."""
+    _hide("peft")
+
+
 @contextmanager
 def without_collection() -> Generator[None]:
     """Disables garbage collection in the block: imports create a million objects that stay alive."""

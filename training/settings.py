@@ -15,3 +15,23 @@ def let_idle_threads_sleep() -> None:
     from the slower thread that is waited for: on two busy cores an update took over five times as long.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def look_for_gpus_without_starting_them() -> None:
+    """Sets `PYTORCH_NVML_BASED_CUDA_CHECK`: a process in which CUDA was started can't be forked."""
+    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
+
+
+def rank() -> int:
+    """Number of this process among those of an update, from 0; `torchrun` sets it."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def local_rank() -> int:
+    """Number of this process among those of its machine."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def world_size() -> int:
+    """Number of processes of an update."""
+    return int(os.environ.get("WORLD_SIZE", "1"))

@@ -46,7 +46,7 @@ class AnthropicComputerTranslator:
         if scene.shows_first():
             opening.append(_image(scene, scene.first, images))
         messages: list[Json] = [{"role": "user", "content": opening}]
-        for each, shown in scene.told():
+        for each, shown in scene.shown_rounds():
             if each.taken_back:
                 messages[-1]["content"].append(_text(each.taken_back))
                 continue
@@ -111,7 +111,7 @@ def _results(last: Round, scene: Scene, images: list[str] | None) -> list[Json]:
             continue
         outcomes = calls.get(str(block.get("id")), [])
         failures = [outcome.failure for outcome in outcomes if outcome.failure]
-        content = [_text(failures[0] if failures else _told(outcomes))]
+        content = [_text(failures[0] if failures else _text_of(outcomes))]
         if images is None:
             content.append(_text(LEFT_OUT))
         else:
@@ -125,7 +125,7 @@ def _results(last: Round, scene: Scene, images: list[str] | None) -> list[Json]:
     return results
 
 
-def _told(outcomes: list[Outcome]) -> str:
+def _text_of(outcomes: list[Outcome]) -> str:
     said = [outcome.move.answer or outcome.effect for outcome in outcomes]
     return "; ".join(filter(None, said)) or "done"
 

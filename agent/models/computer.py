@@ -116,7 +116,7 @@ class Scene(NamedTuple):
         head, _, data = part["image_url"]["url"].partition(";base64,")
         return head.removeprefix("data:"), data, sha256
 
-    def told(self) -> list[tuple[Round, bool]]:
+    def shown_rounds(self) -> list[tuple[Round, bool]]:
         """The rounds, each with a flag for its pictures: set for the newest rounds that were not taken back."""
         left = sum(not each.taken_back for each in self.rounds)
         shown: list[tuple[Round, bool]] = []

@@ -31,7 +31,7 @@ class GeminiComputerTranslator:
         if scene.shows_first():
             opening.append({"inline_data": _blob(scene, scene.first, images)})
         contents: list[Json] = [{"role": "user", "parts": opening}]
-        for each, shown in scene.told():
+        for each, shown in scene.shown_rounds():
             if each.taken_back:
                 contents[-1]["parts"].append({"text": each.taken_back})
                 continue

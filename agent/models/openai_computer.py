@@ -114,7 +114,7 @@ def _trailing(rounds: list[Round]) -> int:
 def _outputs(last: Round, url: str, notes: list[str]) -> list[Json]:
     """Output of each call of a reply; plus a message for notes, or when no call takes a picture."""
     items: list[Json] = []
-    calls, told = last.calls(), list(notes)
+    calls, messages = last.calls(), list(notes)
     pictured = False
     for item in _items(last.raw):
         outcomes = calls.get(str(item.get("call_id")), [])
@@ -129,13 +129,13 @@ def _outputs(last: Round, url: str, notes: list[str]) -> list[Json]:
             if (checks := item.get("pending_safety_checks")) and last.confirmed:
                 output["acknowledged_safety_checks"] = checks
             items.append(output)
-            told = [*failures, *remarks, *told]
+            messages = [*failures, *remarks, *messages]
             pictured = True
         elif item.get("type") == "function_call":
             result = "; ".join(failures) or "; ".join(outcome.effect for outcome in outcomes) or "done"
             items.append({"type": "function_call_output", "call_id": item.get("call_id"), "output": result})
-    if told or not pictured:
-        items.append(_message("\n".join(told) or "The page now:", None if pictured else url))
+    if messages or not pictured:
+        items.append(_message("\n".join(messages) or "The page now:", None if pictured else url))
     return items
 
 

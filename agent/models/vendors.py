@@ -102,8 +102,8 @@ class _Guarded:
 
     def _failure(self, error: Exception) -> EpisodeFailure:
         status = getattr(error, "status_code", None) or getattr(error, "code", None)  # OpenAI and Anthropic; Google
-        told = f"the vendor answered {status}: {error}" if status else f"no answer that can be read: {error!r}"
-        message = told.replace(self._key, "***") if self._key else told
+        reason = f"the vendor answered {status}: {error}" if status else f"no answer that can be read: {error!r}"
+        message = reason.replace(self._key, "***") if self._key else reason
         if isinstance(status, int):
             return refused(status, message)
         return failed("infra", "MODEL_ERROR", message, retryable=True)

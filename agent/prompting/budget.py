@@ -81,10 +81,10 @@ def first(elements: list[str], kept: int) -> list[str]:
 
 
 def _total(costs: Costs, rounds: int, lines: int, elements: int) -> int:
-    told = len(costs.lines) - rounds
+    summarized = len(costs.lines) - rounds
     return (
         costs.fixed
         + sum(costs.rounds[len(costs.rounds) - rounds :])
-        + sum(costs.lines[told - lines : told])
+        + sum(costs.lines[summarized - lines : summarized])
         + sum(costs.elements[:elements])
     )

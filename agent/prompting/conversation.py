@@ -103,9 +103,9 @@ def conversation(
     images: list[str] = []
     for index, step in enumerate(window):
         opening = [f"Task: {goal}", *earlier] if index == 0 else [_result(history[step.index - 1])]
-        told = control.defused("\n".join([*opening, _page(step.observation)]))
+        text = control.defused("\n".join([*opening, _page(step.observation)]))
         messages += [
-            _user(step.observation, told, pictures, images),
+            _user(step.observation, text, pictures, images),
             {"role": "assistant", "content": _reply(step, config, profile, control)},
         ]
     since = [result] if window else earlier  # the last of the earlier lines has the effect of the last action
@@ -234,8 +234,8 @@ def _reply(step: Step, config: AgentConfig, profile: Profile, control: ControlTo
 
 def _cost(step: Step, config: AgentConfig, profile: Profile, control: ControlTokens) -> int:
     """Upper estimate for a round: its picture, its page, its reply, its result."""
-    told = control.defused(_page(step.observation) + _result(step)) + _reply(step, config, profile, control)
-    return profile.picture.tokens(*_size(step.observation)) + text_tokens(told) + 2 * PER_MESSAGE
+    text = control.defused(_page(step.observation) + _result(step)) + _reply(step, config, profile, control)
+    return profile.picture.tokens(*_size(step.observation)) + text_tokens(text) + 2 * PER_MESSAGE
 
 
 def _size(observation: Observation) -> tuple[int, int]:

@@ -60,7 +60,7 @@ def _compact(
         images = (sha256,)
     described = (describe(mark, star=config.star_named and is_named(mark, goal)) for mark in observation.marks if marks)
     elements = [control.defused(line) for line in described]
-    done = [control.defused(f"Done: {_told(step, grid)}") for step in history]
+    done = [control.defused(f"Done: {_step_line(step, grid)}") for step in history]
     task = control.defused(f"Task: {goal}")
     costs = Costs(
         fixed=text_tokens(task) + picture_tokens(observation, config) + PER_MESSAGE,
@@ -74,6 +74,6 @@ def _compact(
     return Prompt([{"role": "user", "content": content}], images)
 
 
-def _told(step: Step, grid: Grid | None) -> str:
+def _step_line(step: Step, grid: Grid | None) -> str:
     said = render(step.action, grid)[:ACTION_LIMIT] if step.action else "nothing"
     return f"{said} ({step.feedback[:FEEDBACK_LIMIT]})" if step.feedback else said

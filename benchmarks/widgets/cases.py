@@ -58,15 +58,45 @@ def trix__replaced(h: Hands) -> None:
     h.expect("text", lambda s: s["t"] == "<div>New text</div>")
 
 
-@case
-def ckeditor__replaced_then_bold(h: Hands) -> None:
+def replace_then_bold(h: Hands, bold: str) -> None:
+    """Replaces a rich text, presses the toolbar's button, and goes on typing: the focus must still be in the text."""
     h.expect("ready", lambda s: s["t"] is not None)
     h.act(wire.Observe())
     h.type("New text", "", "textbox")
-    h.expect("text", lambda s: s["t"] == "<p>New text</p>")
-    h.click("^Bold", "button")
+    h.expect("text", lambda s: "New text" in s["t"].replace("&nbsp;", " ") and "Old" not in s["t"])
+    h.click(bold, "button|menuitemcheckbox|generic")
     h.act(wire.TypeText(value=" strong"))
-    h.expect("bold", lambda s: "<strong>" in s["t"])
+    h.expect("bold", lambda s: "strong</strong>" in s["t"] and "<strong>New" not in s["t"])
+
+
+@case
+def ckeditor__replaced_then_bold(h: Hands) -> None:
+    replace_then_bold(h, "^Bold")
+
+
+@case
+def ckeditor__list(h: Hands) -> None:
+    h.expect("ready", lambda s: s["t"] is not None)
+    h.act(wire.Observe())
+    h.type("One", "", "textbox")
+    h.click("^Bulleted List", "button")
+    h.act(wire.TypeText(value=" more"))
+    h.expect("item", lambda s: s["t"].startswith("<ul><li>One more"))
+
+
+@case
+def quill__replaced_then_bold(h: Hands) -> None:
+    replace_then_bold(h, "[Bb]old")
+
+
+@case
+def tinymce__replaced_then_bold(h: Hands) -> None:
+    replace_then_bold(h, "^Bold")
+
+
+@case
+def prosemirror__replaced_then_bold(h: Hands) -> None:
+    replace_then_bold(h, "[Ss]trong")
 
 
 @case

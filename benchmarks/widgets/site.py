@@ -96,6 +96,8 @@ class Site:
                 body = file.read_bytes()
                 if file.suffix == ".html":
                     body = body.replace(b"</title>", b"</title>" + TELL.encode(), 1)
-                self.answer(body, mimetypes.guess_type(file.name)[0] or "application/octet-stream")
+                kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+                # Without it a browser reads scripts as windows-1252: CKEditor then miscounts its own invisible characters.
+                self.answer(body, f"{kind}; charset=utf-8" if kind.startswith("text/") else kind)
 
         return Handler

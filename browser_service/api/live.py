@@ -48,8 +48,8 @@ SAFE = {
 async def events(request: Request, kinds: str = "") -> StreamingResponse:
     """Server-sent events from now on: leases, steps, crashes, replaced browsers; `kinds=crash,recycled` filters."""
     wanted = frozenset(filter(None, kinds.split(",")))
-    told = _told(service_of(request).events, wanted)
-    return StreamingResponse(told, media_type="text/event-stream", headers={"cache-control": "no-store"})
+    stream = _stream(service_of(request).events, wanted)
+    return StreamingResponse(stream, media_type="text/event-stream", headers={"cache-control": "no-store"})
 
 
 @router.get("/sessions/{instance_id}/live", response_class=HTMLResponse)
@@ -80,7 +80,7 @@ async def stream(request: Request, instance_id: str, token: str | None = None) -
     return StreamingResponse(_parts(browser), media_type=media_type, headers=SAFE)
 
 
-async def _told(source: Events, wanted: frozenset[str]) -> AsyncGenerator[str, None]:
+async def _stream(source: Events, wanted: frozenset[str]) -> AsyncGenerator[str, None]:
     with source.subscribe() as happenings:
         yield ": listening\n\n"
         coming = asyncio.ensure_future(anext(happenings))

@@ -19,7 +19,7 @@ front_router = APIRouter(prefix="/tier", tags=["between tiers"])
 
 def _from_another_version(kind: Any) -> BeforeValidator:
     adapter = TypeAdapter[Any](kind)
-    return BeforeValidator(lambda told: adapter.validate_python(told, extra="ignore"))
+    return BeforeValidator(lambda body: adapter.validate_python(body, extra="ignore"))
 
 
 @instance_router.post("/admit")

@@ -149,9 +149,8 @@ class Chromium:
                     context = await self._new_context_behind(self.egress, profile.options() | more)
                 self.contexts.add(context)
                 context.on("close", self._closed)
-                await context.add_init_script(CLIPBOARD_SCRIPT)
-                await context.add_init_script(LISTENERS)
-                await context.add_init_script(REFUSED)
+                # One script: each further one is another call for the context and one more for each of its pages.
+                await context.add_init_script(f"{CLIPBOARD_SCRIPT}\n{LISTENERS}\n{REFUSED}")
         except TimeoutError as error:
             self.stuck("opening a context")
             raise BrowserCrashed("Chromium did not open a session in time; ask for a lease again") from error

@@ -147,7 +147,7 @@ class Fleet:
         """The fullest shared Chromium that has room, so that the others can end; a new one if none has."""
         async with self._lock:
             self._shared = [chromium for chromium in self._shared if chromium.takes_leases]
-            most = self._settings.sessions_per_chromium
+            most = self._settings.most_per_chromium
             if open_ones := [chromium for chromium in self._shared if chromium.load < most]:
                 return max(open_ones, key=lambda chromium: chromium.load)
             chromium = await self._launch(is_shared=True)

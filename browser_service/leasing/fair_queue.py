@@ -64,7 +64,7 @@ class FairQueue:
         """Lets no other ticket overtake this one: it needs more slots than are free, and reserves freed slots."""
         self._kept_for = ticket.ticket_id
 
-    def next_in_line(self, held: Mapping[str, int], capacity: int) -> Ticket | None:
+    def next_in_line(self, leases_by_share: Mapping[str, int], capacity: int) -> Ticket | None:
         """The next ticket, given the lease counts of the shares; skips tickets for more than `capacity` browsers."""
         kept = self._tickets.get(self._kept_for) if self._kept_for else None
         if kept and kept.count <= capacity:
@@ -72,7 +72,7 @@ class FairQueue:
         heads = (next((ticket for ticket in line if ticket.count <= capacity), None) for line in self._lines.values())
         return min(
             (head for head in heads if head),
-            key=lambda head: (held.get(head.request.share, 0), *_age(head)),
+            key=lambda head: (leases_by_share.get(head.request.share, 0), *_age(head)),
             default=None,
         )
 

@@ -153,7 +153,7 @@ class KnownInstance(Wire):
     draining: bool
     boot: str = ""
     """As in its newest report: differs for each start of its process."""
-    held: int
+    leased: int
     """Slots that are granted or active."""
     expires_in_s: float
     """Seconds until it counts as gone, unless it reports."""
@@ -161,7 +161,7 @@ class KnownInstance(Wire):
     @property
     def available(self) -> int:
         """Number of slots that can be granted now."""
-        return max(0, self.capacity - self.held) if self.healthy and not self.draining else 0
+        return max(0, self.capacity - self.leased) if self.healthy and not self.draining else 0
 
 
 class LeaseStore(Protocol):

@@ -71,7 +71,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.leases: dict[str, BookedLease] = {}
-        self.held: Counter[str] = Counter()
+        self.leases_by_share: Counter[str] = Counter()
         """Number of leases by share."""
         self._instances: dict[str, _Instance] = {}
         self._generations: Counter[str] = Counter()
@@ -130,15 +130,15 @@ class Ledger:
         del self._instances[lease.instance].slots[lease.slot]
         self._granted.pop(lease.lease_id, None)
         share, key = lease.request.share, lease.request.idempotency_key
-        self.held[share] -= 1
-        if not self.held[share]:
-            del self.held[share]
+        self.leases_by_share[share] -= 1
+        if not self.leases_by_share[share]:
+            del self.leases_by_share[share]
         if key is not None:
             self._by_key[key].remove(lease)
             if not self._by_key[key]:
                 del self._by_key[key]
 
-    def believe(self, report: InstanceReport, now: int) -> list[BookedLease]:
+    def apply(self, report: InstanceReport, now: int) -> list[BookedLease]:
         """Applies an instance's report. Returns grants that lost their slot to a live lease."""
         for lease_id in report.ended:  # final, however late the report arrives
             if (lease := self.leases.get(lease_id)) and lease.instance == report.instance:
@@ -177,7 +177,7 @@ class Ledger:
                 healthy=instance.report.healthy,
                 draining=instance.report.draining,
                 boot=instance.report.boot,
-                held=len(instance.slots),
+                leased=len(instance.slots),
                 expires_in_s=(instance.gone_us - now) / 1e6,
             )
             for address, instance in sorted(self._instances.items())
@@ -216,7 +216,7 @@ class Ledger:
     def _enter(self, lease: BookedLease) -> None:
         self.leases[lease.lease_id] = lease
         self._instances[lease.instance].slots[lease.slot] = lease
-        self.held[lease.request.share] += 1
+        self.leases_by_share[lease.request.share] += 1
         if not lease.active:
             self._granted[lease.lease_id] = lease
         if (key := lease.request.idempotency_key) is not None:

@@ -104,7 +104,7 @@ class InProcessStore:
 
     async def report(self, report: InstanceReport) -> None:
         now = self._now()
-        self._remember_forgotten(self._ledger.believe(report, now), now)
+        self._remember_forgotten(self._ledger.apply(report, now), now)
         self._match(self._now())
 
     async def end(self, lease_id: str) -> HeldLease | None:
@@ -150,7 +150,7 @@ class InProcessStore:
     def _match(self, now: int) -> None:
         """Gives the free slots to the tickets that are next in the queue."""
         while free := self._ledger.free:
-            ticket = self._queue.next_in_line(self._ledger.held, self._ledger.capacity)
+            ticket = self._queue.next_in_line(self._ledger.leases_by_share, self._ledger.capacity)
             if ticket is None:
                 return
             if not self._ledger.with_key(ticket.request.idempotency_key):

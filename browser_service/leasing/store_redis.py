@@ -107,8 +107,8 @@ class RedisStore:
         return _as_held(row) if row else None
 
     async def leases(self) -> list[HeldLease]:
-        held = [_as_held(row) for row in await self._run("leases")]
-        return sorted(held, key=lambda lease: (lease.instance, lease.slot))
+        leases = [_as_held(row) for row in await self._run("leases")]
+        return sorted(leases, key=lambda lease: (lease.instance, lease.slot))
 
     async def instances(self) -> list[KnownInstance]:
         return sorted(map(_as_instance, await self._run("instances")), key=lambda instance: instance.instance)
@@ -127,16 +127,16 @@ class RedisStore:
         return await self._scripts.run(name, *_TIMES, *args)
 
     def _as_grant(self, row: Row) -> Grant:
-        held = _as_held(row)
-        request = LeaseRequest(owner=held.owner, share=held.share, idempotency_key=held.idempotency_key)
+        lease = _as_held(row)
+        request = LeaseRequest(owner=lease.owner, share=lease.share, idempotency_key=lease.idempotency_key)
         return Grant(
-            lease_id=held.lease_id,
-            instance=held.instance,
-            slot=held.slot,
-            generation=held.generation,
-            token=self._sign(held.lease_id, LeaseLocation(held.instance, held.slot, held.generation)),
-            needs_token=held.needs_token,
-            batch=held.batch,
+            lease_id=lease.lease_id,
+            instance=lease.instance,
+            slot=lease.slot,
+            generation=lease.generation,
+            token=self._sign(lease.lease_id, LeaseLocation(lease.instance, lease.slot, lease.generation)),
+            needs_token=lease.needs_token,
+            batch=lease.batch,
             request=from_another_version(LeaseRequest, row[11]) if row[11] else request,
         )
 
@@ -171,7 +171,7 @@ def _as_held(row: Row) -> HeldLease:
 
 
 def _as_instance(row: Row) -> KnownInstance:
-    instance, node, capacity, healthy, draining, boot, held, left_us = row
+    instance, node, capacity, healthy, draining, boot, leased, left_us = row
     return KnownInstance(
         instance=instance,
         node=node,
@@ -179,6 +179,6 @@ def _as_instance(row: Row) -> KnownInstance:
         healthy=healthy == "1",
         draining=draining == "1",
         boot=boot,
-        held=held,
+        leased=leased,
         expires_in_s=left_us / 1e6,
     )

@@ -32,5 +32,5 @@ def told_to_nobody(_: list[Grant]) -> None:
 
 def _standing(lease: BookedLease) -> tuple[int, int, str, int]:
     """Sort key, larger for leases to keep. Every call on a lease moves its end, so the last used ends last."""
-    told = 0 if lease.ticket_id is not None else 1 if lease.from_report else 2
-    return told, lease.until_us, lease.instance, lease.slot
+    rank = 0 if lease.ticket_id is not None else 1 if lease.from_report else 2
+    return rank, lease.until_us, lease.instance, lease.slot

@@ -12,7 +12,8 @@ const COLOURS = {
 const NAME_LIMIT = 200;
 const OPTION_LIMIT = 100;
 
-const clean = (text) => (text || '').replace(/\s+/g, ' ').trim();
+// Spaces count once, and characters without a width not at all: editors keep them where the caret is.
+const clean = (text) => (text || '').replace(/[\u200b\u2060]+/g, '').replace(/\s+/g, ' ').trim();
 // The words that are drawn in an element. What a slot shows, and what a shadow root draws, `innerText` leaves out.
 function textOf(el) {
   const own = clean(el.innerText !== undefined ? el.innerText : el.textContent);

@@ -112,12 +112,19 @@ function inView(el) {
   return y + height > view.top && x + width > view.left && y < view.bottom && x < view.right;
 }
 
+// What a host's shadow root draws at a point. Text in a slot is the host's own, and the host is what is hit there: what is
+// drawn around the slot is below it.
+function innerHit(host, x, y) {
+  const shadow = shadowOf(host);
+  const hit = shadow.elementFromPoint(x, y);
+  return hit && hit !== host ? hit : shadow.elementsFromPoint(x, y).find((one) => rootOf(one) === shadow) || null;
+}
 // The innermost element at a point of our viewport, through shadow roots and frames of our origin.
 function hitAt(x, y) {
   let hit = ofDocument.hit(document, x, y);
   for (;;) {
     let inner = null;
-    if (hit && shadowOf(hit)) inner = shadowOf(hit).elementFromPoint(x, y);
+    if (hit && shadowOf(hit)) inner = innerHit(hit, x, y);
     else if (hit && isFrame(hit) && scriptOf(hit)) {
       const box = contentBox(hit);
       x = (x - box.x) / box.scaleX;

@@ -92,7 +92,7 @@ class Forwarding:
             return await self._overview.instance_of(call.instance_id, call.node)
         if where := self._key.read(lease_id, call.token):
             return where.instance
-        await self._overview.held(call.instance_id)  # raises if there is no such lease
+        await self._overview.lease_of(call.instance_id)  # raises if there is no such lease
         raise LeaseMismatch(f"the token is not that of lease {lease_id[:80]}; use the one that /get answered")
 
     async def _pass_on(self, instance: str, scope: Message, body: bytes, deadline_s: float, send: Send) -> None:

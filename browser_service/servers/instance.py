@@ -47,7 +47,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     app = bare_app(settings, lifespan)
     for router in ON_A_LEASE:
         app.include_router(router)
-    if service is None or service.given:
+    if service is None or service.own_admission:
         app.include_router(front_api.router)
     else:
         app.include_router(tier_api.instance_router)
@@ -78,7 +78,7 @@ async def running_instance(settings: Settings) -> AsyncGenerator[Service, None]:
         node = Upstream([settings.node_url], http)
         async with Reporter(lambda: [sessions.report()], node.send, settings.report_interval_s) as reporter:
             sessions.on_change = reporter.hurry
-            yield Service(settings, events, key, held=sessions)
+            yield Service(settings, events, key, own_sessions=sessions)
             sessions.on_change = lambda: None
         with suppress(Unreachable):
             await node.send([sessions.report().model_copy(update={"healthy": False, "live": [], "ttl_s": 0})])

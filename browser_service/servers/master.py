@@ -49,8 +49,8 @@ async def running_front(settings: Settings) -> AsyncGenerator[Service, None]:
             orders=orders_of(settings),
         ) as overview,
     ):
-        given = Admission(overview, events)
-        yield Service(settings, events, key, overview=overview, given=given, learn=overview.learn)
+        admission = Admission(overview, events)
+        yield Service(settings, events, key, overview=overview, own_admission=admission, learn=overview.learn)
 
 
 def create_front_app(settings: Settings, service: Service) -> FastAPI:

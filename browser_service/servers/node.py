@@ -72,7 +72,7 @@ class Node:
         """Sets the drain state of all instances, those that are down at the moment included. Raises `Unreachable`."""
         async with self._one_order:
             self._orders.set_itself(draining)
-            reporting = [held.instance for held in await self._overview.store.instances()]
+            reporting = [known.instance for known in await self._overview.store.instances()]
             await asyncio.gather(
                 *(self._overview.instance_at(instance).set_draining(draining) for instance in reporting)
             )
@@ -143,8 +143,8 @@ async def running_node(
         supervisor = await stack.enter_async_context(Supervisor(instances, on_exit=node.ended, stop_deadline_s=stop_s))
         watching = asyncio.get_running_loop().create_task(node.kill_the_hung(supervisor))
         stack.callback(watching.cancel)
-        given = None if settings.master_url else Admission(overview, events)
-        yield Service(settings, events, key, overview=overview, given=given, learn=node.learn)
+        admission = None if settings.master_url else Admission(overview, events)
+        yield Service(settings, events, key, overview=overview, own_admission=admission, learn=node.learn)
 
 
 def programs(settings: Settings, slots: Mapping[int, int], key: str, log_level: str) -> list[Program]:

@@ -157,7 +157,7 @@ class Admission:
         try:
             return await self._overview.instance_at(grant.instance).admit(grant)
         except Absent:  # a slow instance has other leases, which go on; a dead one stops reporting
-            await self._overview.distrust(grant.instance)
+            await self._overview.sign_off(grant.instance)
             raise
 
     async def _end(self, grants: Sequence[Grant]) -> None:

@@ -31,13 +31,13 @@ def status_of_node(name: str, instances: Mapping[KnownInstance, InstanceStatus])
     return NodeStatus(
         url=name,
         hash=name,
-        healthy=any(instance.healthy and told.browser for instance, told in instances.items()),
+        healthy=any(instance.healthy and status.browser for instance, status in instances.items()),
         capacity=sum(instance.capacity for instance in instances),
         # An instance that does not answer reports no browser: the count of its free slots is unknown.
         available=sum(
-            max(0, instance.capacity - len(told.sessions))
-            for instance, told in instances.items()
-            if told.browser and instance.healthy
+            max(0, instance.capacity - len(status.sessions))
+            for instance, status in instances.items()
+            if status.browser and instance.healthy
         ),
         instances=[session.instance_id for session in sessions],
         sessions=sessions,

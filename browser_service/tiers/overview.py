@@ -89,17 +89,17 @@ class Overview:
         """Takes the reports of instances."""
         for report in reports:
             await self.store.report(report)
-        self.roster.saw(reports)
+        self.roster.remember(reports)
         if any(report.instance not in self._instances for report in reports):
             await self._refresh()
 
-    async def distrust(self, instance: str) -> None:
+    async def sign_off(self, instance: str) -> None:
         """Stops giving leases to an instance that is absent, until it reports again."""
         with suppress(RegistryDown):
             await self._refresh()
-            if held := self._instances.get(instance):
+            if known := self._instances.get(instance):
                 goodbye = InstanceReport(
-                    instance=instance, node=held.node, capacity=held.capacity, healthy=False, ttl_s=0
+                    instance=instance, node=known.node, capacity=known.capacity, healthy=False, ttl_s=0
                 )
                 await self.store.report(goodbye)
 
@@ -107,12 +107,12 @@ class Overview:
         """True if the instance has reported recently."""
         return instance in self._instances
 
-    async def held(self, instance_id: str) -> HeldLease:
+    async def lease_of(self, instance_id: str) -> HeldLease:
         """The lease as the store knows it. Raises `LeaseNotFound`, or the error of an instance that can't answer."""
         lease_id = lease_id_of(instance_id)
-        for held in await self.store.leases():
-            if held.lease_id == lease_id:
-                return held
+        for lease in await self.store.leases():
+            if lease.lease_id == lease_id:
+                return lease
         self._refuse_if_lost(instance_id)
         if silent := self._silent(instance_id, None):
             raise out_of_sight(silent)
@@ -132,9 +132,9 @@ class Overview:
             return instance
         if silent := self._silent(instance_id, node):
             return await self._awake(silent)
-        if node is not None and all(held.node != node for held in self._instances.values()):
+        if node is not None and all(known.node != node for known in self._instances.values()):
             raise UnknownNode(f"Node {node[:200]} is not found")
-        return (await self.held(instance_id)).instance
+        return (await self.lease_of(instance_id)).instance
 
     async def status(self) -> PoolStatus:
         """Nodes, fronts, sessions and queue. Without the store: as far as the instances report it."""
@@ -164,9 +164,9 @@ class Overview:
 
     async def end_by_force(self, instance_id: str) -> None:
         """Ends a lease, whoever holds it. Raises `LeaseNotFound`."""
-        held = await self.held(instance_id)
-        await self.instance_at(held.instance).end(held.lease_id)
-        await self.store.end(held.lease_id)
+        lease = await self.lease_of(instance_id)
+        await self.instance_at(lease.instance).end(lease.lease_id)
+        await self.store.end(lease.lease_id)
 
     async def set_draining(self, draining: bool, part: str | None = None) -> None:
         """Drains or undrains the service, one node, or one front. Leases that exist go on.
@@ -177,14 +177,14 @@ class Overview:
             self.roster.orders.set_service(Order.now(draining))
         elif part == self._url and self.roster.is_front:
             self.roster.orders.set_itself(draining)
-            if any(held.node == part for held in self._instances.values()):
+            if any(known.node == part for known in self._instances.values()):
                 await self.drain_node(part, draining)
         elif any(front.url == part for front in self.roster.fronts()):
             await self.instance_at(part).set_draining(draining)
         else:
             await self._refresh()
             silent = any(instance.node == part for instance in self.roster.silent(self._instances))
-            if part != self._url and not silent and all(held.node != part for held in self._instances.values()):
+            if part != self._url and not silent and all(known.node != part for known in self._instances.values()):
                 raise UnknownNode(f"Node {part[:200]} is not found")
             await self.drain_node(part, draining)
         with suppress(RegistryDown):  # the others learn of it once it is back
@@ -207,20 +207,20 @@ class Overview:
     def _named(self, instance_id: str, node: str | None) -> str | None:
         """The one known instance with this port on this node."""
         port = instance_id.rpartition(":")[2]
-        of_node = [held.instance for held in self._instances.values() if node in (None, held.node)]
+        of_node = [known.instance for known in self._instances.values() if node in (None, known.node)]
         fitting = [instance for instance in of_node if instance.rpartition(":")[2] == port]
         return fitting[0] if len(fitting) == 1 else None
 
     async def _refresh(self) -> None:
-        self._instances = {held.instance: held for held in await self.store.instances()}
+        self._instances = {known.instance: known for known in await self.store.instances()}
 
     async def _ask(self) -> list[tuple[KnownInstance, InstanceStatus]]:
         """The status of every instance; one that does not answer is left out."""
 
-        async def ask(held: KnownInstance) -> tuple[KnownInstance, InstanceStatus]:
+        async def ask(known: KnownInstance) -> tuple[KnownInstance, InstanceStatus]:
             with suppress(BrowserServiceError):
-                return held, await self.instance_at(held.instance).status()
-            return held, InstanceStatus(browser="", sessions=[])
+                return known, await self.instance_at(known.instance).status()
+            return known, InstanceStatus(browser="", sessions=[])
 
         with suppress(RegistryDown):
             await self._refresh()

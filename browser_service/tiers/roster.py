@@ -66,7 +66,7 @@ class Roster:
         """True if another front gives out leases of the same instances."""
         return any(front.url != self._url and front.state == "up" for front in self.fronts())
 
-    def saw(self, reports: Sequence[InstanceReport]) -> None:
+    def remember(self, reports: Sequence[InstanceReport]) -> None:
         """Remembers instances, with their latest reports."""
         for report in reports:
             data = {"node": report.node, "capacity": report.capacity, "ended": not report.ttl_s}
@@ -123,5 +123,5 @@ class Roster:
         order = self.orders.service
         if not order.at:
             return [me]
-        told = {"draining": order.draining}
-        return [me, Notice(kind="order", name=SERVICE, ttl_s=ORDER_S, data=told, version=order.at)]
+        data = {"draining": order.draining}
+        return [me, Notice(kind="order", name=SERVICE, ttl_s=ORDER_S, data=data, version=order.at)]

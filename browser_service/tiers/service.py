@@ -54,11 +54,11 @@ class Service:
     settings: Settings
     events: Events = field(default_factory=Events)
     key: TierKey = field(default_factory=TierKey.random)
-    held: Sessions | None = None
+    own_sessions: Sessions | None = None
     """Its own browsers."""
     overview: Overview | None = None
     """Its view of the instances that report to it."""
-    given: Admission | None = None
+    own_admission: Admission | None = None
     """Gives out the slots of the instances, unless a master does."""
     learn: Learn | None = None
     """Takes the instances' reports."""
@@ -71,17 +71,17 @@ class Service:
     @property
     def sessions(self) -> Sessions:
         """The browsers of this process. Raises `BadRequest` where there are none."""
-        if self.held is None:
+        if self.own_sessions is None:
             raise BadRequest("this process has no browsers of its own")
-        return self.held
+        return self.own_sessions
 
     @property
     def admission(self) -> Admission:
         """Gives out the leases. Raises `BadRequest` if another process does."""
-        if self.given is None:
+        if self.own_admission is None:
             front = self.settings.master_url or self.settings.node_url or "the node or master in front of it"
             raise BadRequest(f"this process gives out no leases: ask {front}")
-        return self.given
+        return self.own_admission
 
     @property
     def tier(self) -> Tier:
@@ -90,7 +90,7 @@ class Service:
 
     async def is_ready(self) -> bool:
         """True if this process would give out a lease, provided that a slot is free."""
-        parts = [part for part in (self.held, self.overview) if part is not None]
+        parts = [part for part in (self.own_sessions, self.overview) if part is not None]
         return all([await part.is_ready() for part in parts])
 
     async def drain(self, part: str | None = None) -> None:
@@ -109,23 +109,23 @@ class Service:
         """Stops new leases before the process ends. A restart does not remember it."""
         if self.overview:
             self.overview.roster.stopping = True
-            if not self.given:
+            if not self.own_admission:
                 await self.overview.stop_instances()
             with suppress(RegistryDown):
                 await self.overview.roster.exchange()
-        if self.held:
-            await self.held.set_draining(True)
+        if self.own_sessions:
+            await self.own_sessions.set_draining(True)
 
     async def at_stake(self) -> int:
         """Number of leases that the end of this process would break: 0 for a master beside others."""
-        if self.held is None and self.given and self.overview and self.overview.roster.has_others:
+        if self.own_sessions is None and self.own_admission and self.overview and self.overview.roster.has_others:
             return 0
         return len(await self.tier.sessions())
 
     @property
     def _itself(self) -> str | None:
         """The address of a node behind a master, else None: it gives out no leases, so its instances have to refuse."""
-        return self.settings.url if self.overview and not self.given else None
+        return self.settings.url if self.overview and not self.own_admission else None
 
 
 def service_of(request: Request) -> Service:
@@ -186,5 +186,10 @@ async def running_service(settings: Settings) -> AsyncGenerator[Service, None]:
             async with Reporter(lambda: [sessions.report()], overview.learn, settings.reap_interval_s) as reporter:
                 sessions.on_change = reporter.hurry
                 yield Service(
-                    settings, events, key, held=sessions, overview=overview, given=Admission(overview, events)
+                    settings,
+                    events,
+                    key,
+                    own_sessions=sessions,
+                    overview=overview,
+                    own_admission=Admission(overview, events),
                 )

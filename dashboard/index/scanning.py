@@ -21,6 +21,8 @@ from dashboard.index.reading import Slim, outcome_of, read_slim, row_of
 from dashboard.runs import read_config
 from dashboard.store import ITERATION, VERDICTS_OF, Damaged, NotFound, RunsDir
 from storage.packs import PACK
+from storage.run_layout import DONE, RunLayout
+from storage.verdicts import VERDICTS
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +86,7 @@ class Scanner:
 
     def _stages(self) -> Iterator[StageFolder]:
         for run in self._runs.names():
-            for folder in sorted((self._runs.root / run).glob("iterations/*")):
+            for folder in RunLayout(self._runs.root / run).iteration_dirs():
                 for stage in VERDICTS_OF:
                     path = folder / stage
                     if ITERATION.fullmatch(folder.name) and path.is_dir() and self._runs.contains(path):
@@ -95,17 +97,17 @@ class Scanner:
         verdicts = stage.path.parent / VERDICTS_OF[stage.stage]
         files = [
             stage.path,
-            stage.path / "done.json",
+            stage.path / DONE,
             stage.path / PACK,
-            verdicts / "verdicts.jsonl",
-            verdicts / "done.json",
+            verdicts / VERDICTS,
+            verdicts / DONE,
         ]
         times = [path.stat().st_mtime_ns if path.exists() else 0 for path in files]
         return ",".join(map(str, times))
 
     def _scan_stage(self, stage: StageFolder, signature: str, problems: list[str]) -> int:
         verdicts = self._verdicts(stage, problems)
-        judged = (stage.path.parent / VERDICTS_OF[stage.stage] / "done.json").is_file()
+        judged = (stage.path.parent / VERDICTS_OF[stage.stage] / DONE).is_file()
         model = self._model(stage)
         state = signature.split(",", 3)[3]
         again, self._judged[stage.place] = self._judged.get(stage.place) != state, state
@@ -136,7 +138,7 @@ class Scanner:
             if again and (old := known.keys() & set(batch) - {slim.id for slim, _ in new}):
                 self._judge_again(stage, old, verdicts, judged=judged)
             read += len(new)
-        if whole and (stage.path / "done.json").is_file():
+        if whole and (stage.path / DONE).is_file():
             with self._database.write() as session:
                 session.merge(StageRow(place=stage.place, signature=signature))
         return read
@@ -177,7 +179,7 @@ class Scanner:
 
     def _model(self, stage: StageFolder) -> str:
         """The model that acted, as the run's configuration names it; `policy` for the one in training."""
-        path = self._runs.root / stage.run / "config.yaml"
+        path = RunLayout(self._runs.root / stage.run).config_file
         try:
             lines = dict(read_config(path, path.stat().st_mtime_ns).lines)
         except Exception:

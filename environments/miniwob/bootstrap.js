@@ -7,7 +7,7 @@
   'use strict';
   const tag = document.currentScript;
   const seed = tag.dataset.seed;
-  const episode = new URL('.', tag.src); // http://host/episode/<token>/
+  const episode = new URL('..', location.href); // http://host/episode/<token>/
   const FOREVER_MS = 2147483647; // the longest that setTimeout can wait: 24 days
   let state = 'loading'; // -> running -> over
 

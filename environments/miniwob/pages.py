@@ -2,11 +2,23 @@
 
 import importlib.util
 import mimetypes
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 FOLDERS = ("core", "common", "miniwob")
-CORE_TAG = '<script src="../core/core.js"></script>'
+FILES = "/files"
+"""Path below which the server has the libraries, the same for all episodes."""
+LIBRARIES = ("core/", "common/")
+BOOTSTRAP, BUNDLE = "bootstrap.js", "scripts.js"
+NAME = re.compile(rb'"\.\./((?:core|common)/[^"&?]+)"')
+SCRIPTS = re.compile(
+    rb'<script src="\.\./core/core\.js"></script>(?:\s*<script src="\.\./(?:core|common)/[^"&?]+"></script>)*'
+)
+"""The libraries of a task page: in all of version 1.0 they follow core.js directly."""
+SHARED = re.compile(rb'(src|href)="\.\./((?:core|common)/[^"]+)"')
+"""Another file of a task page that does not belong to it alone."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +57,7 @@ def read_pages(folder: Path) -> dict[str, Page]:
         raise PagesNotFound(
             f"Expected MiniWoB++ task pages in {folder / 'miniwob'} and found none; reinstall `miniwob`."
         )
-    pages["bootstrap.js"] = Page(Path(__file__).with_name("bootstrap.js").read_bytes(), "text/javascript")
+    pages[BOOTSTRAP] = Page(Path(__file__).with_name(BOOTSTRAP).read_bytes(), "text/javascript")
     return pages
 
 
@@ -54,14 +66,28 @@ def media_type(path: Path) -> str:
     return mimetypes.guess_type(path.name)[0] or "application/octet-stream"
 
 
-def with_bootstrap(html: bytes, seed: int) -> bytes:
-    """Inserts the bootstrap script into the task page after its core.js, whose definitions the script changes.
+def task_page(html: bytes, seed: int) -> bytes:
+    """The task page as it is served: its libraries and the bootstrap script are one script, at an address that all episodes
+    of its family share. A reused browser then has it in its caches, compiled.
 
-    Raises:
+    The bootstrap comes after core.js, whose definitions it changes, and before all others. Raises:
         PagesNotFound: if the page does not load core.js in the known way.
     """
-    before, tag, after = html.partition(CORE_TAG.encode())
-    if not tag:
-        raise PagesNotFound(f"Expected {CORE_TAG!r} in the MiniWoB++ page and found none; use miniwob 1.x.")
-    ours = f'<script src="../bootstrap.js" data-seed="{seed}"></script>'
-    return before + tag + ours.encode() + after
+    found = SCRIPTS.search(html)
+    if found is None:
+        raise PagesNotFound(
+            "Expected '<script src=\"../core/core.js\">' in the MiniWoB++ page and found none; use miniwob 1.x."
+        )
+    names = "&".join(name.decode() for name in NAME.findall(found[0]))
+    ours = f'<script src="{FILES}/{BUNDLE}?{names}" data-seed="{seed}"></script>'
+    whole = html[: found.start()] + ours.encode() + html[found.end() :]
+    return SHARED.sub(rb'\1="' + FILES.encode() + rb'/\2"', whole)
+
+
+def bundle(pages: Mapping[str, Page], names: Sequence[str]) -> Page | None:
+    """Libraries and the bootstrap script as one script; None if one of `names` is no library."""
+    if not names or any(name not in pages or not name.startswith(LIBRARIES) for name in names):
+        return None
+    first, *others = names
+    parts = (pages[name].body for name in (first, BOOTSTRAP, *others))
+    return Page(b"\n;\n".join(parts), "text/javascript")

@@ -1,7 +1,9 @@
 """The web application of the MiniWoB++ pages: one unguessable address per episode.
 
 GET  /episode/<token>/miniwob/click-button.html   the task page, with the bootstrap script
-GET  /episode/<token>/core/core.js ...            files that the page loads
+GET  /episode/<token>/common/special/..           files that its own script loads
+GET  /files/scripts.js?core/core.js&..            the libraries of a page with the bootstrap script, for all episodes
+GET  /files/core/core.css ...                     other files that pages share
 POST /episode/<token>/started, /ended             reports of the bootstrap script
 """
 
@@ -19,12 +21,14 @@ from pydantic import ValidationError
 from agent.types import Task
 from environments.bounds import Bounds
 from environments.miniwob.episode import Ended, Episode, Report, Started
-from environments.miniwob.pages import Page, with_bootstrap
+from environments.miniwob.pages import BUNDLE, FILES, LIBRARIES, Page, bundle, task_page
 
 log = logging.getLogger(__name__)
 ReportT = TypeVar("ReportT", bound=Report)
 
 MAX_REPORT_BYTES = 16_384
+MOST_BUNDLES = 64
+"""Bundles that are kept; the pages of the package use 23."""
 
 
 class Episodes:
@@ -35,6 +39,7 @@ class Episodes:
         self._bounds = bounds
         self._goal_deadline_s = goal_deadline_s
         self._by_token: dict[str, Episode] = {}
+        self._bundles: dict[str, Page] = {}
 
     @contextmanager
     def add(self, task: Task, site_url: str) -> Generator[Episode]:
@@ -62,7 +67,21 @@ class Episodes:
             return page
         if page is None or path != f"miniwob/{task.domain}.html":
             raise HTTPException(404, "This episode has no such page.")
-        return Page(with_bootstrap(page.body, task.seed), page.media_type)
+        return Page(task_page(page.body, task.seed), page.media_type)
+
+    def find_library(self, path: str) -> Page:
+        """Returns a file that pages share. Raises a 404 for any other, the task pages included."""
+        if not path.startswith(LIBRARIES) or (page := self._pages.get(path)) is None:
+            raise HTTPException(404, "There is no such file.")
+        return page
+
+    def bundle(self, names: str) -> Page:
+        """Returns the libraries with these names, joined by `&`, as one script. Raises a 404 for any other name."""
+        if (page := self._bundles.get(names) or bundle(self._pages, names.split("&"))) is None:
+            raise HTTPException(404, "There are no such scripts.")
+        if len(self._bundles) < MOST_BUNDLES:
+            self._bundles[names] = page
+        return page
 
 
 def build_app(episodes: Episodes, *, host: str) -> FastAPI:
@@ -70,10 +89,22 @@ def build_app(episodes: Episodes, *, host: str) -> FastAPI:
     app = FastAPI(title="MiniWoB++ pages", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[host, "localhost"], www_redirect=False)
 
+    cached = {"Cache-Control": "private, max-age=3600"}
+
     @app.get("/episode/{token}/{path:path}")
     async def page(token: str, path: str) -> Response:
         found = episodes.find_page(token, path)
-        return Response(found.body, media_type=found.media_type, headers={"Cache-Control": "private, max-age=3600"})
+        return Response(found.body, media_type=found.media_type, headers=cached)
+
+    @app.get(f"{FILES}/{BUNDLE}")
+    async def scripts(request: Request) -> Response:
+        found = episodes.bundle(request.url.query)
+        return Response(found.body, media_type=found.media_type, headers=cached)
+
+    @app.get(FILES + "/{path:path}")
+    async def library(path: str) -> Response:
+        found = episodes.find_library(path)
+        return Response(found.body, media_type=found.media_type, headers=cached)
 
     @app.post("/episode/{token}/started", status_code=204)
     async def started(token: str, request: Request) -> None:

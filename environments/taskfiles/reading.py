@@ -15,7 +15,7 @@ from environments.taskfiles.huggingface import PREFIX, Dataset
 from environments.taskfiles.rows import Rejected, Row, Source, TaskFileError, open_file
 from environments.taskfiles.webgym import from_webgym
 
-TOLD = 3
+LISTED = 3
 """Number of rejected rows in an error."""
 
 
@@ -98,8 +98,8 @@ def task_of(value: Any, reading: Reading) -> Task:
 def refuse_rejected(source: Source, rejected: list[Rejected]) -> None:
     """Raises `TaskFileError` with the first rejected rows, if there are any: a run plays complete files only."""
     if rejected:
-        first = "; ".join(str(row) for row in rejected[:TOLD])
-        more = f"; and {len(rejected) - TOLD} more" if len(rejected) > TOLD else ""
+        first = "; ".join(str(row) for row in rejected[:LISTED])
+        more = f"; and {len(rejected) - LISTED} more" if len(rejected) > LISTED else ""
         raise TaskFileError(
             f"{source.name}: {len(rejected)} rows are no tasks ({first}{more}); "
             f"`rl-loop tasks convert` writes a file without them"

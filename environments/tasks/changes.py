@@ -75,6 +75,8 @@ def changes_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> list
 
 
 def _compare(path: str, before: Any, after: Any) -> Iterator[Change]:
+    if before is after:
+        return
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in sorted({*before, *after}):
             inner = f"{path}/{key}" if path else key

@@ -113,12 +113,17 @@ def verdicts(folder: RunFolder) -> str:
                 f"{directory / HUMAN} decides about {unknown[0]}, which the stage does not have; remove the line"
             )
         count, by_people = count + named.total(), by_people + len(people)
-    told = f"; people decided about {by_people}" if by_people else ""
-    return f"{count} verdicts, one per trajectory of each judged stage{told}"
+    people_part = f"; people decided about {by_people}" if by_people else ""
+    return f"{count} verdicts, one per trajectory of each judged stage{people_part}"
 
 
 def _stores(folder: RunFolder) -> list[Path]:
-    return [path for path in sorted(folder.root.glob("iterations/*/*")) if path.name in (Stage.ROLLOUT, Stage.EVALUATE)]
+    return [
+        path
+        for one in folder.iteration_dirs()
+        for path in sorted(one.glob("*"))
+        if path.name in (Stage.ROLLOUT, Stage.EVALUATE)
+    ]
 
 
 def _against_plan(folder: RunFolder, key: StageKey) -> Iterator[str]:

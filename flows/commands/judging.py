@@ -42,7 +42,7 @@ def rejudge(
 
     folder = find_run(run, config)
     alone = [f"judge.chain={json.dumps([judge])}"] if judge else []
-    judges = load_config(folder.root / "config.yaml", [*(overrides or []), *alone]).judge
+    judges = load_config(folder.config_file, [*(overrides or []), *alone]).judge
     keys, name = judged_stages(folder, iteration), name or judge or "again"
     for key, judged in asyncio.run(rejudge(folder, judges, name, keys, human=human, with_people=people)):
         rewards = [verdict.reward for verdict in judged.verdicts if verdict.reward is not None]

@@ -57,16 +57,16 @@ def monitor(
     if once and prometheus is not None:
         raise LoopError("--once shows one picture and ends, --prometheus goes on serving; choose one")
     folder = find_run(run, config)
-    eyes = Monitor(folder, iteration=iteration, stage=Stage(stage) if stage else None)
+    monitor = Monitor(folder, iteration=iteration, stage=Stage(stage) if stage else None)
     with ExitStack() as stack:
         asker = stack.enter_context(Asker(folder.config.services.state_dir))
         if once:
-            print_once(eyes, asker, plain=plain)
+            print_once(monitor, asker, plain=plain)
             return
         server = None if prometheus is None else stack.enter_context(MetricsServer(prometheus))
         if server:
             typer.echo(f"metrics at {server.url}")
         try:
-            watch(eyes, asker, plain=plain, also=server.show if server else None, stay=server is not None)
+            watch(monitor, asker, plain=plain, also=server.show if server else None, stay=server is not None)
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None

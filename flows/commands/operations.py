@@ -27,9 +27,11 @@ from flows.stages.loop import import_first_policy
 from flows.starting import preflight
 from flows.starting.starting import resume_parameters
 from flows.tracking.summary import CURVE
+from flows.tracking.timeline import TIMELINE
 from rollouts.shard_workers import ShardWorkers
 from storage.errors import RunFolderError, ServicesError
 from storage.names import checked_name, free_name
+from storage.run_layout import is_run
 from storage.stages import Stage, StageReport
 
 DEPLOY_S = 120.0
@@ -147,7 +149,7 @@ def name_for(config: LoopConfig, name: str | None) -> str:
     if name is None:
         return free_name(config.runs_dir, config.name)
     root = config.runs_dir / checked_name(name)
-    if (root / "run.json").exists():
+    if is_run(root):
         raise RunFolderError(f"run {name} exists already in {config.runs_dir}; {on_run('resume', root)} continues it")
     return name
 
@@ -199,4 +201,6 @@ def links(folder: RunFolder, flow_run_id: str | None) -> dict[str, str]:
     found["run folder"] = str(folder.root)
     if (folder.root / CURVE).exists():
         found["learning curve"] = str(folder.root / CURVE)
+    if (folder.root / TIMELINE).exists():
+        found["stages over time"] = str(folder.root / TIMELINE)
     return found

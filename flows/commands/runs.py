@@ -191,6 +191,7 @@ def _watch(started: "Started", loop: "LoopConfig") -> None:
     from flows.settings.hints import on_run, on_services
     from flows.settings.run_folder import RunFolder
     from flows.starting.starting import NOTHING_TO_DO
+    from storage.run_layout import is_run
 
     with operations.prefect_server(loop) as server:
         print(f"run {started.run}: {server.page(started.flow_run.id)}")
@@ -204,6 +205,6 @@ def _watch(started: "Started", loop: "LoopConfig") -> None:
             print(f"run {started.run} goes on without being watched; {stop} stops it, {go_on} goes on with it")
             raise typer.Exit(130) from None
         finally:
-            if (started.root / "run.json").exists():
+            if is_run(started.root):
                 folder = RunFolder.open(started.root)
                 screens.print_summary(folder, operations.links(folder, started.flow_run.id))

@@ -57,12 +57,12 @@ def services_screen() -> Generator[Callable[[SupervisorStatus], None]]:
     """Yields a function that shows a status: as a live table, or as one line per service that becomes ready."""
     out = console()
     if not out.is_terminal:
-        told: set[str] = set()
+        printed: set[str] = set()
 
         def tell(status: SupervisorStatus) -> None:
             for service in status.services:
-                if service.state == "ready" and service.name not in told:
-                    told.add(service.name)
+                if service.state == "ready" and service.name not in printed:
+                    printed.add(service.name)
                     out.print(f"{service.name} is ready after {service.ready_after_s:.1f} s: {service.address}")
 
         yield tell
@@ -84,17 +84,17 @@ def run_screen() -> Generator[Callable[[View], None]]:
     """Yields a function that shows a run's progress: live, or a line per finished stage without a terminal."""
     out = console()
     if not out.is_terminal:
-        told, warned = 0, False
+        printed, warned = 0, False
 
         def tell(view: View) -> None:
-            nonlocal told, warned
+            nonlocal printed, warned
             if view.warnings and not warned:
                 warned = True
                 out.print("\n".join(f"warning: {warning}" for warning in view.warnings))
             # Stages that were finished before are printed too: a resume builds on them.
-            for report in view.finished[told:]:
+            for report in view.finished[printed:]:
                 out.print(f"{view.seconds:7.1f} s  {stage_line(report)}")
-            told = len(view.finished)
+            printed = len(view.finished)
 
         yield tell
         return

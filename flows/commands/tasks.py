@@ -59,7 +59,7 @@ def check(
 
     Exit status 1 if there are such rows or expectations.
     """
-    from flows.commands.task_verifiers import VerifierCounts
+    from judging.verifiers.task_counts import VerifierCounts
     from storage.errors import LoopError
 
     with _reading(split, environment, start_url, max_steps) as reading, _Refused(rejected) as refused:

@@ -13,6 +13,7 @@ from flows.tracking.learning_signal import warnings
 from storage.errors import LoopError
 from storage.heartbeat import lost, read_heartbeat
 from storage.progress import Progress, read_progress
+from storage.run_layout import is_run
 from storage.stages import StageKey, StageReport
 
 LOOK_EVERY_S = 0.5
@@ -99,13 +100,13 @@ def follow(server: PrefectServer, flow_run_id: str, root: Path, show: Callable[[
             except PrefectError:
                 if now - answered > SERVER_AWAY_S:
                     raise
-        if (root / "run.json").exists():
+        if is_run(root):
             show(look(RunFolder.open(root), state=run.state if run else "", seconds=time.monotonic() - began))
         gone = pulse.gone(run.state, now) if run else None
         time.sleep(LOOK_EVERY_S)
     if run.state == "COMPLETED":
         return run
-    if (root / "run.json").exists():
+    if is_run(root):
         settle(RunFolder.open(root), server, flow_run_id, status="FAILED" if run.state == "FAILED" else "KILLED")
     how = sentence(run.message) if run.is_over else f"{gone}, and Prefect was informed"
     ended = run.state if run.is_over else "CRASHED"

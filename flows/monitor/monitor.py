@@ -94,7 +94,7 @@ class _StageEyes:
         self._plan = Watched(self._directory / PLAN, self._planned, before=[])
         self._rewards = Watched(judged_in / VERDICTS, _rewards, before={})
         self._attempts = Watched(self._directory / FAILURES, _broken_attempts, before=Counter[tuple[str, str]]())
-        self._seconds = Watched(self._directory / "done.json", _seconds, before=None)
+        self._seconds = Watched(folder.done_file(*key), _seconds, before=None)
 
     def look(self, *, read_s: float | None) -> Snapshot:
         """The current snapshot of the stage."""
@@ -177,8 +177,8 @@ class _StageEyes:
         if rewards:
             judged = [reward for reward in rewards.values() if reward is not None]
             return len(judged), sum(reward >= 1 for reward in judged)
-        told = read_progress(self._directory)
-        return told.judged, told.successes
+        progress = read_progress(self._directory)
+        return progress.judged, progress.successes
 
     def _times(self, lives: list[Live], ended: dict[str, Ended]) -> list[float]:
         """Times of events in this stage: the smallest is its start, the largest its latest activity."""

@@ -85,17 +85,17 @@ def _live(out: Console) -> Generator[Show]:
 @contextmanager
 def _lines(out: Console) -> Generator[Show]:
     """Prints a line every `LINE_EVERY_S` seconds, if something has changed."""
-    told: tuple[object, ...] = ()
+    printed: tuple[object, ...] = ()
     stage: tuple[object, ...] = ()
     at = 0.0
 
     def show(snapshot: Snapshot, services: Services) -> None:
-        nonlocal told, stage, at
+        nonlocal printed, stage, at
         news, stage_now = what_changed(snapshot), (snapshot.key, snapshot.is_finished)
         is_urgent = stage_now != stage  # a stage that begins and ends between two lines is shown all the same
-        if news == told or not (is_urgent or time.monotonic() - at >= LINE_EVERY_S):
+        if news == printed or not (is_urgent or time.monotonic() - at >= LINE_EVERY_S):
             return
-        told, stage, at = news, stage_now, time.monotonic()
+        printed, stage, at = news, stage_now, time.monotonic()
         line = f"{time.strftime('%H:%M:%S')} {plain_line(snapshot, services)}"
         out.print(line, markup=False, highlight=False, soft_wrap=True)
 

@@ -59,8 +59,8 @@ def plain_line(snapshot: Snapshot, services: Services) -> str:
         sides: dict[str, int] = {}
         for (side, _), count in snapshot.attempts.items():
             sides[side] = sides.get(side, 0) + count
-        told = ", ".join(f"{side} {count}" for side, count in sorted(sides.items()))
-        facts.append(f"{snapshot.attempts.total()} broken attempts ({told})")
+        by_side = ", ".join(f"{side} {count}" for side, count in sorted(sides.items()))
+        facts.append(f"{snapshot.attempts.total()} broken attempts ({by_side})")
     return f"{head}: {', '.join(facts)}"
 
 
@@ -109,9 +109,9 @@ def _nothing(snapshot: Snapshot) -> str:
 
 def _how_far(snapshot: Snapshot, width: int) -> Text:
     share = f"{snapshot.over / snapshot.total:.0%}" if snapshot.total else "0%"
-    told = f"{snapshot.over:,}/{snapshot.total:,}{GAP}{share}{GAP}{snapshot.steps:,} steps"
-    line = _bar(snapshot, max(10, min(width - len(told) - len(GAP), 100)))
-    return line.append(GAP + told)
+    facts = f"{snapshot.over:,}/{snapshot.total:,}{GAP}{share}{GAP}{snapshot.steps:,} steps"
+    line = _bar(snapshot, max(10, min(width - len(facts) - len(GAP), 100)))
+    return line.append(GAP + facts)
 
 
 def _bar(snapshot: Snapshot, width: int) -> Text:

@@ -34,7 +34,7 @@ def placeholders(folder: RunFolder) -> str:
     if tokens is None:
         return "not checked: the policy's files do not say how many placeholders a picture takes"
     checked, wrong = 0, []
-    for path in sorted(folder.root.glob("iterations/*/*")):
+    for path in sorted(path for one in folder.iteration_dirs() for path in one.glob("*")):
         if path.name not in (Stage.ROLLOUT, Stage.EVALUATE):
             continue
         store = TrajectoryStore(path)

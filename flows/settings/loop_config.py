@@ -23,7 +23,7 @@ from rollouts.config import EvaluateConfig, RolloutConfig
 from rollouts.inputs import RolloutSettings
 from storage.errors import LoopError
 from storage.names import NAME_PATTERN
-from training.algorithms.presets import without_effect
+from training.algorithms.presets import with_preset, without_effect
 from training.config import UpdateConfig
 from training.serving_config import ServingConfig
 
@@ -87,6 +87,21 @@ class LoopConfig(Section):
             raise ValueError(f"judge.environments: there is no environment {unknown[0]}; known: {', '.join(known)}")
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _decoupled(cls, given: Any) -> Any:
+        """Rollouts that overlap with updates have older samples: decoupled loss, unless the configuration says otherwise."""
+        return with_decoupled_loss(given) if isinstance(given, Mapping) else given
+
+    @model_validator(mode="after")
+    def _lag_is_trained_on(self) -> "LoopConfig":
+        if self.update.loss_type != "nll" and self.rollout.lag > self.update.max_staleness:
+            raise ValueError(
+                f"rollout.overlap={self.rollout.overlap} gives samples that are up to {self.rollout.lag} versions old, but "
+                f"update.max_staleness={self.update.max_staleness} would discard them; raise it or lower rollout.max_lag"
+            )
+        return self
+
     def rollout_settings(self) -> RolloutSettings:
         """The part of the configuration that the scheduler reads."""
         return RolloutSettings(
@@ -100,6 +115,21 @@ class LoopConfig(Section):
     def evaluates_after(self, iteration: int) -> bool:
         """True if iteration `iteration` (0 = before the first) ends with an evaluation."""
         return iteration in (0, self.iterations) or iteration % self.evaluate.every == 0
+
+
+def with_decoupled_loss(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Fills in `update.proximal_policy: recomputed` where rollouts overlap with updates and the loss clips a ratio.
+
+    The proximal policy is the parent, scored once before the first step. For samples without lag it is the policy that
+    sampled, so that the loss is the coupled one for them.
+    """
+    rollout, update = given.get("rollout"), given.get("update") or {}
+    if not isinstance(rollout, Mapping) or rollout.get("overlap", "sync") == "sync" or not isinstance(update, Mapping):
+        return given
+    filled = with_preset(update)
+    if "proximal_policy" in update or filled.get("loss_type", "dapo") not in ("dapo", "gspo"):
+        return given
+    return {**given, "update": {**update, "proximal_policy": "recomputed"}}
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> LoopConfig:

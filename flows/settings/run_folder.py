@@ -18,7 +18,7 @@ from rollouts.inputs import RunInputs
 from storage.atomic import write_atomically
 from storage.errors import RunFolderError
 from storage.names import checked_name, run_names
-from storage.run_layout import CONFIG, RECORD, RunLayout, RunRecord
+from storage.run_layout import RunLayout, RunRecord, is_run
 from storage.stages import Stage, StageKey, StageReport
 
 
@@ -38,7 +38,7 @@ class RunFolder(RunLayout):
     def create(name: str, config: LoopConfig) -> "RunFolder":
         """A new run. Raises `RunNameError` for a bad name, `RunFolderError` if it exists or cannot be written."""
         root = config.runs_dir / checked_name(name)
-        if (root / RECORD).exists():
+        if is_run(root):
             raise RunFolderError(
                 f"run {name} exists already in {config.runs_dir}; {on_run('resume', root)} continues it"
             )
@@ -52,7 +52,7 @@ class RunFolder(RunLayout):
         )
         try:
             folder.logs.mkdir(parents=True, exist_ok=True)
-            write_atomically(root / CONFIG, dump_config(config).encode())
+            write_atomically(folder.config_file, dump_config(config).encode())
             folder.save_record(record)
         except OSError as error:
             raise RunFolderError(
@@ -67,10 +67,10 @@ class RunFolder(RunLayout):
         Raises `RunFolderError` if it is no run, damaged, or not readable.
         """
         try:
-            if not (root / RECORD).exists():
+            if not is_run(root):
                 known = ", ".join(run_names(root.parent)) or "none yet"
                 raise RunFolderError(f"no run {root.name} in {root.parent}; runs there: {known}")
-            data = yaml.safe_load((root / CONFIG).read_text())
+            data = yaml.safe_load(RunLayout(root).config_file.read_text())
             config = parse_config(data, root=root).model_copy(update={"runs_dir": root.parent.absolute()})
             folder = RunFolder(root, config)
             record = folder.record()
@@ -107,13 +107,13 @@ class RunFolder(RunLayout):
         if config == self.config:
             return self
         with self.lock():
-            data = yaml.safe_load((self.root / CONFIG).read_text())
+            data = yaml.safe_load(self.config_file.read_text())
             # First the digest, which holds for the old file and for the new one, whichever version wrote them.
             self.save_record(self.record().model_copy(update={"config_sha256": digest(data)}))
             for key, value in flatten(config.model_dump(mode="json")).items():
                 if may_change(key):
                     _set(data, key, value)
-            write_atomically(self.root / CONFIG, yaml.safe_dump(data, sort_keys=False, allow_unicode=True).encode())
+            write_atomically(self.config_file, yaml.safe_dump(data, sort_keys=False, allow_unicode=True).encode())
         return RunFolder(self.root, config)
 
     def schedule(self) -> Iterator[StageKey]:

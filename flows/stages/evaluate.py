@@ -7,8 +7,8 @@ from flows.settings.run_folder import RunFolder
 from flows.stages.judge import check_judged, judge_all, unjudged
 from flows.stages.overlap import judging_meanwhile, overlapped
 from flows.stages.rollout import PlayShards, collect, gather_shards
+from rollouts.measures.stage_costs import wasted, written
 from rollouts.shard_workers import ShardWorkers
-from rollouts.stage_costs import wasted, written
 from storage.stages import Stage, StageKey, StageReport
 from storage.store import TrajectoryStore
 
@@ -21,7 +21,7 @@ async def evaluate_stage(
     directory = folder.stage_dir(iteration, Stage.EVALUATE)
     version = policy_version(folder, iteration)
     async with judging_meanwhile(folder, iteration, Stage.EVALUATE):
-        rounds = await collect(folder, iteration, Stage.EVALUATE, workers, version=version, play_shards=play_shards)
+        rounds, _ = await collect(folder, iteration, Stage.EVALUATE, workers, version=version, play_shards=play_shards)
     judged = await judge_all(folder, TrajectoryStore(directory), directory)
     check_judged(folder, StageKey(iteration, Stage.EVALUATE), judged)
     steps = sum(one.steps for one in judged.episodes)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from flows.policy.ownership import policy_owned
+from flows.policy.update_process import updates_kept_warm
 from flows.settings.run_folder import RunFolder
 from flows.stages.evaluate import evaluate_stage
 from flows.stages.judge import judge_stage
@@ -60,7 +61,7 @@ async def run_loop(folder: RunFolder, stage: RunStage, *, flow_run_id: str | Non
         tracker = Tracker(folder, flow_run_id=flow_run_id)
         tracker.start()
         try:
-            async with ShardWorkers(folder.inputs) as workers:
+            async with updates_kept_warm(folder), ShardWorkers(folder.inputs) as workers:
                 await _every_stage(folder, stage, workers, tracker)
         except BaseException as error:
             # A cancellation or a signal is no failure of the run.

@@ -18,8 +18,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from agent.models.vendors import ModelUnavailable
 from agent.verdict import Judge
 from environments.registry import make_environment
@@ -27,26 +25,15 @@ from flows.settings.run_folder import RunFolder
 from judging.opening import open_judges
 from judging.verdicts import CorruptVerdicts
 from rollouts.evidence import episode_is_valid
+from rollouts.measures.intervals import JUDGED, Interval, add_interval, read_intervals
+from rollouts.pace import staying
 from rollouts.plan import read_plan
-from storage.failed_attempts import append_line
 from storage.stages import Stage
 from storage.store import CorruptTrajectory, TrajectoryStore
 
 logger = logging.getLogger(__name__)
 
-INTERVALS = "overlap.jsonl"
 LOOK_EVERY_S = 1.0
-
-
-class Interval(BaseModel):
-    """One trajectory that was judged while the episodes went on."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    trajectory_id: str
-    began: float
-    """In seconds of the epoch."""
-    ended: float
 
 
 @asynccontextmanager
@@ -88,9 +75,12 @@ async def _until(over: asyncio.Event, folder: RunFolder, iteration: int, stage: 
 
 
 def complete_groups(folder: RunFolder, iteration: int, stage: Stage, *, without: Container[str] = ()) -> list[str]:
-    """Ids of the trajectories of complete groups. Those of unfinished groups may move to the next iteration."""
+    """Ids of the trajectories of complete groups that stay. Others may move to the next iteration."""
     store = TrajectoryStore(folder.stage_dir(iteration, stage))
-    groups = [group.names() for group in read_plan(folder, iteration, stage) or ()]
+    planned = read_plan(folder, iteration, stage) or []
+    if stage is Stage.ROLLOUT:
+        planned = staying(folder.config.rollout, planned)
+    groups = [group.names() for group in planned]
     new = [names for names in groups if not all(name in without for name in names)]
     return [name for names in new if all(map(store.has, names)) for name in names if name not in without]
 
@@ -98,26 +88,11 @@ def complete_groups(folder: RunFolder, iteration: int, stage: Stage, *, without:
 def overlapped(directory: Path) -> dict[str, float]:
     """Metrics of a stage's verdicts: the trajectories judged while the episodes went on, and the seconds from the first
     to the last; nothing if there are none."""
-    intervals = read_intervals(directory)
+    intervals = read_intervals(directory / JUDGED)
     if not intervals:
         return {}
     seconds = max(one.ended for one in intervals) - min(one.began for one in intervals)
     return {"judge_overlapped": float(len(intervals)), "judge_overlap_s": seconds}
-
-
-def read_intervals(directory: Path) -> list[Interval]:
-    """The intervals beside a stage's verdicts, in the order of their ends; a line that a crash truncated is skipped."""
-    try:
-        lines = (directory / INTERVALS).read_bytes().splitlines()
-    except OSError:
-        return []
-    found: list[Interval] = []
-    for line in lines:
-        try:
-            found.append(Interval.model_validate_json(line))
-        except ValidationError:
-            continue
-    return found
 
 
 def verdicts_dir(folder: RunFolder, iteration: int, stage: Stage) -> Path:
@@ -164,4 +139,4 @@ class _Overlap:
             began = time.time()
             await self.judge.judge(trajectory)
             interval = Interval(trajectory_id=name, began=began, ended=time.time())
-            await asyncio.to_thread(append_line, self.directory / INTERVALS, interval.model_dump_json())
+            await asyncio.to_thread(add_interval, self.directory / JUDGED, interval)

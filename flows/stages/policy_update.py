@@ -1,19 +1,20 @@
 """Policy update and publish, in one stage so that a new policy is served within a second of being written.
 
-The update is a subprocess: its memory is freed at exit, a crash is an exit code, and the logged command works by hand.
+The update is a subprocess, of its own or forked from one that is kept warm: its memory is freed at exit, a crash is an exit
+code, and the logged command works by hand.
 A complete checkpoint of this iteration's version means that the update was applied; `training.learning.update` then only reports
 again.
 """
 
-import asyncio
 import logging
+import re
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from flows.policy.publishing import StageError, ensure_served, policy_version
-from flows.services.processes import tethered
+from flows.policy.update_process import run_update_process
 from flows.settings.run_folder import RunFolder
 from flows.stages.learned_set import verdicts_to_learn
 from rollouts.shard_workers import ShardWorkers
@@ -25,9 +26,7 @@ from training.learning.report import UpdateReport, read_report
 
 logger = logging.getLogger(__name__)
 
-STOP_S = 3.0
-"""Seconds between SIGTERM and SIGKILL for an update that exceeds its deadline or is cancelled: its checkpoint is written
-by rename, so nothing is lost by ending it at once."""
+_OF_TORCHRUN = re.compile(r"[EWI]\d{4} \d\d:\d\d:\d\d")
 
 
 async def policy_update_stage(folder: RunFolder, iteration: int, workers: ShardWorkers | None = None) -> StageReport:
@@ -39,10 +38,10 @@ async def policy_update_stage(folder: RunFolder, iteration: int, workers: ShardW
     began = time.monotonic()
     directory = folder.stage_dir(iteration, Stage.POLICY_UPDATE)
     progress = ProgressFile(directory)
-    report_file = directory / "update.json"
+    report_file = folder.update_report(iteration)
     # Also if a report exists: the version of an unfinished stage may be damaged, and is then made again.
     progress.say("training")
-    await run_update(folder, iteration, report_file)
+    await run_update(folder, iteration)
     report = _read(report_file)
     for alarm in report.alarms:
         logger.warning("%s: iteration %d: alarm: %s", folder.name, iteration, alarm)
@@ -74,14 +73,14 @@ def _read(path: Path) -> UpdateReport:
         raise StageError(str(error)) from error
 
 
-async def run_update(folder: RunFolder, iteration: int, report: Path) -> None:
+async def run_update(folder: RunFolder, iteration: int) -> None:
     """`python -m training.learning.update` for one iteration. Raises `StageError` with its last output line when it fails."""
-    config = report.with_name("update_config.json")
+    config = folder.update_config(iteration)
     config.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(config, folder.config.update.model_dump_json(indent=1).encode())
-    command = update_command(folder, iteration, config=config, report=report)
-    log = folder.logs / f"update-{iteration:04d}.log"
-    status = await _run(command, log, deadline_s=folder.config.policy.update_deadline_s)
+    command = update_command(folder, iteration)
+    log = folder.update_log(iteration)
+    status = await run_update_process(command, log, deadline_s=folder.config.policy.update_deadline_s)
     if status is None:
         raise StageError(f"the update of iteration {iteration} did not end within policy.update_deadline_s; see {log}")
     if status != 0:
@@ -100,19 +99,29 @@ def best_version(folder: RunFolder) -> list[int]:
     return [max(scores)[1]] if scores else []
 
 
-def update_command(folder: RunFolder, iteration: int, *, config: Path, report: Path) -> list[str]:
+def update_command(folder: RunFolder, iteration: int) -> list[str]:
     """The command line of one update. Raises `StageError` if the iteration lacks the set of verdicts to learn from."""
     return [
-        *(sys.executable, "-m", "training.learning.update"),
+        *start_of_command(folder.config.update.processes),
         *("--trajectories", str(folder.stage_dir(iteration, Stage.ROLLOUT))),
         *("--verdicts", str(verdicts_to_learn(folder, iteration))),
         *("--policy", str(checkpoint_path(folder.policies, policy_version(folder, iteration - 1)))),
         *("--policies", str(folder.policies)),
         *("--version", str(iteration)),
-        *("--config", str(config)),
-        *("--report", str(report)),
+        *("--config", str(folder.update_config(iteration))),
+        *("--report", str(folder.update_report(iteration))),
         *replay_arguments(folder, iteration),
     ]
+
+
+def start_of_command(processes: int) -> list[str]:
+    """The command line of an update without its arguments: Python, or torchrun for several processes."""
+    module = ["-m", "training.learning.update"]
+    if processes == 1:
+        return [sys.executable, *module]
+    # Without an address torchrun looks up this machine's name, and then listens for other machines.
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+    return [sys.executable, *torchrun, "--nproc-per-node", str(processes), *module]
 
 
 def replay_arguments(folder: RunFolder, iteration: int) -> Iterator[str]:
@@ -126,29 +135,12 @@ def replay_arguments(folder: RunFolder, iteration: int) -> Iterator[str]:
             yield from ("--replay", str(played), str(verdicts))
 
 
-async def _run(command: list[str], log: Path, *, deadline_s: float) -> int | None:
-    """Run a command that dies with this process, its output in `log`. Returns its status, None after the deadline."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:  # opening a local file does not block the event loop
-        process = await asyncio.create_subprocess_exec(
-            *tethered(command), stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=asyncio.subprocess.STDOUT
-        )
-    try:
-        async with asyncio.timeout(deadline_s):
-            return await process.wait()
-    except TimeoutError:
-        return None
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            try:
-                async with asyncio.timeout(STOP_S):
-                    await process.wait()
-            except TimeoutError:
-                process.kill()
-                await process.wait()
-
-
 def _last_line(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1][:400] if lines else "it wrote nothing"
+    """The last line of the update; behind it torchrun writes a page of its own about a process that failed."""
+    try:
+        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    except FileNotFoundError:
+        lines = []
+    pages = [number for number, line in enumerate(lines) if "torch/distributed/elastic" in line and "failed" in line]
+    own = [line for line in lines[: pages[-1] if pages else None] if not _OF_TORCHRUN.match(line)]
+    return own[-1][:400] if own else "it wrote nothing"

@@ -42,7 +42,7 @@ def set_folder(folder: RunFolder, key: StageKey, name: str) -> Path:
 
 def sets_of(folder: RunFolder) -> list[str]:
     """Names of the sets of a run."""
-    found = (folder.root / "iterations").glob(f"*/*/{SETS}/*/{VERDICTS}")
+    found = (path for one in folder.iteration_dirs() for path in one.glob(f"*/{SETS}/*/{VERDICTS}"))
     return sorted({path.parent.name for path in found})
 
 

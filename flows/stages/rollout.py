@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from agent.episode_facts import facts_of
+from agent.episode_facts import EpisodeFacts, facts_of
 from agent.failures import CONFIGURATION
 from agent.metrics import policy_age
 from flows.policy.publishing import StageError, ensure_browsers, ensure_served, policy_version
@@ -23,12 +23,13 @@ from flows.stages.overlap import judging_meanwhile
 from flows.stages.stage_inputs import stage_inputs
 from rollouts.evidence import forget_broken, lack_of_evidence, pause_before
 from rollouts.inputs import StageInputs
-from rollouts.plan import assigned, planned_groups
+from rollouts.measures.intervals import early_s
+from rollouts.measures.stage_costs import wasted, written
+from rollouts.measures.usage import read_usage
+from rollouts.plan import Why, assigned, planned_groups
 from rollouts.shard_workers import ShardWorkers
-from rollouts.stage_costs import wasted, written
 from rollouts.stage_files import StageFiles
-from rollouts.stragglers import carries, carry_over, threshold_of, unfinished_shards
-from rollouts.usage import read_usage
+from rollouts.stragglers import carries, carry_over, stage_pace, threshold_of, unfinished_shards
 from storage.stages import Stage, StageKey, StageReport
 from storage.store import TrajectoryStore
 
@@ -42,6 +43,14 @@ class ShardKey(NamedTuple):
     stage: Stage
     shard: int
     round: int
+
+
+class Collected(NamedTuple):
+    """What `collect` has played."""
+
+    rounds: int
+    episodes: list[EpisodeFacts]
+    """The facts of all trajectories of the stage, in the order of their ids."""
 
 
 PlayShards = Callable[[ShardWorkers, StageInputs, list[ShardKey]], Awaitable[list[str | None]]]
@@ -61,16 +70,19 @@ async def rollout_stage(
     version = policy_version(folder, iteration - 1)
     try:
         async with judging_meanwhile(folder, iteration, Stage.ROLLOUT):
-            rounds = await collect(folder, iteration, Stage.ROLLOUT, workers, version=version, play_shards=play_shards)
+            played = await collect(folder, iteration, Stage.ROLLOUT, workers, version=version, play_shards=play_shards)
         carried = carry_over(folder.inputs, iteration, workers.carry) if carries(folder.inputs, iteration) else []
+        if iteration < folder.config.iterations:
+            await workers.begin_early(iteration + 1)
     except BaseException:
         await workers.close_all()
         raise
     await workers.close_idle()
     directory = folder.stage_dir(iteration, Stage.ROLLOUT)
-    episodes = [facts_of(trajectory) for trajectory in TrajectoryStore(directory)]
+    episodes = _facts_now(TrajectoryStore(directory), played.episodes)
     steps = sum(one.steps for one in episodes)
     seconds = time.monotonic() - began
+    early = early_s(directory, time.time() - seconds)
     return folder.finish(
         StageReport(
             stage=Stage.ROLLOUT,
@@ -78,13 +90,14 @@ async def rollout_stage(
             counts={
                 "trajectories": len(episodes),
                 "failed": sum(one.failed_on is not None for one in episodes),
-                "rounds": rounds,
+                "rounds": played.rounds,
                 "carried_in": sum(
                     group.iteration is not None for group in planned_groups(folder.inputs, iteration, Stage.ROLLOUT)
                 ),
                 "carried_out": len(carried),
             },
             metrics={"steps_per_s": steps / seconds}
+            | ({"early_s": early} if early else {})
             | wasted(directory, episodes)
             | written(directory, steps=steps)
             | policy_age(episodes, version)
@@ -92,6 +105,15 @@ async def rollout_stage(
             seconds=seconds,
         )
     )
+
+
+def _facts_now(store: TrajectoryStore, known: list[EpisodeFacts]) -> list[EpisodeFacts]:
+    """The facts of the stored trajectories; reads only those that ended after `known` was collected.
+
+    Carry-over has moved some away since, and an episode may have ended meanwhile and completed its group.
+    """
+    by_id = {one.id: one for one in known}
+    return [by_id[name] if name in by_id else facts_of(store.read(name)) for name in store.ids()]
 
 
 async def collect(
@@ -102,8 +124,8 @@ async def collect(
     *,
     version: int,
     play_shards: PlayShards = gather_shards,
-) -> int:
-    """Play missing episodes until enough groups are complete, and enough of them valid. Returns the number of rounds.
+) -> Collected:
+    """Play missing episodes until enough groups are complete, and enough of them valid.
 
     A stage without enough evidence, as in an outage, is waited out: its broken episodes are deleted and played again.
     Raises `StageError` when services are lost `rollout.max_rounds` times, or stay down; when the outage lasts longer
@@ -115,9 +137,10 @@ async def collect(
     rounds = repeats = 0
     while True:
         rounds += await _play_missing(folder, StageKey(iteration, stage), workers, version, play_shards, played=rounds)
-        lack = lack_of_evidence(folder.inputs, iteration, stage)
+        episodes = [facts_of(trajectory) for trajectory in TrajectoryStore(folder.stage_dir(iteration, stage))]
+        lack = lack_of_evidence(folder.inputs, StageKey(iteration, stage), episodes)
         if lack is None:
-            return rounds
+            return Collected(rounds, episodes)
         forget_broken(folder.inputs, iteration, stage)
         began, repeats = began or clock(), repeats + 1
         pause_s = pause_before(repeats)
@@ -178,9 +201,14 @@ async def play_shard(workers: ShardWorkers, inputs: StageInputs, key: ShardKey) 
     files = StageFiles(run.layout, key.iteration, key.stage, shard=key.shard, slots=config.slots_of(key.shard))
     groups = assigned(planned_groups(run, key.iteration, key.stage), config.weights())[key.shard]
     threshold = threshold_of(run, key.iteration, key.stage)
-    stays = key.stage is Stage.ROLLOUT and config.ranks == "here"
-    if stays and carries(run, key.iteration):
-        worker = await workers.kept(inputs, key.shard)
-        return await worker.play(files, groups, threshold=threshold, extends=("ahead", "replacement"))
-    async with workers.opened(inputs, key.shard) as worker:
-        return await worker.play(files, groups, threshold=threshold, extends=("replacement",) if stays else ())
+    if key.stage is not Stage.ROLLOUT or config.ranks != "here":
+        async with workers.opened(inputs, key.shard) as worker:
+            return await worker.play(files, groups, threshold=threshold)
+    if config.stragglers == "kill":
+        async with workers.opened(inputs, key.shard) as worker:
+            return await worker.play(files, groups, threshold=threshold, extends=("replacement",))
+    # The last iteration too: it goes on with the episodes that were carried over to it.
+    worker = await workers.kept(inputs, key.shard)
+    extends: tuple[Why, ...] = ("ahead", "replacement") if carries(run, key.iteration) else ("replacement",)
+    pace = stage_pace(run, key.iteration, groups)
+    return await worker.play(files, groups, threshold=threshold, extends=extends, pace=pace)

@@ -18,7 +18,7 @@ from flows.tracking.logged import LOGGED
 from storage.atomic import write_atomically
 from storage.errors import RunFolderError
 from storage.names import checked_name, free_name
-from storage.run_layout import RunRecord
+from storage.run_layout import RunLayout, RunRecord
 from storage.stages import Stage
 from training.checkpointing.checkpoints import checkpoint_path, versions
 
@@ -30,7 +30,7 @@ LINKED = frozenset({".png", ".webp", ".jpg", ".safetensors", ".webm", ".zip", ".
 
 def forked_config(source: RunFolder, overrides: Sequence[str], at: int) -> LoopConfig:
     """The source's configuration with overrides. Raises `LoopError` for changes that a fork can't make."""
-    config = load_config(source.root / "config.yaml", overrides)
+    config = load_config(source.config_file, overrides)
     config = config.model_copy(update={"runs_dir": source.config.runs_dir})
     if "policy.model" in keys_of(overrides):
         raise RunFolderError(
@@ -60,25 +60,24 @@ def fork(
     target = config.runs_dir / chosen
     if target.exists():
         raise RunFolderError(f"{target} exists already; choose another --name")
-    partial = config.runs_dir / f".{chosen}.fork-{os.getpid()}"
+    partial = RunLayout(config.runs_dir / f".{chosen}.fork-{os.getpid()}")
     try:
         _copy(source, partial, at, version)
         for stage in JUDGED if judged else ():
-            place = source.stage_dir(at + 1, stage).relative_to(source.root)
-            _take(source.root / place, partial / place)
-        write_atomically(partial / "config.yaml", dump_config(config).encode())
+            _take(source.stage_dir(at + 1, stage), partial.stage_dir(at + 1, stage))
+        write_atomically(partial.config_file, dump_config(config).encode())
         record = RunRecord(
             name=chosen,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             config_sha256=config_hash(config),
             forked_from=f"{source.name}@{at}",
         )
-        write_atomically(partial / "run.json", record.model_dump_json(indent=1).encode())
-        partial.rename(target)
+        partial.save_record(record)
+        partial.root.rename(target)
     except OSError as error:
         raise RunFolderError(f"{target} cannot be written: {error.strerror or error}; is the disk full?") from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(partial.root, ignore_errors=True)
     return RunFolder.open(target)
 
 
@@ -115,16 +114,15 @@ def _check_judged(source: RunFolder, iteration: int) -> None:
     verdicts_to_learn(source, iteration)
 
 
-def _copy(source: RunFolder, target: Path, at: int, version: int) -> None:
-    (target / "logs").mkdir(parents=True)
+def _copy(source: RunFolder, target: RunLayout, at: int, version: int) -> None:
+    target.logs.mkdir(parents=True)
     for iteration in range(at + 1):
-        folder = source.iteration_file(iteration).parent
+        folder = source.iteration_dir(iteration)
         if folder.is_dir():
-            _take(folder, target / "iterations" / folder.name)
+            _take(folder, target.iteration_dir(iteration))
     for number in versions(source.policies):
         if number <= version:
-            kept = checkpoint_path(source.policies, number)
-            _take(kept, target / "policies" / kept.name)
+            _take(checkpoint_path(source.policies, number), checkpoint_path(target.policies, number))
 
 
 def _take(folder: Path, target: Path) -> None:

@@ -19,6 +19,7 @@ from flows.settings.run_folder import RunFolder
 from flows.starting import preflight
 from storage.errors import RunFolderError
 from storage.names import checked_name, free_name, run_names
+from storage.run_layout import RunLayout, is_run
 
 NOTHING_TO_DO = "nothing to do"
 """Start of a flow's last message when its run was finished before."""
@@ -40,7 +41,7 @@ def folder_for(
     if config_file == DEFAULT_CONFIG and state_dir and "runs_dir" not in keys_of(overrides):
         config = config.model_copy(update={"runs_dir": Path(read_stack(state_dir).runs_dir)})
     name = run or (begun_by(config.runs_dir, flow_run_id) if flow_run_id else None)
-    if name and (config.runs_dir / name / "run.json").exists():
+    if name and is_run(config.runs_dir / name):
         folder = _go_on(RunFolder.open(config.runs_dir / name), config_file, overrides, flow_run_id, state_dir)
     else:
         folder = new_folder(admitted(config, overrides, state_dir), name)
@@ -86,7 +87,7 @@ def named_or_newest(runs_dir: Path, run: str | None) -> RunFolder:
 
 def asked_of(folder: RunFolder, overrides: Sequence[str]) -> LoopConfig:
     """The run's own configuration with overrides. Raises a `LoopError` if a resume may not use them."""
-    config = _placed(load_config(folder.root / "config.yaml", overrides), folder)
+    config = _placed(load_config(folder.config_file, overrides), folder)
     folder.check_same(config)
     return config
 
@@ -106,7 +107,7 @@ def place_of(folder: RunFolder) -> str:
 def resume_parameters(folder: RunFolder, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """The parameters of the flow run that continues a run where its folder lies now."""
     asked = [*overrides, place_of(folder)]
-    return {"config": str(folder.root / "config.yaml"), "overrides": asked, "run": folder.name}
+    return {"config": str(folder.config_file), "overrides": asked, "run": folder.name}
 
 
 def new_folder(config: LoopConfig, name: str | None) -> RunFolder:
@@ -117,7 +118,7 @@ def new_folder(config: LoopConfig, name: str | None) -> RunFolder:
 def begun_by(runs_dir: Path, flow_run_id: str) -> str | None:
     """Name of the run that was begun by a Prefect flow run."""
     for name in run_names(runs_dir):
-        if flow_run_id.encode() in (runs_dir / name / "run.json").read_bytes():
+        if flow_run_id.encode() in RunLayout(runs_dir / name).record_file.read_bytes():
             return name
     return None
 
@@ -136,7 +137,7 @@ def _go_on(
     """An existing run with the changes that a resume may make, on the running services."""
     is_retry = flow_run_id in folder.record().prefect_flow_runs
     # Nobody chose the form's default file, so the run's own configuration applies.
-    chosen = folder.root / "config.yaml" if config_file == DEFAULT_CONFIG else config_file
+    chosen = folder.config_file if config_file == DEFAULT_CONFIG else config_file
     config = _placed(load_config(chosen, overrides), folder)
     # Fewer iterations than the run has do not shorten it when they come from an earlier start or from the file.
     if (is_retry or ITERATIONS not in keys_of(overrides)) and config.iterations < folder.config.iterations:
@@ -150,7 +151,7 @@ def _go_on(
 def _has_record(folder: Path) -> bool:
     """True if this is the folder of a run. Raises `RunFolderError` if it may not be read."""
     try:
-        return (folder / "run.json").is_file()
+        return RunLayout(folder).record_file.is_file()
     except PermissionError as error:
         raise RunFolderError(f"{folder} cannot be read ({error.strerror}); ask its owner for the right to") from error
     except OSError:  # not a usable path, such as one that is too long

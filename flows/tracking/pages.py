@@ -7,6 +7,7 @@ from flows.tracking.learning_signal import no_signal, warnings
 from flows.tracking.origin import task_set_tag
 from flows.tracking.sample_page import choose_samples, render
 from flows.tracking.summary import CURVE
+from flows.tracking.timeline import TIMELINE
 from storage.stages import Stage, StageReport
 from storage.store import TrajectoryStore
 from storage.verdicts import read_verdicts
@@ -45,7 +46,7 @@ def log_tags(client: "MlflowClient", run_id: str, folder: RunFolder) -> None:
 
 
 def log_curve(client: "MlflowClient", run_id: str, folder: RunFolder) -> None:
-    """Logs the latest learning curve."""
-    curve = folder.root / CURVE
-    if curve.exists():
-        client.log_artifact(run_id, str(curve))
+    """Logs the latest pictures: the learning curve, and the intervals of the stages."""
+    for picture in (folder.root / CURVE, folder.root / TIMELINE):
+        if picture.exists():
+            client.log_artifact(run_id, str(picture))

@@ -22,6 +22,8 @@ class Row(NamedTuple):
     """Facts about trajectories that the judges left open or disagreed on; empty where there is nothing to say."""
     seconds: dict[Stage, float]
     overhead_share: float | None
+    early_s: float = 0.0
+    """Seconds in which the rollout's episodes were played before its stage, beside judging and updates."""
 
 
 def rows(folder: RunFolder) -> list[Row]:
@@ -42,6 +44,7 @@ def rows(folder: RunFolder) -> list[Row]:
                 judging=judging_of(counted) if counted else "",
                 seconds={stage: report.seconds for stage, report in reports.items()},
                 overhead_share=_overhead_share(folder.iteration_file(iteration)),
+                early_s=played.metrics.get("early_s", 0.0) if (played := reports.get(Stage.ROLLOUT)) else 0.0,
             )
         )
     return table

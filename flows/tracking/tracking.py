@@ -29,6 +29,7 @@ from flows.tracking.origin import origin_tags
 from flows.tracking.pages import PREFIX, log_curve, log_samples, log_tags
 from flows.tracking.summary import draw_learning_curve
 from flows.tracking.tables import log_tables
+from flows.tracking.timeline import draw_timeline
 from storage.atomic import write_atomically
 from storage.errors import ServicesError
 from storage.stages import Stage, StageReport
@@ -93,6 +94,7 @@ class Tracker:
         from mlflow.exceptions import MlflowException
 
         draw_learning_curve(self._folder)
+        draw_timeline(self._folder)
         try:
             url = reachable(self._folder)
             client, run_id = self._open(url)
@@ -184,7 +186,7 @@ def create_run(client: "MlflowClient", folder: RunFolder) -> str:
     run_id = client.create_run(experiment_id, run_name=folder.name, tags=tags).info.run_id
     for key, value in flatten(folder.config.model_dump(mode="json", exclude={"services"})).items():
         client.log_param(run_id, key, value)
-    client.log_artifact(run_id, str(folder.root / "config.yaml"))
+    client.log_artifact(run_id, str(folder.config_file))
     return run_id
 
 

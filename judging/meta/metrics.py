@@ -28,16 +28,16 @@ NO_METRIC_NAME = re.compile(r"[^\w .-]")
 
 def judge_metrics(verdicts: Sequence[Verdict], canaries: Collection[str] = ()) -> dict[str, float]:
     """Metrics of the judges behind the verdicts of a stage. `canaries` are ids of trajectories of canary tasks."""
-    told = [verdict for verdict in verdicts if verdict.trajectory_id not in canaries]
-    metrics = _consumption(verdicts) | _reasons(told) | _disagreement(told)
-    judges = by_judge(told)
+    counted = [verdict for verdict in verdicts if verdict.trajectory_id not in canaries]
+    metrics = _consumption(verdicts) | _reasons(counted) | _disagreement(counted)
+    judges = by_judge(counted)
     for judge, opinions in judges.items():
         named = _named(judge)
         metrics |= {f"{key}/{named}": value for key, value in _of_judge(list(opinions.values())).items()}
-    reference = verdicts_of(told, VERIFIER)
+    reference = verdicts_of(counted, VERIFIER)
     for judge in judges:
         if reference and judge != VERIFIER:
-            found = _against(agreement(reference, verdicts_of(told, judge)))
+            found = _against(agreement(reference, verdicts_of(counted, judge)))
             metrics |= {f"{key}/{_named(judge)}": value for key, value in found.items()}
     return metrics | _of_canaries([verdict for verdict in verdicts if verdict.trajectory_id in canaries])
 
@@ -64,10 +64,10 @@ def flags_of(verdict: Verdict) -> tuple[str, ...]:
 
 def _disagreement(verdicts: Sequence[Verdict]) -> dict[str, float]:
     """Trajectories on which judges decided differently, over those on which at least two decided; nothing without any."""
-    compared = [told for verdict in verdicts if len(told := _outcomes(verdict)) > 1]
+    compared = [outcomes for verdict in verdicts if len(outcomes := _outcomes(verdict)) > 1]
     if not compared:
         return {}
-    differ = sum(len(set(told)) > 1 for told in compared)
+    differ = sum(len(set(outcomes)) > 1 for outcomes in compared)
     return {
         "judge_compared": float(len(compared)),
         "judge_disagreements": float(differ),

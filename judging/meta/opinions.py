@@ -40,7 +40,7 @@ def verdicts_of(verdicts: Iterable[Verdict], judge: str) -> list[Verdict]:
 def _as_verdict(verdict: Verdict, opinion: Opinion) -> Verdict:
     # The decision belongs to the first opinion that decided; it alone has the evidence.
     decider = next((one for one in verdict.opinions if one.reward is not None or one.blocked), None)
-    told = opinion.model_dump()
+    fields = opinion.model_dump()
     if opinion is decider:
-        return verdict.model_copy(update=told | {"opinions": (), "flags": opinion.flags})
-    return Verdict(trajectory_id=verdict.trajectory_id, **told)
+        return verdict.model_copy(update=fields | {"opinions": (), "flags": opinion.flags})
+    return Verdict(trajectory_id=verdict.trajectory_id, **fields)

@@ -46,8 +46,8 @@ class Panel:
 def verdict_of(settings: PanelSettings, trajectory: Trajectory, decision: Decision) -> Verdict:
     """A decision as the panel's verdict. It costs what its members' verdicts cost."""
     verdicts = [verdict for _, verdict in decision.asked]
-    told = ", ".join(f"{member}: {outcome_of(verdict)}" for member, verdict in decision.asked)
-    summary = f"panel {settings.rule}: {told}{'; ' + decision.why if decision.why else ''}"
+    votes = ", ".join(f"{member}: {outcome_of(verdict)}" for member, verdict in decision.asked)
+    summary = f"panel {settings.rule}: {votes}{'; ' + decision.why if decision.why else ''}"
     outcomes = {outcome_of(verdict) for verdict in verdicts} - {UNJUDGED}
     flags = tuple(dict.fromkeys(flag for verdict in verdicts for flag in verdict.flags))
     chosen = decision.decisive or Verdict(

@@ -49,14 +49,14 @@ class RubricJudge:
         began = time.monotonic()
         flags = flags_of(trajectory)
         asker = Asker(self._model, self._secret, trajectory.id)
-        told: dict[str, Any]
+        fields: dict[str, Any]
         try:
-            told = _told(await self._score(trajectory, flags, asker))
+            fields = _fields_of(await self._score(trajectory, flags, asker))
         except Undecided as error:
             if error.code == "missing_evidence":
                 flags = (*flags, EVIDENCE_MISSING)
             why = f"not judged: {error}"[:500]
-            told = {"reward": None, "unjudged": error.code, "evidence": why, "blocked": error.code == "blocked"}
+            fields = {"reward": None, "unjudged": error.code, "evidence": why, "blocked": error.code == "blocked"}
         return Verdict(
             trajectory_id=trajectory.id,
             judge=self.name,
@@ -68,7 +68,7 @@ class RubricJudge:
             cost=asker.usage.cost,
             seconds=time.monotonic() - began,
             key=self.key(trajectory),
-            **told,
+            **fields,
         )
 
     async def _score(self, trajectory: Trajectory, flags: tuple[str, ...], asker: Asker) -> Score:
@@ -97,7 +97,7 @@ class RubricJudge:
         return score_of(support, await questions.facts(views), partial=settings.partial)
 
 
-def _told(score: Score) -> dict[str, Any]:
+def _fields_of(score: Score) -> dict[str, Any]:
     return {
         "reward": score.reward,
         "criteria": score.criteria,

@@ -52,17 +52,17 @@ def _message(evidence: Evidence, views: Sequence[View], fence: Fence, *, facts: 
 
 
 def _facts(trajectory: Trajectory, fence: Fence) -> list[str]:
-    told = [fence.around(f"fact {number}", fact, FACT_LIMIT) for number, fact in enumerate(facts_of(trajectory), 1)]
+    blocks = [fence.around(f"fact {number}", fact, FACT_LIMIT) for number, fact in enumerate(facts_of(trajectory), 1)]
     reference = trajectory.task.reference_answer
-    return told if reference is None else [*told, fence.around("reference answer", reference, GOAL_LIMIT)]
+    return blocks if reference is None else [*blocks, fence.around("reference answer", reference, GOAL_LIMIT)]
 
 
 def page_parts(view: View, pictures: Mapping[str, Picture], fence: Fence, *, text_limit: int) -> list[Part]:
     """A page as a judge sees it: title, address and text as data, then the picture. `text_limit` 0: no text."""
     seen = view.observation
-    told = [fence.around(f"{view.names()}, title and address", f"{seen.title}\n{seen.url}", HEAD_LIMIT)]
+    parts = [fence.around(f"{view.names()}, title and address", f"{seen.title}\n{seen.url}", HEAD_LIMIT)]
     if text_limit and seen.text:
-        told.append(fence.around(f"{view.names()}, visible text", seen.text, text_limit))
+        parts.append(fence.around(f"{view.names()}, visible text", seen.text, text_limit))
     if not view.has_picture or seen.screenshot is None:
-        return ["\n".join([*told, f"There is no picture of {view.names()}."])]
-    return ["\n".join([*told, f"The picture of {view.names()}:"]), pictures[seen.screenshot.sha256]]
+        return ["\n".join([*parts, f"There is no picture of {view.names()}."])]
+    return ["\n".join([*parts, f"The picture of {view.names()}:"]), pictures[seen.screenshot.sha256]]

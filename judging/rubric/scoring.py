@@ -59,8 +59,10 @@ def check_facts(facts: Facts, record: Record, shown: frozenset[int], *, count: i
     for fact in facts.facts:
         check_pages(fact.pages, record, shown, needed=f"fact {fact.number} is met" if fact.met else "")
     if (facts.matches_reference is None) == has_reference:
-        told = "no decision about the reference answer" if has_reference else "a reference answer that does not exist"
-        raise Undecided("contradiction", f"the judge's reply has {told}")
+        problem = (
+            "no decision about the reference answer" if has_reference else "a reference answer that does not exist"
+        )
+        raise Undecided("contradiction", f"the judge's reply has {problem}")
     effect = "there was a forbidden side effect" if facts.forbidden_side_effect else ""
     check_pages(facts.side_effect_pages, record, shown, needed=effect)
     if facts.site_at_fault and all(fact.met for fact in facts.facts):

@@ -56,20 +56,23 @@ def _has_json(rules: BodyRules, body: bytes) -> Fits:
     found = finding_of(differences(comparing, rules.has_json, given), "the body")
     if found.passed:
         return True, ""
-    if all(one.ok for one in differences(comparing, rules.has_json, _told(given, rules.has_json))):
+    if all(one.ok for one in differences(comparing, rules.has_json, _assume_removed(given, rules.has_json))):
         return None, "a secret of the body was removed"
     return False, found.evidence
 
 
-def _told(given: Any, expected: Any) -> Any:
+def _assume_removed(given: Any, expected: Any) -> Any:
     """The given value with removed secrets as they are expected: all else has to fit then."""
     match given, expected:
         case str(), _ if given == REMOVED:
             return expected
         case dict(), dict():
-            return {key: _told(value, expected.get(key)) if key in expected else value for key, value in given.items()}
+            return {
+                key: _assume_removed(value, expected.get(key)) if key in expected else value
+                for key, value in given.items()
+            }
         case list(), list() if len(given) == len(expected):
-            return [_told(one, other) for one, other in zip(given, expected, strict=True)]
+            return [_assume_removed(one, other) for one, other in zip(given, expected, strict=True)]
     return given
 
 

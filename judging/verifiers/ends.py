@@ -33,8 +33,8 @@ def check_page(expected: PageExpectation, trajectory: Trajectory) -> Finding:
         missing = next(name for name, ok in texts.items() if ok is None)
         return undecided(f"the record of the last page has too little visible text to decide: {missing}")
     wrong = ", ".join(name for name, ok in criteria.items() if not ok)
-    told = f"fails in {wrong[:200]}" if wrong else f"is as expected in {len(criteria)} rules"
-    return Finding(not wrong, criteria, f"the last page {shown(page.url)} {told}")
+    result = f"fails in {wrong[:200]}" if wrong else f"is as expected in {len(criteria)} rules"
+    return Finding(not wrong, criteria, f"the last page {shown(page.url)} {result}")
 
 
 def check_state(expected: StateExpectation, trajectory: Trajectory) -> Finding:

@@ -17,7 +17,7 @@ MOST_CRITERIA = 100
 """Largest number of fields that are named; the result of all others is the criterion `other fields`."""
 MOST_COMPARED = 50
 """Largest number of items without an identical partner that are compared pair by pair, where order does not count."""
-TOLD = 3
+NAMED = 3
 """Number of wrong fields that the evidence names."""
 
 
@@ -49,8 +49,8 @@ def finding_of(fields: Iterator[Field], what: str) -> Finding:
         criteria[key] = criteria.get(key, True) and ok
         if not ok:
             wrong.append(f"{name} ({note})")
-    told = ", ".join(wrong[:TOLD]) + (f" and {len(wrong) - TOLD} more" if len(wrong) > TOLD else "")
-    evidence = f"{what} differs in {told}" if wrong else f"{what} is as expected in {len(criteria)} fields"
+    named = ", ".join(wrong[:NAMED]) + (f" and {len(wrong) - NAMED} more" if len(wrong) > NAMED else "")
+    evidence = f"{what} differs in {named}" if wrong else f"{what} is as expected in {len(criteria)} fields"
     return Finding(not wrong, criteria, evidence)
 
 

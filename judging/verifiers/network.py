@@ -18,8 +18,8 @@ from storage.requests import CorruptRequests, RequestLog
 
 ReadRequests = Callable[[Trajectory], RequestLog | None]
 """Reads the log of a trajectory's requests; `storage.store.TrajectoryStore.requests` fits. Raises `CorruptRequests`."""
-TOLD = 3
-"""Number of rules whose evidence is told."""
+LISTED = 3
+"""Number of rules whose evidence is listed."""
 
 
 def check_network(expected: NetworkExpectation, trajectory: Trajectory, read: ReadRequests | None) -> Finding:
@@ -39,13 +39,13 @@ def check_network(expected: NetworkExpectation, trajectory: Trajectory, read: Re
         **{_name("must not", n, rule): _must_not(rule, log) for n, rule in enumerate(expected.must_not, 1)},
     }
     criteria = {name: one.ok for name, one in results.items() if one.ok is not None}
-    told = [f"{name}: {one.why}" for name, one in results.items() if not one.ok][:TOLD]
+    failures = [f"{name}: {one.why}" for name, one in results.items() if not one.ok][:LISTED]
     if all(criteria.values()) and len(criteria) < len(results):
-        return undecided("; ".join(told))
+        return undecided("; ".join(failures))
     passed = all(criteria.values())
     steps = sorted({step for one in results.values() for step in _steps(one.requests, log, trajectory)})
     evidence = f"{len(log.requests)} requests: " + (
-        "; ".join(told) if told else f"as expected in {len(criteria)} rules"
+        "; ".join(failures) if failures else f"as expected in {len(criteria)} rules"
     )
     return Finding(passed, criteria, evidence, tuple(steps))
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from anthropic.types.computer_member_name import COMPUTER_MEMBER_NAME_VALUES
+from episode_record import EpisodeRecord
 from PIL import Image
-from tape import Tape
 from vendor_server import Answer as Reply
 from vendor_server import Json, Vendor, running_vendor
 
@@ -74,18 +74,18 @@ async def test_an_episode_in_either_generation(vendor: Vendor, policy: ComputerM
         message({"type": "tool_use", "id": "t3", "name": "navigate", "input": {"url": "http://b.test/"}}),
         message({"type": "text", "text": "42 EUR"}, reason="end_turn"),
     ]
-    tape = Tape()
-    first = await tape.ask(policy)
+    record = EpisodeRecord()
+    first = await record.ask(policy)
     assert first.action == wire.ClickCoords(x=10, y=20)
     assert first.completion is not None and first.completion.thoughts == "Hm."
-    tape.record(first)
-    second = await tape.ask(policy)
+    record.add(first)
+    second = await record.ask(policy)
     assert (second.action, second.completion) == (wire.TypeText(value="ann"), None)
-    tape.record(second)
-    third = await tape.ask(policy)
+    record.add(second)
+    third = await record.ask(policy)
     assert third.action == wire.VisitPage(url="http://b.test/")
-    tape.record(third)
-    assert (await tape.ask(policy)).action == Answer(text="42 EUR")
+    record.add(third)
+    assert (await record.ask(policy)).action == Answer(text="42 EUR")
     opening = vendor.asked[0]
     assert opening.headers["authorization"] == "Bearer sk-ant-test"
     if tool == TOOLSET:
@@ -102,16 +102,16 @@ async def test_an_episode_in_either_generation(vendor: Vendor, policy: ComputerM
     shown = [block["type"] for each in final for block in each["content"]]
     assert shown.count("image") == 0  # the first page is too old
     newest = final[4]["content"][0]["content"]
-    assert base64.b64decode(newest[1]["source"]["data"]) in tape.pictures.values()
+    assert base64.b64decode(newest[1]["source"]["data"]) in record.pictures.values()
     assert newest[0]["text"] == "effect 2"
 
 
 async def test_old_pictures_are_left_out_and_said_to_be(vendor: Vendor, policy: ComputerModel, tool: str) -> None:
     vendor.answers = [message(use(tool, "screenshot", f"t{n}")) for n in range(4)]
-    tape = Tape()
+    record = EpisodeRecord()
     for _ in range(3):
-        tape.record(await tape.ask(policy))
-    turn = await tape.ask(policy)
+        record.add(await record.ask(policy))
+    turn = await record.ask(policy)
     results = [each["content"][0]["content"] for each in vendor.asked[-1].body["messages"][2::2]]
     assert [[part["type"] for part in parts] for parts in results] == [
         ["text", "text"],
@@ -123,11 +123,11 @@ async def test_old_pictures_are_left_out_and_said_to_be(vendor: Vendor, policy: 
 
 async def test_an_error_is_told_as_one(vendor: Vendor, policy: ComputerModel, tool: str) -> None:
     vendor.answers = [message(use(tool, "left_click", coordinate=[10])), message(reason="end_turn")]
-    tape = Tape()
-    turn = await tape.ask(policy)
+    record = EpisodeRecord()
+    turn = await record.ask(policy)
     assert turn.action is None and "list of 2 numbers" in (turn.format_error or "")
-    tape.record(turn)
-    again = await tape.ask(policy)
+    record.add(turn)
+    again = await record.ask(policy)
     (result,) = vendor.asked[1].body["messages"][2]["content"]
     assert result["is_error"] is True and "list of 2 numbers" in result["content"][0]["text"]
     assert "end_turn" in (again.format_error or "")  # neither a tool use nor text
@@ -142,10 +142,10 @@ async def test_zoom_shows_the_region_and_the_pointer_is_told(vendor: Vendor, pol
         ),
         message({"type": "text", "text": "ok"}, reason="end_turn"),
     ]
-    tape = Tape()
+    record = EpisodeRecord()
     for _ in range(3):
-        tape.record(await tape.ask(policy))
-    await tape.ask(policy)
+        record.add(await record.ask(policy))
+    await record.ask(policy)
     results = vendor.asked[1].body["messages"][2]["content"]
     assert results[1]["content"][0]["text"] == "X=40,Y=50"
     with Image.open(io.BytesIO(base64.b64decode(results[2]["content"][1]["source"]["data"]))) as enlarged:
@@ -154,7 +154,7 @@ async def test_zoom_shows_the_region_and_the_pointer_is_told(vendor: Vendor, pol
 
 async def test_a_refusal_is_an_answer_that_says_so(vendor: Vendor, policy: ComputerModel) -> None:
     vendor.answers = [message(reason="refusal")]
-    assert (await Tape().ask(policy)).action == Answer(text="(the model refused)")
+    assert (await EpisodeRecord().ask(policy)).action == Answer(text="(the model refused)")
 
 
 ACTIONS: dict[str, list[tuple[Json, list[AgentAction] | str]]] = {

@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from tape import VIEWPORT
+from episode_record import VIEWPORT
 
 from agent.config import AgentConfig, RecordConfig
 from agent.episodes.episode_lease import EpisodeLease

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from tape import Tape
+from episode_record import EpisodeRecord
 from vendor_server import Answer as Reply
 from vendor_server import Json, Vendor, running_vendor
 
@@ -73,18 +73,18 @@ async def test_an_episode_with_parallel_calls(vendor: Vendor, policy: ComputerMo
         reply(call("go_back", None)),
         reply({"text": "42 EUR"}),
     ]
-    tape = Tape()
-    first = await tape.ask(policy)
+    record = EpisodeRecord()
+    first = await record.ask(policy)
     assert first.action == wire.ClickCoords(x=640, y=400)
     assert first.completion is not None and first.completion.thoughts == "Hm.\nopen the menu"
-    tape.record(first)
-    second = await tape.ask(policy)
+    record.add(first)
+    second = await record.ask(policy)
     assert (second.action, second.completion) == (wire.TypeText(value="ann", press_enter=True), None)
-    tape.record(second)
-    third = await tape.ask(policy)
+    record.add(second)
+    third = await record.ask(policy)
     assert third.action == wire.Back()
-    tape.record(third)
-    last = await tape.ask(policy)
+    record.add(third)
+    last = await record.ask(policy)
     assert last.action == Answer(text="42 EUR")
     assert vendor.asked[0].path.endswith("/models/gemini-x:generateContent")
     assert vendor.asked[0].headers["x-goog-api-key"] == "AIza-test"
@@ -97,18 +97,18 @@ async def test_an_episode_with_parallel_calls(vendor: Vendor, policy: ComputerMo
     assert last.completion is not None and len(last.completion.images) == 3  # two rounds, without the first page
     assert "inlineData" not in final[0]["parts"][-1]
     pictures = [base64.urlsafe_b64decode(r["parts"][0]["inline_data"]["data"]) for r in responses]
-    assert all(data in tape.pictures.values() for data in pictures)
+    assert all(data in record.pictures.values() for data in pictures)
 
 
 async def test_a_failed_call_is_answered_with_its_error_and_so_are_those_after_it(
     vendor: Vendor, policy: ComputerModel
 ) -> None:
     vendor.answers = [reply(call("fly"), call("click", "c2", x=1, y=1)), reply({"text": "ok"})]
-    tape = Tape()
-    turn = await tape.ask(policy)
+    record = EpisodeRecord()
+    turn = await record.ask(policy)
     assert turn.action is None and turn.format_error == "there is no function 'fly' here"
-    tape.record(turn)
-    assert (await tape.ask(policy)).action == Answer(text="ok")
+    record.add(turn)
+    assert (await record.ask(policy)).action == Answer(text="ok")
     parts = vendor.asked[1].body["contents"][2]["parts"]
     assert [part["functionResponse"]["response"]["error"] for part in parts] == [
         "there is no function 'fly' here",
@@ -122,11 +122,11 @@ async def test_a_confirmation_is_acknowledged_or_the_reply_is_taken_back(
 ) -> None:
     asked = {"decision": "require_confirmation", "explanation": "Accept the cookies?"}
     vendor.answers = [reply(call("click", x=1, y=1, safety_decision=asked)), reply({"text": "ok"})]
-    tape = Tape()
-    turn = await tape.ask(policy)
+    record = EpisodeRecord()
+    turn = await record.ask(policy)
     assert turn.confirm == "Accept the cookies?"
-    tape.record(turn, safety=SafetyDecision(asked="?", decision=decision, by="person"))
-    assert (await tape.ask(policy)).action == Answer(text="ok")
+    record.add(turn, safety=SafetyDecision(asked="?", decision=decision, by="person"))
+    assert (await record.ask(policy)).action == Answer(text="ok")
     contents = vendor.asked[1].body["contents"]
     if decision == "allowed":
         response = contents[2]["parts"][0]["functionResponse"]["response"]
@@ -148,18 +148,18 @@ async def test_a_reply_without_a_call_is_asked_for_again(
     vendor: Vendor, policy: ComputerModel, answer: Reply, says: str
 ) -> None:
     vendor.answers = [answer, reply(call("go_back"))]
-    tape = Tape()
-    turn = await tape.ask(policy)
+    record = EpisodeRecord()
+    turn = await record.ask(policy)
     assert turn.action is None and says in (turn.format_error or "")
-    tape.record(turn)
-    assert (await tape.ask(policy)).action == wire.Back()
+    record.add(turn)
+    assert (await record.ask(policy)).action == wire.Back()
     (content,) = vendor.asked[1].body["contents"]
     assert says in content["parts"][-1]["text"]
 
 
 async def test_a_blocked_prompt_is_an_answer_that_says_so(vendor: Vendor, policy: ComputerModel) -> None:
     vendor.answers = [Reply({"promptFeedback": {"blockReason": "SAFETY"}})]
-    assert (await Tape().ask(policy)).action == Answer(text="(the model refused: SAFETY)")
+    assert (await EpisodeRecord().ask(policy)).action == Answer(text="(the model refused: SAFETY)")
 
 
 NEW: list[tuple[str, Json, AgentAction | str]] = [

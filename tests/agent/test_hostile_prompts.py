@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from episode_record import TASK, EpisodeRecord
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tape import TASK, Tape
 from tokenizers import Tokenizer
 from tokenizers_of_families import Family, families
 from vendor_server import Answer as Reply
@@ -36,7 +36,7 @@ def qwen(tmp_path_factory: pytest.TempPathFactory) -> Family:
 
 def hostile(evil: str) -> tuple[str, list[Step], Observation, dict[str, bytes]]:
     """Goal, history, page and pictures that hold `evil` wherever they hold text of others."""
-    tape, steps = Tape((160, 120)), []
+    record, steps = EpisodeRecord((160, 120)), []
     call = f'<tool_call>{{"name": "browser", "arguments": {{"action": "type", "id": 1, "text": "{evil}"}}}}</tool_call>'
     said = (
         f"I saw {evil}.\nMemory: {evil}\n{call}",
@@ -49,7 +49,7 @@ def hostile(evil: str) -> tuple[str, list[Step], Observation, dict[str, bytes]]:
         None,
     )
     for index in range(6):
-        seen = _page(tape.look(index), evil)
+        seen = _page(record.look(index), evil)
         steps.append(
             Step(
                 index=index,
@@ -60,7 +60,7 @@ def hostile(evil: str) -> tuple[str, list[Step], Observation, dict[str, bytes]]:
                 effect="" if index % 2 else f'appeared: "{evil}" button',
             )
         )
-    return f"Type {evil} into the field.", steps, _page(tape.look(6), evil), tape.pictures
+    return f"Type {evil} into the field.", steps, _page(record.look(6), evil), record.pictures
 
 
 def _page(seen: Observation, evil: str) -> Observation:
@@ -135,7 +135,7 @@ def test_nor_is_any_mixture(pieces: list[str], config: AgentConfig) -> None:
 
 def test_a_token_across_two_lines_is_broken_too() -> None:
     control = ControlTokens(["ok\nTask:"])
-    page = Tape().page.model_copy(update={"title": "ok", "url": "ok"})
+    page = EpisodeRecord().page.model_copy(update={"title": "ok", "url": "ok"})
     for config in (AgentConfig(prompt="compact", history_steps=1), AgentConfig(history_steps=1)):
         step = Step(index=0, observation=page, completion=None, action=ClickId(id=1), effect="ok", feedback="ok")
         (*_, user) = compose("x", [step], page, config, {}, control).messages
@@ -161,7 +161,7 @@ async def test_what_the_agent_types_reaches_the_page_unchanged(tokenizer: Path |
         model = ChatModel(model="m", base_url=vendor.url, tokenizer=tokenizer)
         config = AgentConfig(model=model, screenshot=False)
         async with open_model(config, served=Served("none", None, None), uds=None, solve=None) as policy:
-            turn = await policy.act(TASK, f"Type {evil}", [], _page(Tape().page, evil), {})
+            turn = await policy.act(TASK, f"Type {evil}", [], _page(EpisodeRecord().page, evil), {})
     assert turn.action == Answer(text=evil)
     (asked,) = vendor.asked
     text = asked.body["messages"][-1]["content"][-1]["text"]

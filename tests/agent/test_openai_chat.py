@@ -5,8 +5,8 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+from episode_record import TASK, EpisodeRecord
 from hostile import HALF
-from tape import TASK, Tape
 from vendor_server import Answer as Reply
 from vendor_server import Json, Vendor, running_vendor
 
@@ -40,9 +40,11 @@ def config(**fields: Any) -> AgentConfig:
     return AgentConfig.model_validate(defaults | fields)
 
 
-async def ask(vendor: Vendor, tape: Tape, settings: AgentConfig, served: Served = SERVED, **options: Any) -> Turn:
+async def ask(
+    vendor: Vendor, record: EpisodeRecord, settings: AgentConfig, served: Served = SERVED, **options: Any
+) -> Turn:
     async with OpenAIChat(settings, served, base_url=vendor.url, **options) as chat:
-        return await chat.act(TASK, "Buy a lamp.", tape.steps, tape.page, tape.pictures)
+        return await chat.act(TASK, "Buy a lamp.", record.steps, record.page, record.pictures)
 
 
 CALL = '<tool_call>{"name": "browser", "arguments": {"action": "click", "coordinate": [500, 500]}}</tool_call>'
@@ -50,29 +52,29 @@ CALL = '<tool_call>{"name": "browser", "arguments": {"action": "click", "coordin
 
 async def test_two_rounds_of_a_thinking_model(vendor: Vendor) -> None:
     vendor.answers = [completion(f"where is it?</think>\n\nI click.\n{CALL}")]
-    tape = Tape()
-    first = await ask(vendor, tape, config())
+    record = EpisodeRecord()
+    first = await ask(vendor, record, config())
     assert first.action == ClickCoords(x=640, y=400)
     assert first.completion is not None
     assert (first.completion.prompt_token_ids, first.completion.token_ids) == ((1, 2, 3, 4), (5, 6, 7))
     assert (first.completion.logprobs, first.completion.policy_version) == ((-0.1, -0.25, 0.0), 3)
     assert first.completion.thoughts == "where is it?"
     assert first.completion.text.startswith("where is it?</think>")  # as it was sampled
-    tape.record(first)
-    second = await ask(vendor, tape, config())
+    record.add(first)
+    second = await ask(vendor, record, config())
     body = vendor.asked[1].body
     assert [message["role"] for message in body["messages"]] == ["system", "user", "assistant", "user"]
     assert body["messages"][2]["content"] == f"I click.\n{CALL}"
     assert "Result: effect 0" in body["messages"][3]["content"][1]["text"]
     assert second.completion is not None and len(second.completion.images) == 2
-    assert set(second.completion.images) <= set(tape.pictures)
+    assert set(second.completion.images) <= set(record.pictures)
     assert body["logprobs"] is True and body["return_token_ids"] is True
 
 
 async def test_a_reasoning_parser_of_the_server_is_understood(vendor: Vendor) -> None:
     for field in ("reasoning", "reasoning_content"):  # vLLM 0.32 says reasoning, older ones reasoning_content
         vendor.answers = [completion(CALL, **{field: "where is it?"})]
-        turn = await ask(vendor, Tape(), config())
+        turn = await ask(vendor, EpisodeRecord(), config())
         assert turn.completion is not None and turn.completion.thoughts == "where is it?"
         assert turn.action == ClickCoords(x=640, y=400)
 
@@ -89,11 +91,11 @@ async def test_a_reasoning_parser_of_the_server_is_understood(vendor: Vendor) ->
 )
 async def test_the_model_gets_to_see_what_was_wrong(vendor: Vendor, text: str, finish: str, says: str) -> None:
     vendor.answers = [completion(text, finish=finish)]
-    tape = Tape()
-    turn = await ask(vendor, tape, config())
+    record = EpisodeRecord()
+    turn = await ask(vendor, record, config())
     assert turn.action is None and says in (turn.format_error or "")
-    tape.record(turn)
-    await ask(vendor, tape, config())
+    record.add(turn)
+    await ask(vendor, record, config())
     assert "Result: failed:" in vendor.asked[1].body["messages"][-1]["content"][1]["text"]
     assert len(str(vendor.asked[1].body)) < 60_000 + len(str(vendor.asked[0].body))  # pictures, not the 100 kB
 
@@ -101,7 +103,7 @@ async def test_the_model_gets_to_see_what_was_wrong(vendor: Vendor, text: str, f
 @pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])
 async def test_half_a_character_does_not_break_the_episode(vendor: Vendor, field: str) -> None:
     vendor.answers = [completion(f'{HALF}\nanswer("{HALF}")', **{field: HALF})]
-    turn = await ask(vendor, Tape(), config(profile="generic"))
+    turn = await ask(vendor, EpisodeRecord(), config(profile="generic"))
     assert turn.action == Answer(text="\ufffd")
     assert turn.completion is not None and turn.completion.thoughts == "\ufffd"
     assert Turn.model_validate_json(turn.model_dump_json()) == turn
@@ -109,9 +111,9 @@ async def test_half_a_character_does_not_break_the_episode(vendor: Vendor, field
 
 async def test_a_goal_that_cannot_fit_is_the_policys_failure_and_the_server_is_not_asked(vendor: Vendor) -> None:
     async with OpenAIChat(config(prompt_tokens=2_000), SERVED, base_url=vendor.url) as chat:
-        tape = Tape()
+        record = EpisodeRecord()
         with pytest.raises(EpisodeFailure) as raised:
-            await chat.act(TASK, "long " * 5_000, [], tape.page, tape.pictures)
+            await chat.act(TASK, "long " * 5_000, [], record.page, record.pictures)
     failure = raised.value.failure
     assert (failure.side, failure.code, failure.retryable) == ("policy", "PROMPT_TOO_LONG", False)
     assert not vendor.asked
@@ -119,7 +121,7 @@ async def test_a_goal_that_cannot_fit_is_the_policys_failure_and_the_server_is_n
 
 async def test_another_server_is_not_asked_for_tokens(vendor: Vendor) -> None:
     vendor.answers = [Reply({"choices": [{"message": {"content": 'answer("ok")'}, "finish_reason": "stop"}]})]
-    turn = await ask(vendor, Tape(), config(profile="generic"), tokens=False, api_key="sk-1")
+    turn = await ask(vendor, EpisodeRecord(), config(profile="generic"), tokens=False, api_key="sk-1")
     assert turn.action == Answer(text="ok")
     assert not {"logprobs", "return_token_ids", "top_k"} & set(vendor.asked[0].body)
     assert vendor.asked[0].headers["authorization"] == "Bearer sk-1"
@@ -127,7 +129,7 @@ async def test_another_server_is_not_asked_for_tokens(vendor: Vendor) -> None:
 
 async def failure_of(vendor: Vendor, settings: AgentConfig, **options: Any) -> Failure:
     with pytest.raises(EpisodeFailure) as raised:
-        await ask(vendor, Tape(), settings, **options)
+        await ask(vendor, EpisodeRecord(), settings, **options)
     return raised.value.failure
 
 
@@ -135,7 +137,7 @@ async def failure_of(vendor: Vendor, settings: AgentConfig, **options: Any) -> F
 async def test_an_answer_that_may_be_better_next_time_is_asked_for_again(vendor: Vendor, status: int) -> None:
     vendor.answers = [Reply({}, status), Reply({}, status, {"retry-after": "0.7"}), completion(CALL)]
     began = time.monotonic()
-    turn = await ask(vendor, Tape(), config())
+    turn = await ask(vendor, EpisodeRecord(), config())
     assert turn.action == ClickCoords(x=640, y=400)
     assert len(vendor.asked) == 3
     assert time.monotonic() - began >= 0.5 + 0.7  # our own pause, then the server's
@@ -157,7 +159,7 @@ async def test_tries_and_pauses_count_towards_the_deadline_of_the_turn(vendor: V
 async def test_a_connection_that_is_lost_is_made_again(vendor: Vendor) -> None:
     lost = Reply(b"", 0)
     vendor.answers = [lost, lost, completion(CALL)]
-    assert (await ask(vendor, Tape(), config())).action == ClickCoords(x=640, y=400)
+    assert (await ask(vendor, EpisodeRecord(), config())).action == ClickCoords(x=640, y=400)
     vendor.answers, vendor.asked = [lost], []
     failure = await failure_of(vendor, config())
     assert (failure.side, failure.code, failure.retryable) == ("infra", "MODEL_UNREACHABLE", True)
@@ -206,4 +208,4 @@ async def test_what_cannot_be_trained_on_is_not_kept(vendor: Vendor, changes: Js
 async def test_without_the_prompts_tokens_nothing_can_be_trained(vendor: Vendor) -> None:
     vendor.answers = [Reply(completion(CALL).content | {"prompt_token_ids": None})]
     assert "no token ids" in (await failure_of(vendor, config())).message
-    assert (await ask(vendor, Tape(), config(), tokens=False)).action == ClickCoords(x=640, y=400)
+    assert (await ask(vendor, EpisodeRecord(), config(), tokens=False)).action == ClickCoords(x=640, y=400)

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
 import pytest
-from tape import Tape
+from episode_record import EpisodeRecord
 from vendor_server import Answer as Reply
 from vendor_server import Json, Vendor, running_vendor
 
@@ -91,18 +91,18 @@ async def test_an_episode_from_opening_to_answer(vendor: Vendor, policy: Compute
         response("r2", function("f1", "goto", '{"url": "http://b.test/"}')),
         response("r3", says("42 EUR")),
     ]
-    tape = Tape()
-    first = await tape.ask(policy)
+    record = EpisodeRecord()
+    first = await record.ask(policy)
     assert first.action == wire.ClickCoords(x=10, y=20)
     assert first.completion is not None and first.completion.thoughts == "I look."
-    tape.record(first)
-    second = await tape.ask(policy)
+    record.add(first)
+    second = await record.ask(policy)
     assert (second.action, second.completion) == (wire.TypeText(value="ann"), None)  # of the same reply
-    tape.record(second)
-    third = await tape.ask(policy)
+    record.add(second)
+    third = await record.ask(policy)
     assert third.action == wire.VisitPage(url="http://b.test/")
-    tape.record(third)
-    assert (await tape.ask(policy)).action == Answer(text="42 EUR")
+    record.add(third)
+    assert (await record.ask(policy)).action == Answer(text="42 EUR")
     opening, after_batch, after_goto = (asked.body for asked in vendor.asked)
     assert vendor.asked[0].path == "/v1/responses"
     assert vendor.asked[0].headers["authorization"] == f"Bearer {KEY}"
@@ -112,27 +112,27 @@ async def test_an_episode_from_opening_to_answer(vendor: Vendor, policy: Compute
     assert after_batch["previous_response_id"] == "r1"
     (output,) = after_batch["input"]  # one screenshot after the last action of the batch
     data = output["output"]["image_url"].removeprefix("data:image/png;base64,")
-    assert base64.b64decode(data) in tape.pictures.values()
+    assert base64.b64decode(data) in record.pictures.values()
     assert after_goto["input"][0] == {"type": "function_call_output", "call_id": "f1", "output": "effect 2"}
     assert after_goto["input"][1]["content"][1]["type"] == "input_image"
 
 
 async def test_the_rest_of_a_batch_is_dropped_when_an_action_fails(vendor: Vendor, policy: ComputerModel) -> None:
     vendor.answers = [response("r1", computer("c1", CLICK, CLICK)), response("r2", says("ok"))]
-    tape = Tape()
-    tape.record(await tape.ask(policy), feedback="the element is gone")
-    assert (await tape.ask(policy)).action == Answer(text="ok")
+    record = EpisodeRecord()
+    record.add(await record.ask(policy), feedback="the element is gone")
+    assert (await record.ask(policy)).action == Answer(text="ok")
     text = vendor.asked[1].body["input"][1]["content"][0]["text"]  # the only channel for words
     assert "the element is gone" in text and "not carried out" in text
 
 
 async def test_an_allowed_check_is_acknowledged(vendor: Vendor, policy: ComputerModel) -> None:
     vendor.answers = [response("r1", computer("c1", CLICK, checks=[CHECK])), response("r2", says("ok"))]
-    tape = Tape()
-    turn = await tape.ask(policy)
+    record = EpisodeRecord()
+    turn = await record.ask(policy)
     assert turn.confirm == "The page gives instructions."
-    tape.record(turn, safety=SafetyDecision(asked="?", decision="allowed", by="person"))
-    assert (await tape.ask(policy)).action == Answer(text="ok")
+    record.add(turn, safety=SafetyDecision(asked="?", decision="allowed", by="person"))
+    assert (await record.ask(policy)).action == Answer(text="ok")
     assert vendor.asked[1].body["input"][0]["acknowledged_safety_checks"] == [CHECK]
 
 
@@ -142,10 +142,10 @@ async def test_a_denied_reply_is_asked_again_from_the_one_before(vendor: Vendor,
         response("r2", computer("c2", CLICK, checks=[CHECK])),
         response("r3", says("I stop.")),
     ]
-    tape = Tape()
-    tape.record(await tape.ask(policy))
-    tape.record(await tape.ask(policy), safety=SafetyDecision(asked="?", decision="denied", by="configuration"))
-    assert (await tape.ask(policy)).action == Answer(text="I stop.")
+    record = EpisodeRecord()
+    record.add(await record.ask(policy))
+    record.add(await record.ask(policy), safety=SafetyDecision(asked="?", decision="denied", by="configuration"))
+    assert (await record.ask(policy)).action == Answer(text="I stop.")
     again = vendor.asked[2].body
     assert again["previous_response_id"] == "r1"
     assert [item.get("call_id") for item in again["input"]] == ["c1", None]

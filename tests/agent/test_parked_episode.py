@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
-from tape import TASK, VIEWPORT, Tape
+from episode_record import TASK, VIEWPORT, EpisodeRecord
 
 from agent.config import AgentConfig
 from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played, Watch, play
@@ -25,7 +25,7 @@ class OnePage:
         yield self
 
     async def step(self, action: Action, observe: ObserveRequest, *, deadline_s: float) -> StepReply:
-        return StepReply(step_id=1, observation=Tape((64, 40)).page, timings_ms={})
+        return StepReply(step_id=1, observation=EpisodeRecord((64, 40)).page, timings_ms={})
 
 
 class Goes:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
+from episode_record import TASK, EpisodeRecord
 from hostile import HALF, nested, values
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from tape import TASK, Tape
 from vendor_server import Answer as Reply
 from vendor_server import Json, Vendor, running_vendor
 
@@ -54,11 +54,11 @@ def vendor(monkeypatch: pytest.MonkeyPatch) -> Generator[Vendor]:
 
 async def failure_of(kind: str, vendor: Vendor, *, deadline_s: float = 20) -> Failure:
     config = AgentConfig(model=KINDS[kind](vendor.url), completion_deadline_s=deadline_s)
-    tape = Tape(size=(64, 40))
+    record = EpisodeRecord(size=(64, 40))
     async with open_model(config, served=SERVED, uds=None, solve=None) as policy:
         began = time.monotonic()
         with pytest.raises(EpisodeFailure) as raised:
-            await policy.act(TASK, "goal", [], tape.page, tape.pictures)
+            await policy.act(TASK, "goal", [], record.page, record.pictures)
         assert time.monotonic() - began < deadline_s + 15  # a vendor that says nothing does so for longer
     assert KEY not in str(raised.value)
     return raised.value.failure
@@ -165,9 +165,9 @@ def answer_with(kind: str, call: Json) -> Json:
 async def turn_of(kind: str, vendor: Vendor, call: Json) -> Turn:
     """The turn that becomes of a call, stored and read back."""
     vendor.answers = [Reply(answer_with(kind, call))]
-    tape = Tape(size=(64, 40))
+    record = EpisodeRecord(size=(64, 40))
     async with open_model(AgentConfig(model=KINDS[kind](vendor.url)), served=SERVED, uds=None, solve=None) as policy:
-        turn = await policy.act(TASK, "goal", [], tape.page, tape.pictures)
+        turn = await policy.act(TASK, "goal", [], record.page, record.pictures)
     assert Turn.model_validate_json(turn.model_dump_json()) == turn
     return turn
 
@@ -212,11 +212,11 @@ async def test_a_vendors_reply_has_room_for_hidden_reasoning(vendor: Vendor, kin
 
 async def test_summaries_of_openais_reasoning_are_asked_for_unless_they_are_switched_off(vendor: Vendor) -> None:
     vendor.answers = [Reply(answer_with("openai", {"type": "wait"}))]
-    tape = Tape(size=(64, 40))
+    record = EpisodeRecord(size=(64, 40))
     for summaries in (True, False):
         model = KINDS["openai"](vendor.url).model_copy(update={"summaries": summaries})
         async with open_model(AgentConfig(model=model), served=SERVED, uds=None, solve=None) as policy:
-            await policy.act(TASK, "goal", [], tape.page, tape.pictures)
+            await policy.act(TASK, "goal", [], record.page, record.pictures)
     assert [asked.body.get("reasoning") for asked in vendor.asked] == [{"summary": "auto"}, None]
 
 
@@ -263,7 +263,7 @@ def answers(draw: st.DrawFn) -> Json:
 
 @given(answers())
 def test_any_answer_becomes_moves_or_a_sentence_and_can_be_told_again(raw: Json) -> None:
-    tape = Tape(size=(64, 40))
+    record = EpisodeRecord(size=(64, 40))
     for translator in TRANSLATORS:
         said = translator.read(raw, View(Viewport(width=1280, height=800), 64, 40))
         assert said.moves or said.error
@@ -274,14 +274,14 @@ def test_any_answer_becomes_moves_or_a_sentence_and_can_be_told_again(raw: Json)
         first = said.moves[0] if said.moves else None
         step = Step(
             index=0,
-            observation=tape.page,
+            observation=record.page,
             completion=Completion(text="", raw=raw),
             action=first.action if first else None,
             feedback=(first.error if first else said.error),
         )
         Step.model_validate_json(step.model_dump_json())
-        rounds = told_again([step], tape.page, translator.read)
-        scene = Scene("goal", tape.page, rounds, tape.page, tape.pictures, 1, 100)
+        rounds = told_again([step], record.page, translator.read)
+        scene = Scene("goal", record.page, rounds, record.page, record.pictures, 1, 100)
         if not (first and first.action and len(said.moves) > 1):  # otherwise the reply is not used up yet
             asked = translator.request(scene)
             assert asked == translator.request(scene)  # pure

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from tape import TASK
+from episode_record import TASK
 from test_parked_episode import OnePage, serve
 
 from agent.config import AgentConfig

@@ -79,7 +79,7 @@ async def fronted(
     async with Overview(SETTINGS, store, instance_at, events) as overview:
         await overview.learn([InstanceReport(instance=url, node=NODE, capacity=1, ttl_s=600)])
         service = Service(
-            SETTINGS, events, key, overview=overview, given=Admission(overview, events), learn=overview.learn
+            SETTINGS, events, key, overview=overview, own_admission=Admission(overview, events), learn=overview.learn
         )
         app = create_front_app(SETTINGS, service)
         transport = httpx.ASGITransport(app)

@@ -104,3 +104,10 @@ async def test_a_chromium_without_sessions_waits_for_the_next(pool: BrowserPool,
         async with lease(pool):
             again = chromiums_of(service)
     assert len(before) == 2 and again == before
+
+
+@pytest.mark.parametrize(("slots", "most"), [(1, 4), (4, 4), (12, 4), (16, 6), (64, 22)])
+def test_a_third_of_the_slots_shares_a_chromium(slots: int, most: int) -> None:
+    """Two more Chromiums than one for all: at most a quarter more memory, from the size on where it counts."""
+    assert Settings(slots=slots).most_per_chromium == most
+    assert Settings(slots=slots, sessions_per_chromium=1).most_per_chromium == 1

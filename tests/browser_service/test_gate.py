@@ -46,7 +46,7 @@ def front(wanted: Settings) -> FastAPI:
     events, key, http = Events(), TierKey.random(), keep_alive_client()
     store = InProcessStore(time.monotonic, key.sign, QueueLimits())
     overview = Overview(wanted, store, remote_instances(wanted, http), events)
-    service = Service(wanted, events, key, overview=overview, given=Admission(overview, events))
+    service = Service(wanted, events, key, overview=overview, own_admission=Admission(overview, events))
     app = create_front_app(wanted, service)
     app.state.service = service
     return app

@@ -167,7 +167,7 @@ class Leases(RuleBasedStateMachine):
         self.stores.report(*late)
 
     @rule(address=ADDRESSES)
-    def distrust(self, address: str) -> None:
+    def sign_off(self, address: str) -> None:
         """The instance did not answer and is thought gone; its leases are forgotten, until it reports them again."""
         self.stores.report(
             InstanceReport(instance=address, node="http://node", capacity=0, healthy=False, ttl_s=0), [], []
@@ -181,7 +181,7 @@ class Leases(RuleBasedStateMachine):
             if self.in_line:
                 self.claim(backwards=True, at_most=1, admitted=True, told=told)
             for given in self.stores.find(key) if is_thought_gone else []:
-                self.distrust(given.instance)
+                self.sign_off(given.instance)
 
     @rule(address=ADDRESSES)
     def crash(self, address: str) -> None:
@@ -225,7 +225,7 @@ class Leases(RuleBasedStateMachine):
         slots = [(given.instance, given.slot) for given in leases]
         assert len(set(slots)) == len(slots), "a slot is held twice"
         for instance in books.instances:
-            assert instance.held == sum(given.instance == instance.instance for given in leases)
+            assert instance.leased == sum(given.instance == instance.instance for given in leases)
         self.generations_only_grow([given for given, state in books.leases if state == "granted"])
         idle = sum(instance.available for instance in books.instances)
         if idle and books.waiting:

@@ -511,7 +511,7 @@ async def test_a_closed_instance_keeps_its_leases_and_gets_no_more(store: LeaseS
     setattr(instance, closed, closed == "draining")
     await instance.admit(grant)
     [known] = await store.instances()
-    assert (known.held, known.available, known.healthy, known.draining) == (1, 0, instance.healthy, instance.draining)
+    assert (known.leased, known.available, known.healthy, known.draining) == (1, 0, instance.healthy, instance.draining)
     assert len(await store.leases()) == 1
     with pytest.raises(NoCapacity):
         await lease(store)

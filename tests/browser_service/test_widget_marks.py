@@ -126,6 +126,17 @@ async def test_a_click_on_the_mark_does_what_a_person_meant(
     assert (await click(browser, seen, name)).observation.title == said
 
 
+async def test_a_component_around_its_button_is_one_mark_with_words_without_invisible_ones(
+    browser: Browser, site: Site
+) -> None:
+    script = """customElements.define('x-d', class extends HTMLElement { constructor() { super();
+      this.attachShadow({mode: 'open'}).innerHTML = '<button style="padding:20px 60px"><slot></slot></button>'; } });
+      d.addEventListener('click', () => say('saved'));"""
+    seen = await opened(browser, site, "component", "<x-d id=d>Save\u2060\u2060 it\u200b</x-d>", script)
+    assert [mark.name for mark in seen.marks] == ["Save it"]
+    assert (await click(browser, seen, "Save it")).observation.title == "saved"
+
+
 HIDDEN = "position:absolute;"
 
 

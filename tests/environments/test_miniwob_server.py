@@ -50,12 +50,35 @@ async def report(http: httpx.AsyncClient, site: Site, kind: str, body: object) -
 async def test_the_page_carries_the_bootstrap_and_its_seed(site: Site, http: httpx.AsyncClient) -> None:
     page = await http.get(site.start_url)
     assert page.headers["content-type"].startswith("text/html")
-    core, ours = page.text.index("../core/core.js"), page.text.index('<script src="../bootstrap.js" data-seed="7">')
-    assert core < ours < page.text.index("genProblem")
-    for path, kind in (("core/core.js", "javascript"), ("bootstrap.js", "javascript"), ("core/core.css", "text/css")):
-        found = await http.get(f"{base(site)}/{path}")
+    ((path, seed),) = re.findall(r'<script src="(/files/[^"]+)" data-seed="(\d+)">', page.text)
+    assert seed == "7" and page.text.index(path) < page.text.index("genProblem")
+    home = base(site).partition("/episode/")[0]
+    script = (await http.get(f"{home}{path}")).text
+    assert script.index("var core = {}") < script.index("core.startEpisode = function") < script.index("var ui_utils")
+    for loaded, kind in ((path, "javascript"), ("/files/core/core.css", "text/css")):
+        found = await http.get(f"{home}{loaded}")
         assert found.status_code == 200
         assert kind in found.headers["content-type"]
+
+
+async def test_libraries_have_one_address_for_all_episodes(miniwob: MiniWob, http: httpx.AsyncClient) -> None:
+    """So that a reused browser has them in its cache."""
+    loaded = []
+    for seed in (7, 8):
+        async with miniwob.serve(miniwob.task("click-button", seed, "train"), trajectory_id="t") as site:
+            loaded.append(re.findall(r'(?:src|href)="([^"]+)"', (await http.get(site.start_url)).text))
+    assert loaded[0] == loaded[1] and all(path.startswith("/files/") for path in loaded[0])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("miniwob/click-link.html", "bootstrap.js", "core/nothing.js", "..%2f__init__.py", ""),
+        *("scripts.js", "scripts.js?", "scripts.js?core/core.js&miniwob/click-link.html", "scripts.js?core/nothing.js"),
+    ],
+)
+async def test_only_libraries_are_shared(site: Site, http: httpx.AsyncClient, path: str) -> None:
+    assert (await http.get(f"{base(site).partition('/episode/')[0]}/files/{path}")).status_code == 404
 
 
 async def test_every_episode_has_an_address_that_cannot_be_guessed_and_dies_with_it(

@@ -2,16 +2,18 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-import virtual_clock
 from game import ended, files_of, rank_for, running_game, use
 
+from agent.episode_facts import facts_of
 from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played
 from agent.models.openai_chat import Served
 from agent.types import Failure, Trajectory
+from benchmarks import virtual_clock
 from flows.policy.publishing import StageError
 from flows.settings.run_folder import RunFolder
 from flows.stages import rollout
@@ -23,7 +25,8 @@ from rollouts.inputs import StageInputs
 from rollouts.plan import assigned, planned_groups
 from rollouts.shard_workers import ShardWorkers
 from rollouts.stage_files import StageFiles
-from storage.stages import Stage, StageReport
+from storage.stages import Stage, StageKey, StageReport
+from storage.store import TrajectoryStore
 
 SHAPE = {"groups_per_iteration": 4, "group_size": 2, "concurrency": 2, "completion_threshold": 1.0}
 DOWN = Failure(side="site", code="NAVIGATION_FAILED", message="net::ERR_CONNECTION_REFUSED", retryable=False)
@@ -82,7 +85,9 @@ async def shards(workers: ShardWorkers, inputs: StageInputs, keys: list[ShardKey
 
 
 def collected(folder: RunFolder, stage: Stage = Stage.ROLLOUT) -> int:
-    return virtual_clock.run(collect(folder, 1, stage, ShardWorkers(folder.inputs), version=0, play_shards=shards))
+    played = virtual_clock.run(collect(folder, 1, stage, ShardWorkers(folder.inputs), version=0, play_shards=shards))
+    assert [one.id for one in played.episodes] == [one.id for one in stored(folder, stage)]
+    return played.rounds
 
 
 def stored(folder: RunFolder, stage: Stage = Stage.ROLLOUT) -> list[Trajectory]:
@@ -157,7 +162,9 @@ def test_killed_stragglers_are_no_outage(monkeypatch: pytest.MonkeyPatch, begun:
     with running_game(**SHAPE | {"completion_threshold": 0.25, "stragglers": "kill"}) as folder:
         names = [group.group for group in planned_groups(folder.inputs, 1, Stage.ROLLOUT)]
         breaking(monkeypatch, begun, lambda slot, second: straggler if slot.group in names[1:] else None)
-        assert collected(folder) == 1 and lack_of_evidence(folder.inputs, 1, Stage.ROLLOUT) is None
+        assert collected(folder) == 1
+        facts = [facts_of(one) for one in stored(folder)]
+        assert lack_of_evidence(folder.inputs, StageKey(1, Stage.ROLLOUT), facts) is None
 
 
 def test_a_prompt_that_never_fits_stops_the_stage_at_once(monkeypatch: pytest.MonkeyPatch, begun: Any) -> None:
@@ -234,6 +241,20 @@ def test_an_evaluation_without_verdicts_is_not_finished(monkeypatch: pytest.Monk
 
 async def broken_check(trajectory: Trajectory, evidence: dict[str, Any]) -> Any:
     raise KeyError("reward")
+
+
+def test_a_stage_reads_each_trajectory_once(monkeypatch: pytest.MonkeyPatch, begun: Any) -> None:
+    breaking(monkeypatch, begun, lambda slot, second: None)
+    read, really = Counter[str](), TrajectoryStore.read
+
+    def counted(store: TrajectoryStore, trajectory_id: str) -> Trajectory:
+        read[trajectory_id] += 1
+        return really(store, trajectory_id)
+
+    with running_game(**SHAPE) as folder:
+        monkeypatch.setattr(TrajectoryStore, "read", counted)
+        virtual_clock.run(rollout_stage(folder, 1, ShardWorkers(folder.inputs), shards))
+    assert len(read) == 8 and set(read.values()) == {1}
 
 
 def test_an_iteration_of_broken_episodes_is_judged_without_complaint(

@@ -110,7 +110,7 @@ def test_an_iteration_is_trained_again_from_another_set_of_verdicts(config: Loop
 
     assert made.next_stage() == StageKey(2, Stage.POLICY_UPDATE) and versions(made.policies) == [0, 1]
     assert (made.stage_dir(2, Stage.ROLLOUT) / "plan.jsonl").exists()
-    command = update_command(made, 2, config=Path("c"), report=Path("r"))
+    command = update_command(made, 2)
     learned = Path(command[command.index("--verdicts") + 1])
     assert [one.judge for one in read_verdicts(learned.parent)] == ["rubric"] and learned.is_relative_to(made.root)
     with pytest.raises(LoopError, match=r"update\.verdict_set='rubric' and not None"):
@@ -121,6 +121,6 @@ def test_an_iteration_is_trained_again_from_another_set_of_verdicts(config: Loop
         status == 1 and "no set of verdicts strong to learn from" in err and "its sets: rubric; `rl-loop rejudge" in err
     )
     with pytest.raises(StageError, match="no set of verdicts rubric to learn from"):
-        update_command(made, 1, config=Path("c"), report=Path("r"))
+        update_command(made, 1)
     status, _, err = rl_loop("fork", source.root, "--at", "2", "--judged", "iterations=5")
     assert status == 1 and "has not finished the rollout of iteration 3" in err

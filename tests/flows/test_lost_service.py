@@ -3,13 +3,13 @@
 from typing import Any
 
 import pytest
-import virtual_clock
 from game import ended, files_of, rank_for, running_game, use
 
 from agent.config import AgentConfig
 from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played
 from agent.model_config import ChatModel, ModelConfig, OpenAIComputer, TrainedPolicy
 from agent.types import Trajectory
+from benchmarks import virtual_clock
 from rollouts.plan import assigned, planned_groups
 from storage.stages import Stage
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import virtual_clock
 from game import ended, files_of, play_rollout, rank_for, use
 
 from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played
+from benchmarks import virtual_clock
 from dashboard.runs import run_view
 from dashboard.store import RunsDir
 from flows.commands.checkup import findings

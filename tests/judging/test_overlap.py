@@ -13,7 +13,8 @@ from judged_runs import GROUPS, MEMBERS, asking, played
 from agent.types import Failure
 from flows.settings.run_folder import RunFolder
 from flows.stages.judge import judge_stage
-from flows.stages.overlap import complete_groups, judging_meanwhile, read_intervals
+from flows.stages.overlap import complete_groups, judging_meanwhile
+from rollouts.measures.intervals import JUDGED, read_intervals
 from storage.stages import Stage
 from storage.store import TrajectoryStore
 from storage.verdicts import read_verdicts
@@ -30,7 +31,7 @@ def stored(folder: RunFolder) -> TrajectoryStore:
 async def judged(folder: RunFolder, count: int) -> None:
     """Returns once so many trajectories were judged meanwhile."""
     async with asyncio.timeout(20):
-        while len(read_intervals(folder.stage_dir(1, Stage.JUDGE))) < count:  # noqa: ASYNC110
+        while len(read_intervals(folder.stage_dir(1, Stage.JUDGE) / JUDGED)) < count:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
@@ -57,7 +58,7 @@ async def test_complete_groups_are_judged_while_the_others_are_played(
     report = await judge_stage(folder, 1)
     assert len(server.questions) == 5 * CALLS, "nothing was left for the stage"
     assert report.metrics["judge_overlapped"] == 5 and report.metrics["judge_overlap_s"] > 0
-    intervals = read_intervals(folder.stage_dir(1, Stage.JUDGE))
+    intervals = read_intervals(folder.stage_dir(1, Stage.JUDGE) / JUDGED)
     first = next(one for one in intervals if one.trajectory_id != last.id)
     assert first.ended < next(one for one in intervals if one.trajectory_id == last.id).began
     rewards = {one.trajectory_id: one.reward for one in read_verdicts(folder.stage_dir(1, Stage.JUDGE))}
@@ -73,7 +74,7 @@ async def test_a_stage_that_ends_waits_for_running_calls_and_begins_none(
     async with judging_meanwhile(folder, 1, Stage.ROLLOUT, look_every_s=0.02):
         while not server.questions:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-    before = len(read_intervals(folder.stage_dir(1, Stage.JUDGE)))
+    before = len(read_intervals(folder.stage_dir(1, Stage.JUDGE) / JUDGED))
     assert before > 0
     await judge_stage(folder, 1)
     assert len(server.questions) == ALL * CALLS, "what was paid is used"

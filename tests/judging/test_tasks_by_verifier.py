@@ -7,9 +7,9 @@ from typing import Any
 from typer.testing import CliRunner
 
 from environments.taskfiles.reading import Reading, open_source, read_tasks
-from flows.commands.task_verifiers import TOLD, VerifierCounts
 from flows.commands.tasks import tasks_app
 from judging.verifiers.mapping import expectation_of
+from judging.verifiers.task_counts import LISTED, VerifierCounts
 from storage.errors import LoopError
 
 
@@ -52,11 +52,11 @@ def test_an_invalid_expectation_is_named(tmp_path: Path) -> None:
 
 
 def test_few_of_many_invalid_expectations_are_kept(tmp_path: Path) -> None:
-    path = rows(tmp_path / "tasks.jsonl", *(webgym(number, '{"a": NaN}') for number in range(TOLD + 5)))
+    path = rows(tmp_path / "tasks.jsonl", *(webgym(number, '{"a": NaN}') for number in range(LISTED + 5)))
     counts = VerifierCounts()
     for task in read_tasks(open_source(str(path)), Reading()):
         counts.add(task)  # ty: ignore[invalid-argument-type]
-    assert (counts.invalid, len(counts.reasons)) == (TOLD + 5, TOLD)
+    assert (counts.invalid, len(counts.reasons)) == (LISTED + 5, LISTED)
 
 
 def test_an_expectation_in_a_dashboard_row_is_read_and_written(tmp_path: Path) -> None:

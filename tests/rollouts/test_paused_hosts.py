@@ -5,16 +5,16 @@ from collections import Counter
 from typing import Any
 
 import pytest
-import virtual_clock
 from game import ended, files_of, rank_for, running_game, use
 
 from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played
 from agent.types import StopReason
+from benchmarks import virtual_clock
 from environments.hosts import BlockingConfig
 from environments.taskfiles.table import host_of
+from rollouts.measures.stage_costs import wasted
 from rollouts.plan import Group, assigned, planned_groups
 from rollouts.shared_bounds import SharedBounds
-from rollouts.stage_costs import wasted
 from storage.pauses import read_pauses
 from storage.stages import Stage
 

@@ -6,18 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import virtual_clock
 from game import ended, failures, files_of, play_rollout, rank_for, running_game, stored, use
 
 from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played
 from agent.models.openai_chat import Served
+from benchmarks import virtual_clock
 from flows.settings.run_folder import RunFolder
 from flows.stages.stage_inputs import stage_inputs
 from rollouts.inputs import StageInputs
+from rollouts.measures.stage_costs import wasted
 from rollouts.model_queue import ASK_EVERY_S, ModelQueue
 from rollouts.shard_workers import ShardWorkers
 from rollouts.shared_bounds import SharedBounds
-from rollouts.stage_costs import wasted
 from rollouts.stragglers import carries, threshold_of
 from storage.live import BEAT_S, read_live
 from storage.stages import Stage

@@ -4,7 +4,6 @@ from collections import Counter
 from typing import Any
 
 import pytest
-import virtual_clock
 from game import (
     ITERATIONS,
     Game,
@@ -20,6 +19,7 @@ from game import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks import virtual_clock
 from flows.settings.run_folder import RunFolder
 from rollouts.plan import assigned, planned_groups, read_carried
 from storage.stages import Stage

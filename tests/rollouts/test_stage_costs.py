@@ -7,7 +7,7 @@ import pytest
 from agent.episode_facts import facts_of
 from agent.types import Failure, StopReason, Task, Trajectory
 from agent.verdict import Verdict
-from rollouts.stage_costs import wasted, written
+from rollouts.measures.stage_costs import wasted, written
 from rollouts.task_history import OUTCOMES, read_outcomes, write_outcomes
 from storage.errors import RunFolderError
 from storage.failed_attempts import FAILURES, FailedAttempt, append_line, read_failures

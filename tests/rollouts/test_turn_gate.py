@@ -4,8 +4,8 @@ import pytest
 
 from agent.config import AgentConfig
 from agent.models.openai_chat import OpenAIChat, Served
+from rollouts.measures.usage import ServerMeter
 from rollouts.turn_gate import TurnGate
-from rollouts.usage import ServerMeter
 
 OURS, THEIRS = Served("policy-1", "demo:0001", 1), Served("their-model", None, None)
 

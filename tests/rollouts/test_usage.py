@@ -6,14 +6,14 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-import virtual_clock
 from game import ended, play_rollout, rank_for, running_game, use
 
 from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played
+from benchmarks import virtual_clock
 from flows.settings.run_folder import RunFolder
+from rollouts.measures.usage import ServerMeter, SlotMeter, add_usage, read_usage
 from rollouts.shard_worker import ShardWorker
 from rollouts.shared_bounds import SharedBounds
-from rollouts.usage import ServerMeter, SlotMeter, add_usage, read_usage
 from storage.stages import Stage
 
 

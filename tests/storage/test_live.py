@@ -3,8 +3,7 @@
 import asyncio
 from pathlib import Path
 
-import virtual_clock
-
+from benchmarks import virtual_clock
 from storage import live
 from storage.live import LiveFile, read_live
 

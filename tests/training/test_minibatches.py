@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.learning.minibatches import plan
+from training.learning.minibatches import Microbatch, plan
 
 
 def test_the_worked_example() -> None:
@@ -32,6 +32,38 @@ def test_every_sample_is_seen_once_per_epoch(
         step = made.microbatches[start : start + made.accumulation]
         tokens = sum(lengths[row] for batch in step if not batch.blank for row in batch.rows)
         assert {batch.step_tokens for batch in step} == {tokens}
+
+
+@given(
+    st.lists(st.integers(1, 500), min_size=1, max_size=60),
+    st.integers(1, 5),
+    st.integers(1, 9),
+    st.integers(1, 2000),
+    st.integers(1, 4),
+)
+def test_a_budget_of_tokens_and_several_processes_leave_the_steps_as_they_are(
+    lengths: list[int], minibatches: int, size: int, budget: int, processes: int
+) -> None:
+    options = {"minibatches": minibatches, "epochs": 2, "micro_batch_size": size, "seed": 7}
+    plain = plan(lengths, lengths, **options)
+    made = plan(lengths, lengths, **options, processes=processes, micro_batch_tokens=budget)
+    assert made.steps == plain.steps
+    assert len(made.microbatches) == made.steps * made.accumulation * processes
+    for batch in made.microbatches:
+        assert len(batch.rows) <= size
+        assert len(batch.rows) == 1 or len(batch.rows) * max(lengths[row] for row in batch.rows) <= budget
+    assert _steps(made.microbatches, made.accumulation * processes) == _steps(plain.microbatches, plain.accumulation)
+
+
+def _steps(microbatches: list[Microbatch], passes: int) -> list[tuple[set[int], int]]:
+    """The samples of each optimiser step, and its number of tokens."""
+    found = []
+    for start in range(0, len(microbatches), passes):
+        step = microbatches[start : start + passes]
+        rows = [row for batch in step if not batch.blank for row in batch.rows]
+        assert len(rows) == len(set(rows)) == step[0].step_samples
+        found.append((set(rows), step[0].step_tokens))
+    return found
 
 
 def test_few_samples_make_fewer_steps_and_not_smaller_ones() -> None:

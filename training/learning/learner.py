@@ -20,10 +20,12 @@ from training.lean_imports import prepare
 from training.learning.minibatches import Plan, plan
 from training.learning.models import ImageSource, LoadedPolicy, collate
 from training.learning.optimizer_state import load_optimizer
+from training.learning.ranks import gathered
 from training.learning.scored import Scored
 from training.learning.token_metrics import clip_widths, means, token_sums
 from training.learning.token_scores import token_scores
 from training.sampling.samples import Sample
+from training.settings import world_size
 
 prepare()
 
@@ -124,8 +126,8 @@ class StoredStepsTrainer(GRPOTrainer):
             self._seen += here
             low, high = clip_widths(config)
             self.sums.append(token_sums(tokens, found, low=low, high=high))
-        # The trainer adds up the passes of an optimiser step.
-        return found.total / divisor(
+        # The trainer adds up the passes of an optimiser step, and takes the mean over the processes.
+        return (self._batches.processes * found.total) / divisor(
             config.normaliser,
             tokens=microbatch.step_tokens,
             responses=microbatch.step_samples,
@@ -183,6 +185,8 @@ def learn(
         epochs=config.epochs,
         micro_batch_size=config.micro_batch_size,
         smallest_minibatch=config.smallest_minibatch,
+        processes=world_size(),
+        micro_batch_tokens=config.micro_batch_tokens,
         seed=seed,
     )
     optimizer = make_optimizer(policy.model, config)
@@ -248,6 +252,9 @@ def _arguments(
         max_grad_norm=config.max_grad_norm,
         bf16=on_gpu and config.bf16_autocast and config.dtype == "float32",
         use_cpu=not on_gpu,
+        ddp_backend="gloo" if world_size() > 1 and not on_gpu else None,
+        # A micro batch without pictures leaves the vision tower of its process without gradients.
+        ddp_find_unused_parameters=True,
         gradient_checkpointing=config.gradient_checkpointing,
         save_strategy="no",
         report_to="none",
@@ -260,7 +267,8 @@ def _arguments(
 
 def _metrics(trainer: StoredStepsTrainer) -> dict[str, float]:
     logged = [entry for entry in trainer.state.log_history if "grad_norm" in entry]
-    averages = {f"{name}_mean" if name == "lag" else name: value for name, value in means(trainer.sums).items()}
+    sums = [one for sums in gathered(trainer.sums) for one in sums]
+    averages = {f"{name}_mean" if name == "lag" else name: value for name, value in means(sums).items()}
     if not trainer.has_reference:
         del averages["kl_reference"]
     del averages["tokens"]

@@ -18,6 +18,7 @@ from torch import Tensor
 from training.errors import ModelError
 from training.lean_imports import prepare
 from training.sampling.samples import Sample
+from training.settings import local_rank, world_size
 
 ImageSource = Callable[[str], bytes]
 """Returns the encoded picture with a sha256."""
@@ -43,24 +44,22 @@ class LoadedPolicy:
 
 
 def pick_device(wanted: str) -> torch.device:
-    """Picks the device; `auto` is the GPU if there is one. Raises ModelError for `cuda` without a GPU."""
+    """Picks the device; `auto` is the GPU if there is one, with several processes one for each.
+
+    Raises ModelError for `cuda` without a GPU.
+    """
     if wanted == "cuda" and not torch.cuda.is_available():
         raise ModelError("device is cuda, but torch sees no GPU; set device to auto or cpu")
-    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+    if wanted == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", local_rank()) if world_size() > 1 else torch.device("cuda")
 
 
 def load_policy(directory: Path, *, dtype: str, device: torch.device) -> LoadedPolicy:
     """Loads the model in a Hugging Face directory. Raises ModelError when transformers can't load it."""
-    prepare()
-    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
     config = json.loads((directory / "config.json").read_bytes())
     sees = "vision_config" in config
-    model_class, processor_class = (
-        (AutoModelForImageTextToText, AutoProcessor) if sees else (AutoModelForCausalLM, AutoTokenizer)
-    )
+    model_class, processor_class = _classes(sees=sees)
     try:
         loaded: Any = model_class.from_pretrained(
             directory, dtype=getattr(torch, dtype), local_files_only=True, output_loading_info=True
@@ -78,6 +77,32 @@ def load_policy(directory: Path, *, dtype: str, device: torch.device) -> LoadedP
     without_dropout(model)
     model.to(device).train()
     return LoadedPolicy(model, processor, device, config.get("image_token_id") if sees else None)
+
+
+def import_classes(directory: Path) -> None:
+    """Imports the classes that `load_policy` needs for a directory: builds the model without memory (torch's device `meta`)
+    and the processor. Raises ModelError where transformers can't.
+    """
+    from transformers import AutoConfig
+
+    try:
+        sees = "vision_config" in json.loads((directory / "config.json").read_bytes())
+        model_class, processor_class = _classes(sees=sees)
+        with torch.device("meta"):
+            model_class.from_config(AutoConfig.from_pretrained(directory, local_files_only=True))
+        processor_class.from_pretrained(directory, local_files_only=True)
+    except Exception as error:  # of many types, as in `load_policy`
+        raise ModelError(f"{directory} can't be loaded as a policy: {error}") from error
+
+
+def _classes(*, sees: bool) -> tuple[Any, Any]:
+    """The classes of model and processor."""
+    prepare()
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    return (AutoModelForImageTextToText, AutoProcessor) if sees else (AutoModelForCausalLM, AutoTokenizer)
 
 
 def without_dropout(model: torch.nn.Module) -> None:

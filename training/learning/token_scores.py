@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.config import UpdateConfig
+from training.learning.minibatches import within
 from training.learning.models import ImageSource, LoadedPolicy, collate
+from training.learning.ranks import gathered
 from training.sampling.samples import Sample
+from training.settings import rank, world_size
 
 PICTURES = ("pixel_values", "image_grid_thw", "mm_token_type_ids")
 
@@ -66,17 +69,22 @@ def _entropy(logits: Tensor) -> Tensor:
 def stored_scores(
     policy: LoadedPolicy, samples: Sequence[Sample], images: ImageSource, config: UpdateConfig
 ) -> list[NDArray[np.float32]]:
-    """Log-probabilities of the samples' tokens under the policy, (T,) each, computed as the loss computes them."""
-    scores: list[NDArray[np.float32]] = [np.zeros(0, dtype=np.float32)] * len(samples)
-    by_length = sorted(range(len(samples)), key=lambda row: len(samples[row]))
-    for begin in range(0, len(by_length), config.micro_batch_size):
-        rows = by_length[begin : begin + config.micro_batch_size]
+    """Log-probabilities of the samples' tokens under the policy, (T,) each, computed as the loss computes them.
+
+    The processes of an update share the work, and all get all scores.
+    """
+    mine: dict[int, NDArray[np.float32]] = {}
+    lengths = [len(sample) for sample in samples]
+    by_length = sorted(range(len(samples)), key=lambda row: lengths[row])
+    batches = within(by_length, lengths, config.micro_batch_size, config.micro_batch_tokens)
+    for rows in batches[rank() :: world_size()]:
         batch = collate(policy, [samples[row] for row in rows], images)
         with torch.autocast("cuda", torch.bfloat16, enabled=computes_in_bf16(policy, config)):
             logprobs = token_scores(policy.model, batch, temperature=samples[rows[0]].temperature).logprobs
         for row, found in zip(rows, logprobs.cpu().numpy(), strict=True):
-            scores[row] = found[: len(samples[row].token_ids)]
-    return scores
+            mine[row] = found[: len(samples[row].token_ids)]
+    scores = {row: found for part in gathered(mine) for row, found in part.items()}
+    return [scores[row] for row in range(len(samples))]
 
 
 def computes_in_bf16(policy: LoadedPolicy, config: UpdateConfig) -> bool:

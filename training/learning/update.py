@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,8 @@ from training.checkpointing.canary import FILE as CANARY_FILE
 from training.checkpointing.canary import TEMPERATURE, candidates, make_canary
 from training.checkpointing.checkpoints import checkpoint_path, is_disk_full, read_checkpoint, write_checkpoint
 from training.errors import UpdateError
-from training.lean_imports import hide_unused_packages, without_collection
+from training.lean_imports import hide_peft, hide_unused_packages, without_collection
+from training.learning import ranks
 from training.learning.alarms import find_alarms, heed
 from training.learning.describing import describe, tokens_per_second, why_skipped, with_gap
 from training.learning.divergence import finite_scores, require_sound
@@ -86,7 +88,8 @@ def update(request: Request) -> UpdateReport:
     failpoints.reach("update.before_report")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     report = report.model_copy(update={"seconds": report.seconds | watch.seconds, "peak_memory_bytes": peak})
-    write_report(report, request.report)
+    if ranks.is_first():
+        write_report(report, request.report)
     return report
 
 
@@ -97,12 +100,13 @@ def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch
     log.info("version %d: training on %d samples of %s", request.version, len(batch.samples), parent.path)
     # torch and TRL take seconds to import, so they are imported only after the input is checked.
     with watch.phase("imports"), without_collection():
+        from training.learning import lora
         from training.learning.learner import learn
-        from training.learning.models import load_policy, pick_device, score
+        from training.learning.models import score
         from training.learning.writing import write_policy
     reference = _reference(request, batch, watch)
     with watch.phase("load"):
-        policy = load_policy(parent.path, dtype=config.dtype, device=pick_device(config.device))
+        policy = _load(request, batch)
         batch = batch.without(*_that_fit(batch, policy, batch.samples))
     report = describe(batch)
     if not batch.samples:
@@ -112,7 +116,7 @@ def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch
         report = with_gap(report, gap, masked=len(batch.samples) - len(samples))
     if not samples:
         return report.model_copy(update={"skipped": "no trajectory agrees with the server"})
-    candidate = candidates(samples, config.canaries)
+    candidate = candidates(samples, config.canaries) if ranks.is_first() else []
     for sha256 in {sha256 for one in candidate for sha256 in one.images}:
         batch.store.bring_home(sha256)
     with watch.phase("score"):
@@ -138,6 +142,10 @@ def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch
         return report.model_copy(
             update={"skipped": "no token to learn from: all are masked by max_ratio or beyond the clip range"}
         )
+    if not ranks.is_first():
+        return report
+    if config.lora:
+        lora.merge(policy)
     with watch.phase("score"):
         after = finite_scores(score(policy, candidate, batch.store.image, temperature=TEMPERATURE))
         canary = make_canary(request.version, candidate, after, before, count=config.canaries)
@@ -153,7 +161,10 @@ def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch
             recipe=recipe,
         ) as folder,
     ):
-        write_policy(policy.model, parent.path, folder, optimizer=learned.optimizer if config.carry_optimizer else None)
+        model, optimizer = policy.model, learned.optimizer if config.carry_optimizer else None
+        if config.lora:
+            model, optimizer = lora.write_adapter(policy, optimizer, folder, request.policies), None
+        write_policy(model, parent.path, folder, optimizer=optimizer)
         if batch.selection.baselines:
             write_baselines(folder, batch.selection.baselines)
         require_sound(folder, request.version)
@@ -163,13 +174,28 @@ def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch
 
 
 def _made_before(request: Request, batch: Batch) -> UpdateReport | None:
-    return made_before(
+    find = partial(
+        made_before,
         request.policies,
         request.version,
         parent=batch.parent.version,
         samples=digest(batch.samples),
         recipe=batch.recipe,
     )
+    ranks.join(batch.config.device)
+    return ranks.decided_by_first(find)
+
+
+def _load(request: Request, batch: Batch) -> "LoadedPolicy":
+    """The parent in memory, with an adapter if only that is trained."""
+    from training.learning import lora
+    from training.learning.models import load_policy, pick_device
+
+    config, parent = batch.config, batch.parent
+    device = pick_device(config.device)
+    if config.lora is None:
+        return load_policy(parent.path, dtype=config.dtype, device=device)
+    return lora.load_with_adapter(request.policies, parent, config, device=device, seed=config.seed + request.version)
 
 
 def _that_fit(batch: Batch, policy: "LoadedPolicy", samples: Sequence[Sample]) -> tuple[list[Sample], list[BadStep]]:
@@ -227,6 +253,14 @@ def _parse(arguments: Sequence[str]) -> Request:
     return Request(**vars(parser.parse_args(arguments)))
 
 
+def _trains_adapter(config: Path) -> bool:
+    """True if the file has `lora`. A file that can't be read is for `read_batch` to refuse."""
+    try:
+        return bool(json.loads(config.read_bytes())["lora"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
 def main(arguments: Sequence[str]) -> int:
     """Runs one update; returns the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
@@ -255,6 +289,8 @@ def main(arguments: Sequence[str]) -> int:
 if __name__ == "__main__":
     let_idle_threads_sleep()
     hide_unused_packages()
+    if not _trains_adapter(_parse(sys.argv[1:]).config):
+        hide_peft()
     code = main(sys.argv[1:])
     logging.shutdown()
     # Everything is on disk; unloading torch would only delay the server's next policy.

@@ -18,8 +18,8 @@ end
 -- What `superseded.py` explains: larger for the lease that is rather kept.
 local function standing(id)
   local f = redis.call('HMGET', name('lease', id), 'ticket', 'request', 'until', 'instance', 'slot')
-  local told = f[1] ~= '' and 0 or f[2] == '' and 1 or 2
-  return { told, tonumber(f[3]), f[4], tonumber(f[5]) }
+  local rank = f[1] ~= '' and 0 or f[2] == '' and 1 or 2
+  return { rank, tonumber(f[3]), f[4], tonumber(f[5]) }
 end
 
 local function is_rather_kept(a, b)

@@ -6,7 +6,7 @@
 --   generations         hash        address -> newest generation, also of instances that are gone and may come back
 --   lease:<id>          hash        one lease, granted or active
 --   granted             sorted set  lease that no instance has reported yet -> when it is over
---   held                hash        share -> number of leases
+--   leases_by_share     hash        share -> number of leases
 --   key:<key>           list        leases of an idempotency key
 --   ticket:<id>         hash        one ticket in line
 --   tickets             sorted set  ticket -> when it will have been silent for too long
@@ -15,7 +15,7 @@
 --   asking:<key>        set         tickets in line with an idempotency key
 --   kept_for            string      the ticket that keeps what comes free
 --   void:<ticket>       string      abandoned; its process may ask until then
---   forgotten           list        leases that were forgotten and not yet told of
+--   forgotten           list        leases that were dropped since the last reap
 --   board               hash        kind and name -> a notice of a master, see board.py
 --
 -- All names begin with KEYS[1], a hash tag. Times are microseconds; they fit into a double, but not into Lua's own way of

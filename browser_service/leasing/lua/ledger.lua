@@ -29,7 +29,7 @@ local function enter_lease(id, f)
     'share', f.share, 'key', f.key, 'needs_token', f.needs_token, 'active', f.active, 'until', f.over, 'batch', f.batch,
     'request', f.request, 'ticket', f.ticket)
   redis.call('HSET', name('slots', f.instance), f.slot, id)
-  redis.call('HINCRBY', name('held'), f.share, 1)
+  redis.call('HINCRBY', name('leases_by_share'), f.share, 1)
   if f.active == '0' then
     redis.call('ZADD', name('granted'), f.over, id)
   end
@@ -46,8 +46,8 @@ local function end_lease(id)
   redis.call('DEL', name('lease', id))
   redis.call('HDEL', name('slots', f[1]), f[2])
   redis.call('ZREM', name('granted'), id)
-  if redis.call('HINCRBY', name('held'), f[3], -1) <= 0 then
-    redis.call('HDEL', name('held'), f[3])
+  if redis.call('HINCRBY', name('leases_by_share'), f[3], -1) <= 0 then
+    redis.call('HDEL', name('leases_by_share'), f[3])
   end
   if f[4] ~= '' then
     redis.call('LREM', name('key', f[4]), 0, id)
@@ -102,13 +102,13 @@ local function open_instances()
   for _, address in ipairs(redis.call('ZRANGE', name('instances'), 0, -1)) do
     local f = redis.call('HMGET', name('instance', address), 'capacity', 'healthy', 'draining')
     if f[2] == '1' and f[3] == '0' then
-      local held = {}
+      local taken = {}
       for _, slot in ipairs(redis.call('HKEYS', name('slots', address))) do
-        held[slot] = true
+        taken[slot] = true
       end
       local instance = { address = address, free = {} }
       for slot = 0, f[1] - 1 do
-        if not held[tostring(slot)] then
+        if not taken[tostring(slot)] then
           instance.free[#instance.free + 1] = slot
         end
       end

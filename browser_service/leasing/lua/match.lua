@@ -40,10 +40,10 @@ local function match()
     return
   end
   local instances, capacity, free = open_instances()
-  local heads, held = nil, held_by_share()
+  local heads, leases_by_share = nil, read_leases_by_share()
   while free > 0 do
     heads = heads or heads_of_lines(capacity)
-    local turn = next_in_line(heads, held, capacity)
+    local turn = next_in_line(heads, leases_by_share, capacity)
     if not turn then
       return
     end
@@ -54,7 +54,7 @@ local function match()
       end
       give(turn.id, instances)
       free = free - turn.count
-      held[turn.share] = (held[turn.share] or 0) + turn.count
+      leases_by_share[turn.share] = (leases_by_share[turn.share] or 0) + turn.count
     end
     leave(turn.id)
     heads[turn.share] = head_of(turn.share, capacity)

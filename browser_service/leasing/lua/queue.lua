@@ -49,10 +49,10 @@ local function head_of(share, capacity)
   return nil
 end
 
-local function is_before(a, b, held)
-  local held_a, held_b = held[a.share] or 0, held[b.share] or 0
-  if held_a ~= held_b then
-    return held_a < held_b
+local function is_before(a, b, leases_by_share)
+  local count_a, count_b = leases_by_share[a.share] or 0, leases_by_share[b.share] or 0
+  if count_a ~= count_b then
+    return count_a < count_b
   end
   if a.since ~= b.since then
     return a.since < b.since
@@ -70,16 +70,16 @@ local function heads_of_lines(capacity)
 end
 
 -- Leases by share.
-local function held_by_share()
-  local held, flat = {}, redis.call('HGETALL', name('held'))
+local function read_leases_by_share()
+  local leases_by_share, flat = {}, redis.call('HGETALL', name('leases_by_share'))
   for i = 1, #flat, 2 do
-    held[flat[i]] = tonumber(flat[i + 1])
+    leases_by_share[flat[i]] = tonumber(flat[i + 1])
   end
-  return held
+  return leases_by_share
 end
 
 -- Whose turn it is: the one that keeps what comes free, or the head of the line whose share holds the fewest leases.
-local function next_in_line(heads, held, capacity)
+local function next_in_line(heads, leases_by_share, capacity)
   local kept = redis.call('GET', name('kept_for'))
   if kept then
     local f = redis.call('HMGET', name('ticket', kept), 'count', 'key', 'share')
@@ -89,7 +89,7 @@ local function next_in_line(heads, held, capacity)
   end
   local first = nil
   for _, head in pairs(heads) do
-    if not first or is_before(head, first, held) then
+    if not first or is_before(head, first, leases_by_share) then
       first = head
     end
   end

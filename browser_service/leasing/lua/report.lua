@@ -69,7 +69,7 @@ local function take_in(live)
   })
 end
 
--- Final, however late it is heard.
+-- Final, however late the report comes.
 for _, id in ipairs(report.ended) do
   if redis.call('HGET', name('lease', id), 'instance') == address then
     changed = end_lease(id) or changed

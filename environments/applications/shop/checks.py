@@ -1,9 +1,9 @@
 """Checks of the shop's templates: the wanted change is there, and nothing else changed."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from environments.tasks.answers import is_number
 from environments.tasks.templates import Ending
 
 
@@ -26,10 +26,8 @@ def ordered(end: Ending) -> dict[str, bool]:
 
 
 def answered(end: Ending) -> Mapping[str, bool]:
-    """True if the answer has exactly one number, the wanted one, and nothing changed."""
-    numbers = re.findall(r"\d+(?:[.,]\d+)?", end.answer)
-    is_right = len(numbers) == 1 and float(numbers[0].replace(",", ".")) == float(end.parameters["answer"])
-    return {"answer": is_right} | within(end)
+    """True if the answer is the wanted number, and nothing changed."""
+    return {"answer": is_number(end.answer, float(end.parameters["answer"]))} | within(end)
 
 
 def in_cart(end: Ending) -> Mapping[str, bool]:

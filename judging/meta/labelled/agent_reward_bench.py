@@ -92,15 +92,15 @@ def _rows(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _label(row: dict[str, Any]) -> tuple[Key, Verdict]:
     key = Key(*(text_from(row, name, required=True).strip() for name in ("benchmark", "model_name", "task_id")))
-    told = text_from(row, "trajectory_success", required=True).strip()
-    if told.lower() not in REWARDS:
-        raise Unreadable(f"trajectory_success: expected Successful, Unsuccessful or Unsure, found {told[:40]!r}")
+    label = text_from(row, "trajectory_success", required=True).strip()
+    if label.lower() not in REWARDS:
+        raise Unreadable(f"trajectory_success: expected Successful, Unsuccessful or Unsure, found {label[:40]!r}")
     side_effect, looping = (text_from(row, name).strip() for name in ("trajectory_side_effect", "trajectory_looping"))
     return key, Verdict(
         trajectory_id=key.id,
-        reward=REWARDS[told.lower()],
+        reward=REWARDS[label.lower()],
         judge=text_from(row, "annotator_name").strip()[:100] or HUMAN,
-        evidence=f"trajectory_success: {told}",
+        evidence=f"trajectory_success: {label}",
         criteria={
             name: value.lower() == "yes"
             for name, value in (("side_effect", side_effect), ("looping", looping))
@@ -181,8 +181,8 @@ def _steps(records: list[dict[str, Any]], pages: list[Observation]) -> tuple[lis
     for number, (record, seen) in enumerate(zip(records, pages, strict=True)):
         words = text_from(record, "action")
         calls = calls_of(words)
-        told = answer_in(calls)
-        answer = answer if told is None else told
+        sent = answer_in(calls)
+        answer = answer if sent is None else sent
         after = records[number + 1] if number + 1 < len(records) else {}
         made = step(
             number,

@@ -45,8 +45,8 @@ def calls_of(text: str) -> list[Call]:
 
 def answer_in(calls: list[Call]) -> str | None:
     """The words to the user that end the episode, None without any."""
-    told = [call for call in calls if call.name in ANSWERS and call.arguments and isinstance(call.arguments[0], str)]
-    return told[-1].arguments[0] if told else None
+    answers = [call for call in calls if call.name in ANSWERS and call.arguments and isinstance(call.arguments[0], str)]
+    return answers[-1].arguments[0] if answers else None
 
 
 def action_of(calls: list[Call]) -> AgentAction:

@@ -83,14 +83,14 @@ def read_cua_verifier_bench(folder: Path) -> LabelledSet:
 
 
 def _vote(path: Path, row: dict[str, Any]) -> tuple[Key, tuple[str, str]]:
-    told = text_from(row, "human_judgement_outcome", required=True).strip().lower()
-    if told not in OUTCOMES:
-        raise Unreadable(f"human_judgement_outcome: expected Correct or Incorrect, found {told[:40]!r}")
-    return Key(_split(path), text_from(row, "task_id", required=True)), (text_from(row, "annotator"), told)
+    label = text_from(row, "human_judgement_outcome", required=True).strip().lower()
+    if label not in OUTCOMES:
+        raise Unreadable(f"human_judgement_outcome: expected Correct or Incorrect, found {label[:40]!r}")
+    return Key(_split(path), text_from(row, "task_id", required=True)), (text_from(row, "annotator"), label)
 
 
 def _label(key: Key, votes: Sequence[tuple[str, str]]) -> Verdict:
-    counts = Counter(told for _, told in votes)
+    counts = Counter(label for _, label in votes)
     decided = (
         max(OUTCOMES, key=lambda outcome: counts[outcome])
         if len(set(counts.values())) > 1 or len(counts) == 1
@@ -100,7 +100,7 @@ def _label(key: Key, votes: Sequence[tuple[str, str]]) -> Verdict:
         trajectory_id=key.id,
         reward=None if decided is None else OUTCOMES[decided],
         judge=", ".join(sorted({name for name, _ in votes if name}))[:200] or "human",
-        evidence="; ".join(f"{name}: {told}" for name, told in sorted(votes)),
+        evidence="; ".join(f"{name}: {label}" for name, label in sorted(votes)),
     )
 
 
@@ -136,8 +136,8 @@ def _example(key: Key, row: dict[str, Any], where: str, number: int) -> Iterator
             shot = None
             yield Problem(where, f"row {number}, screenshot {place}", str(error))
         pages.append(page(url=_url(events, place, task.start_url), shot=shot))
-    told = text_from(row, "final_answer")
-    answer = None if told in ("", NO_ANSWER) else told
+    answer_text = text_from(row, "final_answer")
+    answer = None if answer_text in ("", NO_ANSWER) else answer_text
     steps, last = _steps(events, pages, task.start_url, answer)
     yield Example(trajectory(key.id, task, steps, last=last, answer=answer), pictures)
 

@@ -20,7 +20,7 @@ def picture(number: int, size: tuple[int, int] = (1280, 800)) -> bytes:
     return out.getvalue()
 
 
-class Tape:
+class EpisodeRecord:
     """An episode so far; `page` is the model's next page."""
 
     def __init__(self, size: tuple[int, int] = (1280, 800)) -> None:
@@ -45,7 +45,7 @@ class Tape:
     async def ask(self, policy: Policy) -> Turn:
         return await policy.act(TASK, "Buy a lamp.", self.steps, self.page, self.pictures)
 
-    def record(self, turn: Turn, *, feedback: str = "", safety: SafetyDecision | None = None) -> None:
+    def add(self, turn: Turn, *, feedback: str = "", safety: SafetyDecision | None = None) -> None:
         """The turn was carried out, failed with `feedback`, or was refused; the next page comes."""
         refused = safety is not None and safety.decision != "allowed"
         shot = self.page.screenshot

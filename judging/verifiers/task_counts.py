@@ -5,7 +5,7 @@ from collections import Counter
 from agent.types import Task
 from judging.verifiers.mapping import ExpectationError, expectation_of
 
-TOLD = 20
+LISTED = 20
 """Largest number of invalid expectations that are kept with their reasons."""
 
 
@@ -16,7 +16,7 @@ class VerifierCounts:
         self.invalid = 0
         """Number of tasks whose expectation is invalid."""
         self.reasons: list[str] = []
-        """The first `TOLD` of them, as "task ID: reason"."""
+        """The first `LISTED` of them, as "task ID: reason"."""
         self.canaries = 0
         """Number of tasks that nobody can do."""
         self._kinds: Counter[str] = Counter()
@@ -32,7 +32,7 @@ class VerifierCounts:
             expected = expectation_of(task)
         except ExpectationError as error:
             self.invalid += 1
-            if len(self.reasons) < TOLD:
+            if len(self.reasons) < LISTED:
                 self.reasons.append(f"task {task.id}: {error}")
             return
         if expected is None:

@@ -1,0 +1,10 @@
+import {EditorState} from 'prosemirror-state';
+import {EditorView} from 'prosemirror-view';
+import {DOMParser} from 'prosemirror-model';
+import {schema} from 'prosemirror-schema-basic';
+import {exampleSetup} from 'prosemirror-example-setup';
+const old = document.createElement('div');
+old.innerHTML = '<p>Old text</p>';
+const state = EditorState.create({doc: DOMParser.fromSchema(schema).parse(old), plugins: exampleSetup({schema})});
+const view = new EditorView(document.getElementById('e'), {state});
+window.state = () => ({t: view.dom.innerHTML});

@@ -1,0 +1,1 @@
+"""A private Postgres server, and a database for each episode, cloned from a template."""

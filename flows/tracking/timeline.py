@@ -1,0 +1,66 @@
+"""The intervals of a run's stages as a picture: which of rollout, judging, update and evaluation overlap.
+
+The rollout's are those of its episodes (`rollout/intervals.jsonl`), the others' those of their reports.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from flows.settings.run_folder import RunFolder
+from rollouts.measures.intervals import EPISODES, read_intervals, united
+from storage.atomic import replacing
+from storage.stages import Stage
+
+TIMELINE = "timeline.png"
+COLOURS = ("#4c78a8", "#f58518")
+"""Of odd and even iterations."""
+
+
+class Span(NamedTuple):
+    """A time in which a stage of an iteration worked, in seconds of the epoch."""
+
+    stage: Stage
+    iteration: int
+    began: float
+    ended: float
+
+
+def spans_of(folder: RunFolder) -> list[Span]:
+    """All spans of a run, in order of stage and iteration. A rollout has several where no episode was played between."""
+    found = [
+        Span(Stage.ROLLOUT, iteration, *span)
+        for iteration in range(1, folder.config.iterations + 1)
+        for span in united(read_intervals(folder.stage_dir(iteration, Stage.ROLLOUT) / EPISODES))
+    ]
+    found += [
+        Span(report.stage, report.iteration, report.ended_at - report.seconds, report.ended_at)
+        for report in folder.reports()
+        if report.stage is not Stage.ROLLOUT and report.finished_at
+    ]
+    return sorted(found, key=lambda span: (list(Stage).index(span.stage), span.iteration, span.began))
+
+
+def draw_timeline(folder: RunFolder, path: Path | None = None) -> Path | None:
+    """Draws a row per stage to the run folder's timeline.png, or to `path`. None without data."""
+    spans = spans_of(folder)
+    if not spans:
+        return None
+    # Without pyplot: no global state, so that it may be drawn in a thread, and no search for a window system.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    start = min(span.began for span in spans)
+    rows = [stage for stage in Stage if any(span.stage is stage for span in spans)]
+    figure = Figure(figsize=(9, 0.6 + 0.55 * len(rows)), layout="constrained")
+    axes = figure.add_subplot()
+    for span in spans:
+        length, row = span.ended - span.began, rows.index(span.stage)
+        axes.barh(row, length, 0.7, span.began - start, color=COLOURS[span.iteration % 2], edgecolor="white")
+        axes.text(span.began - start + length / 2, row, str(span.iteration), ha="center", va="center", fontsize=7)
+    axes.set_yticks(range(len(rows)), [stage.replace("_", " ") for stage in rows])
+    axes.invert_yaxis()
+    axes.set(xlabel="seconds", title=f"{folder.name}: iterations by stage (overlap: {folder.config.rollout.overlap})")
+    path = path or folder.root / TIMELINE
+    with replacing(path, durable=False, suffix=path.suffix) as partial:
+        FigureCanvasAgg(figure).print_png(partial)
+    return path
