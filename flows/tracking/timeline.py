@@ -3,13 +3,17 @@
 The rollout's are those of its episodes (`rollout/intervals.jsonl`), the others' those of their reports.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from flows.settings.run_folder import RunFolder
 from rollouts.measures.intervals import EPISODES, read_intervals, united
 from storage.atomic import replacing
 from storage.stages import Stage
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 TIMELINE = "timeline.png"
 COLOURS = ("#4c78a8", "#f58518")
@@ -40,8 +44,8 @@ def spans_of(folder: RunFolder) -> list[Span]:
     return sorted(found, key=lambda span: (list(Stage).index(span.stage), span.iteration, span.began))
 
 
-def draw_timeline(folder: RunFolder, path: Path | None = None) -> Path | None:
-    """Draws a row per stage to the run folder's timeline.png, or to `path`. None without data."""
+def draw_timeline(folder: RunFolder) -> Path | None:
+    """Draws a row per stage to the run folder's timeline.png. None without data."""
     spans = spans_of(folder)
     if not spans:
         return None
@@ -49,18 +53,23 @@ def draw_timeline(folder: RunFolder, path: Path | None = None) -> Path | None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    start = min(span.began for span in spans)
-    rows = [stage for stage in Stage if any(span.stage is stage for span in spans)]
-    figure = Figure(figsize=(9, 0.6 + 0.55 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(9, 2.8), layout="constrained")
     axes = figure.add_subplot()
-    for span in spans:
-        length, row = span.ended - span.began, rows.index(span.stage)
-        axes.barh(row, length, 0.7, span.began - start, color=COLOURS[span.iteration % 2], edgecolor="white")
-        axes.text(span.began - start + length / 2, row, str(span.iteration), ha="center", va="center", fontsize=7)
-    axes.set_yticks(range(len(rows)), [stage.replace("_", " ") for stage in rows])
-    axes.invert_yaxis()
+    draw_spans(axes, spans)
     axes.set(xlabel="seconds", title=f"{folder.name}: iterations by stage (overlap: {folder.config.rollout.overlap})")
-    path = path or folder.root / TIMELINE
+    path = folder.root / TIMELINE
     with replacing(path, durable=False, suffix=path.suffix) as partial:
         FigureCanvasAgg(figure).print_png(partial)
     return path
+
+
+def draw_spans(axes: "Axes", spans: Sequence[Span]) -> None:
+    """Draws a row per stage, with the number of the iteration in each span; the first span begins at 0."""
+    start = min(span.began for span in spans)
+    stages = [stage for stage in Stage if any(span.stage is stage for span in spans)]
+    for span in spans:
+        length, row, begin = span.ended - span.began, stages.index(span.stage), span.began - start
+        axes.barh(row, length, 0.7, begin, color=COLOURS[span.iteration % 2], edgecolor="white", alpha=0.75)
+        axes.text(begin + length / 2, row, str(span.iteration), ha="center", va="center", fontsize=7)
+    axes.set_yticks(range(len(stages)), [stage.replace("_", " ") for stage in stages])
+    axes.invert_yaxis()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from loop_configs import WriteConfig
 
 from flows.settings.loop_config import ConfigError, LoopConfig, dump_config, flatten, load_config, parse_config
 
@@ -112,3 +113,28 @@ def test_evaluations_are_before_the_first_after_the_last_and_every_k(write_confi
 
 def test_flatten_uses_dotted_keys() -> None:
     assert flatten({"a": {"b": {"c": 1}, "d": []}, "e": None, "f": {}}) == {"a.b.c": 1, "a.d": [], "e": None, "f": {}}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "proximal"),
+    [
+        ([], "sampling"),
+        (["rollout.overlap=one_step"], "recomputed"),
+        (["rollout.overlap=async", "update.preset=gspo"], "recomputed"),
+        (["rollout.overlap=async", "update.preset=cispo"], "sampling"),
+        (["rollout.overlap=async", "update.proximal_policy=interpolated"], "interpolated"),
+    ],
+)
+def test_the_loss_is_decoupled_where_rollouts_overlap(
+    write_config: WriteConfig, overrides: list[str], proximal: str
+) -> None:
+    config = load_config(write_config(), overrides)
+    assert config.update.proximal_policy == proximal
+    path = write_config()
+    path.write_text(dump_config(config))
+    assert load_config(path) == config, "a run's own file is read as the same configuration"
+
+
+def test_a_lag_that_would_be_discarded_is_refused(write_config: WriteConfig) -> None:
+    with pytest.raises(ConfigError, match=r"up to 3 versions old, but update\.max_staleness=2 would discard them"):
+        load_config(write_config(), ["rollout.overlap=async", "rollout.max_lag=3", "update.max_staleness=2"])

@@ -74,6 +74,7 @@ async def test_the_next_groups_are_played_while_judging_runs_and_a_kill_loses_on
     )
 
 
+@pytest.mark.chaos
 async def test_intervals_show_what_overlaps_and_the_last_iteration_plays_nothing_twice(run: Run) -> None:
     folder, workers = run
     with running_model(socket_path(folder.config.services.state_dir)):

@@ -38,7 +38,7 @@ def no_disk_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.fsync", lambda handle: None)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(shape=SHAPES, seed=st.integers(0, 10_000), update_s=st.sampled_from([0.0, 5.0, 60.0]))
 def test_no_sample_is_too_old_and_each_group_is_learned_from_once(
     monkeypatch: pytest.MonkeyPatch, shape: dict[str, Any], seed: int, update_s: float
@@ -68,7 +68,7 @@ def test_no_sample_is_too_old_and_each_group_is_learned_from_once(
     ), "iterations stay about equally large"
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 def test_an_overlapped_run_takes_as_long_as_the_longer_of_rollout_and_update(
     monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
