@@ -43,6 +43,7 @@ def up(
     only: Annotated[
         Only | None, typer.Option(help="start only this part, for loops on other machines", show_default=False)
     ] = None,
+    stay: Annotated[bool, typer.Option("--stay", help="stay until SIGTERM, then stop all, as in a container")] = False,
 ) -> None:
     """Start Prefect server and worker, MLflow, vLLM and the browser service, and print the address of each.
 
@@ -54,6 +55,8 @@ def up(
     with screens.services_screen() as watch:
         status = operations.bring_up_part(loop, only, watch) if only else operations.bring_up(loop, watch)
     screens.print_services(status)
+    if stay:
+        operations.stay_up(loop.services.state_dir)
 
 
 @app.command()

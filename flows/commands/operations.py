@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +39,9 @@ DEPLOY_S = 120.0
 
 DEPLOYMENTS = ("rl-loop", "rollout", "judge", "update", "evaluate", "rejudge", "rank", "recover")
 """Names of the deployments in prefect.yaml."""
+
+STAY_LOOK_S = 2.0
+"""Seconds between two looks at the supervisor by `up --stay`."""
 
 Watch = Callable[[SupervisorStatus], None]
 
@@ -76,6 +81,17 @@ def bring_up_part(config: LoopConfig, only: Only, watch: Watch | None = None) ->
         if not was_running:
             services.shut_down(state)
         raise
+
+
+def stay_up(state_dir: Path) -> None:
+    """Wait for SIGTERM or Ctrl+C, then stop the services. Raises `ServicesError` if their supervisor ends before."""
+    asked = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: asked.set())
+    while not asked.wait(STAY_LOOK_S):
+        if not services.is_running(state_dir):
+            raise ServicesError(f"the supervisor of {state_dir} ended; see {state_dir / 'supervisor.log'}")
+    services.shut_down(state_dir)
 
 
 def is_deployed(config: LoopConfig) -> bool:

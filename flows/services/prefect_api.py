@@ -166,6 +166,11 @@ class PrefectServer:
         """Mark a flow run as cancelled whose process is gone."""
         self._set(flow_run_id, "CANCELLED", "rl-loop cancel stopped its process.", force=True)
 
+    def was_cancelled(self, flow_run_id: str) -> bool:
+        """True if anybody asked for the cancellation of a flow run, however it ended."""
+        states = self._ask("GET", f"/flow_run_states/?flow_run_id={flow_run_id}")
+        return any(state["type"] in ("CANCELLING", "CANCELLED") for state in states)
+
     def mark_running(self, flow_run_id: str) -> None:
         """Take back a mark as crashed: the process lives, its heartbeats were late."""
         self._set(flow_run_id, "RUNNING", "rl-loop found that its process is alive.", force=True)

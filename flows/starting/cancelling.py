@@ -26,6 +26,8 @@ LEAVE_S = 8.0
 DEADLINE_S = 10.0
 """Seconds from the cancellation to the kill of a process on this machine."""
 POLL_S = 0.1
+REPORT_S = 5.0
+"""Seconds that a process, or its worker, has to report its end to Prefect."""
 
 
 @contextmanager
@@ -100,7 +102,10 @@ def _kill(folder: RunFolder) -> bool:
 
 def _mark(folder: RunFolder, server: PrefectServer, flow_runs: list[str]) -> None:
     """Have Prefect and MLflow show the end that the worker has not reported, or cannot report."""
-    for run in server.unfinished(flow_runs):
-        server.mark_cancelled(run.id)
+    deadline = time.monotonic() + REPORT_S
+    while server.unfinished(flow_runs) and time.monotonic() < deadline:  # the process reports its end after it let go
+        time.sleep(POLL_S)
     for identity in flow_runs:
+        if server.read(identity).state not in ("COMPLETED", "CANCELLED"):  # by the signal, it may have ended as a crash
+            server.mark_cancelled(identity)
         settle(folder, server, identity, status="KILLED")

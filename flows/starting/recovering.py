@@ -27,6 +27,9 @@ def recover(server: PrefectServer, flow_run_id: str) -> str:
         server.mark_running(flow_run_id)
         return f"the process that plays {folder.name} is alive, its heartbeats were late"
     settle(folder, server, flow_run_id, status="KILLED")
+    if server.was_cancelled(flow_run_id):  # its process ended by the signal, and reported that as a crash
+        server.mark_cancelled(flow_run_id)
+        return f"run {folder.name} was cancelled; rl-loop resume goes on with it"
     return f"run {folder.name} is cleaned up; {_gone_on(folder, server, is_loop='config' in run.parameters)}"
 
 

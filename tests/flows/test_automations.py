@@ -8,7 +8,7 @@ import pytest
 from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
-from prefect.states import Crashed, Running, State
+from prefect.states import Cancelling, Crashed, Running, State
 
 from flows.rl_loop import server_url
 from flows.services.automations import CRASHED, LOST, NOTIFY, make_automations
@@ -123,3 +123,15 @@ def test_a_run_that_is_alive_is_running_again(
     with folder.lock():
         assert "is alive, its heartbeats were late" in recover(server, str(marked.id))
     assert server.read(str(marked.id)).state == "RUNNING"
+
+
+def test_a_cancelled_run_is_not_started_again(
+    client: SyncPrefectClient, server: PrefectServer, config: LoopConfig
+) -> None:
+    services = config.services.model_copy(update={"resume_lost": 5})
+    folder = RunFolder.create("unwanted", config.model_copy(update={"services": services}))
+    made = crashed(client, folder, Cancelling())
+    client.set_flow_run_state(made.id, Crashed(), force=True)
+
+    assert recover(server, str(made.id)) == "run unwanted was cancelled; rl-loop resume goes on with it"
+    assert server.read(str(made.id)).state == "CANCELLED"

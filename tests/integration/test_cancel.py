@@ -81,14 +81,12 @@ def test_a_run_that_is_lost_with_its_worker_goes_on_by_itself(
     with HTTPServer(("127.0.0.1", 0), Hook) as hook:
         Thread(target=hook.serve_forever, daemon=True).start()
         monkeypatch.setenv("RL_LOOP_HOOK", f"http://127.0.0.1:{hook.server_port}/")
-        asked = stack.loop.services.model_copy(
-            update={"notify_env": "RL_LOOP_HOOK", "notify_on": ("iteration-finished", "run-ended")}
-        )
+        # `run` makes the automations anew, as its configuration says, so these settings are its overrides.
+        hooks = ("services.notify_env=RL_LOOP_HOOK", "services.notify_on=[iteration-finished, run-ended]")
         with PrefectServer(stack.status().service(PREFECT).address) as server:
-            make_automations(server, asked, lost_s=45)  # heartbeats come every 30 s
             try:
                 with stack.started(
-                    "run", stack.config, "--name", name, "iterations=1", "services.resume_lost=1"
+                    "run", stack.config, "--name", name, "iterations=1", "services.resume_lost=1", *hooks
                 ) as command:
                     root = stack.loop.runs_dir / name
                     wait_until("a trajectory", lambda: collected(root, 1, Stage.ROLLOUT) > 0, during=command)
