@@ -21,5 +21,5 @@ RUN pip install --no-cache-dir ".[gpu]"
 USER loop
 WORKDIR /home/loop
 ENV PYTHONUNBUFFERED=1 DO_NOT_TRACK=1 PREFECT_SERVER_ANALYTICS_ENABLED=false
-EXPOSE 8100
+EXPOSE 8200
 CMD ["rl-loop", "up", "--only", "models", "--stay", "-c", "/config/rl-loop.yaml", "services.listen=0.0.0.0"]

@@ -35,7 +35,13 @@ def write_config(tmp_path: Path, model_directory: Path) -> WriteConfig:
             "environment": {"domains": ["click-button", "click-test"]},
             "rollout": {"groups_per_iteration": 2, "group_size": 2, "concurrency": 2, "shards": 2},
             "evaluate": {"every": 2, "tasks": 3},
-            "services": {"prefect_port": 0, "mlflow_port": 0, "browser_port": 0, "browser_slots": 2},
+            "services": {
+                "prefect_port": 0,
+                "mlflow_port": 0,
+                "browser_port": 0,
+                "browser_slots": 2,
+                "dashboard_port": 0,
+            },
         }
         path = tmp_path / "loop.yaml"
         path.write_text(yaml.safe_dump(data | sections))

@@ -33,7 +33,11 @@ OWNERS: dict[str, set[str]] = {
     "docker": {"environments"},
     "asyncpg": {"environments"},
     "datasets": {"environments", "training"},  # training only for what TRL wants to be handed
-    "pyarrow": {"dashboard", "flows", "judging"},  # dashboard only to export, judging only for a labelled set that is published as Parquet
+    "pyarrow": {
+        "dashboard",
+        "flows",
+        "judging",
+    },  # dashboard only to export, judging only for a labelled set that is published as Parquet
     "torch": {"training"},
     "transformers": {"training"},
     "trl": {"training"},

@@ -9,14 +9,15 @@ from typing import Annotated
 import typer
 
 from flows.commands.options import ConfigOption, Overrides, loaded
+from flows.monitor.console import console
+
+HOST, PORT = "127.0.0.1", 8100
 
 
 def dashboard(
     overrides: Overrides = None,
-    port: Annotated[int, typer.Option(help="port; 0 picks a free one", min=0, max=65_535)] = 8100,
-    host: Annotated[
-        str, typer.Option(help="address to listen on; others than loopback need DASHBOARD_TOKENS")
-    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="port; 0 picks a free one", min=0, max=65_535)] = PORT,
+    host: Annotated[str, typer.Option(help="address to listen on; others than loopback need DASHBOARD_TOKENS")] = HOST,
     play: Annotated[
         Path | None,
         typer.Option(
@@ -28,12 +29,18 @@ def dashboard(
 ) -> None:
     """Look at runs in a web browser, start rollouts by hand, watch and judge them: `rl-loop dashboard --port 8100`.
 
-    Works on finished runs with nothing else running; rollouts by hand need a browser service (`rl-loop up`).
+    `rl-loop up` keeps one running (services.dashboard): then its address is printed. Works on finished runs with nothing
+    else running; rollouts by hand need a browser service (`rl-loop up`).
     """
+    from flows.commands.operations import dashboard_of
     from flows.services.services import ServicesError, address_of
     from flows.services.specs import BROWSER
 
     loop = loaded(config, overrides)
+    is_plain = (port, host, play) == (PORT, HOST, None)
+    if is_plain and (running := dashboard_of(loop.services.state_dir, loop.runs_dir)):
+        console().print(f"{running} is running already, started by `rl-loop up`", highlight=False, soft_wrap=True)
+        return
     loop.runs_dir.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "dashboard", "--runs", str(loop.runs_dir), "--port", str(port), "--host", host]
     with suppress(ServicesError):  # not up: the pages work without, and /health names the remedy

@@ -15,8 +15,9 @@ from flows.policy.publishing import policy_version
 from flows.services import services
 from flows.services.automations import make_automations
 from flows.services.prefect_api import FlowRun, PrefectServer
-from flows.services.service_files import SupervisorStatus
-from flows.services.specs import PARTS, PREFECT, WORKER, prefect_environment
+from flows.services.service_files import SupervisorStatus, read_status
+from flows.services.specs import DASHBOARD, PARTS, PREFECT, WORKER, prefect_environment
+from flows.services.stack import read_stack
 from flows.settings.checkout import DEPLOYMENTS_FILE, PROJECT, working_dir
 from flows.settings.hints import on_run
 from flows.settings.loop_config import LoopConfig
@@ -62,7 +63,7 @@ def bring_up(config: LoopConfig, watch: Watch | None = None) -> SupervisorStatus
             deploy(state)
         with prefect_server(config) as server:
             make_automations(server, config.services)
-        return services.wait_ready(state, (), deadline_s=config.serving.start_deadline_s, watch=watch)
+        return services.wait_ready(state, PARTS[None], deadline_s=config.serving.start_deadline_s, watch=watch)
     except BaseException:
         if not was_running:
             services.shut_down(state)
@@ -198,9 +199,20 @@ def links(folder: RunFolder, flow_run_id: str | None) -> dict[str, str]:
         found["Prefect"] = PrefectServer(services.address_of(state, PREFECT)).page(flow_run_id)
     if record.mlflow_run_id and record.mlflow_uri:
         found["MLflow"] = f"{record.mlflow_uri}/#/runs/{record.mlflow_run_id}"
+    if address := dashboard_of(state, folder.root.parent):
+        found["dashboard"] = f"{address}/#/run/{folder.name}"
     found["run folder"] = str(folder.root)
     if (folder.root / CURVE).exists():
         found["learning curve"] = str(folder.root / CURVE)
     if (folder.root / TIMELINE).exists():
         found["stages over time"] = str(folder.root / TIMELINE)
     return found
+
+
+def dashboard_of(state_dir: Path, runs_dir: Path) -> str | None:
+    """The address of the dashboard that `rl-loop up` keeps running over this folder of runs, if it is ready."""
+    status = read_status(state_dir)
+    if status is None or not status.supervisor.is_alive() or Path(read_stack(state_dir).runs_dir) != runs_dir:
+        return None
+    found = [one for one in status.services if one.name == DASHBOARD and one.state == "ready"]
+    return found[0].address if found else None

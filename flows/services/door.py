@@ -182,7 +182,7 @@ def main() -> None:
     parser.add_argument("--side", choices=("near", "far"), required=True)
     parser.add_argument("--token-env", required=True, help="environment variable with the token")
     parser.add_argument("--host", default="127.0.0.1", help="near: address to listen on")
-    parser.add_argument("--port", type=int, default=8100, help="near: port to listen on")
+    parser.add_argument("--port", type=int, default=8200, help="near: port to listen on")
     parser.add_argument("--to-uds", type=Path, help="near: the model server's socket")
     parser.add_argument("--uds", type=Path, help="far: socket to listen on")
     parser.add_argument("--to-url", help="far: address of the near door")

@@ -4,7 +4,7 @@ import socket
 
 import psutil
 
-from flows.services.specs import HOST, PARTS, PORT_KEYS, place_of
+from flows.services.specs import HOST, PORT_KEYS, names_here, place_of
 from flows.settings.services_config import LOCAL, Only, ServicesConfig
 from storage.errors import ServicesError
 
@@ -16,7 +16,7 @@ def choose_ports(config: ServicesConfig, only: Only | None = None) -> dict[str, 
     """
     ports: dict[str, int] = {}
     for name, key in PORT_KEYS.items():
-        if name not in PARTS[only] or (not only and place_of(config, name) != LOCAL):
+        if name not in names_here(config, only) or (not only and place_of(config, name) != LOCAL):
             continue
         wanted: int = getattr(config, key)
         with socket.socket() as probe:

@@ -1,6 +1,6 @@
 """Specifications of the services: command line, settings, address and health check of each.
 
-Prefect server and worker, MLflow, vLLM on a UNIX socket (no web page can reach it), the browser service; all on
+Prefect server and worker, MLflow, vLLM on a UNIX socket (no web page can reach it), the browser service, the dashboard; all on
 loopback, with all their files in the state directory.
 """
 
@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 
 from flows.services.health import at_each
@@ -21,6 +22,7 @@ MAX_SOCKET_PATH = 100
 """Bytes; the kernel allows 107 in the address of a UNIX socket."""
 
 PREFECT, WORKER, MLFLOW, VLLM, BROWSER, DOOR = "prefect", "worker", "mlflow", "vllm", "browser", "door"
+DASHBOARD = "dashboard"
 WORK_POOL = "rl-loop"
 """Name of the work pool in prefect.yaml."""
 PORT_KEYS = {
@@ -28,6 +30,7 @@ PORT_KEYS = {
     WORKER: "worker_port",
     MLFLOW: "mlflow_port",
     BROWSER: "browser_port",
+    DASHBOARD: "dashboard_port",
     DOOR: "models_port",
 }
 
@@ -57,7 +60,14 @@ PARTS: dict[Only | None, tuple[str, ...]] = {
     "browsers": (BROWSER,),
     "models": (VLLM, DOOR),
 }
-"""The services of `rl-loop up`, and of `rl-loop up --only PART`."""
+"""The services that a loop, or a machine with one part of them, needs: `rl-loop up`, `rl-loop up --only PART`."""
+
+
+def names_here(config: ServicesConfig, only: Only | None = None) -> tuple[str, ...]:
+    """The services of `rl-loop up [--only PART]`: those that are needed, and the dashboard if it is wanted."""
+    # Its packages are an extra of the installation.
+    wanted = config.dashboard and not only and find_spec("sqlalchemy") is not None
+    return (*PARTS[only], *([DASHBOARD] if wanted else []))
 
 
 def service_specs(
@@ -67,7 +77,15 @@ def service_specs(
 
     `only`: the part of the services that this machine runs for others; all of that part are here.
     """
-    makers = {VLLM: _vllm, PREFECT: _prefect, WORKER: _worker, MLFLOW: _mlflow, BROWSER: _browsers, DOOR: _near_door}
+    makers = {
+        VLLM: _vllm,
+        PREFECT: _prefect,
+        WORKER: _worker,
+        MLFLOW: _mlflow,
+        BROWSER: _browsers,
+        DOOR: _near_door,
+        DASHBOARD: _dashboard,
+    }
     if only:
         config = config.model_copy(
             update={"services": config.services.model_copy(update=dict.fromkeys(PLACES.values(), LOCAL))}
@@ -78,7 +96,7 @@ def service_specs(
         makers[name](config, ports, working_dir)
         if place_of(config.services, name) == LOCAL
         else _elsewhere(config, name)
-        for name in PARTS[only]
+        for name in names_here(config.services, only)
     ]
     return SupervisorSpec(working_dir=str(working_dir), services=services)
 
@@ -161,6 +179,21 @@ def _browsers(config: LoopConfig, ports: dict[str, int], _: Path) -> ServiceSpec
         command=[sys.executable, "-m", "browser_service.cli", "up", *address],
         address=url,
         health_url=url + HEALTH[BROWSER],
+        ready_s=config.services.ready_s,
+    )
+
+
+def _dashboard(config: LoopConfig, ports: dict[str, int], _: Path) -> ServiceSpec:
+    """The pages over the runs of this configuration, with a worker for rollouts by hand."""
+    url, place = f"http://{HOST}:{ports[DASHBOARD]}", place_of(config.services, BROWSER)
+    browsers = f"http://{HOST}:{ports[BROWSER]}" if place == LOCAL else place.partition(",")[0]
+    config.runs_dir.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "dashboard", "--runs", str(config.runs_dir), "--browsers", browsers]
+    return ServiceSpec(
+        name=DASHBOARD,
+        command=[*command, "--host", HOST, "--port", str(ports[DASHBOARD])],
+        address=url,
+        health_url=f"{url}/health",
         ready_s=config.services.ready_s,
     )
 

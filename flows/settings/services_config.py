@@ -66,7 +66,10 @@ class ServicesConfig(Section):
     """Port of the Prefect worker's health check."""
     mlflow_port: Port = 5000
     browser_port: Port = 7000
-    models_port: Port = 8100
+    dashboard: bool = True
+    """Run the dashboard over `runs_dir` beside the other services; a loop goes on without it."""
+    dashboard_port: Port = 8100
+    models_port: Port = 8200
     """Port of the door of `rl-loop up --only models`."""
     browser_slots: Annotated[int, Field(ge=1, le=256)] = 8
     """Browser sessions at the same time."""

@@ -19,7 +19,7 @@ from flows.services.prefect_api import PrefectServer
 from flows.services.processes import marked, stop
 from flows.services.service_files import ServiceSpec, SupervisorSpec, read_status, spec_file
 from flows.services.services import address_of, shut_down, wait_ready
-from flows.services.specs import BROWSER, MLFLOW, PREFECT, WORKER, service_specs
+from flows.services.specs import BROWSER, DASHBOARD, MLFLOW, PARTS, PREFECT, WORKER, names_here, service_specs
 from flows.settings.loop_config import ConfigError, load_config
 from storage.errors import ServicesError
 
@@ -129,6 +129,7 @@ def test_the_configuration_says_where_and_the_worker_stays_here(write_config: Wr
         "prefect": "https://prefect.example:4200/",
         "mlflow": "https://mlflow.example",
         "browsers": "http://10.0.0.7:7000, http://10.0.0.8:7000",
+        "dashboard_port": 0,
         "prefect_port": 1,  # of no service here, so nobody asks whether it is free
     }
     config = load_config(write_config(services=services))
@@ -139,6 +140,18 @@ def test_the_configuration_says_where_and_the_worker_stays_here(write_config: Wr
     assert specs[WORKER].env["PREFECT_API_URL"] == "https://prefect.example:4200/api"
     assert specs[BROWSER].address == "http://10.0.0.7:7000,http://10.0.0.8:7000"
     assert specs[BROWSER].health_url == "http://10.0.0.7:7000/readyz,http://10.0.0.8:7000/readyz"
+    shown = specs[DASHBOARD].command
+    assert shown[shown.index("--browsers") + 1] == "http://10.0.0.7:7000"
+    assert shown[shown.index("--runs") + 1] == str(config.runs_dir)
+
+
+def test_a_machine_without_the_dashboard_has_all_that_a_loop_needs(write_config: WriteConfig) -> None:
+    wanted = load_config(write_config(), ["services.dashboard=false"]).services
+
+    assert DASHBOARD not in choose_ports(wanted)
+    assert names_here(wanted) == PARTS[None]
+    assert DASHBOARD in names_here(load_config(write_config()).services)
+    assert DASHBOARD not in names_here(load_config(write_config()).services, "browsers")
 
 
 @pytest.mark.parametrize("place", ["ftp://a", "10.0.0.7:7000", "", "https://", "http://me:secret@host", "local,local"])

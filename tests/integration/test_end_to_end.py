@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 from real_stack import Stack, served_version, wait_until
 from run_invariants import check_finished, check_unchanged, finished_files
@@ -36,6 +37,11 @@ def test_prefect_deployment_run_trains_and_the_finished_run_grows(stack: Stack, 
     resumed = stack.rl_loop("resume", name, "-c", stack.config)
     assert resumed.status == 0, resumed.out
     assert "nothing to do: all 1 iterations of whole are finished" in resumed.out
+    dashboard = re.search(r"dashboard: +(http://\S+)/#/run/whole", resumed.out)
+    assert dashboard is not None, resumed.out
+    runs = httpx.get(f"{dashboard[1]}/api/runs", timeout=30.0)
+    assert runs.status_code == 200, runs.text
+    assert "whole" in runs.text
     assert check_unchanged(before, folder.root) == before
 
     # From the form, with its default configuration file: nothing to do, and then one iteration more.
