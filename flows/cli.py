@@ -23,7 +23,7 @@ from flows.commands.policies import export_policy, sft
 from flows.commands.presets import presets
 from flows.commands.runs import cancel, compact, demo, evaluate, export, resume, run
 from flows.commands.tasks import tasks_app
-from flows.settings.services_config import Only
+from flows.settings.parts import Only
 
 app = typer.Typer(
     add_completion=False,

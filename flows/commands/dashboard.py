@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from flows.commands.options import ConfigOption, Overrides, loaded
-from flows.monitor.console import console
 
 HOST, PORT = "127.0.0.1", 8100
 
@@ -33,6 +32,7 @@ def dashboard(
     else running; rollouts by hand need a browser service (`rl-loop up`).
     """
     from flows.commands.operations import dashboard_of
+    from flows.monitor.console import console
     from flows.services.services import ServicesError, address_of
     from flows.services.specs import BROWSER
 

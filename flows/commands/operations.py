@@ -21,8 +21,8 @@ from flows.services.stack import read_stack
 from flows.settings.checkout import DEPLOYMENTS_FILE, PROJECT, working_dir
 from flows.settings.hints import on_run
 from flows.settings.loop_config import LoopConfig
+from flows.settings.parts import Only
 from flows.settings.run_folder import RunFolder
-from flows.settings.services_config import Only
 from flows.stages.evaluate import evaluate_stage
 from flows.stages.loop import import_first_policy
 from flows.starting import preflight

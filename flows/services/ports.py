@@ -5,7 +5,8 @@ import socket
 import psutil
 
 from flows.services.specs import HOST, PORT_KEYS, names_here, place_of
-from flows.settings.services_config import LOCAL, Only, ServicesConfig
+from flows.settings.parts import Only
+from flows.settings.services_config import LOCAL, ServicesConfig
 from storage.errors import ServicesError
 
 

@@ -24,7 +24,7 @@ from flows.services.specs import service_specs, serving_settings
 from flows.services.stack import check_stack, write_stack
 from flows.settings.hints import on_services
 from flows.settings.loop_config import LoopConfig
-from flows.settings.services_config import Only
+from flows.settings.parts import Only
 from storage.atomic import write_atomically
 from storage.errors import ServicesError
 from storage.process_id import ProcessId
@@ -62,6 +62,7 @@ def start(config: LoopConfig, working_dir: Path, only: Only | None = None) -> No
     ports = choose_ports(config.services, only)
     try:
         state.mkdir(parents=True, exist_ok=True)
+        config.runs_dir.mkdir(parents=True, exist_ok=True)  # the dashboard reads it from the start
         _launch(config, ports, working_dir, only)
     except OSError as error:
         raise ServicesError(

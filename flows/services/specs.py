@@ -14,7 +14,8 @@ from pathlib import Path
 from flows.services.health import at_each
 from flows.services.service_files import ServiceSpec, SupervisorSpec
 from flows.settings.loop_config import LoopConfig
-from flows.settings.services_config import LOCAL, Only, ServicesConfig
+from flows.settings.parts import Only
+from flows.settings.services_config import LOCAL, ServicesConfig
 from storage.errors import ServicesError
 
 HOST = "127.0.0.1"
@@ -187,7 +188,6 @@ def _dashboard(config: LoopConfig, ports: dict[str, int], _: Path) -> ServiceSpe
     """The pages over the runs of this configuration, with a worker for rollouts by hand."""
     url, place = f"http://{HOST}:{ports[DASHBOARD]}", place_of(config.services, BROWSER)
     browsers = f"http://{HOST}:{ports[BROWSER]}" if place == LOCAL else place.partition(",")[0]
-    config.runs_dir.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "dashboard", "--runs", str(config.runs_dir), "--browsers", browsers]
     return ServiceSpec(
         name=DASHBOARD,

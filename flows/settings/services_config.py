@@ -32,10 +32,6 @@ RunEvent = Literal["iteration-finished", "policy-published", "stage-failed", "ju
 Place = Annotated[str, AfterValidator(_at)]
 
 
-Only = Literal["browsers", "models"]
-"""A part of the services that a machine can run for the loops of others."""
-
-
 class ServicesConfig(Section):
     """Settings of the services that `rl-loop up` starts. Not part of a run's identity: a resume may use other ports."""
 
