@@ -18,7 +18,8 @@ from flows.services.service_files import read_status
 from flows.services.services import disk_free_gb
 from flows.services.specs import HOST
 from flows.settings.loop_config import LoopConfig
-from flows.settings.services_config import LOCAL, Only
+from flows.settings.parts import Only
+from flows.settings.services_config import LOCAL
 from flows.settings.who_acts import served_tokenizer
 from judging.opening import check_judge_model
 from storage.errors import LoopError, ServicesError
