@@ -1,0 +1,31 @@
+// Names of the generated types that the pages use.
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+export type AuditLine = Schemas["AuditLine"];
+export type BrokenAttempt = Schemas["BrokenAttempt"];
+export type Environment = Schemas["EnvironmentView"];
+export type GroupComparison = Schemas["GroupComparison"];
+export type GroupView = Schemas["GroupView"];
+export type Health = Schemas["Health"];
+export type IterationComparison = Schemas["IterationComparison"];
+export type IterationView = Schemas["IterationView"];
+export type Judges = Schemas["JudgesView"];
+export type Judgment = Schemas["JudgmentView"];
+export type LogLine = Schemas["LogLine"];
+export type Model = Schemas["ModelView"];
+export type Rollout = Schemas["RolloutView"];
+export type Run = Schemas["RunView"];
+export type RunSummary = Schemas["RunSummary"];
+export type StageView = Schemas["StageView"];
+export type Stats = Schemas["Stats"];
+export type Task = Schemas["TaskView"];
+export type TrajectoryList = Schemas["TrajectoryList"];
+export type TrajectoryRow = Schemas["TrajectoryRow"];
+export type UploadReport = Schemas["UploadReport"];
+export type Failure = Schemas["Failure"];
+export type Replay = Schemas["Replay"];
+export type ReplayStep = Schemas["StepView"];
+export type Observation = ReplayStep["observation"];
+export type Mark = Observation["marks"][number];
+export type Action = NonNullable<ReplayStep["action"]>;
