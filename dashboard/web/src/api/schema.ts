@@ -1222,6 +1222,23 @@ export interface components {
             detail?: components["schemas"]["ValidationError"][];
         };
         /**
+         * Health
+         * @description State of the dashboard and of what it needs.
+         */
+        Health: {
+            /** Browsers */
+            browsers: string;
+            /** Database */
+            database: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "ok" | "degraded";
+            /** Worker */
+            worker: string;
+        };
+        /**
          * HoverAndScrollCoords
          * @description Move the mouse to a point and turn the wheel there.
          */
@@ -3906,7 +3923,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/json": components["schemas"]["Health"];
                 };
             };
         };
