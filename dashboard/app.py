@@ -1,4 +1,4 @@
-"""The web application: JSON routes over the run folders and the database, and the static pages that show them.
+"""The web application: JSON routes over the run folders and the database, and the pages that show them.
 
 Every error is answered as `{"code": "...", "problem": "one sentence"}`.
 """
@@ -30,6 +30,8 @@ from dashboard.store import Damaged, NotFound, RunsDir
 from storage.store import CorruptTrajectory
 
 STATIC = Path(__file__).parent / "static"
+PAGES = STATIC / "app"
+"""Built from `dashboard/web` and committed, so that users need no Node."""
 ROUTERS = (
     tasks_router,
     rollouts_router,
@@ -62,11 +64,11 @@ def create_app(runs_dir: Path, service: Service | None = None) -> FastAPI:
 
     @app.get("/", include_in_schema=False)
     def index() -> FileResponse:
-        return FileResponse(STATIC / "index.html")
+        return FileResponse(PAGES / "index.html")
 
     @app.get("/docs", include_in_schema=False)
     def docs() -> FileResponse:
-        return FileResponse(STATIC / "docs.html")
+        return FileResponse(PAGES / "docs.html")
 
     _answer_errors(app, [runs.root, *([service.settings.data.absolute()] if service else [])])
     app.add_middleware(Gate, access=access)

@@ -7,6 +7,13 @@ const SERVER = "http://127.0.0.1:8100";
 export default defineConfig(({ command }) => ({
   plugins: [react()],
   base: command === "build" ? "/static/app/" : "/",
-  build: { outDir: "../static/app", emptyOutDir: true, modulePreload: { polyfill: false }, assetsInlineLimit: 0, target: "es2022" },
-  server: { port: 3000, proxy: { "/api": SERVER, "/docs": SERVER, "/static": SERVER, "/health": SERVER } },
+  build: {
+    outDir: "../static/app",
+    emptyOutDir: true,
+    modulePreload: { polyfill: false },
+    assetsInlineLimit: 0,
+    target: "es2022",
+    rolldownOptions: { input: ["index.html", "docs.html"] },
+  },
+  server: { port: 3000, proxy: { "/api": SERVER, "/static": SERVER, "/health": SERVER } },
 }));

@@ -1,6 +1,6 @@
 // Routes. Each page is a file of its own and is fetched when it is opened first.
-import "../../static/style.css";
-import "../../static/acting.css";
+import "./style.css";
+import "./acting.css";
 import "./extra.css";
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { type ComponentType, lazy, StrictMode } from "react";

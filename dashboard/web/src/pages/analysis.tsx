@@ -28,20 +28,55 @@ function Shown({ groups, by, source }: { groups: GroupView[]; by: string; source
     <>
       <h1>Analysis</h1>
       <div className="filters">
-        {BY.map((name) => <Link key={name} className="chip" to={here(name, source)} aria-current={name === by ? "true" : undefined}>{name}</Link>)}
-        <Choice name="source" value={source} options={[["", "runs and by hand"], ["hand", "by hand"], ["run", "of runs"]]} choose={(value) => navigate(here(by, value))} />
+        {BY.map((name) => (
+          <Link key={name} className="chip" to={here(name, source)} aria-current={name === by ? "true" : undefined}>
+            {name}
+          </Link>
+        ))}
+        <Choice
+          name="source"
+          value={source}
+          options={[
+            ["", "runs and by hand"],
+            ["hand", "by hand"],
+            ["run", "of runs"],
+          ]}
+          choose={(value) => navigate(here(by, value))}
+        />
       </div>
-      <Suspense fallback={<div className="chart" />}><Bars groups={groups} open={to ? (key) => navigate(to(key)) : undefined} /></Suspense>
+      <Suspense fallback={<div className="chart" />}>
+        <Bars groups={groups} open={to ? (key) => navigate(to(key)) : undefined} />
+      </Suspense>
       {groups.length ? (
         <Table columns={[by, "success, 95 % interval", "rollouts", "judged", "failed", "mean steps", "mean time"]}>
           {groups.map((one) => (
-            <tr key={one.key}><td>{to && one.key ? <Link className="row" to={to(one.key)}><Foreign text={one.key} /></Link> : <Foreign text={one.key || "(none)"} />}</td>
-              <td><Rate of={one} /></td><td>{one.rollouts}</td><td>{one.judged}</td><td className={one.failed ? "bad" : "faint"}>{one.failed}</td>
-              <td>{number(one.steps)}</td><td>{seconds(one.seconds)}</td></tr>
+            <tr key={one.key}>
+              <td>
+                {to && one.key ? (
+                  <Link className="row" to={to(one.key)}>
+                    <Foreign text={one.key} />
+                  </Link>
+                ) : (
+                  <Foreign text={one.key || "(none)"} />
+                )}
+              </td>
+              <td>
+                <Rate of={one} />
+              </td>
+              <td>{one.rollouts}</td>
+              <td>{one.judged}</td>
+              <td className={one.failed ? "bad" : "faint"}>{one.failed}</td>
+              <td>{number(one.steps)}</td>
+              <td>{seconds(one.seconds)}</td>
+            </tr>
           ))}
         </Table>
-      ) : <Empty>There are no rollouts yet.</Empty>}
-      <p className="faint">Only completed rollouts with a verdict count for a success rate. <Link to="/audit">Who did what</Link> · <a href="/docs">API</a></p>
+      ) : (
+        <Empty>There are no rollouts yet.</Empty>
+      )}
+      <p className="faint">
+        Only completed rollouts with a verdict count for a success rate. <Link to="/audit">Who did what</Link> · <a href="/docs">API</a>
+      </p>
     </>
   );
 }

@@ -11,11 +11,26 @@ export default function AuditPage() {
 function Shown({ lines }: { lines: AuditLine[] }) {
   usePage({ crumbs: [["analysis", "/analysis"]], title: "audit log", hints: [["Esc", "up"]] });
   return (
-    <><h1>Audit log</h1>
-      {lines.length ? <Table columns={["when", "who", "did", "to", "detail"]}>
-        {/* biome-ignore lint/suspicious/noArrayIndexKey: a line has no name of its own */}
-        {lines.map((one, index) => <tr key={index}><td className="faint"><Ago at={one.at} /></td><Foreign text={one.who} as="td" /><td>{one.action}</td><Foreign text={one.subject} as="td" /><Foreign text={one.detail} as="td" /></tr>)}
-      </Table> : <Empty>Nobody has changed anything yet.</Empty>}
+    <>
+      <h1>Audit log</h1>
+      {lines.length ? (
+        <Table columns={["when", "who", "did", "to", "detail"]}>
+          {lines.map((one, index) => (
+            // biome-ignore lint/suspicious/noArrayIndexKey: a line has no name of its own
+            <tr key={index}>
+              <td className="faint">
+                <Ago at={one.at} />
+              </td>
+              <Foreign text={one.who} as="td" />
+              <td>{one.action}</td>
+              <Foreign text={one.subject} as="td" />
+              <Foreign text={one.detail} as="td" />
+            </tr>
+          ))}
+        </Table>
+      ) : (
+        <Empty>Nobody has changed anything yet.</Empty>
+      )}
     </>
   );
 }

@@ -6,7 +6,11 @@ import { Button, Empty, Table } from "../ui/parts";
 import { COLUMNS, RolloutLine } from "../ui/rollouts";
 import { Loaded, TABLE_HINTS, useGet, usePage } from "../ui/shell";
 
-const VERDICTS: [boolean | null, string][] = [[true, "success"], [false, "no success"], [null, "undecided"]];
+const VERDICTS: [boolean | null, string][] = [
+  [true, "success"],
+  [false, "no success"],
+  [null, "undecided"],
+];
 
 export default function JudgesPage() {
   const judges = useGet<Judges>("/api/judges");
@@ -19,7 +23,11 @@ function Shown({ found, again }: { found: Judges; again: () => Promise<unknown> 
     <>
       <h1>Judges</h1>
       <h2>Judges against people</h2>
-      {found.confusion.length ? <Confusion cells={found.confusion} /> : <Empty>No person has judged a rollout yet: open one and give your verdict, or settle the ones below.</Empty>}
+      {found.confusion.length ? (
+        <Confusion cells={found.confusion} />
+      ) : (
+        <Empty>No person has judged a rollout yet: open one and give your verdict, or settle the ones below.</Empty>
+      )}
       <h2>Nobody decided ({found.undecided.length})</h2>
       <List rows={found.undecided} again={again} nothing="Every completed rollout has a verdict." />
       <h2>A person disagreed with the judge ({found.overruled.length})</h2>
@@ -29,11 +37,26 @@ function Shown({ found, again }: { found: Judges; again: () => Promise<unknown> 
 }
 
 function Confusion({ cells }: { cells: Judges["confusion"] }) {
-  const count = (judge: boolean | null, person: boolean) => cells.find((cell) => cell.judge === judge && cell.person === person)?.rollouts ?? 0;
+  const count = (judge: boolean | null, person: boolean) =>
+    cells.find((cell) => cell.judge === judge && cell.person === person)?.rollouts ?? 0;
   return (
     <table className="config confusion">
-      <thead><tr><th scope="col">judge</th><th scope="col">person: success</th><th scope="col">person: no success</th></tr></thead>
-      <tbody>{VERDICTS.map(([judge, name]) => <tr key={name}><th scope="row">{name}</th><td className={judge === false ? "bad" : ""}>{count(judge, true)}</td><td className={judge === true ? "bad" : ""}>{count(judge, false)}</td></tr>)}</tbody>
+      <thead>
+        <tr>
+          <th scope="col">judge</th>
+          <th scope="col">person: success</th>
+          <th scope="col">person: no success</th>
+        </tr>
+      </thead>
+      <tbody>
+        {VERDICTS.map(([judge, name]) => (
+          <tr key={name}>
+            <th scope="row">{name}</th>
+            <td className={judge === false ? "bad" : ""}>{count(judge, true)}</td>
+            <td className={judge === true ? "bad" : ""}>{count(judge, false)}</td>
+          </tr>
+        ))}
+      </tbody>
     </table>
   );
 }
@@ -47,7 +70,13 @@ function List({ rows, again, nothing }: { rows: Rollout[]; again: () => Promise<
   return (
     <Table columns={[...COLUMNS, "your verdict"]}>
       {rows.map((row) => (
-        <tr key={row.id}><RolloutLine row={row} /><td><Button text="Success" name="good" action={say(row, true)} /> <Button text="No success" name="danger" action={say(row, false)} /></td></tr>
+        <tr key={row.id}>
+          <RolloutLine row={row} />
+          <td>
+            <Button text="Success" name="good" action={say(row, true)} />{" "}
+            <Button text="No success" name="danger" action={say(row, false)} />
+          </td>
+        </tr>
       ))}
     </Table>
   );

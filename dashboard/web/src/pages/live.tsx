@@ -23,11 +23,23 @@ function Shown({ rows, stats, again }: { rows: Rollout[]; stats: Stats; again: (
     <>
       <h1>Live</h1>
       <div className="tiles">
-        <Tile name="under way" value={`${stats.in_progress} of ${stats.max_workers}`} /><Tile name="waiting" value={stats.pending} />
-        <Tile name="completed" value={stats.counts.completed} /><Tile name="failed" value={stats.counts.failed} /><Tile name="free disk" value={`${(stats.free_bytes / 1e9).toFixed(0)} GB`} />
+        <Tile name="under way" value={`${stats.in_progress} of ${stats.max_workers}`} />
+        <Tile name="waiting" value={stats.pending} />
+        <Tile name="completed" value={stats.counts.completed} />
+        <Tile name="failed" value={stats.counts.failed} />
+        <Tile name="free disk" value={`${(stats.free_bytes / 1e9).toFixed(0)} GB`} />
       </div>
-      {rows.length ? <div className="grid">{rows.map((row) => <Cell key={row.id} row={row} again={again} />)}</div>
-        : <Empty>No rollout is played now. <Link to="/tasks">Start some</Link>, or watch a training run with <code>rl-loop monitor</code>.</Empty>}
+      {rows.length ? (
+        <div className="grid">
+          {rows.map((row) => (
+            <Cell key={row.id} row={row} again={again} />
+          ))}
+        </div>
+      ) : (
+        <Empty>
+          No rollout is played now. <Link to="/tasks">Start some</Link>, or watch a training run with <code>rl-loop monitor</code>.
+        </Empty>
+      )}
     </>
   );
 }
@@ -35,10 +47,17 @@ function Shown({ rows, stats, again }: { rows: Rollout[]; stats: Stats; again: (
 const Cell = ({ row, again }: { row: Rollout; again: () => Promise<unknown> }) => (
   <article className="cell">
     <Link className="row look" to={rolloutTo(row.id)} title={row.goal || row.task_id} aria-label={row.goal || row.task_id}>
-      {row.picture ? <Picture row={row} name="shot-now" /> : <span className="faint">{row.phase || row.status}</span>}</Link>
-    <p><State row={row} /> <small className="faint">{row.phase}</small></p>
+      {row.picture ? <Picture row={row} name="shot-now" /> : <span className="faint">{row.phase || row.status}</span>}
+    </Link>
+    <p>
+      <State row={row} /> <small className="faint">{row.phase}</small>
+    </p>
     <Foreign text={row.goal || row.task_id} as="p" name="goal" />
-    <p className="faint"><Foreign text={row.model} /> · <Ago at={row.started_at} /></p>
-    <div className="actions"><Actions row={row} done={again} /></div>
+    <p className="faint">
+      <Foreign text={row.model} /> · <Ago at={row.started_at} />
+    </p>
+    <div className="actions">
+      <Actions row={row} done={again} />
+    </div>
   </article>
 );

@@ -16,10 +16,24 @@ export default function LoginPage() {
     navigate(to.startsWith("#/") && !to.startsWith("#/login") ? to.slice(1) : "/");
   };
   return (
-    <form className="panel narrow" onSubmit={(event) => { event.preventDefault(); event.currentTarget.querySelector("button")?.click(); }}>
+    <form
+      className="panel narrow"
+      onSubmit={(event) => {
+        event.preventDefault();
+        event.currentTarget.querySelector("button")?.click();
+      }}
+    >
       <h1>Log in</h1>
       <Field label="Token" hint="the secret of your name in DASHBOARD_TOKENS">
-        <input type="password" name="token" autoComplete="current-password" maxLength={500} value={token} onChange={(event) => setToken(event.target.value)} /></Field>
+        <input
+          type="password"
+          name="token"
+          autoComplete="current-password"
+          maxLength={500}
+          value={token}
+          onChange={(event) => setToken(event.target.value)}
+        />
+      </Field>
       <Button text="Log in" action={enter} name="main" />
     </form>
   );

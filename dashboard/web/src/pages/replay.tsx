@@ -3,7 +3,8 @@ import { useNavigate, useParams } from "react-router";
 import type { Replay, TrajectoryList } from "../api/types";
 import { runTo, seconds } from "../ui/format";
 import { Badge, Fact, Foreign } from "../ui/parts";
-import { Player, Recorded, usePlayer } from "../ui/player";
+import { Player, usePlayer } from "../ui/player";
+import { Recorded } from "../ui/recorded";
 import { Loaded, useGet, usePage } from "../ui/shell";
 import { Failure, useStage } from "./trajectories";
 
@@ -12,29 +13,53 @@ export default function ReplayPage() {
   const stage = useStage();
   const replay = useGet<Replay>(`${stage.api}/trajectories/${encodeURIComponent(id)}`);
   const list = useGet<TrajectoryList>(stage.list);
-  return <Loaded of={[replay, list]}>{() => <Shown key={id} replay={replay.data as Replay} ids={(list.data as TrajectoryList).rows.map((row) => row.id)} />}</Loaded>;
+  return (
+    <Loaded of={[replay, list]}>
+      {() => <Shown key={id} replay={replay.data as Replay} ids={(list.data as TrajectoryList).rows.map((row) => row.id)} />}
+    </Loaded>
+  );
 }
 
 function Shown({ replay, ids }: { replay: Replay; ids: string[] }) {
   const stage = useStage();
   const navigate = useNavigate();
   const at = ids.indexOf(replay.id);
-  const go = (by: number) => () => { if (at >= 0 && ids[at + by]) navigate(stage.replayTo(ids[at + by])); };
+  const go = (by: number) => () => {
+    if (at >= 0 && ids[at + by]) navigate(stage.replayTo(ids[at + by]));
+  };
   const player = usePlayer(replay, 0);
   usePage({
-    crumbs: [["runs", "/"], [stage.run, runTo(stage.run)], [`iteration ${replay.iteration}, ${replay.stage}`, stage.listTo]],
+    crumbs: [
+      ["runs", "/"],
+      [stage.run, runTo(stage.run)],
+      [`iteration ${replay.iteration}, ${replay.stage}`, stage.listTo],
+    ],
     title: replay.id,
     keys: { ...player.keys, ArrowDown: go(1), ArrowUp: go(-1), j: go(1), k: go(-1) },
-    hints: [["← →", "step"], ["Home End", "first, end"], ["↑ ↓", "trajectory"], ["m", "marks"], ["Esc", "up"]],
+    hints: [
+      ["← →", "step"],
+      ["Home End", "first, end"],
+      ["↑ ↓", "trajectory"],
+      ["m", "marks"],
+      ["Esc", "up"],
+    ],
   });
   return (
     <>
       <div className="heading">
-        <h1><Foreign text={replay.goal || replay.task.id} /></h1>
-        <p className="facts"><Badge outcome={replay.outcome} /><Fact name="stop" value={replay.stop} /><Fact name="task" value={replay.task.id} />
-          <Fact name="member" value={replay.member} /><Fact name="policy" value={replay.policy_version === null ? "–" : `v${replay.policy_version}`} />
-          <Fact name="time" value={seconds(replay.seconds)} />{replay.attempt > 1 && <Fact name="attempt" value={replay.attempt} />}
-          {at >= 0 && <Fact name="in this list" value={`${at + 1} of ${ids.length}`} />}</p>
+        <h1>
+          <Foreign text={replay.goal || replay.task.id} />
+        </h1>
+        <p className="facts">
+          <Badge outcome={replay.outcome} />
+          <Fact name="stop" value={replay.stop} />
+          <Fact name="task" value={replay.task.id} />
+          <Fact name="member" value={replay.member} />
+          <Fact name="policy" value={replay.policy_version === null ? "–" : `v${replay.policy_version}`} />
+          <Fact name="time" value={seconds(replay.seconds)} />
+          {replay.attempt > 1 && <Fact name="attempt" value={replay.attempt} />}
+          {at >= 0 && <Fact name="in this list" value={`${at + 1} of ${ids.length}`} />}
+        </p>
         {replay.failure && <Failure found={replay.failure} />}
       </div>
       <Player replay={replay} player={player} image={(sha256) => `${stage.api}/images/${sha256}`} />

@@ -7,8 +7,9 @@ import { useEvents } from "../api/events";
 import type { Judgment, LogLine, Replay, Rollout } from "../api/types";
 import { rolloutApi, rolloutTo, seconds, taskTo } from "../ui/format";
 import { Ago, Button, Fact, Field, Foreign, Panel, Table } from "../ui/parts";
-import { Player, Recorded, usePlayer } from "../ui/player";
-import { Actions, isEnded, State, STATUSES } from "../ui/rollouts";
+import { Player, usePlayer } from "../ui/player";
+import { Recorded } from "../ui/recorded";
+import { Actions, isEnded, STATUSES, State } from "../ui/rollouts";
 import { Loaded, useGet, usePage } from "../ui/shell";
 import { Failure } from "./trajectories";
 
@@ -22,31 +23,62 @@ export default function RolloutPage() {
   const judgments = useGet<Judgment[]>(`${rolloutApi(id)}/judgments`);
   const steps = row.data?.steps;
   const replay = useQuery({
-    queryKey: ["replay", id, steps, row.data?.status], enabled: row.data !== undefined, placeholderData: (old) => old,
-    queryFn: () => (row.data && (row.data.steps > 0 || isEnded(row.data)) ? get<Replay>(`${rolloutApi(id)}/replay`).catch(() => null) : null),
+    queryKey: ["replay", id, steps, row.data?.status],
+    enabled: row.data !== undefined,
+    placeholderData: (old) => old,
+    queryFn: () =>
+      row.data && (row.data.steps > 0 || isEnded(row.data)) ? get<Replay>(`${rolloutApi(id)}/replay`).catch(() => null) : null,
   });
   const again = () => Promise.all([row.refetch(), log.refetch(), judgments.refetch(), replay.refetch()]);
   useEvents((rollout) => rollout === id, again);
   return (
     <Loaded of={[row, log, judgments, replay]}>
-      {() => <Shown key={id} row={row.data as Rollout} log={log.data ?? []} judgments={judgments.data ?? []} replay={replay.data ?? null} again={again} />}
+      {() => (
+        <Shown
+          key={id}
+          row={row.data as Rollout}
+          log={log.data ?? []}
+          judgments={judgments.data ?? []}
+          replay={replay.data ?? null}
+          again={again}
+        />
+      )}
     </Loaded>
   );
 }
 
-interface Parts { row: Rollout; log: LogLine[]; judgments: Judgment[]; replay: Replay | null; again: () => Promise<unknown> }
+interface Parts {
+  row: Rollout;
+  log: LogLine[];
+  judgments: Judgment[];
+  replay: Replay | null;
+  again: () => Promise<unknown>;
+}
 
 function Shown({ row, log, judgments, replay, again }: Parts) {
   const navigate = useNavigate();
   const player = usePlayer(replay, isEnded(row) ? 0 : Math.max(0, (replay?.steps.length ?? 1) - 1));
   usePage({
-    crumbs: [["rollouts", "/rollouts"], [row.task_id, taskTo(row.task_id)]], title: row.trajectory_id || row.id,
+    crumbs: [
+      ["rollouts", "/rollouts"],
+      [row.task_id, taskTo(row.task_id)],
+    ],
+    title: row.trajectory_id || row.id,
     keys: replay ? player.keys : {},
-    hints: replay ? [["← →", "step"], ["Home End", "first, end"], ["m", "marks"], ["Esc", "up"]] : [["Esc", "up"]],
+    hints: replay
+      ? [
+          ["← →", "step"],
+          ["Home End", "first, end"],
+          ["m", "marks"],
+          ["Esc", "up"],
+        ]
+      : [["Esc", "up"]],
   });
   const done = (answer: Rollout) => {
-    if (answer.id !== row.id) navigate(rolloutTo(answer.id)); // a retry is a new rollout
-    else if (answer.status === row.status && isEnded(answer)) navigate("/rollouts?source=hand"); // deleted
+    if (answer.id !== row.id)
+      navigate(rolloutTo(answer.id)); // a retry is a new rollout
+    else if (answer.status === row.status && isEnded(answer))
+      navigate("/rollouts?source=hand"); // deleted
     else return again();
   };
   return (
@@ -57,8 +89,14 @@ function Shown({ row, log, judgments, replay, again }: Parts) {
       {replay?.failure && row.status === "completed" && <Failure found={replay.failure} />}
       {replay && <Recorded replay={replay} address={(file) => `${rolloutApi(row.id)}/recorded/${file}`} />}
       <div className="columns below">
-        <section><h2>Log</h2>{log.length ? <Log lines={log} /> : <p className="faint">A rollout of a run has its log in the run folder.</p>}</section>
-        <aside>{isEnded(row) && <VerdictForm row={row} again={again} />}<Verdicts judgments={judgments} /></aside>
+        <section>
+          <h2>Log</h2>
+          {log.length ? <Log lines={log} /> : <p className="faint">A rollout of a run has its log in the run folder.</p>}
+        </section>
+        <aside>
+          {isEnded(row) && <VerdictForm row={row} again={again} />}
+          <Verdicts judgments={judgments} />
+        </aside>
       </div>
     </>
   );
@@ -68,16 +106,30 @@ function Heading({ row, done }: { row: Rollout; done: (answer: Rollout) => unkno
   const group = `/rollouts?run=${encodeURIComponent(row.run)}&iteration=${row.iteration}&task_id=${encodeURIComponent(row.task_id)}`;
   return (
     <div className="heading">
-      <h1><Foreign text={row.goal || row.task_id} /></h1>
-      <p className="facts"><State row={row} /><Fact name="model" value={row.model || "–"} /><Fact name="environment" value={row.environment} /><Fact name="steps" value={row.steps} />
-        {row.seconds > 0 && <Fact name="time" value={seconds(row.seconds)} />}{row.reward !== null && <Fact name="reward" value={row.reward} />}
-        {row.source === "run" && <Fact name="run" value={`${row.run}, iteration ${row.iteration}, ${row.stage}`} />}{row.tries > 1 && <Fact name="try" value={row.tries} />}
-        <span><small className="faint">asked for </small><Ago at={row.created_at} /></span>
+      <h1>
+        <Foreign text={row.goal || row.task_id} />
+      </h1>
+      <p className="facts">
+        <State row={row} />
+        <Fact name="model" value={row.model || "–"} />
+        <Fact name="environment" value={row.environment} />
+        <Fact name="steps" value={row.steps} />
+        {row.seconds > 0 && <Fact name="time" value={seconds(row.seconds)} />}
+        {row.reward !== null && <Fact name="reward" value={row.reward} />}
+        {row.source === "run" && <Fact name="run" value={`${row.run}, iteration ${row.iteration}, ${row.stage}`} />}
+        {row.tries > 1 && <Fact name="try" value={row.tries} />}
+        <span>
+          <small className="faint">asked for </small>
+          <Ago at={row.created_at} />
+        </span>
         {row.retry_of && <Link to={rolloutTo(row.retry_of)}>retry of an earlier one</Link>}
-        {row.group && row.source === "run" && <Link to={group}>its group</Link>}</p>
+        {row.group && row.source === "run" && <Link to={group}>its group</Link>}
+      </p>
       <Progress row={row} />
       <Foreign text={row.reason} as="p" name={row.status === "failed" ? "problem" : "faint"} />
-      <div className="actions"><Actions row={row} done={done} /></div>
+      <div className="actions">
+        <Actions row={row} done={done} />
+      </div>
     </div>
   );
 }
@@ -105,12 +157,22 @@ function Live({ id }: { id: string }) {
     element?.setAttribute("src", `${rolloutApi(id)}/live`);
     return () => element?.removeAttribute("src");
   }, [id]);
-  return <Panel title="The browser now"><img ref={image} className="live" alt="the browser's screen now" /></Panel>;
+  return (
+    <Panel title="The browser now">
+      <img ref={image} className="live" alt="the browser's screen now" />
+    </Panel>
+  );
 }
 
 const Log = ({ lines }: { lines: LogLine[] }) => (
   <Table columns={["time (UTC)", "state", "what happened"]}>
-    {lines.map((line) => <tr key={line.number}><td className="faint">{line.at.slice(11, 23)}</td><td>{line.status}</td><Foreign text={line.text} as="td" /></tr>)}
+    {lines.map((line) => (
+      <tr key={line.number}>
+        <td className="faint">{line.at.slice(11, 23)}</td>
+        <td>{line.status}</td>
+        <Foreign text={line.text} as="td" />
+      </tr>
+    ))}
   </Table>
 );
 
@@ -122,9 +184,21 @@ export function VerdictForm({ row, again }: { row: Rollout; again: () => Promise
   };
   return (
     <Panel title="Your verdict">
-      <Field label="Note"><textarea name="note" rows={2} maxLength={2000} placeholder="why (optional)" value={note} onChange={(event) => setNote(event.target.value)} /></Field>
-      <div className="actions"><Button text="Success" name="good" action={say(true)} /><Button text="No success" name="danger" action={say(false)} />
-        {row.human !== null && <Button text="Take it back" action={say(null)} />}</div>
+      <Field label="Note">
+        <textarea
+          name="note"
+          rows={2}
+          maxLength={2000}
+          placeholder="why (optional)"
+          value={note}
+          onChange={(event) => setNote(event.target.value)}
+        />
+      </Field>
+      <div className="actions">
+        <Button text="Success" name="good" action={say(true)} />
+        <Button text="No success" name="danger" action={say(false)} />
+        {row.human !== null && <Button text="Take it back" action={say(null)} />}
+      </div>
     </Panel>
   );
 }
@@ -132,11 +206,20 @@ export function VerdictForm({ row, again }: { row: Rollout; again: () => Promise
 function Verdicts({ judgments }: { judgments: Judgment[] }) {
   if (!judgments.length) return null;
   return (
-    <><h2>Verdicts</h2>
+    <>
+      <h2>Verdicts</h2>
       <Table columns={["when", "by", "verdict", "note"]}>
         {judgments.map((one) => (
-          <tr key={`${one.at} ${one.by}`}><td className="faint"><Ago at={one.at} /></td><td><Foreign text={one.by} /></td>
-            <td>{one.success === null ? "undecided" : one.success ? "success" : "no success"}</td><Foreign text={one.note} as="td" /></tr>
+          <tr key={`${one.at} ${one.by}`}>
+            <td className="faint">
+              <Ago at={one.at} />
+            </td>
+            <td>
+              <Foreign text={one.by} />
+            </td>
+            <td>{one.success === null ? "undecided" : one.success ? "success" : "no success"}</td>
+            <Foreign text={one.note} as="td" />
+          </tr>
         ))}
       </Table>
     </>

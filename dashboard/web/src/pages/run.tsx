@@ -9,8 +9,18 @@ import { RunState } from "./runs";
 
 const Curves = lazy(() => import("../ui/curves"));
 const STAGES = ["rollout", "judge", "policy_update", "evaluate"];
-const SHOWN = ["policy.model", "environment.name", "environment.domains", "agent.interaction_mode", "agent.prompt",
-  "rollout.groups_per_iteration", "rollout.group_size", "update.loss_type", "update.learning_rate", "seed"];
+const SHOWN = [
+  "policy.model",
+  "environment.name",
+  "environment.domains",
+  "agent.interaction_mode",
+  "agent.prompt",
+  "rollout.groups_per_iteration",
+  "rollout.group_size",
+  "update.loss_type",
+  "update.learning_rate",
+  "seed",
+];
 
 export default function RunPage() {
   const { run: name = "" } = useParams();
@@ -24,7 +34,9 @@ function Shown({ run }: { run: Run }) {
   const time = run.table.reduce((sum, row) => sum + (row.seconds ?? 0), 0);
   return (
     <>
-      <h1>{run.name} <RunState run={run} /></h1>
+      <h1>
+        {run.name} <RunState run={run} />
+      </h1>
       <Problems sentences={run.problems} />
       <div className="tiles">
         <Tile name="held-out success" value={percent(run.heldout_last)} note={`${percent(run.heldout_first)} at the start`} />
@@ -38,9 +50,14 @@ function Shown({ run }: { run: Run }) {
         </Suspense>
       )}
       <div className="columns">
-        <section><h2>Iterations</h2><Iterations run={run} /></section>
+        <section>
+          <h2>Iterations</h2>
+          <Iterations run={run} />
+        </section>
         <aside>
-          {run.has_curve && <img className="curve" alt="success rate by iteration" src={`/api/runs/${encodeURIComponent(run.name)}/learning_curve.png`} />}
+          {run.has_curve && (
+            <img className="curve" alt="success rate by iteration" src={`/api/runs/${encodeURIComponent(run.name)}/learning_curve.png`} />
+          )}
           <h2>Configuration</h2>
           <Config lines={run.config as [string, string][]} />
         </aside>
@@ -52,14 +69,25 @@ function Shown({ run }: { run: Run }) {
 function Iterations({ run }: { run: Run }) {
   if (!run.table.length) return <Empty>Nothing has been played yet.</Empty>;
   const columns = ["#", "train success", "held-out success", "steps", ...STAGES.map((stage) => stage.replace("_", " ")), "total", "", ""];
-  return <Table columns={columns}>{[...run.table].reverse().map((row) => <Line key={row.iteration} run={run} row={row} />)}</Table>;
+  return (
+    <Table columns={columns}>
+      {[...run.table].reverse().map((row) => (
+        <Line key={row.iteration} run={run} row={row} />
+      ))}
+    </Table>
+  );
 }
 
 function Line({ run, row }: { run: Run; row: IterationView }) {
   const stages = Object.fromEntries(row.stages.map((stage) => [stage.stage, stage]));
   const link = (stage: string, rate: number | null, name: string) =>
-    stages[stage] ? <Link className="row" to={stageTo(run.name, row.iteration, stage)}>{rate === null ? "look" : <Bar rate={rate} name={name} />}</Link>
-      : <span className="faint">–</span>;
+    stages[stage] ? (
+      <Link className="row" to={stageTo(run.name, row.iteration, stage)}>
+        {rate === null ? "look" : <Bar rate={rate} name={name} />}
+      </Link>
+    ) : (
+      <span className="faint">–</span>
+    );
   const one = encodeURIComponent(run.name);
   return (
     <tr>
@@ -67,11 +95,26 @@ function Line({ run, row }: { run: Run; row: IterationView }) {
       <td>{link("rollout", row.train_success, "train")}</td>
       <td>{link("evaluate", row.heldout_success, "heldout")}</td>
       <td>{number(row.steps_mean)}</td>
-      {STAGES.map((name) => <td key={name} className="faint"><StageTime stage={stages[name]} /></td>)}
+      {STAGES.map((name) => (
+        <td key={name} className="faint">
+          <StageTime stage={stages[name]} />
+        </td>
+      ))}
       <td>{seconds(row.seconds)}</td>
-      <td>{row.stages.filter((stage) => stage.counts.failed).map((stage) =>
-        <span key={stage.stage} className="badge broken">{stage.counts.failed} broken in {stage.stage}</span>)}</td>
-      <td>{stages.evaluate && row.iteration > 0 && <Link to={`/compare?run_a=${one}&iteration_a=0&run_b=${one}&iteration_b=${row.iteration}`}>compare</Link>}</td>
+      <td>
+        {row.stages
+          .filter((stage) => stage.counts.failed)
+          .map((stage) => (
+            <span key={stage.stage} className="badge broken">
+              {stage.counts.failed} broken in {stage.stage}
+            </span>
+          ))}
+      </td>
+      <td>
+        {stages.evaluate && row.iteration > 0 && (
+          <Link to={`/compare?run_a=${one}&iteration_a=0&run_b=${one}&iteration_b=${row.iteration}`}>compare</Link>
+        )}
+      </td>
     </tr>
   );
 }
@@ -84,12 +127,24 @@ function StageTime({ stage }: { stage: StageView | undefined }) {
 
 function Config({ lines }: { lines: [string, string][] }) {
   const rows = (some: [string, string][]) => (
-    <table className="config"><tbody>{some.map(([key, value]) => <tr key={key}><th scope="row">{key}</th><Foreign text={value} as="td" /></tr>)}</tbody></table>
+    <table className="config">
+      <tbody>
+        {some.map(([key, value]) => (
+          <tr key={key}>
+            <th scope="row">{key}</th>
+            <Foreign text={value} as="td" />
+          </tr>
+        ))}
+      </tbody>
+    </table>
   );
   return (
     <>
       {rows(lines.filter(([key]) => SHOWN.includes(key)))}
-      <details><summary>all {lines.length} settings</summary>{rows(lines)}</details>
+      <details>
+        <summary>all {lines.length} settings</summary>
+        {rows(lines)}
+      </details>
     </>
   );
 }

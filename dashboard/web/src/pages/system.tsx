@@ -10,29 +10,67 @@ export default function SystemPage() {
   const models = useGet<Model[]>("/api/models");
   return (
     <Loaded of={[health, stats, environments, models]}>
-      {() => <Shown health={health.data as Health} stats={stats.data as Stats} environments={environments.data ?? []} models={models.data ?? []} />}
+      {() => (
+        <Shown
+          health={health.data as Health}
+          stats={stats.data as Stats}
+          environments={environments.data ?? []}
+          models={models.data ?? []}
+        />
+      )}
     </Loaded>
   );
 }
 
 function Shown({ health, stats, environments, models }: { health: Health; stats: Stats; environments: Environment[]; models: Model[] }) {
   usePage({ title: "system" });
-  const parts = [["database", health.database], ["worker", health.worker], ["browsers", health.browsers]];
+  const parts = [
+    ["database", health.database],
+    ["worker", health.worker],
+    ["browsers", health.browsers],
+  ];
   return (
     <>
       <h1>System</h1>
       <div className="tiles">
-        <Tile name="state" value={health.status} /><Tile name="slots in use" value={`${stats.in_progress} of ${stats.max_workers}`} />
-        <Tile name="waiting" value={stats.pending} /><Tile name="free disk" value={`${(stats.free_bytes / 1e9).toFixed(0)} GB`} />
+        <Tile name="state" value={health.status} />
+        <Tile name="slots in use" value={`${stats.in_progress} of ${stats.max_workers}`} />
+        <Tile name="waiting" value={stats.pending} />
+        <Tile name="free disk" value={`${(stats.free_bytes / 1e9).toFixed(0)} GB`} />
       </div>
       <Table columns={["part", "state"]}>
-        {parts.map(([name, state]) => <tr key={name}><td>{name}</td><td className={state === "ok" ? "good" : "bad"}><Foreign text={state} /></td></tr>)}
+        {parts.map(([name, state]) => (
+          <tr key={name}>
+            <td>{name}</td>
+            <td className={state === "ok" ? "good" : "bad"}>
+              <Foreign text={state} />
+            </td>
+          </tr>
+        ))}
       </Table>
       <h2>Environments</h2>
-      <Table columns={["name", "kind", "default"]}>{environments.map((one) => <tr key={one.name}><td>{one.name}</td><td>{one.kind}</td><td>{one.default ? "yes" : ""}</td></tr>)}</Table>
+      <Table columns={["name", "kind", "default"]}>
+        {environments.map((one) => (
+          <tr key={one.name}>
+            <td>{one.name}</td>
+            <td>{one.kind}</td>
+            <td>{one.default ? "yes" : ""}</td>
+          </tr>
+        ))}
+      </Table>
       <h2>Models</h2>
       <Table columns={["name", "kind", "model", "usable here"]}>
-        {models.map((one) => <tr key={one.name}><td>{one.name}{one.default ? " (default)" : ""}</td><td>{one.kind}</td><td>{one.model || "–"}</td><td className={one.problem ? "faint" : "good"}>{one.problem || "yes"}</td></tr>)}
+        {models.map((one) => (
+          <tr key={one.name}>
+            <td>
+              {one.name}
+              {one.default ? " (default)" : ""}
+            </td>
+            <td>{one.kind}</td>
+            <td>{one.model || "–"}</td>
+            <td className={one.problem ? "faint" : "good"}>{one.problem || "yes"}</td>
+          </tr>
+        ))}
       </Table>
     </>
   );

@@ -15,8 +15,15 @@ export function useStage() {
   const filter = chosenOf(query, FILTERS);
   const api = `/api/runs/${encodeURIComponent(run)}/iterations/${encodeURIComponent(iteration)}/${encodeURIComponent(stage)}`;
   const to = stageTo(run, iteration, stage);
-  return { run, api, filter, list: `${api}/trajectories${asked(filter)}`, listTo: `${to}${asked(filter)}`, to,
-    replayTo: (id: string) => `${to}/${encodeURIComponent(id)}${asked(filter)}` };
+  return {
+    run,
+    api,
+    filter,
+    list: `${api}/trajectories${asked(filter)}`,
+    listTo: `${to}${asked(filter)}`,
+    to,
+    replayTo: (id: string) => `${to}/${encodeURIComponent(id)}${asked(filter)}`,
+  };
 }
 type Stage = ReturnType<typeof useStage>;
 
@@ -28,28 +35,64 @@ export default function TrajectoriesPage() {
 
 function Shown({ stage, list }: { stage: Stage; list: TrajectoryList }) {
   const navigate = useNavigate();
-  usePage({ crumbs: [["runs", "/"], [stage.run, runTo(stage.run)]], title: `iteration ${list.iteration}, ${list.stage}`, hints: [...TABLE_HINTS, ["Esc", "up"]] });
+  usePage({
+    crumbs: [
+      ["runs", "/"],
+      [stage.run, runTo(stage.run)],
+    ],
+    title: `iteration ${list.iteration}, ${list.stage}`,
+    hints: [...TABLE_HINTS, ["Esc", "up"]],
+  });
   const go = (name: string, value: string) => navigate(`${stage.to}${asked(withValue(stage.filter, name, value))}`);
   const choice = (name: "stop" | "domain") => (
-    <Choice name={name} value={stage.filter.get(name) ?? ""} choose={(value) => go(name, value)}
-      options={[["", `any ${name}`], ...Object.entries(list.choices[name]).map(([value, count]): [string, string] => [value, `${value} (${count})`])]} />
+    <Choice
+      name={name}
+      value={stage.filter.get(name) ?? ""}
+      choose={(value) => go(name, value)}
+      options={[
+        ["", `any ${name}`],
+        ...Object.entries(list.choices[name]).map(([value, count]): [string, string] => [value, `${value} (${count})`]),
+      ]}
+    />
   );
-  const outcomes: [string, string, number][] = [["", "all", list.total], ...Object.entries(list.choices.outcome).filter(([, count]) => count > 0)
-    .map(([name, count]): [string, string, number] => [name, name, count])];
+  const outcomes: [string, string, number][] = [
+    ["", "all", list.total],
+    ...Object.entries(list.choices.outcome)
+      .filter(([, count]) => count > 0)
+      .map(([name, count]): [string, string, number] => [name, name, count]),
+  ];
   return (
     <>
-      <h1>Iteration {list.iteration}: {list.stage}{" "}
-        <small className="faint">{list.rows.length === list.total ? list.total : `${list.rows.length} of ${list.total}`} trajectories</small></h1>
+      <h1>
+        Iteration {list.iteration}: {list.stage}{" "}
+        <small className="faint">
+          {list.rows.length === list.total ? list.total : `${list.rows.length} of ${list.total}`} trajectories
+        </small>
+      </h1>
       <Problems sentences={list.problems} />
       <div className="filters">
         {outcomes.map(([value, text, count]) => (
-          <Link key={value} className={`chip ${value}`} to={`${stage.to}${asked(withValue(stage.filter, "outcome", value))}`}
-            aria-current={(stage.filter.get("outcome") ?? "") === value ? "true" : undefined}>{text} <b>{count}</b></Link>
+          <Link
+            key={value}
+            className={`chip ${value}`}
+            to={`${stage.to}${asked(withValue(stage.filter, "outcome", value))}`}
+            aria-current={(stage.filter.get("outcome") ?? "") === value ? "true" : undefined}
+          >
+            {text} <b>{count}</b>
+          </Link>
         ))}
-        {choice("stop")}{choice("domain")}
+        {choice("stop")}
+        {choice("domain")}
       </div>
-      {list.rows.length ? <Table columns={COLUMNS}>{list.rows.map((row) => <Line key={row.id} row={row} stage={stage} />)}</Table>
-        : <Empty>No trajectory passes this filter.</Empty>}
+      {list.rows.length ? (
+        <Table columns={COLUMNS}>
+          {list.rows.map((row) => (
+            <Line key={row.id} row={row} stage={stage} />
+          ))}
+        </Table>
+      ) : (
+        <Empty>No trajectory passes this filter.</Empty>
+      )}
       <Attempts list={list} stage={stage} />
     </>
   );
@@ -59,18 +102,36 @@ function Line({ row, stage }: { row: TrajectoryRow; stage: Stage }) {
   return (
     <tr>
       <td className="thumb">{row.picture && <img loading="lazy" alt="" src={`${stage.api}/images/${row.picture}`} />}</td>
-      <td><Link className="row" to={stage.replayTo(row.id)}><Foreign text={row.goal || row.task} as="b" name="goal" /></Link>
-        <div className="faint"><Foreign text={row.task} />, member {row.member}</div>{row.failure && <Failure found={row.failure} />}</td>
-      <td><Badge outcome={row.outcome} />{row.blocked && <span className="badge broken">blocked</span>}</td>
-      <td>{number(row.reward, 2)}</td><td>{row.stop}</td><td>{row.steps}</td>
-      <td>{seconds(row.seconds)}{row.attempt > 1 && <div className="faint">attempt {row.attempt}</div>}</td>
+      <td>
+        <Link className="row" to={stage.replayTo(row.id)}>
+          <Foreign text={row.goal || row.task} as="b" name="goal" />
+        </Link>
+        <div className="faint">
+          <Foreign text={row.task} />, member {row.member}
+        </div>
+        {row.failure && <Failure found={row.failure} />}
+      </td>
+      <td>
+        <Badge outcome={row.outcome} />
+        {row.blocked && <span className="badge broken">blocked</span>}
+      </td>
+      <td>{number(row.reward, 2)}</td>
+      <td>{row.stop}</td>
+      <td>{row.steps}</td>
+      <td>
+        {seconds(row.seconds)}
+        {row.attempt > 1 && <div className="faint">attempt {row.attempt}</div>}
+      </td>
       <td>{row.policy_version === null ? "–" : `v${row.policy_version}`}</td>
     </tr>
   );
 }
 
 export const Failure = ({ found }: { found: FailureType }) => (
-  <p className="problem">{found.side} broke: {found.code}, <Foreign text={found.message} />{found.retryable ? " (may be tried again)" : ""}</p>
+  <p className="problem">
+    {found.side} broke: {found.code}, <Foreign text={found.message} />
+    {found.retryable ? " (may be tried again)" : ""}
+  </p>
 );
 
 function Attempts({ list, stage }: { list: TrajectoryList; stage: Stage }) {
@@ -84,8 +145,17 @@ function Attempts({ list, stage }: { list: TrajectoryList; stage: Stage }) {
         {broken.map((one) => (
           <tr key={`${one.trajectory_id} ${one.attempt} ${one.at}`}>
             <td className="faint">{one.at.slice(0, 19).replace("T", " ")}</td>
-            <td>{known.has(one.trajectory_id) ? <Link to={stage.replayTo(one.trajectory_id)}>{one.trajectory_id}</Link> : <Foreign text={one.trajectory_id} />}</td>
-            <td>{one.attempt}</td><td><Failure found={one.failure} /></td>
+            <td>
+              {known.has(one.trajectory_id) ? (
+                <Link to={stage.replayTo(one.trajectory_id)}>{one.trajectory_id}</Link>
+              ) : (
+                <Foreign text={one.trajectory_id} />
+              )}
+            </td>
+            <td>{one.attempt}</td>
+            <td>
+              <Failure found={one.failure} />
+            </td>
           </tr>
         ))}
       </Table>

@@ -14,7 +14,12 @@ export default function Bars({ groups, open }: { groups: GroupView[]; open?: (ke
           <YAxis domain={[0, 1]} stroke="var(--faint)" tickFormatter={(rate: number) => `${Math.round(rate * 100)} %`} />
           <Tooltip formatter={(rate) => `${Math.round(Number(rate) * 100)} %`} cursor={{ fill: "transparent" }} />
           <Bar
-            dataKey="success_rate" name="success" fill="var(--accent)" isAnimationActive={false} maxBarSize={60} cursor={open ? "pointer" : "default"}
+            dataKey="success_rate"
+            name="success"
+            fill="var(--accent)"
+            isAnimationActive={false}
+            maxBarSize={60}
+            cursor={open ? "pointer" : "default"}
             onClick={(_, index) => open?.(data[index].key)}
           />
         </BarChart>

@@ -2,7 +2,10 @@
 import { CartesianGrid, Legend, Line, LineChart, ResponsiveContainer, Tooltip, XAxis, YAxis } from "recharts";
 import type { IterationView } from "../api/types";
 
-const LINES = [["heldout_success", "held-out success", "var(--good)", "evaluate"], ["train_success", "train success", "var(--accent)", "rollout"]] as const;
+const LINES = [
+  ["heldout_success", "held-out success", "var(--good)", "evaluate"],
+  ["train_success", "train success", "var(--accent)", "rollout"],
+] as const;
 
 export default function Curves({ table, open }: { table: IterationView[]; open: (iteration: number, stage: string) => void }) {
   return (
@@ -16,9 +19,19 @@ export default function Curves({ table, open }: { table: IterationView[]; open: 
           <Legend />
           {LINES.map(([key, name, color, stage]) => (
             <Line
-              key={key} dataKey={key} name={name} stroke={color} strokeWidth={2} isAnimationActive={false} connectNulls
+              key={key}
+              dataKey={key}
+              name={name}
+              stroke={color}
+              strokeWidth={2}
+              isAnimationActive={false}
+              connectNulls
               dot={{ r: 4, cursor: "pointer" }}
-              activeDot={{ r: 6, cursor: "pointer", onClick: (_, point) => open(table[(point as unknown as { index: number }).index].iteration, stage) }}
+              activeDot={{
+                r: 6,
+                cursor: "pointer",
+                onClick: (_, point) => open(table[(point as unknown as { index: number }).index].iteration, stage),
+              }}
             />
           ))}
         </LineChart>

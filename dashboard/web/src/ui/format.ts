@@ -1,6 +1,7 @@
 // Numbers and times as text, and addresses of pages.
 
-export const percent = (rate: number | null | undefined) => (rate === null || rate === undefined ? "–" : `${Math.round(rate * 100)}\u00a0%`);
+export const percent = (rate: number | null | undefined) =>
+  rate === null || rate === undefined ? "–" : `${Math.round(rate * 100)}\u00a0%`;
 
 export function seconds(value: number | null | undefined): string {
   if (value === null || value === undefined) return "–";
@@ -9,7 +10,8 @@ export function seconds(value: number | null | undefined): string {
   return value < 6000 ? `${Math.floor(value / 60)}\u00a0min ${Math.round(value % 60)}\u00a0s` : `${(value / 3600).toFixed(1)}\u00a0h`;
 }
 
-export const number = (value: number | null | undefined, digits = 1) => (value === null || value === undefined ? "–" : value.toFixed(digits));
+export const number = (value: number | null | undefined, digits = 1) =>
+  value === null || value === undefined ? "–" : value.toFixed(digits);
 
 /** The distance of a time from now. */
 export function past(epoch: number, now = Date.now() / 1000): string {

@@ -84,7 +84,9 @@ export function Table({ columns, children }: { columns: ReactNode[]; children: R
           <tr>
             {columns.map((column, index) => (
               // biome-ignore lint/suspicious/noArrayIndexKey: columns never move
-              <th key={index} scope="col">{column === "" ? <span className="hidden">more</span> : column}</th>
+              <th key={index} scope="col">
+                {column === "" ? <span className="hidden">more</span> : column}
+              </th>
             ))}
           </tr>
         </thead>
@@ -125,7 +127,17 @@ export function Panel({ title, children }: { title: string; children: ReactNode 
 export const Empty = ({ children }: { children: ReactNode }) => <p className="empty">{children}</p>;
 
 /** A select whose change goes into the address. */
-export function Choice({ name, value, options, choose }: { name: string; value: string; options: [string, string][]; choose: (value: string) => void }) {
+export function Choice({
+  name,
+  value,
+  options,
+  choose,
+}: {
+  name: string;
+  value: string;
+  options: [string, string][];
+  choose: (value: string) => void;
+}) {
   return (
     <select aria-label={name} value={value} onChange={(event) => choose(event.target.value)}>
       {options.map(([key, text]) => (
@@ -142,7 +154,11 @@ export function Search({ value, hint, go }: { value: string; hint: string; go: (
   const act = (text: string) => text.trim() !== value && go(text.trim());
   return (
     <input
-      key={value} type="search" placeholder={hint} defaultValue={value} aria-label="search"
+      key={value}
+      type="search"
+      placeholder={hint}
+      defaultValue={value}
+      aria-label="search"
       onBlur={(event) => act(event.target.value)}
       onKeyDown={(event) => event.key === "Enter" && act(event.currentTarget.value)}
     />

@@ -22,16 +22,31 @@ export const Picture = ({ row, name }: { row: Rollout; name?: string }) =>
 export function Rate({ of: { success_rate, success_low, success_high } }: { of: Task | GroupView }) {
   if (success_rate === null || success_low === null || success_high === null) return <span className="faint">–</span>;
   const [low, high] = [Math.round(success_low * 100), Math.round(success_high * 100)];
-  return <span className="nowrap" title={`95 % interval: ${low} to ${high} %`}><Bar rate={success_rate} name="heldout" /><small className="faint"> {low}–{high}</small></span>;
+  return (
+    <span className="nowrap" title={`95 % interval: ${low} to ${high} %`}>
+      <Bar rate={success_rate} name="heldout" />
+      <small className="faint">
+        {" "}
+        {low}–{high}
+      </small>
+    </span>
+  );
 }
 
 /** Cancel, retry, judge again or delete, whichever is possible now. `done(answer)` is called after it. */
 export function Actions({ row, done }: { row: Rollout; done: (answer: Rollout) => unknown }) {
   if (row.source !== "hand") return null;
-  const act = (text: string, method: string, path: string, name = "") =>
-    <Button text={text} name={name} action={async () => done(await change<Rollout>(method, `${rolloutApi(row.id)}${path}`))} />;
+  const act = (text: string, method: string, path: string, name = "") => (
+    <Button text={text} name={name} action={async () => done(await change<Rollout>(method, `${rolloutApi(row.id)}${path}`))} />
+  );
   if (!isEnded(row)) return row.cancelling ? null : act("Cancel", "POST", "/cancel", "danger");
-  return <>{act("Retry", "POST", "/retry")}{row.status === "completed" && act("Judge again", "POST", "/rejudge")}{act("Delete", "DELETE", "", "danger")}</>;
+  return (
+    <>
+      {act("Retry", "POST", "/retry")}
+      {row.status === "completed" && act("Judge again", "POST", "/rejudge")}
+      {act("Delete", "DELETE", "", "danger")}
+    </>
+  );
 }
 
 export const COLUMNS = ["", "task", "state", "model", "reward", "steps", "time", "answer", "asked for"];
@@ -39,18 +54,50 @@ export const COLUMNS = ["", "task", "state", "model", "reward", "steps", "time",
 export function RolloutLine({ row, withTask = true, first }: { row: Rollout; withTask?: boolean; first?: React.ReactNode }) {
   return (
     <>
-      <td className="thumb">{first}<Picture row={row} /></td>
-      <td><Link className="row" to={rolloutTo(row.id)}><Foreign text={(withTask && row.goal) || row.task_id} as="b" name="goal" /></Link>
-        <div className="faint">{withTask && <><Foreign text={row.task_id} /> · </>}{row.source === "hand" ? "by hand" : <Foreign text={`${row.run}, iteration ${row.iteration}, ${row.stage}`} />}</div>
-        {row.error && <Foreign text={`${row.failure_side} broke: ${row.failure_code}, ${row.error}`} as="p" name="problem short-text" />}</td>
-      <td><State row={row} />{row.human !== null && <span className="badge">by a person</span>}</td>
-      <td><Foreign text={row.model || "–"} name="short-text" /></td>
-      <td>{number(row.reward, 2)}</td><td>{row.steps}</td><td className="nowrap">{row.seconds ? seconds(row.seconds) : "–"}</td>
-      <td><Foreign text={row.result ?? "–"} name="short-text" /></td><td className="faint nowrap"><Ago at={row.created_at} /></td>
+      <td className="thumb">
+        {first}
+        <Picture row={row} />
+      </td>
+      <td>
+        <Link className="row" to={rolloutTo(row.id)}>
+          <Foreign text={(withTask && row.goal) || row.task_id} as="b" name="goal" />
+        </Link>
+        <div className="faint">
+          {withTask && (
+            <>
+              <Foreign text={row.task_id} /> ·{" "}
+            </>
+          )}
+          {row.source === "hand" ? "by hand" : <Foreign text={`${row.run}, iteration ${row.iteration}, ${row.stage}`} />}
+        </div>
+        {row.error && <Foreign text={`${row.failure_side} broke: ${row.failure_code}, ${row.error}`} as="p" name="problem short-text" />}
+      </td>
+      <td>
+        <State row={row} />
+        {row.human !== null && <span className="badge">by a person</span>}
+      </td>
+      <td>
+        <Foreign text={row.model || "–"} name="short-text" />
+      </td>
+      <td>{number(row.reward, 2)}</td>
+      <td>{row.steps}</td>
+      <td className="nowrap">{row.seconds ? seconds(row.seconds) : "–"}</td>
+      <td>
+        <Foreign text={row.result ?? "–"} name="short-text" />
+      </td>
+      <td className="faint nowrap">
+        <Ago at={row.created_at} />
+      </td>
     </>
   );
 }
 
 export const RolloutTable = ({ rows, withTask = true }: { rows: Rollout[]; withTask?: boolean }) => (
-  <Table columns={COLUMNS}>{rows.map((row) => <tr key={row.id}><RolloutLine row={row} withTask={withTask} /></tr>)}</Table>
+  <Table columns={COLUMNS}>
+    {rows.map((row) => (
+      <tr key={row.id}>
+        <RolloutLine row={row} withTask={withTask} />
+      </tr>
+    ))}
+  </Table>
 );

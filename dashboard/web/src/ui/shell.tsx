@@ -1,5 +1,5 @@
 // The frame of all pages: tabs, crumbs, keys. A page says with `usePage` what it is called and which keys it takes.
-import { useQuery, type UseQueryResult } from "@tanstack/react-query";
+import { type UseQueryResult, useQuery } from "@tanstack/react-query";
 import { createContext, lazy, type ReactNode, Suspense, useContext, useEffect, useRef, useState } from "react";
 import { Link, Outlet, useLocation } from "react-router";
 import { get } from "../api/client";
@@ -25,7 +25,10 @@ export interface PageInfo {
   hints?: [keys: string, meaning: string][];
   keys?: Keys;
 }
-export const TABLE_HINTS: [string, string][] = [["↑ ↓", "choose"], ["Enter", "open"]];
+export const TABLE_HINTS: [string, string][] = [
+  ["↑ ↓", "choose"],
+  ["Enter", "open"],
+];
 const Told = createContext<(info: PageInfo) => void>(() => {});
 
 /** Names the page in the frame once its content is there, and puts the focus on its first row. */
@@ -41,7 +44,7 @@ export function usePage(info: PageInfo): void {
   }, [place]);
 }
 
-/** Data of an address, fetched again every `refresh` milliseconds unless somebody writes into the page. */
+/** Data of an address, fetched again every `refresh` milliseconds while the tab is looked at. */
 export function useGet<T>(path: string, refresh: number | ((data: T | undefined) => number) = 0): UseQueryResult<T, Error> {
   const every = (data: T | undefined) => (typeof refresh === "function" ? refresh(data) : refresh) || false;
   return useQuery({ queryKey: [path], queryFn: () => get<T>(path), refetchInterval: (query) => every(query.state.data) });
@@ -51,7 +54,13 @@ export function useGet<T>(path: string, refresh: number | ((data: T | undefined)
 export function Loaded({ of, children }: { of: UseQueryResult<unknown, Error>[]; children: () => ReactNode }) {
   const broken = of.find((query) => query.error && query.data === undefined);
   if (broken) return <Trouble sentence={broken.error?.message ?? ""} />;
-  return of.some((query) => query.data === undefined) ? <p className="faint" aria-busy="true">Loading …</p> : children();
+  return of.some((query) => query.data === undefined) ? (
+    <p className="faint" aria-busy="true">
+      Loading …
+    </p>
+  ) : (
+    children()
+  );
 }
 
 function Trouble({ sentence }: { sentence: string }) {
@@ -146,7 +155,12 @@ function act(event: KeyboardEvent, page: PageInfo): void {
   const target = event.target as HTMLElement;
   if (event.ctrlKey || event.metaKey || event.altKey || target.closest?.("select, input, textarea, video, dialog")) return;
   const up = page.crumbs?.at(-1)?.[1];
-  const leave = up === undefined ? undefined : () => { location.hash = `#${up}`; };
+  const leave =
+    up === undefined
+      ? undefined
+      : () => {
+          location.hash = `#${up}`;
+        };
   const action = page.keys?.[event.key] ?? (event.key === "Escape" ? leave : WALK[event.key]);
   if (!action || (event.key === " " && target.closest?.("button, summary"))) return;
   event.preventDefault();
