@@ -47,7 +47,7 @@ async def test_without_log_in_nothing_is_told(guarded: httpx.AsyncClient) -> Non
     ):
         reply = await guarded.get(address)
         assert (reply.status_code, reply.json()["code"]) == (401, "login_needed"), address
-    for address in ("/", "/static/app.js", "/docs", "/health"):
+    for address in ("/", "/static/app/index.html", "/docs", "/health"):
         assert (await guarded.get(address)).status_code in (200, 503), address
     for header in ("Bearer wrong", "Bearer ", "Basic x", ANN):
         assert (await guarded.get("/api/runs", headers={"authorization": header})).status_code == 401

@@ -207,7 +207,14 @@ async def test_damage_is_named_and_hides_nothing_else(client: httpx.AsyncClient,
 
 
 async def test_every_answer_carries_the_security_headers(client: httpx.AsyncClient) -> None:
-    for address in ("/", "/static/app.js", "/api/runs", "/api/runs/none", f"{STAGE}/images/{SHA256}", "/nothing"):
+    for address in (
+        "/",
+        "/static/app/index.html",
+        "/api/runs",
+        "/api/runs/none",
+        f"{STAGE}/images/{SHA256}",
+        "/nothing",
+    ):
         headers = (await client.get(address)).headers
         assert headers["content-security-policy"].startswith("default-src 'self';"), address
         assert headers["x-content-type-options"] == "nosniff"

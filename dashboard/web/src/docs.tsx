@@ -113,7 +113,13 @@ function Reference() {
   useEffect(() => {
     get<Description>("/api/openapi.json").then(setApi, (error: Error) => setProblem(error.message));
   }, []);
-  if (!api) return problem ? <p className="problem">{problem}</p> : <p className="faint">Reading /api/openapi.json …</p>;
+  if (problem)
+    return (
+      <p className="problem">
+        {problem} <a href="/#/login">Log in</a>
+      </p>
+    );
+  if (!api) return <p className="faint">Reading /api/openapi.json …</p>;
   return (
     <>
       <h1>{api.info.title}: API</h1>
