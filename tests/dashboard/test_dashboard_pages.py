@@ -4,6 +4,7 @@ import shutil
 import threading
 import time
 from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -36,19 +37,31 @@ def address(runs: Path) -> Generator[str, None, None]:
         thread.join(10)
 
 
-@pytest.fixture
-async def page(address: str) -> AsyncGenerator[Page, None]:
-    """A page of the dashboard that fails the test when its console tells an error."""
+@asynccontextmanager
+async def opened_page(address: str) -> AsyncGenerator[Page, None]:
+    """A page of the dashboard; an error in its console raises AssertionError at the end."""
     executable = shutil.which("chromium-headless-shell") or shutil.which("chromium")
     errors: list[str] = []
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         opened = await browser.new_page(viewport={"width": 1400, "height": 900}, base_url=address)
-        opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        opened.on(
+            "console",
+            lambda message: (
+                errors.append(f"{message.text} {message.location.get('url', '')}") if message.type == "error" else None
+            ),
+        )
         opened.on("pageerror", lambda error: errors.append(str(error)))
         yield opened
         await browser.close()
     assert errors == []
+
+
+@pytest.fixture
+async def page(address: str) -> AsyncGenerator[Page, None]:
+    """A page of the dashboard that fails the test when its console tells an error."""
+    async with opened_page(address) as page:
+        yield page
 
 
 async def test_markup_of_strangers_is_shown_and_never_run(page: Page) -> None:

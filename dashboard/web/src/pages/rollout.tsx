@@ -25,9 +25,11 @@ export default function RolloutPage() {
   const replay = useQuery({
     queryKey: ["replay", id, steps, row.data?.status],
     enabled: row.data !== undefined,
-    placeholderData: (old) => old,
+    placeholderData: (old, query) => (query?.queryKey[1] === id ? old : undefined),
     queryFn: () =>
-      row.data && (row.data.steps > 0 || isEnded(row.data)) ? get<Replay>(`${rolloutApi(id)}/replay`).catch(() => null) : null,
+      row.data && (row.data.steps > 0 || row.data.status === "completed" || row.data.status === "failed")
+        ? get<Replay>(`${rolloutApi(id)}/replay`).catch(() => null)
+        : null,
   });
   const again = () => Promise.all([row.refetch(), log.refetch(), judgments.refetch(), replay.refetch()]);
   useEvents((rollout) => rollout === id, again);

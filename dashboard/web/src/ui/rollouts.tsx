@@ -55,8 +55,10 @@ export function RolloutLine({ row, withTask = true, first }: { row: Rollout; wit
   return (
     <>
       <td className="thumb">
-        {first}
-        <Picture row={row} />
+        <span className="pick">
+          {first}
+          <Picture row={row} />
+        </span>
       </td>
       <td>
         <Link className="row" to={rolloutTo(row.id)}>
