@@ -1,5 +1,5 @@
 // Plays one trajectory: the page as the agent saw it, what it said, what it did, what came back. Positions are the steps and the end.
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { useSearchParams } from "react-router";
 import type { Action, Mark, Replay, ReplayStep } from "../api/types";
 import { number, seconds } from "./format";
@@ -22,7 +22,12 @@ export function usePlayer(replay: Replay | null | undefined, first: number): Pla
   const bounded = (to: number) => Math.max(0, Math.min(end, Number.isInteger(to) ? to : 0));
   const asked = query.get("step");
   const position = bounded(asked === null ? first : Number(asked));
-  const move = (to: number) =>
+  const target = useRef(position); // keys can be pressed faster than the address is drawn
+  useEffect(() => {
+    target.current = position;
+  }, [position]);
+  const move = (to: number) => {
+    target.current = bounded(to);
     setQuery(
       (old) => {
         const next = new URLSearchParams(old);
@@ -32,11 +37,12 @@ export function usePlayer(replay: Replay | null | undefined, first: number): Pla
       },
       { replace: true },
     );
-  const forward = () => move(position + 1);
+  };
+  const forward = () => move(target.current + 1);
   const keys: Keys = {
     ArrowRight: forward,
     " ": forward,
-    ArrowLeft: () => move(position - 1),
+    ArrowLeft: () => move(target.current - 1),
     Home: () => move(0),
     End: () => move(end),
     m: () => setAllMarks(!allMarks),

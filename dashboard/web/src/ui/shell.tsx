@@ -1,6 +1,6 @@
 // The frame of all pages: tabs, crumbs, keys. A page says with `usePage` what it is called and which keys it takes.
 import { type UseQueryResult, useQuery } from "@tanstack/react-query";
-import { createContext, lazy, type ReactNode, Suspense, useContext, useEffect, useRef, useState } from "react";
+import { createContext, lazy, type ReactNode, Suspense, useContext, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { Link, Outlet, useLocation } from "react-router";
 import { get } from "../api/client";
 import { Foreign } from "./parts";
@@ -34,7 +34,7 @@ const Told = createContext<(info: PageInfo) => void>(() => {});
 /** Names the page in the frame once its content is there, and puts the focus on its first row. */
 export function usePage(info: PageInfo): void {
   const tell = useContext(Told);
-  useEffect(() => tell(info));
+  useLayoutEffect(() => tell(info));
   const { pathname, search } = useLocation();
   const place = pathname + search.replace(/[?&]step=\d+/, "");
   // biome-ignore lint/correctness/useExhaustiveDependencies: the focus moves when the place changes, not when data do
