@@ -10,6 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from agent.types import Reach, Split, Task
+from environments.applications.hosted.install import install
+from environments.applications.hosted.recipe import installation
+from environments.bundled import RECIPES
 from environments.catalogs import Draw
 from environments.config import APPLICATIONS, EnvironmentConfig
 from environments.drawing import draw_tasks
@@ -19,6 +22,11 @@ from environments.registry import make_environment
 from environments.taskfiles.reading import Reading, open_source, read_tasks
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_environment"
+NAMES = [
+    # An application is installed first, which takes minutes.
+    pytest.param(name, marks=pytest.mark.chaos if name in RECIPES else ())
+    for name in get_args(EnvironmentConfig.model_fields["name"].annotation)
+]
 
 
 def message_of(error: pytest.ExceptionInfo[ValidationError]) -> str:
@@ -64,7 +72,7 @@ def test_the_environment_gets_the_configured_viewport() -> None:
     assert make_environment(EnvironmentConfig(domains=("click-tab",))).viewport.width == 160
 
 
-@pytest.mark.parametrize("name", get_args(EnvironmentConfig.model_fields["name"].annotation))
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("split", ["train", "heldout"])
 async def test_every_environment_keeps_to_the_configuration(name: str, split: Split, tmp_path: Path) -> None:
     """Whoever adds an environment has to hand on what the configuration allows; a bundled one reaches itself alone."""
@@ -72,6 +80,7 @@ async def test_every_environment_keeps_to_the_configuration(name: str, split: Sp
         "miniwob": {"domains": ["click-test"]},
         "live": {"tasks": {"train": "t", "heldout": "h"}},
         "shop": {},
+        "misago": {},
         "folder": {"folder": str(EXAMPLE)},
     }[name]
     shut = {"blocked_hosts": ["ads.test"], "blocking": {"hosts": ["banned.test"]}, "isolation": "browser"}
@@ -79,6 +88,8 @@ async def test_every_environment_keeps_to_the_configuration(name: str, split: Sp
     task = Task(id="t", environment=name, domain="click-test", start_url="http://shop.test/", split=split)
     if name in APPLICATIONS:
         (task,) = draw_tasks(config, Draw(split, 0, 0), 1, history=TaskHistory(), now=datetime.now(UTC))
+    if name in RECIPES:
+        await install(RECIPES[name](), installation(name), tell=print)
     async with make_environment(config) as environment, environment.serve(task, trajectory_id="t") as site:
         reach = site.reach
         assert reach.blocked_hosts == ("ads.test", *(("banned.test",) if split == "train" else ()))

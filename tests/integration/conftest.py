@@ -11,7 +11,7 @@ from shared import STACK, shared_by
 
 from flows.services.processes import marked, stop
 
-SERVICES = ("vllm", "prefect", "worker", "mlflow", "browser")
+SERVICES = ("vllm", "prefect", "worker", "mlflow", "browser", "dashboard")
 
 
 @pytest.fixture(scope="module")

@@ -164,7 +164,7 @@ def write_config(folder: Path) -> Path:
     data: dict[str, Any] = yaml.safe_load((PROJECT / "configs/minimal.yaml").read_text())
     data["runs_dir"] = str(folder / "runs")
     data["policy"]["model"] = str(PROJECT / data["policy"]["model"])
-    ports = {f"{name}_port": 0 for name in ("prefect", "worker", "mlflow", "browser")}
+    ports = {f"{name}_port": 0 for name in ("prefect", "worker", "mlflow", "browser", "dashboard")}
     data["services"] |= {**ports, "state_dir": str(folder / "state"), "ready_s": 600, "heal_s": 900}
     data["serving"]["start_deadline_s"] = 1_200
     data["serving"]["extra_args"] = ["--structured-outputs-config", COMPACT_JSON]
