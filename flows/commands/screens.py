@@ -169,7 +169,7 @@ def print_summary(folder: RunFolder, links: dict[str, str]) -> None:
     out = console()
     out.print(table)
     for name, place in links.items():
-        out.print(f"{name + ':':16}{place}", soft_wrap=True, highlight=False)
+        out.print(f"{name + ':':18}{place}", soft_wrap=True, highlight=False)
 
 
 def _shown(value: float | None, form: str) -> str:
