@@ -11,7 +11,7 @@ HalfLife = Annotated[float, Field(gt=0, le=1e6)]
 
 
 class Curriculum(BaseModel):
-    """What both curricula share."""
+    """Settings of both curricula."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

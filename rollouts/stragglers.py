@@ -27,6 +27,8 @@ def threshold_of(run: RunInputs, iteration: int, stage: Stage) -> float:
         return 1.0
     if config.stragglers == "carry_over" and not carries(run, iteration):
         return 1.0
+    if not config.lag:
+        return config.completion_threshold
     return config.completion_threshold * share_to_wait_for(config, planned_groups(run, iteration, stage))
 
 

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from pydantic import ValidationError
+
 from storage.store import CorruptTrajectory, TrajectoryStore
 from training.checkpointing.manifest import ABOUT_ITS_MAKING
 from training.config import UpdateConfig
@@ -42,7 +44,7 @@ class Tuned(NamedTuple):
 
 
 class Options(NamedTuple):
-    """What is imitated, and how."""
+    """Settings of one fine-tuning."""
 
     policy: Path
     """Hugging Face folder to begin with."""
@@ -62,13 +64,7 @@ class Options(NamedTuple):
 
 def sft(options: Options) -> Tuned:
     """Imitates the best trajectories and writes the policy. Raises UpdateError when there are none."""
-    config = UpdateConfig.model_validate(
-        {
-            name: getattr(options, name)
-            for name in ("epochs", "learning_rate", "micro_batch_size", "minibatches", "device")
-        }
-        | {"preset": "webgym", "mask_unchanged": "none", "warmup_steps": 0, "seed": options.seed}
-    )
+    config = _config(options)
     with new_folder(options.to) as folder:
         chosen = best_of(successes(options.played, config.success_reward), options.best)
         if not chosen:
@@ -100,6 +96,18 @@ def sft(options: Options) -> Tuned:
         tuned = Tuned(len(chosen), len(samples), learned.steps, learned.metrics["loss"])
         (folder / CARD).write_text(_card(options, tuned))
     return tuned
+
+
+def _config(options: Options) -> UpdateConfig:
+    """The settings of the learner. Raises BadInput with the first option that cannot be used."""
+    taken = ("epochs", "learning_rate", "micro_batch_size", "minibatches", "device")
+    fixed = {"preset": "webgym", "mask_unchanged": "none", "warmup_steps": 0, "seed": options.seed}
+    try:
+        return UpdateConfig.model_validate({name: getattr(options, name) for name in taken} | fixed)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "-".join(map(str, first["loc"])).replace("_", "-")
+        raise BadInput(f"--{name} {first['input']}: {first['msg']}") from error
 
 
 def successes(stages: Iterable[tuple[Path, Path]], at_least: float) -> list[Played]:
@@ -173,12 +181,11 @@ def main(arguments: Sequence[str]) -> int:
     except (UpdateError, CorruptTrajectory) as error:
         log.error("%s", error)
         return 2
-    log.info("%d steps of %d trajectories imitated in %d optimiser steps, mean loss %.3f", *_told(tuned))
+    log.info(
+        "%d steps of %d trajectories imitated in %d optimiser steps, mean loss %.3f",
+        *(tuned.samples, tuned.trajectories, tuned.steps, tuned.loss),
+    )
     return 0
-
-
-def _told(tuned: Tuned) -> tuple[int, int, int, float]:
-    return tuned.samples, tuned.trajectories, tuned.steps, tuned.loss
 
 
 if __name__ == "__main__":

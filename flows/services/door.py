@@ -57,7 +57,7 @@ class DoorError(Exception):
 
 
 class Behind(NamedTuple):
-    """Where requests go: a UNIX socket, or the address of the near door."""
+    """The target of requests: a UNIX socket, or the address of the near door."""
 
     uds: Path | None
     url: str

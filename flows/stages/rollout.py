@@ -46,7 +46,7 @@ class ShardKey(NamedTuple):
 
 
 class Collected(NamedTuple):
-    """What `collect` has played."""
+    """The result of `collect`."""
 
     rounds: int
     episodes: list[EpisodeFacts]

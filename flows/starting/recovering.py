@@ -41,7 +41,7 @@ def is_played(folder: RunFolder) -> bool:
 
 def losses(folder: RunFolder, server: PrefectServer) -> int:
     """Number of the run's newest flow runs that crashed one after the other without a finished stage in between."""
-    done = max((path.stat().st_mtime for path in folder.root.glob("iterations/*/*/done.json")), default=0.0)
+    done = max((report.ended_at for report in folder.reports() if report.finished_at), default=0.0)
     count = 0
     for identity in reversed(folder.record().prefect_flow_runs):
         run = server.read(identity)

@@ -1,21 +1,17 @@
-"""What people do in the pages, in a real Chromium over the whole application: upload, start, cancel, retry, judge, compare, delete."""
+"""Actions of people in the pages, in a real Chromium over the whole application: upload, start, cancel, retry, judge, compare, delete."""
 
 import json
-import threading
-import time
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
 import pytest
-import uvicorn
 from acting import BUTTON, LINK, play
 from playwright.async_api import Page, expect
+from served_pages import opened_page, served
 from stored_run import HOSTILE
-from test_dashboard_pages import START_DEADLINE_S, opened_page
 
 from dashboard.api.service import Service
 from dashboard.app import create_app
-from dashboard.cli import listen
 from environments.miniwob.tasks import task_from_id
 
 pytestmark = pytest.mark.browser
@@ -24,20 +20,8 @@ pytestmark = pytest.mark.browser
 @pytest.fixture
 def address(service: Service, application: tuple[Service, object]) -> Generator[str, None, None]:
     """The whole application on a free port."""
-    config = uvicorn.Config(
-        create_app(service.settings.runs, service), log_level="warning", timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
-    with listen(0) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-        thread.start()
-        deadline = time.monotonic() + START_DEADLINE_S
-        while not server.started and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert server.started, "the dashboard did not start"
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        server.should_exit = True
-        thread.join(10)
+    with served(create_app(service.settings.runs, service)) as address:
+        yield address
 
 
 @pytest.fixture

@@ -1,22 +1,16 @@
 """The pages in a real Chromium: what strangers wrote stays text, and the keys work."""
 
-import shutil
-import threading
-import time
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-import uvicorn
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Page, expect
+from served_pages import opened_page, served
 from stored_run import FAIL, HOSTILE, PICTURE, SUCCESS, film
 
 from dashboard.app import create_app
-from dashboard.cli import listen
 
 pytestmark = pytest.mark.browser
-START_DEADLINE_S = 20.0
 LIST = "#/run/demo/1/rollout"
 
 
@@ -24,37 +18,8 @@ LIST = "#/run/demo/1/rollout"
 def address(runs: Path) -> Generator[str, None, None]:
     """The application on a free port."""
     (runs / "demo/learning_curve.png").write_bytes(PICTURE)
-    server = uvicorn.Server(uvicorn.Config(create_app(runs), log_level="warning", timeout_graceful_shutdown=2))
-    with listen(0) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-        thread.start()
-        deadline = time.monotonic() + START_DEADLINE_S
-        while not server.started and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert server.started, "the dashboard did not start"
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        server.should_exit = True
-        thread.join(10)
-
-
-@asynccontextmanager
-async def opened_page(address: str) -> AsyncGenerator[Page, None]:
-    """A page of the dashboard; an error in its console raises AssertionError at the end."""
-    executable = shutil.which("chromium-headless-shell") or shutil.which("chromium")
-    errors: list[str] = []
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        opened = await browser.new_page(viewport={"width": 1400, "height": 900}, base_url=address)
-        opened.on(
-            "console",
-            lambda message: (
-                errors.append(f"{message.text} {message.location.get('url', '')}") if message.type == "error" else None
-            ),
-        )
-        opened.on("pageerror", lambda error: errors.append(str(error)))
-        yield opened
-        await browser.close()
-    assert errors == []
+    with served(create_app(runs)) as address:
+        yield address
 
 
 @pytest.fixture

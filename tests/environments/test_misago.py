@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
+from ended_trajectory import ended
 
-from agent.types import StopReason, Task, Trajectory
 from environments.applications.hosted.install import check_installed, install
 from environments.applications.hosted.recipe import installation
 from environments.applications.misago.misago import misago
@@ -20,20 +20,6 @@ from environments.applications.misago.world import forum, world
 from environments.base import SEEDS, EnvironmentBroken
 from environments.tasks.changes import Change, Changes
 from environments.tasks.templates import Ending
-
-
-def ended(task: Task, answer: str | None) -> Trajectory:
-    return Trajectory(
-        id="t",
-        task=task,
-        goal=task.goal,
-        group="g",
-        member=0,
-        iteration=0,
-        steps=(),
-        stop=StopReason.ANSWERED,
-        answer=answer,
-    )
 
 
 def test_templates_make_many_tasks_of_three_difficulties_apart_by_split() -> None:

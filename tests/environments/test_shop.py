@@ -6,11 +6,12 @@ from typing import Any
 
 import httpx
 import pytest
+from ended_trajectory import ended
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.failures import EpisodeFailure
-from agent.types import StopReason, Task, Trajectory
+from agent.types import Trajectory
 from environments.applications.shop.shop import shop
 from environments.base import SEEDS, UnknownTask
 from environments.bundled import static_environment
@@ -22,20 +23,6 @@ LEAF = st.booleans() | st.integers(0, 2) | st.sampled_from("ab")
 STATE = st.fixed_dictionaries(
     {}, optional={"a": LEAF, "b": LEAF, "c": st.dictionaries(st.sampled_from("xyz"), LEAF, max_size=3)}
 )
-
-
-def ended(task: Task, answer: str | None = None) -> Trajectory:
-    return Trajectory(
-        id="t",
-        task=task,
-        goal=task.goal,
-        group="g",
-        member=0,
-        iteration=0,
-        steps=(),
-        stop=StopReason.ANSWERED,
-        answer=answer,
-    )
 
 
 @given(STATE, STATE)

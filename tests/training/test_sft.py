@@ -60,6 +60,21 @@ def test_nothing_to_imitate_is_one_sentence(
     assert not list(tmp_path.glob("*warm*"))
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        ("--learning-rate", "nan", "--learning-rate nan: Input should be a finite number"),
+        ("--device", "tpu", "--device tpu: Input should be 'auto', 'cpu' or 'cuda'"),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_one_sentence(
+    option: str, value: str, sentence: str, rollout: Rollout, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    arguments = ["--policy", str(tmp_path), "--to", str(tmp_path / "warm"), "--played", str(rollout.store.root)]
+    assert main([*arguments, str(rollout.verdicts_path), option, value]) == 2
+    assert sentence in caplog.text
+
+
 def test_a_version_is_exported_without_files_of_the_loop(model_directory: Path, tmp_path: Path) -> None:
     from training.model_folder import Point, card_of, export_policy
 

@@ -35,7 +35,7 @@ def join(device: str) -> None:
 
 
 def decided_by_first(decide: Callable[[], T]) -> T:
-    """What `decide` returns in the first process, in all processes. An error there ends the others with it."""
+    """The result of `decide` in the first process, for all processes. An error there ends the others with it."""
     if settings.world_size() == 1:
         return decide()
     import torch

@@ -141,16 +141,16 @@ async def _run(
 async def _alone(file: Path, tell: Tell) -> AsyncGenerator[None]:
     """Holds a lock file, which the system frees when this process ends; another installation is waited for."""
     with file.open("w") as lock:
-        told = False
+        is_announced = False
         async with asyncio.timeout(PACKAGES_DEADLINE_S):
             while True:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
-                    if not told:
+                    if not is_announced:
                         tell("another process installs the same application; waiting for it")
-                        told = True
+                        is_announced = True
                     await asyncio.sleep(0.5)
         yield
 

@@ -17,7 +17,7 @@ IGNORED = Ignored(
         "misago_threads_post.checksum",
     ),
 )
-"""What changes when a page is only looked at."""
+"""Tables and columns that a mere visit of a page changes."""
 
 
 def recipe() -> Recipe:

@@ -36,7 +36,9 @@ def by_starter(rng: random.Random, forum: Forum) -> Thread:
     return rng.choice([thread for thread in forum.threads if pairs.count((thread.starter, thread.category)) == 1])
 
 
-def told(choose: Choose, question: str, answer: Callable[[Thread], str]) -> Callable[[random.Random, Forum], Filled]:
+def question_about(
+    choose: Choose, question: str, answer: Callable[[Thread], str]
+) -> Callable[[random.Random, Forum], Filled]:
     """Fills a question about a thread with its answer."""
 
     def fill(rng: random.Random, forum: Forum) -> Filled:
@@ -48,12 +50,12 @@ def told(choose: Choose, question: str, answer: Callable[[Thread], str]) -> Call
     return fill
 
 
-def number_told(end: Ending) -> Mapping[str, bool]:
+def number_answered(end: Ending) -> Mapping[str, bool]:
     """The answer is the number, and nothing changed."""
     return {"answer": is_number(end.answer, float(end.parameters["answer"])), "no_side_effects": end.changes.only()}
 
 
-def text_told(end: Ending) -> Mapping[str, bool]:
+def text_answered(end: Ending) -> Mapping[str, bool]:
     """The answer is the text, and nothing changed."""
     return {"answer": is_text(end.answer, end.parameters["answer"]), "no_side_effects": end.changes.only()}
 
@@ -83,7 +85,7 @@ def made(
         difficulty=difficulty,
         max_steps=6 + 4 * difficulty,
         fill=fill,
-        check=number_told if number else text_told,
+        check=number_answered if number else text_answered,
         solve=read_list if difficulty == 1 else read_thread,
         rubric=("The answer is what the thread's page shows.", NO_CHANGE),
     )
@@ -94,25 +96,29 @@ TEMPLATES = (
         "tell-starter-of-recent",
         "train",
         1,
-        told(recent_thread, 'Who started the thread "{title}"? Answer with the name.', lambda thread: thread.starter),
+        question_about(
+            recent_thread, 'Who started the thread "{title}"? Answer with the name.', lambda thread: thread.starter
+        ),
     ),
     made(
         "tell-category-of-recent",
         "train",
         1,
-        told(recent_thread, 'In which category is the thread "{title}"?', lambda thread: thread.category),
+        question_about(recent_thread, 'In which category is the thread "{title}"?', lambda thread: thread.category),
     ),
     made(
         "tell-starter",
         "train",
         2,
-        told(any_thread, 'Who started the thread "{title}" in {category}? Answer with the name.', lambda t: t.starter),
+        question_about(
+            any_thread, 'Who started the thread "{title}" in {category}? Answer with the name.', lambda t: t.starter
+        ),
     ),
     made(
         "count-replies",
         "train",
         2,
-        told(
+        question_about(
             discussed_thread,
             'How many replies does the thread "{title}" in {category} have? Answer with the number.',
             lambda thread: str(thread.replies),
@@ -123,7 +129,7 @@ TEMPLATES = (
         "find-thread-of-starter",
         "train",
         3,
-        told(
+        question_about(
             by_starter,
             "{starter} started one thread in the category {category}. What is its title? Answer with the title only.",
             lambda thread: thread.title,
@@ -133,13 +139,15 @@ TEMPLATES = (
         "tell-category",
         "heldout",
         2,
-        told(any_thread, 'In which category is the thread "{title}"? Search for it.', lambda thread: thread.category),
+        question_about(
+            any_thread, 'In which category is the thread "{title}"? Search for it.', lambda thread: thread.category
+        ),
     ),
     made(
         "count-replies-of-starter",
         "heldout",
         3,
-        told(
+        question_about(
             by_starter,
             "{starter} started one thread in the category {category}. How many replies does it have? "
             "Answer with the number.",

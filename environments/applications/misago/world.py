@@ -96,7 +96,7 @@ class Forum(BaseModel):
 
 @lru_cache(maxsize=1)
 def world() -> dict[str, Any]:
-    """Everything that is seeded, as JSON: 73 members, 8 categories, 420 threads, about 2,700 posts."""
+    """Everything that is seeded, as JSON: 79 members, 8 categories, 420 threads, about 2,700 posts."""
     rng = random.Random("forum 1")
     members = [ACTOR, *dict.fromkeys(f"{first}{last}" for first in FIRST for last in LAST)]
     pairs = [(title, name, thing) for title in TITLES for name in CATEGORIES for thing in THINGS[name]]

@@ -33,6 +33,8 @@ CONNECT_S = 10.0
 STATEMENT_S = 30.0
 SETTINGS = {
     "listen_addresses": "",
+    # Nobody is asked for a password: the socket is for this user alone (and root).
+    "unix_socket_permissions": "0700",
     "max_connections": "300",
     "shared_buffers": "64MB",
     "fsync": "off",
@@ -142,7 +144,6 @@ class Cluster:
         if len(os.fsencode(socket)) > SOCKET_NAME_BYTES:
             raise EnvironmentBroken(f"the socket's path {socket} is too long for UNIX; set TMPDIR to a shorter folder")
         if self._golden is None:
-            folder.chmod(0o711)
             hand_over(folder)
             make_cluster(folder / "data")
             return
@@ -201,7 +202,7 @@ def _kill(folder: Path) -> None:
     with contextlib.suppress(OSError, ValueError, IndexError):
         pid = int((folder / "data" / "postmaster.pid").read_text().split()[0])
         if os.fsencode(folder) in Path(f"/proc/{pid}/cmdline").read_bytes():
-            os.kill(pid, signal.SIGQUIT)  # "immediate shutdown": the children are told, too
+            os.kill(pid, signal.SIGQUIT)  # "immediate shutdown": it ends its children, too
             for _ in range(100):
                 if not Path(f"/proc/{pid}/cmdline").exists():
                     return
