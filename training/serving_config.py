@@ -41,6 +41,9 @@ class ServingConfig(BaseModel):
     in bfloat16; in float32 a fifth of it."""
     start_deadline_s: Seconds = 600.0
     """Seconds for vLLM to start."""
+    publish_order: Literal["staggered", "together"] = "staggered"
+    """With several servers: `staggered` publishes to one after another, so that a policy that fails its proof touches
+    one server only and the shared disk is read by one; `together` publishes to all at once."""
     publish_deadline_s: Seconds = 300.0
     """Seconds for a publish, from marking the server to the proof; draining running requests is the longest part. After
     this deadline the earlier policy is served again."""

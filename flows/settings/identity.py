@@ -22,6 +22,7 @@ LIMITS = (
     "policy.update_deadline_s",
     "serving.start_deadline_s",
     "serving.publish_deadline_s",
+    "serving.publish_order",
 )
 """Concurrency, limits, deadlines and alarms: other values do not change the results of a stage that finishes."""
 JUDGE_LIMITS = re.compile(r"judge\.(?:model|models\.[^.]+)\.(?:concurrency|deadline_s|most_tokens|most_cost)")

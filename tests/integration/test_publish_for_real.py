@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from real_stack import Stack, served_version, wait_until
 
-from flows.policy.publishing import StageError, ensure_served
-from flows.services.specs import VLLM, socket_path
+from flows.policy.publishing import ensure_served
+from flows.policy.waiting import StageError
+from flows.services.model_servers import VLLM, socket_path
 from flows.settings.run_folder import RunFolder
 from training.checkpointing.canary import Canary, ScoredCompletion
 from training.checkpointing.checkpoints import checkpoint_path, import_policy, write_checkpoint
