@@ -12,7 +12,7 @@ import typer
 from flows.commands.comparing import compare
 from flows.commands.dashboard import dashboard
 from flows.commands.environments import environments_app
-from flows.commands.forking import fork
+from flows.commands.forking import fetch, fork
 from flows.commands.init import init
 from flows.commands.judge_report import judge_report
 from flows.commands.judging import rejudge
@@ -155,6 +155,7 @@ for command in (
     export_policy,
     sft,
     compact,
+    fetch,
     monitor,
     presets,
     dashboard,

@@ -30,6 +30,9 @@ class ServingConfig(BaseModel):
     """GPUs that share one copy of the weights."""
     cpu_threads: Annotated[int, Field(ge=1)] | None = None
     """Threads when served on a CPU; None leaves the choice to vLLM. Use 1 on few cores shared with browsers."""
+    adapter_rank: Literal[8, 16, 32, 64, 128, 256] | None = None
+    """With `update.lora`: load the adapter of each version beside the weights of version 0, under a name of its own, up to
+    this rank; nothing is paused. None: merged weights are reloaded in place."""
     extra_args: tuple[str, ...] = ()
     """Further arguments of vLLM's server, unchanged. Example: `["--max-num-batched-tokens", "8192"]`."""
 

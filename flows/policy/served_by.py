@@ -23,8 +23,10 @@ from flows.settings.services_config import LOCAL
 from storage.errors import ServicesError
 from storage.stages import Stage
 from training.checkpointing.checkpoints import CheckpointError, checkpoint_path
-from training.publishing.prepared_policy import manifest_digest, prepare
-from training.publishing.publish import PolicyLost, prepare_earlier, publish
+from training.checkpointing.weight_digests import read_weights
+from training.publishing.adapters import publish_adapter
+from training.publishing.prepared_policy import Prepared, manifest_digest, prepare
+from training.publishing.publish import PolicyLost, PublishReport, prepare_earlier, publish
 from training.publishing.served_record import ServedRecord, read_record
 from training.publishing.serving import PolicyServer, PublishError, ServerUnavailable
 
@@ -76,7 +78,7 @@ class ServedBy:
             same = await asyncio.to_thread(manifest_digest, checkpoint) == record.manifest_sha256
         except CheckpointError as error:
             raise StageError(f"policy {tag} cannot be served: {error}") from error
-        return Served(model=served.model, tag=tag, version=version) if same else None
+        return Served(model=record.adapter or served.model, tag=tag, version=version) if same else None
 
     async def serve(self, version: int) -> Served:
         """Makes the server serve a version, with proof. Raises `StageError` when it can't be proved, or stays down."""
@@ -103,7 +105,15 @@ class ServedBy:
 
     async def return_to(self, record: ServedRecord) -> None:
         """Publishes an earlier policy again. Raises `PublishError`, `ServerUnavailable` and `CheckpointError`."""
-        await publish(self._server, await prepare_earlier(record), self._folder.config.serving)
+        await self._put(await prepare_earlier(record))
+
+    async def _put(self, wanted: Prepared) -> PublishReport:
+        """Publishes as an adapter where the configuration says so, else by a reload."""
+        config, folder = self._folder.config.serving, self._folder
+        if config.adapter_rank is None:
+            return await publish(self._server, wanted, config)
+        base = await asyncio.to_thread(read_weights, checkpoint_path(folder.policies, 0))
+        return await publish_adapter(self._server, wanted, base, config)
 
     async def _publish(self, version: int) -> None:
         """Publish a version. Raises `PublishError` and `ServerUnavailable`; `StageError` when its files are damaged."""
@@ -111,7 +121,7 @@ class ServedBy:
         pictures = folder.stage_dir(version, Stage.ROLLOUT)  # a version has the number of its iteration
         try:
             wanted = await asyncio.to_thread(prepare, checkpoint_path(folder.policies, version), tag, pictures=pictures)
-            report = await publish(self._server, wanted, folder.config.serving)
+            report = await self._put(wanted)
         except CheckpointError as error:
             raise StageError(f"policy {tag} cannot be served, and the server was left as it was: {error}") from error
         logger.info("published %s to %s in %.2f s: %s", tag, self.title, report.seconds["total"], report)

@@ -46,6 +46,8 @@ class Loopback:
         self.model, self.root = f"policy-{secrets.token_hex(4)}", model
         self.version, self.paused, self.broken = "default", False, False
         self.load(model)
+        self.adapters: dict[str, Tensors] = {}
+        """Merged weights of the loaded adapters, by name: what base and adapter compute together."""
         self.faults: dict[str, str] = {}
         self.calls: list[str] = []
         self.go = threading.Event()
@@ -84,7 +86,11 @@ class Loopback:
             case "/fault":
                 self.faults = asked
             case "/v1/models":
-                return 200, {"data": [{"id": self.model, "root": str(self.root)}]}
+                return 200, {"data": [{"id": one, "root": str(self.root)} for one in (self.model, *self.adapters)]}
+            case "/v1/load_lora_adapter":
+                return self._load_adapter(asked["lora_name"], Path(asked["lora_path"]))
+            case "/v1/unload_lora_adapter":
+                return (200, {}) if self.adapters.pop(asked["lora_name"], None) else (404, {"error": "no such adapter"})
             case "/weight_info":
                 return 200, {"weight_version": self.version}
             case "/is_paused":
@@ -100,7 +106,15 @@ class Loopback:
             case "/inference/v1/generate":
                 if self.paused:
                     self.go.wait(HANG_S)
-                return 200, {"prompt_logprobs": self._scores(asked["token_ids"])}
+                if asked["model"] not in (self.model, *self.adapters):
+                    return 404, {"error": f"{asked['model']} does not exist"}
+                return 200, {"prompt_logprobs": self._scores(asked["model"], asked["token_ids"])}
+        return 200, {}
+
+    def _load_adapter(self, name: str, folder: Path) -> tuple[int, dict[str, Any]]:
+        if name in self.adapters or not folder.is_dir():
+            return 400, {"error": "loaded already, or no such folder"}
+        self.adapters[name] = read(folder.parent)
         return 200, {}
 
     def _reload(self, weights: Path) -> tuple[int, dict[str, Any]]:
@@ -110,8 +124,9 @@ class Loopback:
             return 500, {"error": str(error)}
         return 200, {}
 
-    def _scores(self, tokens: Sequence[int]) -> list[dict[str, Any]]:
-        return [{str(token): {"logprob": answer(self.tensors, token)}} for token in tokens]
+    def _scores(self, model: str, tokens: Sequence[int]) -> list[dict[str, Any]]:
+        held = self.adapters.get(model, self.tensors)
+        return [{str(token): {"logprob": answer(held, token)}} for token in tokens]
 
 
 class _Server(ThreadingMixIn, UnixStreamServer):

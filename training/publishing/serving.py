@@ -109,6 +109,22 @@ class PolicyServer:
         body = {"method": "reload_weights", "kwargs": {"weights_path": str(weights)}}
         await self._call("POST", "/collective_rpc", json=body)
 
+    async def models(self) -> list[str]:
+        """The names that requests can ask for: the model, and adapters."""
+        reply = await self._call("GET", "/v1/models")
+        try:
+            return [str(one["id"]) for one in reply["data"]]
+        except (LookupError, TypeError) as error:
+            raise PublishError(f"the vLLM server at {self.uds} does not say what it serves: {error!r}") from error
+
+    async def load_adapter(self, name: str, folder: Path) -> None:
+        """Loads an adapter beside the weights; requests ask for it by `name`."""
+        await self._call("POST", "/v1/load_lora_adapter", json={"lora_name": name, "lora_path": str(folder)})
+
+    async def unload_adapter(self, name: str) -> None:
+        """Removes an adapter; requests for it are refused from then on."""
+        await self._call("POST", "/v1/unload_lora_adapter", json={"lora_name": name})
+
     async def clear_caches(self) -> None:
         """Clears all caches computed with other weights."""
         for cache in ("prefix", "mm", "encoder"):  # a kept encoder cache crashes the engine at a known picture
