@@ -40,7 +40,7 @@ def models(tmp_path: Path) -> Generator[list[StandInModel]]:
 
 def opened(tmp_path: Path):
     sockets = [tmp_path / f"{number}.sock" for number in range(3)]
-    return open_model(AgentConfig(), served=SERVED, uds=sockets[0], others=sockets[1:], solve=None)
+    return open_model(AgentConfig(screenshot=False), served=SERVED, uds=sockets[0], others=sockets[1:], solve=None)
 
 
 async def turns(policy: Policy, count: int) -> None:

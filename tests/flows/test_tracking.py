@@ -3,6 +3,7 @@
 import csv
 import logging
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from flows.tracking.tables import draw_domains, log_tables, tables
 from flows.tracking.traces import assessment
 from storage.stages import Stage, StageReport
 from storage.store import TrajectoryStore
+from storage.verdicts import write_verdicts
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:unclosed:ResourceWarning"
@@ -191,8 +193,12 @@ def test_samples_are_failures_first_but_not_only(folder: RunFolder) -> None:
     assert [sample.id for sample in choose_samples(store, {}, 1)] == [ids[0]]
 
 
+PICTURE = b"\x89PNG"
+NAMED = sha256(PICTURE).hexdigest()
+
+
 def played_steps() -> tuple[Step, ...]:
-    shot = Screenshot(sha256="a" * 64, width=160, height=210, media_type="image/png")
+    shot = Screenshot(sha256=NAMED, width=160, height=210, media_type="image/png")
     page = Observation(
         url="https://site.example/", title="<b>", viewport=Viewport(width=160, height=210), screenshot=shot
     )
@@ -209,7 +215,7 @@ def stepped(folder: RunFolder) -> RunFolder:
     store = TrajectoryStore(folder.stage_dir(0, Stage.EVALUATE))
     first = store.read(store.ids()[0])
     store.forget(first.id)
-    store.write(first.model_copy(update={"steps": played_steps(), "seconds": 2.0}), {"a" * 64: b"\x89PNG"})
+    store.write(first.model_copy(update={"steps": played_steps(), "seconds": 2.0}), {NAMED: PICTURE})
     return folder
 
 
@@ -234,8 +240,8 @@ def test_a_sample_is_one_trace_with_its_verdict_wherever_a_crash_falls(
         marker.unlink()
 
     experiment = client.get_run(run_id).info.experiment_id
-    found = {one.info.tags["trajectory"]: one for one in client.search_traces([experiment], run_id=run_id)}
-    assert len(client.search_traces([experiment], run_id=run_id)) == len(found) == 2
+    found = {one.info.tags["trajectory"]: one for one in client.search_traces(locations=[experiment], run_id=run_id)}
+    assert len(client.search_traces(locations=[experiment], run_id=run_id)) == len(found) == 2
     lost, won = (found[f"e0000-click-test.1000000-m{member:02d}"] for member in (0, 1))
     assert [(one.name, one.value, one.source.source_id) for one in lost.info.assessments] == [
         ("reward", 0.0, "verifier")
@@ -243,7 +249,7 @@ def test_a_sample_is_one_trace_with_its_verdict_wherever_a_crash_falls(
     assert [one.value for one in won.info.assessments] == [1.0]
     assert [span.name for span in lost.data.spans] == ["click-test.1000000", "step 0", "step 1"]
     step = lost.data.spans[1]
-    assert step.inputs["screenshot"]["path"].startswith("iterations/0000/evaluate/images/aa/aaaa")
+    assert step.inputs["screenshot"]["path"].startswith(f"iterations/0000/evaluate/images/{NAMED[:2]}/{NAMED}")
     assert step.outputs["action"]["kind"] == "click_id" and step.outputs["reply"] == "click(1)"
     assert step.end_time_ns - step.start_time_ns == pytest.approx(0.75e9, abs=1e6)
     assert lost.info.token_usage == {"input_tokens": 6, "output_tokens": 4, "total_tokens": 10}
@@ -261,6 +267,9 @@ def test_the_best_policy_is_a_query(client: MlflowClient, folder: RunFolder) -> 
     folder.finish(report_of(Stage.EVALUATE, 1, {"success_rate": 0.75, "judged": 2}))
     folder.finish(report_of(Stage.JUDGE, 2, {"success_rate": 0.5, "judged": 4}))
     folder.finish(report_of(Stage.POLICY_UPDATE, 2, {"loss": 0.25}, version=1))  # no signal: no version of its own
+    for iteration in (1, 2):
+        write_verdicts(folder.stage_dir(iteration, Stage.JUDGE), [])
+    write_verdicts(folder.stage_dir(1, Stage.EVALUATE), [])
     for _ in range(2):
         for report in folder.reports():
             tracking.log_stage(client, run_id, folder, report)

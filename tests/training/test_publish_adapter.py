@@ -8,14 +8,14 @@ from loopback_vllm import Loopback, running_loopback
 from small_policies import scores, tensors, write_model, write_version
 
 from training.checkpointing.weight_digests import read_weights
-from training.publishing.adapters import FOLDER, publish_adapter
+from training.publishing.adapters import publish_adapter
 from training.publishing.prepared_policy import prepare
 from training.publishing.publish import PolicyLost, PublishReport
 from training.publishing.served_record import read_record
 from training.publishing.serving import PolicyServer, PublishError
 from training.serving_config import ServingConfig
 
-CONFIG = ServingConfig(publish_deadline_s=1, rollback_deadline_s=5, adapter_rank=16)
+CONFIG = ServingConfig(publish_deadline_s=0.5, rollback_deadline_s=5, adapter_rank=16)
 
 
 @pytest.fixture
@@ -25,8 +25,7 @@ def policies(tmp_path: Path) -> Path:
     write_version(folder, 0, tensors(0.1), canary=False)
     for version in (1, 2, 3):
         wrong = tuple(-9.0 for _ in scores(folder / "v0000")) if version == 3 else None
-        write_version(folder, version, tensors(0.1 + version / 10), logprobs=wrong)
-        (folder / f"v{version:04d}" / FOLDER).mkdir()
+        write_version(folder, version, tensors(0.1 + version / 10), logprobs=wrong, adapter=True)
     return folder
 
 
@@ -63,8 +62,15 @@ async def test_a_version_has_a_name_of_its_own_and_two_are_loaded_at_most(polici
     assert record is not None and (record.adapter, record.model) == (f"{vllm.model}@run:2", vllm.model)
 
 
-@pytest.mark.parametrize("fault", ["fail once", "hang once"])
-@pytest.mark.parametrize("route", ["/v1/load_lora_adapter", "/inference/v1/generate", "/weight_checker"])
+@pytest.mark.parametrize(
+    ("route", "fault"),
+    [
+        ("/weight_checker", "fail once"),
+        ("/v1/load_lora_adapter", "fail once"),
+        ("/v1/load_lora_adapter", "hang once"),
+        ("/inference/v1/generate", "fail once"),
+    ],
+)
 async def test_the_earlier_adapter_serves_on_whatever_fails(
     policies: Path, vllm: Loopback, route: str, fault: str
 ) -> None:
