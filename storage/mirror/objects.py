@@ -145,7 +145,7 @@ class ObjectStore:
                 return call()
             except FileNotFoundError as error:
                 raise MirrorError(f"{self.address}: can't {what}: it is not there") from error
-            except PermissionError as error:
+            except _refusals() as error:
                 raise MirrorError(f"{self.address}: can't {what}: {error}; check the credentials") from error
             except _faults() as error:
                 if tried == TRIES:
@@ -171,3 +171,9 @@ def _faults() -> tuple[type[BaseException], ...]:
     """Errors of transport. botocore's are no OSError; it is loaded only where S3 is used."""
     botocore = sys.modules.get("botocore.exceptions")
     return (OSError, botocore.BotoCoreError) if botocore else (OSError,)
+
+
+def _refusals() -> tuple[type[BaseException], ...]:
+    """Errors that another try does not mend."""
+    botocore = sys.modules.get("botocore.exceptions")
+    return (PermissionError, botocore.NoCredentialsError) if botocore else (PermissionError,)

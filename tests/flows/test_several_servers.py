@@ -74,6 +74,7 @@ async def test_the_attempt_after_a_failure_may_go_to_another_server(models: list
 
 
 @pytest.mark.browser
+@pytest.mark.chaos
 async def test_a_rollout_uses_every_server_and_each_turn_is_proved(write_config: WriteConfig, browsers: str) -> None:
     models = {"models": ["http://a:1", "http://b:1"]}
     config = load_config(
