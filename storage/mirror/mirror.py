@@ -32,7 +32,7 @@ ROOT = ""
 
 
 class _Sent(BaseModel):
-    """What was sent of a folder: its state then, and its list in the store."""
+    """A folder that was sent: its state then, and its list in the store."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

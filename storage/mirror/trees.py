@@ -1,4 +1,4 @@
-"""What a mirror holds of a run: folders as lists of their files, and the head that names the folders.
+"""The contents of a mirror for a run: folders as lists of their files, and the head that names the folders.
 
     head of a run ──> folder "iterations/0003/rollout" ──> {"trajectory.json": sha256, "images/9f/9f86..png": sha256, ..}
 
@@ -6,7 +6,6 @@ A folder's list is a content itself, so that a folder that did not change is not
 """
 
 import hashlib
-import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Annotated
@@ -20,8 +19,6 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 UNFINISHED = ".partial"
 NOT_COPIED = frozenset({LOCK, "heartbeat.json", "mirror.json"})
 """Files that belong to the process that writes a run, on its machine."""
-STORED_NAME = re.compile(r"^(?P<sha256>[0-9a-f]{64})\.(?:png|jpg|webp)$")
-"""A picture's name is its digest, so that it need not be read to know it."""
 BLOCK = 1 << 20
 
 
@@ -85,9 +82,7 @@ def signature_of(folder: Path, *, deep: bool = True) -> str:
 
 
 def digest_of(path: Path) -> str:
-    """sha256 of a file."""
-    if named := STORED_NAME.match(path.name):
-        return named["sha256"]
+    """sha256 of a file's bytes; a picture is not trusted to be what its name says."""
     hashed = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(BLOCK):

@@ -41,7 +41,7 @@ def newest(stack: Stack) -> int:
 
 
 def record_of(stack: Stack) -> ServedRecord:
-    """What the server was proved to serve: an adapter under a name of its own."""
+    """The record of the served policy: an adapter under a name of its own."""
     record = read_record(socket_path(stack.loop.services.state_dir))
     assert record is not None and record.adapter == f"{record.model}@{record.version}", record
     return record
