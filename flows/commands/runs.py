@@ -171,9 +171,8 @@ def export(
     try:
         if form is ExportFormat.WEBGYM:
             files = export_webgym(folder, path, pictures=pictures)
-            print(
-                f"{sum(file.trajectories for file in files if file.path.suffix == '.jsonl')} trajectories in {len(files)} files below {path}"
-            )
+            count = sum(file.trajectories for file in files if file.path.suffix == ".jsonl")
+            print(f"{count} trajectories in {len(files)} files below {path}")
             return
         rows = export_run(folder, path, pictures=pictures)
     except OSError as error:
