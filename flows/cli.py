@@ -11,6 +11,7 @@ import typer
 
 from flows.commands.comparing import compare
 from flows.commands.dashboard import dashboard
+from flows.commands.ecosystem import openenv
 from flows.commands.environments import environments_app
 from flows.commands.forking import fork
 from flows.commands.imports import import_app
@@ -160,6 +161,7 @@ for command in (
     monitor,
     presets,
     dashboard,
+    openenv,
 ):
     app.command()(command)
 
