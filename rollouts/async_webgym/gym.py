@@ -212,8 +212,9 @@ class AsyncWebGym:
         name = f"{self.split}_trajectories"
         path = self.save_path / name / f"{name}.iteration{iteration}{self.multinode_rank_suffix}.jsonl"
         write_rows(path, files.rows, metadata)
-        for trajectory in files.blocked.values() if self._blocklist is not None else ():
-            self._blocklist.record_blocked_website(trajectory.task.start_url, task_id=trajectory.task.id)
+        if self._blocklist is not None:
+            for trajectory in files.blocked.values():
+                self._blocklist.record_blocked_website(trajectory.task.start_url, task_id=trajectory.task.id)
 
 
 class _Told:

@@ -54,7 +54,8 @@ def horizon_from(env_config: object) -> HorizonConfig:
 
 def _plain(value: object) -> Any:
     """A value of an array library as Python's own; a table has numpy's numbers and arrays."""
-    return value.tolist() if callable(getattr(value, "tolist", None)) else value  # ty: ignore[call-non-callable]
+    unpack = getattr(value, "tolist", None)
+    return unpack() if callable(unpack) else value
 
 
 def _group(task: Task, seen: dict[str, int], iteration: int) -> Group:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from anyio.from_thread import start_blocking_portal
-from starlette.applications import Starlette
+from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
@@ -46,7 +46,7 @@ async def page(request: Request) -> Response:
 @asynccontextmanager
 async def service() -> AsyncGenerator[tuple[str, str]]:
     settings = Settings(slots=3, warm=1)
-    pages = Starlette(routes=[Route("/{name}", page)])
+    pages = FastAPI(routes=[Route("/{name}", page)])
     async with (
         running_service(settings) as service,
         serving(create_app(settings, service)) as url,

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from PIL import Image
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
@@ -33,7 +33,7 @@ async def page(request: Request) -> Response:
     return HTMLResponse(f"<title>{name}</title><a href='/the-{name}'>open {name}</a><p>secret {name}</p>")
 
 
-SITE = Starlette(routes=[Route("/{name}", page)])
+SITE = FastAPI(routes=[Route("/{name}", page)])
 
 
 class Opening:
@@ -115,7 +115,8 @@ async def test_sampled_tasks_are_played_and_come_back_in_webgyms_fields(tmp_path
     seen = first[0]["observation"]
     assert seen["task"]["max_steps"] == 4 and seen["task"]["website"] == tasks[2]["website"]
     assert seen["page_metadata"] == {"title": "p2", "url": tasks[2]["website"]} and "open p2" in seen["ac_tree"]
-    assert Image.open(seen["image_path"]).size == (1280, 768)
+    with Image.open(seen["image_path"]) as picture:
+        assert picture.size == (1280, 768)
     path = tmp_path / "train_trajectories" / "train_trajectories.iteration7_rank_3.jsonl"
     stored = [json.loads(line) for line in path.read_text().splitlines()]
     assert [row["trajectory"] for row in stored] == found and stored[0]["metadata"] == {"iteration": 7}
@@ -149,8 +150,9 @@ async def test_stragglers_are_failures_and_a_second_call_plays_what_is_missing(t
 )
 def test_settings_that_cannot_be_used_are_refused_at_once(tmp_path: Path, given: dict[str, Any], words: str) -> None:
     usual: dict[str, Any] = {"master_port": 1, "host_ip": "a", "cpu_cluster_token": None, "num_workers": 1}
+    usual |= {"sampled_tasks": rows("http://a", 1), "save_path": tmp_path}
     with pytest.raises(ValueError, match=words):
-        AsyncWebGym(**{"sampled_tasks": rows("http://a", 1), "save_path": tmp_path, **usual, **given})
+        AsyncWebGym(**usual | given)
 
 
 async def test_an_agent_of_webgym_is_told_what_to_pass(tmp_path: Path) -> None:
@@ -164,7 +166,7 @@ class Master:
     def __init__(self) -> None:
         self.refusals, self.is_broken, self.resets = 2, False, 0
         self.commands: list[str] = []
-        self.app = Starlette(
+        self.app = FastAPI(
             routes=[
                 Route("/get", self.get, methods=["POST"]),
                 Route("/reset", self.reset, methods=["POST"]),

@@ -43,7 +43,7 @@ def encoded(content: bytes, wanted: ObserveRequest) -> Screenshot:
         picture = Image.open(io.BytesIO(content))
         if max(picture.size) > LARGEST:
             raise BrowserCrashed(f"the picture has {picture.width} x {picture.height} pixels, more than {LARGEST}")
-        size = tuple(max(1, round(side * wanted.scale)) for side in picture.size)
+        size = max(1, round(picture.width * wanted.scale)), max(1, round(picture.height * wanted.scale))
         if picture.format == "PNG" and wanted.image_format == "png" and size == picture.size:
             picture.verify()
         else:
