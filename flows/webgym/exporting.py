@@ -1,4 +1,4 @@
-"""A run's trajectories in WebGym's fields, in files by split, iteration and rank: JSON lines and Parquet, never pickle.
+"""A run's trajectories in WebGym's fields, in files by split, iteration and rank: JSON lines and Parquet; no pickles
 
 OUT/train_trajectories/train_trajectories.iteration3_rank_0.jsonl    a line per trajectory
 OUT/train_trajectories/train_trajectories.iteration3_rank_0.parquet  a row per trajectory

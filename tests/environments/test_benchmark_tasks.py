@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.types import Task
@@ -112,6 +112,7 @@ def test_webarenas_evaluators_become_expectations(
         [DONE, event("POST", ignored_query_params_patterns=["^x"])],
         [DONE, event("POST", parts={"post_data": {"a": {"b": 1}}})],
         [{"evaluator": "Other", "expected": {}}],
+        [DONE, event("GET", last_event_only=False)],
         [DONE],
     ],
 )
@@ -144,6 +145,7 @@ def test_no_row_does_harm(row: dict[str, Any]) -> None:
         assert str(error)
 
 
+@settings(max_examples=30)
 @given(st.lists(st.dictionaries(st.sampled_from(["evaluator", "expected", "headers"]), json_values)))
 def test_no_evaluator_does_harm(evaluators: list[dict[str, Any]]) -> None:
     assert expectation(evaluators, READING.sites) is None or isinstance(evaluators, list)

@@ -87,6 +87,7 @@ def test_an_agent_of_browsergym_plays(browsers: str) -> None:
         assert (reward, terminated, truncated, seen["last_action"]) == (1.0, True, False, f"click('{bid}')")
 
 
+@pytest.mark.chaos
 def test_steps_of_several_environments_run_at_once(browsers: str) -> None:
     with pytest.raises(ValueError, match="expected at least one environment"):
         ParallelVectorEnv([])
@@ -176,6 +177,7 @@ class Source:
         return self._world.task_from_id(task_id)
 
 
+@pytest.mark.chaos
 async def test_tasks_of_other_projects_are_played_and_judged_by_their_own_check(stack: tuple[str, str]) -> None:
     url, site = stack
     families = {"priced": lambda seed: Priced(seed, site), "asked": browsergym_task(OfBrowserGym, site=site)}

@@ -98,18 +98,18 @@ def gym(url: str, tasks: list[dict[str, Any]], folder: Path, **more: Any) -> Asy
 async def test_sampled_tasks_are_played_and_come_back_in_webgyms_fields(tmp_path: Path) -> None:
     heard, kept = list[tuple[int, int]](), list[int]()
     async with stack() as (url, site), BrowserPool(url) as operator:
-        tasks = rows(site, 4)
+        tasks = rows(site, 3)
         env = gym(url, [*tasks, tasks[1]], tmp_path, multinode_rank_suffix="_rank_3")
         found = await env.run(
             Opening(),
             progress_callback=lambda done, total: heard.append((done, total)),
             checkpoint_callback=lambda done, total, _: kept.append(done),
-            checkpoint_interval=0.4,
+            checkpoint_interval=0.5,
             traj_metadata={"iteration": 7},
         )
         assert await operator.sessions() == []
-    assert heard == [(done, 5) for done in range(1, 6)] and kept == [2, 4]
-    assert [trajectory[-1]["reward"]["reward"] for trajectory in found if trajectory] == [0, 1, 1, 1, 1]
+    assert heard == [(done, 4) for done in range(1, 5)] and kept == [2]
+    assert [trajectory[-1]["reward"]["reward"] for trajectory in found if trajectory] == [0, 1, 1, 1]
     first = found[2]
     assert first is not None and [step["action"]["action"]["key"] for step in first] == ["click", "answer"]
     seen = first[0]["observation"]
@@ -122,6 +122,7 @@ async def test_sampled_tasks_are_played_and_come_back_in_webgyms_fields(tmp_path
     assert [row["trajectory"] for row in stored] == found and stored[0]["metadata"] == {"iteration": 7}
 
 
+@pytest.mark.chaos
 @pytest.mark.browser
 async def test_stragglers_are_failures_and_a_second_call_plays_what_is_missing(tmp_path: Path) -> None:
     async with stack() as (url, site):
