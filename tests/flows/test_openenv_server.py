@@ -60,6 +60,15 @@ def openenv(browsers: str) -> Generator[str]:
         assert not thread.is_alive()
 
 
+async def emptied(operator: BrowserPool) -> bool:
+    """True once no browser is leased; a session's end reaches the service a moment after the client's."""
+    for _ in range(100):
+        if not await operator.sessions():
+            return True
+        await asyncio.sleep(0.1)
+    return False
+
+
 def wanted(text: str, goal: str) -> str:
     """The id of the element that click-button's goal names."""
     name = goal.split('"')[1]
@@ -83,15 +92,12 @@ async def test_openenvs_client_plays(browsers: str) -> None:
             assert state["task_name"] == "click-button" and state["cum_reward"] == 1.0 and state["step_count"] == 2
             given_up = await other.step({"action_str": "report_infeasible('no')"})
             assert (given_up.done, given_up.reward) == (True, 0.0)
-            with pytest.raises(Exception, match="no-such|There is no task family"):
+            with pytest.raises(Exception, match="There is no task family"):
                 await one.reset(task="no-such.7")
             again = await one.reset(seed=3)
             assert not again.done and (await other.reset(seed=3)).observation["goal"] == again.observation["goal"]
         async with BrowserPool(browsers) as operator:
-            until = time.monotonic() + 10
-            while await operator.sessions() and time.monotonic() < until:
-                await asyncio.sleep(0.1)
-            assert await operator.sessions() == []
+            assert await emptied(operator)
 
 
 def test_a_web_page_is_refused(browsers: str) -> None:
