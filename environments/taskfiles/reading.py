@@ -33,8 +33,8 @@ class Reading(BaseModel):
     start_url: str = ""
     """Start address of a dashboard task without one."""
     max_steps: int = Field(default=30, ge=1, le=1_000)
-    sites: dict[str, str] = {}
-    """Addresses of the sites that WebArena-Verified's tasks name, such as `{"shopping": "http://10.0.0.7:7770"}`."""
+    sites: tuple[tuple[str, str], ...] = ()
+    """Names and addresses of the sites of WebArena-Verified's tasks, such as `(("shopping", "http://10.0.0.7:7770"),)`."""
 
 
 def open_source(name: str) -> Source:
@@ -88,7 +88,7 @@ def task_of(value: Any, reading: Reading) -> Task:
         "max_steps": reading.max_steps,
     }
     if is_webarena_verified(value):
-        return from_webarena_verified(value, **usual, sites=reading.sites)
+        return from_webarena_verified(value, **usual, sites=dict(reading.sites))
     if is_mind2web(value):
         return from_mind2web(value, **usual)
     if "ques" in value:

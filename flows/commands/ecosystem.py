@@ -32,7 +32,7 @@ def openenv(
         from flows.ecosystem.openenv_server import openenv_app
     except ImportError as error:
         raise LoopError(
-            f"{error.name} is missing; install it: pip install -e '.[openenv]' -c constraints.txt"
+            f"{error.name} is missing; it needs an environment of its own: pip install -e '.[browser,environments,gym,openenv]'"
         ) from None
     host = make_host(Path(config_or_default(config)), browsers=browsers, overrides=overrides or [])
     with openenv_app(host, sessions=sessions) as app:

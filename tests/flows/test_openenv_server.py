@@ -92,7 +92,7 @@ async def test_openenvs_client_plays(browsers: str) -> None:
             assert state["task_name"] == "click-button" and state["cum_reward"] == 1.0 and state["step_count"] == 2
             given_up = await other.step({"action_str": "report_infeasible('no')"})
             assert (given_up.done, given_up.reward) == (True, 0.0)
-            with pytest.raises(Exception, match="There is no task family"):
+            with pytest.raises(Exception, match=r"There is no MiniWoB\+\+ family"):
                 await one.reset(task="no-such.7")
             again = await one.reset(seed=3)
             assert not again.done and (await other.reset(seed=3)).observation["goal"] == again.observation["goal"]

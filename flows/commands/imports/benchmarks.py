@@ -105,7 +105,7 @@ def _write(
     from storage.errors import LoopError
 
     with reading_of(split, "live", "", max_steps) as usual, Refused(rejected) as refused:
-        reading = usual.model_copy(update={"sites": sites or {}})
+        reading = usual.model_copy(update={"sites": tuple((sites or {}).items())})
         tasks: Iterable[Task] = refused.without(rows_of(source, reading))
         count = write_tasks(out, change(tasks) if change else tasks)
         left_out = refused.count
