@@ -14,7 +14,9 @@ from browser_service.models.actions import (
     CloseTab,
     FillId,
     Forward,
+    KeyDown,
     Keypress,
+    KeyUp,
     Observe,
     OpenTab,
     Sleep,
@@ -29,6 +31,8 @@ from browser_service.models.pointer_actions import (
     DragId,
     HoverCoords,
     HoverId,
+    MouseDown,
+    MouseUp,
     ScrollCoords,
     SelectOption,
 )
@@ -45,11 +49,16 @@ SIGNATURES: dict[str, tuple[str, ...]] = {
     "select_option": ("bid", "options"),
     "drag_and_drop": ("from_bid", "to_bid"),
     "scroll": ("delta_x", "delta_y"),
+    "scroll_at": ("x", "y", "dx", "dy"),
     "mouse_move": ("x", "y"),
+    "mouse_down": ("x", "y", "button"),
+    "mouse_up": ("x", "y", "button"),
     "mouse_click": ("x", "y", "button"),
     "mouse_dblclick": ("x", "y", "button"),
     "mouse_drag_and_drop": ("from_x", "from_y", "to_x", "to_y"),
     "keyboard_press": ("key",),
+    "keyboard_down": ("key",),
+    "keyboard_up": ("key",),
     "keyboard_type": ("text",),
     "keyboard_insert_text": ("text",),
     "goto": ("url",),
@@ -62,8 +71,8 @@ SIGNATURES: dict[str, tuple[str, ...]] = {
     "send_msg_to_user": ("text",),
     "report_infeasible": ("reason",),
 }
-"""The calls that are understood, with their arguments in order. `press` and `focus` have no equal: click, then
-`keyboard_press`."""
+"""The calls that are understood, with their arguments in order. `press` and `focus` have no equal (click, then
+`keyboard_press`), nor have uploads."""
 
 
 def browsergym_turn(text: str, seen: Observation) -> Turn:
@@ -111,6 +120,8 @@ def _action(call: Call, given: Arguments, seen: Observation) -> AgentAction:
             return ClickCoords.model_validate(given | {"clicks": 2 if call.name == "mouse_dblclick" else 1})
         case "keyboard_press":
             return Keypress(keys=[key or "+" for key in str(given.get("key", "")).split("+")])
+        case "keyboard_down" | "keyboard_up":
+            return (KeyDown if call.name == "keyboard_down" else KeyUp)(keys=[str(given.get("key", ""))])
         case "noop":
             wait_ms = given.get("wait_ms", 1_000)
             return Sleep.model_validate({"duration": wait_ms if isinstance(wait_ms, str) else wait_ms / 1_000})
@@ -124,7 +135,10 @@ def _valid(kind: type[BaseModel], **names: str) -> Callable[[Arguments], Any]:
 SIMPLE: dict[str, Callable[[Arguments], AgentAction]] = {
     "hover": lambda given: HoverId(id=_bid(given)),
     "select_option": lambda given: SelectOption(id=_bid(given), label=str(given.get("options", ""))),
+    "scroll_at": _valid(ScrollCoords),
     "mouse_move": _valid(HoverCoords),
+    "mouse_down": _valid(MouseDown),
+    "mouse_up": _valid(MouseUp),
     "keyboard_type": _valid(TypeText, text="value"),
     "keyboard_insert_text": _valid(TypeText, text="value"),
     "goto": _valid(VisitPage),
