@@ -27,6 +27,10 @@ CANT_TELL = (
     "decode_base64_query",
 )
 """Parts of a network evaluator that our rules have no equal to."""
+UNRECORDED = ("headers", "response_content", "response_cookies")
+"""Parts that look at what the record of an episode's requests does not have."""
+BEYOND_LOG = "beyond_log"
+"""Label of a task that is judged by such a part."""
 
 
 class NoEqual(Exception):
@@ -103,6 +107,11 @@ def _address(name: str, sites: Mapping[str, str]) -> str:
     if name not in sites:
         raise BadRow(f"sites: no address for {name}; name it as {name}=http://..")
     return sites[name].rstrip("/")
+
+
+def _is_beyond(evaluators: Sequence[Mapping[str, Any]]) -> bool:
+    expected = [one.get("expected") for one in evaluators]
+    return any(isinstance(one, Mapping) and any(one.get(name) for name in UNRECORDED) for one in expected)
 
 
 def _type(evaluators: Sequence[Mapping[str, Any]]) -> str:

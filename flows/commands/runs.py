@@ -19,6 +19,7 @@ class ExportFormat(StrEnum):
 
     PARQUET = "parquet"
     WEBGYM = "webgym"
+    WEBARENA = "webarena-verified"
 
 
 def run(
@@ -149,30 +150,37 @@ def export(
     run: RunArgument,
     out: Annotated[
         Path | None,
-        typer.Option(help="file to write, for webgym a folder; default: RUN.parquet, RUN-webgym", show_default=False),
+        typer.Option(help="file to write, or folder; default: RUN.parquet, RUN-FORMAT", show_default=False),
     ] = None,
     pictures: Annotated[bool, typer.Option(help="export the screenshots too")] = False,
-    form: Annotated[ExportFormat, typer.Option("--format", help="rows of steps, or WebGym's fields")] = (
-        ExportFormat.PARQUET
-    ),
+    form: Annotated[
+        ExportFormat, typer.Option("--format", help="rows of steps, WebGym's fields, or input of an evaluator")
+    ] = (ExportFormat.PARQUET),
     config: ConfigOption = None,
 ) -> None:
     """Write the trajectories of a run's finished stages: to one Parquet file, a row per step, or in WebGym's fields.
 
-    `--format webgym` writes JSON lines and Parquet by split, iteration and rank. Example: rl-loop export demo --format webgym
+    `--format webgym` writes JSON lines and Parquet by split, iteration and rank; `--format webarena-verified` writes the
+    evaluations for that benchmark's own evaluator. Example: rl-loop export demo --format webgym
     """
     from flows.commands.export import export_run
+    from flows.ecosystem.webarena_evaluation import export_webarena
     from flows.starting.starting import find_run
     from flows.webgym.exporting import export_webgym
     from storage.errors import LoopError
 
     folder = find_run(run, config)
-    path = out or Path(f"{folder.name}.parquet" if form is ExportFormat.PARQUET else f"{folder.name}-webgym")
+    path = out or Path(f"{folder.name}.parquet" if form is ExportFormat.PARQUET else f"{folder.name}-{form.value}")
     try:
         if form is ExportFormat.WEBGYM:
             files = export_webgym(folder, path, pictures=pictures)
             count = sum(file.trajectories for file in files if file.path.suffix == ".jsonl")
             print(f"{count} trajectories in {len(files)} files below {path}")
+            return
+        if form is ExportFormat.WEBARENA:
+            done = export_webarena(folder, path)
+            print(f"{done.written} episodes below {path}, {done.without_log} of them without a record of requests")
+            print(f"left out: {done.broken} broken, {done.beyond} judged by more than requests have")
             return
         rows = export_run(folder, path, pictures=pictures)
     except OSError as error:
