@@ -107,7 +107,7 @@ async def test_the_page_with_the_most_parts_is_accessible(page: Page, ids: dict[
 async def test_every_page_is_accessible(
     page: Page, ids: dict[str, str], theme: Theme, width: int, tmp_path: Path
 ) -> None:
-    """Also that no page is wider than a phone. Ten to thirty seconds each."""
+    """Also that no page is wider than a phone. About a minute each."""
     found: list[str] = []
     for path in PAGES:
         await opened(page, path.format(**ids), theme, width)
