@@ -1,0 +1,52 @@
+"""Scripted solutions of the forum's templates, as lists of moves."""
+
+from environments.tasks.scripts import Move, answering, choose, go, press, script, to_the_end, write
+from environments.tasks.templates import Solve
+
+THREAD = "/t/thread/{number}/"
+BUTTON = "button"
+
+
+def moderate(item: str, *more: Move) -> Solve:
+    """Opens the thread, chooses an item of its options, and goes on."""
+    return script(go(THREAD), press("settings", BUTTON), press(item, BUTTON), *more)
+
+
+REPLY = script(go(THREAD), press("Reply", BUTTON), write("", "{text}"), press("Post reply", BUTTON))
+EDIT = script(go(THREAD), press("Edit", BUTTON), write("", "{text}"), press("Edit reply", BUTTON))
+LIKE = script(go(THREAD), press("Like", BUTTON))
+LIKE_REPLY = script(go(THREAD + "#post-{post}"), press("Like", BUTTON))
+MARK_ANSWER = script(go(THREAD + "#post-{post}"), press("Best answer", BUTTON))
+CLOSE, OPEN, HIDE = moderate("Close"), moderate("Open"), moderate("Hide")
+PIN, PIN_GLOBALLY = moderate("Pin in category"), moderate("Pin globally")
+RENAME = moderate("Change title", write("Thread title", "{new_title}"), press("Change title", BUTTON, last=True))
+MOVE = moderate("Move", choose("", "{new_category}"), press("Move thread", BUTTON))
+WATCH = script(go(THREAD), press("Watch", BUTTON), press("On site only", BUTTON))
+WATCH_BY_EMAIL = script(go(THREAD), press("Watch", BUTTON), press("On site and with e-mail", BUTTON))
+FOLLOW = script(go("/u/{slug}/{member}/"), press("Follow", BUTTON))
+PROFILE = script(
+    go("/u/robin/1/details/"), press("Edit", BUTTON), write("{label}", "{text}"), press("Save changes", BUTTON)
+)
+OPTION = script(
+    go("/options/forum-options/"), press("Hide my presence", BUTTON), to_the_end, press("Save changes", BUTTON)
+)
+START = (
+    go("/"),
+    press("Start thread", BUTTON),
+    write("Thread title", "{title}"),
+    choose("", "{category}"),
+    write("", "{text}"),
+)
+START_THREAD = script(*START, press("Start thread", BUTTON, last=True))
+START_CLOSED = script(
+    *START, press("Options", BUTTON), press("Closed", BUTTON), press("Start thread", BUTTON, last=True)
+)
+POLL = script(
+    go(THREAD),
+    press("Add poll", BUTTON),
+    write("Poll question", "{question}"),
+    write("Poll choice", "{first}"),
+    write("Poll choice", "{second}", last=True),
+    press("Post poll", BUTTON),
+)
+READ = answering(go(THREAD))

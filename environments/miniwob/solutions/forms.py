@@ -1,0 +1,153 @@
+"""Families that are solved by filling in a form whose layout differs, or by steps in a given order."""
+
+import re
+
+from browser_service.models import Action, ClickCoords, HoverId, Observation, SelectOption
+from environments.base import Unsolvable
+from environments.marks import BUTTONS, FIELDS, click, describe, fill, find_named, marks, named, nth
+from environments.miniwob.solutions.fields import filled_or
+from environments.miniwob.solutions.page import middle, ordinal, quoted_words, said, scroll, submit
+
+TO_THE_END = 10_000
+"""CSS pixels: farther than any text here is long."""
+
+
+def button_in_capitals(goal: str, observation: Observation, step: int) -> Action:
+    """`Click button ONE.`"""
+    return click(named(observation, said(goal, r"button (ONE|TWO)"), *BUTTONS))
+
+
+def two_buttons(goal: str, observation: Observation, step: int) -> Action:
+    """`Click button ONE, then click button TWO.`"""
+    return click(named(observation, ("ONE", "TWO")[min(step, 1)], *BUTTONS))
+
+
+def login_without_popup(goal: str, observation: Observation, step: int) -> Action:
+    """`Enter the username "keli" and the password "3hI" into the text fields and press login.` A box may interrupt."""
+    if popup := find_named(observation, "Cancel", *BUTTONS):
+        return click(popup)
+    user, password = quoted_words(goal)
+    fields = marks(observation, *FIELDS)
+    if fields[0].value != user:
+        return fill(fields[0], user)
+    # A password field does not show its value, and the box takes the step in which it appears.
+    if step < 4:
+        return fill(fields[1], password)
+    return submit(observation, "OK")
+
+
+def labelled_fields(goal: str, observation: Observation, step: int) -> Action:
+    """`Search for action movies directed by Lee from year 1980.` The fields come in any order and layout."""
+    found = re.search(r"Search for (.+) movies directed by (.+) from year (\d+)", goal)
+    if found is None:
+        raise Unsolvable(f"Expected a search for movies, found {goal!r}.")
+    wanted = {"genre": found[1], "director": found[2], "year": found[3]}
+    for field in marks(observation, *FIELDS):
+        label = next((word for word in wanted if word in field.name.lower()), None)
+        if label is not None and field.value != wanted[label]:
+            return fill(field, wanted[label])
+    last = [mark for mark in marks(observation) if mark.role not in FIELDS]
+    if not last:
+        raise Unsolvable(f"Expected a button, found {describe(observation)}.")
+    return click(last[-1])
+
+
+def dropdown_then_button(goal: str, observation: Observation, step: int) -> Action:
+    """`Choose 5ft 9in from the dropdown, then click the button labeled "Yes".` The list is drawn by a script."""
+    wanted = said(goal, r"Choose (.+) from the dropdown")
+    if lists := [mark for mark in marks(observation) if mark.options]:
+        if lists[0].value != wanted:
+            return SelectOption(id=lists[0].id, label=wanted)
+    elif step == 0:
+        return click(nth(observation, 0))
+    elif step == 1:
+        return click(named(observation, wanted))
+    return click(named(observation, quoted_words(goal)[0], *BUTTONS))
+
+
+def nth_result(goal: str, observation: Observation, step: int) -> Action:
+    """`Use the textbox to enter "Ann" and press "Search", then find and click the 5th search result.` Three a page."""
+    word = quoted_words(goal)[0]
+    place = ordinal(goal, r"the (\d+)\w\w search result")
+    field = nth(observation, 0, *FIELDS)
+    if step == 0:
+        return fill(field, word)
+    if step == 1:
+        return click(named(observation, "Search", *BUTTONS))
+    page = str(place // 3 + 1)
+    if step == 2 and page != "1":
+        return click(named(observation, page))
+    results = [mark for mark in marks(observation) if mark.name and not mark.name.isdigit() and mark.role == "link"]
+    results = [mark for mark in results if mark.name not in ("First", "Previous", "Next", "Last", "<", ">", "<<", ">>")]
+    return click(nth(observation.model_copy(update={"marks": results}), place % 3))
+
+
+def copied_text(goal: str, observation: Observation, step: int) -> Action:
+    """`Copy the text in the textarea below, paste it into the textbox and press Submit.`"""
+    fields = marks(observation, *FIELDS)
+    if "text areas" in goal or "text area below" in goal:
+        place = ordinal(goal, r"the (\d)\w\w text area") if re.search(r"\d\w\w text area", goal) else 0
+        source, target = fields[place], fields[-1]
+    else:
+        source, target = sorted(fields, key=lambda mark: mark.box.height, reverse=True)[:2]
+    return filled_or(observation, target, source.value or "")
+
+
+def last_word(goal: str, observation: Observation, step: int) -> Action:
+    """`Find the last word in the text area, enter it into the text field and hit Submit.`"""
+    text, field = nth(observation, 0, *FIELDS), nth(observation, 1, *FIELDS)
+    return filled_or(observation, field, (text.value or "").split()[-1].rstrip("."))
+
+
+def scrolled_text(goal: str, observation: Observation, step: int) -> Action:
+    """`Scroll the textarea to the bottom of the text hit submit.`"""
+    if step == 0:
+        down = said(goal, r"to the (bottom|top)") == "bottom"
+        return scroll(nth(observation, 0, *FIELDS), TO_THE_END if down else -TO_THE_END)
+    return submit(observation)
+
+
+def signed_agreement(goal: str, observation: Observation, step: int) -> Action:
+    """`Scroll to the bottom of the textarea, enter the name "Ann" then press "Agree"`, or `Click the cancel button.`"""
+    words = quoted_words(goal)
+    if not words:
+        return click(named(observation, "Cancel", *BUTTONS))
+    name, button = words
+    if step == 0:
+        area = next((mark for mark in marks(observation) if mark.scrollable), None)
+        return scroll(area or nth(observation, 0), TO_THE_END)
+    field = nth(observation, -1, "textbox")
+    return click(named(observation, button, *BUTTONS)) if field.value == name else fill(field, name)
+
+
+def listed_names(goal: str, observation: Observation, step: int) -> Action:
+    """`Select Ann, Bob from the scroll list and click Submit.`"""
+    wanted = said(goal, r"Select (.+) from the scroll list").split(", ")
+    options = {mark.name: mark for mark in marks(observation, "option")}
+    for name in wanted:
+        if (option := options.get(name)) is None:
+            area = next((mark for mark in marks(observation) if mark.scrollable), None)
+            if area is None:
+                raise Unsolvable(f"Expected the option {name!r}, found {describe(observation)}.")
+            return scroll(area, 40)
+        if not option.checked:
+            x, y = middle(option)
+            return ClickCoords(x=x, y=y, hold=["Control"])
+    return submit(observation)
+
+
+def chosen_in_menu(goal: str, observation: Observation, step: int) -> Action:
+    """`Select Ann>Bob>Cleo` Points at each item until its submenu opens, and clicks the last one."""
+    way = said(goal, r"Select (.+)").split(">")
+    at = min(step, len(way) - 1)
+    mark = named(observation, way[at])
+    return click(mark) if at == len(way) - 1 else HoverId(id=mark.id)
+
+
+def marked_paragraph(goal: str, observation: Observation, step: int) -> Action:
+    """`Highlight the text in the paragraph below and click submit.` Three clicks mark a paragraph."""
+    button = named(observation, "Submit", *BUTTONS)
+    if step > 0:
+        return click(button)
+    is_above = button.box.y > 80
+    return ClickCoords(x=30, y=60 if is_above else button.box.y + button.box.height + 12, clicks=3)
