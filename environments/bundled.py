@@ -8,8 +8,10 @@ from pathlib import Path
 from types import ModuleType
 
 from browser_service.models import Viewport
+from environments.applications.hosted.provider import HostedProvider
 from environments.applications.hosted.recipe import Recipe
 from environments.applications.misago.misago import misago
+from environments.applications.misago.misago import places as misago_places
 from environments.applications.misago.recipe import recipe as misago_recipe
 from environments.applications.shop.shop import shop
 from environments.base import SeededEnvironment
@@ -37,6 +39,8 @@ BUNDLED: dict[str, Callable[[], StaticApplication]] = {"shop": shop}
 """Applications of this project that need no installation."""
 HOSTED: dict[str, Callable[..., SeededEnvironment]] = {"misago": misago}
 """Applications that are installed from packages."""
+PROVIDERS: dict[str, Callable[..., HostedProvider]] = {"misago": misago_places}
+"""Their places, with the number of spares."""
 RECIPES: dict[str, Callable[[], Recipe]] = {"misago": misago_recipe}
 """How they are installed."""
 KNOWN = (*BUNDLED, *HOSTED)

@@ -12,7 +12,7 @@ from agent.failures import failed
 from agent.types import AgentAction, Answer, Reach, Site, Split, Task, Trajectory
 from agent.verdict import Verdict
 from browser_service.models import LoginState, Observation, Viewport
-from environments.base import EnvironmentBroken, Handle, Place, Provider
+from environments.base import SEEDS, EnvironmentBroken, Handle, Place, Provider
 from environments.bounds import UNBOUNDED, Bounds
 from environments.canaries import CANARY, canary_of
 from environments.tasks.changes import MOST_CHANGES, Changes, EndState, changes_between
@@ -22,6 +22,8 @@ from environments.teardown import Teardowns
 logger = logging.getLogger(__name__)
 
 
+MISPLAYS = 100
+"""Seeds among which a task with another goal is looked for."""
 HandleIn = TypeVar("HandleIn", contravariant=True)
 
 
@@ -140,6 +142,18 @@ class ApplicationEnvironment(Generic[Handle]):
         if task.canary:
             return Answer(text="This can't be done.")
         return self._application.templates.find(task.domain).solve(self._parameters(task), observation, step)
+
+    def misplay(self, task: Task) -> Task | None:
+        """Another task of the same family, whose scripted solution is wrong for this one; None if all are alike."""
+        own = self._parameters(task)
+        seeds = SEEDS[task.split]
+        for step in range(1, MISPLAYS):
+            seed = seeds.start + (task.seed - seeds.start + step) % len(seeds)
+            other = self.task(task.domain, seed, task.split)
+            found = self._parameters(other)
+            if other.goal != task.goal and ("answer" not in own or own["answer"] != found["answer"]):
+                return other
+        return None
 
     def _parameters(self, task: Task) -> Parameters:
         return self._application.templates.filled(task.domain, task.seed, self._application.start).parameters

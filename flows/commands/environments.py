@@ -69,7 +69,7 @@ def check(
     browsers: BrowsersOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Solve every task by its script, then do nothing, then claim success; report checks that accept the wrong one.
+    """Solve every task by its script, then do nothing, claim success, solve another task; report checks that accept it.
 
     Exit status 1 if a script is not rewarded, or anything else is.
     Examples: rl-loop environments check shop; rl-loop environments check ./my_environment add-thing --tasks 10
@@ -119,7 +119,7 @@ def play(
 
 
 def _tell(one: "Checked") -> None:
-    rewards = f"script {one.solved}, nothing {one.nothing}, claim {one.claimed}"
+    rewards = f"script {one.solved}, nothing {one.nothing}, claim {one.claimed}, other task {one.misled}"
     typer.echo(
         f"{'ok   ' if one.is_sound else 'WRONG'} {one.task}: {rewards}" + ("" if one.is_sound else f"; {one.reason}")
     )

@@ -80,6 +80,13 @@ class HostedProvider:
         """The application's server, for measurements."""
         return self._server
 
+    @property
+    def database_pid(self) -> int:
+        """Process id of the database server, for measurements. Raises `EnvironmentBroken` while it does not run."""
+        if self._cluster is None:
+            raise EnvironmentBroken("the Postgres server does not run")
+        return self._cluster.pid
+
     @asynccontextmanager
     async def fresh(self, trajectory_id: str) -> AsyncGenerator[Place[HostedEpisode]]:
         """A fresh database, and the address that leads to it. Raises `EnvironmentBroken`."""
