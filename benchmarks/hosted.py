@@ -12,7 +12,6 @@ from statistics import quantiles
 
 import httpx
 
-from environments.applications.hosted.provider import HostedProvider
 from environments.applications.hosted.recipe import GOLDEN, installation
 from environments.base import Place
 from environments.bundled import PROVIDERS
@@ -28,7 +27,7 @@ async def serve(name: str, rounds: int) -> list[float]:
     seconds: list[float] = []
     async with PROVIDERS[name](spares=AT_ONCE) as places:
         for number in range(rounds):
-            while places.ready < AT_ONCE:
+            while places.ready < AT_ONCE:  # noqa: ASYNC110 - nobody tells when spares are ready
                 await asyncio.sleep(0.2)
             async with AsyncExitStack() as stack:
 
