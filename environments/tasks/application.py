@@ -16,7 +16,7 @@ from environments.base import SEEDS, EnvironmentBroken, Handle, Place, Provider
 from environments.bounds import UNBOUNDED, Bounds
 from environments.canaries import CANARY, canary_of
 from environments.tasks.changes import MOST_CHANGES, Changes, EndState, changes_between
-from environments.tasks.templates import Ending, Parameters, Templates
+from environments.tasks.templates import Ending, Parameters, Template, Templates
 from environments.teardown import Teardowns
 
 logger = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ class ApplicationEnvironment(Generic[Handle]):
 
         Raises `EpisodeFailure` (infra) when there is no place, `UnknownTask` for a task of another environment.
         """
-        parameters = self._parameters(task)
+        parameters = self.parameters(task)
         async with self._teardowns.removing(self._opened(task, trajectory_id), trajectory_id) as (place, before):
             reach = self._bounds.reach(task, sites=place.sites, only_sites=True)
             yield ApplicationSite(self._application, task, place, reach, parameters, before)
@@ -141,21 +141,26 @@ class ApplicationEnvironment(Generic[Handle]):
         """
         if task.canary:
             return Answer(text="This can't be done.")
-        return self._application.templates.find(task.domain).solve(self._parameters(task), observation, step)
+        return self._application.templates.find(task.domain).solve(self.parameters(task), observation, step)
 
     def misplay(self, task: Task) -> Task | None:
         """Another task of the same family, whose scripted solution is wrong for this one; None if all are alike."""
-        own = self._parameters(task)
+        own = self.parameters(task)
         seeds = SEEDS[task.split]
         for step in range(1, MISPLAYS):
             seed = seeds.start + (task.seed - seeds.start + step) % len(seeds)
             other = self.task(task.domain, seed, task.split)
-            found = self._parameters(other)
+            found = self.parameters(other)
             if other.goal != task.goal and ("answer" not in own or own["answer"] != found["answer"]):
                 return other
         return None
 
-    def _parameters(self, task: Task) -> Parameters:
+    def template(self, task: Task) -> Template:
+        """The template that a task was made from. Raises `UnknownTask`."""
+        return self._application.templates.find(task.domain)
+
+    def parameters(self, task: Task) -> Parameters:
+        """The parameters with which the task's template is filled. Raises `UnknownTask`."""
         return self._application.templates.filled(task.domain, task.seed, self._application.start).parameters
 
     @asynccontextmanager

@@ -2,24 +2,19 @@
 
 import asyncio
 import importlib.util
-import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from ended_trajectory import ended
 
 from environments.applications.hosted.install import check_installed, install
-from environments.applications.hosted.recipe import installation
+from environments.applications.hosted.recipe import INSIDE, installation
 from environments.applications.misago.misago import misago
-from environments.applications.misago.recipe import HERE, recipe
-from environments.applications.misago.tasks import TEMPLATES
+from environments.applications.misago.recipe import recipe
 from environments.applications.misago.world import forum, world
 from environments.base import SEEDS, EnvironmentBroken
-from environments.tasks.changes import Change, Changes
-from environments.tasks.templates import Ending
 
 
 def test_templates_make_many_tasks_of_three_difficulties_apart_by_split() -> None:
@@ -36,22 +31,8 @@ def test_templates_make_many_tasks_of_three_difficulties_apart_by_split() -> Non
 
 def test_the_start_state_has_thousands_of_posts_and_every_answer_is_unique() -> None:
     titles = [thread.title for thread in forum().threads]
+    assert all(thread.first_post > 0 and thread.replies == len(thread.posters) - 1 for thread in forum().threads)
     assert sum(len(thread["posts"]) for thread in world()["threads"]) > 2_000 and len(set(titles)) == len(titles)
-
-
-@pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.name)
-def test_only_the_answer_without_side_effects_is_rewarded(template: Any) -> None:
-    environment = misago()
-    seed = SEEDS[template.split].start + 5
-    parameters = template.fill(random.Random(seed), forum()).parameters
-
-    def reward(answer: str, *changes: Change) -> bool:
-        return all(template.check(Ending(parameters, Changes(changes), answer)).values())
-
-    assert environment.task(template.name, seed, template.split).goal
-    assert reward(parameters["answer"]) and reward(f"{parameters['answer']}.")
-    assert not reward(f"not {parameters['answer']}") and not reward("") and not reward("The task is done.")
-    assert not reward(parameters["answer"], Change("misago_threads_post/7", None, {"id": 7}))
 
 
 async def test_an_application_that_is_not_installed_is_one_sentence(tmp_path: Path) -> None:
@@ -64,7 +45,7 @@ async def test_an_application_that_is_not_installed_is_one_sentence(tmp_path: Pa
 
 
 def test_the_host_name_chooses_the_database_and_other_hosts_get_nothing() -> None:
-    spec = importlib.util.spec_from_file_location("misago_tenants", HERE / "site" / "tenants.py")
+    spec = importlib.util.spec_from_file_location("misago_tenants", INSIDE / "tenants.py")
     assert spec is not None and spec.loader is not None
     tenants = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tenants)

@@ -97,7 +97,7 @@ class HostedProvider:
             host = f"{name}.localhost"
             site = f"{host}:{server.port}"
             yield Place(
-                url=f"http://{site}/",
+                url=f"http://{site}{self._recipe.first_page}",
                 sites=(site,),
                 handle=HostedEpisode(name, self._cluster, server, self._start),
                 login=LoginState(
@@ -126,7 +126,7 @@ class HostedProvider:
         variables = dict(self._recipe.variables) | {
             "RL_LOOP_POSTGRES": str(self._cluster.folder),
             "RL_LOOP_FOLDER": "{folder}",
-            "PYTHONPATH": given["site"],
+            "PYTHONPATH": given["modules"],
         }
         return ServerCommand(parts, health=self._recipe.health, variables=variables, start_deadline_s=START_DEADLINE_S)
 
