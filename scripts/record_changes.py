@@ -6,6 +6,7 @@ The tests of the checks read the file, so that they need no installation: python
 import argparse
 import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ async def record(name: str, families: list[str]) -> list[dict[str, Any]]:
                 )
             found = played.trajectory
             verdict = await environment.check(found, found.final_state)
-            print(task.id, verdict.reward, found.failure or "", verdict.evidence if verdict.reward != 1 else "")
+            why = "" if verdict.reward == 1 else f" {found.failure or ''} {verdict.evidence}"
+            sys.stdout.write(f"{task.id} {verdict.reward}{why}\n")
             assert verdict.reward == 1, f"{task.id} is not solved by its script"
             return {"task": task.id, "answer": found.answer or "", "changes": found.final_state["changes"]}
 
