@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from environments.base import UnknownTask
-from environments.miniwob.solutions import buttons, dates, exploring, fields, forms, lists, mail, shapes
+from environments.miniwob.solutions import buttons, dates, exploring, fields, forms, lists, mail, moving, shapes
 from environments.miniwob.solutions.page import Solution
 
 
@@ -96,6 +96,14 @@ _TABLE = (
     Family("grid-coordinate", 3, 2, "click a point of a grid by its coordinates", shapes.point_of_grid),
     Family("ascending-numbers", 7, 3, "click five numbers in their order from memory", shapes.ascending),
     Family("click-shape", 3, 2, "click a figure of a given size, colour and kind", shapes.described_shape),
+    Family("guess-number", 22, 2, "guess a number from 0 to 9", forms.guessed_number),
+    Family("phone-book", 7, 3, "find a person's page among five, click the mail, phone or address", forms.contact_link),
+    Family("number-checkboxes", 24, 3, "draw a digit in 28 boxes, submit", forms.drawn_digit),
+    Family("form-sequence", 26, 3, "bring a slider to a number, check a box, submit", moving.slider_and_checkbox),
+    Family("resize-textarea", 4, 2, "pull a text area wider, narrower, higher or lower, submit", moving.resized_area),
+    Family("drag-items", 3, 3, "move an item of a list up or down", moving.moved_item),
+    Family("drag-box", 4, 2, "put a small box into a large one, submit", moving.box_in_box),
+    Family("email-inbox-forward-nl", 10, 3, "forward the mail of a sender, in many wordings", mail.forwarded_mail),
     Family("email-inbox", 10, 3, "reply to, forward, delete or mark the mail of a sender", mail.mail_by_sender),
     Family("email-inbox-noscroll", 8, 3, "the same, in a short list", mail.mail_by_sender),
     Family("email-inbox-delete", 8, 2, "delete the mail of a sender", mail.mail_by_sender),

@@ -172,7 +172,7 @@ def _order(rng: random.Random, products: tuple[Product, ...], codes: set[str], c
         number=_next(counts, "order"),
         code=_code(rng, codes, 5),
         status=rng.choices("pnce", weights=(11, 5, 2, 2))[0],
-        email=f"{first}.{last}{rng.randint(1, 99)}@example.com".lower(),
+        email=_email(rng, codes, f"{first}.{last}".lower()),
         name=f"{first} {last}",
         products=chosen,
         total=sum(products[place].price for place in chosen),
@@ -192,3 +192,12 @@ def _code(rng: random.Random, codes: set[str], length: int) -> str:
         if code not in codes:
             codes.add(code)
             return code
+
+
+def _email(rng: random.Random, taken: set[str], name: str) -> str:
+    """An address that no other order has."""
+    while True:
+        email = f"{name}{rng.randint(1, 999)}@example.com"
+        if email not in taken:
+            taken.add(email)
+            return email

@@ -151,3 +151,51 @@ def marked_paragraph(goal: str, observation: Observation, step: int) -> Action:
         return click(button)
     is_above = button.box.y > 80
     return ClickCoords(x=30, y=60 if is_above else button.box.y + button.box.height + 12, clicks=3)
+
+
+def guessed_number(goal: str, observation: Observation, step: int) -> Action:
+    """`Guess the number between 0-9 and press Submit.` Tries all; a wrong guess ends nothing."""
+    guess = str(step // 2)
+    return fill(nth(observation, 0, *FIELDS), guess) if step % 2 == 0 else submit(observation)
+
+
+def contact_link(goal: str, observation: Observation, step: int) -> Action:
+    """`Find Ann in the contact book and click on their address.` The begin of a mail address tells whose page it is."""
+    person = said(goal, r"Find (\w+) in").lower()
+    links = [mark for mark in marks(observation) if mark.name not in ("<", ">", "First", "Last", "Previous", "Next")]
+    mail = next((mark for mark in links if "@" in mark.name), None)
+    if mail is None:
+        raise Unsolvable(f"Expected a mail address, found {describe(observation)}.")
+    owner = re.split(r"[\d@]", mail.name)[0]
+    if not person.startswith(owner):
+        return click(named(observation, ">"))
+    place = links.index(mail)
+    wanted = {"phone": -1, "email": 0, "address": 1}
+    kind = next((kind for kind in wanted if kind in goal.lower().partition(" and ")[2]), "email")
+    return click(links[place + wanted[kind]])
+
+
+DIGITS = {
+    "0": "6999996",
+    "1": "2622222",
+    "2": "699248f",
+    "3": "6916196",
+    "4": "8aaf222",
+    "5": "f88e196",
+    "6": "698e996",
+    "7": "f912244",
+    "8": "6996996",
+    "9": "6997196",
+}
+"""The figures that number-checkboxes shows: a hexadecimal digit for each row of four boxes."""
+
+
+def drawn_digit(goal: str, observation: Observation, step: int) -> Action:
+    """`Draw the number "3" in the checkboxes using the example on the right and press Submit when finished.`"""
+    rows = DIGITS[quoted_words(goal)[0]]
+    wanted = [bool(int(row, 16) >> (3 - column) & 1) for row in rows for column in range(4)]
+    boxes = sorted(marks(observation, "checkbox"), key=lambda mark: (round(mark.box.y / 8), mark.box.x))
+    for box, is_on in zip(boxes, wanted, strict=True):
+        if bool(box.checked) != is_on:
+            return click(box)
+    return submit(observation)

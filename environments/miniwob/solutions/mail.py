@@ -1,5 +1,7 @@
 """The families of the e-mail inbox: find a mail by its sender; reply, forward, delete it or mark it as important."""
 
+import re
+
 from browser_service.models import Action, Mark, Observation
 from environments.base import Unsolvable
 from environments.marks import FIELDS, click, describe, fill, marks
@@ -19,6 +21,22 @@ def mail_by_sender(goal: str, observation: Observation, step: int) -> Action:
     if "forward" in goal:
         return click(buttons["Forward"])
     return click(_icons(observation)[1 if "delete" in goal else 2])
+
+
+def forwarded_mail(goal: str, observation: Observation, step: int) -> Action:
+    """`Send Bob the email you got from Ann.`, in many wordings."""
+    found = re.search(SENDER, goal)
+    names = [name for name in re.findall(r"\b[A-Z][a-z]+\b", goal) if name not in VERBS]
+    if found is None:
+        raise Unsolvable(f"Expected a sender in {goal!r}.")
+    sender = next(name for name in found.groups() if name)
+    others = [name for name in names if name != sender]
+    target = others[0] if others else sender
+    return mail_by_sender(f"Find the email by {sender} and forward that email to {target}.", observation, step)
+
+
+SENDER = r"(?:by|from) ([A-Z]\w+)|(?:email|message|information|mail) ([A-Z]\w+) sent|^([A-Z]\w+) wants his"
+VERBS = ("Find", "Locate", "Forward", "Look", "Send", "Go", "Please", "Give", "The", "Navigate", "Search", "It", "I")
 
 
 def _open(sender: str, observation: Observation) -> Action:
