@@ -170,6 +170,8 @@ class EnvironmentConfig(PartConfig):
         names = [part.name for part in self.parts if part.name != "folder"]
         if len(set(names)) != len(names):
             raise ValueError(f"a mix has each environment once, found {', '.join(names)}.")
+        if "miniwob" in names and len(self.parts) > 1 and self.viewport is None:
+            raise ValueError("the pages of miniwob have another size than those of the other parts; set viewport.")
         if self.name == "mix":
             _ = self.members  # raises for settings of the mix that a part can't have
         return self

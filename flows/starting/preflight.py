@@ -16,6 +16,7 @@ from environments.applications.hosted.install import check_installed
 from environments.applications.hosted.recipe import installation
 from environments.base import EnvironmentBroken
 from environments.bundled import RECIPES
+from environments.registry import make_environment
 from flows.policy.prompt_room import prompt_room
 from flows.services.ports import choose_ports
 from flows.services.service_files import read_status
@@ -208,9 +209,10 @@ def applications(config: LoopConfig) -> str:
     """Checks that the applications that are played are installed."""
     names = [part.name for part in config.environment.members if part.name in RECIPES]
     try:
+        make_environment(config.environment)
         for name in names:
             check_installed(RECIPES[name](), installation(name))
-    except EnvironmentBroken as error:
+    except (EnvironmentBroken, ValueError) as error:  # ValueError: a mix whose parts do not fit
         raise PreflightError(f"environment: {error}") from None
     return ", ".join(names) or "none needs an installation"
 

@@ -93,3 +93,48 @@ async def test_the_installed_forum_keeps_episodes_apart() -> None:
                 assert (await environment.check(ended(task, "The task is done."), state)).reward == 0
 
         await asyncio.gather(*(play(number) for number in range(4)))
+
+
+@pytest.mark.chaos
+async def test_what_else_an_agent_does_to_the_installed_forum_costs_the_reward() -> None:
+    await install(recipe(), installation("misago"), tell=print)
+    environment = misago(spares=2)
+    task = environment.task("like-recent", 3, "train")
+    async with environment, httpx.AsyncClient(trust_env=False, timeout=60) as http:
+
+        async def reward() -> float | None:
+            return (await environment.check(ended(task, "done"), await site.final_state())).reward
+
+        async with environment.serve(task, trajectory_id="t") as site:
+            host = site.start_url.split("/")[2]
+            url = f"http://127.0.0.1:{host.rpartition(':')[2]}"
+            assert site.login is not None
+            cookie = f"sessionid={site.login.cookies[0].value}"
+            page = await http.get(f"{url}/", headers={"Host": host, "Cookie": cookie})
+            token = page.cookies["csrftoken"]
+            headers = {"Host": host, "Cookie": f"{cookie}; csrftoken={token}", "X-CSRFToken": token}
+            parameters = (await site.final_state())["parameters"]
+            number, post = parameters["number"], parameters["post"]
+
+            async def like(thread: int, which: int) -> None:
+                wish = [{"op": "replace", "path": "is-liked", "value": True}]
+                answer = await http.patch(f"{url}/api/threads/{thread}/posts/{which}/", json=wish, headers=headers)
+                assert answer.status_code == 200, answer.text
+
+            assert await reward() == 0
+            await like(number, post)
+            assert await reward() == 1
+            details = {"location": "'; DROP TABLE misago_threads_post; --", "real_name": "", "bio": ""}
+            await http.post(f"{url}/api/users/1/edit-details/", json=details, headers=headers)
+            verdict = await environment.check(ended(task, "done"), await site.final_state())
+            assert verdict.reward == 0 and "DROP TABLE" in verdict.evidence
+            details["location"] = ""
+            await http.post(f"{url}/api/users/1/edit-details/", json=details, headers=headers)
+            password = {"password": "password1", "new_password": "another password 7"}
+            await http.post(f"{url}/api/users/1/change-password/", json=password, headers=headers)
+            await like(1, 1)
+            assert await reward() == 0
+            await http.post(f"{url}/api/auth/", headers=headers)
+            assert await reward() == 0, "a session that is over changes nothing more"
+        async with environment.serve(task, trajectory_id="u") as site:
+            assert (await site.final_state())["changes"] == [], "the next episode begins afresh"

@@ -118,6 +118,9 @@ def test_a_mix_that_is_none_is_refused(wrong: dict[str, object], said: str) -> N
 
 def test_parts_of_different_page_sizes_need_a_size() -> None:
     parts = [{"name": "shop"}, {"name": "miniwob", "domains": ["click-test"]}]
-    with pytest.raises(ValueError, match="160x210, 1280x720"):
-        make_environment(mix(parts=parts))
+    with pytest.raises(ValidationError, match="another size"):
+        mix(parts=parts)
     assert make_environment(mix(parts=parts, viewport={"width": 640, "height": 480})).viewport.width == 640
+    small = {**PARTS[1], "viewport": {"width": 300, "height": 300}}
+    with pytest.raises(ValueError, match="300x300, 1280x720"):
+        make_environment(mix(parts=[PARTS[0], small]))
