@@ -20,11 +20,15 @@ from browser_service.models import (
 )
 from environments.base import SEEDS
 from environments.miniwob import MiniWob
-from environments.miniwob.families import FAMILIES
+from environments.miniwob.families import BEYOND, FAMILIES
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="package")]
 
-SCRIPTED = [family.name for family in FAMILIES.values() if family.is_scripted]
+SCRIPTED = [
+    pytest.param(family.name, marks=pytest.mark.chaos if family in BEYOND else ())
+    for family in FAMILIES.values()
+    if family.is_scripted
+]
 MINIWOB_TIME_LIMIT_S = 10.0  # what core.js starts with; click-test does not set its own
 MARKS_ONLY = ObserveRequest(screenshot=False)
 
