@@ -21,20 +21,12 @@ class Mixture:
     name = NAME
 
     def __init__(self, parts: Sequence[Environment], *, viewport: Viewport | None) -> None:
-        """`viewport`: that of all episodes; None: the one that all parts have.
-
-        Raises ValueError for two parts of the same name, and for parts of different viewports.
-        """
+        """`viewport`: that of all episodes; None: the largest of the parts'. Raises ValueError for two parts of one name."""
         self._parts = {part.name: part for part in parts}
         if len(self._parts) != len(parts):
             raise ValueError(f"a mix has each environment once, found {', '.join(part.name for part in parts)}")
-        if viewport is None:
-            sizes = {(part.viewport.width, part.viewport.height): part.viewport for part in parts}
-            if len(sizes) != 1:
-                told = ", ".join(f"{width}x{height}" for width, height in sorted(sizes))
-                raise ValueError(f"the parts of the mix have pages of different sizes ({told}); set viewport")
-            (viewport,) = sizes.values()
-        self.viewport: Viewport = viewport
+        largest = max((part.viewport for part in parts), key=lambda size: size.width * size.height)
+        self.viewport = viewport or largest
         self.judges = any(part.judges for part in parts)
         self._running = AsyncExitStack()
 
