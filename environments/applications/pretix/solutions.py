@@ -21,7 +21,7 @@ READ_ORDER, READ_ORDERS = read("/orders/{code}/"), read("/orders/?status={status
 READ_PRODUCT, READ_QUOTA, SEARCH = read("/items/{product}/"), read("/quotas/{quota}/"), read("/orders/?query={email}")
 COMMENT = script(go("{base}/orders/{code}/"), to_the_end, write("", "{text}"), press("Update comment", BUTTON))
 CHANGE_EMAIL = form("/orders/{code}/contact", write("Email", "{new_email}"))
-MARK_PAID = script(go("{base}/orders/{code}/transition?status=p"), press("Mark as paid", BUTTON))
+MARK_PAID = script(go("{base}/orders/{code}/transition?status=p"), press("Create payment", BUTTON))
 CANCEL = script(go("{base}/orders/{code}/transition?status=c"), press("Yes, cancel order", BUTTON))
 RENAME = form("/items/{product}/", write("Item name", "{new_name}"))
 SET_PRICE = form("/items/{product}/", write("Default price", "{price}"))

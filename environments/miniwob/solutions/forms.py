@@ -2,7 +2,7 @@
 
 import re
 
-from browser_service.models import Action, ClickCoords, HoverId, Observation, SelectOption
+from browser_service.models import Action, ClickCoords, HoverId, Observation, Sleep
 from environments.base import Unsolvable
 from environments.marks import BUTTONS, FIELDS, click, describe, fill, find_named, marks, named, nth
 from environments.miniwob.solutions.fields import filled_or
@@ -27,42 +27,25 @@ def login_without_popup(goal: str, observation: Observation, step: int) -> Actio
     if popup := find_named(observation, "Cancel", *BUTTONS):
         return click(popup)
     user, password = quoted_words(goal)
-    fields = marks(observation, *FIELDS)
-    if fields[0].value != user:
-        return fill(fields[0], user)
-    # A password field does not show its value, and the box takes the step in which it appears.
-    if step < 4:
-        return fill(fields[1], password)
-    return submit(observation, "OK")
-
-
-def labelled_fields(goal: str, observation: Observation, step: int) -> Action:
-    """`Search for action movies directed by Lee from year 1980.` The fields come in any order and layout."""
-    found = re.search(r"Search for (.+) movies directed by (.+) from year (\d+)", goal)
-    if found is None:
-        raise Unsolvable(f"Expected a search for movies, found {goal!r}.")
-    wanted = {"genre": found[1], "director": found[2], "year": found[3]}
-    for field in marks(observation, *FIELDS):
-        label = next((word for word in wanted if word in field.name.lower()), None)
-        if label is not None and field.value != wanted[label]:
-            return fill(field, wanted[label])
-    last = [mark for mark in marks(observation) if mark.role not in FIELDS]
-    if not last:
-        raise Unsolvable(f"Expected a button, found {describe(observation)}.")
-    return click(last[-1])
+    name, secret = nth(observation, 0, *FIELDS), nth(observation, 1, *FIELDS)
+    # The box comes when a field gets the focus, and locks it; a password field does not show its value.
+    if name.value != user:
+        return click(name) if step == 0 else fill(name, user)
+    if step <= 2:
+        return click(secret)
+    return fill(secret, password) if step <= 4 else submit(observation, "OK")
 
 
 def dropdown_then_button(goal: str, observation: Observation, step: int) -> Action:
     """`Choose 5ft 9in from the dropdown, then click the button labeled "Yes".` The list is drawn by a script."""
     wanted = said(goal, r"Choose (.+) from the dropdown")
-    if lists := [mark for mark in marks(observation) if mark.options]:
-        if lists[0].value != wanted:
-            return SelectOption(id=lists[0].id, label=wanted)
-    elif step == 0:
-        return click(nth(observation, 0))
-    elif step == 1:
-        return click(named(observation, wanted))
-    return click(named(observation, quoted_words(goal)[0], *BUTTONS))
+    head = nth(observation, 0)
+    if head.name.startswith(wanted):
+        return click(named(observation, quoted_words(goal)[0], *BUTTONS))
+    if option := find_named(observation, wanted):
+        return click(option)
+    area = next((mark for mark in marks(observation) if mark.scrollable), None)
+    return scroll(area, 60) if area else click(head)
 
 
 def nth_result(goal: str, observation: Observation, step: int) -> Action:
@@ -93,12 +76,6 @@ def copied_text(goal: str, observation: Observation, step: int) -> Action:
     return filled_or(observation, target, source.value or "")
 
 
-def last_word(goal: str, observation: Observation, step: int) -> Action:
-    """`Find the last word in the text area, enter it into the text field and hit Submit.`"""
-    text, field = nth(observation, 0, *FIELDS), nth(observation, 1, *FIELDS)
-    return filled_or(observation, field, (text.value or "").split()[-1].rstrip("."))
-
-
 def scrolled_text(goal: str, observation: Observation, step: int) -> Action:
     """`Scroll the textarea to the bottom of the text hit submit.`"""
     if step == 0:
@@ -121,27 +98,29 @@ def signed_agreement(goal: str, observation: Observation, step: int) -> Action:
 
 
 def listed_names(goal: str, observation: Observation, step: int) -> Action:
-    """`Select Ann, Bob from the scroll list and click Submit.`"""
-    wanted = said(goal, r"Select (.+) from the scroll list").split(", ")
-    options = {mark.name: mark for mark in marks(observation, "option")}
+    """`Select Ann, Bob from the scroll list and click Submit.` From the top of the list down."""
+    box = nth(observation, 0, "listbox")
+    wanted = sorted(said(goal, r"Select (.+) from the scroll list").split(", "), key=box.options.index)
+    end = box.box.y + box.box.height
+    whole = [mark for mark in marks(observation, "option") if mark.box.y + mark.box.height <= end]
+    options = {mark.name: mark for mark in whole}
+    last = options.get(wanted[-1])
     for name in wanted:
-        if (option := options.get(name)) is None:
-            area = next((mark for mark in marks(observation) if mark.scrollable), None)
-            if area is None:
-                raise Unsolvable(f"Expected the option {name!r}, found {describe(observation)}.")
-            return scroll(area, 40)
-        if not option.checked:
+        if (option := options.get(name)) is not None and not option.checked:
             x, y = middle(option)
             return ClickCoords(x=x, y=y, hold=["Control"])
-    return submit(observation)
+    return submit(observation) if last is not None else scroll(box, 40)
 
 
 def chosen_in_menu(goal: str, observation: Observation, step: int) -> Action:
-    """`Select Ann>Bob>Cleo` Points at each item until its submenu opens, and clicks the last one."""
+    """`Select Ann>Bob>Cleo` Points at each item and waits until its submenu is open; clicks the last one."""
     way = said(goal, r"Select (.+)").split(">")
-    at = min(step, len(way) - 1)
-    mark = named(observation, way[at])
-    return click(mark) if at == len(way) - 1 else HoverId(id=mark.id)
+    found = [mark for name in way if (mark := find_named(observation, name)) is not None]
+    if not found:
+        raise Unsolvable(f"Expected {way[0]!r}, found {describe(observation)}.")
+    if found[-1].name == way[-1]:
+        return click(found[-1])
+    return HoverId(id=found[-1].id) if step % 2 == 0 else Sleep(duration=0.5)
 
 
 def marked_paragraph(goal: str, observation: Observation, step: int) -> Action:

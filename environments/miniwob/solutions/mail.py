@@ -20,7 +20,7 @@ def mail_by_sender(goal: str, observation: Observation, step: int) -> Action:
         return click(buttons["Reply"])
     if "forward" in goal:
         return click(buttons["Forward"])
-    return click(_icons(observation)[1 if "delete" in goal else 2])
+    return click(_icons(observation)[2 if "delete" in goal else 1])
 
 
 def forwarded_mail(goal: str, observation: Observation, step: int) -> Action:
@@ -50,6 +50,6 @@ def _open(sender: str, observation: Observation) -> Action:
 
 
 def _icons(observation: Observation) -> list[Mark]:
-    """Close, delete and mark as important; or close and send: from left to right."""
+    """Close, mark as important and delete; or close and send: from left to right."""
     found = [mark for mark in marks(observation) if not mark.name and mark.role not in FIELDS and not mark.scrollable]
     return sorted((mark for mark in found if mark.box.width < 60), key=lambda mark: mark.box.x)

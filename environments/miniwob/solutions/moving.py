@@ -5,7 +5,7 @@ import re
 from browser_service.models import Action, Drag, DragId, Keypress, Mark, Observation
 from environments.base import Unsolvable
 from environments.marks import BUTTONS, FIELDS, click, describe, marks, named, nth
-from environments.miniwob.solutions.page import middle, ordinal, said, submit
+from environments.miniwob.solutions.page import ordinal, said, submit
 
 LOWEST = -10
 """Smallest value of the slider of form-sequence."""
@@ -41,28 +41,32 @@ def resized_area(goal: str, observation: Observation, step: int) -> Action:
 def moved_item(goal: str, observation: Observation, step: int) -> Action:
     """`Drag Ann up by one position.`, or `to the top.`, `to the 3rd position.`"""
     name = said(goal, r"Drag (\w+) ")
-    rows = sorted((mark for mark in marks(observation) if mark.name and mark.role not in BUTTONS), key=_top)
-    here = next((place for place, mark in enumerate(rows) if mark.name == name), None)
-    if here is None:
+    names = nth(observation, 0).name.split()
+    if name not in names:
         raise Unsolvable(f"Expected the item {name!r}, found {describe(observation)}.")
+    here = names.index(name)
     if found := re.search(r"to the (\d)\w\w position", goal):
         there = int(found[1]) - 1
     elif "by one position" in goal:
         there = here + (1 if "down by" in goal else -1)
     else:
-        there = 0 if "to the top" in goal else len(rows) - 1
-    # A list makes room when the item's middle has passed that of the other.
-    past = 4 if there > here else -4
-    (x, y), (to_x, to_y) = middle(rows[here]), middle(rows[there])
-    return Drag(x=x, y=y, to_x=to_x, to_y=to_y + past)
+        there = 0 if "to the top" in goal else len(names) - 1
+    # The list is one mark, and its rows are equally high. It makes room when an item's middle has passed another's.
+    box = nth(observation, 0).box
+    row = box.height / len(names)
+    past = 6 if there > here else -6
+    x, y = box.x + box.width / 2, box.y + row / 2
+    return Drag(x=x, y=y + here * row, to_x=x, to_y=y + there * row + past)
 
 
 def box_in_box(goal: str, observation: Observation, step: int) -> Action:
     """`Drag the smaller box so that it is completely inside the larger box.`"""
     if step > 0:
         return submit(observation)
-    small, large = named(observation, "s"), named(observation, "L")
-    return DragId(id=small.id, to_id=large.id)
+    small, large = named(observation, "s").box, named(observation, "L").box
+    dx = large.x + (large.width - small.width) / 2 - small.x
+    dy = large.y + (large.height - small.height) / 2 - small.y
+    return DragId(id=named(observation, "s").id, dx=dx, dy=dy)
 
 
 def _handle(observation: Observation) -> Mark:
@@ -70,7 +74,3 @@ def _handle(observation: Observation) -> Mark:
     if not found:
         raise Unsolvable(f"Expected the handle of a slider, found {describe(observation)}.")
     return min(found, key=lambda mark: mark.box.width)
-
-
-def _top(mark: Mark) -> float:
-    return mark.box.y

@@ -1,6 +1,6 @@
 """Families that are solved by appearance; the marks name shapes without a name by colour and form."""
 
-from browser_service.models import Action, Mark, Observation
+from browser_service.models import Action, Observation
 from environments.base import Unsolvable
 from environments.marks import BUTTONS, click, describe, marks, named
 from environments.miniwob.solutions.page import said
@@ -9,8 +9,6 @@ BOX_WIDTH = 20  # CSS pixels; the sample of the colour inside the instruction is
 FORMS = {"circle": "Circle", "rect": "Rectangle", "polygon": "Triangle"}
 GRID = 5
 """Points in a row."""
-LARGE = 15
-"""CSS pixels: small figures are lower."""
 OTHER_NAMES = {"grey": "gray", "olive": ""}  # the marks do not name olive: it is the box without a name
 
 
@@ -46,35 +44,3 @@ def ascending(goal: str, observation: Observation, step: int) -> Action:
     figures = [mark for mark in marks(observation) if mark.role not in BUTTONS and mark.box.width < 2 * BOX_WIDTH]
     one = next((mark for mark in figures if mark.name == "1"), None)
     return click(one or figures[0])
-
-
-def described_shape(goal: str, observation: Observation, step: int) -> Action:
-    """`Click on a large red triangle`: of size, colour and kind any may be left out."""
-    words = said(goal, r"Click on an? (.+)").rstrip(".").split()
-    figures = [mark for mark in marks(observation) if mark.name]
-    for mark in figures:
-        if all(_is(mark, word, figures) for word in words):
-            return click(mark)
-    raise Unsolvable(f"Expected {' '.join(words)!r}, found {describe(observation)}.")
-
-
-def _is(mark: Mark, word: str, all_of_them: list[Mark]) -> bool:
-    """True if a word of the description is true of a figure: size, colour, kind, or its own text."""
-    parts = mark.name.split()
-    form, colours = parts[-1], parts[:-1]
-    is_figure = form in FORMS
-    match word:
-        case "large" | "small":
-            return (mark.box.height > LARGE) == (word == "large")
-        case "item":
-            return True
-        case "shape":
-            return is_figure
-        case "digit":
-            return form.isdigit()
-        case "letter":
-            return not is_figure and len(form) == 1 and form.isalpha()
-        case "circle" | "rectangle" | "triangle":
-            return FORMS.get(form, "").lower() == word
-        case _:
-            return word in colours or word == form
