@@ -87,8 +87,8 @@ def called(observation: Observation, name: str, *roles: str, last: bool = False)
 
 
 def is_called(mark: Mark, name: str) -> bool:
-    """True for this name, with a colon after it or an icon's name before it."""
-    said = mark.name.removesuffix(":").strip()
+    """True for this name, with a colon or "Optional" after it, or an icon's name before it."""
+    said = mark.name.removesuffix(":").removesuffix("Optional").strip()
     return said == name or said.endswith(f" {name}")
 
 

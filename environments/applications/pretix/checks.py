@@ -12,17 +12,22 @@ ITEMS, CATEGORIES, QUOTAS, VOUCHERS, ORDERS = (
     f"pretixbase_{name}" for name in ("item", "itemcategory", "quota", "voucher", "order")
 )
 PAYMENTS, TRANSACTIONS, LISTS = (f"pretixbase_{name}" for name in ("orderpayment", "transaction", "checkinlist"))
-MAILS = "pretixbase_outgoingmail"
+MAILS, SETTINGS = "pretixbase_outgoingmail", "pretixbase_event_settingsstore"
+DEFAULTS = ("__fee_reverse_calc",)
+"""Ends of the keys of settings that pretix writes when it first needs them."""
 
 
 def number_answered(end: Ending) -> Mapping[str, bool]:
     """The answer is the number, and nothing changed."""
-    return {"answer": is_number(end.answer, float(end.parameters["answer"])), "no_side_effects": end.changes.only()}
+    return {
+        "answer": is_number(end.answer, float(end.parameters["answer"])),
+        "no_side_effects": only(Rows(end.changes)),
+    }
 
 
 def text_answered(end: Ending) -> Mapping[str, bool]:
     """The answer is the text, and nothing changed."""
-    return {"answer": is_text(end.answer, end.parameters["answer"]), "no_side_effects": end.changes.only()}
+    return {"answer": is_text(end.answer, end.parameters["answer"]), "no_side_effects": only(Rows(end.changes))}
 
 
 def column_set(table: str, key: str, column: str, value: str) -> Check:
@@ -32,7 +37,7 @@ def column_set(table: str, key: str, column: str, value: str) -> Check:
         rows, number = Rows(end.changes), end.parameters[key]
         return {
             "changed_as_wanted": is_value(rows.changed(table, number).get(column), end.parameters[value]),
-            "no_side_effects": rows.only(f"{table}/{number}/{column}"),
+            "no_side_effects": only(rows, f"{table}/{number}/{column}"),
         }
 
     return check
@@ -43,7 +48,7 @@ def deactivated(end: Ending) -> Mapping[str, bool]:
     rows, number = Rows(end.changes), end.parameters["product"]
     return {
         "deactivated": rows.changed(ITEMS, number).get("active") is False,
-        "no_side_effects": rows.only(f"{ITEMS}/{number}/active"),
+        "no_side_effects": only(rows, f"{ITEMS}/{number}/active"),
     }
 
 
@@ -58,7 +63,7 @@ def added(table: str, **columns: str) -> Check:
             and all(is_value(row[column], wanted[parameter]) for column, parameter in columns.items())
             for row in new.values()
         ]
-        return {"added": found == [True], "no_side_effects": rows.only(*new_rows(table, new))}
+        return {"added": found == [True], "no_side_effects": only(rows, *new_rows(table, new))}
 
     return check
 
@@ -69,7 +74,7 @@ def removed(end: Ending) -> Mapping[str, bool]:
     gone = rows.gone(VOUCHERS)
     return {
         "removed": set(gone) == {str(end.parameters["voucher"])},
-        "no_side_effects": rows.only(*new_rows(VOUCHERS, gone)),
+        "no_side_effects": only(rows, *new_rows(VOUCHERS, gone)),
     }
 
 
@@ -78,8 +83,11 @@ def paid(end: Ending) -> Mapping[str, bool]:
     rows, wanted = Rows(end.changes), end.parameters
     return {
         "paid": rows.changed(ORDERS, wanted["order"]).get("status") == "p",
-        "no_side_effects": rows.only(
-            f"{ORDERS}/{wanted['order']}/status", *of_payments(rows, wanted["order"]), *of_mails(rows, wanted["order"])
+        "no_side_effects": only(
+            rows,
+            f"{ORDERS}/{wanted['order']}/status",
+            *of_payments(rows, wanted["order"]),
+            *of_mails(rows, wanted["order"]),
         ),
     }
 
@@ -90,7 +98,8 @@ def canceled(end: Ending) -> Mapping[str, bool]:
     booked = {key: row for key, row in rows.new(TRANSACTIONS).items() if row["order_id"] == wanted["order"]}
     return {
         "canceled": rows.changed(ORDERS, wanted["order"]).get("status") == "c",
-        "no_side_effects": rows.only(
+        "no_side_effects": only(
+            rows,
             f"{ORDERS}/{wanted['order']}/status",
             f"{ORDERS}/{wanted['order']}/cancellation_date",
             *new_rows(TRANSACTIONS, booked),
@@ -109,6 +118,12 @@ def of_payments(rows: Rows, order: int) -> list[str]:
 def of_mails(rows: Rows, order: int) -> list[str]:
     """Paths of the mails that tell the customer."""
     return new_rows(MAILS, {key: row for key, row in rows.new(MAILS).items() if row.get("order_id") == order})
+
+
+def only(rows: Rows, *patterns: str) -> bool:
+    """True if nothing changed but what fits a pattern, and the defaults that a first look at a page writes down."""
+    defaults = {key: row for key, row in rows.new(SETTINGS).items() if str(row["key"]).endswith(DEFAULTS)}
+    return rows.only(*new_rows(SETTINGS, defaults), *patterns)
 
 
 def new_rows(table: str, rows: Mapping[str, Row]) -> list[str]:

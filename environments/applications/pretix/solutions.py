@@ -4,12 +4,16 @@ from environments.tasks.scripts import Move, answering, go, press, script, to_th
 from environments.tasks.templates import Solve
 
 BUTTON = "button"
-SAVE = press("Save", BUTTON)
 
 
 def form(path: str, *moves: Move) -> Solve:
-    """Opens a form of the event, makes the moves and saves."""
-    return script(go("{base}" + path), *moves, SAVE)
+    """Opens a form of the event and makes the moves; the last one sends it."""
+    return script(go("{base}" + path), *moves)
+
+
+def last(field: str, value: str) -> Move:
+    """Fills a form's last field and sends it with the enter key."""
+    return write(field, value, press_enter=True)
 
 
 def read(path: str) -> Solve:
@@ -20,16 +24,17 @@ def read(path: str) -> Solve:
 READ_ORDER, READ_ORDERS = read("/orders/{code}/"), read("/orders/?status={status}")
 READ_PRODUCT, READ_QUOTA, SEARCH = read("/items/{product}/"), read("/quotas/{quota}/"), read("/orders/?query={email}")
 COMMENT = script(go("{base}/orders/{code}/"), to_the_end, write("", "{text}"), press("Update comment", BUTTON))
-CHANGE_EMAIL = form("/orders/{code}/contact", write("Email", "{new_email}"))
+CHANGE_EMAIL = form("/orders/{code}/contact", last("Email", "{new_email}"))
 MARK_PAID = script(go("{base}/orders/{code}/transition?status=p"), press("Create payment", BUTTON))
 CANCEL = script(go("{base}/orders/{code}/transition?status=c"), press("Yes, cancel order", BUTTON))
-RENAME = form("/items/{product}/", write("Item name", "{new_name}"))
-SET_PRICE = form("/items/{product}/", write("Default price", "{price}"))
-DEACTIVATE = form("/items/{product}/", press("Active"))
-ADD_CATEGORY = form("/categories/add", write("Category name", "{name}"))
-RENAME_CATEGORY = form("/categories/{category}/", write("Category name", "{name}"))
-SET_QUOTA = form("/quotas/{quota}/change", write("Total capacity", "{size}"))
-ADD_VOUCHER = form("/vouchers/add", write("Voucher code", "{code}"), write("Maximum usages", "{uses}"))
-SET_USES = form("/vouchers/{voucher}/", write("Maximum usages", "{uses}"))
+# Names are fields of a language each, and the office has one.
+RENAME = form("/items/{product}/", last("English", "{new_name}"))
+SET_PRICE = form("/items/{product}/", press("Price", "tab"), last("Default price", "{price}"))
+DEACTIVATE = form("/items/{product}/", press("Active", "checkbox"), to_the_end, press("Save", BUTTON))
+ADD_CATEGORY = form("/categories/add", last("English", "{name}"))
+RENAME_CATEGORY = form("/categories/{category}/", last("English", "{name}"))
+SET_QUOTA = form("/quotas/{quota}/change", last("Total capacity", "{size}"))
+ADD_VOUCHER = form("/vouchers/add", write("Voucher code", "{code}"), last("Maximum usages", "{uses}"))
+SET_USES = form("/vouchers/{voucher}/", last("Maximum usages", "{uses}"))
 REMOVE_VOUCHER = script(go("{base}/vouchers/{voucher}/delete"), press("Delete", BUTTON))
-ADD_LIST = form("/checkinlists/add", write("Name", "{name}"))
+ADD_LIST = form("/checkinlists/add", last("Name", "{name}"))

@@ -95,6 +95,23 @@ TRAIN = (
         ),
     ),
     made(
+        *("add-voucher", "train", 2),
+        of_event(
+            "Add a voucher with the code {code} and {uses} maximum usages to {event}, all else as proposed.",
+            goals.a_new_voucher,
+        ),
+        *(
+            checks.added(checks.VOUCHERS, code="code", max_usages="uses"),
+            solutions.ADD_VOUCHER,
+            "The event has the new voucher with these usages.",
+        ),
+    ),
+    made(
+        *("add-check-in-list", "train", 2),
+        of_event('Add the check-in list "{name}" to {event}, all else as proposed.', goals.a_name(goals.LISTS)),
+        *(checks.added(checks.LISTS, name="name"), solutions.ADD_LIST, "The event has the new check-in list."),
+    ),
+    made(
         *("mark-order-paid", "train", 3),
         of_event("The order {code} of {event} was paid in full today: mark it as paid.", an_order("n", goals.nothing)),
         *(checks.paid, solutions.MARK_PAID, "The order is paid."),
