@@ -53,7 +53,10 @@ def test_a_server_gets_a_model_directory_and_a_short_socket(tmp_path: Path) -> N
 def test_threads_sleep_when_cores_are_shared() -> None:
     shared = environment(ServingConfig(cpu_threads=1), {"PATH": "/bin"})
     assert (shared["OMP_NUM_THREADS"], shared["OMP_WAIT_POLICY"], shared["PATH"]) == ("1", "PASSIVE", "/bin")
+    assert shared["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"  # no worker process that spins between messages
     assert "OMP_NUM_THREADS" not in environment(ServingConfig(), {})
+    sharded = environment(ServingConfig(cpu_threads=1, tensor_parallel_size=2), {})
+    assert "VLLM_ENABLE_V1_MULTIPROCESSING" not in sharded
 
 
 def test_the_command_refuses_in_one_sentence(tmp_path: Path) -> None:
