@@ -23,7 +23,7 @@ from environments.web import serving
 from flows.environment_tools.check import tasks_of
 
 FOLDER = Path(__file__).parents[1] / "tests" / "environments" / "recorded"
-AT_ONCE = 2
+AT_ONCE = 3
 
 
 async def record(name: str, families: list[str]) -> list[dict[str, Any]]:

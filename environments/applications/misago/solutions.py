@@ -39,14 +39,13 @@ START = (
 )
 START_THREAD = script(*START, press("Start thread", BUTTON, last=True))
 START_CLOSED = script(
-    *START, press("Options", BUTTON), press("Closed", BUTTON), press("Start thread", BUTTON, last=True)
+    *START, press("more_horiz", BUTTON), press("Closed", BUTTON), press("Start thread", BUTTON, last=True)
 )
 POLL = script(
     go(THREAD),
     press("Add poll", BUTTON),
     write("Poll question", "{question}"),
     write("Poll choice", "{first}"),
-    write("Poll choice", "{second}", last=True),
-    press("Post poll", BUTTON),
+    write("Poll choice", "{second}", last=True, press_enter=True),
 )
 READ = answering(go(THREAD))
