@@ -24,6 +24,8 @@ from flows.environment_tools.check import tasks_of
 
 FOLDER = Path(__file__).parents[1] / "tests" / "environments" / "recorded"
 AT_ONCE = 3
+LONGEST = 200
+"""Characters of a change that are shown."""
 
 
 async def record(name: str, families: list[str]) -> list[dict[str, Any]]:
@@ -51,8 +53,10 @@ async def record(name: str, families: list[str]) -> list[dict[str, Any]]:
                 )
             found = played.trajectory
             verdict = await environment.check(found, found.final_state)
-            why = "" if verdict.reward == 1 else f" {found.failure or ''} {verdict.evidence}"
+            why = "" if verdict.reward == 1 else f" {found.failure or verdict.evidence}"
             sys.stdout.write(f"{task.id} {verdict.reward}{why}\n")
+            for change in found.final_state.get("changes", []) if why else []:
+                sys.stdout.write(f"    {str(change)[:LONGEST]}\n")
             row = {"task": task.id, "answer": found.answer or "", "changes": found.final_state.get("changes")}
             return row if verdict.reward == 1 else {}
 

@@ -1,5 +1,6 @@
 """Scripted solutions as a list of moves, one a step: open an address, press a button, fill a field."""
 
+import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -9,6 +10,8 @@ from environments.base import Unsolvable
 from environments.marks import FIELDS, click, describe, fill, marks
 from environments.tasks.templates import Parameters, Solve
 
+ICON = re.compile(r"[a-z][a-z_]*")
+"""Name of an icon that a font draws: it is part of a button's text."""
 DONE = Answer(text="done")
 Move = Callable[[Parameters, Observation], AgentAction]
 
@@ -46,6 +49,17 @@ def press(name: str, *roles: str, last: bool = False) -> Move:
 
     def move(parameters: Parameters, observation: Observation) -> AgentAction:
         return click(called(observation, name.format(**parameters), *roles, last=last))
+
+    return move
+
+
+def press_after(before: str, name: str, *roles: str) -> Move:
+    """Clicks the first element with this name that comes after another one, such as the button of a row."""
+
+    def move(parameters: Parameters, observation: Observation) -> AgentAction:
+        start = called(observation, before.format(**parameters)).id
+        below = [mark for mark in observation.marks if mark.id > start]
+        return click(called(observation.model_copy(update={"marks": below}), name, *roles))
 
     return move
 
@@ -89,7 +103,8 @@ def called(observation: Observation, name: str, *roles: str, last: bool = False)
 def is_called(mark: Mark, name: str) -> bool:
     """True for this name, with a colon or "Optional" after it, or an icon's name before it."""
     said = mark.name.removesuffix(":").removesuffix("Optional").strip()
-    return said == name or said.endswith(f" {name}")
+    icon, _, rest = said.rpartition(name)
+    return said == name or said.endswith(f" {name}") or (not rest and bool(ICON.fullmatch(icon)))
 
 
 def _largest(observation: Observation) -> Mark:

@@ -153,12 +153,16 @@ def moved(end: Ending) -> Mapping[str, bool]:
     }
 
 
-def answer_marked(end: Ending) -> Mapping[str, bool]:
-    """The post is marked as the thread's best answer."""
+def reply_hidden(end: Ending) -> Mapping[str, bool]:
+    """The reply is hidden."""
     rows, wanted = Rows(end.changes), end.parameters
     return {
-        "marked": rows.changed(THREADS, wanted["number"]).get("best_answer_id") == wanted["post"],
-        "no_side_effects": rows.only(f"{THREADS}/{wanted['number']}/best_answer*"),
+        "hidden": rows.changed(POSTS, wanted["post"]).get("is_hidden") is True,
+        "no_side_effects": rows.only(
+            *(f"{POSTS}/{wanted['post']}/{column}" for column in ("is_hidden", *HIDDEN)),
+            *of_thread(wanted, "has_hidden_posts", "replies", *LAST),
+            *of_category(wanted["category_id"]),
+        ),
     }
 
 

@@ -1,6 +1,6 @@
 """Scripted solutions of the forum's templates, as lists of moves."""
 
-from environments.tasks.scripts import Move, answering, choose, go, press, script, to_the_end, write
+from environments.tasks.scripts import Move, answering, choose, go, press, press_after, script, to_the_end, write
 from environments.tasks.templates import Solve
 
 THREAD = "/t/thread/{number}/"
@@ -15,8 +15,10 @@ def moderate(item: str, *more: Move) -> Solve:
 REPLY = script(go(THREAD), press("Reply", BUTTON), write("", "{text}"), press("Post reply", BUTTON))
 EDIT = script(go(THREAD), press("Edit", BUTTON), write("", "{text}"), press("Edit reply", BUTTON))
 LIKE = script(go(THREAD), press("Like", BUTTON))
-LIKE_REPLY = script(go(THREAD + "#post-{post}"), press("Like", BUTTON))
-MARK_ANSWER = script(go(THREAD + "#post-{post}"), press("Best answer", BUTTON))
+LIKE_REPLY = script(go(THREAD + "#post-{post}"), press_after("{poster}", "Like", BUTTON))
+HIDE_REPLY = script(
+    go(THREAD + "#post-{post}"), press_after("{poster}", "expand_more", BUTTON), press_after("{poster}", "Hide", BUTTON)
+)
 CLOSE, OPEN, HIDE = moderate("Close"), moderate("Open"), moderate("Hide")
 PIN, PIN_GLOBALLY = moderate("Pin in category"), moderate("Pin globally")
 RENAME = moderate("Change title", write("Thread title", "{new_title}"), press("Change title", BUTTON, last=True))
@@ -24,9 +26,7 @@ MOVE = moderate("Move", choose("", "{new_category}"), press("Move thread", BUTTO
 WATCH = script(go(THREAD), press("Watch", BUTTON), press("On site only", BUTTON))
 WATCH_BY_EMAIL = script(go(THREAD), press("Watch", BUTTON), press("On site and with e-mail", BUTTON))
 FOLLOW = script(go("/u/{slug}/{member}/"), press("Follow", BUTTON))
-PROFILE = script(
-    go("/u/robin/1/details/"), press("Edit", BUTTON), write("{label}", "{text}"), press("Save changes", BUTTON)
-)
+PROFILE = script(go("/options/edit-details/"), write("{label}", "{text}", press_enter=True))
 OPTION = script(
     go("/options/forum-options/"), press("Hide my presence", BUTTON), to_the_end, press("Save changes", BUTTON)
 )

@@ -200,13 +200,9 @@ HELDOUT = (
         *(checks.started, solutions.START_CLOSED, "The category has the new thread, and it is closed."),
     ),
     made(
-        *("mark-best-answer", "heldout", 3),
-        about(
-            goals.with_lone_reply,
-            f"Mark the reply that {{poster}} wrote in {THE_THREAD} as the best answer.",
-            goals.a_lone_reply,
-        ),
-        *(checks.answer_marked, solutions.MARK_ANSWER, "The reply of this member is the best answer."),
+        *("hide-reply", "heldout", 3),
+        about(goals.with_lone_reply, f"Hide the reply that {{poster}} wrote in {THE_THREAD}.", goals.a_lone_reply),
+        *(checks.reply_hidden, solutions.HIDE_REPLY, "The reply of this member is hidden."),
     ),
     made(
         *("move-thread-of-starter", "heldout", 3),

@@ -6,6 +6,7 @@ from typing import Any
 
 from environments.applications.hosted.rows import Row, Rows
 from environments.tasks.answers import is_number, is_text
+from environments.tasks.changes import Changes
 from environments.tasks.templates import Check, Ending
 
 ITEMS, CATEGORIES, QUOTAS, VOUCHERS, ORDERS = (
@@ -21,20 +22,20 @@ def number_answered(end: Ending) -> Mapping[str, bool]:
     """The answer is the number, and nothing changed."""
     return {
         "answer": is_number(end.answer, float(end.parameters["answer"])),
-        "no_side_effects": only(Rows(end.changes)),
+        "no_side_effects": only(rows_of(end)),
     }
 
 
 def text_answered(end: Ending) -> Mapping[str, bool]:
     """The answer is the text, and nothing changed."""
-    return {"answer": is_text(end.answer, end.parameters["answer"]), "no_side_effects": only(Rows(end.changes))}
+    return {"answer": is_text(end.answer, end.parameters["answer"]), "no_side_effects": only(rows_of(end))}
 
 
 def column_set(table: str, key: str, column: str, value: str) -> Check:
     """One column of one row has the value of the parameter `value`; the row's id is the parameter `key`."""
 
     def check(end: Ending) -> Mapping[str, bool]:
-        rows, number = Rows(end.changes), end.parameters[key]
+        rows, number = rows_of(end), end.parameters[key]
         return {
             "changed_as_wanted": is_value(rows.changed(table, number).get(column), end.parameters[value]),
             "no_side_effects": only(rows, f"{table}/{number}/{column}"),
@@ -45,7 +46,7 @@ def column_set(table: str, key: str, column: str, value: str) -> Check:
 
 def deactivated(end: Ending) -> Mapping[str, bool]:
     """The product is no longer sold."""
-    rows, number = Rows(end.changes), end.parameters["product"]
+    rows, number = rows_of(end), end.parameters["product"]
     return {
         "deactivated": rows.changed(ITEMS, number).get("active") is False,
         "no_side_effects": only(rows, f"{ITEMS}/{number}/active"),
@@ -56,7 +57,7 @@ def added(table: str, **columns: str) -> Check:
     """There is exactly one new row in a table, of the event, whose columns have the values of these parameters."""
 
     def check(end: Ending) -> Mapping[str, bool]:
-        rows, wanted = Rows(end.changes), end.parameters
+        rows, wanted = rows_of(end), end.parameters
         new = rows.new(table)
         found = [
             row["event_id"] == wanted["number"]
@@ -70,7 +71,7 @@ def added(table: str, **columns: str) -> Check:
 
 def removed(end: Ending) -> Mapping[str, bool]:
     """The voucher is gone, and no other one."""
-    rows = Rows(end.changes)
+    rows = rows_of(end)
     gone = rows.gone(VOUCHERS)
     return {
         "removed": set(gone) == {str(end.parameters["voucher"])},
@@ -80,7 +81,7 @@ def removed(end: Ending) -> Mapping[str, bool]:
 
 def paid(end: Ending) -> Mapping[str, bool]:
     """The order is paid, by a confirmed payment of its total."""
-    rows, wanted = Rows(end.changes), end.parameters
+    rows, wanted = rows_of(end), end.parameters
     return {
         "paid": rows.changed(ORDERS, wanted["order"]).get("status") == "p",
         "no_side_effects": only(
@@ -94,7 +95,7 @@ def paid(end: Ending) -> Mapping[str, bool]:
 
 def canceled(end: Ending) -> Mapping[str, bool]:
     """The order is canceled."""
-    rows, wanted = Rows(end.changes), end.parameters
+    rows, wanted = rows_of(end), end.parameters
     booked = {key: row for key, row in rows.new(TRANSACTIONS).items() if row["order_id"] == wanted["order"]}
     return {
         "canceled": rows.changed(ORDERS, wanted["order"]).get("status") == "c",
@@ -118,6 +119,18 @@ def of_payments(rows: Rows, order: int) -> list[str]:
 def of_mails(rows: Rows, order: int) -> list[str]:
     """Paths of the mails that tell the customer."""
     return new_rows(MAILS, {key: row for key, row in rows.new(MAILS).items() if row.get("order_id") == order})
+
+
+def rows_of(end: Ending) -> Rows:
+    """The changes, without those that say the same in another way: a form that is saved rewrites all its fields."""
+    return Rows(Changes(tuple(change for change in end.changes.all if plain(change.before) != plain(change.after))))
+
+
+def plain(value: Any) -> Any:
+    """A value as people see it: one empty value, and the text of the only language."""
+    if value is None or value in ("", "{}", "[]"):
+        return ""
+    return in_english(value) if isinstance(value, str) else value
 
 
 def only(rows: Rows, *patterns: str) -> bool:
