@@ -7,7 +7,7 @@ from typing import Any
 from environments.applications.hosted.rows import Row, Rows
 from environments.tasks.answers import is_number, is_text
 from environments.tasks.changes import Changes
-from environments.tasks.templates import Check, Ending
+from environments.tasks.templates import Check, Ending, Parameters
 
 ITEMS, CATEGORIES, QUOTAS, VOUCHERS, ORDERS = (
     f"pretixbase_{name}" for name in ("item", "itemcategory", "quota", "voucher", "order")
@@ -87,7 +87,7 @@ def paid(end: Ending) -> Mapping[str, bool]:
         "no_side_effects": only(
             rows,
             f"{ORDERS}/{wanted['order']}/status",
-            *of_payments(rows, wanted["order"]),
+            *of_payments(rows, wanted),
             *of_mails(rows, wanted["order"]),
         ),
     }
@@ -104,16 +104,16 @@ def canceled(end: Ending) -> Mapping[str, bool]:
             f"{ORDERS}/{wanted['order']}/status",
             f"{ORDERS}/{wanted['order']}/cancellation_date",
             *new_rows(TRANSACTIONS, booked),
-            *of_payments(rows, wanted["order"]),
+            *of_payments(rows, wanted),
             *of_mails(rows, wanted["order"]),
         ),
     }
 
 
-def of_payments(rows: Rows, order: int) -> list[str]:
-    """Paths of new payments of the order, and of changed ones that were open."""
-    new = {key: row for key, row in rows.new(PAYMENTS).items() if row["order_id"] == order}
-    return new_rows(PAYMENTS, new)
+def of_payments(rows: Rows, wanted: Parameters) -> list[str]:
+    """Paths of new payments of the order, and of the open one, which is given up for them."""
+    new = {key: row for key, row in rows.new(PAYMENTS).items() if row["order_id"] == wanted["order"]}
+    return [*new_rows(PAYMENTS, new), f"{PAYMENTS}/{wanted['payment']}/state"]
 
 
 def of_mails(rows: Rows, order: int) -> list[str]:

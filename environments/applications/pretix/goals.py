@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 
-from environments.applications.pretix.world import CATEGORIES, SLUG, Event, Office, Order, Product, Voucher
+from environments.applications.pretix.world import CATEGORIES, SLUG, Event, Office, Order, Product, Voucher, payments
 from environments.tasks.templates import Fill, Filled, Parameters
 
 COMMENTS = (
@@ -36,7 +36,7 @@ def of_event(goal: str, more: More) -> Fill:
 
 def of_order(order: Order) -> Parameters:
     """Parameters about an order."""
-    return {"order": order.number, "code": order.code, "email": order.email, "total": f"{order.total / 100:.2f}"}
+    return {"order": order.number, "code": order.code, "email": order.email, "payment": payments().get(order.number, 0)}
 
 
 def of_product(product: Product) -> Parameters:

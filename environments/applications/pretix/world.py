@@ -114,6 +114,13 @@ class Office(BaseModel):
 
 
 @lru_cache(maxsize=1)
+def payments() -> dict[int, int]:
+    """Ids of the payments in the database, by the order's: one of each order that is paid or pending."""
+    orders = [order.number for event in office().events for order in event.orders if order.status in "pn"]
+    return {order: number for number, order in enumerate(orders, start=1)}
+
+
+@lru_cache(maxsize=1)
 def office() -> Office:
     """The start state: 4 events with 48 products and quotas, 120 vouchers and 680 orders of about 1,700 tickets."""
     rng = random.Random("tickets 1")
