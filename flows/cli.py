@@ -11,8 +11,10 @@ import typer
 
 from flows.commands.comparing import compare
 from flows.commands.dashboard import dashboard
+from flows.commands.ecosystem import openenv
 from flows.commands.environments import environments_app
-from flows.commands.forking import fork
+from flows.commands.forking import fetch, fork
+from flows.commands.imports import import_app
 from flows.commands.init import init
 from flows.commands.judge_report import judge_report
 from flows.commands.judging import rejudge
@@ -34,6 +36,7 @@ app = typer.Typer(
 
 app.add_typer(tasks_app, name="tasks")
 app.add_typer(environments_app, name="environments")
+app.add_typer(import_app, name="import")
 
 
 @app.command()
@@ -155,9 +158,11 @@ for command in (
     export_policy,
     sft,
     compact,
+    fetch,
     monitor,
     presets,
     dashboard,
+    openenv,
 ):
     app.command()(command)
 

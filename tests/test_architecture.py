@@ -30,6 +30,8 @@ OWNERS: dict[str, set[str]] = {
     "anthropic": {"agent"},
     "google": {"agent"},
     "gymnasium": {"agent", "flows"},  # flows only to register what it makes from a configuration, in gym_env.py
+    "openenv": {"flows"},
+    "verifiers": {"flows"},
     "docker": {"environments"},
     "asyncpg": {"environments"},
     "datasets": {"environments", "training"},  # training only for what TRL wants to be handed

@@ -7,9 +7,9 @@ thread, so the lease is renewed while the agent thinks. `flows.gym_env` makes it
 import base64
 import time
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -21,44 +21,14 @@ from agent.config import AgentConfig
 from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played, play
 from agent.episodes.episode_record import by_reference
 from agent.failures import EpisodeFailure, failed
+from agent.gym.hosted import Tasks, World, with_marks
 from agent.gym.spaces import ActionText, observation_space, pixels, seen, turn_of
 from agent.gym.stepped import Pause, SteppedEpisode
 from agent.judging.verifier import Check, verdict_of
 from agent.recording import EpisodeStore
-from agent.types import AgentAction, Policy, Site, Step, StopReason, Task, Trajectory
-from agent.verdict import Verdict
+from agent.types import AgentAction, Policy, Step, StopReason, Task, Trajectory, Turn
 from browser_service.client import BrowserPool
-from browser_service.models import Observation, Viewport
-
-
-class World(Protocol):
-    """Serves and judges tasks; `environments.base.Environment` fits. Entered once, in the environment's own loop."""
-
-    viewport: Viewport
-
-    async def __aenter__(self) -> Any: ...
-
-    async def __aexit__(self, *exc: object) -> None: ...
-
-    def serve(self, task: Task, *, trajectory_id: str) -> AbstractAsyncContextManager[Site]:
-        """Serves a fresh site for one episode."""
-        ...
-
-    async def check(self, trajectory: Trajectory, evidence: dict[str, Any]) -> Verdict:
-        """Returns the verdict about an episode from the environment's record of the site."""
-        ...
-
-
-class Tasks(Protocol):
-    """Source of the tasks for `reset`."""
-
-    def draw(self, rng: np.random.Generator) -> Task:
-        """Draws a task at random; the same generator state gives the same task."""
-        ...
-
-    def find(self, task_id: str) -> Task:
-        """Returns the task with this id. Raises ValueError if there is none."""
-        ...
+from browser_service.models import Observation
 
 
 class _Running(NamedTuple):
@@ -67,7 +37,7 @@ class _Running(NamedTuple):
     stack: ExitStack
 
 
-class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction]):
+class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction | Turn]):
     """Tasks in a real browser. Spaces and helpers are in `agent.gym.spaces`.
 
     `step` takes an action as JSON text or as a model of `agent.types`. Text that is no action costs a step, and the
@@ -102,7 +72,7 @@ class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction]):
         Used from `config`: the deadlines, `max_format_errors`, and whether marks are drawn into the pictures. Give each
         environment its own `world`.
         """
-        self._config = _with_marks(config or AgentConfig())
+        self._config = with_marks(config or AgentConfig())
         if self._config.record.is_on and store is None:
             raise ValueError(
                 "agent.record asks for films or traces, and there is no store for them; pass one, or set it to none"
@@ -110,6 +80,7 @@ class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction]):
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"expected render_mode None or rgb_array, found {render_mode!r}")
         self.render_mode = render_mode
+        self.viewport = world.viewport
         self.observation_space = observation_space(world.viewport)
         self.action_space = ActionText(world.viewport)
         self._world, self._tasks, self._check = world, tasks, check or world.check
@@ -145,7 +116,7 @@ class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction]):
         info = self._info(found.observation, None) | {"seconds": {"reset": time.monotonic() - began}}
         return self._seen(found), info
 
-    def step(self, action: str | AgentAction) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+    def step(self, action: str | AgentAction | Turn) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Acts, waits until the page has settled, and observes.
 
         Raises `EpisodeFailure` when the browser, the site or the judge broke, `ResetNeeded` without an episode.
@@ -260,9 +231,3 @@ class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction]):
             "effect": last.effect if last else "",
             "seconds": dict(last.seconds) if last else {},
         }
-
-
-def _with_marks(config: AgentConfig) -> AgentConfig:
-    """Always lists elements; draws them into the picture where the configuration wants marks."""
-    draws = config.draw_marks and config.interaction_mode == "set_of_marks"
-    return config.model_copy(update={"interaction_mode": "set_of_marks", "draw_marks": draws})

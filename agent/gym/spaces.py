@@ -97,8 +97,10 @@ def click(x: float, y: float) -> str:
     return say(ClickCoords(x=x, y=y))
 
 
-def turn_of(said: str | AgentAction) -> Turn:
+def turn_of(said: str | AgentAction | Turn) -> Turn:
     """Turns the agent's output into a turn: text that is no action gives one with a format error as feedback."""
+    if isinstance(said, Turn):
+        return said
     if not isinstance(said, str):
         return Turn(completion=None, action=said)
     try:

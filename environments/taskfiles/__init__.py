@@ -1,4 +1,4 @@
-"""Reads and writes task files: WebGym's JSONL, the dashboard's tasks.json, this project's JSONL, Hugging Face datasets.
+"""Reads and writes task files: WebGym's JSONL, the dashboard's tasks.json, other benchmarks, our JSONL, datasets.
 
     source (file or dataset) ── rows with their numbers ── `Task`, or `Rejected` with the line and the reason
 

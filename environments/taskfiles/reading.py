@@ -12,8 +12,11 @@ from agent.types import Split, Task
 from environments.taskfiles.dashboard import from_dashboard
 from environments.taskfiles.fields import BadRow, make_task, shown, url_of
 from environments.taskfiles.huggingface import PREFIX, Dataset
+from environments.taskfiles.mind2web import from_mind2web, is_mind2web
 from environments.taskfiles.rows import Rejected, Row, Source, TaskFileError, open_file
+from environments.taskfiles.webarena_verified import from_webarena_verified, is_webarena_verified
 from environments.taskfiles.webgym import from_webgym
+from environments.taskfiles.webvoyager import from_webvoyager
 
 LISTED = 3
 """Number of rejected rows in an error."""
@@ -30,6 +33,8 @@ class Reading(BaseModel):
     start_url: str = ""
     """Start address of a dashboard task without one."""
     max_steps: int = Field(default=30, ge=1, le=1_000)
+    sites: tuple[tuple[str, str], ...] = ()
+    """Names and addresses of the sites of WebArena-Verified's tasks, such as `(("shopping", "http://10.0.0.7:7770"),)`."""
 
 
 def open_source(name: str) -> Source:
@@ -77,18 +82,23 @@ def task_of(value: Any, reading: Reading) -> Task:
     """Converts one row to a task. Raises `BadRow`."""
     if not isinstance(value, Mapping):
         raise BadRow(f"expected an object, found {shown(value)}")
+    usual: dict[str, Any] = {
+        "environment": reading.environment,
+        "split": reading.split,
+        "max_steps": reading.max_steps,
+    }
+    if is_webarena_verified(value):
+        return from_webarena_verified(value, **usual, sites=dict(reading.sites))
+    if is_mind2web(value):
+        return from_mind2web(value, **usual)
+    if "ques" in value:
+        return from_webvoyager(value, **usual)
     if "task_name" in value or "task_id" in value:
-        return from_webgym(value, environment=reading.environment, split=reading.split, max_steps=reading.max_steps)
+        return from_webgym(value, **usual)
     if "environment" in value:
         return _own(value)
     if "task" in value:
-        return from_dashboard(
-            value,
-            environment=reading.environment,
-            split=reading.split,
-            start_url=reading.start_url,
-            max_steps=reading.max_steps,
-        )
+        return from_dashboard(value, **usual, start_url=reading.start_url)
     keys = ", ".join(shown(key) for key in islice(value, 5)) or "none"
     raise BadRow(
         f"expected the keys of WebGym (task_id, task_name, ..), of the dashboard (id, task, ..) or ours, found {keys}"

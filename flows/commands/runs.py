@@ -1,6 +1,7 @@
 """Commands about runs: start, resume and watch them, measure a policy, export and compact trajectories."""
 
 import asyncio
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,14 @@ from flows.commands.options import ConfigArgument, ConfigOption, Overrides, Pref
 if TYPE_CHECKING:
     from flows.commands.operations import Started
     from flows.settings.loop_config import LoopConfig
+
+
+class ExportFormat(StrEnum):
+    """What `rl-loop export` writes."""
+
+    PARQUET = "parquet"
+    WEBGYM = "webgym"
+    WEBARENA = "webarena-verified"
 
 
 def run(
@@ -139,18 +148,40 @@ def evaluate(run: RunArgument, config: ConfigOption = None) -> None:
 
 def export(
     run: RunArgument,
-    out: Annotated[Path | None, typer.Option(help="file to write; default: RUN.parquet", show_default=False)] = None,
-    pictures: Annotated[bool, typer.Option(help="put the screenshots' bytes into the file too")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="file to write, or folder; default: RUN.parquet, RUN-FORMAT", show_default=False),
+    ] = None,
+    pictures: Annotated[bool, typer.Option(help="export the screenshots too")] = False,
+    form: Annotated[
+        ExportFormat, typer.Option("--format", help="rows of steps, WebGym's fields, or input of an evaluator")
+    ] = (ExportFormat.PARQUET),
     config: ConfigOption = None,
 ) -> None:
-    """Write the trajectories of a run's finished stages to a Parquet file, a row per step."""
+    """Write the trajectories of a run's finished stages: to one Parquet file, a row per step, or in WebGym's fields.
+
+    `--format webgym` writes JSON lines and Parquet by split, iteration and rank; `--format webarena-verified` writes the
+    evaluations for that benchmark's own evaluator. Example: rl-loop export demo --format webgym
+    """
     from flows.commands.export import export_run
+    from flows.ecosystem.webarena_evaluation import export_webarena
     from flows.starting.starting import find_run
+    from flows.webgym.exporting import export_webgym
     from storage.errors import LoopError
 
     folder = find_run(run, config)
-    path = out or Path(f"{folder.name}.parquet")
+    path = out or Path(f"{folder.name}.parquet" if form is ExportFormat.PARQUET else f"{folder.name}-{form.value}")
     try:
+        if form is ExportFormat.WEBGYM:
+            files = export_webgym(folder, path, pictures=pictures)
+            count = sum(file.trajectories for file in files if file.path.suffix == ".jsonl")
+            print(f"{count} trajectories in {len(files)} files below {path}")
+            return
+        if form is ExportFormat.WEBARENA:
+            done = export_webarena(folder, path)
+            print(f"{done.written} episodes below {path}, {done.without_log} of them without a record of requests")
+            print(f"left out: {done.broken} broken, {done.beyond} judged by more than requests have")
+            return
         rows = export_run(folder, path, pictures=pictures)
     except OSError as error:
         raise LoopError(f"{path} cannot be written: {error.strerror or error}") from error

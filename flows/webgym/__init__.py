@@ -1,0 +1,1 @@
+"""Coming from WebGym: its configuration as ours, and our trajectories in its fields."""
