@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.types import Task
-from environments.bundled import HOSTED
+from environments.bundled import HOSTED, KNOWN, application_environment
 from environments.tasks.application import ApplicationEnvironment
 from environments.tasks.changes import Change, Changes
 from environments.tasks.templates import Ending
@@ -45,6 +45,11 @@ def test_every_template_is_recorded_and_has_a_rubric() -> None:
         assert recorded == set(environment.domains())
         for family in environment.domains("train"):
             assert len(environment.task(family, 0, "train").rubric) >= 2
+
+
+def test_no_two_applications_have_a_family_of_the_same_name() -> None:
+    families = [family for name in KNOWN for family in application_environment(name).domains()]
+    assert len(set(families)) == len(families), "a mix of them has each task once"
 
 
 @CASES

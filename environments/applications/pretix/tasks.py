@@ -144,7 +144,7 @@ TRAIN = (
 )
 HELDOUT = (
     made(
-        *("tell-order-total", "heldout", 1),
+        *("tell-total-of-order", "heldout", 1),
         of_event(
             "What is the total of the order {code} of {event}, in EUR?",
             an_order("pnce", the_answer(lambda order: f"{order.total / 100:.2f}")),
@@ -185,7 +185,7 @@ HELDOUT = (
         *(checks.removed, solutions.REMOVE_VOUCHER, "The voucher is gone from the list."),
     ),
     made(
-        *("cancel-order", "heldout", 3),
+        *("cancel-unpaid-order", "heldout", 3),
         of_event("Cancel the order {code} of {event}, which is not paid.", an_order("n", goals.nothing)),
         *(checks.canceled, solutions.CANCEL, "The order is canceled."),
     ),

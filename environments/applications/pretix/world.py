@@ -122,7 +122,7 @@ def payments() -> dict[int, int]:
 
 @lru_cache(maxsize=1)
 def office() -> Office:
-    """The start state: 4 events with 48 products and quotas, 120 vouchers and 680 orders of about 1,700 tickets."""
+    """The start state: 4 events with 48 products and quotas, 120 vouchers and 680 orders of 1,653 tickets."""
     rng = random.Random("tickets 1")
     codes: set[str] = set()
     counts = {"product": 0, "order": 0, "voucher": 0}
