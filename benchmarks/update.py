@@ -76,11 +76,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="rl-loop-update-") as scratch:
         request = workload(Path(scratch) / "demo", options.policy, Shape(options.steps, 160, 192), CONFIG)
         ours, bare = speed(request, options.rounds)
-        missed += told(
+        missed += report_ratio(
             "seconds per 1,000 tokens, against a plain loop", f"{ours:.3f} / {bare:.3f}", ours / bare, LOOP_AT_MOST
         )
         alone, warm = asyncio.run(warmth(request, options.rounds))
-        missed += told(
+        missed += report_ratio(
             "seconds of an update, kept warm against alone", f"{warm:.1f} / {alone:.1f}", warm / alone, WARM_AT_MOST
         )
         config = CONFIG | {"micro_batch_size": 2, "minibatches": 2, "epochs": 1}
@@ -94,7 +94,7 @@ def main() -> int:
     return 1 if missed else 0
 
 
-def told(name: str, figures: str, ratio: float, at_most: float) -> bool:
+def report_ratio(name: str, figures: str, ratio: float, at_most: float) -> bool:
     """Prints a ratio; returns True if it is too large."""
     print(f"{name}: {figures} = {ratio:.2f} (at most {at_most})", flush=True)
     return ratio > at_most

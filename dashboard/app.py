@@ -25,7 +25,7 @@ from dashboard.api.runs import runs_router
 from dashboard.api.service import Service
 from dashboard.api.tasks import tasks_router
 from dashboard.api.trajectories import trajectories_router
-from dashboard.gate import Gate
+from dashboard.request_check import Gate
 from dashboard.store import Damaged, NotFound, RunsDir
 from storage.store import CorruptTrajectory
 

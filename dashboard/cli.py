@@ -12,8 +12,8 @@ from dashboard.database.opening import DatabaseProblem
 from dashboard.serving import serve, service_of
 from dashboard.settings import Settings, SettingsProblem, check_host, settings_of
 from dashboard.worker.config import ConfigProblem
-from dashboard.worker.lock import Taken
 from dashboard.worker.process import Keeper, work
+from dashboard.worker.worker_lock import Taken
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 HOST = "127.0.0.1"

@@ -17,7 +17,7 @@ from environments.base import Environment
 from rollouts.shared_bounds import SharedBounds
 from rollouts.stage_files import StageFiles
 from rollouts.turn_gate import TurnGate
-from storage.live import Phase
+from storage.episode_phases import Phase
 from storage.pauses import append_pause
 from storage.store import Recording
 

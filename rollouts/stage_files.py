@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from agent.episodes.episode import EpisodeKey
 from agent.types import Failure, StopReason, Trajectory
 from rollouts.measures.intervals import EPISODES, Interval, add_interval
+from storage.episode_phases import LiveFile
 from storage.failed_attempts import FAILURES, FailedAttempt, append_line, read_failures
-from storage.live import LiveFile
 from storage.progress import Progress, ProgressFile
 from storage.run_layout import RunLayout
 from storage.stages import Stage

@@ -15,8 +15,8 @@ from typing import Annotated, Any, cast, get_args
 from fastapi import APIRouter, Request, Response
 from pydantic import Field, TypeAdapter, ValidationError
 
-from browser_service.api.gate import bad_request
 from browser_service.api.old_clients import as_meant, has_happened, is_empty, lenient
+from browser_service.api.request_check import bad_request
 from browser_service.errors import BadRequest
 from browser_service.models import Action, ActionError, InteractionMode, Mark, ObserveRequest, Wire
 from browser_service.models.tiers import OldMetadata, OldProbe

@@ -39,7 +39,7 @@ from browser_service.models.actions import (
     UploadCoords,
     VisitPage,
 )
-from browser_service.models.kept import Artifact, ArtifactKind, Artifacts
+from browser_service.models.artifacts import Artifact, ArtifactKind, Artifacts
 from browser_service.models.lease import (
     ActionError,
     Batch,

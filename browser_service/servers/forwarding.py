@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 
 import httpx
 
-from browser_service.api.gate import App, Message, Receive, Send, answer
+from browser_service.api.request_check import App, Message, Receive, Send, answer
 from browser_service.errors import (
     BadRequest,
     BrowserServiceError,

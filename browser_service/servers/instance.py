@@ -11,14 +11,13 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from browser_service import metrics
+from browser_service.api import artifact_routes, observer_streams
 from browser_service.api import front as front_api
-from browser_service.api import kept as kept_api
-from browser_service.api import live
 from browser_service.api import omniboxes as compat
 from browser_service.api import ops as ops_api
 from browser_service.api import session as session_api
 from browser_service.api import tier as tier_api
-from browser_service.api.gate import Gate, refusal
+from browser_service.api.request_check import Gate, refusal
 from browser_service.errors import BadRequest, BrowserServiceError, Unreachable
 from browser_service.events import Events
 from browser_service.models import Problem
@@ -28,7 +27,7 @@ from browser_service.tiers.instances import tier_client
 from browser_service.tiers.reporter import Reporter
 from browser_service.tiers.service import Service, key_of, running_service, running_sessions
 
-ON_A_LEASE: tuple[APIRouter, ...] = (session_api.router, compat.router, kept_api.router, live.router)
+ON_A_LEASE: tuple[APIRouter, ...] = (session_api.router, compat.router, artifact_routes.router, observer_streams.router)
 """Routes on one live lease. A master or node has them too, and forwards their calls to the lease's instance."""
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": Problem, "description": "The caller's mistake, or a lease that is over"},
@@ -64,7 +63,7 @@ def bare_app(settings: Settings, lifespan: Any, *inner: Middleware) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _not_served)
     app.add_exception_handler(Exception, _unforeseen)
-    for router in (ops_api.router, metrics.router, live.events_router):
+    for router in (ops_api.router, metrics.router, observer_streams.events_router):
         app.include_router(router)
     return app
 

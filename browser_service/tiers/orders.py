@@ -43,7 +43,7 @@ class Orders:
         self._standing = _read(path) if path else Standing()
         for name, order in (("this process", self.itself), ("the whole service", self.service)):
             if order.draining:
-                log.warning("%s was told to drain before the restart; `browser-service drain --undo` ends it", name)
+                log.warning("%s was draining before the restart; `browser-service drain --undo` ends it", name)
 
     @property
     def itself(self) -> Order:

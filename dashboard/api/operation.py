@@ -21,8 +21,8 @@ from dashboard.database.states import STATUSES
 from dashboard.database.tables import AuditRow, EventRow, RolloutRow
 from dashboard.views import View
 from dashboard.worker.config import unavailable
-from dashboard.worker.lock import holder
 from dashboard.worker.process import last_words
+from dashboard.worker.worker_lock import holder
 from judging.meta.agreement import wilson
 
 EVENTS_S = 0.5

@@ -12,8 +12,8 @@ from pathlib import Path
 from dashboard.database.opening import open_database
 from dashboard.settings import Settings
 from dashboard.worker.config import load_config
-from dashboard.worker.lock import holder, locked
 from dashboard.worker.worker import Worker
+from dashboard.worker.worker_lock import holder, locked
 
 LOG = "worker.log"
 LONGEST_PAUSE_S = 30.0

@@ -204,6 +204,6 @@ class ApplicationSite(Generic[Handle]):
 
 def _listed(end: EndState) -> str:
     """The first changes in a line, for the verdict's evidence."""
-    told = [f"{path}: {before!r} -> {after!r}" for path, before, after in end.changes[:5]]
+    lines = [f"{path}: {before!r} -> {after!r}" for path, before, after in end.changes[:5]]
     more = f" and {len(end.changes) - 5} more" if len(end.changes) > 5 else ""
-    return ("changes: " + "; ".join(told) + more)[:1_000] if told else "nothing changed"
+    return ("changes: " + "; ".join(lines) + more)[:1_000] if lines else "nothing changed"

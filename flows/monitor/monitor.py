@@ -22,9 +22,9 @@ from flows.monitor.model import BROKEN, PLAYING, Episode, EpisodeGroup, Snapshot
 from flows.monitor.pace import Pace, pace_now, pace_of_all
 from flows.settings.run_folder import RunFolder
 from rollouts.plan import PLAN, Group
+from storage.episode_phases import Cell, Live, read_live
 from storage.errors import RunFolderError
 from storage.failed_attempts import FAILURES, FailedAttempt
-from storage.live import Cell, Live, read_live
 from storage.pauses import read_pauses
 from storage.progress import Progress, read_progress
 from storage.stages import Stage, StageKey, StageReport

@@ -190,7 +190,7 @@ async def wait_well(folder: RunFolder, what: str, ask: Callable[[], Awaitable[bo
     """Poll until a service is healthy; the supervisor restarts it meanwhile. Raises `StageError` naming the service."""
     services = folder.config.services
     began = time.monotonic()
-    told = False
+    warned = False
     while True:
         try:
             if await ask():
@@ -205,7 +205,7 @@ async def wait_well(folder: RunFolder, what: str, ask: Callable[[], Awaitable[bo
             raise StageError(
                 f"{what} was not healthy again within {services.heal_s:.0f} s (services.heal_s); see {services.state_dir / 'logs'}"
             )
-        if not told:
+        if not warned:
             logger.warning("%s does not answer: waiting for the supervisor to start it again", what)
-            told = True
+            warned = True
         await asyncio.sleep(POLL_S)

@@ -8,8 +8,8 @@ from agent.verdict import Verdict
 from browser_service.models import ClickId, Observation, Viewport
 from flows.settings.run_folder import RunFolder
 from rollouts.plan import Group, write_plan
+from storage.episode_phases import Cell, Live, Phase
 from storage.failed_attempts import FAILURES, FailedAttempt, append_line
-from storage.live import Cell, Live, Phase
 from storage.progress import Progress
 from storage.stages import Stage, StageReport
 from storage.store import TrajectoryStore

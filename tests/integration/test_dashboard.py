@@ -20,7 +20,7 @@ from playwright.async_api import Page, async_playwright, expect
 from real_stack import Stack
 
 from browser_service.client import SyncBrowserPool
-from dashboard.worker.lock import holder
+from dashboard.worker.worker_lock import holder
 from environments.miniwob.tasks import task_from_id
 from flows.services.services import address_of
 from flows.services.specs import BROWSER

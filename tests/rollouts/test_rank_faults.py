@@ -19,7 +19,7 @@ from rollouts.model_queue import ASK_EVERY_S, ModelQueue
 from rollouts.shard_workers import ShardWorkers
 from rollouts.shared_bounds import SharedBounds
 from rollouts.stragglers import carries, threshold_of
-from storage.live import BEAT_S, read_live
+from storage.episode_phases import BEAT_S, read_live
 from storage.stages import Stage
 
 SHAPE = {"groups_per_iteration": 2, "group_size": 2, "concurrency": 4, "completion_threshold": 1.0}

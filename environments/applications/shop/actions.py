@@ -160,7 +160,7 @@ def sign_in(shop: Shop, visit: Visit) -> str:
 
 
 def sign_out(shop: Shop, visit: Visit) -> str:
-    """Signs the customer out. The agent is not told the password."""
+    """Signs the customer out. The agent does not know the password."""
     visit.signed_in = False
     return "sign-in.html"
 

@@ -92,7 +92,7 @@ def fill_message(rng: random.Random, shop: Shop) -> Filled:
 
 
 def fill_price(rng: random.Random, shop: Shop) -> Filled:
-    """A price to be told."""
+    """A price to answer."""
     chosen = any_product(rng, shop)
     price = f"{shop.products[chosen['product']].price / 100:.2f}"
     return Filled(f"How much is the {chosen['name']}? Answer with the number.", chosen | {"answer": price})

@@ -10,7 +10,7 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 
 from environments.base import EnvironmentBroken
-from environments.providers.docker.engine import GONE, told
+from environments.providers.docker.engine import GONE, engine_errors
 from environments.providers.owners import LABEL
 
 POLL_S = 0.05
@@ -54,7 +54,7 @@ class Running:
 
         Raises `EnvironmentBroken` when it fails, or when the container is gone.
         """
-        with told(f"a command in the container {name} can't be run"):
+        with engine_errors(f"a command in the container {name} can't be run"):
             code, output = self.containers[name].exec_run(list(command))
         text = output.decode(errors="replace")
         if code:
@@ -73,7 +73,7 @@ def start_all(
     ports: dict[str, int] = {}
     try:
         for spec in specs:
-            with told(f"the container {spec.name} of {spec.image} can't be started"):
+            with engine_errors(f"the container {spec.name} of {spec.image} can't be started"):
                 started[spec.name] = _create(engine, spec, network, labels)
                 started[spec.name].start()
             ports |= _wait(started[spec.name], spec)
@@ -110,7 +110,7 @@ def _wait(container: Container, spec: ContainerSpec) -> dict[str, int]:
     """Waits until the container is healthy; returns its port. Raises `EnvironmentBroken` with the end of its log."""
     until = time.monotonic() + spec.start_deadline_s
     while time.monotonic() < until:
-        with told(f"the container {spec.name} can't be inspected"):
+        with engine_errors(f"the container {spec.name} can't be inspected"):
             container.reload()
         if container.status in ("exited", "dead"):
             raise EnvironmentBroken(
@@ -139,7 +139,7 @@ def _answers(port: int, spec: ContainerSpec) -> bool:
 
 def tail(container: Container) -> str:
     """The end of a container's log in one line."""
-    with told("the log can't be read"):
+    with engine_errors("the log can't be read"):
         return " ".join(container.logs(tail=20).decode(errors="replace")[-LOG_TAIL:].split()) or "its log is empty"
 
 
@@ -147,7 +147,7 @@ def remove_all(containers: Iterable[Container]) -> None:
     """Removes containers with their anonymous volumes; those that are gone already are skipped."""
     for container in containers:
         try:
-            with told("a container can't be removed"):
+            with engine_errors("a container can't be removed"):
                 container.remove(force=True, v=True)
         except EnvironmentBroken as error:
             if not isinstance(error.__context__, GONE) and "in progress" not in str(error):

@@ -23,7 +23,7 @@ def connect(url: str | None = None) -> docker.DockerClient:
 
     Raises `EnvironmentBroken` when none answers.
     """
-    with told("the Docker engine does not answer; is it running, and may this user reach it?"):
+    with engine_errors("the Docker engine does not answer; is it running, and may this user reach it?"):
         _probe(url)
         engine = (
             docker.DockerClient(base_url=url, timeout=ENGINE_DEADLINE_S)
@@ -48,8 +48,8 @@ def _probe(url: str | None) -> None:
 
 
 @contextmanager
-def told(what: str) -> Generator[None]:
-    """Turns errors of the SDK into an `EnvironmentBroken` of one sentence."""
+def engine_errors(action: str) -> Generator[None]:
+    """Turns errors of the SDK into an `EnvironmentBroken` of one sentence that begins with `action`: "a network can't be made"."""
     try:
         yield
     except ImageNotFound as error:
@@ -57,4 +57,4 @@ def told(what: str) -> Generator[None]:
         raise EnvironmentBroken(f"an image is missing on this machine ({image}); build or load it first") from None
     except (DockerException, requests.RequestException, OSError) as error:
         reason = " ".join(str(getattr(error, "explanation", None) or error).split())[:300]
-        raise EnvironmentBroken(f"{what} ({reason})") from None
+        raise EnvironmentBroken(f"{action} ({reason})") from None

@@ -7,7 +7,7 @@ import docker
 from docker.models.networks import Network
 
 from environments.base import EnvironmentBroken
-from environments.providers.docker.engine import told
+from environments.providers.docker.engine import engine_errors
 from environments.providers.owners import LABEL, Owner
 
 MOST_NETWORKS = 24
@@ -33,7 +33,7 @@ class Networks:
                 raise EnvironmentBroken(f"all {MOST_NETWORKS} networks are in use; play fewer episodes at once")
             self._made += 1
         try:
-            with told("a network can't be made"):
+            with engine_errors("a network can't be made"):
                 return self._engine.networks.create(
                     f"rl-loop-{uuid.uuid4().hex[:12]}",
                     driver="bridge",
@@ -55,5 +55,5 @@ class Networks:
         with self._lock:
             free, self._free = self._free, []
         for network in free:
-            with told("a network can't be removed"):
+            with engine_errors("a network can't be removed"):
                 network.remove()

@@ -7,7 +7,7 @@ from typing import Any
 import docker
 from docker.errors import APIError
 
-from environments.providers.docker.engine import told
+from environments.providers.docker.engine import engine_errors
 from environments.providers.owners import LABEL, is_orphan
 
 ROUNDS = 20
@@ -30,7 +30,7 @@ def sweep(engine: docker.DockerClient) -> int:
 def _once(engine: docker.DockerClient) -> tuple[int, int]:
     """Numbers of removed and of refused things."""
     wanted = {"label": LABEL}
-    with told("what killed owners left behind can't be listed"):
+    with engine_errors("what killed owners left behind can't be listed"):
         containers = engine.containers.list(all=True, filters=wanted, ignore_removed=True)
         networks = engine.networks.list(filters=wanted)
         volumes = engine.volumes.list(filters=wanted)

@@ -4,8 +4,8 @@ import asyncio
 from pathlib import Path
 
 from benchmarks import virtual_clock
-from storage import live
-from storage.live import LiveFile, read_live
+from storage import episode_phases
+from storage.episode_phases import LiveFile, read_live
 
 
 def test_the_last_change_of_a_burst_is_written_and_the_file_beats(tmp_path: Path) -> None:
@@ -13,16 +13,16 @@ def test_the_last_change_of_a_burst_is_written_and_the_file_beats(tmp_path: Path
         file = LiveFile(tmp_path, 0, slots=2)
         for step in range(5):
             file.tell("a-m00", "model", step)
-        await asyncio.sleep(2 * live.WRITE_EVERY_S)
+        await asyncio.sleep(2 * episode_phases.WRITE_EVERY_S)
         assert read_live(tmp_path)[0].episodes["a-m00"].step == 4
         written = read_live(tmp_path)[0].at
-        await asyncio.sleep(live.BEAT_S + 1)
+        await asyncio.sleep(episode_phases.BEAT_S + 1)
         assert read_live(tmp_path)[0].at > written
         file.forget("a-m00")
-        await asyncio.sleep(2 * live.WRITE_EVERY_S)
+        await asyncio.sleep(2 * episode_phases.WRITE_EVERY_S)
         assert read_live(tmp_path)[0].episodes == {}
         still = read_live(tmp_path)[0].at
-        await asyncio.sleep(3 * live.BEAT_S)
+        await asyncio.sleep(3 * episode_phases.BEAT_S)
         return [still, read_live(tmp_path)[0].at]
 
     still, later = virtual_clock.run(burst())
@@ -37,7 +37,7 @@ def test_episodes_are_handed_over_with_their_phases_and_the_old_file_rests(tmp_p
         old.hand_over(new)
         assert read_live(tmp_path / "1")[0].episodes == {} and read_live(tmp_path / "2")[0].episodes == told
         still = read_live(tmp_path / "1")[0].at
-        await asyncio.sleep(3 * live.BEAT_S)
+        await asyncio.sleep(3 * episode_phases.BEAT_S)
         assert read_live(tmp_path / "1")[0].at == still
         assert read_live(tmp_path / "2")[0].at > still
 
