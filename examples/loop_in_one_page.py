@@ -22,8 +22,9 @@ from environments.history import TaskHistory
 from environments.registry import make_environment
 from flows.policy.ownership import policy_owned
 from flows.policy.publishing import ensure_served
+from flows.services.model_servers import socket_path
 from flows.services.services import address_of
-from flows.services.specs import BROWSER, socket_path
+from flows.services.specs import BROWSER
 from flows.settings.loop_config import load_config
 from flows.settings.run_folder import RunFolder
 from flows.stages.loop import import_first_policy

@@ -13,7 +13,7 @@ from flows.commands.comparing import compare
 from flows.commands.dashboard import dashboard
 from flows.commands.ecosystem import openenv
 from flows.commands.environments import environments_app
-from flows.commands.forking import fork
+from flows.commands.forking import fetch, fork
 from flows.commands.imports import import_app
 from flows.commands.init import init
 from flows.commands.judge_report import judge_report
@@ -158,6 +158,7 @@ for command in (
     export_policy,
     sft,
     compact,
+    fetch,
     monitor,
     presets,
     dashboard,

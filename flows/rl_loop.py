@@ -189,6 +189,7 @@ class ShardCall(BaseModel):
     model: str
     tag: str | None
     version: int | None
+    others: tuple[str, ...] = ()
     browsers: str
     """URL of the browser service."""
 
@@ -197,6 +198,11 @@ class ShardCall(BaseModel):
         """The call for a shard of a stage."""
         root = str(inputs.run.layout.root)
         return ShardCall(root=root, **key._asdict(), **inputs.served._asdict(), browsers=inputs.browsers)
+
+    @property
+    def served(self) -> Served:
+        """The policy that plays."""
+        return Served(self.model, self.tag, self.version, self.others)
 
     @property
     def key(self) -> ShardKey:
@@ -239,7 +245,7 @@ async def play_shard_flow(call: ShardCall) -> str | None:
     """Play the missing episodes of one shard on a worker of the pool."""
     folder = RunFolder.open(Path(call.root))
     stage_dir = folder.stage_dir(call.iteration, call.stage)
-    inputs = stage_inputs(folder, call.stage, Served(call.model, call.tag, call.version), call.browsers)
+    inputs = stage_inputs(folder, call.stage, call.served, call.browsers)
     with beating(beats_of(stage_dir, call.shard)):
         async with ShardWorkers(inputs.run) as workers:
             lost = await play_shard(workers, inputs, call.key)

@@ -18,18 +18,20 @@ from pydantic import Field
 
 from flows.policy.ownership import policy_owned
 from flows.policy.publishing import policy_version
+from flows.policy.update_process import last_line, run_update_process
 from flows.prefect_artifacts import show_run
 from flows.rl_loop import bury_earlier, server_url, settle_lost, shards_in_prefect
 from flows.services.prefect_api import PrefectServer
 from flows.services.processes import own_state_dir
 from flows.services.services import check_running
-from flows.settings.checkout import DEFAULT_CONFIG
+from flows.settings.checkout import DEFAULT_CONFIG, working_dir
 from flows.settings.loop_config import load_config
 from flows.settings.run_folder import RunFolder
 from flows.stages.evaluate import evaluate_stage
 from flows.stages.loop import import_first_policy, run_stage
 from flows.stages.rejudge import judged_stages
 from flows.stages.rejudge import rejudge as judge_again
+from flows.stages.warm_start import Imitation, sft_command
 from flows.starting.cancelling import leaving_within
 from flows.starting.recovering import recover as recover_run
 from flows.starting.starting import folder_for, named_or_newest, note_flow_run, nothing_to_do, runs_dir_of
@@ -135,6 +137,40 @@ async def rejudge(
         folder, config, name or judge or "again", judged_stages(folder, iteration), with_people=people
     )
     return {str(key): judged.metrics() for key, judged in found}
+
+
+@flow(name="sft", flow_run_name="warm start from {run}")
+async def sft(
+    run: RunName,
+    to: Annotated[str, Field(min_length=1, examples=["policies/warm"])],
+    policy: str | None = None,
+    best: Annotated[int, Field(ge=1)] = 1,
+    epochs: Annotated[int, Field(ge=1)] = 1,
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-6,
+    minibatches: Annotated[int, Field(ge=1)] = 16,
+) -> str:
+    """Fine-tune a policy on the best trajectories of a run, by imitation: a warm start for another run.
+
+    Args:
+        run: Name of the run, which must have a judged iteration.
+        to: Folder to write, which must not exist; a relative path is below the project's root.
+        policy: Folder to begin with; empty: the run's first policy.
+        best: Successes of each task, the shortest first.
+        epochs: Passes over their steps.
+        learning_rate: Learning rate of AdamW.
+        minibatches: Optimiser steps per pass.
+    """
+    folder, target = _opened(run), working_dir() / to
+    begin = working_dir() / policy if policy else None
+    command = sft_command(folder, target, begin, Imitation(best, epochs, learning_rate, minibatches))
+    log = folder.logs / f"sft-{target.name}.log"
+    with leaving_within():
+        status = await run_update_process(command, log, deadline_s=folder.config.policy.update_deadline_s)
+    if status is None:
+        raise LoopError(f"the warm start did not end within policy.update_deadline_s; see {log}")
+    if status != 0:
+        raise LoopError(f"the warm start ended with status {status}: {last_line(log)} (see {log})")
+    return str(target)
 
 
 @flow(name="recover", flow_run_name="after a crash")

@@ -43,14 +43,14 @@ class RunInputs:
 
 @dataclass(frozen=True)
 class PolicyServer:
-    """The model server of the trained policy."""
+    """The model server of the trained policy, or several with the same policy."""
 
-    socket: Path
-    """UNIX socket of vLLM."""
+    sockets: tuple[Path, ...]
+    """UNIX sockets of vLLM, or of doors to it."""
     tokenizer: Path
     """Directory of the tokenizer that the server uses."""
     waiting: Callable[[], int | None]
-    """Returns the number of turns that wait in the server, None when it does not answer. Blocks for 1.5 s at most."""
+    """Returns the number of turns that wait in all servers, None when none answers. Blocks for 1.5 s at most."""
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,8 @@ async def open_worker(
             open_model(
                 inputs.agent,
                 served=inputs.served,
-                uds=server.socket,
+                uds=server.sockets[0],
+                others=server.sockets[1:],
                 solve=getattr(environment, "solve", None),
                 tokenizer=server.tokenizer,
             )

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Sequence
 
 from agent.models.openai_chat import OpenAIChat, Served
+from agent.models.spread_chat import SpreadChat
 from agent.types import Pictures, Policy, Step, Task, Turn
 from browser_service.models import Observation
 from rollouts.measures.usage import ServerMeter
@@ -46,7 +47,7 @@ class TurnGate:
 
     def resume_with(self, served: Served) -> None:
         """Reopens the gate with the policy served now; a vendor's model, which has no versions, stays unchanged."""
-        if isinstance(self._policy, OpenAIChat) and self._policy.served.version is not None:
+        if isinstance(self._policy, OpenAIChat | SpreadChat) and self._policy.served.version is not None:
             self._policy.served = served
         self._open.set()
 

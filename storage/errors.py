@@ -10,8 +10,9 @@ class LoopError(Exception):
     ├── ServicesError    storage/errors.py       a service cannot be started, found or stopped
     ├── RunNameError     storage/names.py    this is no name of a run
     ├── RunFolderError   storage/errors.py       the run folder cannot be used as asked
+    ├── MirrorError      storage/mirror/errors.py    the copy of a run can't be read or written
     ├── PolicyOwned      flows/policy/ownership.py    another run owns the served policy
-    └── StageError       flows/policy/publishing.py   a stage could not be finished
+    └── StageError       flows/policy/waiting.py      a stage could not be finished
     """
 
 

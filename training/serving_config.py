@@ -30,6 +30,9 @@ class ServingConfig(BaseModel):
     """GPUs that share one copy of the weights."""
     cpu_threads: Annotated[int, Field(ge=1)] | None = None
     """Threads when served on a CPU; None leaves the choice to vLLM. Use 1 on few cores shared with browsers."""
+    adapter_rank: Literal[8, 16, 32, 64, 128, 256] | None = None
+    """With `update.lora`: load the adapter of each version beside the weights of version 0, under a name of its own, up to
+    this rank; nothing is paused. None: merged weights are reloaded in place."""
     extra_args: tuple[str, ...] = ()
     """Further arguments of vLLM's server, unchanged. Example: `["--max-num-batched-tokens", "8192"]`."""
 
@@ -41,6 +44,9 @@ class ServingConfig(BaseModel):
     in bfloat16; in float32 a fifth of it."""
     start_deadline_s: Seconds = 600.0
     """Seconds for vLLM to start."""
+    publish_order: Literal["staggered", "together"] = "staggered"
+    """With several servers: `staggered` publishes to one after another, so that a policy that fails its proof touches
+    one server only and the shared disk is read by one; `together` publishes to all at once."""
     publish_deadline_s: Seconds = 300.0
     """Seconds for a publish, from marking the server to the proof; draining running requests is the longest part. After
     this deadline the earlier policy is served again."""

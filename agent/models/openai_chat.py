@@ -35,6 +35,12 @@ class Served(NamedTuple):
     """Weight version that /weight_info must report; None for servers without that route."""
     version: int | None
     """Policy version written on each completion."""
+    others: tuple[str, ...] = ()
+    """Model names of the further servers of the same policy, where there are several."""
+
+    def at(self, server: int) -> "Served":
+        """The expected state of one of several servers, numbered from 0."""
+        return self._replace(model=(self.model, *self.others)[server], others=())
 
 
 class OpenAIChat:

@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from agent.models.openai_chat import OpenAIChat, Served
 from agent.models.openai_computer import OpenAIComputerTranslator
 from agent.models.random import Random
 from agent.models.scripted import Scripted, Solution
+from agent.models.spread_chat import SpreadChat
 from agent.models.vendors import ModelUnavailable, open_anthropic, open_gemini, open_openai
 from agent.prompting.control_tokens import ControlTokens
 from agent.prompting.tokenizer_files import TokenizerUnreadable, control_tokens
@@ -41,17 +42,27 @@ SDKS: dict[str, tuple[str, str]] = {
 
 @asynccontextmanager
 async def open_model(
-    config: AgentConfig, *, served: Served, uds: Path | None, solve: Solution | None, tokenizer: Path | None = None
+    config: AgentConfig,
+    *,
+    served: Served,
+    uds: Path | None,
+    solve: Solution | None,
+    tokenizer: Path | None = None,
+    others: Sequence[Path] = (),
 ) -> AsyncGenerator[Policy]:
-    """The policy of `config.model`. `served`, `uds` and `tokenizer` (a directory) are the trained policy's, `solve` is the
-    environment's solution.
+    """The policy of `config.model`. `served`, `uds`, `tokenizer` (a directory) and `others` (sockets of further servers,
+    in the order of `served.others`) are the trained policy's, `solve` is the environment's solution.
 
     Raises `ModelUnavailable` when its SDK or its key is missing, or the environment has no solution to play.
     """
     match config.model:
         case TrainedPolicy():
-            async with OpenAIChat(config, served, uds=uds, control=await _control_of(tokenizer)) as chat:
-                yield chat
+            control, sockets = await _control_of(tokenizer), (uds, *others)
+            chats = [OpenAIChat(config, served.at(at), uds=one, control=control) for at, one in enumerate(sockets)]
+            async with AsyncExitStack() as stack:
+                for chat in chats:
+                    await stack.enter_async_context(chat)
+                yield SpreadChat(chats) if others else chats[0]
         case ChatModel(model=name, base_url=base_url, tokens=tokens) as remote:
             other, control = Served(model=name, tag=None, version=None), await _control_of(remote.tokenizer)
             key = key_of(remote)

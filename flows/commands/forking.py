@@ -1,10 +1,10 @@
-"""`rl-loop fork`: a new run from an iteration of another one."""
+"""`rl-loop fork`, a new run from an iteration of another one, and `rl-loop fetch`, a run from its copy."""
 
 from typing import Annotated
 
 import typer
 
-from flows.commands.options import ConfigOption, Overrides, RunArgument
+from flows.commands.options import ConfigOption, Overrides, RunArgument, loaded
 
 
 def fork(
@@ -42,3 +42,40 @@ def fork(
     more = f", and the rollout and verdicts of iteration {last + 1}" if judged else ""
     print(f"run {made.name} has iterations 0 to {last} of {source.name}{more}: {made.root}")
     print(f"{on_run('resume', made.root)} continues it with {made.next_stage()}")
+
+
+def fetch(
+    run: Annotated[str, typer.Argument(help="name of the run in the copy")],
+    source: Annotated[
+        str | None,
+        typer.Option("--from", help="address of the copies; default: storage.mirror", show_default=False),
+    ] = None,
+    overrides: Overrides = None,
+    config: ConfigOption = None,
+) -> None:
+    """Make the folder of a run from its copy (storage.mirror), to go on with it on this machine.
+
+    The machine that wrote it is refused from then on: one machine goes on with a run.
+
+    Example: rl-loop fetch demo --from s3://bucket/runs && rl-loop resume demo
+    """
+    from flows.settings.hints import on_run
+    from flows.settings.run_folder import RunFolder
+    from storage.errors import LoopError
+    from storage.mirror.mirror import fetch as fetch_run
+    from storage.mirror.objects import ObjectStore, check_address
+    from storage.names import checked_name
+
+    settings = loaded(config, overrides)
+    address = source or settings.storage.mirror
+    if address is None:
+        raise LoopError("no address of copies: give --from s3://bucket/folder, or set storage.mirror")
+    try:
+        store = ObjectStore(check_address(address))
+    except ValueError as error:
+        raise LoopError(f"--from: {error}") from error
+    root = fetch_run(store, checked_name(run), settings.runs_dir)
+    folder = RunFolder.open(root)
+    print(
+        f"{root} is made from {store.address}; {on_run('resume', root)} continues it with {folder.next_stage() or 'nothing'}"
+    )

@@ -16,7 +16,7 @@ from flows.services import services
 from flows.services.automations import make_automations
 from flows.services.prefect_api import FlowRun, PrefectServer
 from flows.services.service_files import SupervisorStatus, read_status
-from flows.services.specs import DASHBOARD, PARTS, PREFECT, WORKER, prefect_environment
+from flows.services.specs import DASHBOARD, PREFECT, WORKER, needed_here, prefect_environment
 from flows.services.stack import read_stack
 from flows.settings.checkout import DEPLOYMENTS_FILE, PROJECT, working_dir
 from flows.settings.hints import on_run
@@ -38,7 +38,7 @@ from storage.stages import Stage, StageReport
 DEPLOY_S = 120.0
 """Seconds that `prefect deploy` may take."""
 
-DEPLOYMENTS = ("rl-loop", "rollout", "judge", "update", "evaluate", "rejudge", "rank", "recover")
+DEPLOYMENTS = ("rl-loop", "rollout", "judge", "update", "evaluate", "rejudge", "sft", "rank", "recover")
 """Names of the deployments in prefect.yaml."""
 
 STAY_LOOK_S = 2.0
@@ -63,7 +63,8 @@ def bring_up(config: LoopConfig, watch: Watch | None = None) -> SupervisorStatus
             deploy(state)
         with prefect_server(config) as server:
             make_automations(server, config.services)
-        return services.wait_ready(state, PARTS[None], deadline_s=config.serving.start_deadline_s, watch=watch)
+        names = needed_here(config.services)
+        return services.wait_ready(state, names, deadline_s=config.serving.start_deadline_s, watch=watch)
     except BaseException:
         if not was_running:
             services.shut_down(state)
@@ -77,7 +78,8 @@ def bring_up_part(config: LoopConfig, only: Only, watch: Watch | None = None) ->
     was_running = services.is_running(state)
     services.start(config, PROJECT, only)
     try:
-        return services.wait_ready(state, PARTS[only], deadline_s=config.serving.start_deadline_s, watch=watch)
+        names = needed_here(config.services, only)
+        return services.wait_ready(state, names, deadline_s=config.serving.start_deadline_s, watch=watch)
     except BaseException:
         if not was_running:
             services.shut_down(state)

@@ -27,30 +27,12 @@ def sft(
     Example: rl-loop sft demo --to policies/warm --learning-rate 1e-4; rl-loop run policy.model=policies/warm
     """
     import subprocess
-    import sys
 
-    from flows.stages.learned_set import verdicts_to_learn
+    from flows.stages.warm_start import Imitation, sft_command
     from flows.starting.starting import find_run
-    from storage.errors import LoopError
-    from storage.stages import Stage
-    from training.checkpointing.checkpoints import checkpoint_path
 
-    folder = find_run(run, config)
-    iterations = [number for number in range(1, folder.config.iterations + 1) if folder.is_done(number, Stage.JUDGE)]
-    if not iterations:
-        raise LoopError(f"{folder.name} has no judged iteration; there is nothing to imitate")
-    command = [sys.executable, "-m", "training.sft", "--to", str(to)]
-    command += ["--policy", str(policy or checkpoint_path(folder.policies, 0))]
-    command += [
-        "--device",
-        folder.config.update.device,
-        "--micro-batch-size",
-        str(folder.config.update.micro_batch_size),
-    ]
-    command += ["--best", str(best), "--epochs", str(epochs), "--minibatches", str(minibatches)]
-    command += ["--learning-rate", str(learning_rate), "--seed", str(folder.config.seed)]
-    for number in iterations:
-        command += ["--played", str(folder.stage_dir(number, Stage.ROLLOUT)), str(verdicts_to_learn(folder, number))]
+    settings = Imitation(best, epochs, learning_rate, minibatches)
+    command = sft_command(find_run(run, config), to, policy, settings)
     if status := subprocess.run(command, check=False).returncode:
         raise typer.Exit(status)
     print(f"{to} is a policy; rl-loop run policy.model={to} begins with it")

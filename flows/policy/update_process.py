@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import re
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncGenerator
@@ -16,6 +17,7 @@ from flows.settings.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
 
+_OF_TORCHRUN = re.compile(r"[EWI]\d{4} \d\d:\d\d:\d\d")
 STOP_S = 3.0
 """Seconds between SIGTERM and SIGKILL for an update that exceeds its deadline or is cancelled: its checkpoint is written
 by rename, so nothing is lost by ending it at once."""
@@ -131,3 +133,14 @@ async def _end(process: Process, *, after_s: float = 0.0) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
+
+
+def last_line(log: Path) -> str:
+    """The last line of the update; behind it torchrun writes a page of its own about a process that failed."""
+    try:
+        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    except FileNotFoundError:
+        lines = []
+    pages = [number for number, line in enumerate(lines) if "torch/distributed/elastic" in line and "failed" in line]
+    own = [line for line in lines[: pages[-1] if pages else None] if not _OF_TORCHRUN.match(line)]
+    return own[-1][:400] if own else "it wrote nothing"

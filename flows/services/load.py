@@ -15,8 +15,9 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from browser_service.models import PoolStatus
+from flows.services.model_servers import VLLM, socket_path
 from flows.services.services import address_of
-from flows.services.specs import BROWSER, socket_path
+from flows.services.specs import BROWSER
 from storage.errors import ServicesError
 
 ASK_S = 1.5
@@ -37,7 +38,7 @@ class Browsers(NamedTuple):
 
 
 class Model(NamedTuple):
-    """Requests of vLLM, over all its engines."""
+    """Requests of vLLM, over all its engines and servers."""
 
     running: int
     waiting: int
@@ -62,9 +63,17 @@ def ask_browsers(state_dir: Path) -> Browsers | None:
 
 
 def ask_model(state_dir: Path) -> Model | None:
-    """The load of a state directory's vLLM, None when it does not answer."""
+    """The load of a state directory's model servers together, None when none answers."""
     try:
-        path = str(socket_path(state_dir))
+        first = socket_path(state_dir)
+    except ServicesError:
+        return None
+    loads = [load for path in (first, *first.parent.glob(f"{VLLM}-*.sock")) if (load := _load_of(str(path)))]
+    return Model(sum(one.running for one in loads), sum(one.waiting for one in loads)) if loads else None
+
+
+def _load_of(path: str) -> Model | None:
+    try:
         with socket.socket(socket.AF_UNIX) as probe:  # httpx leaves its socket open when no process listens
             probe.connect(path)
         text = _get("http://policy/metrics", httpx.HTTPTransport(uds=path)).decode()
@@ -73,7 +82,7 @@ def ask_model(state_dir: Path) -> Model | None:
             for sample in family.samples:
                 if sample.name in sums:
                     sums[sample.name] += sample.value
-    except (ServicesError, OSError, ValueError, httpx.HTTPError):
+    except (OSError, ValueError, httpx.HTTPError):
         return None
     return Model(int(sums[RUNNING]), int(sums[WAITING]))
 

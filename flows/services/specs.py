@@ -6,23 +6,20 @@ loopback, with all their files in the state directory.
 
 import os
 import sys
-import tempfile
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 
 from flows.services.health import at_each
+from flows.services.model_servers import VLLM, ModelServer, model_names, model_servers, socket_path
 from flows.services.service_files import ServiceSpec, SupervisorSpec
 from flows.settings.loop_config import LoopConfig
 from flows.settings.parts import Only
 from flows.settings.services_config import LOCAL, ServicesConfig
-from storage.errors import ServicesError
 
 HOST = "127.0.0.1"
-MAX_SOCKET_PATH = 100
-"""Bytes; the kernel allows 107 in the address of a UNIX socket."""
 
-PREFECT, WORKER, MLFLOW, VLLM, BROWSER, DOOR = "prefect", "worker", "mlflow", "vllm", "browser", "door"
+PREFECT, WORKER, MLFLOW, BROWSER, DOOR = "prefect", "worker", "mlflow", "browser", "door"
 DASHBOARD = "dashboard"
 WORK_POOL = "rl-loop"
 """Name of the work pool in prefect.yaml."""
@@ -38,7 +35,7 @@ PORT_KEYS = {
 
 NOT_VLLMS = {
     *("weight_check", "canary_tolerance"),
-    *("start_deadline_s", "publish_deadline_s", "rollback_deadline_s"),
+    *("start_deadline_s", "publish_deadline_s", "rollback_deadline_s", "publish_order"),
 }
 """Settings of section `serving` that are not passed to the server: they may change while it runs."""
 
@@ -64,11 +61,17 @@ PARTS: dict[Only | None, tuple[str, ...]] = {
 """The services that a loop, or a machine with one part of them, needs: `rl-loop up`, `rl-loop up --only PART`."""
 
 
+def needed_here(config: ServicesConfig, only: Only | None = None) -> tuple[str, ...]:
+    """The services that must be ready before a loop begins, or that a machine with one part runs."""
+    models = (VLLM,) if only else model_names(config)
+    return tuple(name for part in PARTS[only] for name in (models if part == VLLM else (part,)))
+
+
 def names_here(config: ServicesConfig, only: Only | None = None) -> tuple[str, ...]:
     """The services of `rl-loop up [--only PART]`: those that are needed, and the dashboard if it is wanted."""
     # Its packages are an extra of the installation.
     wanted = config.dashboard and not only and find_spec("sqlalchemy") is not None
-    return (*PARTS[only], *([DASHBOARD] if wanted else []))
+    return (*needed_here(config, only), *([DASHBOARD] if wanted else []))
 
 
 def service_specs(
@@ -93,19 +96,21 @@ def service_specs(
         )
     else:
         config = config.model_copy(update={"services": config.services.model_copy(update={"listen": HOST})})
-    services = [
-        makers[name](config, ports, working_dir)
-        if place_of(config.services, name) == LOCAL
-        else _elsewhere(config, name)
-        for name in names_here(config.services, only)
-    ]
+    far = {one.name: one for one in model_servers(config.services) if one.place != LOCAL}
+
+    def spec(name: str) -> ServiceSpec:
+        if name in far:
+            return _far_door(config, far[name])
+        if place_of(config.services, name) != LOCAL:
+            return _elsewhere(config, name)
+        return makers[name](config, ports, working_dir)
+
+    services = [spec(name) for name in names_here(config.services, only)]
     return SupervisorSpec(working_dir=str(working_dir), services=services)
 
 
 def _elsewhere(config: LoopConfig, name: str) -> ServiceSpec:
     place = place_of(config.services, name)
-    if name == VLLM:
-        return _far_door(config, place)
     return ServiceSpec(name=name, address=place, health_url=at_each(place, HEALTH[name]), ready_s=ELSEWHERE_READY_S)
 
 
@@ -239,17 +244,17 @@ def _near_door(config: LoopConfig, ports: dict[str, int], _: Path) -> ServiceSpe
     )
 
 
-def _far_door(config: LoopConfig, url: str) -> ServiceSpec:
+def _far_door(config: LoopConfig, server: ModelServer) -> ServiceSpec:
     """The socket of a vLLM that is elsewhere."""
-    uds = socket_path(config.services.state_dir)
-    command = [sys.executable, "-m", "flows.services.door", "--side", "far", "--to-url", url, "--uds", str(uds)]
+    uds = str(server.socket)
+    command = [sys.executable, "-m", "flows.services.door", "--side", "far", "--to-url", server.place, "--uds", uds]
     return ServiceSpec(
-        name=VLLM,
+        name=server.name,
         command=[*command, "--token-env", config.services.models_token_env],
-        address=str(uds),
+        address=uds,
         # Not /health, which needs no token: a wrong one is found before a run begins.
         health_url="http://policy/version",
-        socket=str(uds),
+        socket=uds,
         ready_s=ELSEWHERE_READY_S,
     )
 
@@ -277,15 +282,3 @@ def prefect_environment(state_dir: Path, url: str) -> dict[str, str]:
         "PREFECT_PLUGINS_ENABLED": "true",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "flows",
     }
-
-
-def socket_path(state_dir: Path) -> Path:
-    """The path of vLLM's socket: in the state directory, or in a short temporary one if that path is too long."""
-    inside = state_dir / "vllm.sock"
-    if len(os.fsencode(inside)) < MAX_SOCKET_PATH:
-        return inside
-    short = Path(tempfile.gettempdir()) / f"rl-loop-{sha256(os.fsencode(state_dir)).hexdigest()[:12]}"
-    short.mkdir(mode=0o700, exist_ok=True)
-    if short.stat().st_uid != os.getuid():
-        raise ServicesError(f"{short} belongs to another user; choose a shorter services.state_dir")
-    return short / "vllm.sock"

@@ -11,7 +11,7 @@ from typing import Any
 
 from flows.settings.loop_config import LoopConfig, flatten
 
-PLACES = ("services.", "runs_dir")
+PLACES = ("services.", "storage.", "runs_dir")
 """Ports and folders: never part of the identity."""
 LIMITS = (
     "rollout.limits",
@@ -22,6 +22,7 @@ LIMITS = (
     "policy.update_deadline_s",
     "serving.start_deadline_s",
     "serving.publish_deadline_s",
+    "serving.publish_order",
 )
 """Concurrency, limits, deadlines and alarms: other values do not change the results of a stage that finishes."""
 JUDGE_LIMITS = re.compile(r"judge\.(?:model|models\.[^.]+)\.(?:concurrency|deadline_s|most_tokens|most_cost)")
@@ -42,7 +43,7 @@ def digest(data: Mapping[str, Any]) -> str:
 
 def is_of(data: Mapping[str, Any], recorded: str) -> bool:
     """True if the content of a config.yaml has the digest in run.json; earlier versions counted all but the places."""
-    whole = {key: value for key, value in data.items() if key not in ("services", "runs_dir")}
+    whole = {key: value for key, value in data.items() if key not in ("services", "storage", "runs_dir")}
     return recorded in (digest(data), _digest(flatten(whole)))
 
 

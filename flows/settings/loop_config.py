@@ -16,8 +16,10 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from agent.config import AgentConfig
 from environments.config import EnvironmentConfig, EnvironmentName
 from flows.settings.checkout import PROJECT_FILE
+from flows.settings.policy_config import PolicyConfig
 from flows.settings.section import Section
 from flows.settings.services_config import ServicesConfig
+from flows.settings.storage_config import StorageConfig
 from judging.config import JudgeConfig
 from rollouts.config import EvaluateConfig, RolloutConfig
 from rollouts.inputs import RolloutSettings
@@ -33,15 +35,6 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 class ConfigError(LoopError):
     """The configuration cannot be used. The message has one sentence per mistake."""
-
-
-class PolicyConfig(Section):
-    """The first policy, and the deadline of updates."""
-
-    model: Path
-    """Directory of the first policy: weights, tokenizer, processor."""
-    update_deadline_s: Annotated[float, Field(gt=0)] = 7_200.0
-    """Seconds that one update may take."""
 
 
 class LoopConfig(Section):
@@ -60,6 +53,7 @@ class LoopConfig(Section):
     evaluate: EvaluateConfig = EvaluateConfig()
     serving: ServingConfig = ServingConfig()
     services: ServicesConfig = ServicesConfig()
+    storage: StorageConfig = StorageConfig()
 
     @model_validator(mode="after")
     def _browsers_suffice(self) -> "LoopConfig":
@@ -78,6 +72,13 @@ class LoopConfig(Section):
                 f"agent.image_rounds={self.agent.image_rounds} puts {shown} pictures into a prompt, but "
                 f"serving.images_per_prompt={self.serving.images_per_prompt}; raise it or lower agent.image_rounds"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _adapters_fit(self) -> "LoopConfig":
+        most, trained = self.serving.adapter_rank, self.update.lora
+        if most and (trained is None or trained.rank > most):
+            raise ValueError(f"serving.adapter_rank={most} needs update.lora with a rank up to {most}")
         return self
 
     @model_validator(mode="after")

@@ -1,10 +1,11 @@
 """Section `services` of the configuration: where each service is, its port, and how long it is waited for."""
 
+from collections import Counter
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from flows.settings.section import Section
 
@@ -32,6 +33,16 @@ RunEvent = Literal["iteration-finished", "policy-published", "stage-failed", "ju
 Place = Annotated[str, AfterValidator(_at)]
 
 
+def _joined(value: Any) -> Any:
+    """A list of addresses as the text with commas that it stands for."""
+    is_list = isinstance(value, list | tuple) and all(isinstance(part, str) for part in value)
+    return ",".join(value) if is_list else value
+
+
+Places = Annotated[str, BeforeValidator(_joined), AfterValidator(_at)]
+"""One place or several, as a list or as a text with commas."""
+
+
 class ServicesConfig(Section):
     """Settings of the services that `rl-loop up` starts. Not part of a run's identity: a resume may use other ports."""
 
@@ -40,12 +51,13 @@ class ServicesConfig(Section):
     PREFECT_API_AUTH_STRING of the environment is sent. The worker is always started here."""
     mlflow: Place = LOCAL
     """`local`, or the URL of an MLflow server. MLFLOW_TRACKING_TOKEN, or _USERNAME and _PASSWORD, are sent."""
-    browsers: Place = LOCAL
-    """`local`, or the URL of a browser service, of several masters with commas. BROWSER_SERVICE_API_KEY is sent."""
+    browsers: Places = LOCAL
+    """`local`, or the URL of a browser service, of several masters as a list. BROWSER_SERVICE_API_KEY is sent."""
 
-    models: Place = LOCAL
-    """`local`, or the URL of the door of a vLLM that `rl-loop up --only models` runs on another machine; the folder of
-    runs must be the same path on both, because weights are loaded from it."""
+    models: Places = LOCAL
+    """`local`, or the URL of the door of a vLLM that `rl-loop up --only models` runs on another machine, or a list of such
+    URLs: every policy is published to all of them, and episodes are spread over them. The folder of runs must be the same
+    path on all machines, because weights are loaded from it."""
     models_token_env: Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")] = "RL_LOOP_MODELS_TOKEN"
     """Name of the environment variable with the door's token, on both machines."""
     listen: str = "127.0.0.1"
@@ -86,9 +98,15 @@ class ServicesConfig(Section):
     """Free disk space below which nothing is started."""
 
     @model_validator(mode="after")
-    def _certificate_is_whole(self) -> "ServicesConfig":
+    def _fits(self) -> "ServicesConfig":
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key belong together; set both or neither")
-        if "," in self.models:
-            raise ValueError(f"models takes one address, found {self.models}")
+        twice = [place for place, count in Counter(self.model_places).items() if count > 1]
+        if twice:
+            raise ValueError(f"models names {twice[0]} twice; each server once")
         return self
+
+    @property
+    def model_places(self) -> tuple[str, ...]:
+        """Where each model server is: `local`, or one or several addresses."""
+        return tuple(self.models.split(","))

@@ -16,7 +16,7 @@ from agent.models.vendors import ModelUnavailable
 from agent.types import Trajectory
 from agent.verdict import Verdict
 from environments.registry import make_environment
-from flows.policy.publishing import StageError
+from flows.policy.waiting import StageError
 from flows.settings.hints import on_run
 from flows.settings.run_folder import RunFolder
 from flows.stages.overlap import overlapped

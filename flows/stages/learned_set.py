@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from flows.policy.publishing import StageError
+from flows.policy.waiting import StageError
 from flows.settings.hints import on_run
 from flows.settings.run_folder import RunFolder
 from flows.stages.rejudge import SETS, set_folder

@@ -16,6 +16,7 @@ from flows.stages.judge import judge_stage
 from flows.stages.policy_update import policy_update_stage
 from flows.stages.rollout import PlayShards, gather_shards, rollout_stage
 from flows.tracking.learning_signal import no_signal, warnings
+from flows.tracking.mirroring import Mirror, mirrored
 from flows.tracking.tracking import Tracker
 from rollouts.shard_workers import ShardWorkers
 from storage.atomic import write_atomically
@@ -61,8 +62,12 @@ async def run_loop(folder: RunFolder, stage: RunStage, *, flow_run_id: str | Non
         tracker = Tracker(folder, flow_run_id=flow_run_id)
         tracker.start()
         try:
-            async with updates_kept_warm(folder), ShardWorkers(folder.inputs) as workers:
-                await _every_stage(folder, stage, workers, tracker)
+            async with (
+                mirrored(folder) as mirror,
+                updates_kept_warm(folder),
+                ShardWorkers(folder.inputs) as workers,
+            ):
+                await _every_stage(folder, stage, workers, (tracker, mirror))
         except BaseException as error:
             # A cancellation or a signal is no failure of the run.
             await tracker.close("FAILED" if isinstance(error, Exception) else "KILLED")
@@ -70,14 +75,17 @@ async def run_loop(folder: RunFolder, stage: RunStage, *, flow_run_id: str | Non
         await tracker.close("FINISHED")
 
 
-async def _every_stage(folder: RunFolder, stage: RunStage, workers: ShardWorkers, tracker: Tracker) -> None:
+async def _every_stage(
+    folder: RunFolder, stage: RunStage, workers: ShardWorkers, copies: tuple[Tracker, Mirror]
+) -> None:
     for iteration in range(folder.config.iterations + 1):
         keys = [key for key in folder.schedule() if key.iteration == iteration]
         fresh = not any(folder.is_done(*key) for key in keys)
         began = time.monotonic()
         for key in keys:
             await stage(folder, key, workers)
-            tracker.wake()
+            for copy in copies:
+                copy.wake()
         if fresh:
             write_iteration(folder, iteration, seconds=time.monotonic() - began)
 

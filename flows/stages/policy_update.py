@@ -7,14 +7,14 @@ again.
 """
 
 import logging
-import re
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from flows.policy.publishing import StageError, ensure_served, policy_version
-from flows.policy.update_process import run_update_process
+from flows.policy.publishing import ensure_served, policy_version
+from flows.policy.update_process import last_line, run_update_process
+from flows.policy.waiting import StageError
 from flows.settings.run_folder import RunFolder
 from flows.stages.learned_set import verdicts_to_learn
 from rollouts.shard_workers import ShardWorkers
@@ -25,8 +25,6 @@ from training.checkpointing.checkpoints import checkpoint_path, prune
 from training.learning.report import UpdateReport, read_report
 
 logger = logging.getLogger(__name__)
-
-_OF_TORCHRUN = re.compile(r"[EWI]\d{4} \d\d:\d\d:\d\d")
 
 
 async def policy_update_stage(folder: RunFolder, iteration: int, workers: ShardWorkers | None = None) -> StageReport:
@@ -85,7 +83,7 @@ async def run_update(folder: RunFolder, iteration: int) -> None:
         raise StageError(f"the update of iteration {iteration} did not end within policy.update_deadline_s; see {log}")
     if status != 0:
         raise StageError(
-            f"the update of iteration {iteration} ended with status {status}: {_last_line(log)} (see {log})"
+            f"the update of iteration {iteration} ended with status {status}: {last_line(log)} (see {log})"
         )
 
 
@@ -133,14 +131,3 @@ def replay_arguments(folder: RunFolder, iteration: int) -> Iterator[str]:
         verdicts = verdicts_to_learn(folder, earlier)
         if verdicts.is_file():
             yield from ("--replay", str(played), str(verdicts))
-
-
-def _last_line(log: Path) -> str:
-    """The last line of the update; behind it torchrun writes a page of its own about a process that failed."""
-    try:
-        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    except FileNotFoundError:
-        lines = []
-    pages = [number for number, line in enumerate(lines) if "torch/distributed/elastic" in line and "failed" in line]
-    own = [line for line in lines[: pages[-1] if pages else None] if not _OF_TORCHRUN.match(line)]
-    return own[-1][:400] if own else "it wrote nothing"

@@ -17,7 +17,8 @@ from typing import NamedTuple
 from agent.episode_facts import EpisodeFacts, facts_of
 from agent.failures import CONFIGURATION
 from agent.metrics import policy_age
-from flows.policy.publishing import StageError, ensure_browsers, ensure_served, policy_version
+from flows.policy.publishing import ensure_browsers, ensure_served, policy_version
+from flows.policy.waiting import StageError
 from flows.settings.run_folder import RunFolder
 from flows.stages.overlap import judging_meanwhile
 from flows.stages.stage_inputs import stage_inputs

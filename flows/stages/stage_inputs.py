@@ -8,7 +8,7 @@ from agent.models.openai_chat import Served
 from agent.types import Trajectory
 from agent.verdict import Judge
 from flows.services.load import ask_model
-from flows.services.specs import socket_path
+from flows.services.model_servers import model_servers
 from flows.settings.loop_config import LoopConfig
 from flows.settings.run_folder import RunFolder
 from flows.settings.who_acts import agent_of, served_tokenizer
@@ -59,11 +59,12 @@ def read_requests_of(folder: RunFolder, stage: Stage, trajectory: Trajectory) ->
 
 
 def policy_server(config: LoopConfig) -> PolicyServer:
-    """The vLLM server of the configured state directory. Raises `ServicesError` as `socket_path`."""
+    """The model servers of the configuration. Raises `ServicesError` as `socket_path`."""
     state_dir = config.services.state_dir
 
     def waiting() -> int | None:
         model = ask_model(state_dir)
         return None if model is None else model.waiting
 
-    return PolicyServer(socket_path(state_dir), served_tokenizer(config), waiting)
+    sockets = tuple(one.socket for one in model_servers(config.services))
+    return PolicyServer(sockets, served_tokenizer(config), waiting)

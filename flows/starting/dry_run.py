@@ -104,19 +104,20 @@ def lines(config: LoopConfig, found: Forecast) -> Iterator[str]:
         f"episodes: {train + heldout:,}, of which {train:,} to train ({found.train_episodes} in each of {iterations} "
         f"iterations) and {heldout:,} held out ({found.heldout_episodes} in each of {evaluations} evaluations)"
     )
-    slots = config.services.browser_slots
+    slots, models = config.services.browser_slots, len(config.services.model_places)
+    served = "vLLM" if models == 1 else f"{models} vLLM servers"
     yield (
-        f"processes: Prefect server and worker, MLflow, vLLM, browser service with {slots} sessions; "
+        f"processes: Prefect server and worker, MLflow, {served}, browser service with {slots} sessions; "
         f"{config.rollout.shards} shards play {config.rollout.concurrency} episodes at once"
     )
     browsers = f"{_size(slots * SESSION_MB * 1_000_000)} for the browsers"
     if found.parameters is None or found.checkpoint_bytes is None:
         yield f"memory: {browsers}; the policy's is unknown, because {config.policy.model} has no weights"
     else:
-        served = found.parameters * SERVED_BYTES[config.serving.dtype]
+        weights = found.parameters * SERVED_BYTES[config.serving.dtype]
         yield (
             f"memory: {_size(found.parameters * UPDATE_BYTES)} for the update ({found.parameters / 1e6:.1f} million "
-            f"parameters, without activations), {_size(served)} for the served weights, {browsers}"
+            f"parameters, without activations), {_size(weights)} for the served weights, {browsers}"
         )
         kept = config.update.keep_last
         yield f"disk: {_size(found.checkpoint_bytes)} for each of {kept} kept policies, at most {STEP_MB} MB for each step"

@@ -8,6 +8,7 @@ from flows.tracking.origin import task_set_tag
 from flows.tracking.sample_page import choose_samples, render
 from flows.tracking.summary import CURVE
 from flows.tracking.timeline import TIMELINE
+from flows.tracking.traces import log_traces, samples
 from storage.stages import Stage, StageReport
 from storage.store import TrajectoryStore
 from storage.verdicts import read_verdicts
@@ -20,15 +21,18 @@ SAMPLES = 3
 PREFIX = {Stage.ROLLOUT: "rollout", Stage.JUDGE: "rollout", Stage.POLICY_UPDATE: "train", Stage.EVALUATE: "evaluate"}
 
 
-def log_samples(client: "MlflowClient", run_id: str, folder: RunFolder, report: StageReport) -> None:
-    """Logs sample trajectories with their verdicts: an HTML page each, and its JSON."""
-    episodes = folder.stage_dir(report.iteration, Stage.EVALUATE if report.stage is Stage.EVALUATE else Stage.ROLLOUT)
+def log_samples(client: "MlflowClient", run_id: str, folder: RunFolder, report: StageReport, loop: str) -> None:
+    """Logs sample trajectories with their verdicts: a trace, an HTML page and its JSON each. `loop`: the run's own tag."""
+    played = Stage.EVALUATE if report.stage is Stage.EVALUATE else Stage.ROLLOUT
+    episodes = folder.stage_dir(report.iteration, played)
     verdicts = {
         verdict.trajectory_id: verdict for verdict in read_verdicts(folder.stage_dir(report.iteration, report.stage))
     }
     store = TrajectoryStore(episodes)
     place = f"samples/{PREFIX[report.stage]}/{report.iteration:04d}"
-    for trajectory in choose_samples(store, verdicts, SAMPLES):
+    chosen = choose_samples(store, verdicts, SAMPLES)
+    log_traces(client, run_id, loop, report, samples(episodes, folder.root, chosen, verdicts))
+    for trajectory in chosen:
         page = render(trajectory, verdicts.get(trajectory.id), store.image)
         client.log_text(run_id, page, f"{place}/{trajectory.id}.html")
         client.log_text(run_id, trajectory.model_dump_json(), f"{place}/{trajectory.id}/trajectory.json")

@@ -27,6 +27,7 @@ from flows.tracking.learning_signal import no_signal
 from flows.tracking.logged import LOGGED, is_logged, note_status
 from flows.tracking.origin import origin_tags
 from flows.tracking.pages import PREFIX, log_curve, log_samples, log_tags
+from flows.tracking.policies import model_of, version_of
 from flows.tracking.summary import draw_learning_curve
 from flows.tracking.tables import log_tables
 from flows.tracking.timeline import draw_timeline
@@ -209,9 +210,10 @@ def log_stage(client: "MlflowClient", run_id: str, folder: RunFolder, report: St
     directory = folder.stage_dir(report.iteration, report.stage)
     if (directory / LOGGED).exists():
         return False
-    log_once(client, run_id, metrics_of(report), marker=marker_metric(report.stage), step=report.iteration)
+    model = model_of(client, run_id, folder, loop_tag(folder), version_of(folder, report))
+    log_once(client, run_id, metrics_of(report), marker=marker_metric(report.stage), step=report.iteration, model=model)
     if report.stage in (Stage.JUDGE, Stage.EVALUATE):
-        log_samples(client, run_id, folder, report)
+        log_samples(client, run_id, folder, report, loop_tag(folder))
     if report.stage is Stage.EVALUATE:
         log_curve(client, run_id, folder)
     write_atomically(directory / LOGGED, json.dumps({"mlflow_run_id": run_id}).encode())
@@ -228,11 +230,18 @@ def log_iterations(client: "MlflowClient", run_id: str, folder: RunFolder) -> No
             write_atomically(path.with_name(LOGGED), json.dumps({"mlflow_run_id": run_id}).encode())
 
 
-def log_once(client: "MlflowClient", run_id: str, metrics: dict[str, float], *, marker: str, step: int) -> None:
-    """Log metrics in one request, unless `marker` has a value at this step: MLflow would keep both for ever."""
+def log_once(
+    client: "MlflowClient", run_id: str, metrics: dict[str, float], *, marker: str, step: int, model: str | None = None
+) -> None:
+    """Log metrics in one request, unless `marker` has a value at this step: MLflow would keep both for ever.
+
+    `model`: id of the logged model that they are about too.
+    """
     from mlflow.entities import Metric
 
     if any(point.step == step for point in client.get_metric_history(run_id, marker)):
         return
     now = int(time.time() * 1000)
-    client.log_batch(run_id, metrics=[Metric(key, value, now, step) for key, value in sorted(metrics.items())])
+    client.log_batch(
+        run_id, metrics=[Metric(key, value, now, step, model_id=model) for key, value in sorted(metrics.items())]
+    )

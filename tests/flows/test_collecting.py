@@ -8,8 +8,8 @@ import pytest
 from real_services import supervised
 from stand_in_model import StandInModel, running_model
 
-from flows.policy.publishing import StageError
-from flows.services.specs import socket_path
+from flows.policy.waiting import StageError
+from flows.services.model_servers import socket_path
 from flows.settings.loop_config import load_config
 from flows.settings.run_folder import RunFolder
 from flows.stages.evaluate import evaluate_stage

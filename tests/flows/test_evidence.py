@@ -14,7 +14,7 @@ from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played
 from agent.models.openai_chat import Served
 from agent.types import Failure, Trajectory
 from benchmarks import virtual_clock
-from flows.policy.publishing import StageError
+from flows.policy.waiting import StageError
 from flows.settings.run_folder import RunFolder
 from flows.stages import rollout
 from flows.stages.evaluate import evaluate_stage

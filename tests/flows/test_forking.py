@@ -7,7 +7,7 @@ import pytest
 from conftest import RlLoop
 
 from agent.verdict import Verdict
-from flows.policy.publishing import StageError
+from flows.policy.waiting import StageError
 from flows.settings.loop_config import LoopConfig
 from flows.settings.run_folder import RunFolder
 from flows.stages.policy_update import update_command

@@ -14,8 +14,9 @@ from eventually import PATIENCE_S
 
 from browser_service.models import NodeStatus, PoolStatus
 from flows.services.load import Asker, Browsers, Model, Services, ask_browsers, ask_model
+from flows.services.model_servers import socket_path
 from flows.services.service_files import ServiceStatus, SupervisorStatus, status_file
-from flows.services.specs import BROWSER, socket_path
+from flows.services.specs import BROWSER
 from flows.settings.loop_config import LoopConfig
 from storage.process_id import process_id
 

@@ -9,7 +9,7 @@ from loop_configs import WriteConfig
 from real_services import supervised
 from stand_in_model import running_model
 
-from flows.services.specs import socket_path
+from flows.services.model_servers import socket_path
 from flows.settings.loop_config import load_config
 from flows.settings.run_folder import RunFolder
 from flows.stages.judge import judge_stage

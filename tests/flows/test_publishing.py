@@ -16,11 +16,12 @@ import pytest
 from loop_configs import WriteConfig
 from safetensors.numpy import save_file
 
-from flows.policy.publishing import StageError, ensure_served
+from flows.policy.publishing import ensure_served
+from flows.policy.waiting import StageError
+from flows.services.model_servers import VLLM, socket_path
 from flows.services.processes import marked, stop
 from flows.services.service_files import ServiceSpec, SupervisorSpec, read_status, spec_file
 from flows.services.services import wait_ready
-from flows.services.specs import VLLM, socket_path
 from flows.settings.loop_config import load_config
 from flows.settings.run_folder import RunFolder
 from training.checkpointing.checkpoints import import_policy, write_checkpoint

@@ -15,7 +15,7 @@ from flows.services.processes import MARKER
 from flows.settings.checkout import PROJECT
 from flows.settings.loop_config import LoopConfig
 from flows.settings.run_folder import RunFolder
-from flows.stage_flows import DEPLOYMENT_OF, evaluate, rollout, update
+from flows.stage_flows import DEPLOYMENT_OF, evaluate, rollout, sft, update
 from storage.stages import Stage, StageKey, StageReport
 
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((PROJECT / "prefect.yaml").read_text())["deployments"]
@@ -97,3 +97,14 @@ async def test_an_unknown_run_is_one_sentence(played: RunFolder) -> None:
     state = await state_of(rollout, run="absent")
 
     assert state.is_failed() and "no run absent in" in str(state.message) and "runs there: staged" in str(state.message)
+
+
+@pytest.mark.usefixtures("prefect_server")
+async def test_a_warm_start_needs_something_to_imitate(played: RunFolder) -> None:
+    nothing = await state_of(sft, run="staged", to="policies/warm")
+    played.finish(StageReport(stage=Stage.JUDGE, iteration=1, seconds=1.0))
+    broken = await state_of(sft, run="staged", to="policies/warm")
+
+    assert nothing.is_failed() and "staged has no judged iteration; there is nothing to imitate" in str(nothing.message)
+    assert broken.is_failed() and "the warm start ended with status 2: " in str(broken.message), broken
+    assert (played.logs / "sft-warm.log").exists()

@@ -10,7 +10,7 @@ from stand_in_model import running_model
 
 from flows.commands.checkup import trajectories
 from flows.policy.publishing import ensure_served
-from flows.services.specs import socket_path
+from flows.services.model_servers import socket_path
 from flows.settings.loop_config import load_config
 from flows.settings.run_folder import RunFolder
 from flows.stages.judge import judge_stage

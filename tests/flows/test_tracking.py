@@ -3,21 +3,26 @@
 import csv
 import logging
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.tracing.client import TracingClient
 
-from agent.types import StopReason, Task, Trajectory
+from agent.types import Completion, Step, StopReason, Task, Trajectory
 from agent.verdict import Verdict
+from browser_service.models import ClickId, Observation, Screenshot, Viewport
 from flows.settings.loop_config import LoopConfig
 from flows.settings.run_folder import RunFolder
 from flows.tracking import tracking
 from flows.tracking.curated import SHOWN
 from flows.tracking.sample_page import choose_samples, render
 from flows.tracking.tables import draw_domains, log_tables, tables
+from flows.tracking.traces import assessment
 from storage.stages import Stage, StageReport
 from storage.store import TrajectoryStore
+from storage.verdicts import write_verdicts
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:unclosed:ResourceWarning"
@@ -186,3 +191,96 @@ def test_samples_are_failures_first_but_not_only(folder: RunFolder) -> None:
 
     assert [sample.id for sample in choose_samples(store, won, 2)] == ids
     assert [sample.id for sample in choose_samples(store, {}, 1)] == [ids[0]]
+
+
+PICTURE = b"\x89PNG"
+NAMED = sha256(PICTURE).hexdigest()
+
+
+def played_steps() -> tuple[Step, ...]:
+    shot = Screenshot(sha256=NAMED, width=160, height=210, media_type="image/png")
+    page = Observation(
+        url="https://site.example/", title="<b>", viewport=Viewport(width=160, height=210), screenshot=shot
+    )
+    said = Completion(text="click(1)", prompt_token_ids=(1, 2, 3), token_ids=(5, 6), logprobs=(-0.5, -1.5))
+    return tuple(
+        Step(index=index, observation=page, completion=said, action=ClickId(id=1), seconds={"think": 0.5, "step": 0.25})
+        for index in range(2)
+    )
+
+
+@pytest.fixture
+def stepped(folder: RunFolder) -> RunFolder:
+    """The run with two steps in its first trajectory."""
+    store = TrajectoryStore(folder.stage_dir(0, Stage.EVALUATE))
+    first = store.read(store.ids()[0])
+    store.forget(first.id)
+    store.write(first.model_copy(update={"steps": played_steps(), "seconds": 2.0}), {NAMED: PICTURE})
+    return folder
+
+
+def test_a_sample_is_one_trace_with_its_verdict_wherever_a_crash_falls(
+    client: MlflowClient, stepped: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = tracking.create_run(client, stepped)
+    (report,) = stepped.reports()
+    marker = stepped.stage_dir(0, Stage.EVALUATE) / "logged.json"
+
+    class Killed(BaseException): ...
+
+    def dies(*_: object) -> None:
+        raise Killed
+
+    for name in ("log_spans", "start_trace"):
+        with monkeypatch.context() as patched, pytest.raises(Killed):
+            patched.setattr(TracingClient, name, dies)
+            tracking.log_stage(client, run_id, stepped, report)
+    for _ in range(2):
+        tracking.log_stage(client, run_id, stepped, report)
+        marker.unlink()
+
+    experiment = client.get_run(run_id).info.experiment_id
+    found = {one.info.tags["trajectory"]: one for one in client.search_traces(locations=[experiment], run_id=run_id)}
+    assert len(client.search_traces(locations=[experiment], run_id=run_id)) == len(found) == 2
+    lost, won = (found[f"e0000-click-test.1000000-m{member:02d}"] for member in (0, 1))
+    assert [(one.name, one.value, one.source.source_id) for one in lost.info.assessments] == [
+        ("reward", 0.0, "verifier")
+    ]
+    assert [one.value for one in won.info.assessments] == [1.0]
+    assert [span.name for span in lost.data.spans] == ["click-test.1000000", "step 0", "step 1"]
+    step = lost.data.spans[1]
+    assert step.inputs["screenshot"]["path"].startswith(f"iterations/0000/evaluate/images/{NAMED[:2]}/{NAMED}")
+    assert step.outputs["action"]["kind"] == "click_id" and step.outputs["reply"] == "click(1)"
+    assert step.end_time_ns - step.start_time_ns == pytest.approx(0.75e9, abs=1e6)
+    assert lost.info.token_usage == {"input_tokens": 6, "output_tokens": 4, "total_tokens": 10}
+
+
+def test_an_unjudged_trajectory_has_no_value() -> None:
+    unjudged = assessment(Verdict(trajectory_id="t", reward=None, judge="rubric", unjudged="truncated", model="m"))
+    assert unjudged.value is None and unjudged.error is not None and unjudged.source.source_type == "LLM_JUDGE"
+
+
+def test_the_best_policy_is_a_query(client: MlflowClient, folder: RunFolder) -> None:
+    run_id = tracking.create_run(client, folder)
+    folder.finish(report_of(Stage.JUDGE, 1, {"success_rate": 0.25, "judged": 4}))
+    folder.finish(report_of(Stage.POLICY_UPDATE, 1, {"loss": 0.5}, version=1))
+    folder.finish(report_of(Stage.EVALUATE, 1, {"success_rate": 0.75, "judged": 2}))
+    folder.finish(report_of(Stage.JUDGE, 2, {"success_rate": 0.5, "judged": 4}))
+    folder.finish(report_of(Stage.POLICY_UPDATE, 2, {"loss": 0.25}, version=1))  # no signal: no version of its own
+    for iteration in (1, 2):
+        write_verdicts(folder.stage_dir(iteration, Stage.JUDGE), [])
+    write_verdicts(folder.stage_dir(1, Stage.EVALUATE), [])
+    for _ in range(2):
+        for report in folder.reports():
+            tracking.log_stage(client, run_id, folder, report)
+            (folder.stage_dir(report.iteration, report.stage) / "logged.json").unlink()
+
+    experiment = client.get_run(run_id).info.experiment_id
+    best = [{"field_name": "metrics.evaluate/success_rate", "ascending": False}]
+    models = client.search_logged_models([experiment], filter_string=f"source_run_id = '{run_id}'", order_by=best)
+    assert [model.name for model in models] == ["small-v0001", "small-v0000"]
+    known = {(point.key, point.step): point.value for point in models[0].metrics or []}
+    assert known["evaluate/success_rate", 1] == 0.75 and known["rollout/success_rate", 2] == 0.5
+    assert ("rollout/success_rate", 1) not in known, "version 0 acted in iteration 1"
+    assert models[0].tags["version"] == "1" and "v0001" in models[0].tags["checkpoint"]
+    assert history(client, run_id, "rollout/success_rate") == [(1, 0.25), (2, 0.5)]

@@ -18,8 +18,8 @@ import psutil
 import yaml
 
 from flows.commands.operations import PROJECT
+from flows.services.model_servers import socket_path
 from flows.services.service_files import SupervisorStatus, read_status
-from flows.services.specs import socket_path
 from flows.settings.loop_config import LoopConfig, load_config
 from flows.settings.run_folder import RunFolder
 from storage.process_id import process_id

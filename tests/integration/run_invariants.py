@@ -9,8 +9,10 @@ import httpx
 from real_stack import Stack, read_json
 
 from flows.commands.checkup import findings
-from flows.policy.publishing import policy_version, tag_of
-from flows.services.specs import MLFLOW, socket_path
+from flows.policy.publishing import policy_version
+from flows.policy.served_by import tag_of
+from flows.services.model_servers import socket_path
+from flows.services.specs import MLFLOW
 from flows.settings.run_folder import RunFolder
 from flows.tracking.summary import CURVE
 from flows.tracking.tracking import EXPERIMENT, loop_tag, metrics_of

@@ -14,7 +14,7 @@ from agent.prompting.prompts import compose
 from agent.prompting.tokenizer_files import control_tokens
 from agent.types import Completion, Step
 from browser_service.models import Box, FillId, Mark, Observation, Screenshot, Viewport
-from flows.services.specs import socket_path
+from flows.services.model_servers import socket_path
 from flows.settings.who_acts import served_tokenizer
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1_800)]

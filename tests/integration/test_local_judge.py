@@ -23,8 +23,8 @@ from real_stack import COMPACT_JSON, PROJECT, Stack
 from agent.types import Answer, Completion, Step, StopReason, Task, Trajectory
 from agent.verdict import Verdict
 from browser_service.models import ClickCoords, Observation, Screenshot, Viewport
+from flows.services.model_servers import socket_path
 from flows.services.processes import tethered
-from flows.services.specs import socket_path
 from judging.cached import Cached
 from judging.endpoints.budget import Budget, Price
 from judging.endpoints.metered import Metered

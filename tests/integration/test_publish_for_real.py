@@ -7,17 +7,17 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from real_policies import TOKENS, Policies
 from real_stack import Stack, served_version, wait_until
 
-from flows.policy.publishing import StageError, ensure_served
-from flows.services.specs import VLLM, socket_path
+from flows.policy.publishing import ensure_served
+from flows.policy.waiting import StageError
+from flows.services.model_servers import VLLM, socket_path
 from flows.settings.run_folder import RunFolder
-from training.checkpointing.canary import Canary, ScoredCompletion
-from training.checkpointing.checkpoints import checkpoint_path, import_policy, write_checkpoint
 from training.lean_imports import prepare as prepare_imports
 from training.publishing.prepared_policy import prepare
 from training.publishing.publish import publish
@@ -25,69 +25,7 @@ from training.publishing.serving import PolicyServer, PublishError
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1_800)]
 
-PROMPT, TOKENS = tuple(range(30, 50)), tuple(range(60, 120, 2))
 Change = Callable[[dict[str, object]], None]
-
-
-class Policies:
-    """Versions of a run, made from its first policy with small steps, with canaries by torch."""
-
-    def __init__(self, folder: RunFolder) -> None:
-        self.folder = folder
-        import_policy(folder.config.policy.model, folder.policies)
-
-    def path(self, version: int) -> Path:
-        return checkpoint_path(self.folder.policies, version)
-
-    def scores(self, model: Path) -> tuple[float, ...]:
-        """The trainer's log-probabilities of the canary's tokens."""
-        import torch
-
-        from training.learning.models import load_policy, pick_device
-
-        policy = load_policy(model, dtype="float32", device=pick_device("cpu"))
-        with torch.no_grad():
-            logits = policy.model.eval()(input_ids=torch.tensor([PROMPT + TOKENS])).logits[0].log_softmax(-1)
-        return tuple(float(logits[place - 1, token]) for place, token in enumerate(TOKENS, start=len(PROMPT)))
-
-    def add(
-        self,
-        version: int,
-        *,
-        step: float = 1e-5,
-        change: Callable[[dict], None] = lambda tensors: None,
-        logprobs: Sequence[float] | None = None,
-        temperature: float = 1.0,
-    ) -> Path:
-        """A version whose weights are a step from version 0's; its canary is right unless `logprobs` are given."""
-        import torch
-        from safetensors.torch import load_file, save_file
-
-        source = self.path(0)
-        tensors = load_file(source / "model.safetensors")
-        noise = torch.Generator().manual_seed(version)
-        for name, tensor in tensors.items():
-            tensors[name] = tensor + step * torch.randn(tensor.shape, generator=noise)
-        change(tensors)
-        with write_checkpoint(self.folder.policies, version, parent=0, step=version) as target:
-            for file in source.iterdir():
-                if file.suffix != ".safetensors" and file.name != "manifest.json":
-                    shutil.copyfile(file, target / file.name)
-            save_file(tensors, target / "model.safetensors", metadata={"format": "pt"})
-            old = self.scores(source)
-            scored = ScoredCompletion(
-                trajectory_id="t",
-                step=0,
-                prompt_token_ids=PROMPT,
-                token_ids=TOKENS,
-                images=(),
-                logprobs=tuple(logprobs or self.scores(target)),
-                sampled_logprobs=old,
-                parent_logprobs=old,
-            )
-            canary = Canary(version=version, temperature=temperature, completions=(scored,))
-            (target / "canary.json").write_text(canary.model_dump_json())
-        return self.path(version)
 
 
 def damage_of(name: str) -> Change:

@@ -16,7 +16,7 @@ from environments.miniwob.tasks import make_canary, task_from_id
 from environments.taskfiles.reading import Reading, open_source, read_tasks
 from environments.taskfiles.rows import Rejected
 from environments.taskfiles.writing import TaskFormat, write_tasks
-from flows.policy.publishing import StageError
+from flows.policy.waiting import StageError
 from flows.settings.loop_config import LoopConfig, load_config
 from flows.settings.run_folder import RunFolder
 from flows.stages.judge import judge_stage, shuffled

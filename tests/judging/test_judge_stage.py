@@ -10,7 +10,7 @@ from judged_episodes import Episodes
 from judged_runs import GROUPS, MEMBERS, Judge, asking, config_file, played
 
 from agent.types import Trajectory
-from flows.policy.publishing import StageError
+from flows.policy.waiting import StageError
 from flows.settings.loop_config import ConfigError, load_config
 from flows.settings.run_folder import RunFolder
 from flows.stages.judge import judge_stage

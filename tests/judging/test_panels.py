@@ -16,7 +16,7 @@ from judged_runs import GROUPS, MEMBERS, Judge, asking, config_file, played
 
 from agent.types import Trajectory
 from agent.verdict import Confidence, Verdict
-from flows.policy.publishing import StageError
+from flows.policy.waiting import StageError
 from flows.settings.loop_config import ConfigError, load_config
 from flows.stages.judge import judge_stage
 from judging.opening import ANSWERS

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from loop_configs import write_config  # noqa: F401 (a fixture)
 from stored_rollouts import Rollout
 
 from training.checkpointing.checkpoints import Checkpoint, import_policy

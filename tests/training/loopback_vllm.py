@@ -27,6 +27,8 @@ HANG_S = 60.0
 
 
 Tensors = dict[str, np.ndarray]
+Answer = tuple[int, dict[str, Any] | str]
+"""Status and body: JSON, or a sentence."""
 
 
 def read(weights: Path) -> Tensors:
@@ -46,6 +48,8 @@ class Loopback:
         self.model, self.root = f"policy-{secrets.token_hex(4)}", model
         self.version, self.paused, self.broken = "default", False, False
         self.load(model)
+        self.adapters: dict[str, Tensors] = {}
+        """Merged weights of the loaded adapters, by name: what base and adapter compute together."""
         self.faults: dict[str, str] = {}
         self.calls: list[str] = []
         self.go = threading.Event()
@@ -57,7 +61,7 @@ class Loopback:
         """Hold the weights of a model directory."""
         self.tensors, self.holds = read(weights), weights
 
-    def reply(self, path: str, asked: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    def reply(self, path: str, asked: dict[str, Any]) -> Answer:
         """Answer any route."""
         path = path.partition("?")[0]
         self.calls.append(path)
@@ -79,12 +83,17 @@ class Loopback:
             return 500, {"error": "Cannot copy out of meta tensor; no data!"}
         return self._answer(path, asked)
 
-    def _answer(self, path: str, asked: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    def _answer(self, path: str, asked: dict[str, Any]) -> Answer:
         match path:
             case "/fault":
                 self.faults = asked
             case "/v1/models":
-                return 200, {"data": [{"id": self.model, "root": str(self.root)}]}
+                return 200, {"data": [{"id": one, "root": str(self.root)} for one in (self.model, *self.adapters)]}
+            case "/v1/load_lora_adapter":
+                return self._load_adapter(asked["lora_name"], Path(asked["lora_path"]))
+            case "/v1/unload_lora_adapter":
+                known = self.adapters.pop(asked["lora_name"], None)
+                return (200, "Success: removed") if known else (404, {"error": "no such adapter"})
             case "/weight_info":
                 return 200, {"weight_version": self.version}
             case "/is_paused":
@@ -100,8 +109,16 @@ class Loopback:
             case "/inference/v1/generate":
                 if self.paused:
                     self.go.wait(HANG_S)
-                return 200, {"prompt_logprobs": self._scores(asked["token_ids"])}
+                if asked["model"] not in (self.model, *self.adapters):
+                    return 404, {"error": f"{asked['model']} does not exist"}
+                return 200, {"prompt_logprobs": self._scores(asked["model"], asked["token_ids"])}
         return 200, {}
+
+    def _load_adapter(self, name: str, folder: Path) -> Answer:
+        if name in self.adapters or not folder.is_dir():
+            return 400, {"error": "loaded already, or no such folder"}
+        self.adapters[name] = read(folder.parent)
+        return 200, f"Success: LoRA adapter '{name}' added successfully."
 
     def _reload(self, weights: Path) -> tuple[int, dict[str, Any]]:
         try:
@@ -110,8 +127,9 @@ class Loopback:
             return 500, {"error": str(error)}
         return 200, {}
 
-    def _scores(self, tokens: Sequence[int]) -> list[dict[str, Any]]:
-        return [{str(token): {"logprob": answer(self.tensors, token)}} for token in tokens]
+    def _scores(self, model: str, tokens: Sequence[int]) -> list[dict[str, Any]]:
+        held = self.adapters.get(model, self.tensors)
+        return [{str(token): {"logprob": answer(held, token)}} for token in tokens]
 
 
 class _Server(ThreadingMixIn, UnixStreamServer):
@@ -127,8 +145,8 @@ def _server(uds: Path, state: Loopback) -> _Server:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             self._send(*state.reply(self.path, json.loads(body) if body else {}))
 
-        def _send(self, status: int, content: dict[str, Any]) -> None:
-            data = json.dumps(content).encode()
+        def _send(self, status: int, content: dict[str, Any] | str) -> None:
+            data = (content if isinstance(content, str) else json.dumps(content)).encode()
             self.send_response(status)
             self.send_header("content-length", str(len(data)))
             self.end_headers()

@@ -38,12 +38,16 @@ def write_version(
     temperature: float = 1.0,
     images: tuple[str, ...] = (),
     canary: bool = True,
+    adapter: bool = False,
     **config: object,
 ) -> Path:
     """A checkpoint whose canary is right unless `logprobs` are given; its parent is the version before."""
     parent = checkpoint_path(policies, version - 1)
     with write_checkpoint(policies, version, parent=version - 1, step=version) as folder:
         write_model(folder, weights, **config)
+        if adapter:
+            (folder / "adapter").mkdir()
+            (folder / "adapter" / "adapter_config.json").write_text("{}")
         if canary:
             scored = ScoredCompletion(
                 trajectory_id="t",

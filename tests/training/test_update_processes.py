@@ -14,8 +14,8 @@ import pytest
 from safetensors.numpy import load_file
 from test_update import CONFIG, arguments, request_of
 
-from flows.policy.update_process import WarmUpdates
-from flows.stages.policy_update import _last_line, start_of_command
+from flows.policy.update_process import WarmUpdates, last_line
+from flows.stages.policy_update import start_of_command
 from training.checkpointing.checkpoints import read_checkpoint, versions
 from training.config import UpdateConfig
 from training.learning.report import read_report
@@ -136,7 +136,7 @@ def test_several_processes_make_the_version_of_one(request_of: Request, tmp_path
 def test_a_sentence_of_one_of_several_processes_is_the_reason(request_of: Request, tmp_path: Path) -> None:
     log = tmp_path / "log"
     assert run_processes(request_of._replace(verdicts=tmp_path / "none.jsonl"), 2, log) != 0
-    assert re.fullmatch(r"[\d :,-]+.*none.jsonl does not exist; judge the trajectories first", _last_line(log))
+    assert re.fullmatch(r"[\d :,-]+.*none.jsonl does not exist; judge the trajectories first", last_line(log))
 
 
 def test_one_process_is_plain_python() -> None:

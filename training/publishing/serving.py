@@ -109,6 +109,23 @@ class PolicyServer:
         body = {"method": "reload_weights", "kwargs": {"weights_path": str(weights)}}
         await self._call("POST", "/collective_rpc", json=body)
 
+    async def models(self) -> list[str]:
+        """The names that requests can ask for: the model, and adapters."""
+        reply = await self._call("GET", "/v1/models")
+        try:
+            return [str(one["id"]) for one in reply["data"]]
+        except (LookupError, TypeError) as error:
+            raise PublishError(f"the vLLM server at {self.uds} does not say what it serves: {error!r}") from error
+
+    async def load_adapter(self, name: str, folder: Path) -> None:
+        """Loads an adapter beside the weights; requests ask for it by `name`."""
+        # The answers to these two are sentences, not JSON.
+        await self._sent("POST", "/v1/load_lora_adapter", json={"lora_name": name, "lora_path": str(folder)})
+
+    async def unload_adapter(self, name: str) -> None:
+        """Removes an adapter; requests for it are refused from then on."""
+        await self._sent("POST", "/v1/unload_lora_adapter", json={"lora_name": name})
+
     async def clear_caches(self) -> None:
         """Clears all caches computed with other weights."""
         for cache in ("prefix", "mm", "encoder"):  # a kept encoder cache crashes the engine at a known picture
@@ -153,6 +170,13 @@ class PolicyServer:
             ) from error
 
     async def _call(self, method: str, path: str, **request: Any) -> Any:
+        response = await self._sent(method, path, **request)
+        try:
+            return response.json() if response.content else None
+        except ValueError as error:
+            raise PublishError(f"the vLLM server's answer to {path} is no JSON: {response.text[:100]!r}") from error
+
+    async def _sent(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
             response = await self._http.request(method, path, **request)
         except httpx.TimeoutException as error:
@@ -161,10 +185,7 @@ class PolicyServer:
             raise ServerUnavailable(f"the vLLM server at {self.uds} does not answer {path}: {error!r}") from error
         if response.status_code != 200:
             raise PublishError(f"the vLLM server answered {response.status_code} to {path}: {response.text[:300]}")
-        try:
-            return response.json() if response.content else None
-        except ValueError as error:
-            raise PublishError(f"the vLLM server's answer to {path} is no JSON: {response.text[:100]!r}") from error
+        return response
 
 
 def _logprob(entry: dict[str, dict[str, Any]] | None, token: int) -> float:

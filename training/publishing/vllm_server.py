@@ -49,9 +49,15 @@ def command(config: ServingConfig, *, model: Path, uds: Path, name: str) -> list
         *("--tensor-parallel-size", str(config.tensor_parallel_size)),
         *("--gpu-memory-utilization", str(config.gpu_memory_utilization)),
         *(("--enforce-eager",) if config.enforce_eager else ()),
+        *(adapters(config.adapter_rank) if config.adapter_rank else ()),
         *config.extra_args,
     ]
     return [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *arguments]
+
+
+def adapters(rank: int) -> list[str]:
+    """Arguments for adapters: two are loaded at a time, so that the earlier one stays while the new one is proved."""
+    return ["--enable-lora", "--max-lora-rank", str(rank), "--max-loras", "2", "--max-cpu-loras", "3"]
 
 
 def environment(config: ServingConfig, base: dict[str, str]) -> dict[str, str]:
@@ -66,6 +72,8 @@ def environment(config: ServingConfig, base: dict[str, str]) -> dict[str, str]:
         "VLLM_CPU_KVCACHE_SPACE": str(config.kv_cache_gb),
         "PYTHONPATH": os.pathsep.join(path for path in paths if path),
     }
+    if config.adapter_rank:
+        added["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "True"
     if config.enforce_eager:
         # vLLM's sampler would still be compiled, by a C++ compiler at the first request; this disables all compilation.
         added["TORCHDYNAMO_DISABLE"] = "1"

@@ -1,0 +1,17 @@
+"""Section `storage` of the configuration: where finished work is copied to."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from flows.settings.section import Section
+from storage.mirror.objects import check_address
+
+
+class StorageConfig(Section):
+    """Copies of runs. Not part of a run's identity."""
+
+    mirror: Annotated[str, AfterValidator(check_address)] | None = None
+    """Address to which finished stages and policies are copied while a run goes on, `s3://bucket/folder` or any other that
+    fsspec knows; `rl-loop fetch` makes the run folder again on another machine. Credentials come from the environment
+    (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_ENDPOINT_URL`). null: no copies."""
