@@ -129,7 +129,7 @@ async def played_at_once(slot: EpisodeKey, setup: EpisodeSetup, **_: Any) -> Pla
             steps=STEPS,
             stop=StopReason.DONE,
             final_observation=PAGE,
-            final_state={"done": True, "raw_reward": reward},
+            final_state={"done": True, "raw_reward": reward, "utterance": "Click ok."},
             policy_version=setup.policy_version,
             attempt=slot.attempt,
         ),

@@ -60,11 +60,14 @@ def measure_iterations(home: Path, most: int, require: Callable[[str, float, flo
     seconds: dict[int, float] = {}
     for episodes, iterations in ((64, 6), (640, 3), (most, 2)):
         folder = new_run(home, f"e{episodes}", episodes=episodes, iterations=iterations)
+        before = psutil.Process().cpu_times()
         asyncio.run(played(folder))
+        after, resident = psutil.Process().cpu_times(), psutil.Process().memory_info().rss / MB
         seconds[episodes] = seconds_of(folder)
-        resident = psutil.Process().memory_info().rss / MB
+        busy = (after.user + after.system - before.user - before.system) / iterations
         print(
-            f"  {episodes:>6} episodes: {seconds[episodes]:.2f} s an iteration, {resident:.0f} MB resident", flush=True
+            f"  {episodes:>6} episodes: {seconds[episodes]:.2f} s an iteration, {busy:.2f} s of a core, {resident:.0f} MB",
+            flush=True,
         )
     require("s of an iteration of 64 episodes", seconds[64], SHARE * DEMO_ITERATION_S)
     require("s of each further episode, 64 to 640", (seconds[640] - seconds[64]) / 576, EPISODE_S)

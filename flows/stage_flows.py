@@ -36,6 +36,7 @@ from flows.starting.cancelling import leaving_within
 from flows.starting.recovering import recover as recover_run
 from flows.starting.starting import folder_for, named_or_newest, note_flow_run, nothing_to_do, runs_dir_of
 from flows.tracking import tracking
+from flows.tracking.mirroring import mirrored
 from rollouts.shard_workers import ShardWorkers
 from storage.errors import LoopError
 from storage.stages import Stage, StageKey
@@ -105,7 +106,7 @@ async def evaluate(run: RunName | None = None) -> State[Any] | dict[str, Any]:
         newest = policy_version(folder, folder.config.iterations)
         if folder.is_done(newest, Stage.EVALUATE):
             return Completed(name="NothingToDo", message=f"policy v{newest:04d} of {folder.name} is measured already")
-        async with policy_owned(folder), ShardWorkers(folder.inputs) as workers:
+        async with policy_owned(folder), mirrored(folder), ShardWorkers(folder.inputs) as workers:
             report = await evaluate_stage(folder, newest, workers, shards_in_prefect)
     await _shown(folder)
     return report.model_dump(mode="json")
@@ -197,7 +198,7 @@ async def _next_stage(run: str, stage: Stage) -> State[Any] | dict[str, Any]:
         if key is None:
             return Completed(name="NothingToDo", message=nothing_to_do(folder))
         _check_is(folder, key, stage)
-        async with policy_owned(folder), ShardWorkers(folder.inputs) as workers:
+        async with policy_owned(folder), mirrored(folder), ShardWorkers(folder.inputs) as workers:
             report = await run_stage(folder, key, workers, shards_in_prefect)
     await _shown(folder)
     return report.model_dump(mode="json")

@@ -48,7 +48,8 @@ def lack_of_evidence(run: RunInputs, key: StageKey, episodes: Iterable[EpisodeFa
     planned = [group for group in planned_groups(run, key.iteration, key.stage) if not group.task.canary]
     groups = [group for group in planned if stored.keys() >= set(group.names())]
     failures = {name: stored[name] for group in groups for name in group.names()}
-    valid = sum(_counts(group, {name for name in failures if episode_is_valid(failures[name])}) for group in groups)
+    whole = {name for name, failure in failures.items() if episode_is_valid(failure)}
+    valid = sum(_counts(group, whole) for group in groups)
     needed = needed_of(run, len(groups), key.stage)
     if valid >= needed:
         return None

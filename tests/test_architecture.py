@@ -49,6 +49,7 @@ OWNERS: dict[str, set[str]] = {
     "mlflow": {"flows"},
     "alembic": {"dashboard"},
     "sqlalchemy": {"dashboard", "flows"},  # flows only to cure Prefect's own use of it, in prefect_server.py
+    "fsspec": {"storage"},
     "vllm": set(),
 }
 ONLY_FILE = {"trl": "training/learning/learner.py"}

@@ -27,6 +27,7 @@ from flows.stages.evaluate import evaluate_stage
 from flows.stages.loop import import_first_policy
 from flows.starting import preflight
 from flows.starting.starting import resume_parameters
+from flows.tracking.mirroring import mirrored
 from flows.tracking.summary import CURVE
 from flows.tracking.timeline import TIMELINE
 from rollouts.shard_workers import ShardWorkers
@@ -189,7 +190,7 @@ def evaluate_now(folder: RunFolder) -> StageReport:
 
 async def _evaluate_as_owner(folder: RunFolder, version: int) -> StageReport:
     """Evaluates while owning the served policy. Raises `PolicyOwned` beside a run that publishes."""
-    async with policy_owned(folder), ShardWorkers(folder.inputs) as workers:
+    async with policy_owned(folder), mirrored(folder), ShardWorkers(folder.inputs) as workers:
         return await evaluate_stage(folder, version, workers)
 
 

@@ -43,7 +43,7 @@ def digest(data: Mapping[str, Any]) -> str:
 
 def is_of(data: Mapping[str, Any], recorded: str) -> bool:
     """True if the content of a config.yaml has the digest in run.json; earlier versions counted all but the places."""
-    whole = {key: value for key, value in data.items() if key not in ("services", "storage", "runs_dir")}
+    whole = {key: value for key, value in data.items() if key not in ("services", "runs_dir")}
     return recorded in (digest(data), _digest(flatten(whole)))
 
 
