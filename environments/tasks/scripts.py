@@ -53,17 +53,6 @@ def press(name: str, *roles: str, last: bool = False) -> Move:
     return move
 
 
-def press_after(before: str, name: str, *roles: str) -> Move:
-    """Clicks the first element with this name that comes after another one, such as the button of a row."""
-
-    def move(parameters: Parameters, observation: Observation) -> AgentAction:
-        start = called(observation, before.format(**parameters)).id
-        below = [mark for mark in observation.marks if mark.id > start]
-        return click(called(observation.model_copy(update={"marks": below}), name, *roles))
-
-    return move
-
-
 def to_the_end(parameters: Parameters, observation: Observation) -> AgentAction:
     """Scrolls to the end of the page."""
     return PageDown(amount=100_000)

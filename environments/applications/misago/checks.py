@@ -153,19 +153,6 @@ def moved(end: Ending) -> Mapping[str, bool]:
     }
 
 
-def reply_hidden(end: Ending) -> Mapping[str, bool]:
-    """The reply is hidden."""
-    rows, wanted = Rows(end.changes), end.parameters
-    return {
-        "hidden": rows.changed(POSTS, wanted["post"]).get("is_hidden") is True,
-        "no_side_effects": rows.only(
-            *(f"{POSTS}/{wanted['post']}/{column}" for column in ("is_hidden", *HIDDEN)),
-            *of_thread(wanted, "has_hidden_posts", "replies", *LAST),
-            *of_category(wanted["category_id"]),
-        ),
-    }
-
-
 def watched(end: Ending) -> Mapping[str, bool]:
     """The member who is signed in watches the thread in the wanted way."""
     rows, wanted = Rows(end.changes), end.parameters

@@ -1,6 +1,6 @@
 """Scripted solutions of the forum's templates, as lists of moves."""
 
-from environments.tasks.scripts import Move, answering, choose, go, press, press_after, script, to_the_end, write
+from environments.tasks.scripts import Move, answering, choose, go, press, script, to_the_end, write
 from environments.tasks.templates import Solve
 
 THREAD = "/t/thread/{number}/"
@@ -15,10 +15,8 @@ def moderate(item: str, *more: Move) -> Solve:
 REPLY = script(go(THREAD), press("Reply", BUTTON), write("", "{text}"), press("Post reply", BUTTON))
 EDIT = script(go(THREAD), press("Edit", BUTTON), write("", "{text}"), press("Edit reply", BUTTON))
 LIKE = script(go(THREAD), press("Like", BUTTON))
-LIKE_REPLY = script(go(THREAD + "#post-{post}"), press_after("{poster}", "Like", BUTTON))
-HIDE_REPLY = script(
-    go(THREAD + "#post-{post}"), press_after("{poster}", "expand_more", BUTTON), press_after("{poster}", "Hide", BUTTON)
-)
+# The bar above the page covers the post's name, so its button is the first in view.
+LIKE_REPLY = script(go(THREAD + "#post-{post}"), press("Like", BUTTON))
 CLOSE, OPEN, HIDE = moderate("Close"), moderate("Open"), moderate("Hide")
 PIN, PIN_GLOBALLY = moderate("Pin in category"), moderate("Pin globally")
 RENAME = moderate("Change title", write("Thread title", "{new_title}"), press("Change title", BUTTON, last=True))

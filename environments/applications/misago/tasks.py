@@ -200,11 +200,6 @@ HELDOUT = (
         *(checks.started, solutions.START_CLOSED, "The category has the new thread, and it is closed."),
     ),
     made(
-        *("hide-reply", "heldout", 3),
-        about(goals.with_lone_reply, f"Hide the reply that {{poster}} wrote in {THE_THREAD}.", goals.a_lone_reply),
-        *(checks.reply_hidden, solutions.HIDE_REPLY, "The reply of this member is hidden."),
-    ),
-    made(
         *("move-thread-of-starter", "heldout", 3),
         about(goals.lone_of_starter, f"Move {OF_STARTER} to the category {{new_category}}.", goals.another_category),
         *(checks.moved, solutions.MOVE, "The thread of this member is in the new category."),
