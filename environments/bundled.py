@@ -8,9 +8,14 @@ from pathlib import Path
 from types import ModuleType
 
 from browser_service.models import Viewport
+from environments.applications.hosted.provider import HostedProvider
 from environments.applications.hosted.recipe import Recipe
 from environments.applications.misago.misago import misago
+from environments.applications.misago.misago import places as misago_places
 from environments.applications.misago.recipe import recipe as misago_recipe
+from environments.applications.pretix.pretix import places as pretix_places
+from environments.applications.pretix.pretix import pretix
+from environments.applications.pretix.recipe import recipe as pretix_recipe
 from environments.applications.shop.shop import shop
 from environments.base import SeededEnvironment
 from environments.bounds import UNBOUNDED, Bounds
@@ -35,9 +40,11 @@ def static_environment(
 
 BUNDLED: dict[str, Callable[[], StaticApplication]] = {"shop": shop}
 """Applications of this project that need no installation."""
-HOSTED: dict[str, Callable[..., SeededEnvironment]] = {"misago": misago}
+HOSTED: dict[str, Callable[..., SeededEnvironment]] = {"misago": misago, "pretix": pretix}
 """Applications that are installed from packages."""
-RECIPES: dict[str, Callable[[], Recipe]] = {"misago": misago_recipe}
+PROVIDERS: dict[str, Callable[..., HostedProvider]] = {"misago": misago_places, "pretix": pretix_places}
+"""Their places, with the number of spares."""
+RECIPES: dict[str, Callable[[], Recipe]] = {"misago": misago_recipe, "pretix": pretix_recipe}
 """How they are installed."""
 KNOWN = (*BUNDLED, *HOSTED)
 

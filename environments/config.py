@@ -14,8 +14,8 @@ from environments.miniwob.families import find_family
 from environments.samplers import SamplerConfig, Uniform
 from environments.taskfiles.huggingface import PREFIX
 
-EnvironmentName = Literal["miniwob", "live", "shop", "misago", "folder"]
-APPLICATIONS = ("shop", "misago", "folder")
+EnvironmentName = Literal["miniwob", "live", "shop", "misago", "pretix", "folder", "mix"]
+APPLICATIONS = ("shop", "misago", "pretix", "folder")
 """Environments whose families for training are not those of the evaluation."""
 
 
@@ -48,14 +48,15 @@ class TasksConfig(BaseModel):
     """Step budget of tasks without one; see also `environment.horizon`."""
 
 
-class EnvironmentConfig(BaseModel):
-    """The environment and its tasks. Example: `EnvironmentConfig(domains=("click-button",))`."""
+class PartConfig(BaseModel):
+    """An environment and its tasks, alone or as a part of a mix."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: EnvironmentName = "miniwob"
     """`miniwob`: MiniWoB++. `live`: tasks of files on sites that run already. `shop`: the bundled shop. `misago`: a forum,
-    after `rl-loop environments install misago`. `folder`: an environment of one's own, see `folder`."""
+    and `pretix`: a ticket office, each after `rl-loop environments install NAME`. `folder`: an environment of one's own, see
+    `folder`. `mix`: several of them, see `parts`."""
     folder: str = ""
     """Folder of an environment of one's own (docs/environments.md); its `environment.py` is run."""
     domains: tuple[str, ...] = ()
@@ -85,6 +86,9 @@ class EnvironmentConfig(BaseModel):
     viewport: Viewport | None = None
     """Size of the page in CSS pixels; by default the environment's: 160x210 for MiniWoB++, 1280x720 for live."""
 
+    share: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+    """Of a part of a mix: its share of the tasks, relative to the shares of the other parts."""
+
     @model_validator(mode="after")
     def check_tasks(self) -> Self:
         """Checks that the environment has tasks to play, that every family exists and that none is named twice."""
@@ -96,6 +100,8 @@ class EnvironmentConfig(BaseModel):
             )
         if self.name in APPLICATIONS and self.tasks is not None:
             raise ValueError(f"{self.name} makes its own tasks; remove tasks.")
+        if self.name == "mix" and (self.tasks is not None or self.domains or self.heldout_domains):
+            raise ValueError("a mix has no tasks of its own; put tasks and domains into its parts.")
         if (self.name == "folder") != bool(self.folder):
             raise ValueError("folder names the environment of one's own, with name: folder; set both or neither.")
         for field, families in (("domains", self.domains), ("heldout_domains", self.heldout_domains)):
@@ -125,12 +131,6 @@ class EnvironmentConfig(BaseModel):
         return Bounds(blocked_hosts=self.blocked_hosts, left_alone=self.blocking.hosts, isolation=self.isolation)
 
     @property
-    def ends_blocked_episodes(self) -> bool:
-        """True if episodes end at a page that refuses the visit."""
-        is_on = self.blocking.end_episodes
-        return self.name == "live" if is_on is None else is_on
-
-    @property
     def evaluation_domains(self) -> tuple[str, ...]:
         """Task families of the evaluation; empty for all held-out families of an application."""
         return self.heldout_domains or (() if self.name in APPLICATIONS else self.domains)
@@ -147,3 +147,53 @@ class EnvironmentConfig(BaseModel):
         }
         logins = {host: (root / file.expanduser()).absolute() for host, file in self.tasks.logins.items()}
         return self.model_copy(update={"tasks": self.tasks.model_copy(update=found | {"logins": logins})})
+
+
+MIXED = ("sampler", "horizon", "blocking", "blocked_hosts", "isolation", "viewport")
+"""Fields that a part of a mix has from the mix unless it sets them itself."""
+
+
+class EnvironmentConfig(PartConfig):
+    """Section `environment`. Example: `EnvironmentConfig(domains=("click-button",))`."""
+
+    parts: Annotated[tuple[PartConfig, ...], Field(max_length=16)] = ()
+    """Environments of a mix, each with its share of the tasks, such as `[{name: shop}, {name: misago, share: 2}]`. A part
+    has sampler, horizon, blocking, blocked_hosts, isolation and viewport of the mix unless it sets them."""
+
+    @model_validator(mode="after")
+    def check_parts(self) -> Self:
+        """Checks that a mix has parts, nothing else has any, and that their settings hold together."""
+        if (self.name == "mix") != bool(self.parts):
+            raise ValueError("parts are the environments of a mix, with name: mix; set both or neither.")
+        if any(part.name == "mix" for part in self.parts):
+            raise ValueError("a mix can't be a part of a mix; list its parts instead.")
+        names = [part.name for part in self.parts if part.name != "folder"]
+        if len(set(names)) != len(names):
+            raise ValueError(f"a mix has each environment once, found {', '.join(names)}.")
+        if "miniwob" in names and len(self.parts) > 1 and self.viewport is None:
+            raise ValueError("the pages of miniwob have another size than those of the other parts; set viewport.")
+        if self.name == "mix":
+            _ = self.members  # raises for settings of the mix that a part can't have
+        return self
+
+    @property
+    def members(self) -> tuple["EnvironmentConfig", ...]:
+        """The configurations of a mix's parts, with what they have from the mix; itself if it is no mix."""
+        if self.name != "mix":
+            return (self,)
+        given = {name: getattr(self, name) for name in MIXED if name in self.model_fields_set}
+        return tuple(
+            EnvironmentConfig.model_validate(given | {name: getattr(part, name) for name in part.model_fields_set})
+            for part in self.parts
+        )
+
+    @property
+    def ends_blocked_episodes(self) -> bool:
+        """True if episodes end at a page that refuses the visit."""
+        is_on = self.blocking.end_episodes
+        return any(part.name == "live" for part in self.members) if is_on is None else is_on
+
+    def below(self, root: Path) -> Self:
+        """Returns the configuration with the paths of task files and of the environment's folder relative to `root`."""
+        parts = tuple(part.below(root) for part in self.parts)
+        return super().below(root).model_copy(update={"parts": parts})

@@ -7,6 +7,7 @@ from environments.catalogs import Catalog, Families, file_tasks
 from environments.config import EnvironmentConfig
 from environments.miniwob import MiniWob
 from environments.miniwob.environment import VIEWPORT as MINIWOB_VIEWPORT
+from environments.mixing.mixture import Mixture
 from environments.providers.live.environment import VIEWPORT as LIVE_VIEWPORT
 from environments.providers.live.environment import LiveWeb
 from environments.samplers import Ratio
@@ -14,7 +15,7 @@ from environments.taskfiles.reading import Reading
 
 
 def make_environment(config: EnvironmentConfig) -> Environment:
-    """Creates the environment, not yet started: enter it with `async with`."""
+    """Creates the environment, not yet started: enter it with `async with`. Raises ValueError for a mix that is none."""
     match config.name:
         case "miniwob":
             return MiniWob(viewport=config.viewport or MINIWOB_VIEWPORT, bounds=config.bounds)
@@ -28,8 +29,10 @@ def make_environment(config: EnvironmentConfig) -> Environment:
                 logins=config.tasks.logins,
                 per_minute=config.tasks.starts_per_minute,
             )
-        case "shop" | "misago" | "folder":
+        case "shop" | "misago" | "pretix" | "folder":
             return _application(config)
+        case "mix":
+            return Mixture([make_environment(part) for part in config.members], viewport=config.viewport)
 
 
 def _application(config: EnvironmentConfig) -> SeededEnvironment:
@@ -37,7 +40,11 @@ def _application(config: EnvironmentConfig) -> SeededEnvironment:
 
 
 def make_catalog(config: EnvironmentConfig, split: Split) -> Catalog:
-    """Creates the catalogue of a split's tasks. Raises `TaskFileError` when a file of tasks cannot be used."""
+    """Creates the catalogue of a split's tasks; a mix has one for each part.
+
+    Raises `TaskFileError` when a file of tasks cannot be used.
+    """
+    assert config.name != "mix", "the tasks of a mix are those of its parts"
     if config.tasks is None:
         environment = MiniWob() if config.name == "miniwob" else _application(config)
         chosen = config.domains if split == "train" else config.evaluation_domains

@@ -18,10 +18,9 @@ from agent.judging.verifier import Check
 from agent.types import Split, Task
 from environments.catalogs import Draw
 from environments.config import EnvironmentConfig
-from environments.drawing import draw_tasks
+from environments.drawing import draw_tasks, find_task
 from environments.history import TaskHistory
-from environments.horizons import with_horizon
-from environments.registry import make_catalog, make_environment
+from environments.registry import make_environment
 from flows.services.services import address_of
 from flows.services.specs import BROWSER
 from flows.settings.loop_config import ConfigError, load_config
@@ -51,7 +50,7 @@ def make_env(
     Raises `ConfigError`, and `ServicesError` when no service runs.
     """
     loop = load_config(Path(config), overrides)
-    if loop.environment.name == "live" and check is None:
+    if any(part.name == "live" for part in loop.environment.members) and check is None:
         raise ConfigError("environment.name: a live site has no verifier to give rewards; pass check=")
     if loop.agent.record.is_on and store is None:
         raise ConfigError("agent.record: videos and traces need a folder to be kept in; pass store=, or set it to none")
@@ -83,8 +82,7 @@ class ConfiguredTasks:
 
     def find(self, task_id: str) -> Task:
         """The task with this id, with the step budget that the configuration gives it."""
-        task = make_catalog(self._config, self._split).find(task_id)
-        return with_horizon(task, self._config.horizon, iteration=ITERATIONS.start)
+        return find_task(self._config, self._split, task_id, iteration=ITERATIONS.start)
 
 
 gymnasium.register(ENV_ID, entry_point="flows.gym_env:make_env", nondeterministic=True)

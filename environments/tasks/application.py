@@ -12,16 +12,18 @@ from agent.failures import failed
 from agent.types import AgentAction, Answer, Reach, Site, Split, Task, Trajectory
 from agent.verdict import Verdict
 from browser_service.models import LoginState, Observation, Viewport
-from environments.base import EnvironmentBroken, Handle, Place, Provider
+from environments.base import SEEDS, EnvironmentBroken, Handle, Place, Provider
 from environments.bounds import UNBOUNDED, Bounds
 from environments.canaries import CANARY, canary_of
 from environments.tasks.changes import MOST_CHANGES, Changes, EndState, changes_between
-from environments.tasks.templates import Ending, Parameters, Templates
+from environments.tasks.templates import Ending, Parameters, Template, Templates
 from environments.teardown import Teardowns
 
 logger = logging.getLogger(__name__)
 
 
+MISPLAYS = 100
+"""Seeds among which a task with another goal is looked for."""
 HandleIn = TypeVar("HandleIn", contravariant=True)
 
 
@@ -104,7 +106,7 @@ class ApplicationEnvironment(Generic[Handle]):
 
         Raises `EpisodeFailure` (infra) when there is no place, `UnknownTask` for a task of another environment.
         """
-        parameters = self._parameters(task)
+        parameters = self.parameters(task)
         async with self._teardowns.removing(self._opened(task, trajectory_id), trajectory_id) as (place, before):
             reach = self._bounds.reach(task, sites=place.sites, only_sites=True)
             yield ApplicationSite(self._application, task, place, reach, parameters, before)
@@ -139,9 +141,26 @@ class ApplicationEnvironment(Generic[Handle]):
         """
         if task.canary:
             return Answer(text="This can't be done.")
-        return self._application.templates.find(task.domain).solve(self._parameters(task), observation, step)
+        return self._application.templates.find(task.domain).solve(self.parameters(task), observation, step)
 
-    def _parameters(self, task: Task) -> Parameters:
+    def misplay(self, task: Task) -> Task | None:
+        """Another task of the same family, whose scripted solution is wrong for this one; None if all are alike."""
+        own = self.parameters(task)
+        seeds = SEEDS[task.split]
+        for step in range(1, MISPLAYS):
+            seed = seeds.start + (task.seed - seeds.start + step) % len(seeds)
+            other = self.task(task.domain, seed, task.split)
+            found = self.parameters(other)
+            if other.goal != task.goal and ("answer" not in own or own["answer"] != found["answer"]):
+                return other
+        return None
+
+    def template(self, task: Task) -> Template:
+        """The template that a task was made from. Raises `UnknownTask`."""
+        return self._application.templates.find(task.domain)
+
+    def parameters(self, task: Task) -> Parameters:
+        """The parameters with which the task's template is filled. Raises `UnknownTask`."""
         return self._application.templates.filled(task.domain, task.seed, self._application.start).parameters
 
     @asynccontextmanager

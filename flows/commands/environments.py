@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from flows.environment_tools.check import Checked
 
 environments_app = typer.Typer(no_args_is_help=True, help="Look at environments, check them, play them by hand.")
-NameArgument = Annotated[str, typer.Argument(help="miniwob, shop, misago, or a folder with an environment of your own")]
+NameArgument = Annotated[
+    str, typer.Argument(help="miniwob, shop, misago, pretix, or a folder with an environment of your own")
+]
 BrowsersOption = Annotated[
     str | None, typer.Option(help="address of a browser service; by default that of `rl-loop up`", show_default=False)
 ]
@@ -69,7 +71,7 @@ def check(
     browsers: BrowsersOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Solve every task by its script, then do nothing, then claim success; report checks that accept the wrong one.
+    """Solve every task by its script, then do nothing, claim success, solve another task; report checks that accept it.
 
     Exit status 1 if a script is not rewarded, or anything else is.
     Examples: rl-loop environments check shop; rl-loop environments check ./my_environment add-thing --tasks 10
@@ -119,7 +121,7 @@ def play(
 
 
 def _tell(one: "Checked") -> None:
-    rewards = f"script {one.solved}, nothing {one.nothing}, claim {one.claimed}"
+    rewards = f"script {one.solved}, nothing {one.nothing}, claim {one.claimed}, other task {one.misled}"
     typer.echo(
         f"{'ok   ' if one.is_sound else 'WRONG'} {one.task}: {rewards}" + ("" if one.is_sound else f"; {one.reason}")
     )

@@ -10,7 +10,8 @@ from agent.models.scripted import Scripted
 from agent.types import AgentAction, Answer, Pictures, Policy, Split, Step, Task, Turn
 from browser_service.client import BrowserPool
 from browser_service.models import Observation, Observe
-from environments.base import SEEDS, SeededEnvironment
+from environments.base import SEEDS, SeededEnvironment, Unsolvable
+from environments.tasks.application import ApplicationEnvironment
 
 
 class Constant:
@@ -26,8 +27,25 @@ class Constant:
         return Turn(completion=None, action=self._action)
 
 
+class Misled:
+    """A policy that solves another task. Implements `agent.types.Policy`."""
+
+    def __init__(self, environment: SeededEnvironment, other: Task) -> None:
+        self._environment, self._other = environment, other
+
+    async def act(
+        self, task: Task, goal: str, history: Sequence[Step], observation: Observation, pictures: Pictures
+    ) -> Turn:
+        """The other task's next action; it gives up where its script does not know the page."""
+        try:
+            action = self._environment.solve(self._other, self._other.goal, observation, step=len(history))
+        except Unsolvable:
+            action = Answer(text="done")
+        return Turn(completion=None, action=action)
+
+
 class Checked(NamedTuple):
-    """The rewards of one task. Example: `Checked("add-to-cart.7", 1.0, 0.0, 0.0, "")`."""
+    """The rewards of one task. Example: `Checked("add-to-cart.7", 1.0, 0.0, 0.0, 0.0, "")`."""
 
     task: str
     solved: float | None
@@ -36,13 +54,15 @@ class Checked(NamedTuple):
     """By doing nothing."""
     claimed: float | None
     """By claiming success at once."""
+    misled: float | None
+    """By the script of another task of the family; 0 if there is none."""
     reason: str
     """Why the script got no reward."""
 
     @property
     def is_sound(self) -> bool:
         """True if the script is rewarded, and nothing else is."""
-        return self.solved == 1.0 and self.nothing == 0.0 and self.claimed == 0.0
+        return self.solved == 1.0 and self.nothing == self.claimed == self.misled == 0.0
 
 
 def tasks_of(environment: SeededEnvironment, per_family: int, families: Sequence[str] = ()) -> list[Task]:
@@ -69,7 +89,7 @@ async def check_tasks(
     at_once: int,
     tell: Callable[[Checked], None],
 ) -> list[Checked]:
-    """Plays every task three times, `at_once` of them at the same time; `tell` gets each when it is done.
+    """Plays every task four times, `at_once` of them at the same time; `tell` gets each when it is done.
 
     Raises what the environment and the browser service raise when they can't be used.
     """
@@ -82,7 +102,11 @@ async def check_tasks(
                 short = task.model_copy(update={"max_steps": 1})
                 nothing, _ = await _reward(environment, short, Constant(Observe()), pool)
                 claimed, _ = await _reward(environment, task, Constant(Answer(text="The task is done.")), pool)
-            checked = Checked(task.id, solved, nothing, claimed, reason)
+                other = environment.misplay(task) if isinstance(environment, ApplicationEnvironment) else None
+                misled = (
+                    0.0 if other is None else (await _reward(environment, task, Misled(environment, other), pool))[0]
+                )
+            checked = Checked(task.id, solved, nothing, claimed, misled, reason)
             tell(checked)
             return checked
 

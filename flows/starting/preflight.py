@@ -12,6 +12,11 @@ from typing import NamedTuple, TypeVar
 from agent.models.opening import check_model
 from agent.models.vendors import ModelUnavailable
 from agent.prompting.tokenizer_files import TokenizerUnreadable, control_tokens
+from environments.applications.hosted.install import check_installed
+from environments.applications.hosted.recipe import installation
+from environments.base import EnvironmentBroken
+from environments.bundled import RECIPES
+from environments.registry import make_environment
 from flows.policy.prompt_room import prompt_room
 from flows.services.ports import choose_ports
 from flows.services.service_files import read_status
@@ -59,7 +64,19 @@ class Finding(NamedTuple):
 
 def refuse_early(config: LoopConfig) -> None:
     """Runs all checks but the ports. Raises `PreflightError` for the first that fails."""
-    for check in (packages, chromium, state_dir, runs_dir, disk, model, update, models, tasks, prompt_room):
+    for check in (
+        packages,
+        chromium,
+        state_dir,
+        runs_dir,
+        disk,
+        model,
+        update,
+        models,
+        tasks,
+        applications,
+        prompt_room,
+    ):
         check(config)
     if config.services.models != LOCAL:
         needed_secret(config.services.models_token_env, "services.models_token_env")
@@ -188,6 +205,18 @@ def tasks(config: LoopConfig) -> str:
     )
 
 
+def applications(config: LoopConfig) -> str:
+    """Checks that the applications that are played are installed."""
+    names = [part.name for part in config.environment.members if part.name in RECIPES]
+    try:
+        make_environment(config.environment)
+        for name in names:
+            check_installed(RECIPES[name](), installation(name))
+    except (EnvironmentBroken, ValueError) as error:  # ValueError: a mix whose parts do not fit
+        raise PreflightError(f"environment: {error}") from None
+    return ", ".join(names) or "none needs an installation"
+
+
 def ports(config: LoopConfig) -> str:
     """Checks that the services' ports are free, or held by the services themselves."""
     status = read_status(config.services.state_dir)
@@ -224,6 +253,7 @@ CHECKS: dict[str, Callable[[LoopConfig], str]] = {
     "update": update,
     "agent": models,
     "tasks": tasks,
+    "applications": applications,
     "prompt": prompt_room,
     "ports": ports,
     "state": state_dir,

@@ -146,7 +146,7 @@ def test_no_row_does_harm(row: dict[str, Any]) -> None:
         assert str(error)
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(st.lists(st.dictionaries(st.sampled_from(["evaluator", "expected", "headers"]), json_values)))
 def test_no_evaluator_does_harm(evaluators: list[dict[str, Any]]) -> None:
     assert expectation(evaluators, SITES) is None or isinstance(evaluators, list)

@@ -81,12 +81,14 @@ async def test_every_environment_keeps_to_the_configuration(name: str, split: Sp
         "live": {"tasks": {"train": "t", "heldout": "h"}},
         "shop": {},
         "misago": {},
+        "pretix": {},
         "folder": {"folder": str(EXAMPLE)},
+        "mix": {"parts": [{"name": "shop"}, {"name": "folder", "folder": str(EXAMPLE)}]},
     }[name]
     shut = {"blocked_hosts": ["ads.test"], "blocking": {"hosts": ["banned.test"]}, "isolation": "browser"}
     config = EnvironmentConfig.model_validate({"name": name, **own, **shut})
     task = Task(id="t", environment=name, domain="click-test", start_url="http://shop.test/", split=split)
-    if name in APPLICATIONS:
+    if name in (*APPLICATIONS, "mix"):
         (task,) = draw_tasks(config, Draw(split, 0, 0), 1, history=TaskHistory(), now=datetime.now(UTC))
     if name in RECIPES:
         await install(RECIPES[name](), installation(name), tell=print)

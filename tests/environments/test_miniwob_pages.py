@@ -20,11 +20,17 @@ from browser_service.models import (
 )
 from environments.base import SEEDS
 from environments.miniwob import MiniWob
-from environments.miniwob.families import FAMILIES
+from environments.miniwob.families import BEYOND, FAMILIES
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="package")]
 
-SCRIPTED = [family.name for family in FAMILIES.values() if family.is_scripted]
+SCRIPTED = [
+    pytest.param(family.name, marks=pytest.mark.chaos if family in BEYOND else ())
+    for family in FAMILIES.values()
+    if family.is_scripted
+]
+HIDDEN = ("guess-number",)
+"""Families whose page looks the same for all seeds."""
 MINIWOB_TIME_LIMIT_S = 10.0  # what core.js starts with; click-test does not set its own
 MARKS_ONLY = ObserveRequest(screenshot=False)
 
@@ -87,7 +93,7 @@ async def test_a_seed_makes_the_task_and_the_scripted_solution_earns_reward_1(
         verdict = await miniwob.check(trajectory, trajectory.final_state)
         assert verdict.reward == 1.0, f"{trajectory.task.id}: {trajectory.goal}: {trajectory.final_state}"
     assert seen[0] == seen[1]
-    assert seen[0] != seen[2] != seen[3]
+    assert seen[0] != seen[2] != seen[3] or family in HIDDEN
 
 
 async def test_doing_nothing_is_not_finished(browsers: list[Browser], miniwob: MiniWob) -> None:

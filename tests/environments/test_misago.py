@@ -2,24 +2,19 @@
 
 import asyncio
 import importlib.util
-import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from ended_trajectory import ended
 
 from environments.applications.hosted.install import check_installed, install
-from environments.applications.hosted.recipe import installation
+from environments.applications.hosted.recipe import INSIDE, installation
 from environments.applications.misago.misago import misago
-from environments.applications.misago.recipe import HERE, recipe
-from environments.applications.misago.tasks import TEMPLATES
+from environments.applications.misago.recipe import recipe
 from environments.applications.misago.world import forum, world
 from environments.base import SEEDS, EnvironmentBroken
-from environments.tasks.changes import Change, Changes
-from environments.tasks.templates import Ending
 
 
 def test_templates_make_many_tasks_of_three_difficulties_apart_by_split() -> None:
@@ -36,22 +31,8 @@ def test_templates_make_many_tasks_of_three_difficulties_apart_by_split() -> Non
 
 def test_the_start_state_has_thousands_of_posts_and_every_answer_is_unique() -> None:
     titles = [thread.title for thread in forum().threads]
+    assert all(thread.first_post > 0 and thread.replies == len(thread.posters) - 1 for thread in forum().threads)
     assert sum(len(thread["posts"]) for thread in world()["threads"]) > 2_000 and len(set(titles)) == len(titles)
-
-
-@pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.name)
-def test_only_the_answer_without_side_effects_is_rewarded(template: Any) -> None:
-    environment = misago()
-    seed = SEEDS[template.split].start + 5
-    parameters = template.fill(random.Random(seed), forum()).parameters
-
-    def reward(answer: str, *changes: Change) -> bool:
-        return all(template.check(Ending(parameters, Changes(changes), answer)).values())
-
-    assert environment.task(template.name, seed, template.split).goal
-    assert reward(parameters["answer"]) and reward(f"{parameters['answer']}.")
-    assert not reward(f"not {parameters['answer']}") and not reward("") and not reward("The task is done.")
-    assert not reward(parameters["answer"], Change("misago_threads_post/7", None, {"id": 7}))
 
 
 async def test_an_application_that_is_not_installed_is_one_sentence(tmp_path: Path) -> None:
@@ -64,7 +45,7 @@ async def test_an_application_that_is_not_installed_is_one_sentence(tmp_path: Pa
 
 
 def test_the_host_name_chooses_the_database_and_other_hosts_get_nothing() -> None:
-    spec = importlib.util.spec_from_file_location("misago_tenants", HERE / "site" / "tenants.py")
+    spec = importlib.util.spec_from_file_location("misago_tenants", INSIDE / "tenants.py")
     assert spec is not None and spec.loader is not None
     tenants = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tenants)
@@ -112,3 +93,48 @@ async def test_the_installed_forum_keeps_episodes_apart() -> None:
                 assert (await environment.check(ended(task, "The task is done."), state)).reward == 0
 
         await asyncio.gather(*(play(number) for number in range(4)))
+
+
+@pytest.mark.chaos
+async def test_what_else_an_agent_does_to_the_installed_forum_costs_the_reward() -> None:
+    await install(recipe(), installation("misago"), tell=print)
+    environment = misago(spares=2)
+    task = environment.task("like-recent", 3, "train")
+    async with environment, httpx.AsyncClient(trust_env=False, timeout=60) as http:
+
+        async def reward() -> float | None:
+            return (await environment.check(ended(task, "done"), await site.final_state())).reward
+
+        async with environment.serve(task, trajectory_id="t") as site:
+            host = site.start_url.split("/")[2]
+            url = f"http://127.0.0.1:{host.rpartition(':')[2]}"
+            assert site.login is not None
+            cookie = f"sessionid={site.login.cookies[0].value}"
+            page = await http.get(f"{url}/", headers={"Host": host, "Cookie": cookie})
+            token = page.cookies["csrftoken"]
+            headers = {"Host": host, "Cookie": f"{cookie}; csrftoken={token}", "X-CSRFToken": token}
+            parameters = (await site.final_state())["parameters"]
+            number, post = parameters["number"], parameters["post"]
+
+            async def like(thread: int, which: int) -> None:
+                wish = [{"op": "replace", "path": "is-liked", "value": True}]
+                answer = await http.patch(f"{url}/api/threads/{thread}/posts/{which}/", json=wish, headers=headers)
+                assert answer.status_code == 200, answer.text
+
+            assert await reward() == 0
+            await like(number, post)
+            assert await reward() == 1
+            details = {"location": "'; DROP TABLE misago_threads_post; --", "real_name": "", "bio": ""}
+            await http.post(f"{url}/api/users/1/edit-details/", json=details, headers=headers)
+            verdict = await environment.check(ended(task, "done"), await site.final_state())
+            assert verdict.reward == 0 and "DROP TABLE" in verdict.evidence
+            details["location"] = ""
+            await http.post(f"{url}/api/users/1/edit-details/", json=details, headers=headers)
+            password = {"password": "password1", "new_password": "another password 7"}
+            await http.post(f"{url}/api/users/1/change-password/", json=password, headers=headers)
+            await like(1, 1)
+            assert await reward() == 0
+            await http.post(f"{url}/api/auth/", headers=headers)
+            assert await reward() == 0, "a session that is over changes nothing more"
+        async with environment.serve(task, trajectory_id="u") as site:
+            assert (await site.final_state())["changes"] == [], "the next episode begins afresh"

@@ -8,6 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from PIL import Image
@@ -129,8 +130,14 @@ async def test_stragglers_are_failures_and_a_second_call_plays_what_is_missing(t
         tasks = rows(site, 2)
         slow = {**rows(site, 10)[9]}
         env = gym(url, [tasks[1], slow], tmp_path, completion_threshold=0.5, completion_grace_period=0.2)
+        async with httpx.AsyncClient(base_url=url, timeout=60) as raw:  # a killed process of this rank left a lease
+            left = (await raw.post("/get")).json()
+        (tmp_path / "episodes").mkdir()
+        (tmp_path / "episodes" / "leases.json").write_text(json.dumps([left]))
         done, late = await env.run(Opening())
         assert done is not None and done[-1]["reward"]["reward"] == 1
+        async with BrowserPool(url) as operator:
+            assert await operator.sessions() == []
         assert late is not None and late[-1]["error_type"] == "STRAGGLER" and late[-1]["reward"]["reward"] is None
     # Without a master: everything is stored already, so nothing is played.
     assert await gym(url, [tasks[1], slow], tmp_path).run(Opening()) == [done, late]

@@ -97,7 +97,7 @@ async def _fill(recipe: Recipe, place: Installation, tell: Tell) -> None:
         for command in recipe.seed:
             parts = [part.format(**given) for part in command]
             tell(f"{recipe.name}: {' '.join(Path(part).name for part in parts[:3])}")
-            await _run(parts, log, variables | {"PYTHONPATH": given["site"]}, SEED_DEADLINE_S)
+            await _run(parts, log, variables | {"PYTHONPATH": given["modules"]}, SEED_DEADLINE_S)
         async with cluster.connected(GOLDEN) as connection:
             await connection.execute("VACUUM ANALYZE")
     await asyncio.to_thread(shutil.rmtree, place.data, ignore_errors=True)

@@ -80,6 +80,13 @@ class HostedProvider:
         """The application's server, for measurements."""
         return self._server
 
+    @property
+    def database_pid(self) -> int:
+        """Process id of the database server, for measurements. Raises `EnvironmentBroken` while it does not run."""
+        if self._cluster is None:
+            raise EnvironmentBroken("the Postgres server does not run")
+        return self._cluster.pid
+
     @asynccontextmanager
     async def fresh(self, trajectory_id: str) -> AsyncGenerator[Place[HostedEpisode]]:
         """A fresh database, and the address that leads to it. Raises `EnvironmentBroken`."""
@@ -90,7 +97,7 @@ class HostedProvider:
             host = f"{name}.localhost"
             site = f"{host}:{server.port}"
             yield Place(
-                url=f"http://{site}/",
+                url=f"http://{site}{self._recipe.first_page}",
                 sites=(site,),
                 handle=HostedEpisode(name, self._cluster, server, self._start),
                 login=LoginState(
@@ -119,7 +126,7 @@ class HostedProvider:
         variables = dict(self._recipe.variables) | {
             "RL_LOOP_POSTGRES": str(self._cluster.folder),
             "RL_LOOP_FOLDER": "{folder}",
-            "PYTHONPATH": given["site"],
+            "PYTHONPATH": given["modules"],
         }
         return ServerCommand(parts, health=self._recipe.health, variables=variables, start_deadline_s=START_DEADLINE_S)
 

@@ -8,6 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+INSIDE = Path(__file__).with_name("inside")
+"""Programs that run inside the virtual environments of all applications."""
 GOLDEN = "golden"
 """Name of the database that episodes are cloned from."""
 NAMES = re.compile(r"[a-z][a-z0-9-]{0,30}")
@@ -17,8 +19,9 @@ NAMES = re.compile(r"[a-z][a-z0-9-]{0,30}")
 class Recipe:
     """An application that is installed from Python packages, by name.
 
-    `{python}`, `{bin}`, `{site}` and `{world}` in commands stand for the virtual environment's interpreter, its folder
-    of programs, the application's own files, and the file with the data that is seeded.
+    `{python}`, `{bin}`, `{site}`, `{modules}` and `{world}` in commands stand for the virtual environment's interpreter, its
+    folder of programs, the folder of the application's own files, the value of PYTHONPATH, and the file with the data
+    that is seeded.
     """
 
     name: str
@@ -38,6 +41,8 @@ class Recipe:
     """Command of the server, with `{port}` too."""
     variables: Mapping[str, str] = field(default_factory=dict)
     health: str = "/healthz"
+    first_page: str = "/"
+    """Path of the page that an episode begins with."""
     disk_mb: int = 0
     """Size of the installation."""
 
@@ -52,7 +57,12 @@ class Recipe:
 
     def data_digest(self, world: str) -> str:
         """Changes when the start state would be another one."""
-        files = sorted(path for path in self.site.rglob("*") if path.is_file() and path.suffix != ".pyc")
+        files = [
+            path
+            for folder in (self.site, INSIDE)
+            for path in sorted(folder.rglob("*"))
+            if path.is_file() and path.suffix != ".pyc"
+        ]
         return _digest(self.packages_digest, world, str(self.seed), *(path.read_text() for path in files))
 
 
@@ -89,6 +99,7 @@ class Installation:
             "python": str(programs / "python"),
             "bin": str(programs),
             "site": str(recipe.site),
+            "modules": os.pathsep.join((str(recipe.site), str(INSIDE))),
             "world": str(self.folder / "world.json"),
         }
 

@@ -15,11 +15,13 @@ SPARES = 4
 """Databases that are cloned ahead, 20 MB of disk each."""
 
 
+def places(*, spares: int = SPARES) -> HostedProvider:
+    """Places of the forum, not yet started."""
+    cookies = {"sessionid": SESSION}
+    return HostedProvider(recipe(), installation("misago"), ignored=IGNORED, cookies=cookies, spares=spares)
+
+
 def misago(*, viewport: Viewport | None = None, bounds: Bounds = UNBOUNDED, spares: int = SPARES) -> SeededEnvironment:
     """The forum, not yet started. Entering it raises `EnvironmentBroken` if it is not installed."""
-    provider = HostedProvider(
-        recipe(), installation("misago"), ignored=IGNORED, cookies={"sessionid": SESSION}, spares=spares
-    )
-    return ApplicationEnvironment(
-        HostedApplication("misago", TEMPLATES, forum), provider, viewport=viewport, bounds=bounds
-    )
+    application = HostedApplication("misago", TEMPLATES, forum)
+    return ApplicationEnvironment(application, places(spares=spares), viewport=viewport, bounds=bounds)

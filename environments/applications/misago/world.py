@@ -12,6 +12,8 @@ ACTOR = "Robin"
 SESSION = "rlloopforumsession00000000000001"
 THREADS = 420
 CATEGORIES = ("Bicycles", "Gardening", "Cooking", "Woodwork", "Radios", "Cameras", "Sewing", "Clocks")
+FIRST_CATEGORY = 4
+"""Id of the first category in the database; the seed program checks the ids."""
 FIRST = (
     *("Ada", "Bruno", "Carla", "Dario", "Elif", "Farid", "Greta", "Hugo", "Ines"),
     *("Jonas", "Kira", "Lars", "Mona", "Nils", "Olga", "Pavel", "Quinn", "Rosa"),
@@ -70,15 +72,25 @@ ANSWERS = (
 
 
 class Thread(BaseModel):
-    """A thread. Example: `Thread(title="Cleaning the chain", category="Bicycles", ...)`."""
+    """A thread. Example: `Thread(number=17, title="Cleaning the chain", category="Bicycles", ...)`."""
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
+    number: int
+    """Its id in the database."""
     title: str
     category: str
     starter: str
-    replies: int
+    posters: tuple[str, ...]
+    """Who wrote each of its posts, the starter first."""
+    first_post: int
+    """Id of its first post; those of the replies follow it."""
     is_closed: bool
+
+    @property
+    def replies(self) -> int:
+        """Number of its replies."""
+        return len(self.posters) - 1
 
 
 class Forum(BaseModel):
@@ -89,9 +101,14 @@ class Forum(BaseModel):
     members: tuple[str, ...]
     threads: tuple[Thread, ...]
 
-    def open_threads(self, *, least_replies: int = 0) -> list[Thread]:
-        """Threads that take replies."""
-        return [thread for thread in self.threads if not thread.is_closed and thread.replies >= least_replies]
+    def member(self, name: str) -> int:
+        """Id of a member in the database."""
+        return self.members.index(name) + 1
+
+
+def category_id(name: str) -> int:
+    """Id of a category in the database."""
+    return FIRST_CATEGORY + CATEGORIES.index(name)
 
 
 @lru_cache(maxsize=1)
@@ -108,23 +125,36 @@ def world() -> dict[str, Any]:
         posts += [{"by": rng.choice(members[1:]), "text": _text(rng, thing)} for _ in range(rng.randint(0, 11))]
         made = {"title": title.format(thing=thing), "category": category, "posts": posts}
         threads.append(made | {"is_closed": rng.random() < 0.1})
-    return {"name": NAME, "session": SESSION, "members": members, "categories": list(CATEGORIES), "threads": threads}
+    return {
+        "name": NAME,
+        "session": SESSION,
+        "members": members,
+        "categories": list(CATEGORIES),
+        "first_category": FIRST_CATEGORY,
+        "threads": threads,
+    }
 
 
 @lru_cache(maxsize=1)
 def forum() -> Forum:
     """The start state."""
     made = world()
-    threads = (
-        Thread(
-            title=one["title"],
-            category=one["category"],
-            starter=one["posts"][0]["by"],
-            replies=len(one["posts"]) - 1,
-            is_closed=one["is_closed"],
+    threads = []
+    post = 1
+    for number, one in enumerate(made["threads"], start=1):
+        posters = tuple(written["by"] for written in one["posts"])
+        threads.append(
+            Thread(
+                number=number,
+                title=one["title"],
+                category=one["category"],
+                starter=posters[0],
+                posters=posters,
+                first_post=post,
+                is_closed=one["is_closed"],
+            )
         )
-        for one in made["threads"]
-    )
+        post += len(posters)
     return Forum(members=tuple(made["members"]), threads=tuple(threads))
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from browser_service.models import Action, ClickId, Observation
+from browser_service.models import Action, ClickId, Mark, Observation, ScrollCoords
 from environments.base import Unsolvable
 from environments.marks import BUTTONS, click, named
 
@@ -32,3 +32,14 @@ def ordinal(goal: str, pattern: str) -> int:
 def submit(observation: Observation, name: str = "Submit") -> ClickId:
     """A click on the button that ends the task."""
     return click(named(observation, name, *BUTTONS))
+
+
+def scroll(mark: Mark, dy: float) -> ScrollCoords:
+    """The wheel over an element, by CSS pixels; positive ones go down."""
+    x, y = middle(mark)
+    return ScrollCoords(x=x, y=y, dy=dy)
+
+
+def middle(mark: Mark) -> tuple[float, float]:
+    """The centre of an element."""
+    return mark.box.x + mark.box.width / 2, mark.box.y + mark.box.height / 2

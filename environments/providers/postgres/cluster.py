@@ -105,6 +105,13 @@ class Cluster:
         return self.folder / "data"
 
     @property
+    def pid(self) -> int:
+        """Process id of the server. Raises `EnvironmentBroken` while it does not run."""
+        if self._process is None:
+            raise EnvironmentBroken("the Postgres server does not run; enter it with `async with` first")
+        return self._process.pid
+
+    @property
     def is_alive(self) -> bool:
         """True while the server runs."""
         return self._process is not None and self._process.returncode is None

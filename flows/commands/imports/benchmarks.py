@@ -69,7 +69,7 @@ def webarena_verified(
 ) -> None:
     """Bring in WebArena-Verified's tasks on sites that you run; tasks of other sites are left out.
 
-    The package webarena-verified has the tasks (`pip install webarena-verified`), or name its file. Example:
+    The package webarena-verified has the tasks (`pip install --no-deps webarena-verified`), or name its file. Example:
     rl-loop import webarena-verified tasks/webarena.jsonl --site shopping=http://10.0.0.7:7770
     """
     from environments.taskfiles.webarena_verified import LICENCE, SOURCE
@@ -160,4 +160,6 @@ def _packaged() -> Path:
     for folder in folders:
         for path in sorted(folder.rglob("webarena-verified.json")):
             return path
-    raise LoopError("the package webarena-verified is not installed; install it, or name its file with --file")
+    raise LoopError(
+        "the package webarena-verified is not installed; pip install --no-deps webarena-verified, or name its file with --file"
+    )

@@ -4,6 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from celery import Celery
 from misago.settings import *  # noqa: F403 - the names that Misago wants in every project
 from misago.settings import TEMPLATE_CONTEXT_PROCESSORS
 from tenants import follow_tenants
@@ -75,7 +76,10 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": "misago.users.models.AnonymousUser",
     "URL_FORMAT_OVERRIDE": None,
 }
-CELERY_TASK_ALWAYS_EAGER = True
+# Misago's tasks, such as telling who watches a thread, run within the request: there is no broker.
+TASKS = Celery("forum")
+TASKS.conf.update(task_always_eager=True, task_store_eager_result=False)
+TASKS.set_default()
 SOCIAL_AUTH_STRATEGY = "misago.socialauth.strategy.MisagoStrategy"
 MISAGO_AVATARS_SIZES = [400, 200, 100]
 MISAGO_SEARCH_CONFIG = "simple"

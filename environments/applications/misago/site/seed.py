@@ -147,5 +147,21 @@ for name, value in SETTINGS.items():
     Setting.objects.filter(setting=name).update(dry_value=value)
 people, sections = members(), categories()
 threads(people, sections)
+found = {
+    "members": list(User.objects.order_by("pk").values_list("pk", "username")),
+    "categories": list(Category.objects.filter(level=1).order_by("pk").values_list("pk", "name")),
+    "threads": list(Thread.objects.order_by("pk").values_list("pk", "title")),
+    "posts": list(Post.objects.order_by("pk").values_list("pk", "original")),
+}
+expected = {
+    "members": list(enumerate(world["members"], start=1)),
+    "categories": list(enumerate(world["categories"], start=world["first_category"])),
+    "threads": list(enumerate((one["title"] for one in world["threads"]), start=1)),
+    "posts": list(enumerate((post["text"] for one in world["threads"] for post in one["posts"]), start=1)),
+}
+for kind, rows in expected.items():
+    # The tasks know rows by their ids.
+    if found[kind] != rows:
+        sys.exit(f"expected the {kind} {rows[:2]}..., found {found[kind][:2]}...")
 session(people[world["members"][0]])
 invalidate_all_caches()

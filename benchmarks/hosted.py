@@ -1,0 +1,160 @@
+"""An installed application: time to serve with warm spares, time of a reset, memory per episode, isolation of many at once.
+
+python -m benchmarks.hosted misago
+"""
+
+import argparse
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from statistics import quantiles
+
+import httpx
+
+from environments.applications.hosted.recipe import GOLDEN, installation
+from environments.base import Place
+from environments.bundled import PROVIDERS
+from environments.providers.postgres.cluster import Cluster
+from environments.providers.postgres.databases import Databases
+
+AT_ONCE = 32
+PAGE_S = 120.0
+
+
+async def serve(name: str, rounds: int) -> list[float]:
+    """Seconds until each of 32 episodes has its database, begun at the same time with as many warm spares."""
+    seconds: list[float] = []
+    async with PROVIDERS[name](spares=AT_ONCE) as places:
+        for number in range(rounds):
+            while places.ready < AT_ONCE:  # noqa: ASYNC110 - nobody tells when spares are ready
+                await asyncio.sleep(0.2)
+            async with AsyncExitStack() as stack:
+
+                async def one(key: str, stack: AsyncExitStack) -> None:
+                    began = time.perf_counter()
+                    await stack.enter_async_context(places.fresh(key))
+                    seconds.append(time.perf_counter() - began)
+
+                await asyncio.gather(*(one(f"t{number}-{each}", stack) for each in range(AT_ONCE)))
+    return seconds
+
+
+async def reset(name: str, times: int) -> list[float]:
+    """Seconds of a clone of the seeded database, one after another."""
+    seconds: list[float] = []
+    async with Cluster(installation(name).data) as cluster, Databases(cluster, GOLDEN) as databases:
+        for _ in range(times):
+            began = time.perf_counter()
+            async with databases.fresh():
+                seconds.append(time.perf_counter() - began)
+    return seconds
+
+
+async def memory(name: str, episodes: int) -> tuple[float, float]:
+    """MB of the server and its database server with one episode, and MB per further one, each after its first page."""
+    async with PROVIDERS[name](spares=0) as places, AsyncExitStack() as stack:
+        assert places.server is not None, "it runs while its provider is entered"
+        found = []
+        for number in range(episodes):
+            place = await stack.enter_async_context(places.fresh(f"t{number}"))
+            await look(place)
+            if number in (0, episodes - 1):
+                found.append(resident_mb(places.server.pid) + resident_mb(places.database_pid))
+    return found[0], (found[-1] - found[0]) / (episodes - 1)
+
+
+async def isolation(name: str, episodes: int) -> int:
+    """Number of `episodes` episodes at once that see a change which another one made in its database."""
+    async with PROVIDERS[name](spares=AT_ONCE) as places, AsyncExitStack() as stack:
+        opened = [await stack.enter_async_context(places.fresh(f"t{number}")) for number in range(episodes)]
+
+        async def mark(number: int, place: Place) -> None:
+            async with place.handle.cluster.connected(place.handle.database) as connection:
+                await connection.execute("UPDATE " + MARKED[name].format(number=number))
+
+        room = asyncio.Semaphore(16)
+
+        async def limited(number: int, place: Place) -> bool:
+            async with room:
+                return f"episode {number} of" not in await look(place, MARKED_PAGE[name])
+
+        for number, place in enumerate(opened):
+            await mark(number, place)
+        return sum(await asyncio.gather(*(limited(number, place) for number, place in enumerate(opened))))
+
+
+MARKED = {
+    "misago": "misago_threads_thread SET title = 'episode {number} of many'",
+    "pretix": "pretixbase_event SET name = 'episode {number} of many'",
+}
+"""A change of each application that its page shows."""
+MARKED_PAGE = {"misago": "", "pretix": "control/events/"}
+
+
+async def look(place: Place, page: str = "") -> str:
+    """The text of a page, as the episode's browser gets it."""
+    host = place.url.split("/")[2]
+    cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in (place.login.cookies if place.login else []))
+    async with httpx.AsyncClient(trust_env=False, timeout=PAGE_S) as http:
+        url = f"http://127.0.0.1:{host.rpartition(':')[2]}/{page}"
+        answer = await http.get(url, headers={"Host": host, "Cookie": cookies}, follow_redirects=False)
+        answer.raise_for_status()
+        return answer.text
+
+
+def resident_mb(pid: int) -> float:
+    """Memory of a process and all its descendants in MB, shared pages counted once (Pss)."""
+    total = 0.0
+    for found in [pid, *descendants(pid)]:
+        try:
+            lines = Path(f"/proc/{found}/smaps_rollup").read_text().splitlines()
+        except OSError:  # it has ended
+            continue
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1_024
+    return total
+
+
+def descendants(pid: int) -> list[int]:
+    """Processes below a process."""
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, IndexError, ValueError):
+            continue
+        children.setdefault(parent, []).append(int(folder.name))
+    found, left = [], [pid]
+    while left:
+        below = children.get(left.pop(), [])
+        found += below
+        left += below
+    return found
+
+
+def row(name: str, seconds: list[float]) -> str:
+    """One row of the table, in milliseconds."""
+    cuts = quantiles(seconds, n=100)
+    return f"| {name} | {len(seconds)} | {cuts[49] * 1_000:.1f} | {cuts[98] * 1_000:.1f} |"
+
+
+def main() -> None:
+    """Prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("application", choices=sorted(PROVIDERS), help="one that is installed")
+    parser.add_argument("--rounds", type=int, default=4, help="rounds of 32 episodes at once")
+    parser.add_argument("--episodes", type=int, default=200, help="episodes at once, for isolation")
+    given = parser.parse_args()
+    name = given.application
+    print("| | episodes | p50 ms | p99 ms |\n|---|---|---|---|")
+    print(row(f"{name}: serve, 32 at once, 32 spares", asyncio.run(serve(name, given.rounds))))
+    print(row(f"{name}: reset by a clone of the template", asyncio.run(reset(name, 20))))
+    first, further = asyncio.run(memory(name, 24))
+    print(f"\nmemory: {first:.0f} MB with one episode, {further:.1f} MB per further one")
+    print(
+        f"isolation: {asyncio.run(isolation(name, given.episodes))} of {given.episodes} episodes at once saw another one"
+    )
+
+
+if __name__ == "__main__":
+    main()

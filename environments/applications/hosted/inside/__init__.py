@@ -1,0 +1,1 @@
+"""Runs inside the virtual environments of the applications, and is imported by nobody here."""

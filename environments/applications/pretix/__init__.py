@@ -1,0 +1,1 @@
+"""The ticket office: pretix, several events of one organiser, from the organiser's side."""
