@@ -29,16 +29,20 @@ class RecordConfig(BaseModel):
     network: Literal["all", "expected", "none"] = "expected"
     """Logs of the requests of the pages, for judges, and kept whatever the verdict is: `expected` for tasks whose `expect`
     has the kind `network`."""
+    console: Literal["all", "none"] = "none"
+    """Logs of the console of the pages (the first 500 messages of an episode), for people."""
 
     @property
     def is_on(self) -> bool:
         """True if every episode is recorded."""
-        return self.video != "none" or self.trace != "none" or self.network == "all"
+        return self.video != "none" or self.trace != "none" or self.network == "all" or self.console == "all"
 
     def wanted(self, task: Task) -> Recording | None:
         """The recordings of an episode of this task; None for none."""
         network = self.network == "all" or (self.network == "expected" and expects_network(task))
-        wanted = Recording(video=self.video != "none", trace=self.trace != "none", network=network)
+        wanted = Recording(
+            video=self.video != "none", trace=self.trace != "none", network=network, console=self.console == "all"
+        )
         return wanted if wanted.is_on else None
 
 

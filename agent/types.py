@@ -183,11 +183,13 @@ class Failure(Noun):
     """True if a retry of the same episode may succeed."""
 
 
-RecordedKind = Literal["video", "trace", "network"]
+RecordedKind = Literal["video", "trace", "network", "console"]
 
 
 class Recorded(Noun):
-    """A film, a trace or a log of requests of an episode. Example: `Recorded(kind="video", file="video.webm", size=48213)`."""
+    """A film, a trace, a log of requests or of the console of an episode.
+
+    Example: `Recorded(kind="video", file="video.webm", size=48213)`."""
 
     kind: RecordedKind
     file: str = ""

@@ -12,19 +12,24 @@ from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
-from dashboard.access import Access
+from dashboard.access.access import Access
+from dashboard.access.passwords import BadPassword
+from dashboard.access.people import NoUser, PeopleProblem
 from dashboard.api.compare import compare_router
 from dashboard.api.evidence import evidence_router
 from dashboard.api.export import export_router
-from dashboard.api.login import login_router
+from dashboard.api.login import anyone_router, login_router
 from dashboard.api.operation import operation_router
 from dashboard.api.problems import Problem
+from dashboard.api.resources import resources_router
 from dashboard.api.rollout_actions import actions_router
 from dashboard.api.rollouts import rollouts_router
 from dashboard.api.runs import runs_router
+from dashboard.api.saved import saved_router
 from dashboard.api.service import Service
 from dashboard.api.tasks import tasks_router
 from dashboard.api.trajectories import trajectories_router
+from dashboard.api.users import users_router
 from dashboard.request_check import Gate
 from dashboard.store import Damaged, NotFound, RunsDir
 from storage.store import CorruptTrajectory
@@ -40,6 +45,8 @@ ROUTERS = (
     compare_router,
     operation_router,
     export_router,
+    resources_router,
+    saved_router,
 )
 """Routes that need the database."""
 CODES = {404: "not_found", 405: "method_not_allowed"}
@@ -53,13 +60,17 @@ def create_app(runs_dir: Path, service: Service | None = None) -> FastAPI:
     # FastAPI's own page loads scripts from elsewhere, which the content policy forbids: /docs is a page of this app.
     app = FastAPI(title="rl-loop dashboard", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     runs = service.runs if service else RunsDir(runs_dir)
-    app.include_router(runs_router(runs))
+    app.include_router(runs_router(runs, service.settings.prefect_ui if service else ""))
     app.include_router(trajectories_router(runs))
-    access = Access(service.settings.tokens if service else {})
+    access = Access({})
     if service is not None:
-        app.include_router(login_router(access))
+        access = Access(service.settings.tokens, service.database, always=service.settings.always_login)
+        app.include_router(login_router(access, service))
+        app.include_router(users_router(access, service))
         for router in ROUTERS:
             app.include_router(router(service))
+    else:
+        app.include_router(anyone_router())
     app.mount("/static", StaticFiles(directory=STATIC))
 
     @app.get("/", include_in_schema=False)
@@ -85,6 +96,12 @@ def _answer_errors(app: FastAPI, roots: list[Path]) -> None:
     @app.exception_handler(NotFound)
     async def not_found(_: Request, error: NotFound) -> JSONResponse:
         return problem(404, "not_found", str(error))
+
+    @app.exception_handler(PeopleProblem)
+    @app.exception_handler(BadPassword)
+    async def people_problem(_: Request, error: ValueError) -> JSONResponse:
+        status, code = (404, "user_not_found") if isinstance(error, NoUser) else (409, "users_not_changed")
+        return problem(status, code, str(error))
 
     @app.exception_handler(FileNotFoundError)
     async def vanished(_: Request, error: FileNotFoundError) -> JSONResponse:

@@ -4,13 +4,18 @@ import logging
 import socket
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
-from dashboard.database.opening import DatabaseProblem
+from dashboard.access.people import has_users
+from dashboard.cli_options import Browsers, Config, Data, DatabaseUrl, Runs, settings_or_stop, stop
+from dashboard.cli_users import users_app
+from dashboard.database.opening import DatabaseProblem, open_database
 from dashboard.serving import serve, service_of
-from dashboard.settings import Settings, SettingsProblem, check_host, settings_of
+from dashboard.settings import LOOPBACK, Settings, SettingsProblem, check_host
 from dashboard.worker.config import ConfigProblem
 from dashboard.worker.process import Keeper, work
 from dashboard.worker.worker_lock import Taken
@@ -18,16 +23,7 @@ from dashboard.worker.worker_lock import Taken
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 HOST = "127.0.0.1"
 
-Runs = Annotated[Path, typer.Option(help="directory of run folders; it is only read")]
-Data = Annotated[Path | None, typer.Option(help="directory of the dashboard's own files; default: RUNS/.dashboard")]
-DatabaseUrl = Annotated[
-    str | None,
-    typer.Option(help="SQLAlchemy address, such as postgresql+psycopg://HOST/NAME; default: a SQLite file in the data"),
-]
-Config = Annotated[
-    Path | None, typer.Option(help="YAML file of environments, models and judges; see docs/dashboard.md")
-]
-Browsers = Annotated[str | None, typer.Option(help="address of the browser service; default: http://127.0.0.1:7000")]
+app.add_typer(users_app, name="users")
 
 
 @app.callback(invoke_without_command=True)
@@ -35,7 +31,9 @@ def dashboard(
     context: typer.Context,
     runs: Runs = Path("runs"),
     port: Annotated[int, typer.Option(help="port; 0 picks a free one", min=0, max=65_535)] = 8100,
-    host: Annotated[str, typer.Option(help="address to listen on; others than loopback need DASHBOARD_TOKENS")] = HOST,
+    host: Annotated[
+        str, typer.Option(help="address to listen on; others than loopback need users or DASHBOARD_TOKENS")
+    ] = HOST,
     data: Data = None,
     database: DatabaseUrl = None,
     config: Config = None,
@@ -49,12 +47,13 @@ def dashboard(
     """
     if context.invoked_subcommand is not None:
         return
-    settings = _settings(runs, data, database, config, browsers)
+    settings = settings_or_stop(runs, data, database, config, browsers)
     try:
-        check_host(host, settings.tokens)
+        check_host(host, can_log_in=host in LOOPBACK or _can_log_in(settings))
+        settings = settings.model_copy(update={"always_login": host not in LOOPBACK})
         listener = listen(port, host)
-    except (OSError, SettingsProblem) as error:
-        _stop(str(error))
+    except (OSError, SettingsProblem, DatabaseProblem, ArgumentError) as error:
+        stop(str(error))
     keeper = Keeper(settings, _worker_command(settings)) if worker else None
     with listener:
         try:
@@ -62,9 +61,9 @@ def dashboard(
                 print(f"http://{host}:{listener.getsockname()[1]}", flush=True)
                 serve(service, listener, keeper=keeper, rebuild=rebuild)
         except (DatabaseProblem, ConfigProblem) as error:
-            _stop(str(error))
+            stop(str(error))
         except OSError as error:
-            _stop(f"{error.filename}: {error.strerror}; name a writable directory with --data")
+            stop(f"{error.filename}: {error.strerror}; name a writable directory with --data")
 
 
 @app.command("worker")
@@ -76,14 +75,14 @@ def worker_command(
     browsers: Browsers = None,
 ) -> None:
     """Play the rollouts that people ask for, until SIGTERM. The dashboard starts one by itself."""
-    settings = _settings(runs, data, database, config, browsers)
+    settings = settings_or_stop(runs, data, database, config, browsers)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         settings.rollouts.mkdir(parents=True, exist_ok=True)
         work(settings)
     except (Taken, DatabaseProblem, ConfigProblem) as error:
-        _stop(str(error))
+        stop(str(error))
 
 
 def listen(port: int, host: str = HOST) -> socket.socket:
@@ -103,26 +102,25 @@ def listen(port: int, host: str = HOST) -> socket.socket:
     return listener
 
 
-def _settings(
-    runs: Path, data: Path | None, database: str | None, config: Path | None, browsers: str | None
-) -> Settings:
-    if not runs.is_dir():
-        _stop(f"there is no directory {runs}; name the one that your runs are in with --runs")
+def _can_log_in(settings: Settings) -> bool:
+    """True if there are tokens or users. Makes no database. Raises `DatabaseProblem`."""
+    if settings.tokens:
+        return True
+    address = make_url(settings.database)
+    if address.get_backend_name() == "sqlite" and not Path(address.database or "").is_file():
+        return False
+    database = open_database(settings.database)
     try:
-        return settings_of(runs, data=data, database=database, config=config, browsers=browsers)
-    except SettingsProblem as error:
-        _stop(str(error))
+        with database.read() as session:
+            return has_users(session)
+    finally:
+        database.close()
 
 
 def _worker_command(settings: Settings) -> list[str]:
     """The command line of a worker with the same settings. The database's address may hold a password: it is not in it."""
     command = ["worker", "--runs", str(settings.runs), "--data", str(settings.data), "--browsers", settings.browsers]
     return [*command, "--config", str(settings.config)] if settings.config else command
-
-
-def _stop(sentence: str) -> NoReturn:
-    print(f"dashboard: {sentence}", file=sys.stderr)
-    raise typer.Exit(1)
 
 
 def main() -> None:

@@ -10,7 +10,10 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from dashboard.access import Access
+from sqlalchemy.exc import SQLAlchemyError
+
+from dashboard.access.access import Access, Person
+from dashboard.access.roles import SAFE_METHODS, is_enough, needed_role
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -18,7 +21,6 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_PATHS = frozenset({"/", "/docs", "/health", "/api/login", "/api/logout"})
 """Answered without log-in, with the files below /static/: they tell nothing about any rollout."""
 MOST_BYTES = 66 << 20
@@ -45,6 +47,9 @@ class Refusal(NamedTuple):
     problem: str
 
 
+DATABASE_BUSY = Refusal(503, "database_busy", "the database does not answer; try again, or see /health")
+
+
 class Gate:
     """ASGI middleware around the whole application: it also covers error responses."""
 
@@ -63,34 +68,54 @@ class Gate:
             await send(message)
 
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        who = self._access.who(headers)
-        refusal = self._refusal(scope, headers, who)
+        is_open = scope["path"] in OPEN_PATHS or scope["path"].startswith("/static/")
+        try:
+            needs_login = await self._access.needs_login()
+            who = None if is_open else await self._access.who(headers)
+        except SQLAlchemyError:
+            await _refuse(DATABASE_BUSY, guarded)
+            return
+        refusal = _wrong_place(scope, headers, needs_login=needs_login) or _not_allowed(scope, who, is_open=is_open)
         if refusal is not None:
             await _refuse(refusal, guarded)
             return
-        scope["dashboard.who"] = who or "nobody"
+        scope["dashboard.who"] = who or Person("nobody", "viewer")
         await self._app(scope, _bounded(receive), guarded)
 
-    def _refusal(self, scope: Message, headers: Mapping[bytes, bytes], who: str | None) -> Refusal | None:
-        host = headers.get(b"host", b"").decode("latin-1")
-        name = _without_port(host)
-        if not self._access.needs_login and name not in LOOPBACK_NAMES:
-            sentence = f"the dashboard does not answer to the host name {name[:100]!r}; open it as http://127.0.0.1 or localhost"
-            return Refusal(421, "wrong_host", sentence)
-        path = scope["path"]
-        if who is None and path not in OPEN_PATHS and not path.startswith("/static/"):
-            return Refusal(
-                401, "login_needed", "log in first: in the browser, or with the header Authorization: Bearer TOKEN"
-            )
-        if scope["method"] not in SAFE_METHODS:
-            if not _same_origin(headers, host):
-                return Refusal(403, "other_origin", "a page of another origin may not change anything here")
-            size = headers.get(b"content-length", b"0")
-            if not size.isdigit() or int(size) > MOST_BYTES:
-                return Refusal(
-                    413, "body_too_large", f"at most {MOST_BYTES >> 20} MiB fit into a request; split the file"
-                )
+
+def _wrong_place(scope: Message, headers: Mapping[bytes, bytes], *, needs_login: bool) -> Refusal | None:
+    """Refuses host names that are not loopback's without log-in, writes of other origins, and bodies that are too large."""
+    host = headers.get(b"host", b"").decode("latin-1")
+    name = _without_port(host)
+    if not needs_login and name not in LOOPBACK_NAMES:
+        sentence = (
+            f"the dashboard does not answer to the host name {name[:100]!r}; open it as http://127.0.0.1 or localhost"
+        )
+        return Refusal(421, "wrong_host", sentence)
+    if scope["method"] in SAFE_METHODS:
         return None
+    if not _same_origin(headers, host):
+        return Refusal(403, "other_origin", "a page of another origin may not change anything here")
+    size = headers.get(b"content-length", b"0")
+    if not size.isdigit() or int(size) > MOST_BYTES:
+        return Refusal(413, "body_too_large", f"at most {MOST_BYTES >> 20} MiB fit into a request; split the file")
+    return None
+
+
+def _not_allowed(scope: Message, who: Person | None, *, is_open: bool) -> Refusal | None:
+    """Refuses who has not logged in, or has not the role that the request needs."""
+    if is_open:
+        return None
+    if who is None:
+        return Refusal(
+            401, "login_needed", "log in first: in the browser, or with the header Authorization: Bearer TOKEN"
+        )
+    needed = needed_role(scope["method"], scope["path"])
+    if not is_enough(who.role, needed):
+        return Refusal(
+            403, "role_needed", f"this needs the role {needed}, and {who.name} is a {who.role}; ask an admin"
+        )
+    return None
 
 
 def _same_origin(headers: Mapping[bytes, bytes], host: str) -> bool:

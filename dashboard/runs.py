@@ -4,16 +4,19 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
 
 import yaml
 
 from dashboard.store import ITERATION, Damaged, M, RunsDir
-from dashboard.views import IterationView, RunSummary, RunView, StageView
+from dashboard.views import IterationView, RunLink, RunSummary, RunView, StageView
 from storage.progress import Progress, progress_files, sum_of
 from storage.run_layout import DONE, RunLayout, RunRecord
 from storage.stages import Stage, StageReport
 
 CURVE = "learning_curve.png"
+MOST_FLOW_RUNS = 5
+"""Flow runs of Prefect that are linked, the newest ones: each resume of a run is one."""
 
 
 class Config(NamedTuple):
@@ -23,15 +26,30 @@ class Config(NamedTuple):
     iterations: int | None
 
 
-def run_view(runs: RunsDir, name: str) -> RunView:
+def run_view(runs: RunsDir, name: str, prefect_ui: str = "") -> RunView:
     """Returns a run with its table. Raises `dashboard.store.NotFound`."""
-    return _Reader(runs, name).view()
+    return _Reader(runs, name).view(prefect_ui)
 
 
 def run_summary(runs: RunsDir, name: str) -> RunSummary:
     """Returns a run's line in the list. Raises `dashboard.store.NotFound`."""
     view = run_view(runs, name)
     return RunSummary.model_validate(view.model_dump(include=set(RunSummary.model_fields)))
+
+
+def _links(record: RunRecord, prefect_ui: str) -> list[RunLink]:
+    """The run in MLflow and in Prefect. Other schemes than http are left out: a run folder may come from elsewhere."""
+    places = []
+    if record.mlflow_run_id:
+        places.append(
+            ("MLflow", record.mlflow_run_id, f"{record.mlflow_uri or ''}/#/runs/{quote(record.mlflow_run_id)}")
+        )
+    for flow_run in record.prefect_flow_runs[-MOST_FLOW_RUNS:]:
+        places.append(("Prefect", flow_run, f"{prefect_ui}/runs/flow-run/{quote(flow_run)}"))
+    return [
+        RunLink(name=name, id=run_id, url=url if urlsplit(url).scheme in ("http", "https") else "")
+        for name, run_id, url in places
+    ]
 
 
 class _Reader:
@@ -43,7 +61,7 @@ class _Reader:
         self._layout = RunLayout(self._root)
         self._problems: list[str] = []
 
-    def view(self) -> RunView:
+    def view(self, prefect_ui: str) -> RunView:
         record = self._json(self._layout.record_file, RunRecord)
         config = self._config()
         table = [self._iteration(folder) for folder in self._iterations()]
@@ -62,6 +80,7 @@ class _Reader:
             heldout_last=heldout[-1] if heldout else None,
             train_last=train[-1] if train else None,
             problems=self._problems,
+            links=_links(record, prefect_ui) if record else [],
             has_curve=self._runs.has(self._root / CURVE),
             config=config.lines,
             table=table,

@@ -15,6 +15,7 @@ from dashboard.api.service import Service
 from dashboard.app import create_app
 from dashboard.database.opening import open_database
 from dashboard.database.queue import give_back
+from dashboard.disk import remove_old_recordings
 from dashboard.index.scanning import Scanner
 from dashboard.settings import Settings
 from dashboard.store import RunsDir
@@ -24,6 +25,7 @@ from dashboard.worker.process import Keeper
 log = logging.getLogger(__name__)
 
 STOP_DEADLINE_S = 2
+CLEANUP_S = 3_600.0
 PAUSE_S = 1.0
 """Seconds between two passes of the index: it lags behind a run by that and the time of a pass."""
 
@@ -59,6 +61,8 @@ def upkeep(service: Service, keeper: Keeper | None, *, rebuild: bool = False) ->
     """Follows the runs and keeps a worker, in threads, while the block runs."""
     stopped = threading.Event()
     threads = [threading.Thread(target=_follow, args=(service, stopped, rebuild), daemon=True)]
+    if (days := service.config.keep.recordings_days) is not None:
+        threads.append(threading.Thread(target=_clean_up, args=(service, stopped, days), daemon=True))
     if keeper is not None:
         threads.append(threading.Thread(target=_keep, args=(service, keeper, stopped), daemon=True))
     for thread in threads:
@@ -99,3 +103,14 @@ def _keep(service: Service, keeper: Keeper, stopped: threading.Event) -> None:
         except Exception as error:
             log.warning("worker: %s", error)
         stopped.wait(PAUSE_S)
+
+
+def _clean_up(service: Service, stopped: threading.Event, days: float) -> None:
+    while not stopped.is_set():
+        try:
+            with service.database.read() as session:
+                if removed := remove_old_recordings(session, service.settings.rollouts, days):
+                    log.info("removed the recordings of %d rollouts older than %g days", removed, days)
+        except Exception as error:
+            log.warning("cleanup: %s", error)
+        stopped.wait(CLEANUP_S)

@@ -38,7 +38,11 @@ class Settings(BaseModel):
     sql_dump: Path | None = None
     """Dump from which an environment with a database fills it for each rollout (SQL_DUMP_PATH)."""
     tokens: dict[str, str] = {}
-    """Secrets by the name of their person, for access from other machines and for the audit log."""
+    """Secrets by the name of their person, who is an admin (DASHBOARD_TOKENS)."""
+    prefect_ui: str = "http://127.0.0.1:4200"
+    """Address of Prefect's pages, for links (PREFECT_UI_URL, or PREFECT_API_URL without `/api`)."""
+    always_login: bool = False
+    """People must log in even while there are neither tokens nor users: on other addresses than loopback."""
 
     @property
     def rollouts(self) -> Path:
@@ -68,10 +72,11 @@ def settings_of(
         "browsers": browsers or environment.get("BROWSER_SERVICE_URL"),
         "max_workers": environment.get("MAX_WORKERS") or None,
         "sql_dump": dump or None,
+        "prefect_ui": environment.get("PREFECT_UI_URL") or environment.get("PREFECT_API_URL", "").removesuffix("/api"),
         "tokens": tokens_of(environment.get(TOKENS, "")),
     }
     try:
-        return Settings.model_validate({name: value for name, value in given.items() if value is not None})
+        return Settings.model_validate({name: value for name, value in given.items() if value not in (None, "")})
     except ValidationError as error:
         first = error.errors()[0]
         raise SettingsProblem(f"{'.'.join(map(str, first['loc'])).upper()}: {first['msg']}") from None
@@ -90,10 +95,11 @@ def tokens_of(text: str) -> dict[str, str]:
     return tokens
 
 
-def check_host(host: str, tokens: Mapping[str, str]) -> None:
+def check_host(host: str, *, can_log_in: bool) -> None:
     """Refuses to serve other machines without log-in. Raises `SettingsProblem`."""
-    if host not in LOOPBACK and not tokens:
+    if host not in LOOPBACK and not can_log_in:
         raise SettingsProblem(
-            f"--host {host} can be reached from other machines, so people must log in: set {TOKENS}=name=secret "
-            f"(secrets of at least {SHORTEST_TOKEN} characters), or leave --host out"
+            f"--host {host} can be reached from other machines, so people must log in: add a user with "
+            f"`python -m dashboard users add NAME --role admin`, or set {TOKENS}=name=secret (secrets of at least "
+            f"{SHORTEST_TOKEN} characters), or leave --host out"
         )

@@ -67,8 +67,19 @@ class RunSummary(View):
     """Sentences about files of the run that can't be read."""
 
 
+class RunLink(View):
+    """The same run in another program."""
+
+    name: str
+    id: str
+    url: str
+    """Empty when the program's address is not known."""
+
+
 class RunView(RunSummary):
     """A run with its table."""
+
+    links: list[RunLink]
 
     has_curve: bool
     """True if learning_curve.png has been drawn."""
@@ -190,3 +201,59 @@ class Replay(View):
     seconds: float
     recorded: list[RecordedView]
     verdict: Verdict | None
+
+
+class TokenView(View):
+    """One sampled token."""
+
+    id: int
+    text: str
+    """Empty without a tokenizer, and for all but the last token of a character."""
+    logprob: float | None
+    """Natural-log probability under the sampling policy, at the sampling temperature."""
+
+
+class RequestView(View):
+    """One request of a page."""
+
+    step: int | None
+    """Index of the step during or after which it was made; None: before the first one."""
+    at_s: float
+    """Seconds since the recording began."""
+    method: str
+    url: str
+    resource_type: str
+    content_type: str
+    body: str
+    """The beginning of what was sent, without the values of secret fields."""
+    status: int | None
+    error: str
+
+
+class RequestList(View):
+    """The requests of an episode's pages, in the order of sending."""
+
+    total: int
+    """Number of requests that the pages made; the rows are those that were recorded."""
+    rows: list[RequestView]
+
+
+class ConsoleView(View):
+    """One message of a page, or an error that none of its scripts caught."""
+
+    step: int | None
+    """Index of the step during or after which it came; None: before the first one."""
+    at_s: float
+    """Seconds since the recording began."""
+    kind: str
+    text: str
+    url: str
+    line: int
+
+
+class ConsoleList(View):
+    """The messages of the console of an episode's pages."""
+
+    full: bool
+    """True if there was no room for further messages."""
+    rows: list[ConsoleView]

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from flows.commands.comparing import compare
-from flows.commands.dashboard import dashboard
+from flows.commands.dashboard import dashboard, users
 from flows.commands.ecosystem import openenv
 from flows.commands.environments import environments_app
 from flows.commands.forking import fetch, fork
@@ -165,6 +165,8 @@ for command in (
     openenv,
 ):
     app.command()(command)
+# The rest of its line belongs to the dashboard's own command, which has its help.
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)(users)
 
 
 def main() -> None:

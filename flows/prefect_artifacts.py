@@ -9,6 +9,7 @@ from prefect.artifacts import acreate_markdown_artifact
 from prefect.exceptions import PrefectException
 
 from flows.settings.run_folder import RunFolder
+from flows.tracking.pages import dashboard_page
 from flows.tracking.summary import Row, rows
 from storage.stages import Stage
 
@@ -49,6 +50,8 @@ def summary(folder: RunFolder) -> str:
     links = [f"- run folder: `{folder.root}`"]
     if record.mlflow_run_id and record.mlflow_uri:
         links.append(f"- [MLflow]({record.mlflow_uri}/#/runs/{record.mlflow_run_id})")
+    if page := dashboard_page(folder):
+        links.append(f"- [dashboard]({page})")
     if record.forked_from:
         links.append(f"- forked from {record.forked_from}")
     return "\n".join([*lines, "", *links])

@@ -3,6 +3,7 @@
 <root>/<id>/video.webm, video-2.webm ..   a film of each tab, in the order in which they were opened
 <root>/<id>/trace.zip                     for `playwright show-trace`
 <root>/<id>/network.jsonl                 the requests of the pages (`storage.requests`)
+<root>/<id>/console.jsonl                 the messages of their console
 """
 
 import re
@@ -14,13 +15,13 @@ from agent.config import RecordConfig
 from agent.types import RecordedKind, Trajectory
 from agent.verdict import Verdict
 
-FILE = re.compile(r"video(-[1-9]\d{0,3})?\.webm|trace\.zip|network\.jsonl")
-ORDER: Mapping[RecordedKind, int] = {"video": 0, "trace": 1, "network": 2}
+FILE = re.compile(r"video(-[1-9]\d{0,3})?\.webm|trace\.zip|(network|console)\.jsonl")
+ORDER: Mapping[RecordedKind, int] = {"video": 0, "trace": 1, "network": 2, "console": 3}
 
 
 def recorded_in(folder: Path) -> list[Path]:
-    """The films in a trajectory's folder, in the order of their tabs, its trace and its log of requests; none if there is no
-    such folder."""
+    """The films in a trajectory's folder, in the order of their tabs, its trace and its logs; none if there is no such
+    folder."""
     try:
         found = [path for path in folder.iterdir() if FILE.fullmatch(path.name) and path.is_file()]
     except (FileNotFoundError, NotADirectoryError):
@@ -31,7 +32,7 @@ def recorded_in(folder: Path) -> list[Path]:
 def kind_of(name: str) -> RecordedKind:
     """Kind of recording in a file of this name."""
     if name.endswith(".jsonl"):
-        return "network"
+        return "console" if name == "console.jsonl" else "network"
     return "trace" if name == "trace.zip" else "video"
 
 
@@ -57,9 +58,15 @@ def is_worth_a_look(trajectory: Trajectory, verdict: Verdict) -> bool:
 def keep_by_rule(root: Path, config: RecordConfig, trajectory: Trajectory, verdict: Verdict) -> None:
     """Removes the recordings of a judged trajectory that the rules do not keep. Can be repeated.
 
-    The log of requests stays: it is evidence, which a trajectory that is judged again needs again.
+    The log of requests stays: it is evidence, which a trajectory that is judged again needs again. So does that of the
+    console, which is small.
     """
-    rules: Mapping[RecordedKind, str] = {"video": config.video, "trace": config.trace, "network": "all"}
+    rules: Mapping[RecordedKind, str] = {
+        "video": config.video,
+        "trace": config.trace,
+        "network": "all",
+        "console": "all",
+    }
     if not is_worth_a_look(trajectory, verdict):
         for path in recorded_in(root / trajectory.id):
             if rules[kind_of(path.name)] == "failures":

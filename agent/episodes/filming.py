@@ -55,8 +55,8 @@ async def fetch_recorded(
 
 def recorded_kinds(wanted: Wanted) -> list[RecordedKind]:
     """The wanted kinds of recording."""
-    kinds: dict[RecordedKind, bool] = {"video": wanted.video, "trace": wanted.trace, "network": wanted.network}
-    return [kind for kind, is_wanted in kinds.items() if is_wanted]
+    kinds: tuple[RecordedKind, ...] = ("video", "trace", "network", "console")
+    return [kind for kind in kinds if getattr(wanted, kind)]
 
 
 class _Offered(NamedTuple):
@@ -85,7 +85,7 @@ async def _finished(browser: Browser, kinds: list[RecordedKind]) -> list[_Offere
 def file_name(kind: RecordedKind, number: int) -> str:
     """File name of the n-th recording of a kind. Example: `file_name("video", 2) == "video-2.webm"`."""
     if kind != "video":
-        return "trace.zip" if kind == "trace" else "network.jsonl"
+        return "trace.zip" if kind == "trace" else f"{kind}.jsonl"
     return "video.webm" if number == 1 else f"video-{number}.webm"
 
 

@@ -19,6 +19,7 @@ MEDIA_TYPES = {
     "video": "video/webm",
     "trace": "application/zip",
     "network": "application/x-ndjson",
+    "console": "application/x-ndjson",
     "download": "application/octet-stream",
 }
 

@@ -40,6 +40,7 @@ from browser_service.models.actions import (
     VisitPage,
 )
 from browser_service.models.artifacts import Artifact, ArtifactKind, Artifacts
+from browser_service.models.console import ConsoleHead, ConsoleLine
 from browser_service.models.lease import (
     ActionError,
     Batch,
@@ -90,6 +91,8 @@ __all__ = [
     "ClickCoords",
     "ClickId",
     "CloseTab",
+    "ConsoleHead",
+    "ConsoleLine",
     "Cookie",
     "Coordinate",
     "Direction",

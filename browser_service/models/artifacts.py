@@ -4,7 +4,7 @@ from typing import Literal
 
 from browser_service.models.wire import Wire
 
-ArtifactKind = Literal["video", "trace", "network", "download"]
+ArtifactKind = Literal["video", "trace", "network", "console", "download"]
 
 
 class Artifact(Wire):

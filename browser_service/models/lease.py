@@ -22,10 +22,13 @@ class Recording(Wire):
     network: bool = False
     """Log of the pages' requests (JSON lines of `RequestLogHead` and `RequestRecord`): bounded, and without headers."""
 
+    console: bool = False
+    """Log of the pages' console (JSON lines of `ConsoleHead` and `ConsoleLine`): the first 500 messages."""
+
     @property
     def is_on(self) -> bool:
         """True if anything is recorded."""
-        return self.video or self.trace or self.network
+        return self.video or self.trace or self.network or self.console
 
 
 class LeaseRequest(Wire):

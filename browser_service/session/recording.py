@@ -1,4 +1,4 @@
-"""A video (WebM), a trace and a log of the requests of one session, started and stopped with its lease."""
+"""A video (WebM), a trace, a log of the requests and one of the console of a session, started and stopped with its lease."""
 
 import asyncio
 import logging
@@ -12,6 +12,7 @@ from playwright.async_api import Error as PlaywrightError
 from browser_service.artifacts.lease_artifacts import LeaseArtifacts
 from browser_service.background import Background
 from browser_service.models import ArtifactKind, Recording, Viewport
+from browser_service.session.console_log import ConsoleLog
 from browser_service.session.request_log import RequestLog
 
 log = logging.getLogger(__name__)
@@ -19,7 +20,7 @@ STOP_DEADLINE_S = 10.0
 
 
 class Recorder:
-    """The recordings of one session: a video of each tab, one trace and one log of requests of all."""
+    """The recordings of one session: a video of each tab, one trace, one log of requests and one of the console of all."""
 
     def __init__(self, context: BrowserContext, wanted: Recording, viewport: Viewport, kept: LeaseArtifacts) -> None:
         self._context = context
@@ -28,12 +29,13 @@ class Recorder:
         self._artifacts = kept
         self._films: dict[Page, Path] = {}
         self._requests = RequestLog(context) if wanted.network else None
+        self._console = ConsoleLog(context) if wanted.console else None
         self._background = Background(PlaywrightError)
 
     async def start(self) -> None:
         """Starts with the open tabs; tabs that open later are recorded too."""
-        if self._requests:
-            self._requests.start()
+        for one in self._logs():
+            one.start()
         if self._wanted.trace:
             await self._context.tracing.start(screenshots=True, snapshots=True)
         if self._wanted.video:
@@ -42,17 +44,17 @@ class Recorder:
                 await self._film(page)
 
     def step_begins(self) -> None:
-        """Counts a step, to which the requests from now on belong."""
-        if self._requests:
-            self._requests.steps += 1
+        """Counts a step, to which the requests and messages from now on belong."""
+        for one in self._logs():
+            one.steps += 1
 
     async def stop(self) -> None:
         """Ends every recording and lists all of them at once, so that a client that finds one knows that all are there.
 
         Only a recording that can't be finished in time is lost.
         """
-        if self._requests:
-            self._requests.stop()
+        for one in self._logs():
+            one.stop()
         if self._wanted.video:
             self._context.remove_listener("page", self._follow)
         await self._background.cancel()
@@ -60,21 +62,26 @@ class Recorder:
         trace = self._artifacts.new_file() if self._wanted.trace else None
         if trace:
             await _in_time(self._context.tracing.stop(path=trace))
-        log_file = await self._write_requests() if self._requests else None
+        requests = await self._written(self._requests) if self._requests else None
+        console = await self._written(self._console) if self._console else None
         for number, file in enumerate(self._films.values(), start=1):
             self._offer(file, "video", f"video-{number}.webm")
         if trace:
             self._offer(trace, "trace", "trace.zip")
-        if log_file:
-            self._offer(log_file, "network", "network.jsonl")
+        if requests:
+            self._offer(requests, "network", "network.jsonl")
+        if console:
+            self._offer(console, "console", "console.jsonl")
 
-    async def _write_requests(self) -> Path | None:
-        assert self._requests is not None
+    def _logs(self) -> list[RequestLog | ConsoleLog]:
+        return [one for one in (self._requests, self._console) if one is not None]
+
+    async def _written(self, one: RequestLog | ConsoleLog) -> Path | None:
         file = self._artifacts.new_file()
         try:
-            await asyncio.to_thread(self._requests.write, file)
+            await asyncio.to_thread(one.write, file)
         except OSError as error:
-            log.warning("the log of requests could not be written: %s", error)
+            log.warning("a log of a session could not be written: %s", error)
             file.unlink(missing_ok=True)
             return None
         return file

@@ -111,14 +111,14 @@ class RequestLog:
             self._dropped[kind] += 1
             return
         self._room[kind] -= 1
-        url = _without_user(request.url)
+        url = without_user(request.url)
         body = self._body_of(request) if kind == "writes" else _Body()
         entry = _Entry(
             RequestRecord(
                 step=self.steps,
                 at_s=round(max(0.0, self.clock() - self._began), 3),
-                method=_clean(request.method)[:20],
-                url=_clean(url[:LONGEST_URL]),
+                method=clean(request.method)[:20],
+                url=clean(url[:LONGEST_URL]),
                 url_cut=len(url) > LONGEST_URL,
                 resource_type=request.resource_type,
                 content_type=body.content_type,
@@ -136,10 +136,10 @@ class RequestLog:
 
     def _failed(self, request: Request) -> None:
         if entry := self._pending.pop(request, None):
-            entry.error = _clean(request.failure or "failed")[:200]
+            entry.error = clean(request.failure or "failed")[:200]
 
     def _body_of(self, request: Request) -> _Body:
-        content_type = _clean(request.headers.get("content-type", ""))[:200]
+        content_type = clean(request.headers.get("content-type", ""))[:200]
         data = request.post_data_buffer
         if data is None:
             return _Body(content_type)
@@ -178,9 +178,11 @@ def _text_of(data: bytes, *, is_cut: bool) -> str | None:
     return None
 
 
-def _without_user(url: str) -> str:
+def without_user(url: str) -> str:
+    """An address without user name and password."""
     return re.sub(r"^(\w{1,20}://)[^/?#@]*@", r"\1", url)
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """A text without halves of surrogate pairs, which UTF-8 does not have."""
     return text.encode("utf-8", "replace").decode()

@@ -13,14 +13,16 @@ from starlette.background import BackgroundTask
 
 from agent.types import Failure, StopReason, Task, Trajectory
 from agent.verdict import Verdict
+from dashboard import details
 from dashboard.api.problems import Problem
 from dashboard.api.rollouts import row_of
 from dashboard.api.service import Service
-from dashboard.api.trajectories import picture
+from dashboard.api.trajectories import html_file, picture
 from dashboard.database.tables import JudgmentRow, RolloutRow
 from dashboard.store import NotFound, RunsDir
 from dashboard.trajectories import replay_of
-from dashboard.views import Replay
+from dashboard.views import ConsoleList, Replay, RequestList, TokenView
+from storage.human_verdicts import JUDGE as HUMAN
 from storage.recorded import kind_of
 from storage.store import TrajectoryStore
 
@@ -49,6 +51,32 @@ def evidence_router(service: Service) -> APIRouter:
         """Returns the rollout step by step; of one that is played, or was cancelled, the steps so far."""
         return replay_at(service, rollout_id)
 
+    @router.get("/file.html", response_class=Response)
+    def show_file(rollout_id: str) -> Response:
+        """Returns the rollout as one HTML file without scripts, to be sent around."""
+        at = _place(service, rollout_id)
+        found, verdict = _found(service, at)
+        return html_file(found, _persons(service, rollout_id, found) or verdict, at.runs, at.folder)
+
+    @router.get("/steps/{index}/tokens")
+    def show_tokens(rollout_id: str, index: int) -> list[TokenView]:
+        """Returns the sampled tokens of a step with their log-probabilities."""
+        at = _place(service, rollout_id)
+        run = service.runs.run(at.row.run) if at.row.source == "run" else None
+        return details.tokens(_found(service, at).trajectory, index, run)
+
+    @router.get("/requests")
+    def show_requests(rollout_id: str) -> RequestList:
+        """Returns the requests of the pages, where they were recorded."""
+        at = _place(service, rollout_id)
+        return details.requests(_found(service, at).trajectory, at.runs, at.folder)
+
+    @router.get("/console")
+    def show_console(rollout_id: str) -> ConsoleList:
+        """Returns the messages of the pages' console, where they were recorded."""
+        at = _place(service, rollout_id)
+        return details.console(_found(service, at).trajectory, at.runs, at.folder)
+
     @router.get("/images/{sha256}", response_class=Response)
     def show_image(rollout_id: str, sha256: str) -> Response:
         """Returns a picture of the rollout by its content hash."""
@@ -76,16 +104,28 @@ def evidence_router(service: Service) -> APIRouter:
     return router
 
 
+class Found(NamedTuple):
+    """A rollout's trajectory with the verdict of its judges."""
+
+    trajectory: Trajectory
+    verdict: Verdict | None
+
+
 def replay_at(service: Service, rollout_id: str) -> Replay:
     """A rollout step by step. Raises `Problem` and `NotFound`."""
     at = _place(service, rollout_id)
-    if at.row.source == "run":
-        at.runs.trajectory(at.folder, at.row.trajectory_id)
-        found = TrajectoryStore(at.folder).read(at.row.trajectory_id)
-        verdict = at.runs.verdicts(at.folder).get(found.id)
-        return replay_of(found, verdict, at.runs, at.folder, run=at.row.run, stage=at.row.stage)
-    verdict = _newest_verdict(service, rollout_id)
-    return replay_of(_trajectory(at), verdict, at.runs, at.folder, run="", stage="rollout")
+    found = _found(service, at)
+    run, stage = (at.row.run, at.row.stage) if at.row.source == "run" else ("", "rollout")
+    return replay_of(*found, at.runs, at.folder, run=run, stage=stage)
+
+
+def _found(service: Service, at: Place) -> Found:
+    """What is stored at a place. Raises `NotFound` and `CorruptTrajectory`."""
+    if at.row.source == "hand":
+        return Found(_trajectory(at), _newest_verdict(service, at.row.id))
+    at.runs.trajectory(at.folder, at.row.trajectory_id)
+    found = TrajectoryStore(at.folder).read(at.row.trajectory_id)
+    return Found(found, at.runs.verdicts(at.folder).get(found.id))
 
 
 def _place(service: Service, rollout_id: str) -> Place:
@@ -160,3 +200,14 @@ def _newest_verdict(service: Service, rollout_id: str) -> Verdict | None:
         )
         found = session.scalars(wanted.order_by(JudgmentRow.number.desc()).limit(1)).first()
     return None if found is None else Verdict.model_validate(found)
+
+
+def _persons(service: Service, rollout_id: str, found: Trajectory) -> Verdict | None:
+    """A person's newest verdict; None if nobody decided, or took it back."""
+    with service.database.read() as session:
+        wanted = select(JudgmentRow).where(JudgmentRow.rollout_id == rollout_id, JudgmentRow.human.is_(True))
+        row = session.scalars(wanted.order_by(JudgmentRow.number.desc()).limit(1)).first()
+    if row is None or row.success is None:
+        return None
+    reward = 1.0 if row.success else 0.0
+    return Verdict(trajectory_id=found.id, reward=reward, judge=HUMAN, person=row.by, evidence=row.note)

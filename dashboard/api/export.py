@@ -25,7 +25,7 @@ TYPES = {
     "parquet": "application/vnd.apache.parquet",
 }
 COLUMNS = tuple(
-    name for name in RolloutView.model_fields if name not in ("parsed_json", "picture", "cancelling", "live")
+    name for name in RolloutView.model_fields if name not in ("parsed_json", "picture", "cancelling", "paused", "live")
 )
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """First letters of a text that spreadsheets would run as a formula."""

@@ -124,6 +124,8 @@ class RolloutView(View):
     retry_of: str
     cancelling: bool
     """True while a running rollout is being cancelled."""
+    paused: bool
+    """True while a person holds it before its next turn."""
     live: bool
     """True while its browser can be watched."""
     created_at: str
@@ -143,6 +145,7 @@ class RolloutView(View):
                 "error": row.error or None,
                 "group": row.group_id or row.job_id,
                 "cancelling": bool(row.cancel_by) and row.completed_at is None,
+                "paused": bool(row.paused_by),
                 "live": bool(row.live_url),
                 "created_at": iso(row.created_at),
                 "started_at": iso(row.started_at),

@@ -15,6 +15,7 @@ from dashboard.api.rollouts import own_row, row_of
 from dashboard.api.service import Service, who
 from dashboard.api.spawning import new_row
 from dashboard.database.pages import newest_judgments
+from dashboard.database.queue import pause
 from dashboard.database.states import ENDED, audit, log, move
 from dashboard.database.tables import EventRow, JudgmentRow, RolloutRow
 from storage.store import TrajectoryStore
@@ -23,7 +24,7 @@ from storage.store import TrajectoryStore
 def actions_router(service: Service) -> APIRouter:
     """Further routes below /api/rollouts/{id}."""
     router = APIRouter(prefix="/api/rollouts/{rollout_id}", tags=["rollouts"])
-    for add in (_add_playing, _add_judging, _add_reading):
+    for add in (_add_playing, _add_pausing, _add_judging, _add_reading):
         add(router, service)
     return router
 
@@ -48,6 +49,18 @@ def _add_playing(router: APIRouter, service: Service) -> None:
             audit(session, who(request), "rejudge", rollout_id)
             session.expire_all()
             return RolloutView.of(row_of(session, rollout_id))
+
+
+def _add_pausing(router: APIRouter, service: Service) -> None:
+    @router.post("/pause")
+    def pause_rollout(request: Request, rollout_id: str) -> RolloutView:
+        """Holds a rollout before its next turn; its browser stays open."""
+        return _hold(service, rollout_id, who(request), hold=True)
+
+    @router.post("/resume")
+    def resume_rollout(request: Request, rollout_id: str) -> RolloutView:
+        """Lets a paused rollout go on."""
+        return _hold(service, rollout_id, who(request), hold=False)
 
 
 def _add_judging(router: APIRouter, service: Service) -> None:
@@ -76,6 +89,16 @@ def _add_reading(router: APIRouter, service: Service) -> None:
             wanted = select(EventRow).where(EventRow.rollout_id == rollout_id, EventRow.number > after)
             rows = session.scalars(wanted.order_by(EventRow.number).limit(1_000))
             return [LogLine(number=row.number, at=iso(row.at) or "", status=row.status, text=row.text) for row in rows]
+
+
+def _hold(service: Service, rollout_id: str, name: str, *, hold: bool) -> RolloutView:
+    with service.database.write() as session:
+        row = own_row(session, rollout_id)
+        if not pause(session, rollout_id, name, hold=hold):
+            raise Problem(409, "not_played", f"this rollout is {row.status}; only one that is played can be paused")
+        audit(session, name, "pause" if hold else "resume", rollout_id)
+        session.expire_all()
+        return RolloutView.of(row_of(session, rollout_id))
 
 
 def _retry(session: Session, rollout_id: str, name: str) -> RolloutRow:

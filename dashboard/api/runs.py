@@ -8,8 +8,8 @@ from dashboard.store import NotFound, RunsDir
 from dashboard.views import RunSummary, RunView
 
 
-def runs_router(runs: RunsDir) -> APIRouter:
-    """Routes below /api/runs that need only a run's name."""
+def runs_router(runs: RunsDir, prefect_ui: str = "") -> APIRouter:
+    """Routes below /api/runs that need only a run's name. `prefect_ui`: address of Prefect's pages."""
     router = APIRouter(prefix="/api/runs", tags=["runs"])
 
     @router.get("")
@@ -20,7 +20,7 @@ def runs_router(runs: RunsDir) -> APIRouter:
     @router.get("/{run}")
     def show_run(run: str) -> RunView:
         """Returns one run with its table by iteration."""
-        return run_view(runs, run)
+        return run_view(runs, run, prefect_ui)
 
     @router.get("/{run}/learning_curve.png", response_class=FileResponse)
     def learning_curve(run: str) -> FileResponse:

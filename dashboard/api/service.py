@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from fastapi import Request
 
+from dashboard.access.access import LOCAL, Person
 from dashboard.database.opening import Database
 from dashboard.settings import Settings
 from dashboard.store import RunsDir
@@ -19,6 +20,11 @@ class Service(NamedTuple):
     runs: RunsDir
 
 
+def person(request: Request) -> Person:
+    """The person who asks: of a token or a session, or `local` on loopback without log-in."""
+    return request.scope.get("dashboard.who", LOCAL)
+
+
 def who(request: Request) -> str:
-    """Name of the person who asks, for the audit log: of the token, or `local` on loopback without log-in."""
-    return request.scope.get("dashboard.who", "local")
+    """Name of the person who asks, for the audit log."""
+    return person(request).name

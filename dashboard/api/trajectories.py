@@ -1,18 +1,22 @@
 """Routes about trajectories: the list of a stage, one replay, its pictures, its recordings."""
 
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse, Response
 
-from agent.types import StopReason
+from agent.types import StopReason, Trajectory
+from agent.verdict import Verdict
+from dashboard import details
 from dashboard.store import Damaged, RunsDir
 from dashboard.trajectories import Filter, list_trajectories, replay
-from dashboard.views import Outcome, Replay, TrajectoryList
+from dashboard.views import ConsoleList, Outcome, Replay, RequestList, TokenView, TrajectoryList
 from storage.recorded import kind_of
+from storage.sharing.html_file import trajectory_file
+from storage.sharing.picture import media_type_of
+from storage.store import TrajectoryStore
 
-MAGIC = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF": "image/webp"}
-"""Media types by the first bytes of a picture."""
 FOREVER = "private, max-age=31536000, immutable"
 """A picture is named by its content, so the browser never needs to ask again."""
 
@@ -20,6 +24,11 @@ FOREVER = "private, max-age=31536000, immutable"
 def trajectories_router(runs: RunsDir) -> APIRouter:
     """Routes below one stage of one iteration of a run."""
     router = APIRouter(prefix="/api/runs/{run}/iterations/{iteration}/{stage}", tags=["trajectories"])
+
+    def read(run: str, iteration: str, stage: str, trajectory_id: str) -> tuple[Path, Trajectory]:
+        stage_dir = runs.stage(run, iteration, stage)
+        runs.trajectory(stage_dir, trajectory_id)
+        return stage_dir, TrajectoryStore(stage_dir).read(trajectory_id)
 
     @router.get("/trajectories")
     def show_list(
@@ -38,6 +47,29 @@ def trajectories_router(runs: RunsDir) -> APIRouter:
         """Returns one trajectory, step by step, with its verdict."""
         return replay(runs, run, iteration, stage, trajectory_id)
 
+    @router.get("/trajectories/{trajectory_id}/console")
+    def show_console(run: str, iteration: str, stage: str, trajectory_id: str) -> ConsoleList:
+        """Returns the messages of the pages' console, where they were recorded."""
+        stage_dir, found = read(run, iteration, stage, trajectory_id)
+        return details.console(found, runs, stage_dir)
+
+    @router.get("/trajectories/{trajectory_id}/file.html", response_class=Response)
+    def show_file(run: str, iteration: str, stage: str, trajectory_id: str) -> Response:
+        """Returns one trajectory as one HTML file without scripts, to be sent around."""
+        stage_dir, found = read(run, iteration, stage, trajectory_id)
+        return html_file(found, runs.verdicts(stage_dir).get(trajectory_id), runs, stage_dir)
+
+    @router.get("/trajectories/{trajectory_id}/steps/{index}/tokens")
+    def show_tokens(run: str, iteration: str, stage: str, trajectory_id: str, index: int) -> list[TokenView]:
+        """Returns the sampled tokens of a step with their log-probabilities."""
+        return details.tokens(read(run, iteration, stage, trajectory_id)[1], index, runs.run(run))
+
+    @router.get("/trajectories/{trajectory_id}/requests")
+    def show_requests(run: str, iteration: str, stage: str, trajectory_id: str) -> RequestList:
+        """Returns the requests of the pages, where they were recorded."""
+        stage_dir, found = read(run, iteration, stage, trajectory_id)
+        return details.requests(found, runs, stage_dir)
+
     @router.get("/trajectories/{trajectory_id}/recorded/{name}", response_class=FileResponse)
     def show_recorded(run: str, iteration: str, stage: str, trajectory_id: str, name: str) -> FileResponse:
         """Returns a recording; supports ranges, for seeking in a film."""
@@ -55,9 +87,15 @@ def trajectories_router(runs: RunsDir) -> APIRouter:
     return router
 
 
+def html_file(found: Trajectory, verdict: Verdict | None, runs: RunsDir, folder: Path) -> Response:
+    """Answers a trajectory of a folder as one HTML file. It is downloaded and never opened as a page of this server."""
+    content = trajectory_file(found, verdict, lambda sha256: runs.image(folder, sha256))
+    headers = {"content-disposition": f'attachment; filename="{found.id}.html"', "cache-control": "no-store"}
+    return Response(content, media_type="text/html; charset=utf-8", headers=headers)
+
+
 def picture(data: bytes, sha256: str) -> Response:
     """Answers a picture, with the media type of its first bytes. Raises `Damaged` for anything else, such as SVG."""
-    media_type = next((kind for magic, kind in MAGIC.items() if data.startswith(magic)), None)
-    if media_type is None:
+    if (media_type := media_type_of(data)) is None:
         raise Damaged(f"the stored picture {sha256} is neither PNG nor JPEG nor WebP")
     return Response(data, media_type=media_type, headers={"cache-control": FOREVER})

@@ -31,6 +31,8 @@ class Renewed(NamedTuple):
     """Rollouts that the worker does not own any more."""
     cancelled: dict[str, str]
     """Rollouts to be cancelled, with who asked for it."""
+    paused: set[str]
+    """Rollouts that wait before their next turn."""
 
 
 def claim(session: Session, owner: str, most: int) -> list[Claimed]:
@@ -59,11 +61,13 @@ def claim(session: Session, owner: str, most: int) -> list[Claimed]:
 def renew(session: Session, owner: str, held: Collection[str]) -> Renewed:
     """Renews a worker's leases on the rollouts that it holds."""
     if not held:
-        return Renewed(set(), {})
+        return Renewed(set(), {}, set())
     mine = (RolloutRow.owner == owner, RolloutRow.id.in_(held))
     session.execute(update(RolloutRow).where(*mine).values(lease_until=time.time() + LEASE_S))
-    found = dict(session.execute(select(RolloutRow.id, RolloutRow.cancel_by).where(*mine)).all())
-    return Renewed(set(held) - set(found), {one: who for one, who in found.items() if who})
+    found = session.execute(select(RolloutRow.id, RolloutRow.cancel_by, RolloutRow.paused_by).where(*mine)).all()
+    cancelled = {rollout_id: who for rollout_id, who, _ in found if who}
+    paused = {rollout_id for rollout_id, _, who in found if who}
+    return Renewed(set(held) - {row[0] for row in found}, cancelled, paused)
 
 
 def give_back(session: Session, *, owner: str | None = None, reason: str, counts: bool = True) -> int:
@@ -78,7 +82,7 @@ def give_back(session: Session, *, owner: str | None = None, reason: str, counts
     )
     rows = session.scalars(wanted).all()
     for row in rows:
-        free = {"owner": "", "lease_until": 0.0, "live_url": "", "phase": ""}
+        free = {"owner": "", "lease_until": 0.0, "live_url": "", "paused_by": "", "phase": ""}
         if row.cancel_by:
             move(session, row.id, "cancelled", f"cancelled by {row.cancel_by}", held_by=row.owner)
         elif row.status == "judging":
@@ -116,3 +120,16 @@ def cancel(session: Session, rollout_id: str, who: str) -> Status | None:
         select(RolloutRow.status).where(RolloutRow.id == rollout_id, RolloutRow.source == "hand")
     ).scalar()
     return cast(Status | None, found)
+
+
+def pause(session: Session, rollout_id: str, who: str, *, hold: bool) -> bool:
+    """Holds a rollout before its next turn, or lets it go on. False: it is not played now.
+
+    Its browser stays leased meanwhile, and the time does not count towards the episode's deadline.
+    """
+    wanted = update(RolloutRow).where(RolloutRow.id == rollout_id, RolloutRow.status.in_(("provisioning", "running")))
+    if rows_changed(session, wanted.values(paused_by=who if hold else "")) != 1:
+        return False
+    row = session.scalars(select(RolloutRow).where(RolloutRow.id == rollout_id)).one()
+    log(session, rollout_id, row.status, f"{who} {'pauses it' if hold else 'lets it go on'}")
+    return True

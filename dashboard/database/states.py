@@ -48,7 +48,15 @@ def move(
         wanted = wanted.where(RolloutRow.owner == held_by)
     now = time.time()
     if to in ENDED:
-        changes = {"owner": "", "lease_until": 0.0, "live_url": "", "phase": "", "completed_at": now, **changes}
+        changes = {
+            "owner": "",
+            "lease_until": 0.0,
+            "live_url": "",
+            "paused_by": "",
+            "phase": "",
+            "completed_at": now,
+            **changes,
+        }
     if rows_changed(session, wanted.values(status=to, reason=cut(reason), **changes)) != 1:
         return False
     log(session, rollout_id, to, reason)

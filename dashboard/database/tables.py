@@ -89,6 +89,8 @@ class RolloutRow(Base):
     """The owner renews it; afterwards the rollout is given back to the queue."""
     cancel_by: Mapped[str] = mapped_column(String(100), default="")
     """Name of the user who asked to cancel it while it was played; empty: nobody."""
+    paused_by: Mapped[str] = mapped_column(String(100), default="", server_default="")
+    """Name of the user who holds it before its next turn; empty: nobody."""
     live_url: Mapped[str] = mapped_column(Text, default="")
     """Address of the browser's screen while it is played. It holds the lease's secret and is never shown."""
     created_at: Mapped[float] = mapped_column(Float)
@@ -158,3 +160,44 @@ class StageRow(Base):
     place: Mapped[str] = mapped_column(String(200), primary_key=True)
     """Example: `demo/0003/rollout`."""
     signature: Mapped[str] = mapped_column(String(200))
+
+
+class UserRow(Base):
+    """A person who may log in."""
+
+    __tablename__ = "users"
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    role: Mapped[str] = mapped_column(String(10))
+    """`viewer`, `runner` or `admin`."""
+    password: Mapped[str] = mapped_column(String(200))
+    """Argon2id hash; empty for a user with API tokens only."""
+    created_at: Mapped[float] = mapped_column(Float)
+
+
+class CredentialRow(Base):
+    """A session of a browser, or an API token."""
+
+    __tablename__ = "credentials"
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    """SHA-256 of the secret, which is not stored."""
+    person: Mapped[str] = mapped_column(String(100), index=True)
+    kind: Mapped[str] = mapped_column(String(10))
+    """`session` or `token`."""
+    label: Mapped[str] = mapped_column(String(100))
+    """A token's name; of a session of a person of DASHBOARD_TOKENS the digest of the secret that began it."""
+    created_at: Mapped[float] = mapped_column(Float)
+    expires_at: Mapped[float | None] = mapped_column(Float)
+    """None: never."""
+
+
+class SavedViewRow(Base):
+    """A filter of the rollouts that somebody has given a name."""
+
+    __tablename__ = "saved_views"
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    name: Mapped[str] = mapped_column(String(100), unique=True)
+    query: Mapped[str] = mapped_column(Text)
+    """The filter as the query of an address. Example: `status=failed&model=policy`."""
+    who: Mapped[str] = mapped_column(String(100))
+    created_at: Mapped[float] = mapped_column(Float)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from agent.config import AgentConfig
+from agent.config import AgentConfig, RecordConfig
 from agent.model_config import GeminiComputer, ModelConfig, RandomClicks, ScriptedSolution, TrainedPolicy, VendorModel
 from agent.models.opening import check_model
 from agent.models.vendors import ModelUnavailable
@@ -33,6 +33,15 @@ class ConfigProblem(ValueError):
     """The configuration can't be used. The message is one sentence per mistake."""
 
 
+class KeepConfig(BaseModel):
+    """Section `keep`: what is removed of rollouts by hand. Runs are never changed; `agent.record` has rules by verdict."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    recordings_days: Annotated[float | None, Field(gt=0, le=100_000)] = None
+    """Days after which films, traces and logs of requests are removed, of rollouts that no person has judged; None: never."""
+
+
 class PlayConfig(BaseModel):
     """Content of the file of `--config`. Example:
 
@@ -48,10 +57,12 @@ class PlayConfig(BaseModel):
     configuration; `domains`, `tasks.train` and `tasks.heldout` can be left out."""
     models: dict[Name, ModelConfig] = {}
     """By the name that people choose; `scripted`, `random` and `gemini` are always there."""
-    agent: AgentConfig = AgentConfig()
-    """Prompt and limits, as in a loop's configuration; its `model` is the chosen one."""
+    agent: AgentConfig = AgentConfig(record=RecordConfig(network="all", console="all"))
+    """Prompt, limits and recordings, as in a loop's configuration; its `model` is the chosen one. By default the requests
+    and the console of the pages are recorded."""
     judge: JudgeConfig = JudgeConfig()
     """The chain of judges."""
+    keep: KeepConfig = KeepConfig()
     default_environment: str = "live"
     """Environment of uploaded tasks that name none."""
     default_model: str | None = None

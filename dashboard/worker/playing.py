@@ -64,10 +64,10 @@ class Player:
     async def __aexit__(self, *exc: object) -> None:
         await self._stack.aclose()
 
-    async def play(self, asked: Asked, tell: Callable[[str, int], None], saw: Callable[[str], None]) -> Trajectory:
+    async def play(self, asked: Asked, watch: Watch, saw: Callable[[str], None]) -> Trajectory:
         """Plays the rollout and stores its trajectory. Its failures are in `trajectory.failure`.
 
-        `tell` hears each phase with the number of finished steps, `saw` the hash of each new picture.
+        `watch` hears each phase and may hold the episode, `saw` hears the hash of each new picture.
         Raises `CannotPlay`, and OSError when the trajectory can't be stored.
         """
         world = (await self._world(asked.environment)).environment
@@ -78,15 +78,17 @@ class Player:
             async with open_model(config, served=Served("", None, None), uds=None, solve=solve) as policy:
                 setup = EpisodeSetup(policy, self._pool, world.serve, world.viewport, config)
                 recording = Noting(self.store.begin(asked.id), saw)
-                played = await play(slot, setup, recording=recording, watch=Watch(tell=tell))
+                played = await play(slot, setup, recording=recording, watch=watch)
         except ModelUnavailable as error:
             raise CannotPlay(str(error)) from error
         self.store.write(*played)
         return played.trajectory
 
     async def judge(self, environment: str, trajectory: Trajectory) -> Verdict:
-        """The verdict of the chain of judges. Raises `CannotPlay`."""
-        return await (await self._world(environment)).judge.judge(trajectory)
+        """The verdict of the chain of judges; recordings that `agent.record` does not keep are removed. Raises `CannotPlay`."""
+        verdict = await (await self._world(environment)).judge.judge(trajectory)
+        await asyncio.to_thread(self.store.keep_by_rule, self._config.agent.record, trajectory, verdict)
+        return verdict
 
     def _agent(self, asked: Asked) -> AgentConfig:
         try:

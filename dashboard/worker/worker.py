@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agent.episodes.watch import Watch
 from browser_service.errors import BrowserServiceError
 from dashboard.database.opening import Database
 from dashboard.database.queue import Claimed, Renewed, claim, give_back, renew
@@ -32,6 +33,12 @@ PROVISIONING = frozenset({"serve", "allocate", "navigate"})
 """Phases of an episode before its first turn."""
 
 
+def _set_event() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
 @dataclass
 class Running:
     """A rollout that is played or judged."""
@@ -40,6 +47,8 @@ class Running:
     status: Status = "provisioning"
     news: dict[str, Any] = field(default_factory=dict)
     """Progress that is not in the database yet."""
+    may_go_on: asyncio.Event = field(default_factory=_set_event)
+    """Not set while a person holds it."""
     stopped_at: float | None = None
     """On the event loop's clock; None while it may go on."""
     cancelled_by: str = ""
@@ -81,6 +90,11 @@ class Worker:
             self._stop(rollout_id, "")
         for rollout_id, who in renewed.cancelled.items():
             self._stop(rollout_id, who)
+        for rollout_id, running in self._running.items():
+            if rollout_id in renewed.paused:
+                running.may_go_on.clear()
+            else:
+                running.may_go_on.set()
         for one in claimed:
             self._running[one.id] = running = Running(status=one.status)
             running.work = asyncio.create_task(self._work(one, running), name=one.id)
@@ -138,11 +152,14 @@ class Worker:
                 running.status = running.news["status"] = "running"
             running.news |= {"phase": phase, "steps": steps, "live_url": self._pool.live_url(rollout_id)}
 
+        async def go_on() -> None:
+            await running.may_go_on.wait()
+
         def saw(sha256: str) -> None:
             running.news["picture"] = sha256
 
         asked = await asyncio.to_thread(results.asked, self._database, rollout_id)
-        trajectory = await self._player.play(asked, tell, saw)
+        trajectory = await self._player.play(asked, Watch(tell=tell, may_go_on=go_on), saw)
         running.news.clear()
         owned = await self._write(lambda session: results.played(session, self.name, trajectory))
         running.status = "judging"

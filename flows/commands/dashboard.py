@@ -16,7 +16,9 @@ HOST, PORT = "127.0.0.1", 8100
 def dashboard(
     overrides: Overrides = None,
     port: Annotated[int, typer.Option(help="port; 0 picks a free one", min=0, max=65_535)] = PORT,
-    host: Annotated[str, typer.Option(help="address to listen on; others than loopback need DASHBOARD_TOKENS")] = HOST,
+    host: Annotated[
+        str, typer.Option(help="address to listen on; others than loopback need users or DASHBOARD_TOKENS")
+    ] = HOST,
     play: Annotated[
         Path | None,
         typer.Option(
@@ -49,3 +51,15 @@ def dashboard(
     command += [] if worker else ["--no-worker"]
     # The dashboard takes this process's place: flows and dashboard don't import one another.
     os.execv(sys.executable, command)
+
+
+def users(context: typer.Context, config: ConfigOption = None) -> None:
+    """Manage who may log in to the dashboard: list, add, role, password, token, remove.
+
+    Example: rl-loop users add ann --role admin
+    """
+    loop = loaded(config)
+    loop.runs_dir.mkdir(parents=True, exist_ok=True)
+    asked = context.args or ["--help"]
+    place = [] if "--help" in asked else ["--runs", str(loop.runs_dir)]
+    os.execv(sys.executable, [sys.executable, "-m", "dashboard", "users", *asked, *place])

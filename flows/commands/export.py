@@ -1,6 +1,6 @@
-"""Export of a run's trajectories to one Parquet file: a row per step, with WebGym's fields.
+"""Export of a run's trajectories to one Parquet file, a row per step with WebGym's fields; and of one to an HTML file.
 
-Streams one trajectory at a time. pandas, polars, DuckDB and Hugging Face `datasets` read the file.
+Streams one trajectory at a time. pandas, polars, DuckDB and Hugging Face `datasets` read the Parquet file.
 """
 
 import json
@@ -12,9 +12,11 @@ from agent.types import Step, Trajectory
 from agent.verdict import Verdict
 from flows.settings.hints import on_run
 from flows.settings.run_folder import RunFolder
-from storage.atomic import replacing
+from flows.stages.people import place_of
+from storage.atomic import replacing, write_atomically
 from storage.errors import LoopError
 from storage.recorded import kind_of, recorded_in
+from storage.sharing.html_file import trajectory_file
 from storage.stages import Stage
 from storage.store import CorruptTrajectory, TrajectoryStore
 from storage.verdicts import VERDICTS, read_verdicts
@@ -98,6 +100,23 @@ def export_run(folder: RunFolder, path: Path, *, pictures: bool = False) -> int:
     except (CorruptTrajectory, FileNotFoundError) as error:
         raise LoopError(f"{error}; {on_run('doctor', folder.root)} looks at all of them") from error
     return count + len(waiting)
+
+
+def export_trajectory(folder: RunFolder, trajectory_id: str, path: Path) -> None:
+    """Writes a trajectory with its verdict to one HTML file (`storage.sharing.html_file`).
+
+    Raises `LoopError` if the run has no such trajectory or it cannot be read, and OSError if the file cannot be written.
+    """
+    place = place_of(folder, trajectory_id)
+    stage = Stage.ROLLOUT if place.key.stage is Stage.JUDGE else place.key.stage
+    store = TrajectoryStore(folder.stage_dir(place.key.iteration, stage))
+    judged = read_verdicts(place.directory) if (place.directory / VERDICTS).exists() else ()
+    verdict = next((one for one in judged if one.trajectory_id == trajectory_id), None)
+    try:
+        content = trajectory_file(store.read(trajectory_id), verdict, store.image)
+    except CorruptTrajectory as error:
+        raise LoopError(f"{error}; {on_run('doctor', folder.root)} looks at all of them") from error
+    write_atomically(path, content)
 
 
 def _schema(pa: Any, *, pictures: bool) -> "pyarrow.Schema":

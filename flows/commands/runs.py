@@ -20,6 +20,7 @@ class ExportFormat(StrEnum):
     PARQUET = "parquet"
     WEBGYM = "webgym"
     WEBARENA = "webarena-verified"
+    HTML = "html"
 
 
 def run(
@@ -150,28 +151,41 @@ def export(
     run: RunArgument,
     out: Annotated[
         Path | None,
-        typer.Option(help="file to write, or folder; default: RUN.parquet, RUN-FORMAT", show_default=False),
+        typer.Option(
+            help="file to write, or folder; default: RUN.parquet, RUN-FORMAT, TRAJECTORY.html", show_default=False
+        ),
     ] = None,
-    pictures: Annotated[bool, typer.Option(help="export the screenshots too")] = False,
+    pictures: Annotated[bool, typer.Option(help="export the screenshots too; html always has them")] = False,
     form: Annotated[
-        ExportFormat, typer.Option("--format", help="rows of steps, WebGym's fields, or input of an evaluator")
+        ExportFormat,
+        typer.Option(
+            "--format", help="rows of steps, WebGym's fields, input of an evaluator, or one trajectory as html"
+        ),
     ] = (ExportFormat.PARQUET),
+    trajectory: Annotated[str | None, typer.Option(help="id of the trajectory, for html", show_default=False)] = None,
     config: ConfigOption = None,
 ) -> None:
     """Write the trajectories of a run's finished stages: to one Parquet file, a row per step, or in WebGym's fields.
 
     `--format webgym` writes JSON lines and Parquet by split, iteration and rank; `--format webarena-verified` writes the
-    evaluations for that benchmark's own evaluator. Example: rl-loop export demo --format webgym
+    evaluations for that benchmark's own evaluator; `--format html --trajectory ID` writes one trajectory with its
+    pictures to a file that can be sent around. Example: rl-loop export demo --format webgym
     """
-    from flows.commands.export import export_run
+    from flows.commands.export import export_run, export_trajectory
     from flows.ecosystem.webarena_evaluation import export_webarena
     from flows.starting.starting import find_run
     from flows.webgym.exporting import export_webgym
     from storage.errors import LoopError
 
+    if (form is ExportFormat.HTML) != (trajectory is not None):
+        raise LoopError("--format html and --trajectory ID belong together; the dashboard and the monitor show the ids")
     folder = find_run(run, config)
-    path = out or Path(f"{folder.name}.parquet" if form is ExportFormat.PARQUET else f"{folder.name}-{form.value}")
+    path = out or Path(_default_file(folder.name, form, trajectory))
     try:
+        if trajectory is not None:
+            export_trajectory(folder, trajectory, path)
+            print(f"{trajectory} in {path}, {path.stat().st_size / 1e6:.1f} MB")
+            return
         if form is ExportFormat.WEBGYM:
             files = export_webgym(folder, path, pictures=pictures)
             count = sum(file.trajectories for file in files if file.path.suffix == ".jsonl")
@@ -186,6 +200,15 @@ def export(
     except OSError as error:
         raise LoopError(f"{path} cannot be written: {error.strerror or error}") from error
     print(f"{rows} rows in {path}, {path.stat().st_size / 1e6:.1f} MB")
+
+
+def _default_file(run: str, form: ExportFormat, trajectory: str | None) -> str:
+    match form:
+        case ExportFormat.HTML:
+            return f"{trajectory}.html"
+        case ExportFormat.PARQUET:
+            return f"{run}.parquet"
+    return f"{run}-{form.value}"
 
 
 def compact(run: RunArgument, config: ConfigOption = None) -> None:

@@ -1,14 +1,19 @@
 """The parts of a run in MLflow besides its metrics: tags, the learning curve, and sample trajectories."""
 
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
+from flows.services.services import address_of
+from flows.services.specs import DASHBOARD
 from flows.settings.run_folder import RunFolder
 from flows.tracking.learning_signal import no_signal, warnings
 from flows.tracking.origin import task_set_tag
-from flows.tracking.sample_page import choose_samples, render
+from flows.tracking.samples import choose_samples
 from flows.tracking.summary import CURVE
 from flows.tracking.timeline import TIMELINE
 from flows.tracking.traces import log_traces, samples
+from storage.errors import ServicesError
+from storage.sharing.html_file import trajectory_file
 from storage.stages import Stage, StageReport
 from storage.store import TrajectoryStore
 from storage.verdicts import read_verdicts
@@ -18,6 +23,8 @@ if TYPE_CHECKING:
 
 SAMPLES = 3
 """Trajectories per stage that are shown in MLflow; all of them are in the run folder."""
+MOST_PICTURE_BYTES = 10_000_000
+"""Of one of them."""
 PREFIX = {Stage.ROLLOUT: "rollout", Stage.JUDGE: "rollout", Stage.POLICY_UPDATE: "train", Stage.EVALUATE: "evaluate"}
 
 
@@ -33,8 +40,8 @@ def log_samples(client: "MlflowClient", run_id: str, folder: RunFolder, report: 
     chosen = choose_samples(store, verdicts, SAMPLES)
     log_traces(client, run_id, loop, report, samples(episodes, folder.root, chosen, verdicts))
     for trajectory in chosen:
-        page = render(trajectory, verdicts.get(trajectory.id), store.image)
-        client.log_text(run_id, page, f"{place}/{trajectory.id}.html")
+        page = trajectory_file(trajectory, verdicts.get(trajectory.id), store.image, most_bytes=MOST_PICTURE_BYTES)
+        client.log_text(run_id, page.decode(), f"{place}/{trajectory.id}.html")
         client.log_text(run_id, trajectory.model_dump_json(), f"{place}/{trajectory.id}/trajectory.json")
 
 
@@ -44,9 +51,19 @@ def log_tags(client: "MlflowClient", run_id: str, folder: RunFolder) -> None:
         client.set_tag(run_id, name, value)
     for warning in warnings(folder.config):
         client.set_tag(run_id, "warning", warning)
+    if page := dashboard_page(folder):
+        client.set_tag(run_id, "dashboard", page)
     silent = [str(report.iteration) for report in folder.reports() if no_signal(report)]
     if silent:
         client.set_tag(run_id, "no_signal", f"iterations {', '.join(silent)}"[:5_000])
+
+
+def dashboard_page(folder: RunFolder) -> str:
+    """Address of the run in the dashboard of its services; empty without one."""
+    try:
+        return f"{address_of(folder.config.services.state_dir, DASHBOARD)}/#/run/{quote(folder.name)}"
+    except ServicesError:
+        return ""
 
 
 def log_curve(client: "MlflowClient", run_id: str, folder: RunFolder) -> None:

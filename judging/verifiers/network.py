@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from agent.types import Answer, Trajectory
+from agent.types import Trajectory
 from browser_service.models import RequestRecord
 from judging.verifiers.bodies import Fits, body_fits
 from judging.verifiers.expectations import NetworkExpectation, RequestRule
 from judging.verifiers.findings import Finding, printable, shown, undecided
 from judging.verifiers.urls import url_criteria
-from storage.requests import CorruptRequests, RequestLog
+from storage.requests import CorruptRequests, RequestLog, steps_of
 
 ReadRequests = Callable[[Trajectory], RequestLog | None]
 """Reads the log of a trajectory's requests; `storage.store.TrajectoryStore.requests` fits. Raises `CorruptRequests`."""
@@ -163,18 +163,8 @@ def _dropped(rule: RequestRule, log: RequestLog) -> int:
 
 
 def _steps(requests: Iterable[RequestRecord], log: RequestLog, trajectory: Trajectory) -> Iterable[int]:
-    """Indices of the trajectory's steps during or after which the requests were made.
-
-    The lease's steps are the actions of the trajectory, after those that opened the start page.
-    """
-    acting = [
-        step.index for step in trajectory.steps if step.action is not None and not isinstance(step.action, Answer)
-    ]
-    opening = log.head.steps - len(acting)
-    for request in requests:
-        place = request.step - opening - 1
-        if opening >= 0 and 0 <= place < len(acting):
-            yield acting[place]
+    """Indices of the trajectory's steps during or after which the requests were made."""
+    return (step for _, step in steps_of(requests, log, trajectory) if step is not None)
 
 
 def _name(which: str, number: int, rule: RequestRule) -> str:

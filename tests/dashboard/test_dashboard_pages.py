@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 from served_pages import opened_page, served
 from stored_run import FAIL, HOSTILE, PICTURE, SUCCESS, film
@@ -63,6 +64,31 @@ async def test_a_reader_goes_from_the_runs_to_the_end_of_a_replay_by_keys(page: 
     assert page.url.endswith(f"{LIST}/{SUCCESS}?outcome=success&step=2")
     await page.keyboard.press("Escape")
     await expect(page.locator("tbody a.row")).to_have_count(1)
+
+
+async def test_the_file_to_send_around_needs_nothing_and_runs_nothing(page: Page, tmp_path: Path) -> None:
+    await page.goto(f"/{LIST}/{FAIL}")
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="Save as one HTML file").click()
+    file = tmp_path / "file.html"
+    await (await download.value).save_as(file)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await page.goto(file.as_uri())
+    await expect(page.get_by_role("heading", level=1)).to_have_text(HOSTILE)
+    assert await page.evaluate("window.pwned") is None
+    assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
+    size = (
+        "picture => new Promise((done) => { const image = new Image(); image.onload = () => done(image.naturalWidth); "
+    )
+    size += "image.src = picture.href.baseVal; })"
+    assert await page.locator("svg image").first.evaluate(size) == 160
+    shown = await page.locator("svg:has(use)").first.screenshot()
+    assert len(set(shown)) > 100  # the picture again, not an empty box
+    for theme in ("dark", "light"):
+        await page.emulate_media(color_scheme=theme)
+        found = await Axe().run(page)
+        assert [one["id"] for one in found.response["violations"]] == []
 
 
 async def test_a_film_plays_and_its_keys_are_its_own(page: Page, runs: Path) -> None:

@@ -10,12 +10,12 @@ import pytest
 from acting import make_service, play
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select, update
+from sqlalchemy import MetaData, String, Table, select, update
 
 from dashboard.api.service import Service
 from dashboard.api.spawning import new_row
 from dashboard.database.opening import DatabaseProblem, newest_version, open_database, sqlite_url
-from dashboard.database.queue import LEASE_S, MOST_TRIES, cancel, claim, give_back, renew
+from dashboard.database.queue import LEASE_S, MOST_TRIES, cancel, claim, give_back, pause, renew
 from dashboard.database.states import ACTIVE, NEXT, STATUSES, Status, move
 from dashboard.database.tables import EventRow, RolloutRow
 from environments.miniwob.tasks import task_from_id
@@ -47,6 +47,22 @@ def test_the_states_only_change_along_the_arrows(service: Service) -> None:
             assert move(session, one, to, "why") == (to in NEXT[start]), (start, to)
             now = session.scalars(select(RolloutRow.status).where(RolloutRow.id == one)).one()
             assert now == (to if to in NEXT[start] else start)
+
+
+def test_a_pause_reaches_the_worker_and_ends_with_the_rollout(service: Service) -> None:
+    [one] = add(service)
+    with service.database.write() as session:
+        assert not pause(session, one, "ann", hold=True), "it waits in the queue"
+        claim(session, "worker", 1)
+        assert pause(session, one, "ann", hold=True) and renew(session, "worker", [one]).paused == {one}
+        assert pause(session, one, "bob", hold=False) and renew(session, "worker", [one]).paused == set()
+        pause(session, one, "ann", hold=True)
+        assert cancel(session, one, "bob") == "provisioning" and renew(session, "worker", [one]).cancelled == {
+            one: "bob"
+        }
+        assert move(session, one, "cancelled", "cancelled by bob", held_by="worker")
+        session.expire_all()
+        assert session.scalars(select(RolloutRow.paused_by)).one() == ""
 
 
 def test_rollouts_are_claimed_once_by_priority_then_by_age(service: Service) -> None:
@@ -146,10 +162,16 @@ def test_an_older_database_is_migrated_and_keeps_its_rows(tmp_path: Path) -> Non
     path = tmp_path / "runs/.dashboard/dashboard.db"
     path.parent.mkdir(parents=True)
     old = open_database(sqlite_url(path), version="0001")
+    row = new_row(TASK.model_copy(update={"goal": "Click on Okay"}), "miniwob", "scripted", job="job", member=0)
     with old.write() as session:
-        session.add(
-            new_row(TASK.model_copy(update={"goal": "Click on Okay"}), "miniwob", "scripted", job="job", member=0)
-        )
+        table = Table("rollouts", MetaData(), autoload_with=session.connection())  # as it was in this version
+        texts = {name: "" for name, column in table.columns.items() if isinstance(column.type, String)}
+        numbers = {
+            name: 0
+            for name in ("iteration", "member", "changed", "steps", "seconds", "priority", "tries", "lease_until")
+        }
+        given = {name: value for name, value in vars(row).items() if name in table.columns and value is not None}
+        session.execute(table.insert().values(texts | numbers | {"answer": None, "picture": None} | given))
     old.close()
     service = make_service(tmp_path / "runs")
     with sqlite3.connect(path) as raw:

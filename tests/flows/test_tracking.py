@@ -2,7 +2,6 @@
 
 import csv
 import logging
-from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from flows.settings.loop_config import LoopConfig
 from flows.settings.run_folder import RunFolder
 from flows.tracking import tracking
 from flows.tracking.curated import SHOWN
-from flows.tracking.sample_page import choose_samples, render
+from flows.tracking.samples import choose_samples
 from flows.tracking.tables import draw_domains, log_tables, tables
 from flows.tracking.traces import assessment
 from storage.stages import Stage, StageReport
@@ -174,14 +173,6 @@ async def test_mlflow_being_away_is_a_warning(folder: RunFolder, caplog: pytest.
     assert "MLflow could not be written" in caplog.text
     assert folder.record().mlflow_run_id is None
     assert (folder.root / "learning_curve.png").exists()
-
-
-def test_a_sample_page_shows_text_as_text(folder: RunFolder) -> None:
-    store = TrajectoryStore(folder.stage_dir(0, Stage.EVALUATE))
-    no_image: Callable[[str], bytes] = lambda sha256: b""  # noqa: E731
-    page = render(store.read(store.ids()[0]), None, no_image)
-
-    assert "Click the &lt;button&gt;." in page and "not judged" in page
 
 
 def test_samples_are_failures_first_but_not_only(folder: RunFolder) -> None:

@@ -116,6 +116,16 @@ def test_export_and_compaction_as_commands(rl_loop: Run, folder: RunFolder, tmp_
     assert status == 1 and "cannot be written" in error and error.count("\n") == 1
 
 
+def test_one_trajectory_as_an_html_file(rl_loop: Run, folder: RunFolder, tmp_path: Path) -> None:
+    name = TrajectoryStore(folder.stage_dir(0, Stage.EVALUATE)).ids()[0]
+    path = tmp_path / "one.html"
+    status, out, _ = rl_loop("export", folder.root, "--format", "html", "--trajectory", name, "--out", path)
+    assert status == 0 and out.startswith(f"{name} in {path}") and f"<title>{name}</title>" in path.read_text()
+    for bad in (["--format", "html"], ["--trajectory", name], ["--format", "html", "--trajectory", "../../etc"]):
+        status, _, error = rl_loop("export", folder.root, *bad)
+        assert status == 1 and error.count("\n") == 1, bad
+
+
 def test_an_unfinished_stage_and_a_run_that_is_written_are_left_alone(folder: RunFolder) -> None:
     store = TrajectoryStore(folder.stage_dir(1, Stage.ROLLOUT))
     task = Task(id="t", environment="miniwob")

@@ -23,6 +23,9 @@ const PAGES: [path: string, load: () => Promise<{ default: ComponentType }>][] =
   ["/judges", () => import("./pages/judges")],
   ["/analysis", () => import("./pages/analysis")],
   ["/audit", () => import("./pages/audit")],
+  ["/users", () => import("./pages/users")],
+  ["/account", () => import("./pages/account")],
+  ["/browsers", () => import("./pages/browsers")],
   ["/system", () => import("./pages/system")],
   ["/login", () => import("./pages/login")],
 ];

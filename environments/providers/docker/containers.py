@@ -11,7 +11,7 @@ from docker.models.networks import Network
 
 from environments.base import EnvironmentBroken
 from environments.providers.docker.engine import GONE, engine_errors
-from environments.providers.owners import LABEL
+from environments.providers.owners import EPISODE, LABEL
 
 POLL_S = 0.05
 LOG_TAIL = 300
@@ -156,4 +156,4 @@ def remove_all(containers: Iterable[Container]) -> None:
 
 def labels_of(owner: object, trajectory_id: str) -> dict[str, str]:
     """Labels by which a sweep finds what is an owner's, and a person what is an episode's."""
-    return {LABEL: str(owner), "rl-loop.environment.episode": trajectory_id[:200]}
+    return {LABEL: str(owner), EPISODE: trajectory_id[:200]}

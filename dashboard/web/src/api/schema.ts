@@ -44,6 +44,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/browsers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Browsers
+         * @description Returns the browser service's nodes, slots and leases.
+         */
+        get: operations["browsers_api_browsers_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/compare/iterations": {
         parameters: {
             query?: never;
@@ -96,6 +116,46 @@ export interface paths {
          * @description Returns the counts of the rollouts that were asked for here.
          */
         get: operations["stats_api_compute_stats_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/containers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Containers
+         * @description Returns the containers that environments have started on this machine.
+         */
+        get: operations["containers_api_containers_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/disk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Disk
+         * @description Returns the sizes of the runs and of what was played by hand, the largest first.
+         */
+        get: operations["disk_api_disk_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -235,7 +295,7 @@ export interface paths {
         put?: never;
         /**
          * Logout
-         * @description Logs out.
+         * @description Logs out: the session ends, in every copy of its cookie.
          */
         post: operations["logout_api_logout_post"];
         delete?: never;
@@ -259,6 +319,70 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change Own Password
+         * @description Changes one's own password and ends all own sessions.
+         */
+        post: operations["change_own_password_api_me_password_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Own Tokens
+         * @description Returns one's own API tokens, newest first.
+         */
+        get: operations["own_tokens_api_me_tokens_get"];
+        put?: never;
+        /**
+         * Make Token
+         * @description Makes an API token with one's own role. The answer is the only place with its secret.
+         */
+        post: operations["make_token_api_me_tokens_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/tokens/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke Token
+         * @description Revokes an own API token, and returns those that are left.
+         */
+        delete: operations["revoke_token_api_me_tokens__number__delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -353,6 +477,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/rollouts/{rollout_id}/console": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Console
+         * @description Returns the messages of the pages' console, where they were recorded.
+         */
+        get: operations["show_console_api_rollouts__rollout_id__console_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rollouts/{rollout_id}/file.html": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show File
+         * @description Returns the rollout as one HTML file without scripts, to be sent around.
+         */
+        get: operations["show_file_api_rollouts__rollout_id__file_html_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/rollouts/{rollout_id}/images/{sha256}": {
         parameters: {
             query?: never;
@@ -433,6 +597,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/rollouts/{rollout_id}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pause Rollout
+         * @description Holds a rollout before its next turn; its browser stays open.
+         */
+        post: operations["pause_rollout_api_rollouts__rollout_id__pause_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/rollouts/{rollout_id}/recorded/{name}": {
         parameters: {
             query?: never;
@@ -493,6 +677,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/rollouts/{rollout_id}/requests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Requests
+         * @description Returns the requests of the pages, where they were recorded.
+         */
+        get: operations["show_requests_api_rollouts__rollout_id__requests_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rollouts/{rollout_id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resume Rollout
+         * @description Lets a paused rollout go on.
+         */
+        post: operations["resume_rollout_api_rollouts__rollout_id__resume_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/rollouts/{rollout_id}/retry": {
         parameters: {
             query?: never;
@@ -507,6 +731,26 @@ export interface paths {
          * @description Plays the same task again, as a new rollout.
          */
         post: operations["retry_api_rollouts__rollout_id__retry_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rollouts/{rollout_id}/steps/{index}/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Tokens
+         * @description Returns the sampled tokens of a step with their log-probabilities.
+         */
+        get: operations["show_tokens_api_rollouts__rollout_id__steps__index__tokens_get"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -633,6 +877,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/runs/{run}/iterations/{iteration}/{stage}/trajectories/{trajectory_id}/console": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Console
+         * @description Returns the messages of the pages' console, where they were recorded.
+         */
+        get: operations["show_console_api_runs__run__iterations__iteration___stage__trajectories__trajectory_id__console_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{run}/iterations/{iteration}/{stage}/trajectories/{trajectory_id}/file.html": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show File
+         * @description Returns one trajectory as one HTML file without scripts, to be sent around.
+         */
+        get: operations["show_file_api_runs__run__iterations__iteration___stage__trajectories__trajectory_id__file_html_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/runs/{run}/iterations/{iteration}/{stage}/trajectories/{trajectory_id}/recorded/{name}": {
         parameters: {
             query?: never;
@@ -645,6 +929,46 @@ export interface paths {
          * @description Returns a recording; supports ranges, for seeking in a film.
          */
         get: operations["show_recorded_api_runs__run__iterations__iteration___stage__trajectories__trajectory_id__recorded__name__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{run}/iterations/{iteration}/{stage}/trajectories/{trajectory_id}/requests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Requests
+         * @description Returns the requests of the pages, where they were recorded.
+         */
+        get: operations["show_requests_api_runs__run__iterations__iteration___stage__trajectories__trajectory_id__requests_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{run}/iterations/{iteration}/{stage}/trajectories/{trajectory_id}/steps/{index}/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Tokens
+         * @description Returns the sampled tokens of a step with their log-probabilities.
+         */
+        get: operations["show_tokens_api_runs__run__iterations__iteration___stage__trajectories__trajectory_id__steps__index__tokens_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -730,6 +1054,98 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Users
+         * @description Returns the users by name.
+         */
+        get: operations["users_api_users_get"];
+        put?: never;
+        /**
+         * Add
+         * @description Adds a user. With the first one, everybody has to log in.
+         */
+        post: operations["add_api_users_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/users/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove
+         * @description Removes a user, with all sessions and tokens.
+         */
+        delete: operations["remove_api_users__name__delete"];
+        options?: never;
+        head?: never;
+        /**
+         * Change
+         * @description Changes a user's role or password; a new password ends the user's sessions.
+         */
+        patch: operations["change_api_users__name__patch"];
+        trace?: never;
+    };
+    "/api/views": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Views
+         * @description Returns the saved views by name.
+         */
+        get: operations["views_api_views_get"];
+        put?: never;
+        /**
+         * Save
+         * @description Saves a view under its name.
+         */
+        post: operations["save_api_views_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/views/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove
+         * @description Deletes a view; one that is gone already is no error.
+         */
+        delete: operations["remove_api_views__number__delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -833,6 +1249,39 @@ export interface components {
             failure: components["schemas"]["Failure"];
             /** Trajectory Id */
             trajectory_id: string;
+        };
+        /**
+         * BrowsersView
+         * @description State of the browser service.
+         */
+        BrowsersView: {
+            /**
+             * Browser
+             * @default
+             */
+            browser: string;
+            /**
+             * Draining
+             * @default false
+             */
+            draining: boolean;
+            /**
+             * Leases
+             * @default []
+             */
+            leases: components["schemas"]["LeaseView"][];
+            /**
+             * Nodes
+             * @default []
+             */
+            nodes: components["schemas"]["NodeView"][];
+            /** Problem */
+            problem: string;
+            /**
+             * Queue
+             * @default 0
+             */
+            queue: number;
         };
         /**
          * Choices
@@ -983,6 +1432,83 @@ export interface components {
             person: boolean;
             /** Rollouts */
             rollouts: number;
+        };
+        /**
+         * ConsoleList
+         * @description The messages of the console of an episode's pages.
+         */
+        ConsoleList: {
+            /** Full */
+            full: boolean;
+            /** Rows */
+            rows: components["schemas"]["ConsoleView"][];
+        };
+        /**
+         * ConsoleView
+         * @description One message of a page, or an error that none of its scripts caught.
+         */
+        ConsoleView: {
+            /** At S */
+            at_s: number;
+            /** Kind */
+            kind: string;
+            /** Line */
+            line: number;
+            /** Step */
+            step: number | null;
+            /** Text */
+            text: string;
+            /** Url */
+            url: string;
+        };
+        /**
+         * ContainerView
+         * @description A container that an environment has started.
+         */
+        ContainerView: {
+            /** Created At */
+            created_at: string;
+            /** Episode */
+            episode: string;
+            /** Image */
+            image: string;
+            /** Name */
+            name: string;
+            /** Ports */
+            ports: number[];
+            /** State */
+            state: string;
+            /** Status */
+            status: string;
+        };
+        /**
+         * ContainersView
+         * @description The containers of environments on this machine.
+         */
+        ContainersView: {
+            /** Problem */
+            problem: string;
+            /**
+             * Rows
+             * @default []
+             */
+            rows: components["schemas"]["ContainerView"][];
+        };
+        /**
+         * DiskView
+         * @description A folder and its size.
+         */
+        DiskView: {
+            /** Bytes */
+            bytes: number;
+            /** Kind */
+            kind: string;
+            /** Name */
+            name: string;
+            /** Pictures */
+            pictures: number;
+            /** Recordings */
+            recordings: number;
         };
         /**
          * Download
@@ -1428,6 +1954,26 @@ export interface components {
             kind: "keypress";
         };
         /**
+         * LeaseView
+         * @description A lease of a browser.
+         */
+        LeaseView: {
+            /** Age S */
+            age_s: number;
+            /** Expires In S */
+            expires_in_s: number;
+            /** Owner */
+            owner: string;
+            /** Rollout */
+            rollout: string;
+            /** Slot */
+            slot: string;
+            /** Steps */
+            steps: number;
+            /** Url */
+            url: string;
+        };
+        /**
          * LogLine
          * @description A line of a rollout's log.
          */
@@ -1443,11 +1989,40 @@ export interface components {
         };
         /**
          * Login
-         * @description A request to log in.
+         * @description A request to log in: with a token, or with a name and its password.
          */
         Login: {
-            /** Token */
+            /**
+             * Name
+             * @default
+             */
+            name: string;
+            /**
+             * Password
+             * @default
+             */
+            password: string;
+            /**
+             * Token
+             * @default
+             */
             token: string;
+        };
+        /**
+         * MadeToken
+         * @description A new API token. The secret is told this once.
+         */
+        MadeToken: {
+            /** Created At */
+            created_at: string;
+            /** Expires At */
+            expires_at: string | null;
+            /** Label */
+            label: string;
+            /** Number */
+            number: number;
+            /** Secret */
+            secret: string;
         };
         /**
          * Mark
@@ -1481,10 +2056,17 @@ export interface components {
          * @description The user who is logged in.
          */
         Me: {
+            /** Has Account */
+            has_account: boolean;
             /** Name */
             name: string;
             /** Needs Login */
             needs_login: boolean;
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "viewer" | "runner" | "admin";
         };
         /**
          * Member
@@ -1564,6 +2146,73 @@ export interface components {
              * @description CSS pixels in the viewport
              */
             y: number;
+        };
+        /**
+         * NewPassword
+         * @description A request to change one's own password.
+         */
+        NewPassword: {
+            /** New */
+            new: string;
+            /** Old */
+            old: string;
+        };
+        /**
+         * NewToken
+         * @description A request for an API token. `days` None: it does not expire.
+         */
+        NewToken: {
+            /**
+             * Days
+             * @default 90
+             */
+            days: number | null;
+            /** Label */
+            label: string;
+        };
+        /**
+         * NewUser
+         * @description A request for a user. Users with API tokens only are made by `python -m dashboard users add --no-password`.
+         */
+        NewUser: {
+            /** Name */
+            name: string;
+            /** Password */
+            password: string;
+            /**
+             * Role
+             * @default viewer
+             * @enum {string}
+             */
+            role: "viewer" | "runner" | "admin";
+        };
+        /**
+         * NewView
+         * @description A filter with a name. An earlier view of this name is replaced.
+         */
+        NewView: {
+            /** Name */
+            name: string;
+            /** Query */
+            query: string;
+        };
+        /**
+         * NodeView
+         * @description One machine's browsers.
+         */
+        NodeView: {
+            /** Available */
+            available: number;
+            /** Capacity */
+            capacity: number;
+            /** Down For S */
+            down_for_s: number | null;
+            /** Draining */
+            draining: boolean;
+            /** Healthy */
+            healthy: boolean;
+            /** Url */
+            url: string;
         };
         /**
          * Observation
@@ -1750,7 +2399,7 @@ export interface components {
              * Kind
              * @enum {string}
              */
-            kind: "video" | "trace" | "network";
+            kind: "video" | "trace" | "network" | "console";
             /** Problem */
             problem: string;
             /** Size */
@@ -1827,6 +2476,40 @@ export interface components {
             verdict: components["schemas"]["Verdict"] | null;
         };
         /**
+         * RequestList
+         * @description The requests of an episode's pages, in the order of sending.
+         */
+        RequestList: {
+            /** Rows */
+            rows: components["schemas"]["RequestView"][];
+            /** Total */
+            total: number;
+        };
+        /**
+         * RequestView
+         * @description One request of a page.
+         */
+        RequestView: {
+            /** At S */
+            at_s: number;
+            /** Body */
+            body: string;
+            /** Content Type */
+            content_type: string;
+            /** Error */
+            error: string;
+            /** Method */
+            method: string;
+            /** Resource Type */
+            resource_type: string;
+            /** Status */
+            status: number | null;
+            /** Step */
+            step: number | null;
+            /** Url */
+            url: string;
+        };
+        /**
          * RolloutView
          * @description One rollout, played by hand or in a run.
          */
@@ -1867,6 +2550,8 @@ export interface components {
             model: string;
             /** Parsed Json */
             parsed_json: unknown;
+            /** Paused */
+            paused: boolean;
             /** Phase */
             phase: string;
             /** Picture */
@@ -1910,6 +2595,18 @@ export interface components {
             trajectory_id: string;
             /** Tries */
             tries: number;
+        };
+        /**
+         * RunLink
+         * @description The same run in another program.
+         */
+        RunLink: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Url */
+            url: string;
         };
         /**
          * RunSummary
@@ -1965,6 +2662,8 @@ export interface components {
             iterations: number;
             /** Iterations Planned */
             iterations_planned: number | null;
+            /** Links */
+            links: components["schemas"]["RunLink"][];
             /** Name */
             name: string;
             /** Now */
@@ -1975,6 +2674,20 @@ export interface components {
             table: components["schemas"]["IterationView"][];
             /** Train Last */
             train_last: number | null;
+        };
+        /**
+         * SavedView
+         * @description A saved view.
+         */
+        SavedView: {
+            /** Name */
+            name: string;
+            /** Number */
+            number: number;
+            /** Query */
+            query: string;
+            /** Who */
+            who: string;
         };
         /**
          * Screenshot
@@ -2408,6 +3121,32 @@ export interface components {
             task: string;
         };
         /**
+         * TokenLine
+         * @description An API token, without its secret.
+         */
+        TokenLine: {
+            /** Created At */
+            created_at: string;
+            /** Expires At */
+            expires_at: string | null;
+            /** Label */
+            label: string;
+            /** Number */
+            number: number;
+        };
+        /**
+         * TokenView
+         * @description One sampled token.
+         */
+        TokenView: {
+            /** Id */
+            id: number;
+            /** Logprob */
+            logprob: number | null;
+            /** Text */
+            text: string;
+        };
+        /**
          * TrajectoryList
          * @description The trajectories of one stage, filtered.
          */
@@ -2544,6 +3283,35 @@ export interface components {
             rejected: components["schemas"]["RejectedRow"][];
             /** Updated */
             updated: number;
+        };
+        /**
+         * UserChange
+         * @description A change of a user; what is None stays.
+         */
+        UserChange: {
+            /** Password */
+            password?: string | null;
+            /** Role */
+            role?: ("viewer" | "runner" | "admin") | null;
+        };
+        /**
+         * UserView
+         * @description A user.
+         */
+        UserView: {
+            /** Created At */
+            created_at: string;
+            /** Has Password */
+            has_password: boolean;
+            /** Name */
+            name: string;
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "viewer" | "runner" | "admin";
+            /** Tokens */
+            tokens: number;
         };
         /** ValidationError */
         ValidationError: {
@@ -2813,6 +3581,26 @@ export interface operations {
             };
         };
     };
+    browsers_api_browsers_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BrowsersView"];
+                };
+            };
+        };
+    };
     compare_iterations_api_compare_iterations_get: {
         parameters: {
             query: {
@@ -2895,6 +3683,46 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Stats"];
+                };
+            };
+        };
+    };
+    containers_api_containers_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContainersView"];
+                };
+            };
+        };
+    };
+    disk_api_disk_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DiskView"][];
                 };
             };
         };
@@ -3113,6 +3941,123 @@ export interface operations {
             };
         };
     };
+    change_own_password_api_me_password_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPassword"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    own_tokens_api_me_tokens_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenLine"][];
+                };
+            };
+        };
+    };
+    make_token_api_me_tokens_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewToken"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeToken"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    revoke_token_api_me_tokens__number__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenLine"][];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     models_api_models_get: {
         parameters: {
             query?: never;
@@ -3309,6 +4254,66 @@ export interface operations {
             };
         };
     };
+    show_console_api_rollouts__rollout_id__console_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                rollout_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConsoleList"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    show_file_api_rollouts__rollout_id__file_html_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                rollout_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     show_image_api_rollouts__rollout_id__images__sha256__get: {
         parameters: {
             query?: never;
@@ -3434,6 +4439,37 @@ export interface operations {
             };
         };
     };
+    pause_rollout_api_rollouts__rollout_id__pause_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                rollout_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutView"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     show_recorded_api_rollouts__rollout_id__recorded__name__get: {
         parameters: {
             query?: never;
@@ -3526,6 +4562,68 @@ export interface operations {
             };
         };
     };
+    show_requests_api_rollouts__rollout_id__requests_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                rollout_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RequestList"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    resume_rollout_api_rollouts__rollout_id__resume_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                rollout_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutView"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     retry_api_rollouts__rollout_id__retry_post: {
         parameters: {
             query?: never;
@@ -3544,6 +4642,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RolloutView"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    show_tokens_api_rollouts__rollout_id__steps__index__tokens_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                rollout_id: string;
+                index: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenView"][];
                 };
             };
             /** @description Validation Error */
@@ -3746,6 +4876,72 @@ export interface operations {
             };
         };
     };
+    show_console_api_runs__run__iterations__iteration___stage__trajectories__trajectory_id__console_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run: string;
+                iteration: string;
+                stage: string;
+                trajectory_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConsoleList"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    show_file_api_runs__run__iterations__iteration___stage__trajectories__trajectory_id__file_html_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run: string;
+                iteration: string;
+                stage: string;
+                trajectory_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     show_recorded_api_runs__run__iterations__iteration___stage__trajectories__trajectory_id__recorded__name__get: {
         parameters: {
             query?: never;
@@ -3767,6 +4963,75 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    show_requests_api_runs__run__iterations__iteration___stage__trajectories__trajectory_id__requests_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run: string;
+                iteration: string;
+                stage: string;
+                trajectory_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RequestList"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    show_tokens_api_runs__run__iterations__iteration___stage__trajectories__trajectory_id__steps__index__tokens_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run: string;
+                iteration: string;
+                stage: string;
+                trajectory_id: string;
+                index: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenView"][];
+                };
             };
             /** @description Validation Error */
             422: {
@@ -3895,6 +5160,209 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TaskView"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    users_api_users_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserView"][];
+                };
+            };
+        };
+    };
+    add_api_users_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewUser"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserView"][];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    remove_api_users__name__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserView"][];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    change_api_users__name__patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UserChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserView"][];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    views_api_views_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedView"][];
+                };
+            };
+        };
+    };
+    save_api_views_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewView"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedView"][];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    remove_api_views__number__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedView"][];
                 };
             };
             /** @description Validation Error */

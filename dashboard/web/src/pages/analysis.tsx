@@ -75,7 +75,7 @@ function Shown({ groups, by, source }: { groups: GroupView[]; by: string; source
         <Empty>There are no rollouts yet.</Empty>
       )}
       <p className="faint">
-        Only completed rollouts with a verdict count for a success rate. <Link to="/audit">Who did what</Link> · <a href="/docs">API</a>
+        Only completed rollouts with a verdict count for a success rate. <a href="/docs">API</a>
       </p>
     </>
   );

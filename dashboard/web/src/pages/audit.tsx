@@ -9,7 +9,7 @@ export default function AuditPage() {
 }
 
 function Shown({ lines }: { lines: AuditLine[] }) {
-  usePage({ crumbs: [["analysis", "/analysis"]], title: "audit log", hints: [["Esc", "up"]] });
+  usePage({ crumbs: [["system", "/system"]], title: "audit log", hints: [["Esc", "up"]] });
   return (
     <>
       <h1>Audit log</h1>

@@ -2,6 +2,7 @@
 import { change } from "../api/client";
 import type { Judges, Rollout } from "../api/types";
 import { rolloutApi } from "../ui/format";
+import { For } from "../ui/me";
 import { Button, Empty, Table } from "../ui/parts";
 import { COLUMNS, RolloutLine } from "../ui/rollouts";
 import { Loaded, TABLE_HINTS, useGet, usePage } from "../ui/shell";
@@ -73,8 +74,10 @@ function List({ rows, again, nothing }: { rows: Rollout[]; again: () => Promise<
         <tr key={row.id}>
           <RolloutLine row={row} />
           <td>
-            <Button text="Success" name="good" action={say(row, true)} />{" "}
-            <Button text="No success" name="danger" action={say(row, false)} />
+            <For least="runner">
+              <Button text="Success" name="good" action={say(row, true)} />{" "}
+              <Button text="No success" name="danger" action={say(row, false)} />
+            </For>
           </td>
         </tr>
       ))}

@@ -2,7 +2,7 @@
 import { Link } from "react-router";
 import { useEvents } from "../api/events";
 import type { Rollout, Stats } from "../api/types";
-import { rolloutTo } from "../ui/format";
+import { rolloutTo, sizeOf } from "../ui/format";
 import { Ago, Empty, Foreign, Tile } from "../ui/parts";
 import { Actions, Picture, State } from "../ui/rollouts";
 import { Loaded, TABLE_HINTS, useGet, usePage } from "../ui/shell";
@@ -27,7 +27,7 @@ function Shown({ rows, stats, again }: { rows: Rollout[]; stats: Stats; again: (
         <Tile name="waiting" value={stats.pending} />
         <Tile name="completed" value={stats.counts.completed} />
         <Tile name="failed" value={stats.counts.failed} />
-        <Tile name="free disk" value={`${(stats.free_bytes / 1e9).toFixed(0)} GB`} />
+        <Tile name="free disk" value={sizeOf(stats.free_bytes)} />
       </div>
       {rows.length ? (
         <div className="grid">

@@ -2,9 +2,10 @@
 import { useNavigate, useParams } from "react-router";
 import type { Replay, TrajectoryList } from "../api/types";
 import { runTo, seconds } from "../ui/format";
+import { PageLogs } from "../ui/pageLogs";
 import { Badge, Fact, Foreign } from "../ui/parts";
 import { Player, usePlayer } from "../ui/player";
-import { Recorded } from "../ui/recorded";
+import { Recorded, SaveFile } from "../ui/recorded";
 import { Loaded, useGet, usePage } from "../ui/shell";
 import { Failure, useStage } from "./trajectories";
 
@@ -28,6 +29,7 @@ function Shown({ replay, ids }: { replay: Replay; ids: string[] }) {
     if (at >= 0 && ids[at + by]) navigate(stage.replayTo(ids[at + by]));
   };
   const player = usePlayer(replay, 0);
+  const api = `${stage.api}/trajectories/${encodeURIComponent(replay.id)}`;
   usePage({
     crumbs: [
       ["runs", "/"],
@@ -41,6 +43,7 @@ function Shown({ replay, ids }: { replay: Replay; ids: string[] }) {
       ["Home End", "first, end"],
       ["↑ ↓", "trajectory"],
       ["m", "marks"],
+      ["a", "after"],
       ["Esc", "up"],
     ],
   });
@@ -58,12 +61,14 @@ function Shown({ replay, ids }: { replay: Replay; ids: string[] }) {
           <Fact name="policy" value={replay.policy_version === null ? "–" : `v${replay.policy_version}`} />
           <Fact name="time" value={seconds(replay.seconds)} />
           {replay.attempt > 1 && <Fact name="attempt" value={replay.attempt} />}
+          <SaveFile api={api} />
           {at >= 0 && <Fact name="in this list" value={`${at + 1} of ${ids.length}`} />}
         </p>
         {replay.failure && <Failure found={replay.failure} />}
       </div>
-      <Player replay={replay} player={player} image={(sha256) => `${stage.api}/images/${sha256}`} />
-      <Recorded replay={replay} address={(file) => `${stage.api}/trajectories/${encodeURIComponent(replay.id)}/recorded/${file}`} />
+      <Player replay={replay} player={player} image={(sha256) => `${stage.api}/images/${sha256}`} api={api} />
+      <Recorded replay={replay} address={(file) => `${api}/recorded/${file}`} />
+      <PageLogs replay={replay} api={api} move={player.move} />
     </>
   );
 }

@@ -6,9 +6,11 @@ import { change, get } from "../api/client";
 import { useEvents } from "../api/events";
 import type { Judgment, LogLine, Replay, Rollout } from "../api/types";
 import { rolloutApi, rolloutTo, seconds, taskTo } from "../ui/format";
+import { For } from "../ui/me";
+import { PageLogs } from "../ui/pageLogs";
 import { Ago, Button, Fact, Field, Foreign, Panel, Table } from "../ui/parts";
 import { Player, usePlayer } from "../ui/player";
-import { Recorded } from "../ui/recorded";
+import { Recorded, SaveFile } from "../ui/recorded";
 import { Actions, isEnded, STATUSES, State } from "../ui/rollouts";
 import { Loaded, useGet, usePage } from "../ui/shell";
 import { Failure } from "./trajectories";
@@ -72,10 +74,12 @@ function Shown({ row, log, judgments, replay, again }: Parts) {
           ["← →", "step"],
           ["Home End", "first, end"],
           ["m", "marks"],
+          ["a", "after"],
           ["Esc", "up"],
         ]
       : [["Esc", "up"]],
   });
+  const api = rolloutApi(row.id);
   const done = (answer: Rollout) => {
     if (answer.id !== row.id)
       navigate(rolloutTo(answer.id)); // a retry is a new rollout
@@ -85,18 +89,23 @@ function Shown({ row, log, judgments, replay, again }: Parts) {
   };
   return (
     <>
-      <Heading row={row} done={done} />
+      <Heading row={row} done={done} file={replay !== null} />
       {row.live && <Live id={row.id} />}
-      {replay && <Player replay={replay} player={player} image={(sha256) => `${rolloutApi(row.id)}/images/${sha256}`} />}
+      {replay && <Player replay={replay} player={player} image={(sha256) => `${api}/images/${sha256}`} api={api} />}
       {replay?.failure && row.status === "completed" && <Failure found={replay.failure} />}
-      {replay && <Recorded replay={replay} address={(file) => `${rolloutApi(row.id)}/recorded/${file}`} />}
+      {replay && <Recorded replay={replay} address={(file) => `${api}/recorded/${file}`} />}
+      {replay && <PageLogs replay={replay} api={api} move={player.move} />}
       <div className="columns below">
         <section>
           <h2>Log</h2>
           {log.length ? <Log lines={log} /> : <p className="faint">A rollout of a run has its log in the run folder.</p>}
         </section>
         <aside>
-          {isEnded(row) && <VerdictForm row={row} again={again} />}
+          {isEnded(row) && (
+            <For least="runner">
+              <VerdictForm row={row} again={again} />
+            </For>
+          )}
           <Verdicts judgments={judgments} />
         </aside>
       </div>
@@ -104,7 +113,7 @@ function Shown({ row, log, judgments, replay, again }: Parts) {
   );
 }
 
-function Heading({ row, done }: { row: Rollout; done: (answer: Rollout) => unknown }) {
+function Heading({ row, done, file }: { row: Rollout; done: (answer: Rollout) => unknown; file: boolean }) {
   const group = `/rollouts?run=${encodeURIComponent(row.run)}&iteration=${row.iteration}&task_id=${encodeURIComponent(row.task_id)}`;
   return (
     <div className="heading">
@@ -131,6 +140,7 @@ function Heading({ row, done }: { row: Rollout; done: (answer: Rollout) => unkno
       <Foreign text={row.reason} as="p" name={row.status === "failed" ? "problem" : "faint"} />
       <div className="actions">
         <Actions row={row} done={done} />
+        {file && <SaveFile api={rolloutApi(row.id)} />}
       </div>
     </div>
   );

@@ -10,6 +10,7 @@ import { asked, chosenOf, withValue } from "../ui/format";
 import { Button, Choice, Empty, Foreign, Search, Table } from "../ui/parts";
 import { COLUMNS, isEnded, RolloutLine, STATUSES } from "../ui/rollouts";
 import { Loaded, TABLE_HINTS, useGet, usePage } from "../ui/shell";
+import { Views } from "../ui/views";
 
 const FILTERS = ["status", "success", "source", "model", "task_id", "run", "iteration", "job_id", "failure", "judged_by_person", "q"];
 const CHOICES: Record<string, [string, string][]> = {
@@ -90,6 +91,7 @@ function Shown({
         </small>
       </h1>
       <Filters chosen={chosen} models={models} />
+      <Views chosen={chosen} />
       {rows.length ? <Rows rows={rows} picked={picked} pick={pick} /> : <Nothing filtered={chosen.size > 0} />}
       <p className="actions">
         {more && <Button text="Show more" action={more} />}

@@ -38,6 +38,7 @@ function Shown({ run }: { run: Run }) {
         {run.name} <RunState run={run} />
       </h1>
       <Problems sentences={run.problems} />
+      <Elsewhere links={run.links} />
       <div className="tiles">
         <Tile name="held-out success" value={percent(run.heldout_last)} note={`${percent(run.heldout_first)} at the start`} />
         <Tile name="train success" value={percent(run.train_last)} note="last iteration, sampled" />
@@ -63,6 +64,27 @@ function Shown({ run }: { run: Run }) {
         </aside>
       </div>
     </>
+  );
+}
+
+/** The same run in other programs. */
+function Elsewhere({ links }: { links: Run["links"] }) {
+  if (!links.length) return null;
+  return (
+    <p className="facts">
+      {links.map((one) => (
+        <span key={one.id}>
+          {one.url ? (
+            <a href={one.url} target="_blank" rel="noreferrer noopener">
+              {one.name}
+            </a>
+          ) : (
+            one.name
+          )}{" "}
+          <Foreign text={one.id} name="faint" />
+        </span>
+      ))}
+    </p>
   );
 }
 

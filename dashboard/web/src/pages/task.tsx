@@ -5,6 +5,7 @@ import { getPage, type Page } from "../api/client";
 import { useEvents } from "../api/events";
 import type { Model, Rollout, Task } from "../api/types";
 import { rolloutTo } from "../ui/format";
+import { For } from "../ui/me";
 import { Empty, Fact, Foreign, Panel } from "../ui/parts";
 import { isEnded, Rate, RolloutTable, State } from "../ui/rollouts";
 import { Loaded, TABLE_HINTS, useGet, usePage } from "../ui/shell";
@@ -75,9 +76,11 @@ function Shown({ task, page, models }: { task: Task; page: Page<Rollout>; models
           )}
         </section>
         <aside>
-          <Panel title="Start rollouts">
-            <SpawnForm models={models} ids={() => [task.id]} />
-          </Panel>
+          <For least="runner">
+            <Panel title="Start rollouts">
+              <SpawnForm models={models} ids={() => [task.id]} />
+            </Panel>
+          </For>
           <Panel title="Expected answer">
             {task.answer === null ? (
               <p className="faint">none: the environment or a judge model decides</p>

@@ -5,6 +5,7 @@ import { Link, useNavigate, useSearchParams } from "react-router";
 import { change, getPage, type Page } from "../api/client";
 import type { Environment, Model, Task, UploadReport } from "../api/types";
 import { asked, chosenOf, taskTo, withValue } from "../ui/format";
+import { For } from "../ui/me";
 import { Ago, Button, Choice, Empty, Field, Foreign, Panel, Search, Table } from "../ui/parts";
 import { Rate } from "../ui/rollouts";
 import { Loaded, TABLE_HINTS, useGet, usePage } from "../ui/shell";
@@ -79,12 +80,14 @@ function Shown({ rows, chosen, environments, models, again, more }: Parts) {
           {more && <Button text="Show more" action={more} />}
         </section>
         <aside>
-          <Upload environments={environments} again={again} />
-          {rows.length > 0 && (
-            <Panel title="Start rollouts of the chosen tasks">
-              <SpawnForm models={models} ids={checked} />
-            </Panel>
-          )}
+          <For least="runner">
+            <Upload environments={environments} again={again} />
+            {rows.length > 0 && (
+              <Panel title="Start rollouts of the chosen tasks">
+                <SpawnForm models={models} ids={checked} />
+              </Panel>
+            )}
+          </For>
         </aside>
       </div>
     </>

@@ -13,6 +13,11 @@ export function seconds(value: number | null | undefined): string {
 export const number = (value: number | null | undefined, digits = 1) =>
   value === null || value === undefined ? "–" : value.toFixed(digits);
 
+export function sizeOf(bytes: number): string {
+  if (bytes < 1e6) return `${Math.ceil(bytes / 1e3)}\u00a0kB`;
+  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)}\u00a0MB` : `${(bytes / 1e9).toFixed(bytes < 1e11 ? 1 : 0)}\u00a0GB`;
+}
+
 /** The distance of a time from now. */
 export function past(epoch: number, now = Date.now() / 1000): string {
   const gone = Math.max(0, now - epoch);

@@ -77,8 +77,10 @@ export function Button({ text, action, name = "" }: { text: string; action: () =
 
 export function Table({ columns, children }: { columns: ReactNode[]; children: ReactNode }) {
   return (
+    // A group: a region would be a landmark, and a page has several tables.
+    // biome-ignore lint/a11y/useSemanticElements: a fieldset is for forms
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keys
-    <section className="scroll" tabIndex={0} aria-label="table">
+    <div className="scroll" role="group" tabIndex={0} aria-label="table">
       <table>
         <thead>
           <tr>
@@ -92,7 +94,7 @@ export function Table({ columns, children }: { columns: ReactNode[]; children: R
         </thead>
         <tbody>{children}</tbody>
       </table>
-    </section>
+    </div>
   );
 }
 

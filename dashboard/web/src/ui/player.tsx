@@ -1,15 +1,19 @@
 // Plays one trajectory: the page as the agent saw it, what it said, what it did, what came back. Positions are the steps and the end.
 import { useEffect, useRef, useState } from "react";
 import { useSearchParams } from "react-router";
-import type { Action, Mark, Replay, ReplayStep } from "../api/types";
+import type { Action, Mark, Observation, Replay, ReplayStep } from "../api/types";
 import { number, seconds } from "./format";
 import { Foreign, Panel } from "./parts";
 import { type ImageAddress, idOf, Marks, Screen } from "./screen";
 import type { Keys } from "./shell";
+import { Tokens } from "./tokens";
 
 export interface PlayerState {
   position: number;
   allMarks: boolean;
+  /** The page after the action in place of the one before it. */
+  after: boolean;
+  setAfter: (after: boolean) => void;
   move: (to: number) => void;
   keys: Keys;
 }
@@ -18,6 +22,7 @@ export interface PlayerState {
 export function usePlayer(replay: Replay | null | undefined, first: number): PlayerState {
   const [query, setQuery] = useSearchParams();
   const [allMarks, setAllMarks] = useState(false);
+  const [after, setAfter] = useState(false);
   const end = replay?.steps.length ?? 0;
   const bounded = (to: number) => Math.max(0, Math.min(end, Number.isInteger(to) ? to : 0));
   const asked = query.get("step");
@@ -46,11 +51,20 @@ export function usePlayer(replay: Replay | null | undefined, first: number): Pla
     Home: () => move(0),
     End: () => move(end),
     m: () => setAllMarks(!allMarks),
+    a: () => setAfter(!after),
   };
-  return { position, allMarks, move, keys };
+  return { position, allMarks, after, setAfter, move, keys };
 }
 
-export function Player({ replay, player, image }: { replay: Replay; player: PlayerState; image: ImageAddress }) {
+interface Parts {
+  replay: Replay;
+  player: PlayerState;
+  image: ImageAddress;
+  /** Address of the trajectory, below which its details are. */
+  api: string;
+}
+
+export function Player({ replay, player, image, api }: Parts) {
   const { position, move } = player;
   const step = replay.steps[position];
   return (
@@ -75,9 +89,15 @@ export function Player({ replay, player, image }: { replay: Replay; player: Play
       </div>
       <div className="replay">
         {step ? (
-          <StepView step={step} image={image} all={player.allMarks} />
+          <StepView
+            step={step}
+            next={(replay.steps[position + 1]?.observation ?? replay.final_observation) || null}
+            image={image}
+            player={player}
+            api={api}
+          />
         ) : (
-          <EndView replay={replay} image={image} all={player.allMarks} />
+          <EndView replay={replay} image={image} all={player.allMarks} move={move} />
         )}
       </div>
     </div>
@@ -101,13 +121,31 @@ function kindOf(step: ReplayStep): string {
   return step.feedback ? "noeffect" : "";
 }
 
-function StepView({ step, image, all }: { step: ReplayStep; image: ImageAddress; all: boolean }) {
+interface StepParts {
+  step: ReplayStep;
+  next: Observation | null;
+  image: ImageAddress;
+  player: PlayerState;
+  api: string;
+}
+
+function StepView({ step, next, image, player, api }: StepParts) {
+  const after = player.after && next;
   return (
     <>
-      <Screen seen={step.observation} done={step.action} image={image} all={all} />
+      <Screen
+        seen={after || step.observation}
+        done={after ? null : step.action}
+        image={image}
+        all={player.allMarks}
+        head={next && <Which after={player.after} choose={player.setAfter} />}
+      />
       <div className="side">
         <Panel title="Model">
           {step.completion ? <Said completion={step.completion} /> : <p className="problem">The model gave no answer.</p>}
+          {step.completion && step.completion.tokens > 0 && (
+            <Tokens key={step.index} address={`${api}/steps/${step.index}/tokens`} count={step.completion.tokens} />
+          )}
         </Panel>
         <Panel title="Action">
           {step.action ? (
@@ -130,7 +168,19 @@ function StepView({ step, image, all }: { step: ReplayStep; image: ImageAddress;
   );
 }
 
-function EndView({ replay, image, all }: { replay: Replay; image: ImageAddress; all: boolean }) {
+/** The page before the action, or after it. */
+const Which = ({ after, choose }: { after: boolean; choose: (after: boolean) => void }) => (
+  <fieldset className="which">
+    <legend className="hidden">page before or after the action</legend>
+    {[false, true].map((one) => (
+      <button key={String(one)} type="button" className="chip" aria-pressed={one === after} onClick={() => choose(one)}>
+        {one ? "after" : "before"}
+      </button>
+    ))}
+  </fieldset>
+);
+
+function EndView({ replay, image, all, move }: { replay: Replay; image: ImageAddress; all: boolean; move: (to: number) => void }) {
   const seen = replay.final_observation;
   return (
     <>
@@ -142,6 +192,7 @@ function EndView({ replay, image, all }: { replay: Replay; image: ImageAddress; 
       <div className="side">
         <Panel title="Verdict">
           <VerdictTable found={replay.verdict} />
+          <Evidence replay={replay} move={move} />
         </Panel>
         {replay.answer !== null && (
           <Panel title="Answer">
@@ -214,6 +265,30 @@ function Phases({ found }: { found: Record<string, number> }) {
         ))}
       </tbody>
     </table>
+  );
+}
+
+/** The steps on whose pages the judge saw what it says, and what it read there. */
+function Evidence({ replay, move }: { replay: Replay; move: (to: number) => void }) {
+  const steps = replay.verdict?.evidence_steps ?? [];
+  const quotes = replay.verdict?.quotes ?? [];
+  if (!steps.length && !quotes.length) return null;
+  return (
+    <>
+      <p>
+        <span className="faint">seen in </span>
+        {steps.map((step) => (
+          <button key={step} type="button" className="chip" onClick={() => move(step)}>
+            {step < replay.steps.length ? `step ${step + 1}` : "the end"}
+          </button>
+        ))}
+      </p>
+      {quotes.map((quote) => (
+        <p key={quote}>
+          <Foreign text={`“${quote}”`} />
+        </p>
+      ))}
+    </>
   );
 }
 

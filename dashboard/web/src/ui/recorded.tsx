@@ -2,7 +2,14 @@
 import type { Replay } from "../api/types";
 import { Foreign } from "./parts";
 
-const KINDS: Record<string, string> = { video: "film ", trace: "trace ", network: "requests " };
+const KINDS: Record<string, string> = { video: "film ", trace: "trace ", network: "requests ", console: "console " };
+
+/** The trajectory as a file to send around. */
+export const SaveFile = ({ api }: { api: string }) => (
+  <a className="button" href={`${api}/file.html`} download title="pictures inside, no scripts">
+    Save as one HTML file
+  </a>
+);
 
 /** Films and trace of an episode; `address(file)` is where one of them is fetched. */
 export function Recorded({ replay, address }: { replay: Replay; address: (file: string) => string }) {

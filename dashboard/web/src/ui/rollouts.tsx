@@ -3,6 +3,7 @@ import { Link } from "react-router";
 import { change } from "../api/client";
 import type { GroupView, Rollout, Task } from "../api/types";
 import { number, rolloutApi, rolloutTo, seconds } from "./format";
+import { useMay } from "./me";
 import { Ago, Badge, Bar, Button, Foreign, Table } from "./parts";
 
 export const STATUSES = ["pending", "provisioning", "running", "judging", "completed", "failed", "cancelled"];
@@ -12,7 +13,13 @@ export const isEnded = (row: Rollout) => ["completed", "failed", "cancelled"].in
 export function State({ row }: { row: Rollout }) {
   if (row.status === "completed") return <Badge outcome={row.success === null ? "unjudged" : row.success ? "success" : "fail"} />;
   if (row.status === "failed") return <span className="badge broken">failed</span>;
-  const text = row.cancelling ? "cancelling" : row.status === "running" ? `running, step ${row.steps + 1}` : row.status;
+  const text = row.cancelling
+    ? "cancelling"
+    : row.paused
+      ? `paused, step ${row.steps + 1}`
+      : row.status === "running"
+        ? `running, step ${row.steps + 1}`
+        : row.status;
   return <span className={`badge ${row.status === "cancelled" || row.status === "pending" ? "" : "going"}`}>{text}</span>;
 }
 
@@ -35,11 +42,20 @@ export function Rate({ of: { success_rate, success_low, success_high } }: { of: 
 
 /** Cancel, retry, judge again or delete, whichever is possible now. `done(answer)` is called after it. */
 export function Actions({ row, done }: { row: Rollout; done: (answer: Rollout) => unknown }) {
-  if (row.source !== "hand") return null;
+  const may = useMay("runner");
+  if (row.source !== "hand" || !may) return null;
   const act = (text: string, method: string, path: string, name = "") => (
     <Button text={text} name={name} action={async () => done(await change<Rollout>(method, `${rolloutApi(row.id)}${path}`))} />
   );
-  if (!isEnded(row)) return row.cancelling ? null : act("Cancel", "POST", "/cancel", "danger");
+  if (!isEnded(row) && row.cancelling) return null;
+  if (!isEnded(row))
+    return (
+      <>
+        {["provisioning", "running"].includes(row.status) &&
+          (row.paused ? act("Go on", "POST", "/resume") : act("Pause", "POST", "/pause"))}
+        {act("Cancel", "POST", "/cancel", "danger")}
+      </>
+    );
   return (
     <>
       {act("Retry", "POST", "/retry")}

@@ -1,5 +1,5 @@
 // One observation: the page as the agent saw it, and its marks.
-import type { CSSProperties } from "react";
+import type { CSSProperties, ReactNode } from "react";
 import type { Action, Mark, Observation } from "../api/types";
 import { Foreign, Panel } from "./parts";
 
@@ -14,11 +14,13 @@ export function Screen({
   done,
   image,
   all,
+  head,
 }: {
   seen: Observation;
   done: Action | null | undefined;
   image: ImageAddress;
   all: boolean;
+  head?: ReactNode;
 }) {
   const { width, height } = seen.viewport;
   const box = {
@@ -30,6 +32,7 @@ export function Screen({
   const point = done && "x" in done && "y" in done ? { left: share(Number(done.x), width), top: share(Number(done.y), height) } : null;
   return (
     <div className={`screen ${all ? "all" : ""}`}>
+      {head}
       <p className="page">
         <Foreign text={seen.title || "(no title)"} as="b" />
         <Foreign text={seen.url} name="url" />

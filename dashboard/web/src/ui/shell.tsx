@@ -3,6 +3,7 @@ import { type UseQueryResult, useQuery } from "@tanstack/react-query";
 import { createContext, lazy, type ReactNode, Suspense, useContext, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { Link, Outlet, useLocation } from "react-router";
 import { get } from "../api/client";
+import { Who } from "./me";
 import { Foreign } from "./parts";
 
 const Palette = lazy(() => import("./palette"));
@@ -14,9 +15,18 @@ export const TABS = [
   ["compare", "Compare", "/compare"],
   ["judges", "Judges", "/judges"],
   ["analysis", "Analysis", "/analysis"],
+  ["browsers", "Browsers", "/browsers"],
   ["system", "System", "/system"],
 ] as const;
-const OF_TAB: Record<string, string> = { "": "runs", run: "runs", task: "tasks", rollout: "rollouts", audit: "analysis" };
+const OF_TAB: Record<string, string> = {
+  "": "runs",
+  run: "runs",
+  task: "tasks",
+  rollout: "rollouts",
+  audit: "system",
+  users: "system",
+  account: "",
+};
 
 export type Keys = Record<string, () => void>;
 export interface PageInfo {
@@ -61,6 +71,12 @@ export function Loaded({ of, children }: { of: UseQueryResult<unknown, Error>[];
   ) : (
     children()
   );
+}
+
+/** As `Loaded`, for a part of a page: its error leaves the rest of the page as it is. */
+export function LoadedPart({ of, children }: { of: UseQueryResult<unknown, Error>; children: () => ReactNode }) {
+  if (of.error && of.data === undefined) return <Foreign text={of.error.message} as="p" name="problem" />;
+  return <Loaded of={[of]}>{children}</Loaded>;
 }
 
 function Trouble({ sentence }: { sentence: string }) {
@@ -109,6 +125,7 @@ export function Shell() {
           ))}
           <strong>{info.title}</strong>
         </nav>
+        <Who />
       </header>
       <main id="page">
         <Suspense fallback={<p className="faint">Loading …</p>}>
