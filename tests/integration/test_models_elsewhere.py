@@ -72,17 +72,15 @@ async def test_two_machines_serve_one_policy_and_one_of_them_may_be_lost(
     """Adapters over version 0, to real servers; the loop around them is that of every other run."""
     monkeypatch.setenv("RL_LOOP_MODELS_TOKEN", "a-token-of-more-than-16-characters")
     here, *there = (tmp_path_factory.mktemp(name) for name in ("here", "one", "two"))
-    adapters = "serving.adapter_rank=8"
+    adapters = ("serving.adapter_rank=8", "update.lora={rank: 4, alpha: 8}")
     with ThreadPoolExecutor() as threads, ExitStack() as stack:
         # Both at once: each takes a minute to start.
         opened = [stack.enter_context(ExitStack()) for _ in there]
         begun = [
-            threads.submit(one.enter_context, machine(home, adapters)) for one, home in zip(opened, there, strict=True)
+            threads.submit(one.enter_context, machine(home, *adapters)) for one, home in zip(opened, there, strict=True)
         ]
         far, addresses = zip(*(one.result() for one in begun), strict=True)
-        config = load_config(
-            elsewhere(write_config(here), list(addresses)), [adapters, "update.lora={rank: 4, alpha: 8}"]
-        )
+        config = load_config(elsewhere(write_config(here), list(addresses)), adapters)
         prepare_imports()
         policies = Policies(RunFolder.create("spread", config))
         policies.add_adapter(1, config.update)
