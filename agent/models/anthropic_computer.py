@@ -8,8 +8,8 @@ itself has no safety requests: the SDK's `confirm` belongs to its own tool runne
 from typing import Any
 
 from agent.models.computer import INSTRUCTIONS, Asked, Json, Move, Outcome, Round, Said, Scene, mappings
-from agent.models.given import WHEEL_CLICK, BadCall, Given, View, address, scrolled
 from agent.models.moves import followed, moves
+from agent.models.tool_arguments import WHEEL_CLICK, BadCall, ToolArguments, View, address, scrolled
 from agent.models.zoom import enlarged
 from agent.types import AgentAction, Answer
 from browser_service import models as wire
@@ -165,70 +165,72 @@ def _tool_use(block: Json, view: View) -> list[Move]:
     name = str(block.get("name"))
     if name == "computer" and isinstance(values, dict):
         name = str(values.get("action"))
-    given = Given(name, values, view)
-    made = moves(str(block.get("id")), given, _action)
+    arguments = ToolArguments(name, values, view)
+    made = moves(str(block.get("id")), arguments, _action)
     if name == "cursor_position":
         x, y = view.pointer
         across, down = view.width / view.viewport.width, view.height / view.viewport.height
         return [move._replace(answer=f"X={round(x * across)},Y={round(y * down)}") for move in made]
     if name == "zoom" and made[0].action is not None:
-        x0, y0, x1, y1 = given.numbers("region", 4)
+        x0, y0, x1, y1 = arguments.numbers("region", 4)
         return [made[0]._replace(region=(x0, y0, x1, y1))]
     return made
 
 
-def _action(given: Given) -> AgentAction | list[AgentAction]:
-    match given.name:
+def _action(arguments: ToolArguments) -> AgentAction | list[AgentAction]:
+    match arguments.name:
         case "left_click" | "right_click" | "middle_click" | "double_click" | "triple_click":
-            return _click(given)
+            return _click(arguments)
         case "mouse_move":
-            x, y = given.pair("coordinate")
+            x, y = arguments.pair("coordinate")
             return wire.HoverCoords(x=x, y=y)
         case "left_mouse_down":
-            x, y = given.pair("coordinate", or_pointer=True)
+            x, y = arguments.pair("coordinate", or_pointer=True)
             return wire.MouseDown(x=x, y=y)
         case "left_mouse_up":
-            x, y = given.pair("coordinate", or_pointer=True)
+            x, y = arguments.pair("coordinate", or_pointer=True)
             return wire.MouseUp(x=x, y=y)
         case "left_click_drag":
-            (x, y), (to_x, to_y) = given.pair("start_coordinate", or_pointer=True), given.pair("coordinate")
-            return wire.Drag(x=x, y=y, to_x=to_x, to_y=to_y, hold=given.held("text"))
+            (x, y), (to_x, to_y) = arguments.pair("start_coordinate", or_pointer=True), arguments.pair("coordinate")
+            return wire.Drag(x=x, y=y, to_x=to_x, to_y=to_y, hold=arguments.held_keys("text"))
         case "scroll":
-            x, y = given.pair("coordinate", or_pointer=True)
-            clicks = given.number("scroll_amount", default=3.0)
-            dx, dy = scrolled(given.text("scroll_direction"), clicks * WHEEL_CLICK)
-            return wire.ScrollCoords(x=x, y=y, dx=dx, dy=dy, hold=given.held("text"))
+            x, y = arguments.pair("coordinate", or_pointer=True)
+            clicks = arguments.number("scroll_amount", default=3.0)
+            dx, dy = scrolled(arguments.text("scroll_direction"), clicks * WHEEL_CLICK)
+            return wire.ScrollCoords(x=x, y=y, dx=dx, dy=dy, hold=arguments.held_keys("text"))
         case _:
-            return _without_point(given)
+            return _without_point(arguments)
 
 
-def _click(given: Given) -> AgentAction:
-    x, y = given.pair("coordinate", or_pointer=True)
+def _click(arguments: ToolArguments) -> AgentAction:
+    x, y = arguments.pair("coordinate", or_pointer=True)
     buttons: dict[str, wire.Button] = {"right_click": "right", "middle_click": "middle"}
-    clicks = {"double_click": 2, "triple_click": 3}.get(given.name, 1)
-    return wire.ClickCoords(x=x, y=y, button=buttons.get(given.name, "left"), clicks=clicks, hold=given.held("text"))
+    clicks = {"double_click": 2, "triple_click": 3}.get(arguments.name, 1)
+    return wire.ClickCoords(
+        x=x, y=y, button=buttons.get(arguments.name, "left"), clicks=clicks, hold=arguments.held_keys("text")
+    )
 
 
-def _without_point(given: Given) -> AgentAction | list[AgentAction]:
-    match given.name:
+def _without_point(arguments: ToolArguments) -> AgentAction | list[AgentAction]:
+    match arguments.name:
         case "key":
-            repeat = int(given.number("repeat", default=1.0))
+            repeat = int(arguments.number("repeat", default=1.0))
             if not 1 <= repeat <= MOST_REPEATS:
                 raise BadCall(f"key: repeat must be 1 to {MOST_REPEATS}, found {repeat}")
-            return [given.chord("text")] * repeat
+            return [arguments.chord("text")] * repeat
         case "type":
-            return wire.TypeText(value=given.text("text"))
+            return wire.TypeText(value=arguments.text("text"))
         case "wait":
-            return wire.Sleep(duration=given.seconds("duration", default=1.0))
+            return wire.Sleep(duration=arguments.seconds("duration", default=1.0))
         case "screenshot" | "cursor_position":
             return wire.Observe()
         case "zoom":
-            given.numbers("region", 4)
+            arguments.numbers("region", 4)
             return wire.Observe()
         case "navigate":
-            return wire.VisitPage(url=address(given.text("url")))
+            return wire.VisitPage(url=address(arguments.text("url")))
         case "go_back":
             return wire.Back()
         case "hold_key":
-            return wire.Keypress(keys=given.keys("text"), duration=given.seconds("duration", default=1.0))
-    raise BadCall(f"there is no tool {given.name[:40]!r} here")
+            return wire.Keypress(keys=arguments.keys("text"), duration=arguments.seconds("duration", default=1.0))
+    raise BadCall(f"there is no tool {arguments.name[:40]!r} here")

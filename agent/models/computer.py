@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 
-from agent.models.given import View, where
+from agent.models.tool_arguments import View, where
 from agent.prompting.conversation import picture_part
 from agent.prompting.wording import render
 from agent.types import AgentAction, Completion, Pictures, Step, Task, Turn

@@ -5,8 +5,8 @@ about argument names (drag, scroll): both are accepted.
 """
 
 from agent.models.computer import INSTRUCTIONS, Asked, Json, Move, Outcome, Round, Said, Scene, mapping, mappings
-from agent.models.given import WHEEL_CLICK, BadCall, Given, View, address, scrolled
 from agent.models.moves import followed, moves
+from agent.models.tool_arguments import WHEEL_CLICK, BadCall, ToolArguments, View, address, scrolled
 from agent.types import AgentAction, Answer
 from browser_service import models as wire
 from browser_service.models import Observation
@@ -61,7 +61,7 @@ class GeminiComputerTranslator:
                 args = mapping(call.get("args"))
                 thoughts += [str(args["intent"])] if args.get("intent") else []
                 confirm += _asked(args)
-                made = moves(_id(call, place), Given(str(call.get("name")), args, view, grid=GRID), _action)
+                made = moves(_id(call, place), ToolArguments(str(call.get("name")), args, view, grid=GRID), _action)
                 found += made
                 view = followed(view, made)
         text = "\n".join(texts)
@@ -143,52 +143,52 @@ def _blob(scene: Scene, observation: Observation, images: list[str]) -> Json:
     return {"mime_type": media_type, "data": data}
 
 
-def _action(given: Given) -> AgentAction | list[AgentAction]:
-    match given.name:
+def _action(arguments: ToolArguments) -> AgentAction | list[AgentAction]:
+    match arguments.name:
         case "click" | "click_at" | "double_click" | "triple_click" | "middle_click" | "right_click":
-            x, y = given.point()
-            clicks = {"double_click": 2, "triple_click": 3}.get(given.name, 1)
+            x, y = arguments.point()
+            clicks = {"double_click": 2, "triple_click": 3}.get(arguments.name, 1)
             button: wire.Button = (
-                "middle" if given.name == "middle_click" else "right" if given.name == "right_click" else "left"
+                "middle" if arguments.name == "middle_click" else "right" if arguments.name == "right_click" else "left"
             )
             return wire.ClickCoords(x=x, y=y, button=button, clicks=clicks)
         case "move" | "hover_at":
-            x, y = given.point()
+            x, y = arguments.point()
             return wire.HoverCoords(x=x, y=y)
         case "mouse_down" | "mouse_up":
-            x, y = given.point() if given.has("x") else given.view.pointer
-            return wire.MouseDown(x=x, y=y) if given.name == "mouse_down" else wire.MouseUp(x=x, y=y)
+            x, y = arguments.point() if arguments.has("x") else arguments.view.pointer
+            return wire.MouseDown(x=x, y=y) if arguments.name == "mouse_down" else wire.MouseUp(x=x, y=y)
         case "drag_and_drop":
-            x, y = given.point("start_x", "start_y", or_x="x", or_y="y")
-            to_x, to_y = given.point("end_x", "end_y", or_x="destination_x", or_y="destination_y")
+            x, y = arguments.point("start_x", "start_y", or_x="x", or_y="y")
+            to_x, to_y = arguments.point("end_x", "end_y", or_x="destination_x", or_y="destination_y")
             return wire.Drag(x=x, y=y, to_x=to_x, to_y=to_y)
         case "scroll" | "scroll_at" | "scroll_document":
-            return _scroll(given)
+            return _scroll(arguments)
         case _:
-            return _without_point(given)
+            return _without_point(arguments)
 
 
-def _without_point(given: Given) -> AgentAction | list[AgentAction]:
-    match given.name:
+def _without_point(arguments: ToolArguments) -> AgentAction | list[AgentAction]:
+    match arguments.name:
         case "type":
-            return wire.TypeText(value=given.text("text"), press_enter=given.flag("press_enter", default=False))
+            return wire.TypeText(value=arguments.text("text"), press_enter=arguments.flag("press_enter", default=False))
         case "type_text_at":  # the documents' default for Enter and for clearing is yes; the reference agent's is no
-            x, y = given.point()
+            x, y = arguments.point()
             return wire.FillCoords(
                 x=x,
                 y=y,
-                value=given.text("text"),
-                press_enter=given.flag("press_enter", default=True),
-                delete_existing=given.flag("clear_before_typing", default=True),
+                value=arguments.text("text"),
+                press_enter=arguments.flag("press_enter", default=True),
+                delete_existing=arguments.flag("clear_before_typing", default=True),
             )
         case "press_key" | "hotkey" | "key_combination":
-            return given.chord("keys", "key")
+            return arguments.chord("keys", "key")
         case "wait":
-            return wire.Sleep(duration=given.seconds("seconds", default=1.0))
+            return wire.Sleep(duration=arguments.seconds("seconds", default=1.0))
         case "wait_5_seconds":
             return wire.Sleep(duration=5.0)
         case "navigate":
-            return wire.VisitPage(url=address(given.text("url")))
+            return wire.VisitPage(url=address(arguments.text("url")))
         case "go_back":
             return wire.Back()
         case "go_forward":
@@ -198,34 +198,34 @@ def _without_point(given: Given) -> AgentAction | list[AgentAction]:
         case "search":
             raise BadCall("search: there is no search engine here; navigate to an address instead")
         case "key_down":
-            return wire.KeyDown(keys=given.keys("keys", "key"))
+            return wire.KeyDown(keys=arguments.keys("keys", "key"))
         case "key_up":
-            return wire.KeyUp(keys=given.keys("keys", "key"))
-    raise BadCall(f"there is no function {given.name[:40]!r} here")
+            return wire.KeyUp(keys=arguments.keys("keys", "key"))
+    raise BadCall(f"there is no function {arguments.name[:40]!r} here")
 
 
-def _scroll(given: Given) -> AgentAction:
-    viewport = given.view.viewport
-    direction = given.text("direction", default="down")
-    if given.name == "scroll_document":
+def _scroll(arguments: ToolArguments) -> AgentAction:
+    viewport = arguments.view.viewport
+    direction = arguments.text("direction", default="down")
+    if arguments.name == "scroll_document":
         x, y = viewport.width / 2, viewport.height / 2
         distance = (viewport.height if direction.lower() in ("up", "down") else viewport.width) - 50.0
     else:
-        x, y = given.point() if given.has("x") else (viewport.width / 2, viewport.height / 2)
-        distance = _distance(given, direction)
+        x, y = arguments.point() if arguments.has("x") else (viewport.width / 2, viewport.height / 2)
+        distance = _distance(arguments, direction)
     dx, dy = scrolled(direction, distance)
     return wire.ScrollCoords(x=x, y=y, dx=dx, dy=dy)
 
 
-def _distance(given: Given, direction: str) -> float:
+def _distance(arguments: ToolArguments, direction: str) -> float:
     """Distance in CSS pixels, from pixels, wheel clicks, or grid units."""
-    if given.has("magnitude_in_wheel_clicks"):
-        return given.number("magnitude_in_wheel_clicks") * WHEEL_CLICK
-    if given.has("magnitude"):
-        legacy = given.number("magnitude")
-    elif given.name == "scroll_at":
+    if arguments.has("magnitude_in_wheel_clicks"):
+        return arguments.number("magnitude_in_wheel_clicks") * WHEEL_CLICK
+    if arguments.has("magnitude"):
+        legacy = arguments.number("magnitude")
+    elif arguments.name == "scroll_at":
         legacy = LEGACY_SCROLL
     else:
-        return given.number("magnitude_in_pixels", default=DEFAULT_SCROLL)
-    viewport = given.view.viewport
+        return arguments.number("magnitude_in_pixels", default=DEFAULT_SCROLL)
+    viewport = arguments.view.viewport
     return legacy / GRID * (viewport.height if direction.lower() in ("up", "down") else viewport.width)

@@ -5,23 +5,23 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from agent.models.computer import Move
-from agent.models.given import BadCall, Given, View, where
+from agent.models.tool_arguments import BadCall, ToolArguments, View, where
 from agent.types import AgentAction
 
-Build = Callable[[Given], AgentAction | list[AgentAction]]
+Build = Callable[[ToolArguments], AgentAction | list[AgentAction]]
 
 
-def moves(call: str, given: Given, build: Build) -> list[Move]:
+def moves(call: str, arguments: ToolArguments, build: Build) -> list[Move]:
     """The moves of a call: its actions in order, or one without an action, with its error."""
     try:
-        built = build(given)
+        built = build(arguments)
     except BadCall as error:
         return [Move(call, None, error=str(error))]
     except ValidationError as error:
         first = error.errors()[0]
-        return [Move(call, None, error=f"{given.name}: {'.'.join(map(str, first['loc']))}: {first['msg']}")]
+        return [Move(call, None, error=f"{arguments.name}: {'.'.join(map(str, first['loc']))}: {first['msg']}")]
     actions = built if isinstance(built, list) else [built]
-    return [Move(call, action, note=given.note if place == 0 else "") for place, action in enumerate(actions)]
+    return [Move(call, action, note=arguments.note if place == 0 else "") for place, action in enumerate(actions)]
 
 
 def followed(view: View, made: list[Move]) -> View:

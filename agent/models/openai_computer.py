@@ -8,8 +8,8 @@ are added.
 from typing import Any
 
 from agent.models.computer import INSTRUCTIONS, Asked, Json, Move, Round, Said, Scene, mapping, mappings
-from agent.models.given import FAR, BadCall, Given, Point, View, address
 from agent.models.moves import followed, moves
+from agent.models.tool_arguments import FAR, BadCall, Point, ToolArguments, View, address
 from agent.storable import load_json
 from agent.types import AgentAction, Answer
 from browser_service import models as wire
@@ -81,8 +81,8 @@ class OpenAIComputerTranslator:
                     confirm += [_check(check) for check in mappings(item.get("pending_safety_checks"))]
                     made = _batch(item, view)
                 case "function_call":
-                    given = Given(str(item.get("name")), _decoded(item.get("arguments")), view)
-                    made = moves(str(item.get("call_id")), given, _function)
+                    arguments = ToolArguments(str(item.get("name")), _decoded(item.get("arguments")), view)
+                    made = moves(str(item.get("call_id")), arguments, _function)
                 case "message":
                     texts += [str(part.get("text") or part.get("refusal") or "") for part in _parts(item, "content")]
                 case "reasoning":
@@ -152,47 +152,47 @@ def _batch(item: Json, view: View) -> list[Move]:
     made: list[Move] = []
     for action in actions if isinstance(actions, list) else []:
         values = mapping(action)
-        given = Given(str(values.get("type")), values, view)
-        made += moves(str(item.get("call_id")), given, _action)
+        arguments = ToolArguments(str(values.get("type")), values, view)
+        made += moves(str(item.get("call_id")), arguments, _action)
         view = followed(view, made)
     return made
 
 
-def _action(given: Given) -> AgentAction | list[AgentAction]:
-    match given.name:
+def _action(arguments: ToolArguments) -> AgentAction | list[AgentAction]:
+    match arguments.name:
         case "click":
-            return _click(given)
+            return _click(arguments)
         case "double_click":
-            x, y = given.point()
-            return wire.ClickCoords(x=x, y=y, clicks=2, hold=given.held("keys"))
+            x, y = arguments.point()
+            return wire.ClickCoords(x=x, y=y, clicks=2, hold=arguments.held_keys("keys"))
         case "drag":
-            return _drag(given.path("path"), given.held("keys"))
+            return _drag(arguments.path("path"), arguments.held_keys("keys"))
         case "keypress":
-            return given.chord("keys")
+            return arguments.chord("keys")
         case "move":
-            x, y = given.point()
-            return wire.HoverCoords(x=x, y=y, hold=given.held("keys"))
+            x, y = arguments.point()
+            return wire.HoverCoords(x=x, y=y, hold=arguments.held_keys("keys"))
         case "screenshot":
             return wire.Observe()
         case "scroll":
-            x, y = given.point()
-            dx, dy = (max(-FAR, min(FAR, given.number(name, default=0.0))) for name in ("scroll_x", "scroll_y"))
-            return wire.ScrollCoords(x=x, y=y, dx=dx, dy=dy, hold=given.held("keys"))
+            x, y = arguments.point()
+            dx, dy = (max(-FAR, min(FAR, arguments.number(name, default=0.0))) for name in ("scroll_x", "scroll_y"))
+            return wire.ScrollCoords(x=x, y=y, dx=dx, dy=dy, hold=arguments.held_keys("keys"))
         case "type":
-            return wire.TypeText(value=given.text("text"))
+            return wire.TypeText(value=arguments.text("text"))
         case "wait":
-            return wire.Sleep(duration=given.seconds("seconds", default=1.0))
-    raise BadCall(f"there is no action {given.name[:30]!r} here")
+            return wire.Sleep(duration=arguments.seconds("seconds", default=1.0))
+    raise BadCall(f"there is no action {arguments.name[:30]!r} here")
 
 
-def _click(given: Given) -> AgentAction:
-    match given.text("button", default="left"):
+def _click(arguments: ToolArguments) -> AgentAction:
+    match arguments.text("button", default="left"):
         case "left" | "right" as button:
-            x, y = given.point()
-            return wire.ClickCoords(x=x, y=y, button=button, hold=given.held("keys"))
+            x, y = arguments.point()
+            return wire.ClickCoords(x=x, y=y, button=button, hold=arguments.held_keys("keys"))
         case "wheel" | "middle":
-            x, y = given.point()
-            return wire.ClickCoords(x=x, y=y, button="middle", hold=given.held("keys"))
+            x, y = arguments.point()
+            return wire.ClickCoords(x=x, y=y, button="middle", hold=arguments.held_keys("keys"))
         case "back":
             return wire.Back()
         case "forward":
@@ -215,13 +215,13 @@ def _drag(path: list[Point], hold: list[str]) -> list[AgentAction]:
     ]
 
 
-def _function(given: Given) -> AgentAction:
-    match given.name:
+def _function(arguments: ToolArguments) -> AgentAction:
+    match arguments.name:
         case "goto":
-            return wire.VisitPage(url=address(given.text("url")))
+            return wire.VisitPage(url=address(arguments.text("url")))
         case "back":
             return wire.Back()
-    raise BadCall(f"there is no function {given.name[:30]!r} here")
+    raise BadCall(f"there is no function {arguments.name[:30]!r} here")
 
 
 def _check(check: Json) -> str:

@@ -15,7 +15,7 @@ from vendor_server import Json, Vendor, running_vendor
 
 from agent.models.anthropic_computer import TOOLSET, AnthropicComputerTranslator
 from agent.models.computer import ComputerModel
-from agent.models.given import View
+from agent.models.tool_arguments import View
 from agent.models.vendors import open_anthropic
 from agent.types import AgentAction, Answer
 from browser_service import models as wire

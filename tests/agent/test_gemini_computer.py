@@ -12,7 +12,7 @@ from vendor_server import Json, Vendor, running_vendor
 
 from agent.models.computer import ComputerModel
 from agent.models.gemini_computer import GeminiComputerTranslator
-from agent.models.given import View
+from agent.models.tool_arguments import View
 from agent.models.vendors import open_gemini
 from agent.types import AgentAction, Answer, SafetyDecision
 from browser_service import models as wire

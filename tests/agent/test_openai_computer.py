@@ -10,8 +10,8 @@ from vendor_server import Answer as Reply
 from vendor_server import Json, Vendor, running_vendor
 
 from agent.models.computer import ComputerModel
-from agent.models.given import View
 from agent.models.openai_computer import OpenAIComputerTranslator
+from agent.models.tool_arguments import View
 from agent.models.vendors import open_openai
 from agent.types import AgentAction, Answer, SafetyDecision
 from browser_service import models as wire

@@ -20,10 +20,10 @@ from agent.model_config import AnthropicComputer, ChatModel, GeminiComputer, Ope
 from agent.models.anthropic_computer import TOOLSET, AnthropicComputerTranslator
 from agent.models.computer import Scene, Translator, told_again
 from agent.models.gemini_computer import GeminiComputerTranslator
-from agent.models.given import View
 from agent.models.openai_chat import Served
 from agent.models.openai_computer import OpenAIComputerTranslator
 from agent.models.opening import check_model, open_model
+from agent.models.tool_arguments import View
 from agent.models.vendors import ModelUnavailable
 from agent.storable import load_json
 from agent.types import Completion, Failure, Step, Turn

@@ -10,8 +10,8 @@ from agent.config import AgentConfig
 from agent.models.anthropic_computer import AnthropicComputerTranslator
 from agent.models.computer import Said
 from agent.models.gemini_computer import GeminiComputerTranslator
-from agent.models.given import View
 from agent.models.openai_computer import OpenAIComputerTranslator
+from agent.models.tool_arguments import View
 from agent.parsing import FormatError, grammar, parse_brief, parse_full
 from agent.profiles import PROFILES, Profile
 from agent.prompting.prompts import compose

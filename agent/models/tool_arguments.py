@@ -38,7 +38,7 @@ class View(NamedTuple):
         return cls(observation.viewport, *size, pointer)
 
 
-class Given:
+class ToolArguments:
     """Arguments of one call. Every method raises `BadCall` for a value that is missing or of another type."""
 
     def __init__(self, name: str, values: Any, view: View, *, grid: int | None = None) -> None:
@@ -86,14 +86,14 @@ class Given:
         value = self._values.get(name)
         if not isinstance(value, list) or len(value) != count:
             raise BadCall(f"{self.name}: {name} must be a list of {count} numbers, found {value!r:.60}")
-        return [Given(self.name, {name: each}, self.view).number(name) for each in value]
+        return [ToolArguments(self.name, {name: each}, self.view).number(name) for each in value]
 
     def path(self, name: str) -> list[Point]:
         """A list of points `{"x": .., "y": ..}`, at least two."""
         value = self._values.get(name)
         if not isinstance(value, list) or len(value) < 2:
             raise BadCall(f"{self.name}: {name} must be a list of at least two points, found {value!r:.60}")
-        points = [Given(self.name, each, self.view, grid=self._grid) for each in value]
+        points = [ToolArguments(self.name, each, self.view, grid=self._grid) for each in value]
         found = [point.point() for point in points]
         self.note = next((point.note for point in points if point.note), self.note)
         return found
@@ -113,7 +113,7 @@ class Given:
             raise BadCall(f"{self.name}: expected a key or a chord of at most {MAX_KEYS}, found {value!r:.60}")
         return keys
 
-    def held(self, name: str) -> list[str]:
+    def held_keys(self, name: str) -> list[str]:
         """Keys that are held during the action; none without such an argument."""
         return self.keys(name) if self._values.get(name) else []
 
