@@ -160,7 +160,14 @@ def _told(observation: Observation) -> str:
 
 LEFT_TO_CHAOS = frozenset(
     {
-        *("a thousand frames", "asks for much", "hundred popups at load", "refreshes itself", "reloads for ever"),
+        *(
+            "a thousand frames",
+            "hundred thousand hands in view",
+            "asks for much",
+            "hundred popups at load",
+            "refreshes itself",
+            "reloads for ever",
+        ),
         *("popups open popups", "goes to itself in a moment", "sends its own form", "refreshes in its head"),
         *("replaces itself", "hangs in the body", "hangs in the head", "hangs when loaded again 2"),
         *("loops when left", "loops when hidden", "loops when reloaded", "loops while it changes"),
