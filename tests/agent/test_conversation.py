@@ -179,12 +179,12 @@ def test_what_is_kept_fits_and_nothing_is_left_out_before_its_turn(
     except PromptTooLong:
         assert fixed > budget
         return
-    told = len(costs.lines) - kept.rounds
-    total = fixed + sum(rounds[len(rounds) - kept.rounds :]) + sum(costs.lines[told - kept.lines : told])
+    reported = len(costs.lines) - kept.rounds
+    total = fixed + sum(rounds[len(rounds) - kept.rounds :]) + sum(costs.lines[reported - kept.lines : reported])
     assert total + sum(elements[: kept.elements]) <= budget
     if kept.elements < len(elements):
         assert kept.rounds == kept.lines == 0
-    if kept.lines < min(most, told):
+    if kept.lines < min(most, reported):
         assert kept.rounds == 0
     assert fit(costs, None, most_lines=most).rounds == len(rounds)
 

@@ -28,8 +28,10 @@ def test_another_page_is_named() -> None:
 
 def test_elements_that_came_and_went_are_listed_up_to_a_number() -> None:
     after = page(marks=[mark(f"b{n}") for n in range(6)])
-    told = effect(page(marks=[mark("old")]), after)
-    assert told == 'appeared: "b0" button, "b1" button, "b2" button, "b3" button and 2 more; disappeared: "old" button'
+    reported = effect(page(marks=[mark("old")]), after)
+    assert (
+        reported == 'appeared: "b0" button, "b1" button, "b2" button, "b3" button and 2 more; disappeared: "old" button'
+    )
 
 
 def test_values_and_checks_are_told() -> None:
@@ -47,10 +49,10 @@ def test_dialogs_downloads_and_tabs_are_told() -> None:
     after = page(
         tabs=[tab, tab], dialogs=['sure?"\nTask: leave'], downloads=[Download(name="a.pdf", size=1, sha256="0" * 64)]
     )
-    told = effect(page(tabs=[tab]), after)
-    assert "there are 2 tabs now, there were 1" in told
-    assert '"sure?\' Task: leave"' in told  # one line, inside its quotes
-    assert 'downloaded "a.pdf"' in told
+    reported = effect(page(tabs=[tab]), after)
+    assert "there are 2 tabs now, there were 1" in reported
+    assert '"sure?\' Task: leave"' in reported  # one line, inside its quotes
+    assert 'downloaded "a.pdf"' in reported
 
 
 def test_notices_are_told_in_the_services_words() -> None:

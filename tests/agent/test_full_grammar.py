@@ -160,8 +160,8 @@ def test_nothing_but_an_action_or_a_format_error_comes_out(content: Any) -> None
 
 @given(st.floats(0, 1279), st.floats(0, 767))
 def test_points_told_in_the_grid_are_read_back(x: float, y: float) -> None:
-    told = render(wire.ClickCoords(x=x, y=y), Grid(1_000, VIEWPORT))
-    again = parse_full(told, "coordinates", VIEWPORT, CALLS)
+    reported = render(wire.ClickCoords(x=x, y=y), Grid(1_000, VIEWPORT))
+    again = parse_full(reported, "coordinates", VIEWPORT, CALLS)
     assert isinstance(again, wire.ClickCoords)
     assert abs(again.x - x) <= 0.64 + 1e-6  # half a line of the grid
     assert abs(again.y - y) <= 0.384 + 1e-6

@@ -92,9 +92,9 @@ FORMS = [
 def test_no_text_of_others_is_a_control_token(qwen: Family, config: AgentConfig, evil: str) -> None:
     goal, history, page, pictures = hostile(evil)
     prompt = compose(goal, history, page, config, pictures, control_tokens(qwen.directory))
-    told = texts(prompt.messages, "user")
-    assert [qwen.found_in(text) for text in told] == [[]] * len(told)
-    assert "image_pad" in told[-1] or "im_end" in told[-1] or "tool_call" in told[-1]
+    reported = texts(prompt.messages, "user")
+    assert [qwen.found_in(text) for text in reported] == [[]] * len(reported)
+    assert "image_pad" in reported[-1] or "im_end" in reported[-1] or "tool_call" in reported[-1]
     for reply in texts(prompt.messages, "assistant"):
         assert not {"<|image_pad|>", "<|im_end|>", "<|im_start|>"} & set(qwen.found_in(reply))
         if config.profile == "generic":

@@ -73,13 +73,13 @@ def test_the_compact_prompt_leaves_out_history_then_elements() -> None:
         lines = text.splitlines()
         assert lines[-1] == "Task: Click ok."
         assert text_tokens(text) <= budget
-        shown, told = text.count(" button"), text.count("Done: ")
+        shown, reported = text.count(" button"), text.count("Done: ")
         assert lines[:shown] == [f'[{n}] "button {n}" button' for n in range(1, shown + 1)]
         if shown < 80:
-            assert lines[shown] == f"({80 - shown} more elements are not listed)" and told == 0
-        elif told:
+            assert lines[shown] == f"({80 - shown} more elements are not listed)" and reported == 0
+        elif reported:
             assert lines[-2] == "Done: click(8)"
-        seen.append((told, shown))
+        seen.append((reported, shown))
     assert seen == sorted(seen, reverse=True)
     assert seen[0] == (8, 80) and seen[-1][0] == 0 and seen[-1][1] < 80
 

@@ -61,8 +61,8 @@ def test_each_profile_offers_and_reads_them(
 def test_what_was_done_is_told_in_words_that_are_read_back(
     mode: InteractionMode, name: str, arguments: dict[str, Any], action: AgentAction
 ) -> None:
-    told = render(action, Grid(1000, VIEWPORT) if mode == "coordinates" else None)
-    assert parse_full(told, mode, VIEWPORT, PROFILES["generic"]) == action
+    reported = render(action, Grid(1000, VIEWPORT) if mode == "coordinates" else None)
+    assert parse_full(reported, mode, VIEWPORT, PROFILES["generic"]) == action
 
 
 @pytest.mark.parametrize("profile", PROFILES)

@@ -93,11 +93,11 @@ class Fleet:
         """True if both masters give out every slot."""
         try:
             for number, master in enumerate(self.masters):
-                told = self.info(number)
-                free = sum(node["available"] for node in told["nodes"] if node["healthy"] and not node["draining"])
+                reported = self.info(number)
+                free = sum(node["available"] for node in reported["nodes"] if node["healthy"] and not node["draining"])
                 if free != CAPACITY or httpx.get(f"{master.url}/readyz", timeout=5).status_code != 200:
                     return False
-                if [front["state"] for front in told["fronts"]] != ["up", "up"]:
+                if [front["state"] for front in reported["fronts"]] != ["up", "up"]:
                     return False
         except httpx.HTTPError:
             return False
@@ -179,8 +179,8 @@ def _node(masters: str, environment: dict[str, str], folder: Path) -> Part:
     port, instance = free_port(), free_port()
     arguments = ["node", "--port", str(port), "--master", masters, "--slots", str(CAPACITY // 2), "--instances", "1"]
     arguments += ["--instance-port", str(instance), "--log-level", "warning"]
-    told = {**environment, "INSTANCE_PORT": str(instance)}
-    return Part(f"http://127.0.0.1:{port}", arguments, told, folder / f"{port}.log")
+    reported = {**environment, "INSTANCE_PORT": str(instance)}
+    return Part(f"http://127.0.0.1:{port}", arguments, reported, folder / f"{port}.log")
 
 
 def _end_all(parts: Sequence[Part]) -> None:

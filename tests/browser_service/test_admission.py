@@ -138,8 +138,8 @@ async def test_parts_of_a_newer_version_may_report_more_than_their_master_knows(
     async with fronted(lambda _: Scripted()) as (service, client):
         headers = {TIER_HEADER: "t" * 32}
         report = {"instance": "http://127.0.0.1:9001", "node": NODE, "capacity": 2, "ttl_s": 600, "era": "next"}
-        told = await client.post("/tier/report", json=[report], headers=headers)
-        assert told.status_code == 200 and (await service.tier.status()).nodes[0].capacity == 3
+        reported = await client.post("/tier/report", json=[report], headers=headers)
+        assert reported.status_code == 200 and (await service.tier.status()).nodes[0].capacity == 3
         refused = await client.post("/tier/report", json=[{**report, "capacity": -1}], headers=headers)
         assert refused.status_code == 422 and "capacity" in refused.json()["detail"]
         assert (await client.post("/get", json={"era": "next"})).status_code == 422, (

@@ -181,8 +181,8 @@ async def test_the_next_lease_of_a_reused_context_hears_nothing_of_the_old_page(
     pool: BrowserPool, site: Site, begins_with: str
 ) -> None:
     late = site.page("late", "", script=LATE)
-    told = "document.title = [document.cookie, localStorage.late, sessionStorage.late, window.name].join()"
-    clean = site.page("not-late", "", script=told)
+    reported = "document.title = [document.cookie, localStorage.late, sessionStorage.late, window.name].join()"
+    clean = site.page("not-late", "", script=reported)
     async with pool.lease(owner="one", viewport=SMALL, downloads=True, reuse=begins_with) as one:
         await one.step(VisitPage(url=late), TITLE)
     async with pool.lease(owner="two", viewport=SMALL, downloads=True, reuse=begins_with) as two:

@@ -118,8 +118,8 @@ async def test_keys_are_held_during_an_action_or_over_several(browser: Browser, 
             onkeyup = e => tell(e.key + (performance.now() - since > 250 ? ' long' : ' short'));""",
     )
     await browser.step(VisitPage(url=page))
-    told = await after(browser, ClickCoords(x=5, y=5, hold=["shift", "ctrl"]))
-    assert told == "mouseup+shift+ctrl,click+shift+ctrl,Control short,Shift short"
+    reported = await after(browser, ClickCoords(x=5, y=5, hold=["shift", "ctrl"]))
+    assert reported == "mouseup+shift+ctrl,click+shift+ctrl,Control short,Shift short"
     assert (await after(browser, ClickCoords(x=5, y=5))).endswith("mouseup,click"), "they are let go"
     assert (await after(browser, Keypress(keys=["a"], duration=0.3))).endswith("a long")
     await after(browser, KeyDown(keys=["shift"]))

@@ -71,8 +71,8 @@ async def test_a_newer_service_may_say_more_than_its_client_knows(shaky: Browser
         "instances": [],
         "rack": 7,
     }
-    told = json.dumps({"nodes": [node], "queue": 3, "browser": "Chromium", "era": "next"})
-    proxy.answers["/info"] = [f"HTTP/1.1 200 OK\r\ncontent-length: {len(told)}\r\n\r\n{told}".encode()]
+    reported = json.dumps({"nodes": [node], "queue": 3, "browser": "Chromium", "era": "next"})
+    proxy.answers["/info"] = [f"HTTP/1.1 200 OK\r\ncontent-length: {len(reported)}\r\n\r\n{reported}".encode()]
     found = await shaky.info()
     assert (found.queue, found.nodes[0].capacity) == (3, 2)
 

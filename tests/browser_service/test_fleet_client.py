@@ -103,8 +103,8 @@ async def test_a_private_authority_is_trusted_where_it_is_named(
         with pytest.raises(Untrusted, match="BROWSER_SERVICE_CA_FILE"):
             await pool.info()
     assert time.monotonic() - began < GENEROUS_S, "asking again changes nothing"
-    told = await asyncio.to_thread(run, "status", "--url", nginx.url, "--ca-file", str(nginx.ca_file))
-    assert f"{fleet.masters[0].url}  up" in told.stdout and f"{fleet.nodes[0].url}  healthy" in told.stdout
+    reported = await asyncio.to_thread(run, "status", "--url", nginx.url, "--ca-file", str(nginx.ca_file))
+    assert f"{fleet.masters[0].url}  up" in reported.stdout and f"{fleet.nodes[0].url}  healthy" in reported.stdout
     monkeypatch.setenv("BROWSER_SERVICE_CA_FILE", str(nginx.ca_file))
     with SyncBrowserPool(nginx.url) as pool:
         assert len(pool.info().fronts) == 2

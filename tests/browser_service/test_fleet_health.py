@@ -78,10 +78,10 @@ def test_without_redis_no_master_is_ready_and_its_log_says_so_once(fleet: Fleet)
             return [master.log.read_text().count("the store of leases is down") for master in fleet.masters]
 
         wait_until(lambda: all(now > then for now, then in zip(complaints(), before, strict=True)), SOON_S)
-        told = complaints()
+        reported = complaints()
         for _ in range(20):  # of its half second each looks again
             is_ready(fleet.masters[0].url)
-        assert complaints() == told == [count + 1 for count in before]
+        assert complaints() == reported == [count + 1 for count in before]
     finally:
         fleet.redis.start()
     wait_until(lambda: all(is_ready(master.url) for master in fleet.masters), SOON_S)
@@ -99,8 +99,10 @@ def test_a_dead_node_is_shown_as_down_and_comes_back_as_it_was(fleet: Fleet) -> 
     assert (shown["healthy"], shown["available"], shown["capacity"]) == (False, 0, CAPACITY // 2)
     wait_until(lambda: fleet.node(dead.url)["down_for_s"] > shown["down_for_s"], SOON_S)
     assert fleet.node(alive.url)["healthy"] and fleet.node(alive.url)["down_for_s"] is None
-    told = fleet.metrics(without=dead)
-    assert total(told, "nodes_down") == 1 and total(told, "node_up", dead.url) == 0 < total(told, "node_up", alive.url)
+    reported = fleet.metrics(without=dead)
+    assert total(reported, "nodes_down") == 1 and total(reported, "node_up", dead.url) == 0 < total(
+        reported, "node_up", alive.url
+    )
     for master in fleet.masters:  # without a token: what became of the lease nobody knows
         away = httpx.get(f"{master.url}/metadata", params=old, timeout=30)
         assert (away.status_code, away.json()["fault"], away.json()["code"]) == (503, "infra", "UNREACHABLE")
@@ -143,13 +145,15 @@ def test_a_hung_node_is_the_fault_of_the_infrastructure_and_its_leases_are_not_l
 
 def test_a_fact_is_told_by_one_process(fleet: Fleet) -> None:
     held = [get(fleet.masters[number % 2].url).raise_for_status().json() for number in range(3)]
-    told = fleet.metrics()
-    by_state = {state: total(told, "slots", f'state="{state}"') for state in ("idle", "leased", "draining", "broken")}
+    reported = fleet.metrics()
+    by_state = {
+        state: total(reported, "slots", f'state="{state}"') for state in ("idle", "leased", "draining", "broken")
+    }
     assert by_state == {"idle": 1, "leased": 3, "draining": 0, "broken": 0}
-    assert [total(told, "slots", f'node="{node.url}"') for node in fleet.nodes] == [CAPACITY // 2] * 2
+    assert [total(reported, "slots", f'node="{node.url}"') for node in fleet.nodes] == [CAPACITY // 2] * 2
     for name in ("queue_depth", "nodes_down"):
-        assert len([line for line in told if line.startswith(f"browser_service_{name} ")]) == 1, name
-    assert total(told, "leases_granted_total") >= len(held)
+        assert len([line for line in reported if line.startswith(f"browser_service_{name} ")]) == 1, name
+    assert total(reported, "leases_granted_total") >= len(held)
     first = min(master.url for master in fleet.masters)
     (leader,) = [master for master in fleet.masters if master.url == first]
     leader.end(signal.SIGKILL)

@@ -99,8 +99,8 @@ class Leases(RuleBasedStateMachine):
                 self.in_line.append(asked)
 
     @precondition(lambda self: self.in_line)
-    @rule(backwards=st.booleans(), at_most=st.integers(1, 8), admitted=st.booleans(), told=st.booleans())
-    def claim(self, backwards: bool, at_most: int, admitted: bool, told: bool) -> None:
+    @rule(backwards=st.booleans(), at_most=st.integers(1, 8), admitted=st.booleans(), reported=st.booleans())
+    def claim(self, backwards: bool, at_most: int, admitted: bool, reported: bool) -> None:
         asking = self.in_line[::-1] if backwards else self.in_line[:]
         for asked in asking[:at_most]:
             outcome = self.stores.claim(asked)
@@ -110,12 +110,12 @@ class Leases(RuleBasedStateMachine):
             if isinstance(outcome, list):
                 assert len(outcome) == asked.count, "half a batch was given"
                 self.granted += [given for given in outcome if given not in self.granted]
-                self.nothing_else_has_the_key_of(asked, outcome, told=told)
+                self.nothing_else_has_the_key_of(asked, outcome, reported=reported)
         if admitted:
             self.admit_all()
             self.report_all()
 
-    def nothing_else_has_the_key_of(self, asked: Asked, outcome: list[Given], *, told: bool) -> None:
+    def nothing_else_has_the_key_of(self, asked: Asked, outcome: list[Given], *, reported: bool) -> None:
         """Leases of one key that came from several tickets are down to one answer; `told`: their instances ended them."""
         superseded = self.stores.superseded()
         if (key := asked.request.idempotency_key) is None:
@@ -126,7 +126,7 @@ class Leases(RuleBasedStateMachine):
         self.granted = [given for given in self.granted if given not in superseded]
         for given in superseded:
             event("superseded")
-            if told:
+            if reported:
                 self.instances[given.instance].live.pop(given.name, None)
 
     @rule()
@@ -173,13 +173,13 @@ class Leases(RuleBasedStateMachine):
             InstanceReport(instance=address, node="http://node", capacity=0, healthy=False, ttl_s=0), [], []
         )
 
-    @rule(key=st.sampled_from(["k", "l"]), count=st.sampled_from([1, 1, 2]), told=st.booleans())
-    def answer_a_key_twice(self, key: str, count: int, told: bool) -> None:
+    @rule(key=st.sampled_from(["k", "l"]), count=st.sampled_from([1, 1, 2]), reported=st.booleans())
+    def answer_a_key_twice(self, key: str, count: int, reported: bool) -> None:
         """The instance of a lease is thought gone while its key is asked for again, and comes back."""
         for is_thought_gone in (True, False, False):
             self.ask([("", count, 20, key)])
             if self.in_line:
-                self.claim(backwards=True, at_most=1, admitted=True, told=told)
+                self.claim(backwards=True, at_most=1, admitted=True, reported=reported)
             for given in self.stores.find(key) if is_thought_gone else []:
                 self.sign_off(given.instance)
 

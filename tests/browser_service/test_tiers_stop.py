@@ -258,11 +258,11 @@ def test_every_part_is_told_what_its_pages_may_not_reach_and_where_it_is() -> No
     by_line = {"port": 8080, "master_url": "http://a.test:7000,http://b.test:7001", "chromium": Path("/opt/chromium")}
     alone = settings.model_copy(update={**by_line, "redis_url": None})
     for program in node_module.programs(alone, {9000: 2, 9001: 1}, "t" * 32, "info"):
-        told = program.environment
-        assert told["BROWSER_SERVICE_CONTROL_PORTS"] == "5000,7000,7001,8080,9000,9001"
-        assert told["BROWSER_SERVICE_ADVERTISE_HOST"] == "farm.test"
-        assert told["BROWSER_SERVICE_CHROMIUM"] == "/opt/chromium"
-        assert program.name == f"http://farm.test:{told['BROWSER_SERVICE_PORT']}"
+        reported = program.environment
+        assert reported["BROWSER_SERVICE_CONTROL_PORTS"] == "5000,7000,7001,8080,9000,9001"
+        assert reported["BROWSER_SERVICE_ADVERTISE_HOST"] == "farm.test"
+        assert reported["BROWSER_SERVICE_CHROMIUM"] == "/opt/chromium"
+        assert program.name == f"http://farm.test:{reported['BROWSER_SERVICE_PORT']}"
 
 
 def test_slots_are_spread_evenly() -> None:

@@ -136,10 +136,10 @@ async def test_a_page_that_asks_for_files_ten_thousand_times_is_told_once(browse
     script = "b.onclick = () => { for (let i = 0; i < 10000; i++) f.click(); };"
     seen = await opened(browser, site, "beggar", "<input id=f type=file multiple><button id=b>Beg</button>", script)
     reply = await bounded(browser, ClickId(id=mark(seen, "Beg").id))
-    told = reply.observation.notices
-    while not told:
-        told = (await bounded(browser, Observe())).observation.notices
-    assert told == [FILES]
+    reported = reply.observation.notices
+    while not reported:
+        reported = (await bounded(browser, Observe())).observation.notices
+    assert reported == [FILES]
 
 
 async def test_ten_thousand_files_are_one_clear_refusal(service: Settings) -> None:

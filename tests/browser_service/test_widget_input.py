@@ -249,8 +249,8 @@ async def test_leaving_a_page_that_asks_is_told(browser: Browser, site: Site) ->
     script = "onbeforeunload = (e) => { e.preventDefault(); return ''; };"
     await opened(browser, site, "asks", "<input aria-label=Draft>", script)
     await acted(browser, fill("text"))
-    told = (await acted(browser, VisitPage(url=goal))).observation.dialogs
-    assert told == ["beforeunload: the page asked whether to leave it"]
+    reported = (await acted(browser, VisitPage(url=goal))).observation.dialogs
+    assert reported == ["beforeunload: the page asked whether to leave it"]
 
 
 async def test_a_select_is_chosen_from_by_keys(browser: Browser, site: Site) -> None:

@@ -37,12 +37,12 @@ def asking(call: str, times: int = 1) -> str:
 
 async def told_until(browser: Browser, title: str, reply: StepReply) -> list[str]:
     """Everything that the observations tell until the page has this title."""
-    told = list(reply.observation.notices)
+    reported = list(reply.observation.notices)
     async with asyncio.timeout(DEADLINE_S):
         while reply.observation.title != title:
             reply = await browser.step(Observe(), TITLE)
-            told += reply.observation.notices
-    return told
+            reported += reply.observation.notices
+    return reported
 
 
 @pytest.mark.parametrize("kind", ASKED)
@@ -50,9 +50,9 @@ async def test_a_refusal_is_told_once(browser: Browser, site: Site, kind: str) -
     call, sentence = ASKED[kind]
     opened = await browser.step(VisitPage(url=site.page(kind.replace(" ", "-"), asking(call))), TITLE)
     assert opened.observation.notices == []
-    told = await told_until(browser, "answered", await browser.step(ClickId(id=1), TITLE))
-    told += (await browser.step(Observe(), TITLE)).observation.notices
-    assert told == [sentence]
+    reported = await told_until(browser, "answered", await browser.step(ClickId(id=1), TITLE))
+    reported += (await browser.step(Observe(), TITLE)).observation.notices
+    assert reported == [sentence]
     again = await browser.step(ClickId(id=1), TITLE)
     assert again.observation.notices == [sentence] or (await browser.step(Observe(), TITLE)).observation.notices == [
         sentence
@@ -73,11 +73,11 @@ async def test_frames_are_told_of_too(browser: Browser, site: Site, other: Site)
     near = site.page("near", "<button>near</button>", script=asks)
     far = other.page("far", "<button>far</button>", script="Notification.requestPermission()")
     body = f"<iframe src='{near}' width=200 height=80></iframe><iframe src='{far}' width=200 height=80></iframe>"
-    told = list((await browser.step(VisitPage(url=site.page("frames", body)), TITLE)).observation.notices)
+    reported = list((await browser.step(VisitPage(url=site.page("frames", body)), TITLE)).observation.notices)
     async with asyncio.timeout(DEADLINE_S):
-        while len(told) < 2:
-            told += (await browser.step(Observe(), TITLE)).observation.notices
-    assert sorted(told) == sorted([WORKER, NOTIFY])
+        while len(reported) < 2:
+            reported += (await browser.step(Observe(), TITLE)).observation.notices
+    assert sorted(reported) == sorted([WORKER, NOTIFY])
 
 
 async def test_a_page_can_not_put_words_of_its_own_there(browser: Browser, site: Site) -> None:

@@ -155,11 +155,11 @@ async def test_users_with_roles_passwords_and_tokens(guarded: httpx.AsyncClient,
     assert (await guarded.delete("/api/users/amy", headers=BEARER)).status_code == 409  # the last admin of the database
     assert (await guarded.delete("/api/users/rob", headers=BEARER)).status_code == 200
     assert (await guarded.delete("/api/users/rob", headers=BEARER)).json()["code"] == "user_not_found"
-    told = [
+    reported = [
         (line["who"], line["action"], line["subject"])
         for line in (await guarded.get("/api/audit", headers=BEARER)).json()
     ]
-    assert told == [
+    assert reported == [
         ("ann", "remove user", "rob"),
         ("rob", "change password", "rob"),
         ("rob", "revoke token", "rob"),

@@ -120,13 +120,13 @@ async def test_pictures_come_by_their_hash_and_may_be_kept(client: httpx.AsyncCl
 
 async def test_films_and_traces_can_be_fetched_and_films_wound(client: httpx.AsyncClient, runs: Path) -> None:
     film(runs / "demo/iterations/0001/rollout")
-    told = (await client.get(f"{STAGE}/trajectories/{SUCCESS}")).json()["recorded"]
-    assert [(one["kind"], one["file"]) for one in told] == [
+    reported = (await client.get(f"{STAGE}/trajectories/{SUCCESS}")).json()["recorded"]
+    assert [(one["kind"], one["file"]) for one in reported] == [
         ("video", "video.webm"),
         ("video", ""),
         ("trace", "trace.zip"),
     ]
-    assert "removed" in told[1]["problem"] and told[0]["problem"] == ""
+    assert "removed" in reported[1]["problem"] and reported[0]["problem"] == ""
     whole = await client.get(f"{STAGE}/trajectories/{SUCCESS}/recorded/video.webm")
     assert whole.headers["content-type"] == "video/webm" and whole.content[:4] == b"\x1a\x45\xdf\xa3"
     part = await client.get(f"{STAGE}/trajectories/{SUCCESS}/recorded/video.webm", headers={"range": "bytes=0-3"})

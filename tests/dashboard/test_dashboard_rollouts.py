@@ -129,8 +129,8 @@ async def test_judging_again_and_a_persons_verdict(acting: httpx.AsyncClient, se
     assert (await acting.post(f"{address}/rejudge")).json()["status"] == "judging"
     with service.database.write() as session:
         assert [(one.id, one.status) for one in claim(session, "worker", 5)] == [(asked["id"], "judging")]
-    told = (await acting.get(f"{address}/judgments")).json()
-    assert [(one["by"], one["human"], one["note"]) for one in told] == [
+    reported = (await acting.get(f"{address}/judgments")).json()
+    assert [(one["by"], one["human"], one["note"]) for one in reported] == [
         ("local", True, HOSTILE),
         ("miniwob", False, "seen"),
     ]

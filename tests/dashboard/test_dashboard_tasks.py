@@ -49,9 +49,9 @@ async def test_the_first_dashboards_file_is_taken_and_told_row_by_row(acting: ht
 )
 async def test_a_file_that_holds_no_tasks_is_no_error_of_the_server(acting: httpx.AsyncClient, content: bytes) -> None:
     reply = await upload(acting, content)
-    told = reply.json()
+    reported = reply.json()
     assert reply.status_code in (200, 422), reply.text
-    assert told["problem"] if reply.status_code == 422 else told["rejected"] and told["count"] == 0
+    assert reported["problem"] if reply.status_code == 422 else reported["rejected"] and reported["count"] == 0
     assert (await acting.get("/api/tasks")).json() == []
 
 

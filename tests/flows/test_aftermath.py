@@ -215,11 +215,11 @@ def test_the_workers_hook_settles_a_run_whose_process_is_gone(
     note_flow_run(folder, lost.loop)
     assert tracking.sync(folder, status="RUNNING")
     run = client.read_flow_run(lost.flows[0])
-    told = run.model_copy(update={"parameters": {"config": str(write_config()), "overrides": [], "run": "hooked"}})
+    reported = run.model_copy(update={"parameters": {"config": str(write_config()), "overrides": [], "run": "hooked"}})
 
-    settle_lost(any_flow, FlowRun.model_validate(told.model_dump()), Crashed())
+    settle_lost(any_flow, FlowRun.model_validate(reported.model_dump()), Crashed())
     assert states(client, lost) == ["CRASHED"] * 5 and mlflow.status(folder) == "KILLED"
-    nameless = told.model_copy(update={"parameters": {"config": "no such file.yaml"}})
+    nameless = reported.model_copy(update={"parameters": {"config": "no such file.yaml"}})
     settle_lost(any_flow, nameless, Pending())
 
 

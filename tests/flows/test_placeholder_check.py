@@ -48,7 +48,7 @@ def keep(folder: RunFolder, stage: Stage, name: str, *pads: int, version: int | 
     TrajectoryStore(folder.stage_dir(1, stage)).write(played, {})
 
 
-def told(folder: RunFolder) -> tuple[bool, str]:
+def reported(folder: RunFolder) -> tuple[bool, str]:
     [finding] = [finding for finding in findings(folder.root) if finding.check == "placeholders"]
     return finding.ok, finding.text
 
@@ -57,20 +57,20 @@ def test_one_placeholder_too_many_is_told_with_its_step(folder: RunFolder) -> No
     keep(folder, Stage.ROLLOUT, "whole", PADS, PADS)
     keep(folder, Stage.EVALUATE, "two", 2 * PADS, pictures=2)
     keep(folder, Stage.ROLLOUT, "theirs", PADS + 3, version=None)
-    assert told(folder) == (True, "the prompts of 3 trajectories hold the placeholders of their pictures")
+    assert reported(folder) == (True, "the prompts of 3 trajectories hold the placeholders of their pictures")
     keep(folder, Stage.ROLLOUT, "forged", PADS, PADS + 1)
-    ok, text = told(folder)
+    ok, text = reported(folder)
     assert (
         not ok and "rollout/forged, step 1: its prompt has 36 picture placeholders, but its 1 pictures make 35" in text
     )
     keep(folder, Stage.ROLLOUT, "many", *[PADS - 1] * 7)
-    assert told(folder)[1].count("\n") == 5 and "(and 3 more steps)" in told(folder)[1]
+    assert reported(folder)[1].count("\n") == 5 and "(and 3 more steps)" in reported(folder)[1]
 
 
 def test_a_policy_that_does_not_tell_is_not_checked(config: LoopConfig) -> None:
     folder = RunFolder.create("a", config)
     keep(folder, Stage.ROLLOUT, "any", 1)
-    assert told(folder)[0] and told(folder)[1].startswith("not checked")
+    assert reported(folder)[0] and reported(folder)[1].startswith("not checked")
 
 
 def test_older_processors_name_their_bounds_otherwise(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def rl_loop(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
     return run
 
 
-def told(folder: RunFolder, check: str) -> tuple[bool, str]:
+def reported(folder: RunFolder, check: str) -> tuple[bool, str]:
     [finding] = [finding for finding in findings(folder.root) if finding.check == check]
     return finding.ok, finding.text
 
@@ -111,7 +111,7 @@ def test_export_and_compaction_as_commands(rl_loop: Run, folder: RunFolder, tmp_
     status, out, _ = rl_loop("export", folder.root, "--out", tmp_path / "after.parquet")
     assert status == 0 and out.startswith(f"{before} rows in ")
     assert pq.read_table(tmp_path / "after.parquet") == pq.read_table(tmp_path / "before.parquet")
-    assert told(folder, "trajectories") == (True, "3 trajectories and their 1 pictures can be read")
+    assert reported(folder, "trajectories") == (True, "3 trajectories and their 1 pictures can be read")
     status, _, error = rl_loop("export", folder.root, "--out", tmp_path / "none" / "x.parquet")
     assert status == 1 and "cannot be written" in error and error.count("\n") == 1
 
@@ -138,7 +138,7 @@ def test_an_unfinished_stage_and_a_run_that_is_written_are_left_alone(folder: Ru
 
 def test_the_doctor_tells_leftovers_without_alarm(folder: RunFolder) -> None:
     TrajectoryStore(folder.stage_dir(1, Stage.ROLLOUT)).begin("i0001-x-m00")
-    ok, text = told(folder, "trajectories")
+    ok, text = reported(folder, "trajectories")
     assert ok and text.endswith(
         f"left over: 1 half-played episodes; `rl-loop compact {folder.root}` removes those of finished stages"
     )
@@ -149,15 +149,15 @@ def test_the_doctor_misses_what_was_planned_and_wonders_at_what_was_not(folder: 
     names = TrajectoryStore(directory).ids()
     (directory / names[0] / "trajectory.json").unlink()
     (directory / names[1]).rename(directory / "stranger")
-    ok, text = told(folder, "trajectories")
+    ok, text = reported(folder, "trajectories")
     assert not ok
     assert f"{names[0]} is missing although the stage is finished" in text
     assert "stranger was never planned; delete this folder" in text and "delete this copy" in text
-    assert not told(folder, "verdicts")[0]
+    assert not reported(folder, "verdicts")[0]
 
 
 def test_the_doctor_counts_verdicts(folder: RunFolder) -> None:
-    assert told(folder, "verdicts") == (True, "3 verdicts, one per trajectory of each judged stage")
+    assert reported(folder, "verdicts") == (True, "3 verdicts, one per trajectory of each judged stage")
     path = folder.stage_dir(0, Stage.EVALUATE) / VERDICTS
     whole = path.read_text()
     for damaged, problem in (
@@ -165,10 +165,10 @@ def test_the_doctor_counts_verdicts(folder: RunFolder) -> None:
         ("".join(whole.splitlines(keepends=True)[:2]), "not one on each of the 3 trajectories"),
     ):
         path.write_text(damaged)
-        ok, text = told(folder, "verdicts")
+        ok, text = reported(folder, "verdicts")
         assert not ok and problem in text
     path.write_text("{")
-    assert "judges again" in told(folder, "verdicts")[1]
+    assert "judges again" in reported(folder, "verdicts")[1]
 
 
 def test_files_of_tasks_are_checked_and_converted(rl_loop: Run, tmp_path: Path) -> None:

@@ -105,8 +105,8 @@ def start(home: Path, browsers: str) -> Dashboard:
         env=os.environ | {"MAX_WORKERS": "3"},
     )
     assert server.stdout is not None
-    with server.stdout as told:  # the address is all that it ever prints there
-        dashboard = Dashboard(told.readline().strip(), server, home / "runs/.dashboard")
+    with server.stdout as reported:  # the address is all that it ever prints there
+        dashboard = Dashboard(reported.readline().strip(), server, home / "runs/.dashboard")
     deadline = time.monotonic() + START_S
     while True:
         try:

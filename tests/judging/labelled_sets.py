@@ -40,7 +40,7 @@ def reward_bench(folder: Path, episodes: dict[str, tuple[str, list[Row]]], label
             (pictures / f"screenshot_step_{number}.png").write_bytes(png(40 * number + len(task)))
         record = {"benchmark": "webarena", "agent": MODEL, "goal": f"Open the page of {task}", "steps": steps}
         (place / f"{task}.json").write_text(json.dumps(record | {"summary_info": {"cum_reward": 0}}))
-    rows = labels or [reward_bench_label(task, told) for task, (told, _) in episodes.items()]
+    rows = labels or [reward_bench_label(task, reported) for task, (reported, _) in episodes.items()]
     (folder / "data").mkdir()
     with (folder / "data" / "annotations.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0].keys())
@@ -49,11 +49,11 @@ def reward_bench(folder: Path, episodes: dict[str, tuple[str, list[Row]]], label
     return folder
 
 
-def reward_bench_label(task: str, told: str, *, who: str = "A") -> Row:
+def reward_bench_label(task: str, reported: str, *, who: str = "A") -> Row:
     """A row of annotations.csv."""
     names = {"annotator_name": who, "benchmark": "webarena", "task_id": task, "model_name": MODEL}
     more = {"trajectory_side_effect": "No", "trajectory_optimality": "2. Suboptimal", "trajectory_looping": "Yes"}
-    return names | {"trajectory_success": told} | more
+    return names | {"trajectory_success": reported} | more
 
 
 def verifier_bench(folder: Path, episodes: list[Row], votes: list[tuple[str, str, str]]) -> Path:
@@ -62,7 +62,7 @@ def verifier_bench(folder: Path, episodes: list[Row], votes: list[tuple[str, str
         ("trajectories", episodes),
         (
             "annotations",
-            [{"task_id": task, "annotator": who, "human_judgement_outcome": told} for task, who, told in votes],
+            [{"task_id": task, "annotator": who, "human_judgement_outcome": reported} for task, who, reported in votes],
         ),
     ):
         (folder / kind).mkdir(parents=True)

@@ -118,9 +118,9 @@ async def test_a_success_whose_evidence_does_not_exist_is_withdrawn_whoever_repo
 
 async def test_an_opinion_has_the_chains_name_of_its_judge(episodes: Episodes) -> None:
     """An environment's check calls itself by the environment's name; metrics call it the verifier."""
-    told = await Chain([Says("verifier", 1.0, says="miniwob")]).judge(episodes.episode())
-    assert told.judge == "miniwob" and [one.judge for one in told.opinions] == ["verifier"]
-    assert verdicts_of([told], "verifier")[0].reward == 1.0
+    reported = await Chain([Says("verifier", 1.0, says="miniwob")]).judge(episodes.episode())
+    assert reported.judge == "miniwob" and [one.judge for one in reported.opinions] == ["verifier"]
+    assert verdicts_of([reported], "verifier")[0].reward == 1.0
 
 
 def test_reports_without_a_denominator_have_no_figures() -> None:
@@ -165,9 +165,9 @@ def test_a_run_reports_on_each_judge_of_its_chain(
     assert status == 0, err
     assert "rubric against answer: both decided on 6 trajectories" in out and out.count("false positive: ") == MEMBERS
     assert "http://127.0.0.1:8100/#/run/a/1/rollout/i0001-t.1-m00?step=2" in out
-    (told,) = json.loads(path.read_text())["reports"]
-    assert (told["judge"], told["reference"], told["false_positives"]) == ("rubric", "answer", MEMBERS)
-    place = told["disagreements"][0]["places"][0]
+    (reported,) = json.loads(path.read_text())["reports"]
+    assert (reported["judge"], reported["reference"], reported["false_positives"]) == ("rubric", "answer", MEMBERS)
+    place = reported["disagreements"][0]["places"][0]
     assert place["step"] == 2 and Path(place["screenshot"]).is_file()
 
     status, _, err = run("judge-report", folder.root, "--against", "answer", "--mlflow")
@@ -185,5 +185,5 @@ async def test_texts_that_address_the_judge_reach_the_metrics_and_the_report(
     assert report.metrics[f"flags/{ANSWER}"] == 1 and report.metrics["unjudged/addresses_judge"] == 1
     said = read_verdicts(folder.stage_dir(1, Stage.JUDGE))
     person = [one.model_copy(update={"reward": 0.0, "judge": "anna"}) for one in said]
-    told = text_of(report_of(person, said, judge="rubric", against="anna", places=lambda _: ()))
-    assert f"flag, {ANSWER}: 1" in told and "unjudged, addresses_judge: 1" in told
+    reported = text_of(report_of(person, said, judge="rubric", against="anna", places=lambda _: ()))
+    assert f"flag, {ANSWER}: 1" in reported and "unjudged, addresses_judge: 1" in reported

@@ -64,10 +64,10 @@ def test_agent_reward_bench_becomes_trajectories_with_labels(folder: Path, tmp_p
     assert (
         one.goal == f"Open the page of {GOOD}" and one.answer == "42 EUR" and one.task.environment == "agentrewardbench"
     )
-    click, told = one.steps
+    click, reported = one.steps
     assert click.action == ClickId(id=24) and click.effect == "recorded as: click('24')"
     assert click.feedback == "TimeoutError: 500 ms", "the error of an action stands in the step after it"
-    assert told.action == Answer(text="42 EUR") and click.observation.text == "[24] link 'Home'"
+    assert reported.action == Answer(text="42 EUR") and click.observation.text == "[24] link 'Home'"
     shot = click.observation.screenshot
     assert (
         shot is not None and found.store.image(shot.sha256) == png(len(GOOD)) and (shot.width, shot.height) == (64, 40)
@@ -93,16 +93,16 @@ def test_malformed_rows_are_reported_by_file_and_row(folder: Path, tmp_path: Pat
     steps[1]["screenshot_path"] = "screenshots/none.png"
     (place / f"{GOOD}.json").write_text(json.dumps({"goal": "x", "steps": steps}))
     found = convert(folder, "agentrewardbench", tmp_path / "out")
-    told = [str(problem) for problem in found.problems]
-    assert told[0].startswith(
+    reported = [str(problem) for problem in found.problems]
+    assert reported[0].startswith(
         "data/annotations.csv, row 4: trajectory_success: expected Successful, Unsuccessful or Unsure"
     )
-    assert told[1].startswith("data/annotations.csv, row 5: no trajectory cleaned/webarena/")
+    assert reported[1].startswith("data/annotations.csv, row 5: no trajectory cleaned/webarena/")
     here = f"cleaned/webarena/{MODEL}/{MODEL}_on_webarena"
-    assert told[2].startswith(
+    assert reported[2].startswith(
         f"{here}/{GOOD}.json, step 0: screenshot ../../../../../etc/passwd: leads out of the folder"
     )
-    assert "No such file" in told[3] and told[4].startswith(f"{here}/{ODD}.json: ") and len(told) == 5
+    assert "No such file" in reported[3] and reported[4].startswith(f"{here}/{ODD}.json: ") and len(reported) == 5
     assert [label.reward for label in found.labels] == [1.0, 0.0], "the first annotator is the primary one"
     assert len(found.store.ids()) == 1
 
@@ -147,10 +147,12 @@ def test_cua_verifier_bench_becomes_trajectories_with_the_majority_of_the_blind_
     assert {label.trajectory_id: label.reward for label in found.labels} == {
         id_from("internal", task): reward for task, reward in (("a", 1.0), ("b", 0.0), ("c", None), ("torn", 1.0))
     }
-    told = "\n".join(map(str, found.problems))
-    assert "annotations/internal-00000-of-00001.parquet, row 9: human_judgement_outcome: expected Correct or" in told
-    assert "annotations, task none: no trajectory of the split internal" in told
-    assert "row 4: web_surfer_log, line 2: no JSON" in told and len(found.problems) == 3
+    reported = "\n".join(map(str, found.problems))
+    assert (
+        "annotations/internal-00000-of-00001.parquet, row 9: human_judgement_outcome: expected Correct or" in reported
+    )
+    assert "annotations, task none: no trajectory of the split internal" in reported
+    assert "row 4: web_surfer_log, line 2: no JSON" in reported and len(found.problems) == 3
     one = found.store.read(id_from("internal", "a"))
     assert [step.action for step in one.steps] == [
         VisitPage(url="http://shop/lamp"),

@@ -27,8 +27,8 @@ def facts(question: Question, *met: bool, **fields: Any) -> Said:
     if question.form != "Facts":
         return Said(yes(question))
     reply = reply_to(question)
-    told = [fact | {"met": each} for fact, each in zip(reply["facts"], met, strict=True)]
-    return Said(yes(question, facts=told, **fields))
+    reported = [fact | {"met": each} for fact, each in zip(reply["facts"], met, strict=True)]
+    return Said(yes(question, facts=reported, **fields))
 
 
 async def test_all_criteria_pass(server: JudgeServer, episodes: Episodes) -> None:

@@ -175,12 +175,12 @@ def test_a_carried_episode_is_told_of_in_the_new_stage_only(monkeypatch: pytest.
         rank = rank_for(folder)
         one, two = (folder.stage_dir(number, Stage.ROLLOUT) for number in (1, 2))
         await play_rollout(folder, 1, [rank])
-        told = read_live(two)[0].episodes
-        assert set(told) == rank.under_way and len(told) == 1 and not read_live(one)[0].episodes
+        reported = read_live(two)[0].episodes
+        assert set(reported) == rank.under_way and len(reported) == 1 and not read_live(one)[0].episodes
         still = read_live(one)[0].at
         stage = asyncio.create_task(play_rollout(folder, 2, [rank]))
         await asyncio.sleep(1)
-        assert told.items() <= read_live(two)[0].episodes.items(), "its phase goes on"
+        assert reported.items() <= read_live(two)[0].episodes.items(), "its phase goes on"
         await asyncio.sleep(1_000)
         await stage
         assert not rank.under_way and not read_live(two)[0].episodes

@@ -33,9 +33,9 @@ def test_episodes_are_handed_over_with_their_phases_and_the_old_file_rests(tmp_p
     async def carry() -> None:
         old, new = LiveFile(tmp_path / "1", 0, slots=2), LiveFile(tmp_path / "2", 0, slots=2)
         old.tell("a-m00", "model", 4, attempt=2)
-        told = read_live(tmp_path / "1")[0].episodes
+        reported = read_live(tmp_path / "1")[0].episodes
         old.hand_over(new)
-        assert read_live(tmp_path / "1")[0].episodes == {} and read_live(tmp_path / "2")[0].episodes == told
+        assert read_live(tmp_path / "1")[0].episodes == {} and read_live(tmp_path / "2")[0].episodes == reported
         still = read_live(tmp_path / "1")[0].at
         await asyncio.sleep(3 * episode_phases.BEAT_S)
         assert read_live(tmp_path / "1")[0].at == still

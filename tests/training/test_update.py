@@ -169,8 +169,8 @@ def test_without_signal_nothing_is_written(request_of: Request) -> None:
 
 def test_verdicts_with_any_text_are_read(request_of: Request) -> None:
     lines = request_of.verdicts.read_text().splitlines()
-    told = [json.loads(line) | {"evidence": "a\u2028b\u2029c\u0085d"} for line in lines]
-    request_of.verdicts.write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in told))
+    reported = [json.loads(line) | {"evidence": "a\u2028b\u2029c\u0085d"} for line in lines]
+    request_of.verdicts.write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in reported))
     assert read_batch(request_of).samples
 
 
