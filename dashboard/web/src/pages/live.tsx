@@ -23,7 +23,7 @@ function Shown({ rows, stats, again }: { rows: Rollout[]; stats: Stats; again: (
     <>
       <h1>Live</h1>
       <div className="tiles">
-        <Tile name="under way" value={`${stats.in_progress} of ${stats.max_workers}`} />
+        <Tile name="running" value={`${stats.in_progress} of ${stats.max_workers}`} />
         <Tile name="waiting" value={stats.pending} />
         <Tile name="completed" value={stats.counts.completed} />
         <Tile name="failed" value={stats.counts.failed} />
