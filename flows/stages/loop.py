@@ -59,20 +59,18 @@ async def run_loop(folder: RunFolder, stage: RunStage, *, flow_run_id: str | Non
         import_first_policy(folder)
         for warning in warnings(folder.config):
             logger.warning("%s: %s", folder.name, warning)
-        tracker = Tracker(folder, flow_run_id=flow_run_id)
-        tracker.start()
-        try:
-            async with (
-                mirrored(folder) as mirror,
-                updates_kept_warm(folder),
-                ShardWorkers(folder.inputs) as workers,
-            ):
-                await _every_stage(folder, stage, workers, (tracker, mirror))
-        except BaseException as error:
-            # A cancellation or a signal is no failure of the run.
-            await tracker.close("FAILED" if isinstance(error, Exception) else "KILLED")
-            raise
-        await tracker.close("FINISHED")
+        # Before MLflow hears of this process: a run that another machine goes on with keeps the state that it has there.
+        async with mirrored(folder) as mirror:
+            tracker = Tracker(folder, flow_run_id=flow_run_id)
+            tracker.start()
+            try:
+                async with updates_kept_warm(folder), ShardWorkers(folder.inputs) as workers:
+                    await _every_stage(folder, stage, workers, (tracker, mirror))
+            except BaseException as error:
+                # A cancellation or a signal is no failure of the run.
+                await tracker.close("FAILED" if isinstance(error, Exception) else "KILLED")
+                raise
+            await tracker.close("FINISHED")
 
 
 async def _every_stage(
