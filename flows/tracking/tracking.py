@@ -13,7 +13,6 @@ Only what people compare is a metric (`curated.py`); every number is in the tabl
 import asyncio
 import json
 import logging
-import time
 from typing import TYPE_CHECKING
 
 import httpx
@@ -33,6 +32,7 @@ from flows.tracking.tables import log_tables
 from flows.tracking.timeline import draw_timeline
 from storage.atomic import write_atomically
 from storage.errors import ServicesError
+from storage.run_layout import DONE
 from storage.stages import Stage, StageReport
 
 if TYPE_CHECKING:
@@ -211,7 +211,8 @@ def log_stage(client: "MlflowClient", run_id: str, folder: RunFolder, report: St
     if (directory / LOGGED).exists():
         return False
     model = model_of(client, run_id, folder, loop_tag(folder), version_of(folder, report))
-    log_once(client, run_id, metrics_of(report), marker=marker_metric(report.stage), step=report.iteration, model=model)
+    at = (report.iteration, ended_at(folder, report))
+    log_once(client, run_id, metrics_of(report), marker=marker_metric(report.stage), at=at, model=model)
     if report.stage in (Stage.JUDGE, Stage.EVALUATE):
         log_samples(client, run_id, folder, report, loop_tag(folder))
     if report.stage is Stage.EVALUATE:
@@ -226,22 +227,41 @@ def log_iterations(client: "MlflowClient", run_id: str, folder: RunFolder) -> No
         path = folder.iteration_file(iteration)
         if path.exists() and not path.with_name(LOGGED).exists():
             metrics = {f"time/{key}": value for key, value in json.loads(path.read_text()).items()}
-            log_once(client, run_id, metrics, marker="time/iteration_s", step=iteration)
+            ended = max(ended_at(folder, report) for report in folder.reports() if report.iteration == iteration)
+            log_once(client, run_id, metrics, marker="time/iteration_s", at=(iteration, ended))
             write_atomically(path.with_name(LOGGED), json.dumps({"mlflow_run_id": run_id}).encode())
 
 
+def ended_at(folder: RunFolder, report: StageReport) -> float:
+    """When a stage ended, in seconds of the epoch; of a report without it (an earlier version's) when its file was written."""
+    return (
+        report.ended_at
+        if report.finished_at
+        else (folder.stage_dir(report.iteration, report.stage) / DONE).stat().st_mtime
+    )
+
+
 def log_once(
-    client: "MlflowClient", run_id: str, metrics: dict[str, float], *, marker: str, step: int, model: str | None = None
+    client: "MlflowClient",
+    run_id: str,
+    metrics: dict[str, float],
+    *,
+    marker: str,
+    at: tuple[int, float],
+    model: str | None = None,
 ) -> None:
     """Log metrics in one request, unless `marker` has a value at this step: MLflow would keep both for ever.
 
+    `at`: the step, and when it ended, in seconds of the epoch. The time is the same for whoever logs it, because MLflow keeps
+    equal points once: the request of a process that was killed may arrive after the one of its successor.
     `model`: id of the logged model that they are about too.
     """
     from mlflow.entities import Metric
 
+    step, ended = at
     if any(point.step == step for point in client.get_metric_history(run_id, marker)):
         return
-    now = int(time.time() * 1000)
+    ended_ms = int(ended * 1000)
     client.log_batch(
-        run_id, metrics=[Metric(key, value, now, step, model_id=model) for key, value in sorted(metrics.items())]
+        run_id, metrics=[Metric(key, value, ended_ms, step, model_id=model) for key, value in sorted(metrics.items())]
     )

@@ -86,6 +86,21 @@ def test_a_stage_is_logged_once_even_when_the_marker_was_lost(client: MlflowClie
     assert parameters["rollout.group_size"] == "2" and not any(key.startswith("services") for key in parameters)
 
 
+def test_a_late_request_of_a_killed_process_adds_no_point(
+    client: MlflowClient, folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = tracking.create_run(client, folder)
+    (report,) = folder.reports()
+    with monkeypatch.context() as patched:
+        # Neither process sees the points of the other: both requests are on their way.
+        patched.setattr(MlflowClient, "get_metric_history", lambda *_: [])
+        for _ in range(2):
+            (folder.stage_dir(0, Stage.EVALUATE) / "logged.json").unlink(missing_ok=True)
+            assert tracking.log_stage(client, run_id, folder, report)
+    assert history(client, run_id, "evaluate/success_rate") == [(0, 0.5)]
+    assert history(client, run_id, "time/evaluate_s") == [(0, 3.0)]
+
+
 def report_of(stage: Stage, iteration: int, metrics: dict[str, float], **counts: int) -> StageReport:
     return StageReport(stage=stage, iteration=iteration, seconds=1.5, metrics=metrics, counts=counts)
 
