@@ -58,7 +58,7 @@ class Tasks(Protocol):
 
 
 class Moment(NamedTuple):
-    """What an agent sees after its action, and at the end the reward."""
+    """The page after an action, and at the end the reward."""
 
     task: Task
     goal: str
@@ -90,7 +90,7 @@ class Moment(NamedTuple):
 
     @property
     def feedback(self) -> str:
-        """What became of the last action, as text for the agent: why it failed, or what it changed."""
+        """The effect of the last action, as text for the agent: the reason of its failure, or the changes on the page."""
         return "" if self.last is None else self.last.feedback or self.last.effect
 
 

@@ -1,1 +1,1 @@
-"""Who may do what: users with roles, their passwords, sessions and API tokens."""
+"""Access control: users with roles, their passwords, sessions and API tokens."""

@@ -1,4 +1,4 @@
-"""Who makes a request: tokens in a header for programs, a session's cookie for browsers after log-in.
+"""Authentication of requests: tokens in a header for programs, a session's cookie for browsers after log-in.
 
 Persons are users of the database, or names of DASHBOARD_TOKENS, who are admins. Without any, everybody who can reach the
 server may ask, as the admin `local`; off loopback the server does not start like that.

@@ -8,7 +8,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OF_ADMINS = ("/api/users", "/api/audit")
 OWN = ("/api/me",)
-"""What each person may change: the own password and tokens."""
+"""Paths on which every role may write: the own password and tokens."""
 
 
 def needed_role(method: str, path: str) -> Role:

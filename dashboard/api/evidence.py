@@ -120,7 +120,7 @@ def replay_at(service: Service, rollout_id: str) -> Replay:
 
 
 def _found(service: Service, at: Place) -> Found:
-    """What is stored at a place. Raises `NotFound` and `CorruptTrajectory`."""
+    """The trajectory that is stored at a place. Raises `NotFound` and `CorruptTrajectory`."""
     if at.row.source == "hand":
         return Found(_trajectory(at), _newest_verdict(service, at.row.id))
     at.runs.trajectory(at.folder, at.row.trajectory_id)

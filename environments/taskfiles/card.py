@@ -19,7 +19,7 @@ Line = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
 class Card(BaseModel):
-    """What a card says. Example: `Card(name="tasks.jsonl", license="mit", tasks=300, sha256="9f..", splits={"train": 300})`."""
+    """Content of a dataset card. Example: `Card(name="tasks.jsonl", license="mit", tasks=300, sha256="9f..", splits={"train": 300})`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
@@ -27,7 +27,7 @@ class Card(BaseModel):
     license: Annotated[Line, Field(min_length=1)]
     """The licence of the tasks' texts, as an SPDX id; `unknown` where nobody stated one."""
     source: Line = ""
-    """Where the tasks come from."""
+    """Origin of the tasks."""
     tasks: Annotated[int, Field(ge=0)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     """Digest of the file's bytes."""

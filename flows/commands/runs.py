@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ExportFormat(StrEnum):
-    """What `rl-loop export` writes."""
+    """Formats of `rl-loop export`."""
 
     PARQUET = "parquet"
     WEBGYM = "webgym"

@@ -83,7 +83,7 @@ class WebTaskset(vf.Taskset[WebTask, WebTasksetConfig]):
 
 
 class WebHarnessConfig(HarnessConfig):
-    """What the episodes are played with."""
+    """Settings of the episodes."""
 
     id: str = "rl_loop_verifiers"
     config: str = "configs/demo.yaml"

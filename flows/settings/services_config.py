@@ -108,5 +108,5 @@ class ServicesConfig(Section):
 
     @property
     def model_places(self) -> tuple[str, ...]:
-        """Where each model server is: `local`, or one or several addresses."""
+        """Addresses of the model servers; `local` for one that is started here."""
         return tuple(self.models.split(","))

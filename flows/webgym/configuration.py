@@ -33,7 +33,7 @@ START: Ours = {
 
 
 class Line(NamedTuple):
-    """What became of a key. Example: `Line("env_config.server_size", "64", "rollout.concurrency=64")`."""
+    """Translation of a key. Example: `Line("env_config.server_size", "64", "rollout.concurrency=64")`."""
 
     key: str
     value: str
@@ -127,7 +127,7 @@ def _equal(key: str, value: object, path: Path) -> Ours | str:
 NOTHING_SET = {
     "env_config.test_tasks_rollout_size": "no equal for all tasks: set evaluate.tasks to their number",
 }
-"""What is told of a value that sets nothing here."""
+"""Note on a value that has no effect here."""
 Said = Mapping[str, tuple[Any, Path]]
 TASKS = {"data_path", "env_config.train_tasks", "env_config.test_tasks"}
 JUDGE = {"openai_config"}

@@ -75,7 +75,7 @@ class AsyncWebGym:
     ) -> None:
         """`sampled_tasks`: rows of WebGym, a table or a list. `verbose` changes nothing: this logs with `logging`.
 
-        `blocklist_manager` hears of the sites that refused the visit. `skip_instance_cleanup` leaves the leases of a killed
+        `blocklist_manager` gets the sites that refused the visit. `skip_instance_cleanup` leaves the leases of a killed
         process of this rank alone. `judge` and `detect` have no equal in the original: what gives rewards, in place of the
         agent's evaluator, and what tells a page that refuses the visit.
         Raises ValueError for a setting or a row that can't be used.
@@ -127,7 +127,9 @@ class AsyncWebGym:
         iteration = int((traj_metadata or {}).get("iteration", 1))
         split = SPLITS[self.split]
         tasks = sampled(self._sampled_tasks, split=split, env_config=self.env_config, iteration=iteration)
-        told = _Told(len(tasks), progress_callback, checkpoint_callback, checkpoint_interval, checkpoint_state)
+        callbacks = _Callbacks(
+            len(tasks), progress_callback, checkpoint_callback, checkpoint_interval, checkpoint_state
+        )
         layout = RunLayout(self.save_path / f"episodes{self.multinode_rank_suffix}")
         layout.root.mkdir(parents=True, exist_ok=True)
         with layout.lock():
@@ -139,7 +141,7 @@ class AsyncWebGym:
                 slots=self._rollout.concurrency,
                 tasks=tasks,
                 judge=self._judge,
-                told=lambda done: told.hear(done, files.rows),
+                on_finished=lambda done: callbacks.report(done, files.rows),
             )
             for name in files.expect(list(files.index)):
                 files.report(files.store.read(name))
@@ -149,7 +151,7 @@ class AsyncWebGym:
                 )
             await files.until_judged()
             self._finish(files, iteration, traj_metadata or {})
-        told.raise_error()
+        callbacks.raise_error()
         if lost is not None:
             raise MasterLost(f"{self.master_url}: {lost}")
         return files.rows
@@ -217,7 +219,7 @@ class AsyncWebGym:
                 self._blocklist.record_blocked_website(trajectory.task.start_url, task_id=trajectory.task.id)
 
 
-class _Told:
+class _Callbacks:
     """Calls the caller's functions. The first error of one stops further calls, and is raised when all is played."""
 
     def __init__(
@@ -234,7 +236,7 @@ class _Told:
         self._interval, self._state = interval, {} if state is None else state
         self._error: Exception | None = None
 
-    def hear(self, done: int, rows: Rows) -> None:
+    def report(self, done: int, rows: Rows) -> None:
         """An episode is finished; `done` of them are now."""
         if self._error is not None:
             return

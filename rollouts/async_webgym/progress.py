@@ -39,11 +39,11 @@ class ReportingFiles(StageFiles):
         slots: int,
         tasks: Sequence[Sampled],
         judge: Judge | None,
-        told: Callable[[int], None],
+        on_finished: Callable[[int], None],
     ) -> None:
-        """`told` hears the number of finished episodes after each."""
+        """`on_finished` gets the number of finished episodes after each."""
         super().__init__(layout, iteration, stage, shard=0, slots=slots)
-        self._judge, self._told = judge, told
+        self._judge, self._on_finished = judge, on_finished
         self.index = {name: one.index for one in tasks for name in one.group.names()}
         self.rows: Rows = [None] * len(tasks)
         self.blocked: dict[str, Trajectory] = {}
@@ -62,7 +62,7 @@ class ReportingFiles(StageFiles):
             task = asyncio.create_task(self._judged(self._judge, trajectory))
             self._judging.add(task)
             task.add_done_callback(self._judging.discard)
-        self._told(sum(row is not None for row in self.rows))
+        self._on_finished(sum(row is not None for row in self.rows))
 
     async def until_judged(self) -> None:
         """Waits for the verdicts; raises the first error of the judge."""

@@ -41,7 +41,7 @@ class Shot(NamedTuple):
     boxes: list[tuple[float, float, float, float]]
     """Outlines (x, y, width, height) of the chosen elements."""
     points: list[tuple[float, float]]
-    """Where the pointer went, in order."""
+    """Positions of the pointer, in order."""
 
 
 def trajectory_file(

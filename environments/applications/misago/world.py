@@ -82,7 +82,7 @@ class Thread(BaseModel):
     category: str
     starter: str
     posters: tuple[str, ...]
-    """Who wrote each of its posts, the starter first."""
+    """Authors of its posts in order, the starter first."""
     first_post: int
     """Id of its first post; those of the replies follow it."""
     is_closed: bool
