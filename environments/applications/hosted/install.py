@@ -11,7 +11,8 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 
-from environments.applications.hosted.recipe import GOLDEN, Installation, Recipe
+from environments.applications.hosted.debian import unpack
+from environments.applications.hosted.recipe import GOLDEN, Installation, Recipe, filled
 from environments.base import EnvironmentBroken
 from environments.providers.postgres.cluster import Cluster
 from environments.providers.process.server import tail
@@ -69,17 +70,24 @@ def check_installed(recipe: Recipe, place: Installation) -> None:
 
 async def _install_packages(recipe: Recipe, place: Installation, tell: Tell) -> None:
     log = place.folder / "install.log"
-    await asyncio.to_thread(shutil.rmtree, place.packages, ignore_errors=True)
+    for folder in (place.packages, place.root):
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
     tell(f"{recipe.title} ({recipe.licence}), about {recipe.disk_mb} MB, into {place.folder}")
-    await _run([sys.executable, "-m", "venv", str(place.packages)], log, {}, PACKAGES_DEADLINE_S)
-    python = str(place.packages / "bin" / "python")
-    pip = [python, "-m", "pip", "install", "--progress-bar", "off", "-c", str(recipe.constraints)]
-    kept = {
-        name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "http", "HTTP", "no_"))
-    }
-    await _run([*pip, *recipe.requirements], log, kept, PACKAGES_DEADLINE_S, tell)
     listed = place.folder / "licences.txt.new"
-    await _run([python, "-c", LICENCES], listed, {}, SEED_DEADLINE_S)
+    listed.unlink(missing_ok=True)
+    if recipe.debian:
+        await asyncio.to_thread(unpack, recipe.debian, place.root, listed, tell)
+    if recipe.requirements:
+        await run([sys.executable, "-m", "venv", str(place.packages)], log, {}, PACKAGES_DEADLINE_S)
+        python = str(place.packages / "bin" / "python")
+        pip = [python, "-m", "pip", "install", "--progress-bar", "off", "-c", str(recipe.constraints)]
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name.startswith(("PIP_", "SSL_", "http", "HTTP", "no_"))
+        }
+        await run([*pip, *recipe.requirements], log, kept, PACKAGES_DEADLINE_S, tell)
+        await run([python, "-c", LICENCES], listed, {}, SEED_DEADLINE_S)
     listed.replace(place.licences)
 
 
@@ -93,18 +101,18 @@ async def _fill(recipe: Recipe, place: Installation, tell: Tell) -> None:
     async with Cluster(keep=kept) as cluster:
         async with cluster.connected("postgres") as connection:
             await connection.execute(f'CREATE DATABASE "{GOLDEN}"')
-        variables = dict(recipe.variables) | {"RL_LOOP_POSTGRES": str(cluster.folder), "RL_LOOP_DATABASE": GOLDEN}
+        variables = {name: filled(value, given) for name, value in recipe.variables.items()} | {"RL_LOOP_POSTGRES": str(cluster.folder), "RL_LOOP_DATABASE": GOLDEN}
         for command in recipe.seed:
-            parts = [part.format(**given) for part in command]
+            parts = [filled(part, given) for part in command]
             tell(f"{recipe.name}: {' '.join(Path(part).name for part in parts[:3])}")
-            await _run(parts, log, variables | {"PYTHONPATH": given["modules"]}, SEED_DEADLINE_S)
+            await run(parts, log, variables | {"PYTHONPATH": given["modules"]}, SEED_DEADLINE_S)
         async with cluster.connected(GOLDEN) as connection:
             await connection.execute("VACUUM ANALYZE")
     await asyncio.to_thread(shutil.rmtree, place.data, ignore_errors=True)
     kept.replace(place.data)
 
 
-async def _run(
+async def run(
     command: Sequence[str], log: Path, variables: Mapping[str, str], deadline_s: float, tell: Tell | None = None
 ) -> None:
     """Runs a command with its output in a file. Raises `EnvironmentBroken` with its end."""

@@ -8,7 +8,7 @@ from typing import Self
 
 from browser_service.models import Cookie, LoginState
 from environments.applications.hosted.install import check_installed
-from environments.applications.hosted.recipe import GOLDEN, Installation, Recipe
+from environments.applications.hosted.recipe import GOLDEN, Installation, Recipe, filled
 from environments.base import EnvironmentBroken, Place
 from environments.providers.owners import Owner
 from environments.providers.postgres.cluster import Cluster
@@ -122,8 +122,8 @@ class HostedProvider:
         if self._cluster is None:
             raise EnvironmentBroken("the Postgres server does not run")
         given = self._place.placeholders(self._recipe)
-        parts = [_filled(part, given) for part in self._recipe.serve]
-        variables = dict(self._recipe.variables) | {
+        parts = [filled(part, given) for part in self._recipe.serve]
+        variables = {name: filled(value, given) for name, value in self._recipe.variables.items()} | {
             "RL_LOOP_POSTGRES": str(self._cluster.folder),
             "RL_LOOP_FOLDER": "{folder}",
             "PYTHONPATH": given["modules"],
@@ -138,9 +138,3 @@ async def read_rows(episode: HostedEpisode) -> dict[str, object]:
         episode.is_untouched = False
         return dict(episode.start.rows)
     return dict(await rows_after(episode.cluster, episode.database, episode.start))
-
-
-def _filled(part: str, given: dict[str, str]) -> str:
-    for name, value in given.items():
-        part = part.replace(f"{{{name}}}", value)
-    return part

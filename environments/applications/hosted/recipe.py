@@ -17,20 +17,23 @@ NAMES = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """An application that is installed from Python packages, by name.
+    """An application that is installed from Python or Debian packages, by name.
 
-    `{python}`, `{bin}`, `{site}`, `{modules}` and `{world}` in commands stand for the virtual environment's interpreter, its
-    folder of programs, the folder of the application's own files, the value of PYTHONPATH, and the file with the data
-    that is seeded.
+    In commands and variables, `{python}` and `{bin}` stand for the virtual environment's interpreter and folder of
+    programs, `{root}` for the folder that Debian packages are unpacked in, `{site}` for the folder of the application's own
+    files, `{modules}` for the value of PYTHONPATH, and `{world}` for the file with the data that is seeded.
     """
 
     name: str
     title: str
     """Example: `Misago 0.39.6, a forum`."""
     licence: str
-    requirements: tuple[str, ...]
-    constraints: Path
-    """File with the exact version of every package."""
+    requirements: tuple[str, ...] = ()
+    """Python packages; without any there is no virtual environment."""
+    constraints: Path | None = None
+    """File with the exact version of every Python package."""
+    debian: tuple[str, ...] = ()
+    """Debian packages, unpacked with what they need and this machine lacks: nothing of the system is changed."""
     site: Path
     """Folder with the settings and the programs that run inside the application's virtual environment."""
     world: Any
@@ -53,7 +56,8 @@ class Recipe:
     @property
     def packages_digest(self) -> str:
         """Changes when other packages are wanted."""
-        return _digest("\n".join(self.requirements), self.constraints.read_text())
+        pinned = self.constraints.read_text() if self.constraints else ""
+        return _digest("\n".join(self.requirements), pinned, *self.debian)
 
     def data_digest(self, world: str) -> str:
         """Changes when the start state would be another one."""
@@ -78,6 +82,11 @@ class Installation:
         return self.folder / "packages"
 
     @property
+    def root(self) -> Path:
+        """Unpacked Debian packages, with their folders `usr`, `etc` and `var`."""
+        return self.folder / "root"
+
+    @property
     def data(self) -> Path:
         """Data of a Postgres server that was shut down, with the database `golden`."""
         return self.folder / "data"
@@ -98,10 +107,18 @@ class Installation:
         return {
             "python": str(programs / "python"),
             "bin": str(programs),
+            "root": str(self.root),
             "site": str(recipe.site),
             "modules": os.pathsep.join((str(recipe.site), str(INSIDE))),
             "world": str(self.folder / "world.json"),
         }
+
+
+def filled(text: str, given: Mapping[str, str]) -> str:
+    """The text with its placeholders replaced. What looks like one and is none stays, such as a `{port}` for later."""
+    for name, value in given.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
 
 
 def installation(name: str, cache: Path | None = None) -> Installation:
