@@ -1,14 +1,11 @@
 """Real browsers and real tasks as a Gymnasium environment: `reset` and `step` for agents from outside this project.
 
-One episode is one call of `agent.episodes.episode.play` with one leased browser, in an event loop in this environment's own
+One episode is one of `agent.gym.hosted.EpisodeHost`, with one leased browser, in an event loop in this environment's own
 thread, so the lease is renewed while the agent thinks. `flows.gym_env` makes it from a configuration.
 """
 
-import base64
 import time
-from collections.abc import AsyncGenerator
-from contextlib import ExitStack, asynccontextmanager
-from functools import partial
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -18,22 +15,18 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from agent.config import AgentConfig
-from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played, play
-from agent.episodes.episode_record import by_reference
-from agent.failures import EpisodeFailure, failed
-from agent.gym.hosted import Tasks, World, with_marks
+from agent.failures import EpisodeFailure
+from agent.gym.hosted import EpisodeHost, HostedEpisode
+from agent.gym.moments import Moment
 from agent.gym.spaces import ActionText, observation_space, pixels, seen, turn_of
-from agent.gym.stepped import Pause, SteppedEpisode
-from agent.judging.verifier import Check, verdict_of
+from agent.gym.worlds import Tasks, World
+from agent.judging.verifier import Check
 from agent.recording import EpisodeStore
-from agent.types import AgentAction, Policy, Step, StopReason, Task, Trajectory, Turn
-from browser_service.client import BrowserPool
-from browser_service.models import Observation
+from agent.types import AgentAction, Task, Turn
 
 
 class _Running(NamedTuple):
     portal: BlockingPortal
-    pool: BrowserPool
     stack: ExitStack
 
 
@@ -72,24 +65,25 @@ class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction | Turn]):
         Used from `config`: the deadlines, `max_format_errors`, and whether marks are drawn into the pictures. Give each
         environment its own `world`.
         """
-        self._config = with_marks(config or AgentConfig())
-        if self._config.record.is_on and store is None:
-            raise ValueError(
-                "agent.record asks for films or traces, and there is no store for them; pass one, or set it to none"
-            )
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"expected render_mode None or rgb_array, found {render_mode!r}")
         self.render_mode = render_mode
         self.viewport = world.viewport
         self.observation_space = observation_space(world.viewport)
         self.action_space = ActionText(world.viewport)
-        self._world, self._tasks, self._check = world, tasks, check or world.check
-        self._make_pool = partial(BrowserPool, browsers, api_key)
-        self._reuse, self._store = reuse, store
+        self._host = EpisodeHost(
+            world,
+            tasks=tasks,
+            browsers=browsers,
+            api_key=api_key,
+            config=config,
+            check=check,
+            reuse=reuse,
+            store=store,
+            name="gym",
+        )
         self._running: _Running | None = None
-        self._episode: SteppedEpisode | None = None
-        self._task_id = self._id = ""
-        self._episodes = 0
+        self._episode: HostedEpisode | None = None
         self._picture = b""
 
     def reset(
@@ -104,17 +98,9 @@ class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction | Turn]):
         task = self._chosen(options or {})
         running = self._started()
         self._break_off()
-        self._task_id = task.id
-        self._episodes += 1
-        self._id = f"gym-{task.id}-{self._episodes:06d}"
-        slot = EpisodeKey(task, self._id, group=task.id, member=0, iteration=0)
-        self._episode = SteppedEpisode(lambda policy: self._play(slot, policy, running.pool))
-        found = running.portal.call(self._episode.begin)
-        if isinstance(found, Played):
-            self._keep(found)
-            raise self._broken(found.trajectory)
-        info = self._info(found.observation, None) | {"seconds": {"reset": time.monotonic() - began}}
-        return self._seen(found), info
+        self._episode = running.portal.call(self._host.begin_task, task)
+        now = self._episode.now
+        return self._seen(now), self._info(now) | {"seconds": {"reset": time.monotonic() - began}}
 
     def step(self, action: str | AgentAction | Turn) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Acts, waits until the page has settled, and observes.
@@ -123,10 +109,17 @@ class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction | Turn]):
         """
         if self._episode is None or self._running is None:
             raise ResetNeeded("there is no episode; call reset() first")
-        found = self._running.portal.call(self._episode.step, turn_of(action))
-        if isinstance(found, Played):
-            return self._ended(found, self._running.portal)
-        return self._seen(found), 0.0, False, False, self._info(found.observation, found.last)
+        try:
+            now = self._running.portal.call(self._episode.step, turn_of(action))
+        except EpisodeFailure:
+            self._episode = None
+            raise
+        info = self._info(now)
+        if now.trajectory is not None:
+            self._episode = None
+            info |= {"stop": now.trajectory.stop.value, "verdict": now.verdict, "trajectory": now.trajectory}
+        is_terminated = now.is_over and not now.is_truncated
+        return self._seen(now), now.reward, is_terminated, now.is_truncated, info
 
     def render(self) -> NDArray[np.uint8] | None:
         """The last seen page, with render mode `rgb_array`."""
@@ -147,87 +140,30 @@ class WebEnv(gymnasium.Env[dict[str, Any], str | AgentAction | Turn]):
         if unknown := options.keys() - {"task"}:
             raise ValueError(f"expected no option but task, found {', '.join(sorted(unknown))}")
         name = options.get("task")
-        return self._tasks.draw(self.np_random) if name is None else self._tasks.find(name)
+        return self._host.tasks.draw(self.np_random) if name is None else self._host.tasks.find(name)
 
     def _started(self) -> _Running:
         if self._running is None:
             with ExitStack() as stack:
                 portal = stack.enter_context(start_blocking_portal(name="web environment"))
-                pool = stack.enter_context(portal.wrap_async_context_manager(self._open()))
-                self._running = _Running(portal, pool, stack.pop_all())
+                stack.enter_context(portal.wrap_async_context_manager(self._host))
+                self._running = _Running(portal, stack.pop_all())
         return self._running
-
-    @asynccontextmanager
-    async def _open(self) -> AsyncGenerator[BrowserPool]:
-        async with self._world, self._make_pool() as pool:
-            yield pool
-
-    async def _play(self, slot: EpisodeKey, policy: Policy, pool: BrowserPool) -> Played:
-        return await play(
-            slot,
-            EpisodeSetup(
-                policy=policy,
-                pool=pool,
-                serve=self._world.serve,
-                viewport=self._world.viewport,
-                config=self._config,
-                reuse=self._reuse,
-            ),
-            recording=self._store.begin(slot.trajectory_id) if self._store else None,
-        )
 
     def _break_off(self) -> None:
         if self._episode is not None and self._running is not None:
             episode, self._episode = self._episode, None
-            self._running.portal.call(episode.stop)
-            if self._store is not None:
-                self._store.forget(self._id)
+            self._running.portal.call(episode.close)
 
-    def _ended(
-        self, played: Played, portal: BlockingPortal
-    ) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
-        """Ends the episode: the last observation and the reward."""
-        self._episode = None
-        self._keep(played)
-        trajectory = played.trajectory
-        last = trajectory.final_observation
-        failure = trajectory.failure
-        if last is None or last.screenshot is None or (failure is not None and failure.side != "policy"):
-            raise self._broken(trajectory)
-        verdict = portal.call(verdict_of, self._check, trajectory)
-        if self._store is not None:
-            self._store.keep_by_rule(self._config.record, trajectory, verdict)
-        if verdict.reward is None:
-            raise failed("judge", "UNJUDGED", f"{trajectory.id}: {verdict.evidence}", retryable=False)
-        self._picture = played.images[last.screenshot.sha256]
-        info = self._info(last, trajectory.steps[-1] if trajectory.steps else None)
-        info |= {"stop": trajectory.stop.value, "verdict": verdict, "trajectory": trajectory}
-        truncated = trajectory.stop is StopReason.MAX_STEPS
-        return seen(trajectory.goal, last, self._picture), verdict.reward, not truncated, truncated, info
+    def _seen(self, now: Moment) -> dict[str, Any]:
+        self._picture = now.picture
+        return seen(now.goal, now.observation, now.picture)
 
-    def _keep(self, played: Played) -> None:
-        if self._store is not None:
-            self._store.write(played.trajectory, played.images)
-
-    def _broken(self, trajectory: Trajectory) -> EpisodeFailure:
-        self._episode = None
-        if trajectory.failure is None:
-            return failed("infra", "NO_PICTURE", f"{trajectory.id} ended without a picture of the page", retryable=True)
-        return EpisodeFailure(trajectory.failure)
-
-    def _seen(self, pause: Pause) -> dict[str, Any]:
-        shot = pause.observation.screenshot
-        if shot is None or shot.data is None:
-            self._break_off()
-            raise failed("infra", "NO_PICTURE", f"{self._task_id}: the page came without a picture", retryable=True)
-        self._picture = base64.b64decode(shot.data)
-        return seen(pause.goal, pause.observation, self._picture)
-
-    def _info(self, observation: Observation, last: Step | None) -> dict[str, Any]:
+    def _info(self, now: Moment) -> dict[str, Any]:
         return {
-            "task": self._task_id,
-            "observation": by_reference(observation),  # a caller that keeps every info would keep each picture twice
-            "feedback": last.feedback if last else "",
-            "effect": last.effect if last else "",
-            "seconds": dict(last.seconds) if last else {},
+            "task": now.task.id,
+            "observation": now.observation,
+            "feedback": now.last.feedback if now.last else "",
+            "effect": now.last.effect if now.last else "",
+            "seconds": dict(now.last.seconds) if now.last else {},
         }

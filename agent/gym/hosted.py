@@ -10,8 +10,10 @@ without an event loop.
 
 import base64
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import Any, NamedTuple, Protocol, Self
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Self
 
 import numpy as np
 
@@ -19,79 +21,15 @@ from agent.config import AgentConfig
 from agent.episodes.episode import EpisodeKey, EpisodeSetup, Played, play
 from agent.episodes.episode_record import by_reference
 from agent.failures import EpisodeFailure, failed
+from agent.gym.moments import Moment
 from agent.gym.stepped import Pause, SteppedEpisode
+from agent.gym.worlds import Tasks, World
 from agent.judging.verifier import Check, verdict_of
-from agent.types import Policy, Site, Step, StopReason, Task, Trajectory, Turn
+from agent.recording import EpisodeStore
+from agent.types import Policy, Task, Turn
 from agent.verdict import Verdict
 from browser_service.client import BrowserPool
-from browser_service.models import Observation, Screenshot, Viewport
-
-
-class World(Protocol):
-    """Serves and judges tasks; `environments.base.Environment` fits. Entered once, in the event loop of its episodes."""
-
-    viewport: Viewport
-
-    async def __aenter__(self) -> Any: ...
-
-    async def __aexit__(self, *exc: object) -> None: ...
-
-    def serve(self, task: Task, *, trajectory_id: str) -> AbstractAsyncContextManager[Site]:
-        """Serves a fresh site for one episode."""
-        ...
-
-    async def check(self, trajectory: Trajectory, evidence: dict[str, Any]) -> Verdict:
-        """Returns the verdict about an episode from the environment's record of the site."""
-        ...
-
-
-class Tasks(Protocol):
-    """Source of the tasks of episodes."""
-
-    def draw(self, rng: np.random.Generator) -> Task:
-        """Draws a task at random; the same generator state gives the same task."""
-        ...
-
-    def find(self, task_id: str) -> Task:
-        """Returns the task with this id. Raises ValueError if there is none."""
-        ...
-
-
-class Moment(NamedTuple):
-    """The page after an action, and at the end the reward."""
-
-    task: Task
-    goal: str
-    observation: Observation
-    """The page; its picture is a reference."""
-    picture: bytes
-    """The picture, encoded."""
-    last: Step | None
-    """The step before; None at the start."""
-    trajectory: Trajectory | None = None
-    """The whole episode, once it is over."""
-    verdict: Verdict | None = None
-    """The verdict about it, with a reward."""
-
-    @property
-    def is_over(self) -> bool:
-        """True if the episode has ended."""
-        return self.trajectory is not None
-
-    @property
-    def is_truncated(self) -> bool:
-        """True if it ended because its step budget is used up."""
-        return self.trajectory is not None and self.trajectory.stop is StopReason.MAX_STEPS
-
-    @property
-    def reward(self) -> float:
-        """0 before the end, then the verdict's."""
-        return 0.0 if self.verdict is None or self.verdict.reward is None else self.verdict.reward
-
-    @property
-    def feedback(self) -> str:
-        """The effect of the last action, as text for the agent: the reason of its failure, or the changes on the page."""
-        return "" if self.last is None else self.last.feedback or self.last.effect
+from browser_service.models import Observation, Screenshot
 
 
 class EpisodeHost:
@@ -107,10 +45,21 @@ class EpisodeHost:
         config: AgentConfig | None = None,
         check: Check | None = None,
         reuse: str | None = None,
+        store: EpisodeStore | None = None,
+        name: str = "hosted",
     ) -> None:
-        """`browsers` is the address of a browser service; `check` replaces the world's; `reuse`: see `LeaseRequest`."""
+        """`browsers` is the address of a browser service; `check` replaces the world's; `reuse`: see `LeaseRequest`.
+
+        `store` keeps every finished episode, as training does, with the recordings of `config.record`; an episode with the
+        same number in it is replaced, so give each host a folder of its own. `name` begins the ids of trajectories.
+        """
         self._world, self.tasks, self._check = world, tasks, check or world.check
         self._config, self._reuse = with_marks(config or AgentConfig()), reuse
+        if self._config.record.is_on and store is None:
+            raise ValueError(
+                "agent.record asks for films or traces, and there is no store for them; pass one, or set it to none"
+            )
+        self._store, self._name = store, name
         self._browsers, self._api_key = browsers, api_key
         self._stack = AsyncExitStack()
         self._pool: BrowserPool | None = None
@@ -134,38 +83,78 @@ class EpisodeHost:
 
         Raises `EpisodeFailure` when no browser or start page is available, ValueError for an unknown task.
         """
-        assert self._pool is not None, "a host is entered before an episode begins"
         chosen = self.tasks.draw(np.random.default_rng(seed)) if task is None else self.tasks.find(task)
+        return await self.begin_task(chosen)
+
+    async def begin_task(self, task: Task) -> "HostedEpisode":
+        """Begins an episode of this task. Raises `EpisodeFailure` when no browser or start page is available."""
+        assert self._pool is not None, "a host is entered before an episode begins"
         self._begun += 1
-        slot = EpisodeKey(chosen, f"hosted-{chosen.id}-{self._begun:06d}", group=chosen.id, member=0, iteration=0)
-        pool = self._pool
+        trajectory_id = f"{self._name}-{task.id}-{self._begun:06d}"
+        slot = EpisodeKey(task, trajectory_id, group=task.id, member=0, iteration=0)
+        setup = partial(
+            EpisodeSetup,
+            pool=self._pool,
+            serve=self._world.serve,
+            viewport=self._world.viewport,
+            config=self._config,
+            reuse=self._reuse,
+        )
 
         async def played(policy: Policy) -> Played:
-            setup = EpisodeSetup(
-                policy=policy,
-                pool=pool,
-                serve=self._world.serve,
-                viewport=self._world.viewport,
-                config=self._config,
-                reuse=self._reuse,
-            )
-            return await play(slot, setup)
+            recording = self._store.begin(trajectory_id) if self._store else None
+            return await play(slot, setup(policy=policy), recording=recording)
 
-        episode = HostedEpisode(chosen, SteppedEpisode(played), self._check)
+        episode = HostedEpisode(
+            task, SteppedEpisode(played), _Ending(trajectory_id, self._check, self._config, self._store)
+        )
         self._episodes.add(episode)
         episode.ended = self._episodes.discard
         await episode.open()
         return episode
 
 
+@dataclass(frozen=True)
+class _Ending:
+    """What happens to an episode that is over or left: it is judged, and kept or forgotten."""
+
+    trajectory_id: str
+    check: Check
+    config: AgentConfig
+    store: EpisodeStore | None
+
+    async def verdict(self, played: Played) -> Verdict:
+        """The verdict about a finished episode, which is kept first. Raises `EpisodeFailure` when it has none."""
+        trajectory = played.trajectory
+        page, failure = trajectory.final_observation, trajectory.failure
+        if self.store is not None:
+            self.store.write(trajectory, played.images)
+        if failure is not None and failure.side != "policy":
+            raise EpisodeFailure(failure)
+        if page is None or page.screenshot is None:
+            raise failed("infra", "NO_PICTURE", f"{trajectory.id} ended without a picture of the page", retryable=True)
+        verdict = await verdict_of(self.check, trajectory)
+        if self.store is not None:
+            self.store.keep_by_rule(self.config.record, trajectory, verdict)
+        if verdict.reward is None:
+            raise failed("judge", "UNJUDGED", f"{trajectory.id}: {verdict.evidence}", retryable=False)
+        return verdict
+
+    def forget(self) -> None:
+        """Removes what was stored of an episode that was left before its end."""
+        if self.store is not None:
+            self.store.forget(self.trajectory_id)
+
+
 class HostedEpisode:
     """One episode. Calls come one after the other, from the host's event loop."""
 
-    def __init__(self, task: Task, stepped: SteppedEpisode, check: Check) -> None:
+    def __init__(self, task: Task, stepped: SteppedEpisode, ending: _Ending) -> None:
         self.task = task
         self.ended: Callable[[HostedEpisode], None] = lambda episode: None
-        self._stepped, self._check = stepped, check
+        self._stepped, self._ending = stepped, ending
         self._now: Moment | None = None
+        self._is_played = False
 
     @property
     def now(self) -> Moment:
@@ -187,6 +176,9 @@ class HostedEpisode:
         """Ends the episode: its browser and its site are given back. Repeated calls do nothing."""
         await self._stepped.stop()
         self.ended(self)
+        if not self._is_played:
+            self._is_played = True
+            self._ending.forget()
 
     async def _guarded(self, turn: Coroutine[Any, Any, Pause | Played]) -> Pause | Played:
         try:
@@ -197,6 +189,7 @@ class HostedEpisode:
 
     async def _arrived(self, found: Pause | Played) -> Moment:
         if isinstance(found, Played):
+            self._is_played = True
             self.ended(self)
             self._now = await self._over(found)
         else:
@@ -206,14 +199,9 @@ class HostedEpisode:
 
     async def _over(self, played: Played) -> Moment:
         trajectory = played.trajectory
-        page, failure = trajectory.final_observation, trajectory.failure
-        if failure is not None and failure.side != "policy":
-            raise EpisodeFailure(failure)
-        if page is None or page.screenshot is None:
-            raise failed("infra", "NO_PICTURE", f"{trajectory.id} ended without a picture of the page", retryable=True)
-        verdict = await verdict_of(self._check, trajectory)
-        if verdict.reward is None:
-            raise failed("judge", "UNJUDGED", f"{trajectory.id}: {verdict.evidence}", retryable=False)
+        verdict = await self._ending.verdict(played)
+        page = trajectory.final_observation
+        assert page is not None and page.screenshot is not None, "an episode that has a verdict ended with a picture"
         last = trajectory.steps[-1] if trajectory.steps else None
         picture = played.images[page.screenshot.sha256]
         return Moment(self.task, trajectory.goal, page, picture, last, trajectory, verdict)
@@ -230,21 +218,3 @@ def with_marks(config: AgentConfig) -> AgentConfig:
     """Always lists elements; draws them into the picture where the configuration wants marks."""
     draws = config.draw_marks and config.interaction_mode == "set_of_marks"
     return config.model_copy(update={"interaction_mode": "set_of_marks", "draw_marks": draws})
-
-
-def elements_of(observation: Observation) -> str:
-    """The page's elements as lines of text. Example: `[3] button "ok"`."""
-    return "\n".join(
-        f'[{mark.id}] {mark.role} "{mark.name}"' + ("" if mark.value is None else f" value={mark.value!r}")
-        for mark in observation.marks
-    )
-
-
-def described(now: Moment) -> str:
-    """A moment as text for a model that sees no picture: goal, page, elements, and what the last action did."""
-    parts = [
-        f"Goal: {now.goal}",
-        f"Page: {now.observation.title} ({now.observation.url})",
-        elements_of(now.observation),
-    ]
-    return "\n".join(part for part in [*parts, now.feedback and f"Last action: {now.feedback}"] if part)

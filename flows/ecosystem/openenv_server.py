@@ -21,7 +21,8 @@ from openenv.core.env_server.interfaces import Environment
 from openenv.core.env_server.types import Action, Observation, State
 
 from agent.gym.browsergym_actions import browsergym_turn
-from agent.gym.hosted import EpisodeHost, HostedEpisode, Moment, elements_of
+from agent.gym.hosted import EpisodeHost, HostedEpisode
+from agent.gym.moments import Moment, elements_of
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

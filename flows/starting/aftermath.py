@@ -23,13 +23,16 @@ logger = logging.getLogger(__name__)
 def settle(folder: RunFolder, server: PrefectServer, flow_run_id: str, *, status: str) -> None:
     """Mark the run as ended in Prefect and, with `status` (FAILED or KILLED), in MLflow. Idempotent.
 
+    A flow run that was refused before it began to play the run says nothing about the run: MLflow is left as it is.
     A server that cannot be reached is left to the next resume, with a warning.
     """
+    players = folder.record().prefect_flow_runs
     try:
-        server.bury([*folder.record().prefect_flow_runs, flow_run_id])
+        server.bury([*players, flow_run_id])
     except PrefectError as error:
         logger.warning("%s; flow runs that stay Running are marked by the next resume", error)
-    if folder.writer() is None:  # otherwise another process resumed the run meanwhile
+    is_last_player = players[-1:] == [flow_run_id]
+    if is_last_player and folder.writer() is None:  # otherwise another process resumed the run meanwhile
         tracking.sync(folder, status=status)
 
 

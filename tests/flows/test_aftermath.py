@@ -25,6 +25,7 @@ from flows.services.prefect_api import PrefectServer
 from flows.settings.loop_config import LoopConfig
 from flows.settings.run_folder import RunFolder
 from flows.stages.loop import run_loop
+from flows.starting.aftermath import settle
 from flows.starting.starting import note_flow_run
 from flows.tracking import tracking
 from flows.tracking.logged import is_logged, read_status
@@ -221,6 +222,18 @@ def test_the_workers_hook_settles_a_run_whose_process_is_gone(
     assert states(client, lost) == ["CRASHED"] * 5 and mlflow.status(folder) == "KILLED"
     nameless = reported.model_copy(update={"parameters": {"config": "no such file.yaml"}})
     settle_lost(any_flow, nameless, Pending())
+
+
+def test_a_flow_run_that_was_refused_before_it_began_leaves_the_run_in_mlflow_as_it_is(
+    client: SyncPrefectClient, server: PrefectServer, mlflow: Mlflow, config: LoopConfig
+) -> None:
+    played, refused, folder = family(client), family(client), RunFolder.create("played", config)
+    note_flow_run(folder, played.loop)
+    assert tracking.sync(folder, status="RUNNING")
+    settle(folder, server, refused.loop, status="FAILED")
+    assert states(client, refused) == ["CRASHED"] * 5 and mlflow.status(folder) == "RUNNING"
+    settle(folder, server, played.loop, status="FAILED")
+    assert mlflow.status(folder) == "FAILED"
 
 
 async def test_a_cancelled_loop_ends_as_killed_in_mlflow(mlflow: Mlflow, config: LoopConfig) -> None:

@@ -19,7 +19,8 @@ from starlette.routing import Route
 from agent.failures import EpisodeFailure
 from agent.gym.browsergym import BrowserGymEnv
 from agent.gym.browsergym_actions import browsergym_turn
-from agent.gym.hosted import EpisodeHost, elements_of
+from agent.gym.hosted import EpisodeHost
+from agent.gym.moments import elements_of
 from agent.gym.vector import ParallelVectorEnv
 from agent.types import Task
 from browser_service.client import BrowserPool
