@@ -121,7 +121,7 @@ async def test_old_pictures_are_left_out_and_said_to_be(vendor: Vendor, policy: 
     assert turn.completion is not None and len(turn.completion.images) == 2
 
 
-async def test_an_error_is_told_as_one(vendor: Vendor, policy: ComputerModel, tool: str) -> None:
+async def test_an_error_is_reported_as_one(vendor: Vendor, policy: ComputerModel, tool: str) -> None:
     vendor.answers = [message(use(tool, "left_click", coordinate=[10])), message(reason="end_turn")]
     record = EpisodeRecord()
     turn = await record.ask(policy)
@@ -133,7 +133,7 @@ async def test_an_error_is_told_as_one(vendor: Vendor, policy: ComputerModel, to
     assert "end_turn" in (again.format_error or "")  # neither a tool use nor text
 
 
-async def test_zoom_shows_the_region_and_the_pointer_is_told(vendor: Vendor, policy: ComputerModel, tool: str) -> None:
+async def test_zoom_shows_the_region_and_gives_the_pointer(vendor: Vendor, policy: ComputerModel, tool: str) -> None:
     vendor.answers = [
         message(
             use(tool, "mouse_move", "t1", coordinate=[40, 50]),

@@ -118,7 +118,7 @@ def test_the_newest_memory_is_shown_and_can_be_switched_off() -> None:
     assert "Memory:" not in text
 
 
-def test_a_reply_that_was_cut_off_while_thinking_is_not_told_again() -> None:
+def test_a_reply_that_was_cut_off_while_thinking_is_not_in_the_history() -> None:
     cut = Step(
         index=0,
         observation=page(0),

@@ -132,7 +132,7 @@ def test_what_is_no_tool_call_is_a_sentence(text: str, says: str) -> None:
         parse_full(text, "set_of_marks", VIEWPORT, TOOLS)
 
 
-def test_points_outside_the_grid_are_told_with_the_grid() -> None:
+def test_points_outside_the_grid_are_refused_with_the_grid() -> None:
     with pytest.raises(FormatError, match="from 0 to 1000, found 1280 and 5"):
         parse_full(tool(action="click", coordinate=[1280, 5]), "coordinates", VIEWPORT, TOOLS)
     with pytest.raises(FormatError, match=r"too large|from 0 to 1000"):
@@ -159,7 +159,7 @@ def test_nothing_but_an_action_or_a_format_error_comes_out(content: Any) -> None
 
 
 @given(st.floats(0, 1279), st.floats(0, 767))
-def test_points_told_in_the_grid_are_read_back(x: float, y: float) -> None:
+def test_points_in_the_grid_are_read_back(x: float, y: float) -> None:
     reported = render(wire.ClickCoords(x=x, y=y), Grid(1_000, VIEWPORT))
     again = parse_full(reported, "coordinates", VIEWPORT, CALLS)
     assert isinstance(again, wire.ClickCoords)
@@ -168,7 +168,7 @@ def test_points_told_in_the_grid_are_read_back(x: float, y: float) -> None:
 
 
 @pytest.mark.parametrize("mode", FULL)
-def test_every_verb_is_told_in_both_syntaxes(mode: InteractionMode) -> None:
+def test_every_verb_is_described_in_both_syntaxes(mode: InteractionMode) -> None:
     schema = json.loads(grammar(mode, TOOLS))["function"]["parameters"]["properties"]
     for verb in FULL[mode]:
         assert f"{verb.name}(" in grammar(mode, CALLS)

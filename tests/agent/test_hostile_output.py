@@ -91,7 +91,7 @@ def test_a_box_of_endless_numbers_is_a_sentence(name: str) -> None:
             assert isinstance(read(tool({"action": "click", name: box}), "coordinates")[2], str)
 
 
-def test_a_name_with_half_a_character_can_be_told_to_the_model() -> None:
+def test_a_name_with_half_a_character_can_be_in_a_prompt() -> None:
     result = read(tool({"action": "click", "id": 3, f"a{HALF}": [1]}), "set_of_marks")[2]
     assert result == 'the argument "a\ufffd" must be a number or text, found [1]'
 

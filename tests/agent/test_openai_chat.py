@@ -166,7 +166,7 @@ async def test_a_connection_that_is_lost_is_made_again(vendor: Vendor) -> None:
     assert len(vendor.asked) == 3
 
 
-async def test_a_connection_that_is_refused_is_told_at_once() -> None:
+async def test_a_refused_connection_fails_at_once() -> None:
     with running_vendor() as gone:
         pass
     failure = await failure_of(gone, config())

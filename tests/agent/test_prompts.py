@@ -50,7 +50,7 @@ def test_history_is_a_window() -> None:
         assert user["content"][1]["text"].count("Done:") == expected
 
 
-def test_what_was_typed_is_told_in_the_compact_prompt_only_so_far() -> None:
+def test_long_typed_text_is_cut_in_the_compact_prompt() -> None:
     typed = FillId(id=1, value="a" * 10_000, press_enter=False, delete_existing=True)
     history = [Step(index=0, observation=PAGE, completion=None, action=typed, feedback="b" * 500)]
     (user,) = compose("Click ok.", history, PAGE, AgentConfig(prompt="compact")).messages
@@ -84,7 +84,7 @@ def test_the_compact_prompt_leaves_out_history_then_elements() -> None:
     assert seen[0] == (8, 80) and seen[-1][0] == 0 and seen[-1][1] < 80
 
 
-def test_an_ordinary_page_is_told_whole_within_a_small_budget() -> None:
+def test_an_ordinary_page_is_described_whole_within_a_small_budget() -> None:
     history = [Step(index=i, observation=PAGE, completion=None, action=ClickId(id=i + 1)) for i in range(8)]
     free, bound = (AgentConfig(prompt="compact", prompt_tokens=budget) for budget in (None, 1_000))
     assert compose("Click ok.", history, crowded(30), free) == compose("Click ok.", history, crowded(30), bound)

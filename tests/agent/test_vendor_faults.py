@@ -179,7 +179,7 @@ async def test_half_a_character_does_not_break_the_episode(vendor: Vendor, kind:
 
 
 @pytest.mark.parametrize("kind", ["openai", "anthropic"])
-async def test_a_number_without_end_is_told_to_the_model(vendor: Vendor, kind: str) -> None:
+async def test_an_infinite_number_is_feedback_for_the_model(vendor: Vendor, kind: str) -> None:
     number = 10**400
     call = {"x": number, "y": 1, "coordinate": [number, 1], "button": "left"}
     turn = await turn_of(kind, vendor, {"type": "click" if kind == "openai" else "left_click", **call})
@@ -262,7 +262,7 @@ def answers(draw: st.DrawFn) -> Json:
 
 
 @given(answers())
-def test_any_answer_becomes_moves_or_a_sentence_and_can_be_told_again(raw: Json) -> None:
+def test_any_answer_becomes_moves_or_a_sentence_and_can_be_in_the_history(raw: Json) -> None:
     record = EpisodeRecord(size=(64, 40))
     for translator in TRANSLATORS:
         said = translator.read(raw, View(Viewport(width=1280, height=800), 64, 40))

@@ -58,7 +58,7 @@ def test_each_profile_offers_and_reads_them(
 
 
 @pytest.mark.parametrize(("mode", "name", "arguments", "action"), CASES)
-def test_what_was_done_is_told_in_words_that_are_read_back(
+def test_what_was_done_is_described_in_words_that_are_read_back(
     mode: InteractionMode, name: str, arguments: dict[str, Any], action: AgentAction
 ) -> None:
     reported = render(action, Grid(1000, VIEWPORT) if mode == "coordinates" else None)

@@ -223,7 +223,7 @@ async def test_a_page_that_opens_many_tabs_gets_no_more_than_the_cap(browser: Br
     assert 2 <= len(reply.observation.tabs) <= 5
 
 
-async def test_dialogs_are_answered_and_told(browser: Browser, site: Site) -> None:
+async def test_dialogs_are_answered_and_give_notices(browser: Browser, site: Site) -> None:
     page = site.page(
         "dialogs",
         "<button onclick=\"alert('hi'); document.title = confirm('sure?') + '/' + prompt('name?')\">ask</button>",

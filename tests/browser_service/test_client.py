@@ -127,7 +127,7 @@ async def test_a_service_that_says_nothing_is_waited_for_until_the_deadline() ->
     assert time.monotonic() - began < 30
 
 
-async def test_what_is_over_is_told_and_not_asked_again(
+async def test_what_is_over_is_reported_and_not_asked_again(
     shaky: BrowserPool, proxy: FaultProxy, pool: BrowserPool
 ) -> None:
     async with shaky.lease(owner="ended", viewport=SMALL) as browser:

@@ -168,7 +168,7 @@ async def test_no_page_gets_itself_out_of_the_web(browser: Browser, site: Site) 
             assert tab.url.split(":")[0] in ("http", "about", ""), tab.url
 
 
-async def test_sites_that_are_none_are_told_when_the_lease_is_asked_for(pool: BrowserPool) -> None:
+async def test_bad_sites_are_refused_when_the_lease_is_asked_for(pool: BrowserPool) -> None:
     with pytest.raises(BadRequest, match="256"):
         async with pool.lease(owner="typo", viewport=SMALL, sites=["256.1.1.1:80"]):
             pass

@@ -110,7 +110,7 @@ def test_blocked_hosts_are_blocked_with_everything_under_them_even_as_sites() ->
 
 
 @pytest.mark.parametrize("site", ["a..b", "a:99999", "256.1.1.1:80", "[::1:80", "*.*.a", "a:b:c"])
-def test_a_site_that_is_none_is_told_to_the_caller(site: str) -> None:
+def test_a_bad_site_is_an_error_for_the_caller(site: str) -> None:
     with pytest.raises(BadRequest, match="sites or blocked_hosts"):
         policy(sites=[site])
 

@@ -143,7 +143,7 @@ def test_a_hung_node_is_the_fault_of_the_infrastructure_and_its_leases_are_not_l
     assert httpx.get(f"{master}/metadata", params={**old, "node": "http://else:1"}, timeout=30).status_code == 400
 
 
-def test_a_fact_is_told_by_one_process(fleet: Fleet) -> None:
+def test_a_metric_comes_from_one_process(fleet: Fleet) -> None:
     held = [get(fleet.masters[number % 2].url).raise_for_status().json() for number in range(3)]
     reported = fleet.metrics()
     by_state = {
@@ -162,7 +162,7 @@ def test_a_fact_is_told_by_one_process(fleet: Fleet) -> None:
     leader.start()
 
 
-def test_the_whole_service_drains_until_it_is_told_otherwise(fleet: Fleet) -> None:
+def test_the_whole_service_drains_until_draining_is_ended(fleet: Fleet) -> None:
     first, second = (master.url for master in fleet.masters)
     post(first, "/drain").raise_for_status()
     wait_until(lambda: fleet.info(1)["draining"], SOON_S)

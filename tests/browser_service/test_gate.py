@@ -127,7 +127,7 @@ async def test_our_own_mistake_is_a_problem_without_its_inside(make: Any) -> Non
     assert "KeyError" in found.detail and "secret" not in answer.text
 
 
-async def test_a_command_for_nobody_is_told_what_it_lacks_at_a_front() -> None:
+async def test_a_command_without_a_lease_id_gets_a_sentence_from_a_front() -> None:
     """It was told that the process has no browsers."""
     async with client_of(front(Settings())) as client:
         refused = await client.post("/execute", json={"back": {}})

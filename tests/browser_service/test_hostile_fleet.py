@@ -107,7 +107,7 @@ async def test_an_unknown_watcher_sees_nothing_and_the_holder_sees_the_screen(
         assert b"image/jpeg" in first and b"\xff\xd8\xff" in first
 
 
-async def test_events_are_told_as_they_happen(pool: BrowserPool, service: Settings) -> None:
+async def test_events_are_published_as_they_happen(pool: BrowserPool, service: Settings) -> None:
     async with httpx.AsyncClient(timeout=PATIENCE_S) as http, http.stream("GET", f"{service.url}/events") as stream:
         lines = stream.aiter_lines()
         assert await anext(lines) == ": listening"

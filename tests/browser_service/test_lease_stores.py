@@ -313,7 +313,7 @@ async def test_of_two_reported_answers_to_one_key_the_one_used_last_is_kept(cloc
     assert [grant.lease_id for grant in ended] == [grant.lease_id for grant in later]
 
 
-async def test_a_live_answer_is_kept_before_a_grant_that_nobody_was_told_of(store: LeaseStore) -> None:
+async def test_a_live_answer_is_kept_before_a_grant_that_nobody_heard_of(store: LeaseStore) -> None:
     first, second = await open_instance(store, 1, "http://a"), AnInstance(store, 1, "http://b", ttl_s=LONG)
     [live] = await lease(store, wanted(key="k"))
     await first.admit(live)

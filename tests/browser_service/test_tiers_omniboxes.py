@@ -124,7 +124,7 @@ def test_whatever_fails_at_execute_says_so_in_the_old_words(http: httpx.Client, 
     assert over.json()["session_state"] == "lost"
 
 
-def test_what_can_not_be_seen_is_told_in_the_old_words(http: httpx.Client, deployment: Deployment) -> None:
+def test_what_can_not_be_seen_fails_in_the_words_of_omniboxes(http: httpx.Client, deployment: Deployment) -> None:
     """OmniBoxes says the same sentence of a screenshot and of metadata."""
     instance = http.post("/get").json()
     port = instance["instance_id"].rpartition(":")[2]

@@ -242,7 +242,7 @@ def test_the_shared_key_is_one_and_only_ours_to_read(tmp_path: Path) -> None:
         shared_key(tmp_path / "state")
 
 
-def test_every_part_is_told_what_its_pages_may_not_reach_and_where_it_is() -> None:
+def test_every_part_gets_the_blocked_hosts_and_its_address() -> None:
     settings = Settings.model_validate(
         {
             "host": "0.0.0.0",

@@ -132,7 +132,7 @@ async def test_a_mark_that_glides_is_hit_or_said_to_be_missed(browser: Browser, 
         seen = reply.observation
 
 
-async def test_a_page_that_asks_for_files_ten_thousand_times_is_told_once(browser: Browser, site: Site) -> None:
+async def test_a_page_that_asks_for_files_ten_thousand_times_gives_one_notice(browser: Browser, site: Site) -> None:
     script = "b.onclick = () => { for (let i = 0; i < 10000; i++) f.click(); };"
     seen = await opened(browser, site, "beggar", "<input id=f type=file multiple><button id=b>Beg</button>", script)
     reply = await bounded(browser, ClickId(id=mark(seen, "Beg").id))

@@ -168,7 +168,7 @@ async def test_a_mark_is_dragged_onto_another_and_by_an_offset(browser: Browser,
     assert (await refused(browser, DragId(id=1, to_id=99))).code == "UNKNOWN_MARK"
 
 
-async def test_what_rests_under_a_held_button_is_told_all_the_time(browser: Browser, site: Site) -> None:
+async def test_an_element_under_a_held_drag_gets_dragover_all_the_time(browser: Browser, site: Site) -> None:
     body = "<div draggable=true id=a style='width:90px;height:40px'>Letter</div><div id=b style='width:90px;height:40px'>Box</div>"
     script = """a.ondragstart = (e) => e.dataTransfer.setData('text/plain', 'x');
         let n = 0; b.ondragover = () => { n += 1; if (n > 8) say('open'); };"""
@@ -244,7 +244,7 @@ async def test_a_page_that_never_rests_holds_nobody_up(browser: Browser, site: S
     assert time.monotonic() - began < 5 * calm + 2
 
 
-async def test_leaving_a_page_that_asks_is_told(browser: Browser, site: Site) -> None:
+async def test_leaving_a_page_that_asks_gives_a_notice(browser: Browser, site: Site) -> None:
     goal = site.page("elsewhere", "there")
     script = "onbeforeunload = (e) => { e.preventDefault(); return ''; };"
     await opened(browser, site, "asks", "<input aria-label=Draft>", script)

@@ -180,7 +180,7 @@ async def test_controls_of_a_pdf_viewer_are_named_by_what_is_drawn(browser: Brow
     assert named == [("textbox", "Your name"), ("textbox", "f2"), ("textbox", "f3"), ("link", "Terms of use")]
 
 
-async def test_options_of_one_label_are_told_apart(browser: Browser, site: Site) -> None:
+async def test_options_of_one_label_are_kept_apart(browser: Browser, site: Site) -> None:
     body = """<select aria-label=Region><optgroup label=North><option>Other<option>Oslo</optgroup>
         <optgroup label=South><option>Other<option>Other</optgroup></select>"""
     seen = await opened(browser, site, "groups", body)
@@ -223,7 +223,7 @@ async def test_a_framed_page_scrolls_by_its_mark(browser: Browser, site: Site, o
     assert mark(seen, "deep")
 
 
-async def test_an_area_that_scrolls_sideways_is_told(browser: Browser, site: Site) -> None:
+async def test_an_area_that_scrolls_sideways_is_in_the_observation(browser: Browser, site: Site) -> None:
     body = """<div style='width:300px;overflow-x:auto;white-space:nowrap'><div style='width:2000px'><button>near</button>
         <button style='margin-left:700px'>far</button></div></div>"""
     seen = await opened(browser, site, "sideways", body)

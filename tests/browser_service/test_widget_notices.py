@@ -46,7 +46,7 @@ async def told_until(browser: Browser, title: str, reply: StepReply) -> list[str
 
 
 @pytest.mark.parametrize("kind", ASKED)
-async def test_a_refusal_is_told_once(browser: Browser, site: Site, kind: str) -> None:
+async def test_a_refusal_is_reported_once(browser: Browser, site: Site, kind: str) -> None:
     call, sentence = ASKED[kind]
     opened = await browser.step(VisitPage(url=site.page(kind.replace(" ", "-"), asking(call))), TITLE)
     assert opened.observation.notices == []
@@ -68,7 +68,7 @@ async def test_ten_thousand_refusals_are_one_sentence_a_look(browser: Browser, s
     assert set(await told_until(browser, "answered", reply)) == {WORKER}
 
 
-async def test_frames_are_told_of_too(browser: Browser, site: Site, other: Site) -> None:
+async def test_frames_are_reported_too(browser: Browser, site: Site, other: Site) -> None:
     asks = "navigator.serviceWorker.register('/w.js'); document.title = 'answered'"
     near = site.page("near", "<button>near</button>", script=asks)
     far = other.page("far", "<button>far</button>", script="Notification.requestPermission()")

@@ -56,7 +56,7 @@ async def guarded(guarded_app: FastAPI, guarded_service: Service) -> AsyncGenera
         yield http
 
 
-async def test_without_log_in_nothing_is_told(guarded: httpx.AsyncClient) -> None:
+async def test_without_log_in_nothing_is_shown(guarded: httpx.AsyncClient) -> None:
     for address in (
         "/api/runs",
         "/api/rollouts",
@@ -287,7 +287,7 @@ def test_off_loopback_it_does_not_start_without_log_in(
 
 
 @pytest.mark.parametrize("text", ["ann", "ann=short", "=" + "x" * 20, f"ann={ANN},bob"])
-def test_bad_tokens_are_refused_and_not_told(text: str) -> None:
+def test_bad_tokens_are_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(SettingsProblem) as caught:
         tokens_of(text)
     assert ANN not in str(caught.value) and "short" not in str(caught.value)

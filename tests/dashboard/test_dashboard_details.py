@@ -155,7 +155,7 @@ async def test_views_are_saved_replaced_and_deleted(acting: httpx.AsyncClient) -
     assert (await acting.delete(f"/api/views/{mine['number']}")).status_code == 200
 
 
-async def test_disk_and_what_is_not_there_is_told(acting: httpx.AsyncClient, service: Service) -> None:
+async def test_disk_and_missing_parts_are_reported(acting: httpx.AsyncClient, service: Service) -> None:
     give_requests(service.settings.runs / "demo/iterations/0001/rollout", SUCCESS)
     [run] = [row for row in (await acting.get("/api/disk")).json() if row["kind"] == "run"]
     assert run["name"] == "demo" and run["bytes"] > run["pictures"] + run["recordings"] > run["recordings"] > 0

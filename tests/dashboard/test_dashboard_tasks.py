@@ -19,7 +19,7 @@ ROW = st.recursive(
 )
 
 
-async def test_the_first_dashboards_file_is_taken_and_told_row_by_row(acting: httpx.AsyncClient) -> None:
+async def test_the_first_dashboards_file_is_taken_and_reported_row_by_row(acting: httpx.AsyncClient) -> None:
     rows = [*SEED_FILE, {"id": "p 3", "task": "x"}, {"task": "no id"}, 7, {"id": "p1", "task": "again"}]
     report = (await upload(acting, rows)).json()
     assert (report["count"], report["inserted"], report["updated"]) == (2, 2, 0)

@@ -167,6 +167,6 @@ def test_browsergyms_ids_of_miniwob_are_families_here() -> None:
         ("\x1b[1m", "expected an id such as"),
     ],
 )
-def test_other_ids_are_told(name: str, words: str) -> None:
+def test_other_ids_are_refused(name: str, words: str) -> None:
     with pytest.raises(NoSuchTask, match=words):
         tasks_of(name, split="train", count=1)

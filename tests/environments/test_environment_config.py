@@ -34,7 +34,7 @@ def message_of(error: pytest.ExceptionInfo[ValidationError]) -> str:
     return only["msg"]
 
 
-def test_evaluation_plays_the_training_families_unless_told_otherwise() -> None:
+def test_evaluation_plays_the_training_families_by_default() -> None:
     assert EnvironmentConfig(domains=("click-button",)).evaluation_domains == ("click-button",)
     config = EnvironmentConfig(domains=("click-button",), heldout_domains=("click-link", "click-tab"))
     assert config.evaluation_domains == ("click-link", "click-tab")
@@ -100,7 +100,7 @@ async def test_every_environment_keeps_to_the_configuration(name: str, split: Sp
         assert reach.sites == ((urlsplit(site.start_url).netloc,) if name != "live" else ())
 
 
-async def test_an_environment_that_is_told_nothing_is_the_open_web() -> None:
+async def test_an_environment_without_settings_is_the_open_web() -> None:
     task = Task(id="t", environment="live", start_url="http://shop.test/")
     config = EnvironmentConfig.model_validate({"name": "live", "tasks": {"train": "t", "heldout": "h"}})
     async with make_environment(config).serve(task, trajectory_id="t") as site:

@@ -176,7 +176,7 @@ HOSTILE: list[tuple[str, str]] = [
 
 
 @pytest.mark.parametrize(("line", "reason"), HOSTILE, ids=[reason[:25] for _, reason in HOSTILE])
-def test_a_bad_row_is_told_with_its_line_and_stops_nothing(tmp_path: Path, line: str, reason: str) -> None:
+def test_a_bad_row_is_reported_with_its_line_and_stops_nothing(tmp_path: Path, line: str, reason: str) -> None:
     before, bad, after = read(written(tmp_path / "t", WEBGYM, line, "", WEBGYM | {"task_id": 18}))
     assert isinstance(before, Task) and isinstance(after, Task)
     assert isinstance(bad, Rejected) and bad.number == 2

@@ -142,7 +142,7 @@ def test_settings_that_are_not_served_are_refused_and_leave_nothing(
     assert not config.runs_dir.exists()
 
 
-def test_what_the_server_is_not_told_may_differ(write_config, config: LoopConfig, running_stack) -> None:
+def test_what_the_server_does_not_get_may_differ(write_config, config: LoopConfig, running_stack) -> None:
     running_stack(config)
     overrides = ["serving.publish_deadline_s=77", "services.heal_s=5"]
 

@@ -175,7 +175,7 @@ def test_a_prompt_that_never_fits_stops_the_stage_at_once(monkeypatch: pytest.Mo
         assert len(begun) <= 6 and stored(folder) == [], "four tell enough"
 
 
-def test_a_refused_key_is_told_by_the_first_episode(monkeypatch: pytest.MonkeyPatch, begun: Any) -> None:
+def test_a_refused_key_fails_the_first_episode(monkeypatch: pytest.MonkeyPatch, begun: Any) -> None:
     key = Failure(side="infra", code="MODEL_KEY", message="401", retryable=False)
     breaking(monkeypatch, begun, lambda slot, second: key)
     with running_game(**SHAPE) as folder:

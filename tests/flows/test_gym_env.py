@@ -136,7 +136,7 @@ def test_the_last_allowed_step_truncates(env: WebEnv) -> None:
 
 
 @pytest.mark.parametrize("nonsense", ["click(3)", "", '{"kind": "click_id"}', '{"kind": "fly"}', "[" * 50_000])
-def test_text_that_is_no_action_is_told(env: WebEnv, nonsense: str) -> None:
+def test_text_that_is_no_action_gets_feedback(env: WebEnv, nonsense: str) -> None:
     observation, _ = env.reset(options={"task": "click-test.3"})
     after, reward, terminated, truncated, info = env.step(nonsense)
     assert info["feedback"].startswith("expected an action as JSON: ") and len(info["feedback"]) <= 300
@@ -164,7 +164,7 @@ def test_a_killed_lease_is_an_error_and_no_reward(env: WebEnv, pool: SyncBrowser
     assert solve(env, "click-test.3")[-1][0] == 1.0
 
 
-def test_an_agent_that_thinks_too_long_is_told(browsers: str, pool: SyncBrowserPool) -> None:
+def test_an_agent_that_thinks_too_long_gets_the_deadline_as_failure(browsers: str, pool: SyncBrowserPool) -> None:
     with make_env(CONFIG, browsers=browsers, overrides=["agent.episode_deadline_s=3"]) as env:
         with pytest.raises(EpisodeFailure) as broken:
             env.reset()

@@ -50,7 +50,7 @@ def test_lines_where_there_is_no_terminal(rl_loop: Run, begun: RunFolder, played
     assert "not planned yet" in out
 
 
-def test_a_line_comes_only_with_news_and_the_end_is_told(begun: RunFolder, played: WatchedStage) -> None:
+def test_a_line_comes_only_with_news_and_at_the_end(begun: RunFolder, played: WatchedStage) -> None:
     command = [sys.executable, "-u", "-m", "flows.cli", "monitor", str(begun.root), "--iteration", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
         assert watching.stdout is not None

@@ -69,7 +69,7 @@ def test_two_thousand_episodes_fit_into_the_window(begun: RunFolder, size: tuple
         assert "mmmm" in "\n".join(drawn(snapshot, 80, 24, coloured=False)), "without colours the phase is told"
 
 
-def test_silence_is_told(begun: RunFolder, played: WatchedStage) -> None:
+def test_silence_is_reported(begun: RunFolder, played: WatchedStage) -> None:
     silent = replace(Monitor(begun).look(), silent_s=310.0)
 
     assert "nothing written for 5m" in drawn(silent, 80, 24)[0] and "nothing written for 5m" in plain_line(silent, BUSY)

@@ -53,7 +53,7 @@ def reported(folder: RunFolder) -> tuple[bool, str]:
     return finding.ok, finding.text
 
 
-def test_one_placeholder_too_many_is_told_with_its_step(folder: RunFolder) -> None:
+def test_one_placeholder_too_many_is_refused_with_its_step(folder: RunFolder) -> None:
     keep(folder, Stage.ROLLOUT, "whole", PADS, PADS)
     keep(folder, Stage.EVALUATE, "two", 2 * PADS, pictures=2)
     keep(folder, Stage.ROLLOUT, "theirs", PADS + 3, version=None)
@@ -82,7 +82,7 @@ def test_older_processors_name_their_bounds_otherwise(tmp_path: Path) -> None:
     assert tokens is not None and (tokens.token, tokens.rule.tokens(280, 56)) == (9, 20)
 
 
-def test_the_tokenizer_is_the_one_that_vllm_is_told(write_config, tmp_path: Path) -> None:
+def test_the_tokenizer_is_the_one_that_vllm_gets(write_config, tmp_path: Path) -> None:
     for arguments in (["--tokenizer", str(tmp_path)], ["--enforce-eager", f"--tokenizer={tmp_path}"]):
         assert served_tokenizer(load_config(write_config(serving={"extra_args": arguments}))) == tmp_path
     config = load_config(write_config(serving={"extra_args": ["--tokenizer-mode", "auto"]}))

@@ -35,7 +35,7 @@ def test_a_combination_without_meaning_is_one_sentence(write_config) -> None:
         load_config(write_config(), ["update.preset=cispo", "update.dual_clip=3"])
 
 
-def test_the_update_is_told_the_earlier_iterations_that_are_still_there(write_config, config: LoopConfig) -> None:
+def test_the_update_gets_the_earlier_iterations_that_are_still_there(write_config, config: LoopConfig) -> None:
     replaying = load_config(write_config(), ["update.preset=webgym", "update.replay_iterations=2", "iterations=9"])
     for loop, expected in ((config, []), (replaying, [3])):
         folder = RunFolder.create(f"run-{len(expected)}", loop)

@@ -105,7 +105,7 @@ async def test_a_carried_episode_waits_while_the_policy_is_published(
         assert set(read_carried(folder, 1)[0].names()) <= set(ids(folder, 2))
 
 
-async def test_after_a_crash_only_what_was_under_way_is_played_again(
+async def test_after_a_crash_only_unfinished_episodes_are_played_again(
     served: Services, write_config: WriteConfig
 ) -> None:
     folder, workers = served.use(new_run(write_config))

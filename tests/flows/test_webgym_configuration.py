@@ -120,7 +120,7 @@ def test_the_equal_of_each_key_is_what_a_loop_reads(tmp_path: Path) -> None:
     assert (loop.update.preset, loop.update.replay_samples, loop.update.dtype) == ("webgym", 900, "bfloat16")
 
 
-def test_each_key_is_told_of_once(tmp_path: Path) -> None:
+def test_each_key_is_reported_once(tmp_path: Path) -> None:
     found = import_configuration(files(tmp_path))
     unequal = {line.key: line.text for line in found.unequal}
     assert unequal["policy_config.top_k"].startswith("no equal: ")
@@ -132,7 +132,7 @@ def test_each_key_is_told_of_once(tmp_path: Path) -> None:
     assert not RULES.keys() & NO_EQUAL.keys()
 
 
-def test_an_unknown_key_is_left_out_and_told(tmp_path: Path) -> None:
+def test_an_unknown_key_is_left_out_and_reported(tmp_path: Path) -> None:
     found = import_configuration(files(tmp_path, test={"env_config": {"speed": "\x1b[1mhigh"}}))
     (line,) = [line for line in found.unequal if line.key == "env_config.speed"]
     assert line.text.startswith("not a key of WebGym's published configuration") and "\x1b" not in str(line)
@@ -162,7 +162,7 @@ def test_a_bad_file_is_one_sentence(tmp_path: Path, changed: dict[str, Any], wor
     assert words in found and "\n" not in found
 
 
-def test_a_missing_file_and_an_existing_one_are_told(tmp_path: Path) -> None:
+def test_a_missing_file_and_an_existing_one_are_refused(tmp_path: Path) -> None:
     assert "no such file" in sentence(tmp_path / "none.yaml")
     paths = files(tmp_path)
     (tmp_path / "default.yaml").unlink()

@@ -57,7 +57,7 @@ def policies(stack: Stack) -> Policies:
     return policies
 
 
-async def test_a_sound_policy_is_told_from_its_parent_also_after_sampling_at_another_temperature(
+async def test_a_sound_policy_differs_from_its_parent_also_after_sampling_at_another_temperature(
     stack: Stack, policies: Policies
 ) -> None:
     folder = policies.folder

@@ -61,7 +61,7 @@ async def test_an_invented_answer_fails_without_asking_for_the_facts(server: Jud
     assert (verdict.reward, verdict.criteria["answer_supported"], len(server.questions)) == (0.0, False, 1)
 
 
-async def test_facts_that_were_seen_but_not_told_do_not_pass(server: JudgeServer, episodes: Episodes) -> None:
+async def test_facts_that_were_seen_but_not_answered_do_not_pass(server: JudgeServer, episodes: Episodes) -> None:
     server.answer = lambda question: Said(
         yes(question, **({"answers_task": False} if question.form == "Support" else {}))
     )

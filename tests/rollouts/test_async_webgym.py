@@ -163,7 +163,7 @@ def test_settings_that_cannot_be_used_are_refused_at_once(tmp_path: Path, given:
         AsyncWebGym(**usual | given)
 
 
-async def test_an_agent_of_webgym_is_told_what_to_pass(tmp_path: Path) -> None:
+async def test_an_agent_of_webgym_gets_a_sentence_about_what_to_pass(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="WebGym's WebAgent is AgentConfig"):
         await gym("http://127.0.0.1:1", rows("http://a", 1), tmp_path).run(object())  # ty: ignore[invalid-argument-type]
 

@@ -170,7 +170,7 @@ def test_an_episode_that_is_carried_between_two_tries_is_counted_on(monkeypatch:
         assert files_of(folder, 2).store.read(straggler[0]).attempt == 2
 
 
-def test_a_carried_episode_is_told_of_in_the_new_stage_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_carried_episode_is_live_in_the_new_stage_only(monkeypatch: pytest.MonkeyPatch) -> None:
     async def two(folder: RunFolder) -> None:
         rank = rank_for(folder)
         one, two = (folder.stage_dir(number, Stage.ROLLOUT) for number in (1, 2))

@@ -100,7 +100,7 @@ def test_a_damaged_pack_is_named(store: TrajectoryStore) -> None:
     assert [problem.kind for problem in check_store(store.root).problems] == ["torn"]
 
 
-def test_what_is_left_of_interrupted_work_is_told(store: TrajectoryStore) -> None:
+def test_what_is_left_of_interrupted_work_is_reported(store: TrajectoryStore) -> None:
     (store.root / "i0001-c-m00").mkdir()
     checked = check_store(store.root)
     assert (checked.trajectories, checked.pictures) == (3, 1)

@@ -145,7 +145,7 @@ def test_a_picture_is_in_the_file_once_and_only_as_long_as_there_is_room() -> No
     assert len(small) < 5_000 + 25_000
 
 
-def test_svg_damaged_and_missing_pictures_are_told_and_left_out() -> None:
+def test_svg_damaged_and_missing_pictures_are_reported_and_left_out() -> None:
     page = file_of(played("Click it.", SVG, PNG), SVG)
     assert "neither PNG nor JPEG nor WebP" in page and "missing or damaged" in page
     assert "data:" not in page.split("<body>")[1] and "alert" not in page

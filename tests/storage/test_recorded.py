@@ -69,7 +69,7 @@ def test_the_rule_keeps_what_a_person_looks_at(
         assert files(store, "x") == (["video.webm"] if kept else []) + ["trace.zip"]
 
 
-def test_films_are_told_in_the_order_of_their_tabs(store: TrajectoryStore) -> None:
+def test_films_are_listed_in_the_order_of_their_tabs(store: TrajectoryStore) -> None:
     film(store, "y", *reversed(FILES))
     (store.root / "y" / "video.webm.partial").write_bytes(b"")
     assert files(store, "y") == list(FILES) and files(store, "nobody") == []

@@ -120,7 +120,7 @@ def noisy(base: list[float], size: float, seed: int) -> list[float]:
 
 
 @pytest.mark.parametrize(("step", "noise"), [(0.0001, 1e-6), (0.0055, 1e-6), (0.0055, 1e-3), (0.2, 0.02)])
-def test_new_and_old_weights_are_told_apart_in_the_noise_of_their_precision(step: float, noise: float) -> None:
+def test_new_and_old_weights_differ_in_the_noise_of_their_precision(step: float, noise: float) -> None:
     old = noisy([-1.0] * 200, 0.5, 1)
     new = noisy(old, step, 2)
     for served, is_new in ((new, True), (old, False)):

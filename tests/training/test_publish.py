@@ -50,7 +50,7 @@ def serves(vllm: Loopback, version: int) -> bool:
     return (vllm.holds.name, vllm.version, vllm.paused) == (f"v{version:04d}", f"run:{version}", False)
 
 
-async def test_the_report_says_what_told_new_from_old(policies: Path, vllm: Loopback) -> None:
+async def test_the_report_says_how_new_differs_from_old(policies: Path, vllm: Loopback) -> None:
     first = await put(policies, 0)
     assert (first.canary_gap, first.discriminates, first.tensors_matched) == (None, False, 2)
     report = await put(policies, 1)

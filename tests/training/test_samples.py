@@ -70,7 +70,7 @@ def test_a_broken_step_is_left_out_and_named(changes: dict[str, Any], reason: st
     assert str(bad).startswith("trajectory t7, step 0: ") and sentence in str(bad)
 
 
-def test_a_text_only_model_learns_from_text_and_is_told_about_pictures() -> None:
+def test_a_text_only_model_learns_from_text_and_refuses_pictures() -> None:
     text_only = Vocabulary(size=100, image_token=None)
     assert len(build(vocabulary=text_only, images=()).samples) == 1
     (bad,) = build(vocabulary=text_only).bad

@@ -71,7 +71,9 @@ def test_it_learns_from_text(tmp_path: Path, text_model: Path, caplog: pytest.Lo
     assert canary is not None and not canary.completions[0].images
 
 
-def test_it_is_told_that_it_can_t_see(tmp_path: Path, text_model: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_text_only_model_warns_that_it_can_t_see(
+    tmp_path: Path, text_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     request = request_for(tmp_path, text_model, with_picture=True)
     assert main(arguments(request)) == 2
     (message,) = caplog.messages

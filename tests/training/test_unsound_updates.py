@@ -212,7 +212,7 @@ def test_an_update_of_another_parent_is_another_one(request_of: Request, caplog:
     assert "with another recipe: its parent had other files" in caplog.text
 
 
-def test_a_version_of_before_recipes_is_told_by_its_samples(request_of: Request) -> None:
+def test_a_version_without_a_recipe_is_recognised_by_its_samples(request_of: Request) -> None:
     manifest = json.loads((request_of.policies / "v0001" / "manifest.json").read_bytes())
     del manifest["recipe"]
     (request_of.policies / "v0001" / "manifest.json").write_text(json.dumps(manifest))
