@@ -163,9 +163,9 @@ async def sft(
     """
     folder, target = _opened(run), working_dir() / to
     begin = working_dir() / policy if policy else None
-    command = sft_command(folder, target, begin, Imitation(best, epochs, learning_rate, minibatches))
+    settings = Imitation(best, epochs, learning_rate, minibatches)
     log = folder.logs / f"sft-{target.name}.log"
-    with leaving_within():
+    with sft_command(folder, target, begin, settings) as command, leaving_within():
         status = await run_update_process(command, log, deadline_s=folder.config.policy.update_deadline_s)
     if status is None:
         raise LoopError(f"the warm start did not end within policy.update_deadline_s; see {log}")

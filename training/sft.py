@@ -1,10 +1,11 @@
 """Supervised fine-tuning on the best trajectories of a run: a warm start for another run, as a Hugging Face folder.
 
-    python -m training.sft --policy DIR --to DIR --played DIR FILE [--played DIR FILE ..] [--best N] [--epochs N] ...
+    python -m training.sft --policy DIR --to DIR --played DIR FILE [--played DIR FILE ..] [--demonstrations FILE] [--best N] ...
 
 The stored tokens of the shortest successes of each task are imitated: -log pi, mean over tokens, by the learner of the policy
 update, so nothing is rendered or tokenised again. This is rejection sampling fine-tuning (RFT, arXiv 2308.01825) over
-all iterations of a run. Exit codes: 0 done, 2 bad input, with one sentence on stderr.
+all iterations of a run. Turns without tokens come from a file of demonstrations. Exit codes: 0 done, 2 bad input, with one
+sentence on stderr.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from pydantic import ValidationError
 from storage.store import CorruptTrajectory, TrajectoryStore
 from training.checkpointing.manifest import ABOUT_ITS_MAKING
 from training.config import UpdateConfig
+from training.demonstrations import read_turns, samples_of_turns
 from training.errors import BadInput, UpdateError
 from training.learning.update_inputs import read_verdicts
 from training.model_folder import CARD, LIMITS, new_folder
@@ -52,6 +54,8 @@ class Options(NamedTuple):
     """Folder to write; must not exist."""
     played: Sequence[tuple[Path, Path]]
     """Stage folders with the verdicts on their trajectories."""
+    demonstrations: Path | None = None
+    """Turns without stored tokens (`training.demonstrations`), whose pictures are in the stage folders."""
     best: int = 1
     """Successes of each task, the shortest first."""
     epochs: int = 1
@@ -73,9 +77,11 @@ def sft(options: Options) -> Tuned:
             )
         pictures = JoinedPictures([TrajectoryStore(stage) for stage, _ in options.played])
         samples = samples_of(chosen, options.policy, pictures, config)
-        if not samples:
+        shown = read_turns(options.demonstrations) if options.demonstrations else []
+        if not samples and not shown:
             raise BadInput(
-                f"none of the {len(chosen)} best trajectories has a step with stored tokens; there is nothing to imitate"
+                f"none of the {len(chosen)} best trajectories has a step with stored tokens, and there are no "
+                "demonstrations; there is nothing to imitate"
             )
         # torch and TRL take seconds to import.
         from training.learning.learner import learn
@@ -83,6 +89,7 @@ def sft(options: Options) -> Tuned:
         from training.learning.writing import write_policy
 
         policy = load_policy(options.policy, dtype=config.dtype, device=pick_device(config.device))
+        samples += samples_of_turns(shown, policy.processor, pictures.image)
         if policy.image_token_id is not None:
             counter = FeatureCounter(
                 policy.processor.image_processor, policy.image_token_id, look_at(pictures, samples)
@@ -158,7 +165,11 @@ def samples_of(chosen: Sequence[Played], policy: Path, pictures: JoinedPictures,
 
 
 def _card(options: Options, tuned: Tuned) -> str:
-    settings = {name: value for name, value in options._asdict().items() if name not in ("policy", "to", "played")}
+    settings = {
+        name: value
+        for name, value in options._asdict().items()
+        if name not in ("policy", "to", "played", "demonstrations")
+    }
     return (
         "---\nlibrary_name: transformers\ntags: [web-agent]\n---\n"
         f"# {options.to.name}\n\nA policy for visual web agents, fine-tuned to imitate {tuned.samples} steps of {tuned.trajectories} "
@@ -174,7 +185,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--policy", type=Path, required=True, help="Hugging Face folder to begin with")
     parser.add_argument("--to", type=Path, required=True, help="folder to write")
     parser.add_argument("--played", type=Path, nargs=2, action="append", required=True, metavar=("DIR", "FILE"))
+    parser.add_argument("--demonstrations", type=Path, metavar="FILE", help="turns without stored tokens")
     for name, default in Options._field_defaults.items():
+        if name == "demonstrations":
+            continue
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
     try:
         tuned = sft(Options(**vars(parser.parse_args(arguments))))

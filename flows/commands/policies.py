@@ -24,6 +24,9 @@ def sft(
 ) -> None:
     """Fine-tune a policy on the best trajectories of a run, by imitation: a warm start for another run.
 
+    A run that a script or a vendor's model played is a set of demonstrations: rl-loop run 'agent.model={kind: scripted}'
+    iterations=1 --name shown
+
     Example: rl-loop sft demo --to policies/warm --learning-rate 1e-4; rl-loop run policy.model=policies/warm
     """
     import subprocess
@@ -32,8 +35,9 @@ def sft(
     from flows.starting.starting import find_run
 
     settings = Imitation(best, epochs, learning_rate, minibatches)
-    command = sft_command(find_run(run, config), to, policy, settings)
-    if status := subprocess.run(command, check=False).returncode:
+    with sft_command(find_run(run, config), to, policy, settings) as command:
+        status = subprocess.run(command, check=False).returncode
+    if status:
         raise typer.Exit(status)
     print(f"{to} is a policy; rl-loop run policy.model={to} begins with it")
 
