@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple, get_args
@@ -92,18 +93,29 @@ def replay_of(
     found: Trajectory, verdict: Verdict | None, runs: RunsDir, stage_dir: Path, *, run: str, stage: str
 ) -> Replay:
     """Returns a trajectory of a folder with its verdict, as the replay page shows it."""
+    *begins, end = beginnings(found)
     return Replay.model_validate(
         {
             **{name: getattr(found, name) for name in Trajectory.model_fields if name in Replay.model_fields},
             "run": run,
             "stage": stage,
-            "steps": [_step(step) for step in found.steps],
+            "steps": [_step(step, at) for step, at in zip(found.steps, begins, strict=True)],
+            "steps_end_at": end,
             "recorded": [_recorded(runs, stage_dir / found.id, one) for one in found.recorded],
             "final_state": json.dumps(found.final_state, indent=2, ensure_ascii=False),
             "outcome": _outcome(broken=found.failure is not None, verdict=verdict),
             "verdict": verdict,
         }
     )
+
+
+def beginnings(found: Trajectory) -> list[float]:
+    """When each step began and the last one ended, in seconds after the recordings began. One more than there are steps.
+
+    A step is the model's thinking and the whole call to the browser. The recordings begin before the start page is loaded.
+    """
+    lasted = [step.seconds.get("think", 0.0) + step.seconds.get("step", 0.0) for step in found.steps]
+    return list(accumulate(lasted, initial=found.phases.get("navigate", 0.0)))
 
 
 @lru_cache(maxsize=20_000)
@@ -166,7 +178,7 @@ def _broken_attempts(runs: RunsDir, path: Path) -> list[BrokenAttempt]:
     return found
 
 
-def _step(step: Step) -> StepView:
+def _step(step: Step, begins_at: float) -> StepView:
     return StepView(
         index=step.index,
         observation=step.observation,
@@ -174,6 +186,7 @@ def _step(step: Step) -> StepView:
         action=step.action,
         feedback=step.feedback,
         seconds=step.seconds,
+        begins_at=begins_at,
     )
 
 

@@ -165,6 +165,8 @@ class StepView(View):
     action: AgentAction | None
     feedback: str
     seconds: dict[str, float]
+    begins_at: float
+    """Seconds after the recordings began, which is when the browser was leased."""
 
 
 class RecordedView(View):
@@ -199,6 +201,8 @@ class Replay(View):
     policy_version: int | None
     attempt: int
     seconds: float
+    steps_end_at: float
+    """Seconds after the recordings began at which the last step was over."""
     recorded: list[RecordedView]
     verdict: Verdict | None
 

@@ -108,6 +108,7 @@ async def test_a_replay_tells_every_step(client: httpx.AsyncClient) -> None:
     assert clicked["completion"]["tokens"] == 2
     assert clicked["completion"]["logprob_mean"] == pytest.approx(-0.3)
     assert clicked["seconds"] == {"think": 0.4, "act": 0.12, "settle": 0.05}
+    assert (clicked["begins_at"], replay["steps_end_at"]) == (0.4, 0.8)
     assert json.loads(replay["final_state"]) == {"done": True, "note": HOSTILE}
 
 

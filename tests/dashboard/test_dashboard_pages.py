@@ -1,5 +1,6 @@
 """The pages in a real Chromium: what strangers wrote stays text, and the keys work."""
 
+import re
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
@@ -91,16 +92,23 @@ async def test_the_file_to_send_around_needs_nothing_and_runs_nothing(page: Page
         assert [one["id"] for one in found.response["violations"]] == []
 
 
-async def test_a_film_plays_and_its_keys_are_its_own(page: Page, runs: Path) -> None:
+async def test_a_film_and_the_steps_follow_one_another_and_its_keys_are_its_own(page: Page, runs: Path) -> None:
     film(runs / "demo/iterations/0001/rollout")
     await page.goto(f"/{LIST}/{SUCCESS}")
     video = page.locator("video")
     await expect(video).to_have_count(1)
+    time = "film => new Promise((done) => setTimeout(() => done(film.currentTime), 200))"
+    await page.get_by_role("button", name="2", exact=True).click()
+    assert await video.evaluate(time) == pytest.approx(0.4, abs=0.05)  # the first step took as long
+    await page.keyboard.press("ArrowLeft")
+    assert await video.evaluate(time) == 0
+    await expect(page.locator(".feedback")).to_be_visible()  # of the first step
     play = "film => film.play().then(() => new Promise((done) => film.onended = () => done(film.videoWidth)))"
     assert await video.evaluate(play) == 160
+    await expect(page).to_have_url(re.compile(r"step=[12]$"))
     await expect(page.get_by_text("none: it was removed")).to_be_visible()
     await expect(page.get_by_role("link", name="trace.zip")).to_have_attribute("download", f"{SUCCESS}.trace.zip")
+    reached = page.url
     await video.focus()
-    await page.keyboard.press("ArrowRight")
-    await expect(page.locator(".feedback")).to_be_visible()  # of the first step still
-    assert "step=1" not in page.url
+    await page.keyboard.press("ArrowLeft")
+    assert page.url == reached

@@ -2471,6 +2471,8 @@ export interface components {
             stage: "rollout" | "evaluate";
             /** Steps */
             steps: components["schemas"]["StepView"][];
+            /** Steps End At */
+            steps_end_at: number;
             stop: components["schemas"]["StopReason"];
             task: components["schemas"]["Task"];
             verdict: components["schemas"]["Verdict"] | null;
@@ -2928,6 +2930,8 @@ export interface components {
         StepView: {
             /** Action */
             action: (components["schemas"]["VisitPage"] | components["schemas"]["Back"] | components["schemas"]["Forward"] | components["schemas"]["Reload"] | components["schemas"]["ClickCoords"] | components["schemas"]["ClickId"] | components["schemas"]["Drag"] | components["schemas"]["DragId"] | components["schemas"]["MouseDown"] | components["schemas"]["MouseUp"] | components["schemas"]["FillCoords"] | components["schemas"]["FillId"] | components["schemas"]["SelectOption"] | components["schemas"]["SelectCoords"] | components["schemas"]["HoverCoords"] | components["schemas"]["HoverId"] | components["schemas"]["HoverAndScrollCoords"] | components["schemas"]["ScrollId"] | components["schemas"]["ScrollCoords"] | components["schemas"]["OpenTab"] | components["schemas"]["SwitchTab"] | components["schemas"]["CloseTab"] | components["schemas"]["Upload"] | components["schemas"]["UploadCoords"] | components["schemas"]["PageDown"] | components["schemas"]["PageUp"] | components["schemas"]["Keypress"] | components["schemas"]["KeyDown"] | components["schemas"]["KeyUp"] | components["schemas"]["TypeText"] | components["schemas"]["TabAndEnter"] | components["schemas"]["Sleep"] | components["schemas"]["Observe"] | components["schemas"]["Answer"]) | null;
+            /** Begins At */
+            begins_at: number;
             completion: components["schemas"]["CompletionView"] | null;
             /** Feedback */
             feedback: string;

@@ -67,7 +67,7 @@ function Shown({ replay, ids }: { replay: Replay; ids: string[] }) {
         {replay.failure && <Failure found={replay.failure} />}
       </div>
       <Player replay={replay} player={player} image={(sha256) => `${stage.api}/images/${sha256}`} api={api} />
-      <Recorded replay={replay} address={(file) => `${api}/recorded/${file}`} />
+      <Recorded replay={replay} player={player} address={(file) => `${api}/recorded/${file}`} />
       <PageLogs replay={replay} api={api} move={player.move} />
     </>
   );

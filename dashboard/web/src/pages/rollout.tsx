@@ -93,7 +93,7 @@ function Shown({ row, log, judgments, replay, again }: Parts) {
       {row.live && <Live id={row.id} />}
       {replay && <Player replay={replay} player={player} image={(sha256) => `${api}/images/${sha256}`} api={api} />}
       {replay?.failure && row.status === "completed" && <Failure found={replay.failure} />}
-      {replay && <Recorded replay={replay} address={(file) => `${api}/recorded/${file}`} />}
+      {replay && <Recorded replay={replay} player={player} address={(file) => `${api}/recorded/${file}`} />}
       {replay && <PageLogs replay={replay} api={api} move={player.move} />}
       <div className="columns below">
         <section>

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { chosenOf, past, percent, rolloutTo, seconds, withValue } from "./format";
+import { chosenOf, past, percent, rolloutTo, seconds, stepAt, withValue } from "./format";
 
 test("numbers and times", () => {
   expect(percent(null)).toBe("–");
@@ -13,4 +13,9 @@ test("addresses keep any id, and filters keep only what was chosen", () => {
   const query = new URLSearchParams("outcome=fail&step=2&stop=");
   expect(String(chosenOf(query, ["outcome", "stop"]))).toBe("outcome=fail");
   expect(String(withValue(query, "outcome", ""))).toBe("step=2&stop=");
+});
+
+test("the step of a time in the film", () => {
+  const begins = [2, 5, 9];
+  expect([0, 1.9, 2, 4.9, 4.96, 8, 9, 100].map((time) => stepAt(begins, time))).toEqual([0, 0, 0, 0, 1, 1, 2, 2]);
 });

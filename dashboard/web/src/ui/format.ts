@@ -47,3 +47,9 @@ export function withValue(query: URLSearchParams, name: string, value: string): 
 }
 
 export const asked = (query: URLSearchParams) => (query.size ? `?${query}` : "");
+
+/** The step that is played at a time; `begins` are the beginnings of the steps and the end, in order. */
+export function stepAt(begins: number[], time: number): number {
+  const later = begins.findIndex((begin) => begin > time + 0.05); // a film stops a little before the time that it was sent to
+  return later < 0 ? begins.length - 1 : Math.max(0, later - 1);
+}
