@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import httpx
 from fastapi import FastAPI
 
 import dashboard
@@ -48,3 +49,13 @@ def test_a_first_load_is_small_and_from_this_host() -> None:
         total = len(html) + sum(len(gzip.compress(path.read_bytes())) for path in files)
         assert total <= MOST_BYTES, f"{page} loads {total} bytes"
         assert "//" not in html and "<style" not in html and not re.search(r"<script(?![^>]*\bsrc=)", html)
+
+
+async def test_scripts_are_sent_compressed(client: httpx.AsyncClient) -> None:
+    largest = max((PAGES / "assets").glob("*.js"), key=lambda path: path.stat().st_size)
+    address = f"/static/app/assets/{largest.name}"
+    async with client.stream("GET", address, headers={"accept-encoding": "gzip"}) as reply:
+        sent = sum([len(chunk) async for chunk in reply.aiter_raw()])
+    assert reply.headers["content-encoding"] == "gzip" and sent < largest.stat().st_size / 2
+    whole = await client.get(address, headers={"accept-encoding": "identity"})
+    assert whole.content == largest.read_bytes() and whole.headers["etag"] == reply.headers["etag"]
