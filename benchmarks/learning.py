@@ -2,8 +2,9 @@
 
     python -m benchmarks.learning [--config configs/demo.yaml] [--seeds 0 1 2] [--control-seeds 0 1 2] [key=value ...]
 
-Prints held-out success before the first and after the last iteration. The loop must gain at least 25 points averaged over
-the seeds; with shuffled rewards it must gain nothing. A run that was interrupted is resumed, not repeated.
+Prints held-out success before the first and after the last iteration, and by how much the last iteration's success in
+training is below the best one's. Averaged over the seeds, the loop must gain at least 30 points and end within 3 points of
+its best; with shuffled rewards it must gain nothing. A run that was interrupted is resumed, not repeated.
 """
 
 import argparse
@@ -26,6 +27,8 @@ class Outcome(NamedTuple):
     shuffled: bool
     before: float
     after: float
+    decline: float
+    """The best success in training less that of the last iteration."""
     minutes: float
     overhead: float
     checkpoint_to_served_s: float
@@ -78,6 +81,7 @@ def outcome(folder: RunFolder, *, seed: int, shuffled: bool) -> Outcome:
     table = rows(folder)
     measured = [row.heldout_success for row in table if row.heldout_success is not None]
     reports = list(folder.reports())
+    trained = [row.train_success for row in table if row.train_success is not None]
     shares = [row.overhead_share for row in table if row.overhead_share is not None]
     served = [s for report in reports if (s := report.metrics.get("checkpoint_to_served_s")) is not None]
     return Outcome(
@@ -85,6 +89,7 @@ def outcome(folder: RunFolder, *, seed: int, shuffled: bool) -> Outcome:
         shuffled=shuffled,
         before=measured[0],
         after=measured[-1],
+        decline=max(trained) - trained[-1],
         minutes=sum(report.seconds for report in reports) / 60,
         overhead=fmean(shares) if shares else float("nan"),
         checkpoint_to_served_s=max(served) if served else float("nan"),
@@ -96,20 +101,23 @@ def line(outcome: Outcome) -> str:
     rewards = "shuffled" if outcome.shuffled else "true"
     return (
         f"seed {outcome.seed}  rewards {rewards:<8}  held-out {outcome.before:6.1%} -> {outcome.after:6.1%}  "
-        f"gain {100 * outcome.gain:+6.1f} points  {outcome.minutes:5.1f} min  overhead {outcome.overhead:5.1%}  "
+        f"gain {100 * outcome.gain:+6.1f} points  below its best {100 * outcome.decline:4.1f}  {outcome.minutes:5.1f} min  overhead {outcome.overhead:5.1%}  "
         f"checkpoint to served {outcome.checkpoint_to_served_s:.2f} s"
     )
 
 
 def summary(outcomes: list[Outcome]) -> int:
-    """Prints the averages; returns 0 when the loop with true rewards gains 25 points or more."""
-    true = [outcome.gain for outcome in outcomes if not outcome.shuffled]
+    """Prints the averages; returns 0 when the loop with true rewards gains enough and ends near its best."""
+    true = [one for one in outcomes if not one.shuffled]
     shuffled = [outcome.gain for outcome in outcomes if outcome.shuffled]
-    if true:
-        print(f"mean gain with true rewards: {100 * fmean(true):+.1f} points over {len(true)} seeds (required: +25)")
     if shuffled:
         print(f"mean gain with shuffled rewards: {100 * fmean(shuffled):+.1f} points over {len(shuffled)} seeds")
-    return 0 if not true or fmean(true) >= 0.25 else 1
+    if not true:
+        return 0
+    gain, decline = fmean(one.gain for one in true), fmean(one.decline for one in true)
+    print(f"mean gain with true rewards: {100 * gain:+.1f} points over {len(true)} seeds (required: +30)")
+    print(f"last iteration below the best: {100 * decline:.1f} points on average (at most 3)")
+    return 0 if gain >= 0.30 and decline <= 0.03 else 1
 
 
 if __name__ == "__main__":
