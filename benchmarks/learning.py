@@ -101,7 +101,8 @@ def line(outcome: Outcome) -> str:
     rewards = "shuffled" if outcome.shuffled else "true"
     return (
         f"seed {outcome.seed}  rewards {rewards:<8}  held-out {outcome.before:6.1%} -> {outcome.after:6.1%}  "
-        f"gain {100 * outcome.gain:+6.1f} points  below its best {100 * outcome.decline:4.1f}  {outcome.minutes:5.1f} min  overhead {outcome.overhead:5.1%}  "
+        f"gain {100 * outcome.gain:+6.1f} points  below its best {100 * outcome.decline:4.1f}  "
+        f"{outcome.minutes:5.1f} min  overhead {outcome.overhead:5.1%}  "
         f"checkpoint to served {outcome.checkpoint_to_served_s:.2f} s"
     )
 

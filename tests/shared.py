@@ -18,7 +18,8 @@ TIERS = tuple(
     for name in ("client", "ssrf", "tiers_faults", "tiers_kept", "tiers_leases", "tiers_omniboxes")
 )
 PREFECT = tuple(
-    f"tests/flows/test_{name}" for name in ("aftermath", "automations", "far_shard", "rl_loop_flow", "stage_flows")
+    f"tests/flows/test_{name}"
+    for name in ("aftermath", "automations", "far_shard", "rl_loop_flow", "stage_flows", "work_pools")
 )
 GROUPS = (STACK, FLEET, TIERS, PREFECT)
 """Beginnings of the node ids of each group; a group is played by one process, one test after the other."""

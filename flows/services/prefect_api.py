@@ -76,6 +76,15 @@ class PrefectServer:
         """The deployments of this project, as the server describes them."""
         return self._all("/deployments", {"deployments": {"tags": {"all_": [TAG]}}})
 
+    def work_pools(self) -> dict[str, str]:
+        """The types of the work pools by name. Example: `{"rl-loop": "process"}`."""
+        return {pool["name"]: pool["type"] for pool in self._ask("POST", "/work_pools/filter", {"limit": 200})}
+
+    def place(self, deployment_id: str, pool: str, directory: str) -> None:
+        """Have a deployment's later runs played by the workers of a work pool, in a working directory of theirs."""
+        steps = [{"prefect.deployments.steps.set_working_directory": {"directory": directory}}]
+        self._ask("PATCH", f"/deployments/{deployment_id}", {"work_pool_name": pool, "pull_steps": steps})
+
     def deployment_id(self, name: str) -> str:
         """The id of a deployment. Example: `deployment_id("rl-loop/rl-loop")`."""
         return self._ask("GET", f"/deployments/name/{name}")["id"]

@@ -85,6 +85,9 @@ class ServicesConfig(Section):
     """Seconds that a service may take to start; vLLM has `serving.start_deadline_s`."""
     heal_s: Annotated[float, Field(gt=0)] = 600.0
     """Seconds that a stage waits for the supervisor to restart a lost service."""
+    rank_pool: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] | None = None
+    """Work pool whose workers play the ranks of `rollout.ranks: workers`, in containers or a cluster for instance; it must exist
+    (docs/scale.md). null: the pool `rl-loop`, whose worker `rl-loop up` starts. Read by `rl-loop up`."""
     resume_lost: Annotated[int, Field(ge=0, le=100)] = 0
     """Times in succession, without a finished stage in between, that a run whose process was lost is started again by
     itself; 0: it is marked as crashed, and `rl-loop resume` goes on with it."""
