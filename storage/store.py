@@ -4,6 +4,7 @@
 <root>/<id>/trajectory.json      exists only when the trajectory is complete
 <root>/<id>/video.webm ..        films, traces and logs of requests, where they were asked for (`storage.recorded`)
 <root>/images/<aa>/<sha256>.png  written once, however many steps and members show it (.jpg, .webp by their content)
+<root>/pictures_removed.json     old pictures were removed (`storage.retention`): a missing one is no damage
 <root>/pack.zip                  result of `rl-loop compact`: finished folders and their pictures, under the same names
 """
 
@@ -28,6 +29,8 @@ from storage.requests import RequestLog, read_requests
 IMAGES = "images"
 TRAJECTORY = "trajectory.json"
 STEPS = "steps.jsonl"
+PICTURES_REMOVED = "pictures_removed.json"
+"""File of a stage folder whose old pictures were removed (`storage.retention`)."""
 SUFFIXES = (".png", ".jpg", ".webp")
 
 
@@ -167,6 +170,11 @@ class TrajectoryStore:
     def has_image(self, sha256: str) -> bool:
         """True if there is a picture with this hash."""
         return self.image_path(sha256).is_file() or self._packed_image(sha256) is not None
+
+    @property
+    def lacks_pictures(self) -> bool:
+        """True if old pictures were removed: a missing one is no damage."""
+        return (self.root / PICTURES_REMOVED).is_file()
 
     def image(self, sha256: str) -> bytes:
         """A picture's bytes. Raises `CorruptTrajectory` if they don't match the hash, FileNotFoundError if missing."""

@@ -1,0 +1,61 @@
+"""Retention of a run: which finished stages `storage.keep` applies to, and what an update or a publish still needs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from flows.settings.run_folder import RunFolder
+from storage.human_verdicts import HUMAN, latest, read_human
+from storage.retention import Expired, Freed, KeepConfig, Spared, remove_expired
+from storage.stages import Stage, StageKey
+from training.checkpointing.canary import read_canary
+from training.checkpointing.checkpoints import checkpoint_path, versions
+
+
+class StageFreed(NamedTuple):
+    """A stage folder and what was removed there."""
+
+    directory: Path
+    freed: Freed
+
+
+def remove_old_files(folder: RunFolder, keep: KeepConfig, now: float, *, dry_run: bool = False) -> Iterator[StageFreed]:
+    """Removes old pictures and recordings of finished stages; yields the folders where there were some.
+
+    The caller has the folder's lock, or sets `dry_run`. Raises `CorruptTrajectory`, `HumanVerdictError` and OSError.
+    """
+    for key in _finished(folder):
+        report = folder.report(*key)
+        if report is None:
+            continue
+        expired = keep.expired(report.ended_at, now)
+        if expired == Expired(False, False):
+            continue
+        directory = folder.stage_dir(*key)
+        freed = remove_expired(directory, expired, _spared(folder, key), dry_run=dry_run)
+        if freed != Freed():
+            yield StageFreed(directory, freed)
+
+
+def _finished(folder: RunFolder) -> list[StageKey]:
+    """Finished evaluations, and the rollouts that no update needs any more, in schedule order."""
+    iterations = range(folder.config.iterations + 1)
+    updated = [one for one in iterations if folder.is_done(one, Stage.POLICY_UPDATE)]
+    replayed_from = max(updated, default=0) + 1 - folder.config.update.replay_iterations
+    return [
+        StageKey(iteration, stage)
+        for iteration in iterations
+        for stage in (Stage.ROLLOUT, Stage.EVALUATE)
+        if folder.is_done(iteration, stage)
+        and (stage is Stage.EVALUATE or (iteration in updated and iteration < replayed_from))
+    ]
+
+
+def _spared(folder: RunFolder, key: StageKey) -> Spared:
+    """What people have judged, and the pictures with which a kept policy is proved when it is served again."""
+    judged = folder.stage_dir(key.iteration, Stage.JUDGE if key.stage is Stage.ROLLOUT else key.stage)
+    pictures: set[str] = set()
+    if key.stage is Stage.ROLLOUT and key.iteration in versions(folder.policies):
+        canary = read_canary(checkpoint_path(folder.policies, key.iteration))
+        pictures.update(*(one.images for one in canary.completions) if canary else ())
+    return Spared(trajectories=set(latest(read_human(judged / HUMAN))), pictures=pictures)
