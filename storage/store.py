@@ -11,7 +11,7 @@
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -258,9 +258,19 @@ class Recording:
 
 def pictures_of(trajectory: Trajectory) -> set[str]:
     """Hashes of all pictures that a trajectory refers to, in observations and in prompts."""
-    seen = [*(step.observation for step in trajectory.steps), trajectory.final_observation]
-    shown = {one.screenshot.sha256 for one in seen if one is not None and one.screenshot is not None}
-    return shown.union(*(step.completion.images for step in trajectory.steps if step.completion is not None))
+    last = trajectory.final_observation
+    end = {last.screenshot.sha256} if last is not None and last.screenshot is not None else set[str]()
+    return end | pictures_in(trajectory.steps)
+
+
+def pictures_in(steps: Iterable[Step]) -> set[str]:
+    """Hashes of all pictures that steps refer to, in observations and in prompts."""
+    shown: set[str] = set()
+    for step in steps:
+        if step.observation.screenshot is not None:
+            shown.add(step.observation.screenshot.sha256)
+        shown.update(step.completion.images if step.completion is not None else ())
+    return shown
 
 
 def suffix_of(data: bytes) -> str:
