@@ -21,7 +21,7 @@ from dashboard.settings import Settings
 from dashboard.store import RunsDir
 from dashboard.worker.config import load_config
 from dashboard.worker.process import Keeper
-from storage.retention import KeepConfig
+from storage.upkeep.retention import KeepConfig
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@
 <root>/<id>/trajectory.json      exists only when the trajectory is complete
 <root>/<id>/video.webm ..        films, traces and logs of requests, where they were asked for (`storage.recorded`)
 <root>/images/<aa>/<sha256>.png  written once, however many steps and members show it (.jpg, .webp by their content)
-<root>/pictures_removed.json     old pictures were removed (`storage.retention`): a missing one is no damage
+<root>/pictures_removed.json     old pictures were removed (`storage.upkeep.retention`): a missing one is no damage
 <root>/pack.zip                  result of `rl-loop compact`: finished folders and their pictures, under the same names
 """
 
@@ -30,7 +30,7 @@ IMAGES = "images"
 TRAJECTORY = "trajectory.json"
 STEPS = "steps.jsonl"
 PICTURES_REMOVED = "pictures_removed.json"
-"""File of a stage folder whose old pictures were removed (`storage.retention`)."""
+"""File of a stage folder whose old pictures were removed (`storage.upkeep.retention`)."""
 SUFFIXES = (".png", ".jpg", ".webp")
 
 

@@ -18,7 +18,7 @@ from agent.models.vendors import ModelUnavailable
 from environments.config import EnvironmentConfig
 from environments.miniwob.families import FAMILIES
 from judging.config import JudgeConfig
-from storage.retention import KeepConfig
+from storage.upkeep.retention import KeepConfig
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 GEMINI = "gemini-2.5-computer-use-preview-10-2025"

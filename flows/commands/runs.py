@@ -242,7 +242,7 @@ def prune(
     from flows.commands.upkeep import prune_run
     from flows.starting.starting import find_run
     from storage.errors import LoopError
-    from storage.retention import KeepConfig
+    from storage.upkeep.retention import KeepConfig
 
     folder = find_run(run, config)
     days = {"pictures_days": pictures_days, "recordings_days": recordings_days}

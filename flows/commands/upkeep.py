@@ -8,12 +8,12 @@ from pathlib import Path
 from flows.settings.hints import on_run
 from flows.settings.run_folder import RunFolder
 from flows.stages.retention import StageFreed, remove_old_files
-from storage.compaction import Compacted, compact
 from storage.errors import LoopError
 from storage.packs import CorruptPack
-from storage.retention import KeepConfig
 from storage.stages import Stage
 from storage.store import CorruptTrajectory
+from storage.upkeep.compaction import Compacted, compact
+from storage.upkeep.retention import KeepConfig
 
 
 def compact_run(folder: RunFolder) -> Iterator[tuple[Path, Compacted]]:

@@ -6,7 +6,7 @@ from pydantic import AfterValidator
 
 from flows.settings.section import Section
 from storage.mirror.objects import check_address
-from storage.retention import KeepConfig
+from storage.upkeep.retention import KeepConfig
 
 
 class StorageConfig(Section):

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from flows.settings.run_folder import RunFolder
 from storage.human_verdicts import HUMAN, latest, read_human
-from storage.retention import Expired, Freed, KeepConfig, Spared, remove_expired
 from storage.stages import Stage, StageKey
+from storage.upkeep.retention import Expired, Freed, KeepConfig, Spared, remove_expired
 from training.checkpointing.canary import read_canary
 from training.checkpointing.checkpoints import checkpoint_path, versions
 

@@ -24,9 +24,9 @@ from flows.stages.retention import remove_old_files
 from rollouts.plan import plan
 from storage.errors import RunFolderError
 from storage.human_verdicts import HUMAN, HumanVerdict, append_human
-from storage.retention import DAY_S, KeepConfig
 from storage.stages import Stage, StageReport
 from storage.store import TrajectoryStore
+from storage.upkeep.retention import DAY_S, KeepConfig
 from storage.verdicts import VERDICTS
 from training.config import UpdateConfig
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from test_store import PICTURE, SHA256, trajectory
 
-from storage.compaction import compact
 from storage.packs import PACK
-from storage.retention import DAY_S, Expired, Freed, KeepConfig, Spared, remove_expired
 from storage.store import TrajectoryStore
 from storage.store_check import check_store
+from storage.upkeep.compaction import compact
+from storage.upkeep.retention import DAY_S, Expired, Freed, KeepConfig, Spared, remove_expired
 
 ALL = Expired(pictures=True, recordings=True)
 NAMES = ["i0001-a-m00", "i0001-a-m01"]
