@@ -43,6 +43,14 @@ def lines(observation: Observation) -> list[str]:
     return [line.strip(" ") for line in text(observation).splitlines() if line.strip()]
 
 
+def below(observation: Observation) -> str:
+    """The line below the instruction. Raises `Unsolvable` if there is none."""
+    found = lines(observation)
+    if len(found) < 2:
+        raise Unsolvable(f"Expected text below the instruction, found {found}.")
+    return found[1]
+
+
 def submit(observation: Observation, name: str = "Submit") -> ClickId:
     """A click on the button that ends the task."""
     return click(named(observation, name, *BUTTONS))

@@ -4,9 +4,9 @@ import re
 
 from browser_service.models import Action, Observation
 from environments.base import Unsolvable
-from environments.marks import BUTTONS, FIELDS, click, describe, fill, named, nth
+from environments.marks import BUTTONS, FIELDS, click, fill, named, nth
 from environments.miniwob.solutions.fields import filled_or
-from environments.miniwob.solutions.page import lines, ordinal, said, submit, text
+from environments.miniwob.solutions.page import below, lines, ordinal, said, submit, text
 
 LABELS = {"Genre": r"Search for (.+) movies", "Director": r"directed by (.+) from", "Year|Date": r"from year (\d+)"}
 """Part of a field's label -> its value in the instruction."""
@@ -51,23 +51,23 @@ def generated_number(goal: str, observation: Observation, step: int) -> Action:
 
 def nth_word(goal: str, observation: Observation, step: int) -> Action:
     """`Find the 4th word in the paragraph, type that into the textbox and press "Submit".`"""
-    paragraph = lines(observation)[1].split()
-    word = re.sub(r"[^a-zA-Z]", "", paragraph[ordinal(goal, r"the (\d+)\w\w word")])
-    return filled_or(observation, nth(observation, 0, *FIELDS), word)
+    paragraph, place = below(observation).split(), ordinal(goal, r"the (\d+)\w\w word")
+    if place >= len(paragraph):
+        raise Unsolvable(f"Expected {place + 1} words, found {paragraph}.")
+    return filled_or(observation, nth(observation, 0, *FIELDS), re.sub(r"[^a-zA-Z]", "", paragraph[place]))
 
 
 def value_of_table(goal: str, observation: Observation, step: int) -> Action:
     """`Enter the value of Year of Birth into the text field and press Submit.`"""
-    value = _table(observation)[said(goal, r"the value of (.+) into")]
+    value = _in_table(said(goal, r"the value of (.+) into"), observation)
     return filled_or(observation, nth(observation, 0, *FIELDS), value)
 
 
 def values_of_table(goal: str, observation: Observation, step: int) -> Action:
     """`Enter the value that corresponds with each label into the form and submit when done.`"""
-    table = _table(observation)
     for place in (0, 1):
         field = nth(observation, place, *FIELDS)
-        if field.value != (value := table[field.name.removesuffix(":")]):
+        if field.value != (value := _in_table(field.name.removesuffix(":"), observation)):
             return fill(field, value)
     return submit(observation)
 
@@ -90,10 +90,10 @@ def _found(pattern: str, observation: Observation) -> tuple[str, ...]:
     return match.groups()
 
 
-def _table(observation: Observation) -> dict[str, str]:
-    """The rows of a table with two columns."""
+def _in_table(name: str, observation: Observation) -> str:
+    """The value of a row in a table of names and values."""
     rows = [line.split("\t") for line in lines(observation)]
-    table = {row[0].strip(): row[1].strip() for row in rows if len(row) == 2}
-    if not table:
-        raise Unsolvable(f"Expected a table, found {describe(observation)}.")
-    return table
+    value = next((row[1].strip() for row in rows if len(row) == 2 and row[0].strip() == name), None)
+    if value is None:
+        raise Unsolvable(f"Expected a row {name!r}, found {rows}.")
+    return value

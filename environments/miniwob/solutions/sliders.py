@@ -3,7 +3,7 @@
 from browser_service.models import Action, DragId, Keypress, Mark, Observation
 from environments.base import Unsolvable
 from environments.marks import BUTTONS, describe, marks
-from environments.miniwob.solutions.page import lines, said, submit
+from environments.miniwob.solutions.page import below, said, submit
 
 STARTS = (-100, 0, 10, 100)
 RANGES = (5, 10, 50, 100)
@@ -22,7 +22,7 @@ THREE_LEFT, THREE_WIDTH, THREE_HIGHEST = 11, 138, 20
 def slider_to_number(goal: str, observation: Observation, step: int) -> Action:
     """`Select 17 with the slider and hit Submit.` The page shows the value, but not where the slider begins and ends."""
     target = int(said(goal, r"Select (-?\d+) with the slider"))
-    value = int(lines(observation)[1])
+    value = int(below(observation))
     if value == target:
         return submit(observation)
     handle = next(iter(_handles(observation)), None)
