@@ -18,13 +18,11 @@ from flows.policy.update_process import last_line, run_update_process
 from flows.policy.waiting import StageError
 from flows.settings.run_folder import RunFolder
 from flows.stages.learned_set import verdicts_to_learn
-from flows.stages.retention import remove_old_files
+from flows.stages.retention import apply_retention
 from rollouts.shard_workers import ShardWorkers
 from storage.atomic import write_atomically
-from storage.errors import LoopError
 from storage.progress import ProgressFile
 from storage.stages import Stage, StageReport
-from storage.store import CorruptTrajectory
 from training.checkpointing.checkpoints import checkpoint_path, prune
 from training.learning.report import UpdateReport, read_report
 
@@ -65,17 +63,8 @@ async def policy_update_stage(folder: RunFolder, iteration: int, workers: ShardW
         )
     )
     prune(folder.policies, folder.config.update.keep_last, keep={0, version, *best_version(folder)})
-    await asyncio.to_thread(_apply_retention, folder)
+    await asyncio.to_thread(apply_retention, folder, time.time())
     return done
-
-
-def _apply_retention(folder: RunFolder) -> None:
-    """Removes what `storage.keep` no longer keeps. The stage is finished: a file that can't be removed does not stop a run."""
-    try:
-        for directory, freed in remove_old_files(folder, folder.config.storage.keep, time.time()):
-            logger.info("%s: removed %d pictures, %d recordings", directory, freed.pictures, freed.recordings)
-    except (OSError, CorruptTrajectory, LoopError) as error:
-        logger.warning("%s: old pictures and recordings could not be removed: %s", folder.name, error)
 
 
 def _read(path: Path) -> UpdateReport:

@@ -1,15 +1,21 @@
 """Retention of a run: which finished stages `storage.keep` applies to, and what an update or a publish still needs."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from flows.settings.run_folder import RunFolder
+from storage.errors import LoopError
 from storage.human_verdicts import HUMAN, latest, read_human
+from storage.packs import CorruptPack
 from storage.stages import Stage, StageKey
+from storage.store import CorruptTrajectory
 from storage.upkeep.retention import Expired, Freed, KeepConfig, Spared, remove_expired
 from training.checkpointing.canary import read_canary
 from training.checkpointing.checkpoints import checkpoint_path, versions
+
+logger = logging.getLogger(__name__)
 
 
 class StageFreed(NamedTuple):
@@ -19,14 +25,24 @@ class StageFreed(NamedTuple):
     freed: Freed
 
 
+def apply_retention(folder: RunFolder, now: float) -> None:
+    """Removes what `storage.keep` no longer keeps. A file that can't be removed costs a warning and stops no run."""
+    try:
+        for directory, freed in remove_old_files(folder, folder.config.storage.keep, now):
+            logger.info("%s: removed %d pictures, %d recordings", directory, freed.pictures, freed.recordings)
+    except (CorruptTrajectory, CorruptPack, LoopError, OSError) as error:
+        logger.warning("%s: old pictures and recordings could not be removed: %s", folder.name, error)
+
+
 def remove_old_files(folder: RunFolder, keep: KeepConfig, now: float, *, dry_run: bool = False) -> Iterator[StageFreed]:
     """Removes old pictures and recordings of finished stages; yields the folders where there were some.
 
-    The caller has the folder's lock, or sets `dry_run`. Raises `CorruptTrajectory`, `HumanVerdictError` and OSError.
+    The caller has the folder's lock, or sets `dry_run`. Raises `CorruptTrajectory`, `CorruptPack`,
+    `LoopError` (a file of people's verdicts, a canary) and OSError.
     """
     for key in _finished(folder):
         report = folder.report(*key)
-        if report is None:
+        if report is None or not report.finished_at:
             continue
         expired = keep.expired(report.ended_at, now)
         if expired == Expired(False, False):

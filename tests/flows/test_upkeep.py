@@ -20,7 +20,8 @@ from flows.commands.export import SCHEMA, export_run
 from flows.commands.upkeep import compact_run
 from flows.settings.loop_config import LoopConfig
 from flows.settings.run_folder import RunFolder
-from flows.stages.retention import remove_old_files
+from flows.settings.storage_config import StorageConfig
+from flows.stages.retention import apply_retention, remove_old_files
 from rollouts.plan import plan
 from storage.errors import RunFolderError
 from storage.human_verdicts import HUMAN, HumanVerdict, append_human
@@ -161,6 +162,22 @@ def test_what_an_update_or_a_person_still_needs_is_not_removed(folder: RunFolder
     assert list(remove_old_files(replaying, keep, later)) == []
     assert [directory for directory, _ in remove_old_files(folder, keep, later)] == [old.root]
     assert not old.has_image(SHOWN) and new.has_image(SHOWN) and TrajectoryStore(human).has_image(SHOWN)
+
+
+def test_a_loop_applies_its_rules_and_goes_on_where_it_cannot(
+    folder: RunFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, later = TrajectoryStore(folder.stage_dir(0, Stage.EVALUATE)), time.time() + 2 * DAY_S
+    apply_retention(folder, later)
+    assert store.has_image(SHOWN), "null keeps for ever"
+    storage = StorageConfig(keep=KeepConfig(pictures_days=1))
+    keeping = RunFolder(folder.root, folder.config.model_copy(update={"storage": storage}))
+    (store.root / HUMAN).write_text("no line of a person\n\n")
+    apply_retention(keeping, later)
+    assert store.has_image(SHOWN) and "could not be removed" in caplog.text
+    (store.root / HUMAN).unlink()
+    apply_retention(keeping, later)
+    assert not store.has_image(SHOWN)
 
 
 def test_one_trajectory_as_an_html_file(rl_loop: Run, folder: RunFolder, tmp_path: Path) -> None:
