@@ -14,6 +14,7 @@ from storage.store import CorruptTrajectory
 from storage.upkeep.retention import Expired, Freed, KeepConfig, Spared, remove_expired
 from training.checkpointing.canary import read_canary
 from training.checkpointing.checkpoints import checkpoint_path, versions
+from training.errors import CheckpointError
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +73,9 @@ def _spared(folder: RunFolder, key: StageKey) -> Spared:
     judged = folder.stage_dir(key.iteration, Stage.JUDGE if key.stage is Stage.ROLLOUT else key.stage)
     pictures: set[str] = set()
     if key.stage is Stage.ROLLOUT and key.iteration in versions(folder.policies):
-        canary = read_canary(checkpoint_path(folder.policies, key.iteration))
+        try:
+            canary = read_canary(checkpoint_path(folder.policies, key.iteration))
+        except CheckpointError as error:
+            raise LoopError(str(error)) from error
         pictures.update(*(one.images for one in canary.completions) if canary else ())
     return Spared(trajectories=set(latest(read_human(judged / HUMAN))), pictures=pictures)

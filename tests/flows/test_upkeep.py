@@ -23,14 +23,17 @@ from flows.settings.run_folder import RunFolder
 from flows.settings.storage_config import StorageConfig
 from flows.stages.retention import apply_retention, remove_old_files
 from rollouts.plan import plan
-from storage.errors import RunFolderError
+from storage.errors import LoopError, RunFolderError
 from storage.human_verdicts import HUMAN, HumanVerdict, append_human
 from storage.stages import Stage, StageReport
 from storage.store import TrajectoryStore
 from storage.upkeep.retention import DAY_S, KeepConfig
 from storage.verdicts import VERDICTS
+from training.checkpointing.canary import Canary, ScoredCompletion
+from training.checkpointing.checkpoints import checkpoint_path
 from training.config import UpdateConfig
 
+CANARY = hashlib.sha256(b"of a canary").hexdigest()
 PICTURE = b"a picture"
 SHOWN = hashlib.sha256(PICTURE).hexdigest()
 Run = Callable[..., tuple[int, str, str]]
@@ -160,7 +163,16 @@ def test_what_an_update_or_a_person_still_needs_is_not_removed(folder: RunFolder
     append_human(human / HUMAN, decision)
     replaying = RunFolder(folder.root, folder.config.model_copy(update={"update": UpdateConfig(replay_iterations=1)}))
     assert list(remove_old_files(replaying, keep, later)) == []
+    kept = checkpoint_path(folder.policies, 1)
+    kept.mkdir(parents=True)
+    (kept / "canary.json").write_text("{")
+    with pytest.raises(LoopError, match="is no canary"):
+        list(remove_old_files(folder, keep, later))
+    canary = Canary(version=1, temperature=1.0, completions=(scored(CANARY),))
+    (kept / "canary.json").write_text(canary.model_dump_json())
+    old.write_image(CANARY, b"of a canary")
     assert [directory for directory, _ in remove_old_files(folder, keep, later)] == [old.root]
+    assert old.has_image(CANARY), "the policy could not be proved again"
     assert not old.has_image(SHOWN) and new.has_image(SHOWN) and TrajectoryStore(human).has_image(SHOWN)
 
 
@@ -178,6 +190,13 @@ def test_a_loop_applies_its_rules_and_goes_on_where_it_cannot(
     (store.root / HUMAN).unlink()
     apply_retention(keeping, later)
     assert not store.has_image(SHOWN)
+
+
+def scored(sha256: str) -> ScoredCompletion:
+    return ScoredCompletion(
+        trajectory_id="i0001-t-m00", step=0, prompt_token_ids=(1,), token_ids=(4,), images=(sha256,),
+        logprobs=(-0.5,), sampled_logprobs=(-0.5,),
+    )  # fmt: skip
 
 
 def test_one_trajectory_as_an_html_file(rl_loop: Run, folder: RunFolder, tmp_path: Path) -> None:
