@@ -75,10 +75,10 @@ async def in_lanes(browsers: Sequence[Browser], miniwob: MiniWob, tasks: Sequenc
 async def test_a_seed_makes_the_task_and_the_scripted_solution_earns_reward_1(
     browsers: list[Browser], miniwob: MiniWob, family: str
 ) -> None:
-    seen: dict[int, tuple[str, list[Mark]]] = {}
+    seen: dict[int, tuple[str, list[Mark], str | None]] = {}
 
     async def solve(browser: Browser, task: Task, site: Site, goal: str, observation: Observation) -> None:
-        seen[browsers.index(browser)] = (goal, observation.marks)
+        seen[browsers.index(browser)] = (goal, observation.marks, observation.text)
         for step in range(task.max_steps):
             action = solution(miniwob, task, goal, observation, step)
             reply = await browser.step(action, NO_PICTURE)
