@@ -92,7 +92,7 @@ class AnthropicComputer(_ComputerModel):
 
 
 class ScriptedSolution(_Kind):
-    """The environment's own solution, without a model."""
+    """The environment's own solution, without a model. Its observations have the page's text, too."""
 
     kind: Literal["scripted"] = "scripted"
 

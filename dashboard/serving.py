@@ -15,12 +15,13 @@ from dashboard.api.service import Service
 from dashboard.app import create_app
 from dashboard.database.opening import open_database
 from dashboard.database.queue import give_back
-from dashboard.disk import remove_old_recordings
+from dashboard.disk import remove_old_pictures, remove_old_recordings
 from dashboard.index.scanning import Scanner
 from dashboard.settings import Settings
 from dashboard.store import RunsDir
 from dashboard.worker.config import load_config
 from dashboard.worker.process import Keeper
+from storage.upkeep.retention import KeepConfig
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +62,8 @@ def upkeep(service: Service, keeper: Keeper | None, *, rebuild: bool = False) ->
     """Follows the runs and keeps a worker, in threads, while the block runs."""
     stopped = threading.Event()
     threads = [threading.Thread(target=_follow, args=(service, stopped, rebuild), daemon=True)]
-    if (days := service.config.keep.recordings_days) is not None:
-        threads.append(threading.Thread(target=_clean_up, args=(service, stopped, days), daemon=True))
+    if service.config.keep != KeepConfig():
+        threads.append(threading.Thread(target=_clean_up, args=(service, stopped), daemon=True))
     if keeper is not None:
         threads.append(threading.Thread(target=_keep, args=(service, keeper, stopped), daemon=True))
     for thread in threads:
@@ -105,12 +106,15 @@ def _keep(service: Service, keeper: Keeper, stopped: threading.Event) -> None:
         stopped.wait(PAUSE_S)
 
 
-def _clean_up(service: Service, stopped: threading.Event, days: float) -> None:
+def _clean_up(service: Service, stopped: threading.Event) -> None:
+    keep, rollouts = service.config.keep, service.settings.rollouts
     while not stopped.is_set():
         try:
             with service.database.read() as session:
-                if removed := remove_old_recordings(session, service.settings.rollouts, days):
+                if (days := keep.recordings_days) and (removed := remove_old_recordings(session, rollouts, days)):
                     log.info("removed the recordings of %d rollouts older than %g days", removed, days)
+                if (days := keep.pictures_days) and (removed := remove_old_pictures(session, rollouts, days)):
+                    log.info("removed %d pictures of rollouts older than %g days", removed, days)
         except Exception as error:
             log.warning("cleanup: %s", error)
         stopped.wait(CLEANUP_S)

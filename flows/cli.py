@@ -23,7 +23,7 @@ from flows.commands.options import ConfigOption, Overrides, loaded
 from flows.commands.people import verdict
 from flows.commands.policies import export_policy, sft
 from flows.commands.presets import presets
-from flows.commands.runs import cancel, compact, demo, evaluate, export, resume, run
+from flows.commands.runs import cancel, compact, demo, evaluate, export, prune, resume, run
 from flows.commands.tasks import tasks_app
 from flows.settings.parts import Only
 
@@ -158,6 +158,7 @@ for command in (
     export_policy,
     sft,
     compact,
+    prune,
     fetch,
     monitor,
     presets,

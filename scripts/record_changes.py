@@ -12,6 +12,7 @@ from typing import Any
 
 from agent.config import AgentConfig
 from agent.episodes.episode import EpisodeKey, EpisodeSetup, play
+from agent.model_config import ScriptedSolution
 from agent.models.scripted import Scripted
 from agent.types import Task
 from browser_service.client import BrowserPool
@@ -48,7 +49,7 @@ async def record(name: str, families: list[str]) -> list[dict[str, Any]]:
                         pool=pool,
                         serve=environment.serve,
                         viewport=environment.viewport,
-                        config=AgentConfig(interaction_mode="set_of_marks", draw_marks=False),
+                        config=AgentConfig(model=ScriptedSolution(), interaction_mode="set_of_marks", draw_marks=False),
                     ),
                 )
             found = played.trajectory

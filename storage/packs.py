@@ -41,6 +41,12 @@ class Pack:
         """Names of all files."""
         return self._names
 
+    def size(self, name: str) -> int:
+        """Bytes that a file takes in the pack. Raises KeyError if there is none."""
+        if self._zip is None:
+            raise KeyError(name)
+        return self._zip.getinfo(name).compress_size
+
     def read(self, name: str) -> bytes:
         """A file's content. Raises KeyError if there is none, `CorruptPack` if it is damaged."""
         if self._zip is None or name not in self._names:

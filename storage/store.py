@@ -4,13 +4,14 @@
 <root>/<id>/trajectory.json      exists only when the trajectory is complete
 <root>/<id>/video.webm ..        films, traces and logs of requests, where they were asked for (`storage.recorded`)
 <root>/images/<aa>/<sha256>.png  written once, however many steps and members show it (.jpg, .webp by their content)
+<root>/pictures_removed.json     old pictures were removed (`storage.upkeep.retention`): a missing one is no damage
 <root>/pack.zip                  result of `rl-loop compact`: finished folders and their pictures, under the same names
 """
 
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -28,6 +29,8 @@ from storage.requests import RequestLog, read_requests
 IMAGES = "images"
 TRAJECTORY = "trajectory.json"
 STEPS = "steps.jsonl"
+PICTURES_REMOVED = "pictures_removed.json"
+"""File of a stage folder whose old pictures were removed (`storage.upkeep.retention`)."""
 SUFFIXES = (".png", ".jpg", ".webp")
 
 
@@ -168,6 +171,11 @@ class TrajectoryStore:
         """True if there is a picture with this hash."""
         return self.image_path(sha256).is_file() or self._packed_image(sha256) is not None
 
+    @property
+    def lacks_pictures(self) -> bool:
+        """True if old pictures were removed: a missing one is no damage."""
+        return (self.root / PICTURES_REMOVED).is_file()
+
     def image(self, sha256: str) -> bytes:
         """A picture's bytes. Raises `CorruptTrajectory` if they don't match the hash, FileNotFoundError if missing."""
         path = self.image_path(sha256)
@@ -250,9 +258,19 @@ class Recording:
 
 def pictures_of(trajectory: Trajectory) -> set[str]:
     """Hashes of all pictures that a trajectory refers to, in observations and in prompts."""
-    seen = [*(step.observation for step in trajectory.steps), trajectory.final_observation]
-    shown = {one.screenshot.sha256 for one in seen if one is not None and one.screenshot is not None}
-    return shown.union(*(step.completion.images for step in trajectory.steps if step.completion is not None))
+    last = trajectory.final_observation
+    end = {last.screenshot.sha256} if last is not None and last.screenshot is not None else set[str]()
+    return end | pictures_in(trajectory.steps)
+
+
+def pictures_in(steps: Iterable[Step]) -> set[str]:
+    """Hashes of all pictures that steps refer to, in observations and in prompts."""
+    shown: set[str] = set()
+    for step in steps:
+        if step.observation.screenshot is not None:
+            shown.add(step.observation.screenshot.sha256)
+        shown.update(step.completion.images if step.completion is not None else ())
+    return shown
 
 
 def suffix_of(data: bytes) -> str:

@@ -69,6 +69,8 @@ def _picture(store: TrajectoryStore, sha256: str) -> list[Problem]:
     try:
         store.image(sha256)
     except FileNotFoundError:
+        if store.lacks_pictures:
+            return []
         where = store.image_path(sha256)
         text = f"{where} is missing; delete the folders of the trajectories that show it to play them again"
         return [Problem("missing_picture", text)]

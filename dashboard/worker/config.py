@@ -18,6 +18,7 @@ from agent.models.vendors import ModelUnavailable
 from environments.config import EnvironmentConfig
 from environments.miniwob.families import FAMILIES
 from judging.config import JudgeConfig
+from storage.upkeep.retention import KeepConfig
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 GEMINI = "gemini-2.5-computer-use-preview-10-2025"
@@ -31,15 +32,6 @@ OWN_TASKS: Mapping[str, Mapping[str, Any]] = {
 
 class ConfigProblem(ValueError):
     """The configuration can't be used. The message is one sentence per mistake."""
-
-
-class KeepConfig(BaseModel):
-    """Section `keep`: what is removed of rollouts by hand. Runs are never changed; `agent.record` has rules by verdict."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    recordings_days: Annotated[float | None, Field(gt=0, le=100_000)] = None
-    """Days after which films, traces and logs of requests are removed, of rollouts that no person has judged; None: never."""
 
 
 class PlayConfig(BaseModel):
@@ -63,6 +55,7 @@ class PlayConfig(BaseModel):
     judge: JudgeConfig = JudgeConfig()
     """The chain of judges."""
     keep: KeepConfig = KeepConfig()
+    """What is removed by age of rollouts by hand; runs have `storage.keep`, and `agent.record` has rules by verdict."""
     default_environment: str = "live"
     """Environment of uploaded tasks that name none."""
     default_model: str | None = None

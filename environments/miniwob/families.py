@@ -8,7 +8,21 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from environments.base import UnknownTask
-from environments.miniwob.solutions import buttons, dates, exploring, fields, forms, lists, mail, moving, shapes
+from environments.miniwob.solutions import (
+    buttons,
+    dates,
+    editor,
+    exploring,
+    fields,
+    forms,
+    lists,
+    mail,
+    moving,
+    reading,
+    shapes,
+    sliders,
+    synonyms,
+)
 from environments.miniwob.solutions.page import Solution
 
 
@@ -109,6 +123,24 @@ BEYOND = (
     Family("email-inbox-reply", 10, 3, "reply to the mail of a sender", mail.mail_by_sender),
     Family("email-inbox-forward", 10, 3, "forward the mail of a sender", mail.mail_by_sender),
     Family("email-inbox-star-reply", 10, 3, "reply to or mark the mail of a sender", mail.mail_by_sender),
+    Family("simple-arithmetic", 4, 2, "type the result of a sum of two digits, submit", reading.solved_sum),
+    Family("simple-algebra", 4, 3, "solve an equation for x, submit", reading.solved_for_x),
+    Family("odd-or-even", 6, 2, "mark three numbers as odd or even, submit", reading.odd_and_even),
+    Family("generate-number", 20, 2, "generate numbers until one fits, submit", reading.generated_number),
+    Family("find-word", 4, 2, "type the nth word of a paragraph, submit", reading.nth_word),
+    Family("read-table", 4, 2, "type the value of a row of a table, submit", reading.value_of_table),
+    Family("read-table-2", 5, 3, "type the values of two rows of a table, submit", reading.values_of_table),
+    Family("multi-layouts", 6, 3, "fill in a form of one of five layouts, submit", reading.searched_movie),
+    Family("multi-orderings", 6, 3, "fill in a form whose fields change places, submit", reading.searched_movie),
+    Family("use-slider", 14, 3, "bring a slider to a number, submit", sliders.slider_to_number),
+    Family("use-slider-2", 6, 2, "bring three sliders to numbers, submit", sliders.three_sliders),
+    Family("drag-circle", 4, 2, "drag a circle in a direction, submit", moving.pulled_shape),
+    Family("drag-single-shape", 4, 2, "drag a figure in a direction, submit", moving.pulled_shape),
+    Family("drag-shapes-2", 8, 3, "sort five figures into two boxes, submit", moving.shapes_in_boxes),
+    Family("drag-items-grid", 6, 3, "move an item of a grid", moving.item_in_grid),
+    Family("drag-sort-numbers", 6, 3, "sort four numbers by dragging, submit", moving.sorted_numbers),
+    Family("click-checkboxes-soft", 8, 3, "check the boxes of similar words, submit", synonyms.similar_words),
+    Family("text-editor", 15, 3, "give words of a text a style or a colour, submit", editor.styled_text),
 )
 """Families that only the slower test plays."""
 FAMILIES: dict[str, Family] = {family.name: family for family in (*_TABLE, *BEYOND)}

@@ -146,7 +146,11 @@ def _rows(folder: RunFolder, *, pictures: bool) -> Iterator[dict[str, Any]]:
                 around |= _recorded(folder, store.root / trajectory.id)
                 for place in range(max(1, len(trajectory.steps))):  # an episode without steps still has one row
                     row = around | (_step(trajectory, place) if trajectory.steps else {})
-                    if pictures and row.get("image"):
+                    if (
+                        pictures
+                        and row.get("image")
+                        and not (store.lacks_pictures and not store.has_image(row["image"]))
+                    ):
                         row["image_bytes"] = store.image(row["image"])
                     yield row
 

@@ -223,6 +223,42 @@ def compact(run: RunArgument, config: ConfigOption = None) -> None:
         print(f"{directory.relative_to(folder.root)}: {done.trajectories} trajectories, {files}, {megabytes} MB")
 
 
+def prune(
+    run: RunArgument,
+    config: ConfigOption = None,
+    pictures_days: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="remove pictures older than this; default: storage.keep", show_default=False),
+    ] = None,
+    recordings_days: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, help="remove films, traces and logs older than this; default: storage.keep", show_default=False
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only show what would be freed")] = False,
+) -> None:
+    """Remove old pictures and recordings of a run's finished stages; trajectories and verdicts stay."""
+    from flows.commands.upkeep import prune_run
+    from flows.starting.starting import find_run
+    from storage.errors import LoopError
+    from storage.upkeep.retention import KeepConfig
+
+    folder = find_run(run, config)
+    days = {"pictures_days": pictures_days, "recordings_days": recordings_days}
+    given = {name: value for name, value in days.items() if value is not None}
+    keep = folder.config.storage.keep.model_copy(update=given)
+    if keep == KeepConfig():
+        raise LoopError("storage.keep keeps everything for ever; give --pictures-days or --recordings-days")
+    stages = prune_run(folder, keep, dry_run=dry_run)
+    for directory, freed in stages:
+        print(
+            f"{directory.relative_to(folder.root)}: {freed.pictures} pictures, {freed.recordings} recordings, "
+            f"{freed.size / 1e6:.1f} MB"
+        )
+    print(f"{'would free' if dry_run else 'freed'} {sum(freed.size for _, freed in stages) / 1e6:.1f} MB")
+
+
 def _print_forecast(loop: "LoopConfig") -> None:
     """Print the checks of this machine and the size of the run. Exit status 1 if a check fails."""
     from flows.commands import screens

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from agent.config import AgentConfig
 from agent.episodes.episode import EpisodeKey, EpisodeSetup, play
+from agent.model_config import ScriptedSolution
 from agent.models.scripted import Scripted
 from agent.types import AgentAction, Answer, Pictures, Policy, Split, Step, Task, Turn
 from browser_service.client import BrowserPool
@@ -124,7 +125,7 @@ async def _reward(
             pool=pool,
             serve=environment.serve,
             viewport=environment.viewport,
-            config=AgentConfig(interaction_mode="set_of_marks", draw_marks=False),
+            config=AgentConfig(model=ScriptedSolution(), interaction_mode="set_of_marks", draw_marks=False),
         ),
     )
     trajectory = played.trajectory

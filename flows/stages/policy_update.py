@@ -6,6 +6,7 @@ A complete checkpoint of this iteration's version means that the update was appl
 again.
 """
 
+import asyncio
 import logging
 import sys
 import time
@@ -17,6 +18,7 @@ from flows.policy.update_process import last_line, run_update_process
 from flows.policy.waiting import StageError
 from flows.settings.run_folder import RunFolder
 from flows.stages.learned_set import verdicts_to_learn
+from flows.stages.retention import apply_retention
 from rollouts.shard_workers import ShardWorkers
 from storage.atomic import write_atomically
 from storage.progress import ProgressFile
@@ -61,6 +63,7 @@ async def policy_update_stage(folder: RunFolder, iteration: int, workers: ShardW
         )
     )
     prune(folder.policies, folder.config.update.keep_last, keep={0, version, *best_version(folder)})
+    await asyncio.to_thread(apply_retention, folder, time.time())
     return done
 
 

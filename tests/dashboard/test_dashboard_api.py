@@ -7,7 +7,7 @@ import httpx
 import pytest
 from stored_run import BROKEN, FAIL, HELDOUT, HOSTILE, PICTURE, SHA256, SUCCESS, film, write, write_run
 
-from storage.compaction import compact
+from storage.upkeep.compaction import compact
 
 STAGE = "/api/runs/demo/iterations/1/rollout"
 

@@ -1,5 +1,6 @@
 """Details of a replay: its tokens, its requests, the file to send around; and what rollouts use."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -7,14 +8,17 @@ from typing import Any
 import httpx
 import pytest
 from acting import BUTTON, play, spawn, upload_miniwob
+from sqlalchemy import select
 from stored_run import FAIL, HOSTILE, SUCCESS, write
 from tokenizers import Tokenizer
 from tokenizers.decoders import ByteLevel
 from tokenizers.models import WordLevel
 
-from agent.types import Recorded, RecordedKind
+from agent.types import Recorded, RecordedKind, Step
+from browser_service.models import Observation, Screenshot, Viewport
 from dashboard.api.service import Service
-from dashboard.disk import remove_old_recordings
+from dashboard.database.tables import RolloutRow
+from dashboard.disk import remove_old_pictures, remove_old_recordings
 from storage.store import TrajectoryStore
 
 STAGE = "/api/runs/demo/iterations/1/rollout/trajectories"
@@ -177,6 +181,48 @@ async def test_old_recordings_are_removed_unless_a_person_has_judged(
     left = [rollout for rollout in ids if (service.settings.rollouts / rollout / "video.webm").exists()]
     assert left == ids[:1]
     assert len(TrajectoryStore(service.settings.rollouts).ids()) == 3
+
+
+async def test_old_pictures_are_removed_but_those_that_a_judged_or_a_running_rollout_shows(
+    acting: httpx.AsyncClient, service: Service
+) -> None:
+    await upload_miniwob(acting)
+    await spawn(acting, attempts=3)
+    rollouts, store = service.settings.rollouts, TrajectoryStore(service.settings.rollouts)
+    own: dict[str, str] = {}
+    shared = b"\x89PNG shown by all"
+    for rollout in play(service):
+        data = rollout.encode()
+        own[rollout] = sha256_of(data)
+        shown = {sha256_of(data): data, sha256_of(shared): shared}
+        one = store.read(rollout)
+        store.write(one.model_copy(update={"steps": tuple(step_with(sha256) for sha256 in shown)}), shown)
+    judged, *others = own
+    await acting.post(f"/api/rollouts/{judged}/verdict", json={"success": False})
+    with service.database.read() as session:
+        assert remove_old_pictures(session, rollouts, 1) == 0
+        assert remove_old_pictures(session, rollouts, -1) >= 2
+        assert remove_old_pictures(session, rollouts, -1) == 0
+    assert store.has_image(own[judged]) and store.has_image(sha256_of(shared))
+    assert not any(store.has_image(own[rollout]) for rollout in others)
+    assert len(store.ids()) == 3
+    await spawn(acting, attempts=1)
+    with service.database.write() as session:
+        [waiting] = session.scalars(select(RolloutRow).where(RolloutRow.status == "pending"))
+        waiting.status = "running"
+    store.write_image(own[others[0]], others[0].encode())
+    with service.database.read() as session:
+        assert remove_old_pictures(session, rollouts, -1) == 0
+
+
+def sha256_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def step_with(sha256: str) -> Step:
+    shot = Screenshot(sha256=sha256, media_type="image/png", width=1, height=1)
+    page = Observation(url="http://a/", title="A", viewport=Viewport(), screenshot=shot)
+    return Step(index=0, observation=page, completion=None, action=None)
 
 
 @pytest.mark.parametrize("path", ["/api/users", "/api/audit", "/api/views", "/api/containers"])

@@ -21,8 +21,8 @@ from agent.verdict import Verdict
 from dashboard.api.service import Service
 from dashboard.database.tables import RolloutRow, TaskRow
 from dashboard.index.scanning import Scanned, Scanner
-from storage.compaction import compact
 from storage.store import TrajectoryStore
+from storage.upkeep.compaction import compact
 
 
 def rows(service: Service) -> dict[str, RolloutRow]:

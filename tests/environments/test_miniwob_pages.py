@@ -32,7 +32,7 @@ SCRIPTED = [
 HIDDEN = ("guess-number",)
 """Families whose page looks the same for all seeds."""
 MINIWOB_TIME_LIMIT_S = 10.0  # what core.js starts with; click-test does not set its own
-MARKS_ONLY = ObserveRequest(screenshot=False)
+NO_PICTURE = ObserveRequest(screenshot=False, text=True)
 
 Play = Callable[[Browser, Task, Site, str, Observation], Awaitable[None]]
 
@@ -40,11 +40,11 @@ Play = Callable[[Browser, Task, Site, str, Observation], Awaitable[None]]
 async def play(miniwob: MiniWob, browser: Browser, task: Task, act: Play) -> Trajectory:
     """Opens the task, lets `act` do something, and returns the recorded end."""
     async with miniwob.serve(task, trajectory_id="t1") as site:
-        opened = await browser.step(VisitPage(url=site.start_url), MARKS_ONLY)
+        opened = await browser.step(VisitPage(url=site.start_url), NO_PICTURE)
         assert opened.error is None
         goal = await site.goal()
         if not opened.observation.settled:  # as the episode loop does
-            opened = await browser.step(Observe(), MARKS_ONLY)
+            opened = await browser.step(Observe(), NO_PICTURE)
         await act(browser, task, site, goal, opened.observation)
         return Trajectory(
             id="t1", task=task, goal=goal, group="g", member=0, iteration=1, steps=(), stop=StopReason.DONE,
@@ -75,13 +75,13 @@ async def in_lanes(browsers: Sequence[Browser], miniwob: MiniWob, tasks: Sequenc
 async def test_a_seed_makes_the_task_and_the_scripted_solution_earns_reward_1(
     browsers: list[Browser], miniwob: MiniWob, family: str
 ) -> None:
-    seen: dict[int, tuple[str, list[Mark]]] = {}
+    seen: dict[int, tuple[str, list[Mark], str | None]] = {}
 
     async def solve(browser: Browser, task: Task, site: Site, goal: str, observation: Observation) -> None:
-        seen[browsers.index(browser)] = (goal, observation.marks)
+        seen[browsers.index(browser)] = (goal, observation.marks, observation.text)
         for step in range(task.max_steps):
             action = solution(miniwob, task, goal, observation, step)
-            reply = await browser.step(action, MARKS_ONLY)
+            reply = await browser.step(action, NO_PICTURE)
             assert reply.error is None, f"{task.id}: {goal}: {action}: {reply.error}"
             if site.is_over():
                 return

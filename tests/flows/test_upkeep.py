@@ -3,7 +3,9 @@
 import hashlib
 import json
 import sys
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -18,19 +20,28 @@ from flows.commands.export import SCHEMA, export_run
 from flows.commands.upkeep import compact_run
 from flows.settings.loop_config import LoopConfig
 from flows.settings.run_folder import RunFolder
+from flows.settings.storage_config import StorageConfig
+from flows.stages.retention import apply_retention, remove_old_files
 from rollouts.plan import plan
-from storage.errors import RunFolderError
+from storage.errors import LoopError, RunFolderError
+from storage.human_verdicts import HUMAN, HumanVerdict, append_human
 from storage.stages import Stage, StageReport
 from storage.store import TrajectoryStore
+from storage.upkeep.retention import DAY_S, KeepConfig
 from storage.verdicts import VERDICTS
+from training.checkpointing.canary import Canary, ScoredCompletion
+from training.checkpointing.checkpoints import checkpoint_path
+from training.config import UpdateConfig
 
+CANARY = hashlib.sha256(b"of a canary").hexdigest()
 PICTURE = b"a picture"
+SHOWN = hashlib.sha256(PICTURE).hexdigest()
 Run = Callable[..., tuple[int, str, str]]
 
 
 def played(name: str, task: Task, *, group: str, member: int, failure: Failure | None = None) -> Trajectory:
 
-    shot = Screenshot(sha256=hashlib.sha256(PICTURE).hexdigest(), media_type="image/png", width=1, height=1)
+    shot = Screenshot(sha256=SHOWN, media_type="image/png", width=1, height=1)
     page = Observation(url="http://a/", title="A", viewport=Viewport(), screenshot=shot)
     said = Completion(text="click(1)", prompt_token_ids=(1, 2, 3), token_ids=(4, 5), logprobs=(-0.5, -0.25))
     actions = (ClickId(id=1), Answer(text="42"))
@@ -62,7 +73,7 @@ def folder(config: LoopConfig) -> RunFolder:
     for slot, reward in zip(plan(folder.inputs, 0, Stage.EVALUATE), (1.0, 0.0, None), strict=True):
         failure = broken if reward is None else None
         one = played(slot.trajectory_id, slot.task, group=slot.group, member=slot.member, failure=failure)
-        store.write(one, {hashlib.sha256(PICTURE).hexdigest(): PICTURE})
+        store.write(one, {SHOWN: PICTURE})
         verdicts.append(Verdict(trajectory_id=one.id, reward=reward, judge="verifier"))
     (directory / VERDICTS).write_text("".join(f"{verdict.model_dump_json()}\n" for verdict in verdicts))
     folder.finish(StageReport(stage=Stage.EVALUATE, iteration=0, seconds=1.0))
@@ -114,6 +125,78 @@ def test_export_and_compaction_as_commands(rl_loop: Run, folder: RunFolder, tmp_
     assert reported(folder, "trajectories") == (True, "3 trajectories and their 1 pictures can be read")
     status, _, error = rl_loop("export", folder.root, "--out", tmp_path / "none" / "x.parquet")
     assert status == 1 and "cannot be written" in error and error.count("\n") == 1
+
+
+def test_old_pictures_are_removed_and_everything_else_is_still_there(
+    rl_loop: Run, folder: RunFolder, tmp_path: Path
+) -> None:
+    status, _, error = rl_loop("prune", folder.root)
+    assert status == 1 and error == (
+        "rl-loop: storage.keep keeps everything for ever; give --pictures-days or --recordings-days\n"
+    )
+    assert rl_loop("prune", folder.root, "--pictures-days", 1) == (0, "freed 0.0 MB\n", "")
+    status, out, _ = rl_loop("prune", folder.root, "--pictures-days", 0, "--dry-run")
+    assert status == 0 and out == "iterations/0000/evaluate: 1 pictures, 0 recordings, 0.0 MB\nwould free 0.0 MB\n"
+    rows = export_run(folder, tmp_path / "before.parquet", pictures=True)
+    assert rl_loop("prune", folder.root, "--pictures-days", 0)[1].endswith("\nfreed 0.0 MB\n")
+    assert not TrajectoryStore(folder.stage_dir(0, Stage.EVALUATE)).has_image(SHOWN)
+    assert reported(folder, "trajectories")[0] and reported(folder, "verdicts")[0]
+    assert export_run(folder, tmp_path / "after.parquet", pictures=True) == rows
+    assert {row.get("image_bytes") for row in pq.read_table(tmp_path / "after.parquet").to_pylist()} == {None}
+
+
+def test_what_an_update_or_a_person_still_needs_is_not_removed(folder: RunFolder) -> None:
+    def rolled_out(iteration: int, *, updated: bool) -> TrajectoryStore:
+        store = TrajectoryStore(folder.stage_dir(iteration, Stage.ROLLOUT))
+        one = played(f"i{iteration:04d}-t-m00", Task(id="t", environment="miniwob"), group="g", member=0)
+        store.write(one, {SHOWN: PICTURE})
+        for stage in (Stage.ROLLOUT, Stage.JUDGE, *([Stage.POLICY_UPDATE] if updated else [])):
+            folder.finish(StageReport(stage=stage, iteration=iteration, seconds=1.0))
+        return store
+
+    old, new = rolled_out(1, updated=True), rolled_out(2, updated=False)
+    keep, later = KeepConfig(pictures_days=1), time.time() + 2 * DAY_S
+    human = folder.stage_dir(0, Stage.EVALUATE)
+    decision = HumanVerdict(
+        trajectory_id=TrajectoryStore(human).ids()[0], reward=1.0, person="ann", at=datetime.now(UTC)
+    )
+    append_human(human / HUMAN, decision)
+    replaying = RunFolder(folder.root, folder.config.model_copy(update={"update": UpdateConfig(replay_iterations=1)}))
+    assert list(remove_old_files(replaying, keep, later)) == []
+    kept = checkpoint_path(folder.policies, 1)
+    kept.mkdir(parents=True)
+    (kept / "canary.json").write_text("{")
+    with pytest.raises(LoopError, match="is no canary"):
+        list(remove_old_files(folder, keep, later))
+    canary = Canary(version=1, temperature=1.0, completions=(scored(CANARY),))
+    (kept / "canary.json").write_text(canary.model_dump_json())
+    old.write_image(CANARY, b"of a canary")
+    assert [directory for directory, _ in remove_old_files(folder, keep, later)] == [old.root]
+    assert old.has_image(CANARY), "the policy could not be proved again"
+    assert not old.has_image(SHOWN) and new.has_image(SHOWN) and TrajectoryStore(human).has_image(SHOWN)
+
+
+def test_a_loop_applies_its_rules_and_goes_on_where_it_cannot(
+    folder: RunFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, later = TrajectoryStore(folder.stage_dir(0, Stage.EVALUATE)), time.time() + 2 * DAY_S
+    apply_retention(folder, later)
+    assert store.has_image(SHOWN), "null keeps for ever"
+    storage = StorageConfig(keep=KeepConfig(pictures_days=1))
+    keeping = RunFolder(folder.root, folder.config.model_copy(update={"storage": storage}))
+    (store.root / HUMAN).write_text("no line of a person\n\n")
+    apply_retention(keeping, later)
+    assert store.has_image(SHOWN) and "could not be removed" in caplog.text
+    (store.root / HUMAN).unlink()
+    apply_retention(keeping, later)
+    assert not store.has_image(SHOWN)
+
+
+def scored(sha256: str) -> ScoredCompletion:
+    return ScoredCompletion(
+        trajectory_id="i0001-t-m00", step=0, prompt_token_ids=(1,), token_ids=(4,), images=(sha256,),
+        logprobs=(-0.5,), sampled_logprobs=(-0.5,),
+    )  # fmt: skip
 
 
 def test_one_trajectory_as_an_html_file(rl_loop: Run, folder: RunFolder, tmp_path: Path) -> None:

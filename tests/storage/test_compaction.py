@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from test_store import PICTURE, SHA256, trajectory
 
-from storage import compaction
-from storage.compaction import compact
 from storage.packs import PACK
 from storage.store import CorruptTrajectory, TrajectoryStore
 from storage.store_check import HARMLESS, check_store
+from storage.upkeep import compaction
+from storage.upkeep.compaction import compact
 
 NAMES = [f"i0001-a-m{member:02d}" for member in range(3)]
 ORPHAN = b"nobody shows this"

@@ -8,10 +8,10 @@ from test_store import PICTURE, SHA256, trajectory
 from agent.config import Keep, RecordConfig
 from agent.types import Failure, Recorded, Trajectory
 from agent.verdict import Verdict
-from storage.compaction import compact
 from storage.recorded import keep_by_rule, recorded_in
 from storage.store import TrajectoryStore
 from storage.store_check import HARMLESS, check_store
+from storage.upkeep.compaction import compact
 
 FILM = b"\x1a\x45\xdf\xa3 a film"
 FILES = ("video.webm", "video-2.webm", "video-10.webm", "trace.zip")

@@ -2,16 +2,26 @@
 
 import re
 
-from browser_service.models import Action, Drag, DragId, Keypress, Mark, Observation
+from browser_service.models import Action, Drag, DragId, HoverCoords, Keypress, Mark, MouseDown, MouseUp, Observation
 from environments.base import Unsolvable
 from environments.marks import BUTTONS, FIELDS, click, describe, marks, named, nth
-from environments.miniwob.solutions.page import ordinal, said, submit
+from environments.miniwob.solutions.page import lines, middle, ordinal, said, submit
 
 LOWEST = -10
 """Smallest value of the slider of form-sequence."""
 CORNER = 6
 """CSS pixels from the corner of a text area to the middle of its handle."""
 PULL = 18
+WAYS = {"up": (-1, 0), "down": (1, 0), "left": (0, -1), "right": (0, 1)}
+"""Direction -> rows down and columns to the right."""
+GRID = 3
+FIRST_CELL, FIRST_CELL_Y, CELL = 27, 77, 46
+"""Middle of the first item of drag-items-grid, and the distance to the next, in CSS pixels."""
+PAST = 6
+"""CSS pixels: a list makes room when the middle of an item has passed that of another."""
+LEFT_BOX, RIGHT_BOX, BOXES_END = (37, 80), (119, 80), 107
+"""Middles of the boxes of drag-shapes-2, and their lower edge, in CSS pixels."""
+KINDS = {"rectangles": "rect", "circles": "circle", "triangles": "polygon"}
 
 
 def slider_and_checkbox(goal: str, observation: Observation, step: int) -> Action:
@@ -51,12 +61,65 @@ def moved_item(goal: str, observation: Observation, step: int) -> Action:
         there = here + (1 if "down by" in goal else -1)
     else:
         there = 0 if "to the top" in goal else len(names) - 1
-    # The list is one mark, and its rows are equally high. It makes room when an item's middle has passed another's.
-    box = nth(observation, 0).box
-    row = box.height / len(names)
-    past = 6 if there > here else -6
-    x, y = box.x + box.width / 2, box.y + row / 2
-    return Drag(x=x, y=y + here * row, to_x=x, to_y=y + there * row + past)
+    return _moved(nth(observation, 0), len(names), here, there)
+
+
+def sorted_numbers(goal: str, observation: Observation, step: int) -> Action:
+    """`Sort the numbers in increasing order, starting with the lowest number at the top of the list.`"""
+    numbers = [int(number) for number in nth(observation, 0).name.split()]
+    for there, number in enumerate(sorted(numbers)):
+        if numbers[there] != number:
+            here = numbers.index(number, there)
+            return _moved(nth(observation, 0), len(numbers), here, there)
+    return submit(observation)
+
+
+def item_in_grid(goal: str, observation: Observation, step: int) -> Action:
+    """`Drag Ann to the top left.`, or `up by one.` The items are no marks: their order is that of the page's text."""
+    name, way = said(goal, r"Drag (\w+) "), said(goal, r"Drag \w+ (.+)\.")
+    names = lines(observation)[1:]
+    if name not in names:
+        raise Unsolvable(f"Expected the item {name!r}, found {names}.")
+    row, column = divmod(names.index(name), GRID)
+    if "by one" in way:
+        down, right = WAYS[way.split()[0]]
+        goal_row, goal_column = row + down, column + right
+    else:
+        words = way.split()
+        goal_row = next((place for place, word in enumerate(("top", "center", "bottom")) if word == words[2]), 1)
+        goal_column = ("left", "center", "right").index(words[-1])
+    x, y = FIRST_CELL + column * CELL, FIRST_CELL_Y + row * CELL
+    to_x = x + _past((goal_column - column) * CELL)
+    to_y = y + _past((goal_row - row) * CELL)
+    # First across, then up or down: the grid makes room in another way for a slanting move.
+    way_there = (MouseDown(x=x, y=y), HoverCoords(x=to_x, y=y), HoverCoords(x=to_x, y=to_y), MouseUp(x=to_x, y=to_y))
+    return way_there[min(step, 3)]
+
+
+def pulled_shape(goal: str, observation: Observation, step: int) -> Action:
+    """`Drag the circle left then press Submit.` The figure is the only mark that is no button."""
+    if step > 0:
+        return submit(observation)
+    down, right = WAYS[said(goal, r"Drag the \w+ (\w+) then")]
+    figure = next((mark for mark in marks(observation) if mark.role not in BUTTONS), None)
+    if figure is None:
+        raise Unsolvable(f"Expected a figure, found {describe(observation)}.")
+    return DragId(id=figure.id, dx=right * PULL, dy=down * PULL)
+
+
+def shapes_in_boxes(goal: str, observation: Observation, step: int) -> Action:
+    """`Drag all blue shapes into the left box, and everything else into the right box.`, or `all triangles`.
+
+    The two boxes are no marks, but always in the same place: above all figures that are not in one yet.
+    """
+    kind = said(goal, r"Drag all (\w+)")
+    figures = [mark for mark in marks(observation) if mark.role not in BUTTONS and mark.box.y > BOXES_END]
+    if not figures:
+        return submit(observation)
+    figure = figures[0]
+    x, y = middle(figure)
+    to_x, to_y = LEFT_BOX if KINDS.get(kind, kind) in figure.name.split() else RIGHT_BOX
+    return DragId(id=figure.id, dx=to_x - x, dy=to_y - y)
 
 
 def box_in_box(goal: str, observation: Observation, step: int) -> Action:
@@ -67,6 +130,18 @@ def box_in_box(goal: str, observation: Observation, step: int) -> Action:
     dx = large.x + (large.width - small.width) / 2 - small.x
     dy = large.y + (large.height - small.height) / 2 - small.y
     return DragId(id=named(observation, "s").id, dx=dx, dy=dy)
+
+
+def _moved(column: Mark, rows: int, here: int, there: int) -> Drag:
+    """A drag of one row of a list to another place. The list is one mark, and its rows are equally high."""
+    height = column.box.height / rows
+    x, y = column.box.x + column.box.width / 2, column.box.y + height / 2 + here * height
+    return Drag(x=x, y=y, to_x=x, to_y=y + _past((there - here) * height))
+
+
+def _past(distance: float) -> float:
+    """The distance, and a little farther."""
+    return distance + PAST * ((distance > 0) - (distance < 0))
 
 
 def _handle(observation: Observation) -> Mark:

@@ -1,4 +1,4 @@
-"""Input of a scripted solution of MiniWoB++: what the instruction says. The page is read by `environments.marks`."""
+"""Input of a scripted solution of MiniWoB++: the instruction and the page's text. Marks are read by `environments.marks`."""
 
 import re
 from collections.abc import Callable
@@ -27,6 +27,28 @@ def said(goal: str, pattern: str) -> str:
 def ordinal(goal: str, pattern: str) -> int:
     """The index, from 0, of an ordinal such as `2nd` in the pattern's first group."""
     return int(said(goal, pattern)) - 1
+
+
+def text(observation: Observation) -> str:
+    """The page's visible text, the instruction first. Raises `Unsolvable` if it was not asked for."""
+    if observation.text is None:
+        raise Unsolvable(
+            "Expected the page's text in the observation, found none; ask for it: ObserveRequest(text=True)."
+        )
+    return observation.text
+
+
+def lines(observation: Observation) -> list[str]:
+    """The lines of the page's text that are not empty; the first one is the instruction."""
+    return [line.strip(" ") for line in text(observation).splitlines() if line.strip()]
+
+
+def below(observation: Observation) -> str:
+    """The line below the instruction. Raises `Unsolvable` if there is none."""
+    found = lines(observation)
+    if len(found) < 2:
+        raise Unsolvable(f"Expected text below the instruction, found {found}.")
+    return found[1]
 
 
 def submit(observation: Observation, name: str = "Submit") -> ClickId:

@@ -48,6 +48,8 @@ def _members(store: TrajectoryStore, ids: list[str]) -> Iterator[Member]:
         pictures |= pictures_of(trajectory)
         yield Member(f"{name}/{TRAJECTORY}", trajectory.model_dump_json().encode(), compress=True)
     for sha256 in sorted(pictures):
+        if store.lacks_pictures and not store.has_image(sha256):
+            continue
         data = store.image(sha256)
         yield Member(f"{IMAGES}/{sha256[:2]}/{sha256}{suffix_of(data)}", data, compress=False)
 

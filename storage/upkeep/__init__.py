@@ -1,0 +1,1 @@
+"""Upkeep of finished stage folders: compaction, and retention by age."""
