@@ -9,7 +9,10 @@ from environments.providers.postgres.state import Ignored
 HERE = Path(__file__).parent
 IGNORED = Ignored(
     tables=("cache_keys", "key_value", "keyvalue", "logs", "tab_state", "table_schema"),
-    columns=("ab_user.last_login", "ab_user.login_count", "ab_user.fail_login_count", "*.changed_on"),
+    columns=(
+        *("ab_user.last_login", "ab_user.login_count", "ab_user.fail_login_count"),
+        *("*.changed_on", "*.changed_by_fk", "slices.query_context", "slices.last_saved_*"),
+    ),
 )
 """Tables and columns that a mere visit of a page changes."""
 

@@ -174,7 +174,7 @@ def in_euros(cents: int) -> str:
     return f"{cents / 100:.2f}"
 
 
-def small_tables() -> dict[str, list[tuple[int, str, str, str]]]:
+def small_tables() -> dict[str, list[tuple[int | str, ...]]]:
     """Rows (id, name, city, added_on) of the tables without a dataset."""
     rng = random.Random("small tables 1")
     cities = [city for found in COUNTRIES.values() for city in found]

@@ -29,9 +29,12 @@ LINES = (
 )
 VIRTUAL = {"order_details": DETAILS, "sold_lines": LINES}
 """Datasets that are a query; the others are a table."""
-LAYERS = ("Holidays", "Price changes", "Campaigns", "Supply problems", "Shop openings")
+USED_LAYERS = ("Holidays", "Price changes", "Campaigns")
+"""Annotation layers with annotations, which Superset does not delete."""
+EMPTY_LAYERS = ("Supply problems", "Shop openings", "Weather", "Deliveries", "Trade fairs", "Staff changes")
+LAYERS = (*USED_LAYERS, *EMPTY_LAYERS)
 EVENTS = ("Easter sale", "New catalogue", "Strike at the harbour", "Summer break", "Anniversary", "Stocktaking")
-STYLES = ("Large numbers", "Dark header", "Wide tables", "Print version", "Quiet colours")
+STYLES = ("Large numbers", "Dark header", "Wide tables", "Print version", "Quiet colours", "Round corners")
 QUERIES = {
     "Orders per country": "SELECT country, count(*) FROM shop.customers GROUP BY country",
     "Open orders": "SELECT id, total FROM shop.orders WHERE status = 'open'",
@@ -118,13 +121,15 @@ def owners(rng: random.Random) -> tuple[str, ...]:
 
 def all_charts() -> list[Chart]:
     """The charts without ids and owners."""
-    count, units, revenue = metric("COUNT(*)", "orders"), metric("SUM(quantity)", "units"), metric("SUM(total)", "euros")
+    count, units, revenue = (
+        metric("COUNT(*)", "orders"),
+        metric("SUM(quantity)", "units"),
+        metric("SUM(total)", "euros"),
+    )
     made: list[Chart] = []
 
     def add(name: str, kind: str, dataset: str, about: str = "", **settings: Any) -> None:
-        made.append(
-            Chart(id=0, name=name, kind=kind, dataset=dataset, about=about, settings=settings, owners=(ACTOR,))
-        )
+        made.append(Chart(id=0, name=name, kind=kind, dataset=dataset, about=about, settings=settings, owners=(ACTOR,)))
 
     for country in COUNTRIES:
         only = [is_equal("country", country)]
@@ -199,8 +204,7 @@ def world() -> dict[str, Any]:
         "virtual": VIRTUAL,
         "charts": [chart.model_dump(mode="json") for chart in found.charts],
         "dashboards": [dashboard.model_dump(mode="json") for dashboard in found.dashboards],
-        "layers": list(LAYERS),
-        "events": list(EVENTS),
+        "layers": {name: list(EVENTS) if name in USED_LAYERS else [] for name in LAYERS},
         "styles": list(STYLES),
         "queries": QUERIES,
     }

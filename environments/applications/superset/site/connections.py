@@ -32,8 +32,6 @@ def engine_options(role: str) -> dict[str, Any]:
     return {"creator": connecting(role), "poolclass": NullPool}
 
 
-def as_analyst(
-    uri: URL, options: dict[str, Any], user: str, security: Any, source: Any
-) -> tuple[URL, dict[str, Any]]:
+def as_analyst(uri: URL, options: dict[str, Any], user: str, security: Any, source: Any) -> tuple[URL, dict[str, Any]]:
     """Superset's DB_CONNECTION_MUTATOR: every query of a user goes to the episode's database, as the analyst."""
     return make_url(address(ANALYST)), engine_options(ANALYST)

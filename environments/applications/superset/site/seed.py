@@ -86,7 +86,7 @@ with app.app_context():
             dataset.fetch_metadata()
             if not dataset.metrics:
                 dataset.metrics.append(SqlMetric(metric_name="count", expression="COUNT(*)"))
-            made[name] = dataset
+            made[name] = keep(dataset, "dataset", place, owner)
         return made
 
     def charts(people: dict, datasets: dict) -> dict:
@@ -159,9 +159,9 @@ with app.app_context():
 
     def notes(shop: Database, owner: object) -> None:
         """Makes annotation layers with annotations, CSS templates and saved queries."""
-        for place, name in enumerate(world["layers"]):
+        for place, (name, events) in enumerate(world["layers"].items()):
             layer = keep(AnnotationLayer(name=name, descr=f"{name} of 2025"), "layer", place, owner)
-            for number, event in enumerate(world["events"]):
+            for number, event in enumerate(events):
                 at = datetime(2025, 1 + number * 2, 3 + place)
                 annotation = Annotation(layer=layer, short_descr=event, start_dttm=at, end_dttm=at + timedelta(days=4))
                 keep(annotation, "annotation", place * 100 + number, owner)
@@ -186,12 +186,15 @@ with app.app_context():
         "charts": [(row.id, row.slice_name) for row in db.session.query(Slice).order_by(Slice.id)],
         "dashboards": [(row.id, row.dashboard_title) for row in db.session.query(Dashboard).order_by(Dashboard.id)],
         "datasets": [(row.id, row.table_name) for row in db.session.query(SqlaTable).order_by(SqlaTable.id)],
+        "layers": [(row.id, row.name) for row in db.session.query(AnnotationLayer).order_by(AnnotationLayer.id)],
+        "styles": [(row.id, row.template_name) for row in db.session.query(CssTemplate).order_by(CssTemplate.id)],
+        "queries": [(row.id, row.label) for row in db.session.query(SavedQuery).order_by(SavedQuery.id)],
     }
 expected = {
     "people": list(enumerate(world["people"], start=1)),
     "charts": [(one["id"], one["name"]) for one in world["charts"]],
     "dashboards": [(one["id"], one["title"]) for one in world["dashboards"]],
-    "datasets": list(enumerate(world["datasets"], start=1)),
+    **{kind: list(enumerate(world[kind], start=1)) for kind in ("datasets", "layers", "styles", "queries")},
 }
 for kind, rows in expected.items():
     # The tasks know rows by their ids.
