@@ -63,7 +63,9 @@ def of(*changes: Change, **parameters: Any) -> Ending:
     return Ending(parameters, Changes(changes), "")
 
 
-LOOKED_AT = '{"color_scheme_domain": [], "shared_label_colors": [], "map_label_colors": {"Web": "#111"}, "label_colors": {}}'
+LOOKED_AT = (
+    '{"color_scheme_domain": [], "shared_label_colors": [], "map_label_colors": {"Web": "#111"}, "label_colors": {}}'
+)
 
 
 def test_what_looking_at_a_dashboard_writes_down_is_no_side_effect_and_other_settings_are() -> None:

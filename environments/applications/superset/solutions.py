@@ -11,7 +11,7 @@ from environments.tasks.scripts import Move, answering, called, go, press, scrip
 from environments.tasks.templates import Parameters, Solve
 
 BUTTON = "button"
-PAUSE_S = 4.0
+PAUSE_S = 6.0
 CONFIRM = 'Type "DELETE" to confirm'
 
 
@@ -40,7 +40,7 @@ def write_into(place: int, value: str) -> Move:
 
 def opened(path: str, name: str, *roles: str) -> tuple[Move, ...]:
     """Opens a page and waits for a mark."""
-    return go(path), wait(name, *roles), wait(name, *roles)
+    return go(path), *[wait(name, *roles)] * 3
 
 
 def saving(*moves: Move) -> Solve:

@@ -184,7 +184,11 @@ def table(by: list[str], metrics: list[dict[str, Any]]) -> dict[str, Any]:
         "order_desc": True,
         "row_limit": 100,
         "server_page_length": 10,
-        "column_config": {"euros": {"d3NumberFormat": ",.2f"}},
+        "column_config": {
+            "euros": {"d3NumberFormat": ",.2f"},
+            "orders": {"d3NumberFormat": ",d"},
+            "units": {"d3NumberFormat": ",d"},
+        },
     }
 
 
