@@ -52,7 +52,7 @@ SMALL_ROWS = 60
 class Customer(BaseModel):
     """A row of `shop.customers`. Example: `Customer(id=7, name="Carla Dahl", country="Italy", city="Turin", ...)`."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     id: int
     name: str
@@ -66,7 +66,7 @@ class Customer(BaseModel):
 class Product(BaseModel):
     """A row of `shop.products`."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     id: int
     name: str
@@ -78,7 +78,7 @@ class Product(BaseModel):
 class Order(BaseModel):
     """A row of `shop.orders`, with its lines."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     id: int
     customer: Customer
@@ -97,7 +97,7 @@ class Order(BaseModel):
 class Sales(BaseModel):
     """All rows of the shop."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     customers: tuple[Customer, ...]
     products: tuple[Product, ...]

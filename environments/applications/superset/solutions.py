@@ -30,7 +30,7 @@ def wait(name: str, *roles: str) -> Move:
 
 def pause(parameters: Parameters, observation: Observation) -> AgentAction:
     """Waits until what was sent is stored."""
-    return Sleep(duration=2)
+    return Sleep(duration=4)
 
 
 def write_into(place: int, value: str) -> Move:

@@ -50,7 +50,7 @@ QUERIES = {
 class Chart(BaseModel):
     """A chart. Example: `Chart(id=3, name="Orders from Poland", kind="big_number_total", about="Poland", ...)`."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     id: int
     name: str
@@ -66,7 +66,7 @@ class Chart(BaseModel):
 class Dashboard(BaseModel):
     """A dashboard. Example: `Dashboard(id=2, title="Poland: customers", about="Poland", charts=(5, 17), ...)`."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     id: int
     title: str
@@ -79,7 +79,7 @@ class Dashboard(BaseModel):
 class Analytics(BaseModel):
     """The start state as the task templates see it."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     charts: tuple[Chart, ...]
     dashboards: tuple[Dashboard, ...]
