@@ -208,9 +208,10 @@ def world() -> dict[str, Any]:
         "virtual": VIRTUAL,
         "charts": [chart.model_dump(mode="json") for chart in found.charts],
         "dashboards": [dashboard.model_dump(mode="json") for dashboard in found.dashboards],
-        "layers": {name: list(EVENTS) if name in USED_LAYERS else [] for name in LAYERS},
+        # Lists, because the keys of objects are sorted, and ids follow the order.
+        "layers": [[name, list(EVENTS) if name in USED_LAYERS else []] for name in LAYERS],
         "styles": list(STYLES),
-        "queries": QUERIES,
+        "queries": [[label, sql] for label, sql in QUERIES.items()],
     }
 
 
