@@ -17,6 +17,9 @@ from environments.applications.pretix.pretix import places as pretix_places
 from environments.applications.pretix.pretix import pretix
 from environments.applications.pretix.recipe import recipe as pretix_recipe
 from environments.applications.shop.shop import shop
+from environments.applications.superset.recipe import recipe as superset_recipe
+from environments.applications.superset.superset import places as superset_places
+from environments.applications.superset.superset import superset
 from environments.base import SeededEnvironment
 from environments.bounds import UNBOUNDED, Bounds
 from environments.providers.static.application import StaticApplication
@@ -40,11 +43,19 @@ def static_environment(
 
 BUNDLED: dict[str, Callable[[], StaticApplication]] = {"shop": shop}
 """Applications of this project that need no installation."""
-HOSTED: dict[str, Callable[..., SeededEnvironment]] = {"misago": misago, "pretix": pretix}
+HOSTED: dict[str, Callable[..., SeededEnvironment]] = {"misago": misago, "pretix": pretix, "superset": superset}
 """Applications that are installed from packages."""
-PROVIDERS: dict[str, Callable[..., HostedProvider]] = {"misago": misago_places, "pretix": pretix_places}
+PROVIDERS: dict[str, Callable[..., HostedProvider]] = {
+    "misago": misago_places,
+    "pretix": pretix_places,
+    "superset": superset_places,
+}
 """Their places, with the number of spares."""
-RECIPES: dict[str, Callable[[], Recipe]] = {"misago": misago_recipe, "pretix": pretix_recipe}
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "misago": misago_recipe,
+    "pretix": pretix_recipe,
+    "superset": superset_recipe,
+}
 """How they are installed."""
 KNOWN = (*BUNDLED, *HOSTED)
 

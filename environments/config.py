@@ -14,8 +14,8 @@ from environments.miniwob.families import find_family
 from environments.samplers import SamplerConfig, Uniform
 from environments.taskfiles.huggingface import PREFIX
 
-EnvironmentName = Literal["miniwob", "live", "shop", "misago", "pretix", "folder", "mix"]
-APPLICATIONS = ("shop", "misago", "pretix", "folder")
+EnvironmentName = Literal["miniwob", "live", "shop", "misago", "pretix", "superset", "folder", "mix"]
+APPLICATIONS = ("shop", "misago", "pretix", "superset", "folder")
 """Environments whose families for training are not those of the evaluation."""
 
 

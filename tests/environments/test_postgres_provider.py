@@ -26,6 +26,8 @@ create table sessions (id text primary key);
 insert into users (name) select 'user ' || n from generate_series(1, 500) n;
 insert into orders (owner, total, note) select n, n * 1.5, '{"gift": false}' from generate_series(1, 400) n;
 insert into tags values ('new'), ('new');
+create schema "Old shop"; create table "Old shop".users (id int primary key, name text);
+insert into "Old shop".users values (1, 'Bob');
 """
 IGNORED = Ignored(("sessions",), ("users.seen",))
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -66,10 +68,12 @@ async def test_every_change_of_every_table_is_found(cluster: Cluster, start: Sna
         async with cluster.connected(name) as connection:
             await connection.execute(
                 """update users set name = 'Ada' where id = 7; delete from orders where id = 3;
-                update orders set note = '{"gift": true}' where id = 4; insert into users (name) values ('new one');"""
+                update orders set note = '{"gift": true}' where id = 4; insert into users (name) values ('new one');
+                update "Old shop".users set name = 'Eve';"""
             )
         found = await changed(cluster, name, start)
         assert [(change.path, change.after) for change in found] == [
+            ("Old shop.users/1/name", "Eve"),
             ("orders/3", None),
             ("orders/4/note/gift", True),
             ("users/501", {"id": 501, "name": "new one"}),

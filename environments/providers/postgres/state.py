@@ -20,14 +20,16 @@ LONGEST_TEXT = 400
 MOST_ROWS = 50_000
 """Rows of a changed table that are read. The rest of it counts as one value."""
 TABLES = """
-select c.relname as name,
+select case when n.nspname = 'public' then c.relname::text else n.nspname || '.' || c.relname end as name,
+       format('%I.%I', n.nspname, c.relname) as source,
        (select array_agg(a.attname::text order by array_position(i.indkey::int2[], a.attnum))
           from pg_index i join pg_attribute a on a.attrelid = c.oid and a.attnum = any(i.indkey)
          where i.indrelid = c.oid and i.indisprimary) as keys,
        (select array_agg(a.attname::text order by a.attnum)
           from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
- where n.nspname = 'public' and c.relkind in ('r', 'p') order by c.relname
+ where n.nspname not in ('pg_catalog', 'pg_toast', 'information_schema') and n.nspname !~ '^pg_(toast_)?temp_'
+   and c.relkind in ('r', 'p') order by 1
 """
 Rows = Mapping[str, Any]
 
@@ -49,9 +51,12 @@ class Ignored:
 
 @dataclass(frozen=True)
 class Table:
-    """A table that counts. Example: `Table("users", ("id",), ("name", "email"))`."""
+    """A table that counts. Example: `Table("shop.users", '"shop"."users"', ("id",), ("name", "email"))`."""
 
     name: str
+    """With its schema before it, unless that is `public`."""
+    source: str
+    """SQL for the table."""
     keys: tuple[str, ...]
     columns: tuple[str, ...]
 
@@ -75,7 +80,7 @@ class Table:
         hashed = f"hashtextextended(({self.row})::text, 0)"
         return (
             f"select {_text(self.name)} as name, count(*) || '/' || coalesce(sum({hashed}::numeric), 0) as digest "
-            f"from {_name(self.name)} t"
+            f"from {self.source} t"
         )
 
 
@@ -95,6 +100,7 @@ async def snapshot(cluster: Cluster, database: str, ignored: Ignored) -> Snapsho
         tables = [
             Table(
                 row["name"],
+                row["source"],
                 tuple(row["keys"] or ()),
                 tuple(column for column in row["columns"] or () if not ignored.has(row["name"], column)),
             )
@@ -128,7 +134,7 @@ async def _digests(connection: asyncpg.Connection, tables: Sequence[Table]) -> d
 
 
 async def _rows(connection: asyncpg.Connection, table: Table) -> Rows:
-    query = f"select {table.key} as key, ({table.row})::text as row from {_name(table.name)} t limit {MOST_ROWS + 1}"
+    query = f"select {table.key} as key, ({table.row})::text as row from {table.source} t limit {MOST_ROWS + 1}"
     found = await connection.fetch(query)
     rows = {row["key"]: _shortened(json.loads(row["row"])) for row in found[:MOST_ROWS]}
     return rows | ({"...": f"more than {MOST_ROWS} rows"} if len(found) > MOST_ROWS else {})

@@ -1,0 +1,1 @@
+"""Apache Superset, a business-intelligence tool over a shop's sales."""
