@@ -87,9 +87,10 @@ async def isolation(name: str, episodes: int) -> int:
 MARKED = {
     "misago": "misago_threads_thread SET title = 'episode {number} of many'",
     "pretix": "pretixbase_event SET name = 'episode {number} of many'",
+    "redmine": "projects SET name = 'episode {number} of many'",
 }
 """A change of each application that its page shows."""
-MARKED_PAGE = {"misago": "", "pretix": "control/events/"}
+MARKED_PAGE = {"misago": "", "pretix": "control/events/", "redmine": "projects"}
 
 
 async def look(place: Place, page: str = "") -> str:

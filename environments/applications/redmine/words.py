@@ -89,9 +89,7 @@ COMMENTS = (
     *("I have asked the front desk.", "This is harder than it looks.", "The old version did it in the same way."),
 )
 RELEASES = ("1.0 Alder", "1.1 Beech", "2.0 Cedar", "2.1 Dogwood")
-PAGES = (
-    *("Release_checklist", "Meeting_notes", "Glossary", "Installation", "Backup_plan", "Contacts", "House_rules"),
-)
+PAGES = (*("Release_checklist", "Meeting_notes", "Glossary", "Installation", "Backup_plan", "Contacts", "House_rules"),)
 PARAGRAPHS = (
     *("This page is kept short on purpose.", "Ask before you change the order of the steps.", "Last read in spring."),
     *("The details are in the folder at the front desk.", "Every step has a person and a date.", "Old names stay."),
