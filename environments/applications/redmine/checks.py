@@ -92,6 +92,23 @@ def added_with(table: str, fixed: Mapping[str, Any], **columns: str) -> Check:
     return check
 
 
+def news_added(end: Ending) -> Mapping[str, bool]:
+    """There is exactly one new news item, as wanted; its author watches it."""
+    rows, wanted = rows_of(end), end.parameters
+    new = rows.new(NEWS)
+    found = [(row["project_id"], row["author_id"], row["title"], plain(row["summary"])) for row in new.values()]
+    watching = {
+        key: row
+        for key, row in rows.new(WATCHERS).items()
+        if row["watchable_type"] == "News" and str(row["watchable_id"]) in new and row["user_id"] == ACTOR
+    }
+    return {
+        "added": found == [(wanted["project_id"], ACTOR, wanted["title"], "")]
+        and [plain(row["description"]) for row in new.values()] == [wanted["text"]],
+        "no_side_effects": rows.only(*new_rows(NEWS, new), *new_rows(WATCHERS, watching)),
+    }
+
+
 def commented(end: Ending) -> Mapping[str, bool]:
     """There is exactly one new comment, on the news item."""
     rows, wanted = rows_of(end), end.parameters
@@ -192,8 +209,12 @@ def new_rows(table: str, rows: Mapping[str, Row]) -> list[str]:
 
 
 def rows_of(end: Ending) -> Rows:
-    """The changes, without what a mere visit notes in the member's preferences."""
-    return Rows(Changes(tuple(change for change in end.changes.all if not _is_visit(change))))
+    """The changes, without what a mere visit notes in the member's preferences, and from nothing to an empty text."""
+    return Rows(Changes(tuple(change for change in end.changes.all if not (_is_visit(change) or _is_empty(change)))))
+
+
+def _is_empty(change: Change) -> bool:
+    return change.before in (None, "") and change.after in (None, "")
 
 
 def _is_visit(change: Change) -> bool:

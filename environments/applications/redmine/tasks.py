@@ -138,18 +138,14 @@ TRAIN = (
             projects.a_news_item,
         ),
         *(
-            checks.added_with(
-                checks.NEWS,
-                {"author_id": checks.ACTOR, "summary": None},
-                **{"project_id": "project_id", "title": "title", "description": "text"},
-            ),
+            checks.news_added,
             solutions.ADD_NEWS,
             "The project has a news item with this title and description.",
         ),
     ),
     made(
         *("add-version", "train", 2),
-        of('Add the version "{name}" with the date {on} to {project}, all else as proposed.', projects.a_version),
+        of('Add the version "{name}" with the due date {on} to {project}, all else as proposed.', projects.a_version),
         *(
             checks.added_with(
                 checks.VERSIONS,
