@@ -4,27 +4,23 @@ import random
 from collections.abc import Callable
 from datetime import date, timedelta
 
-from environments.applications.redmine.world import (
+from environments.applications.redmine.ids import ACTIVITIES_FROM, USERS_FROM, category_id, version_id
+from environments.applications.redmine.records import (
     ACTIVITIES,
-    ACTOR,
     CLOSED,
-    END,
     PRIORITIES,
     STATUSES,
     TRACKERS,
     Issue,
     Project,
     Tracker,
-    people,
 )
+from environments.applications.redmine.world import ACTOR, END, people
 from environments.tasks.templates import Fill, Filled, Parameters
 
 Choose = Callable[[random.Random, Tracker], Issue]
 More = Callable[[random.Random, Project, Issue], Parameters]
 OfProject = Callable[[random.Random, Tracker, Project], Parameters]
-USERS_FROM, ACTIVITIES_FROM = 5, 8
-"""Ids of the first person, and of the first activity."""
-ROLES = {"Developer": 4, "Reporter": 5}
 NOTES = (
     *("I take this with me to the meeting.", "The supplier answers next week.", "Please add a drawing."),
     *("It is the same cause as last year.", "The old cable was the reason.", "We repeat the test in the evening."),
@@ -184,7 +180,7 @@ def another_assignee(rng: random.Random, project: Project, issue: Issue) -> Para
 def another_category(rng: random.Random, project: Project, issue: Issue) -> Parameters:
     """A category that the issue does not have."""
     name = rng.choice([name for name in project.categories if name != issue.category])
-    return {"label": name, "value": (project.number - 1) * len(project.categories) + project.categories.index(name) + 1}
+    return {"label": name, "value": category_id(project, name)}
 
 
 def another_version(rng: random.Random, project: Project, issue: Issue) -> Parameters:
@@ -225,11 +221,6 @@ def a_watcher(rng: random.Random, project: Project, issue: Issue) -> Parameters:
 def user_id(name: str) -> int:
     """Id of a person."""
     return USERS_FROM + people().index(name)
-
-
-def version_id(project: Project, name: str) -> int:
-    """Id of a version."""
-    return (project.number - 1) * len(project.versions) + project.versions.index(name) + 1
 
 
 def _other(rng: random.Random, names: tuple[str, ...], *taken: str) -> Parameters:

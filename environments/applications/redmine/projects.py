@@ -7,24 +7,15 @@ from environments.applications.redmine.goals import (
     NOTES,
     PAGES,
     PLACES,
-    ROLES,
     SUBJECTS,
     TEXTS,
     TITLES,
     VERSIONS,
     user_id,
-    version_id,
 )
-from environments.applications.redmine.world import (
-    ACTOR,
-    PRIORITIES,
-    TRACKERS,
-    Issue,
-    Project,
-    Tracker,
-    people,
-    tracker,
-)
+from environments.applications.redmine.ids import ROLES, page_id, version_id
+from environments.applications.redmine.records import PRIORITIES, TRACKERS, Issue, Project, Tracker
+from environments.applications.redmine.world import ACTOR, people, tracker
 from environments.tasks.templates import Parameters
 
 
@@ -112,9 +103,8 @@ def a_new_page(rng: random.Random, world: Tracker, project: Project) -> Paramete
 
 def a_page(rng: random.Random, world: Tracker, project: Project) -> Parameters:
     """A page of the wiki, and another text for it."""
-    place = rng.randrange(1, len(project.pages))
-    number = (project.number - 1) * len(project.pages) + place + 1
-    return _texts(rng) | _titled(project.pages[place].title) | {"page": number}
+    title = rng.choice(project.pages[1:]).title
+    return _texts(rng) | _titled(title) | {"page": page_id(project, title)}
 
 
 def a_description(rng: random.Random, world: Tracker, project: Project) -> Parameters:
@@ -125,7 +115,7 @@ def a_description(rng: random.Random, world: Tracker, project: Project) -> Param
 def a_newcomer(rng: random.Random, world: Tracker, project: Project) -> Parameters:
     """Somebody who is not a member, and a role."""
     taken = {*project.developers, *project.reporters, ACTOR}
-    name, role = rng.choice([name for name in people() if name not in taken]), rng.choice(list(ROLES))
+    name, role = rng.choice([name for name in people() if name not in taken]), rng.choice(("Developer", "Reporter"))
     return {"person": name, "user_id": user_id(name), "role": role, "role_id": ROLES[role]}
 
 

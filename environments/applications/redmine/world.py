@@ -1,13 +1,25 @@
 """The tracker's start state: projects with people, versions, issues, hours and pages, the same for every episode."""
 
 import random
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
-from environments.applications.redmine import words
+from environments.applications.redmine import ids, words
+from environments.applications.redmine.records import (
+    ACTIVITIES,
+    CLOSED,
+    PRIORITIES,
+    STATUSES,
+    TRACKERS,
+    Comment,
+    Entry,
+    Issue,
+    News,
+    Page,
+    Project,
+    Tracker,
+)
 
 TITLE = "Workbench"
 ACTOR = "Robin Vale"
@@ -19,114 +31,6 @@ ISSUES = 110
 OWN = 9
 """Open issues that are assigned to the actor: all of them are on the first page."""
 BEGIN, END = datetime(2025, 10, 6, 8, 0), datetime(2026, 10, 2, 17, 0)
-TRACKERS = ("Bug", "Feature", "Support")
-STATUSES = ("New", "In Progress", "Resolved", "Feedback", "Closed", "Rejected")
-PRIORITIES = ("Low", "Normal", "High", "Urgent", "Immediate")
-ACTIVITIES = ("Design", "Development")
-CLOSED = ("Closed", "Rejected")
-
-
-class Model(BaseModel):
-    """A part of the start state."""
-
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
-
-
-class Comment(Model):
-    """A note on an issue."""
-
-    author: str
-    text: str
-    at: datetime
-
-
-class Entry(Model):
-    """Time that somebody spent on an issue."""
-
-    user: str
-    hours: float
-    activity: str
-    on: date
-
-
-class Issue(Model):
-    """An issue. Example: `Issue(number=17, project=2, tracker="Bug", subject="Payments is empty on ...", ...)`."""
-
-    number: int
-    """Id in the database."""
-    project: int
-    """Place of its project, from 0."""
-    tracker: str
-    subject: str
-    description: str
-    status: str
-    priority: str
-    author: str
-    assignee: str | None
-    category: str | None
-    version: str | None
-    start: date
-    due: date | None
-    estimate: float | None
-    done: int
-    at: datetime
-    watchers: tuple[str, ...]
-    comments: tuple[Comment, ...]
-    entries: tuple[Entry, ...]
-    related: int | None
-    """An issue of the same project with a lower number, to which it is related."""
-
-    @property
-    def is_open(self) -> bool:
-        """True unless it is closed or rejected."""
-        return self.status not in CLOSED
-
-    @property
-    def hours(self) -> float:
-        """Time spent on it."""
-        return sum(entry.hours for entry in self.entries)
-
-
-class Page(Model):
-    """A page of a wiki."""
-
-    title: str
-    text: str
-
-
-class News(Model):
-    """A news item."""
-
-    number: int
-    title: str
-    summary: str
-    text: str
-    author: str
-    at: datetime
-
-
-class Project(Model):
-    """A project with all that belongs to it but its issues."""
-
-    number: int
-    identifier: str
-    name: str
-    description: str
-    categories: tuple[str, ...]
-    developers: tuple[str, ...]
-    """Members to whom issues are assigned; the actor is one besides."""
-    reporters: tuple[str, ...]
-    versions: tuple[str, ...]
-    """The first one is closed."""
-    pages: tuple[Page, ...]
-    news: tuple[News, ...]
-
-
-class Tracker(Model):
-    """The start state as the task templates see it."""
-
-    projects: tuple[Project, ...]
-    issues: tuple[Issue, ...]
 
 
 def people() -> list[str]:
@@ -143,13 +47,13 @@ def tracker() -> Tracker:
 
 
 def world() -> dict[str, Any]:
-    """Everything that is seeded, as JSON."""
+    """Everything that is seeded, as JSON, with the ids by which the tasks know it."""
     known = {
         "title": TITLE,
         "people": people(),
         "autologin": AUTOLOGIN,
         "begin": BEGIN.isoformat(),
-        "end": END.isoformat(),
+        "ids": {kind: [list(one) for one in rows] for kind, rows in ids.ids(tracker(), people()).items()},
     }
     return known | tracker().model_dump(mode="json")
 
