@@ -127,8 +127,9 @@ def page_added(end: Ending) -> Mapping[str, bool]:
     pages, contents, editions = rows.new(PAGES), rows.new(CONTENTS), rows.new(EDITIONS)
     number = next(iter(pages), "")
     return {
-        "added": [(row["wiki_id"], row["title"], row["parent_id"]) for row in pages.values()]
-        == [(wanted["project_id"], wanted["title"], None)],
+        # The page from which the form was opened is proposed as its parent.
+        "added": [(row["wiki_id"], row["title"]) for row in pages.values()]
+        == [(wanted["project_id"], wanted["title"])],
         "written": [(str(row["page_id"]), plain(row["text"])) for row in contents.values()]
         == [(number, wanted["text"])],
         "no_side_effects": all(str(row["page_id"]) == number for row in editions.values())

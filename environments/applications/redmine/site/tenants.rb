@@ -21,8 +21,8 @@ class Tenants
 
   # Runs a block in which the thread's models are those of a database.
   def self.connected(database)
-    handler = ActiveRecord::ConnectionAdapters::ConnectionHandler.new
     before = ActiveRecord::Base.connection_handler
+    handler = ActiveRecord::ConnectionAdapters::ConnectionHandler.new
     ActiveRecord::Base.connection_handler = handler
     RequestStore.clear!
     Thread.current.thread_variable_set(:rl_loop_database, database)
