@@ -61,5 +61,5 @@ def recipe() -> Recipe:
         ),
         variables=VARIABLES,
         first_page="/my/page",
-        disk_mb=140,
+        disk_mb=190,
     )
