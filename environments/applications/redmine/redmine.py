@@ -12,7 +12,7 @@ from environments.bounds import UNBOUNDED, Bounds
 from environments.tasks.application import ApplicationEnvironment
 
 SPARES = 4
-"""Databases that are cloned ahead, 11 MB of disk each."""
+"""Databases that are cloned ahead, 13 MB of disk each."""
 
 
 def places(*, spares: int = SPARES) -> HostedProvider:
