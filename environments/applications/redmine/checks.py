@@ -18,8 +18,6 @@ ACTOR = 5
 PREFERENCES = "user_preferences/1/others"
 VISITED = (":recently_used_project_ids:", ":gantt_zoom:", ":gantt_months:")
 """Beginnings of the lines of a member's preferences that a mere visit of a page changes."""
-CLOSED = 5
-"""Id of a status."""
 
 
 def number_answered(end: Ending) -> Mapping[str, bool]:
@@ -116,7 +114,7 @@ def commented(end: Ending) -> Mapping[str, bool]:
     found = [(row["commented_type"], row["commented_id"], row["author_id"]) for row in new.values()]
     return {
         "commented": found == [("News", wanted["news"], ACTOR)]
-        and [plain(row.get("content", row.get("comments"))) for row in new.values()] == [wanted["text"]],
+        and [plain(row["content"]) for row in new.values()] == [wanted["text"]],
         "no_side_effects": rows.only(*new_rows(COMMENTS, new), f"{NEWS}/{wanted['news']}/comments_count"),
     }
 
