@@ -9,12 +9,13 @@ import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from statistics import quantiles
+from typing import NamedTuple
 
 import httpx
 
 from environments.applications.hosted.recipe import GOLDEN, installation
+from environments.applications.installed import INSTALLED
 from environments.base import Place
-from environments.bundled import PROVIDERS
 from environments.providers.postgres.cluster import Cluster
 from environments.providers.postgres.databases import Databases
 
@@ -22,10 +23,17 @@ AT_ONCE = 32
 PAGE_S = 120.0
 
 
+class Marked(NamedTuple):
+    """A column that an application's page shows. Example: `Marked("projects SET name", page="projects")`."""
+
+    column: str
+    page: str = ""
+
+
 async def serve(name: str, rounds: int) -> list[float]:
     """Seconds until each of 32 episodes has its database, begun at the same time with as many warm spares."""
     seconds: list[float] = []
-    async with PROVIDERS[name](spares=AT_ONCE) as places:
+    async with INSTALLED[name].places(spares=AT_ONCE) as places:
         for number in range(rounds):
             while places.ready < AT_ONCE:  # noqa: ASYNC110 - nobody tells when spares are ready
                 await asyncio.sleep(0.2)
@@ -53,7 +61,7 @@ async def reset(name: str, times: int) -> list[float]:
 
 async def memory(name: str, episodes: int) -> tuple[float, float]:
     """MB of the server and its database server with one episode, and MB per further one, each after its first page."""
-    async with PROVIDERS[name](spares=0) as places, AsyncExitStack() as stack:
+    async with INSTALLED[name].places(spares=0) as places, AsyncExitStack() as stack:
         assert places.server is not None, "it runs while its provider is entered"
         found = []
         for number in range(episodes):
@@ -66,18 +74,18 @@ async def memory(name: str, episodes: int) -> tuple[float, float]:
 
 async def isolation(name: str, episodes: int) -> int:
     """Number of `episodes` episodes at once that see a change which another one made in its database."""
-    async with PROVIDERS[name](spares=AT_ONCE) as places, AsyncExitStack() as stack:
+    async with INSTALLED[name].places(spares=AT_ONCE) as places, AsyncExitStack() as stack:
         opened = [await stack.enter_async_context(places.fresh(f"t{number}")) for number in range(episodes)]
 
         async def mark(number: int, place: Place) -> None:
             async with place.handle.cluster.connected(place.handle.database) as connection:
-                await connection.execute("UPDATE " + MARKED[name].format(number=number))
+                await connection.execute(f"UPDATE {MARKED[name].column} = 'episode {number} of many'")
 
         room = asyncio.Semaphore(16)
 
         async def limited(number: int, place: Place) -> bool:
             async with room:
-                return f"episode {number} of" not in await look(place, MARKED_PAGE[name])
+                return f"episode {number} of" not in await look(place, MARKED[name].page)
 
         for number, place in enumerate(opened):
             await mark(number, place)
@@ -85,12 +93,11 @@ async def isolation(name: str, episodes: int) -> int:
 
 
 MARKED = {
-    "misago": "misago_threads_thread SET title = 'episode {number} of many'",
-    "pretix": "pretixbase_event SET name = 'episode {number} of many'",
-    "superset": "dashboards SET dashboard_title = 'episode {number} of many'",
+    "misago": Marked("misago_threads_thread SET title"),
+    "pretix": Marked("pretixbase_event SET name", page="control/events/"),
+    "redmine": Marked("projects SET name", page="projects"),
+    "superset": Marked("dashboards SET dashboard_title", page="api/v1/dashboard/"),
 }
-"""A change of each application that its page shows."""
-MARKED_PAGE = {"misago": "", "pretix": "control/events/", "superset": "api/v1/dashboard/"}
 
 
 async def look(place: Place, page: str = "") -> str:
@@ -142,7 +149,7 @@ def row(name: str, seconds: list[float]) -> str:
 def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("application", choices=sorted(PROVIDERS), help="one that is installed")
+    parser.add_argument("application", choices=sorted(INSTALLED), help="one that is installed")
     parser.add_argument("--rounds", type=int, default=4, help="rounds of 32 episodes at once")
     parser.add_argument("--episodes", type=int, default=200, help="episodes at once, for isolation")
     given = parser.parse_args()

@@ -8,18 +8,8 @@ from pathlib import Path
 from types import ModuleType
 
 from browser_service.models import Viewport
-from environments.applications.hosted.provider import HostedProvider
-from environments.applications.hosted.recipe import Recipe
-from environments.applications.misago.misago import misago
-from environments.applications.misago.misago import places as misago_places
-from environments.applications.misago.recipe import recipe as misago_recipe
-from environments.applications.pretix.pretix import places as pretix_places
-from environments.applications.pretix.pretix import pretix
-from environments.applications.pretix.recipe import recipe as pretix_recipe
+from environments.applications.installed import INSTALLED
 from environments.applications.shop.shop import shop
-from environments.applications.superset.recipe import recipe as superset_recipe
-from environments.applications.superset.superset import places as superset_places
-from environments.applications.superset.superset import superset
 from environments.base import SeededEnvironment
 from environments.bounds import UNBOUNDED, Bounds
 from environments.providers.static.application import StaticApplication
@@ -43,21 +33,7 @@ def static_environment(
 
 BUNDLED: dict[str, Callable[[], StaticApplication]] = {"shop": shop}
 """Applications of this project that need no installation."""
-HOSTED: dict[str, Callable[..., SeededEnvironment]] = {"misago": misago, "pretix": pretix, "superset": superset}
-"""Applications that are installed from packages."""
-PROVIDERS: dict[str, Callable[..., HostedProvider]] = {
-    "misago": misago_places,
-    "pretix": pretix_places,
-    "superset": superset_places,
-}
-"""Their places, with the number of spares."""
-RECIPES: dict[str, Callable[[], Recipe]] = {
-    "misago": misago_recipe,
-    "pretix": pretix_recipe,
-    "superset": superset_recipe,
-}
-"""How they are installed."""
-KNOWN = (*BUNDLED, *HOSTED)
+KNOWN = (*BUNDLED, *INSTALLED)
 
 
 def application_environment(
@@ -67,8 +43,8 @@ def application_environment(
 
     Raises `NotAnEnvironment` for a folder that can't be used.
     """
-    if name in HOSTED:
-        return HOSTED[name](viewport=viewport, bounds=bounds)
+    if name in INSTALLED:
+        return INSTALLED[name].make(viewport=viewport, bounds=bounds)
     if name != "folder":
         return static_environment(BUNDLED[name](), viewport=viewport, bounds=bounds)
     make = getattr(load_folder(Path(folder)), "make", None)

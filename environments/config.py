@@ -14,8 +14,8 @@ from environments.miniwob.families import find_family
 from environments.samplers import SamplerConfig, Uniform
 from environments.taskfiles.huggingface import PREFIX
 
-EnvironmentName = Literal["miniwob", "live", "shop", "misago", "pretix", "superset", "folder", "mix"]
-APPLICATIONS = ("shop", "misago", "pretix", "superset", "folder")
+EnvironmentName = Literal["miniwob", "live", "shop", "misago", "pretix", "redmine", "superset", "folder", "mix"]
+APPLICATIONS = ("shop", "misago", "pretix", "redmine", "superset", "folder")
 """Environments whose families for training are not those of the evaluation."""
 
 
@@ -54,9 +54,9 @@ class PartConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: EnvironmentName = "miniwob"
-    """`miniwob`: MiniWoB++. `live`: tasks of files on sites that run already. `shop`: the bundled shop. `misago`: a forum,
-    and `pretix`: a ticket office, each after `rl-loop environments install NAME`. `folder`: an environment of one's own, see
-    `folder`. `mix`: several of them, see `parts`."""
+    """`miniwob`: MiniWoB++. `live`: tasks of files on sites that run already. `shop`: the bundled shop. After `rl-loop
+    environments install NAME`: `misago`, a forum; `pretix`, a ticket office; `redmine`, a project tracker; `superset`,
+    charts and SQL. `folder`: an environment of one's own, see `folder`. `mix`: several of them, see `parts`."""
     folder: str = ""
     """Folder of an environment of one's own (docs/environments.md); its `environment.py` is run."""
     domains: tuple[str, ...] = ()

@@ -19,7 +19,7 @@ from browser_service.client import BrowserPool
 from browser_service.servers.instance import create_app
 from browser_service.settings import Settings
 from browser_service.tiers.service import running_service
-from environments.bundled import HOSTED
+from environments.applications.installed import INSTALLED
 from environments.web import serving
 from flows.environment_tools.check import tasks_of
 
@@ -31,7 +31,7 @@ LONGEST = 200
 
 async def record(name: str, families: list[str]) -> list[dict[str, Any]]:
     """Task, answer and changes of the first task of each family, as JSON; without those that got no reward."""
-    environment = HOSTED[name]()
+    environment = INSTALLED[name].make()
     settings, room = Settings(slots=AT_ONCE, egress_sites=("127.0.0.1:*",)), asyncio.Semaphore(AT_ONCE)
     async with (
         running_service(settings) as service,
@@ -68,7 +68,7 @@ async def record(name: str, families: list[str]) -> list[dict[str, Any]]:
 def main() -> None:
     """Writes the file of an application."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("application", choices=sorted(HOSTED))
+    parser.add_argument("application", choices=sorted(INSTALLED))
     parser.add_argument("families", nargs="*", help="only these; by default all")
     given = parser.parse_args()
     rows = asyncio.run(record(given.application, given.families))

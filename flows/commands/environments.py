@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 environments_app = typer.Typer(no_args_is_help=True, help="Look at environments, check them, play them by hand.")
 NameArgument = Annotated[
-    str, typer.Argument(help="miniwob, shop, misago, pretix, superset, or a folder with an environment of your own")
+    str, typer.Argument(help="a name of `rl-loop environments list`, or a folder with an environment of your own")
 ]
 BrowsersOption = Annotated[
     str | None, typer.Option(help="address of a browser service; by default that of `rl-loop up`", show_default=False)
@@ -45,13 +45,13 @@ def install(
 
     from environments.applications.hosted.install import install as install_application
     from environments.applications.hosted.recipe import installation
+    from environments.applications.installed import INSTALLED
     from environments.base import EnvironmentBroken
-    from environments.bundled import RECIPES
     from storage.errors import LoopError
 
-    if name not in RECIPES:
-        raise LoopError(f"there is no application {name!r} to install; there are {', '.join(sorted(RECIPES))}")
-    recipe, place = RECIPES[name](), installation(name)
+    if name not in INSTALLED:
+        raise LoopError(f"there is no application {name!r} to install; there are {', '.join(sorted(INSTALLED))}")
+    recipe, place = INSTALLED[name].recipe(), installation(name)
     try:
         is_new = asyncio.run(install_application(recipe, place, tell=typer.echo))
     except (EnvironmentBroken, OSError, TimeoutError) as error:

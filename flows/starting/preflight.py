@@ -14,8 +14,8 @@ from agent.models.vendors import ModelUnavailable
 from agent.prompting.tokenizer_files import TokenizerUnreadable, control_tokens
 from environments.applications.hosted.install import check_installed
 from environments.applications.hosted.recipe import installation
+from environments.applications.installed import INSTALLED
 from environments.base import EnvironmentBroken
-from environments.bundled import RECIPES
 from environments.registry import make_environment
 from flows.policy.prompt_room import prompt_room
 from flows.services.ports import choose_ports
@@ -207,11 +207,11 @@ def tasks(config: LoopConfig) -> str:
 
 def applications(config: LoopConfig) -> str:
     """Checks that the applications that are played are installed."""
-    names = [part.name for part in config.environment.members if part.name in RECIPES]
+    names = [part.name for part in config.environment.members if part.name in INSTALLED]
     try:
         make_environment(config.environment)
         for name in names:
-            check_installed(RECIPES[name](), installation(name))
+            check_installed(INSTALLED[name].recipe(), installation(name))
     except (EnvironmentBroken, ValueError) as error:  # ValueError: a mix whose parts do not fit
         raise PreflightError(f"environment: {error}") from None
     return ", ".join(names) or "none needs an installation"

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from agent.types import Reach, Split, Task
 from environments.applications.hosted.install import install
 from environments.applications.hosted.recipe import installation
-from environments.bundled import RECIPES
+from environments.applications.installed import INSTALLED
 from environments.catalogs import Draw
 from environments.config import APPLICATIONS, EnvironmentConfig
 from environments.drawing import draw_tasks
@@ -24,7 +24,7 @@ from environments.taskfiles.reading import Reading, open_source, read_tasks
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_environment"
 NAMES = [
     # An application is installed first, which takes minutes.
-    pytest.param(name, marks=pytest.mark.chaos if name in RECIPES else ())
+    pytest.param(name, marks=pytest.mark.chaos if name in INSTALLED else ())
     for name in get_args(EnvironmentConfig.model_fields["name"].annotation)
 ]
 
@@ -83,6 +83,7 @@ async def test_every_environment_keeps_to_the_configuration(name: str, split: Sp
         "misago": {},
         "pretix": {},
         "superset": {},
+        "redmine": {},
         "folder": {"folder": str(EXAMPLE)},
         "mix": {"parts": [{"name": "shop"}, {"name": "folder", "folder": str(EXAMPLE)}]},
     }[name]
@@ -91,8 +92,8 @@ async def test_every_environment_keeps_to_the_configuration(name: str, split: Sp
     task = Task(id="t", environment=name, domain="click-test", start_url="http://shop.test/", split=split)
     if name in (*APPLICATIONS, "mix"):
         (task,) = draw_tasks(config, Draw(split, 0, 0), 1, history=TaskHistory(), now=datetime.now(UTC))
-    if name in RECIPES:
-        await install(RECIPES[name](), installation(name), tell=print)
+    if name in INSTALLED:
+        await install(INSTALLED[name].recipe(), installation(name), tell=print)
     async with make_environment(config) as environment, environment.serve(task, trajectory_id="t") as site:
         reach = site.reach
         assert reach.blocked_hosts == ("ads.test", *(("banned.test",) if split == "train" else ()))

@@ -10,7 +10,7 @@ from real_stack import Stack
 
 from environments.applications.hosted.install import install
 from environments.applications.hosted.recipe import installation
-from environments.bundled import RECIPES
+from environments.applications.installed import INSTALLED
 from flows.settings.checkout import PROJECT
 from rollouts.plan import planned_groups
 from storage.stages import Stage
@@ -21,8 +21,8 @@ pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(3_600)]
 def test_the_mix_of_applications_runs_end_to_end(stack: Stack, unused: Callable[[str], str]) -> None:
     preset: dict[str, Any] = yaml.safe_load((PROJECT / "configs/apps.yaml").read_text())
     for part in preset["environment"]["parts"]:
-        if part["name"] in RECIPES:
-            asyncio.run(install(RECIPES[part["name"]](), installation(part["name"]), tell=print))
+        if part["name"] in INSTALLED:
+            asyncio.run(install(INSTALLED[part["name"]].recipe(), installation(part["name"]), tell=print))
     own: dict[str, Any] = yaml.safe_load(stack.config.read_text())
     merged = preset | {key: own[key] for key in ("policy", "serving", "services", "runs_dir", "update")}
     merged["agent"] = {"model": {"kind": "scripted"}, "prompt": "compact"}

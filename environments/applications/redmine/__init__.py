@@ -1,0 +1,1 @@
+"""A project tracker: Redmine, installed from Debian packages."""
