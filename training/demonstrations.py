@@ -21,7 +21,7 @@ MOST_TOKENS = 32_768
 class Turn(BaseModel):
     """A line of a file of demonstrations."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     trajectory_id: str
     step: int
