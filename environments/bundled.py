@@ -10,6 +10,9 @@ from types import ModuleType
 from browser_service.models import Viewport
 from environments.applications.hosted.provider import HostedProvider
 from environments.applications.hosted.recipe import Recipe
+from environments.applications.mediawiki.mediawiki import mediawiki
+from environments.applications.mediawiki.mediawiki import places as mediawiki_places
+from environments.applications.mediawiki.recipe import recipe as mediawiki_recipe
 from environments.applications.misago.misago import misago
 from environments.applications.misago.misago import places as misago_places
 from environments.applications.misago.recipe import recipe as misago_recipe
@@ -40,11 +43,23 @@ def static_environment(
 
 BUNDLED: dict[str, Callable[[], StaticApplication]] = {"shop": shop}
 """Applications of this project that need no installation."""
-HOSTED: dict[str, Callable[..., SeededEnvironment]] = {"misago": misago, "pretix": pretix}
+HOSTED: dict[str, Callable[..., SeededEnvironment]] = {
+    "mediawiki": mediawiki,
+    "misago": misago,
+    "pretix": pretix,
+}
 """Applications that are installed from packages."""
-PROVIDERS: dict[str, Callable[..., HostedProvider]] = {"misago": misago_places, "pretix": pretix_places}
+PROVIDERS: dict[str, Callable[..., HostedProvider]] = {
+    "mediawiki": mediawiki_places,
+    "misago": misago_places,
+    "pretix": pretix_places,
+}
 """Their places, with the number of spares."""
-RECIPES: dict[str, Callable[[], Recipe]] = {"misago": misago_recipe, "pretix": pretix_recipe}
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "mediawiki": mediawiki_recipe,
+    "misago": misago_recipe,
+    "pretix": pretix_recipe,
+}
 """How they are installed."""
 KNOWN = (*BUNDLED, *HOSTED)
 
