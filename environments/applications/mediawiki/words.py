@@ -21,10 +21,20 @@ class Kind(NamedTuple):
 KINDS = (
     Kind("Bridges", "Bridge", "bridge", "length in metres", "is {size} metres long", range(18, 420), "longest"),
     Kind("Mills", "Mill", "mill", "height in metres", "is {size} metres high", range(7, 60), "highest"),
-    Kind("Lighthouses", "Lighthouse", "lighthouse", "height in metres", "is {size} metres high", range(9, 75), "highest"),
+    Kind(
+        "Lighthouses", "Lighthouse", "lighthouse", "height in metres", "is {size} metres high", range(9, 75), "highest"
+    ),
     Kind("Gardens", "Gardens", "garden", "area in hectares", "covers {size} hectares", range(2, 90), "largest"),
     Kind("Museums", "Museum", "museum", "number of exhibits", "shows {size} exhibits", range(120, 9_000), "largest"),
-    Kind("Stations", "Station", "railway station", "length of platform in metres", "has {size} metres of platform", range(60, 400), "longest"),
+    Kind(
+        "Stations",
+        "Station",
+        "railway station",
+        "length of platform in metres",
+        "has {size} metres of platform",
+        range(60, 400),
+        "longest",
+    ),
     Kind("Theatres", "Theatre", "theatre", "number of seats", "has {size} seats", range(80, 1_900), "largest"),
     Kind("Schools", "School", "school", "number of pupils", "has {size} pupils", range(40, 1_500), "largest"),
 )
@@ -36,7 +46,7 @@ FIRST = (
     *("Merchant", "Orchard", "Osprey", "Poplar", "Priory", "Queens", "Rowan", "Saddler", "Tanner", "Willow"),
 )
 GIVEN = ("Ada", "Bruno", "Carla", "Dario", "Elif", "Farid", "Greta", "Hugo", "Ines", "Jonas", "Kira", "Lars")
-FAMILY = ("Moor", "Heath", "Brook", "Dale")
+EDITORS = tuple(f"{given}{family}" for given in GIVEN for family in ("Moor", "Heath", "Brook", "Dale"))
 ARCHITECTS = tuple(
     f"{given} {family}"
     for given in ("Agnes", "Bertram", "Cecily", "Edmund", "Flora", "Gilbert", "Harriet", "Isaac")
@@ -68,8 +78,23 @@ GROWTH = {
     "see": ("Links to its neighbours", "Related articles", "Added more links"),
 }
 """Summaries of the edits that add a section."""
-SMALL = ("Typo", "Corrected a figure", "Wording", "Small correction", "As in the county's register", "Checked on site", "Better wording")
-QUESTIONS = ("Is the year right?", "A better source", "Photograph wanted", "Name of the architect", "Which road?", "Old postcards")
+SMALL = (
+    "Typo",
+    "Corrected a figure",
+    "Wording",
+    "Small correction",
+    "As in the county's register",
+    "Checked on site",
+    "Better wording",
+)
+QUESTIONS = (
+    "Is the year right?",
+    "A better source",
+    "Photograph wanted",
+    "Name of the architect",
+    "Which road?",
+    "Old postcards",
+)
 TALK = (
     "I have found another figure in the county's register.",
     "The plaque beside the entrance says something else.",

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from environments.applications.mediawiki import words
-from environments.applications.mediawiki.words import ARCHITECTS, FIRST, KINDS, TOWNS, Kind
+from environments.applications.mediawiki.words import ARCHITECTS, EDITORS, FIRST, KINDS, TOWNS, Kind
 
 NAME = "Aldshire Wiki"
 ACTOR, ACTOR_ID = "Robin", 1
@@ -18,7 +18,6 @@ TOKEN = "rlloopwikitoken0000000000000001a"
 """Value of the cookie that signs the user in, as in the user's row."""
 FIRST_EDITOR = 3
 """Id of the first editor in the database, after the user and the installer's own; the seed program checks all ids."""
-EDITORS = tuple(f"{given}{family}" for given in words.GIVEN for family in words.FAMILY)
 BEGIN = datetime(2023, 1, 9, 8, 0, tzinfo=UTC)
 STEP_MINUTES = 240
 FEATURED, TALKS, OLD_NAMES, PROTECTED, BLOCKED, DELETED, WATCHED = 8, 60, 40, 12, 8, 8, 14
@@ -134,7 +133,9 @@ def _made() -> tuple[Wiki, list[Edit]]:
     edits += [_edit(rng, 0.9, title, "Old name", f"#REDIRECT [[{target}]]") for title, target in redirects.items()]
     edits += [_edit(rng, 0.5, title, "New article", f"The '''{title}''' was a quarry.") for title in deleted]
     for title in talked:
-        topics = [f"== {topic} ==\n{rng.choice(words.TALK)}" for topic in rng.sample(words.QUESTIONS, rng.randint(1, 3))]
+        topics = [
+            f"== {topic} ==\n{rng.choice(words.TALK)}" for topic in rng.sample(words.QUESTIONS, rng.randint(1, 3))
+        ]
         edits += [
             _edit(rng, 0.9 + place / 1_000, f"Talk:{title}", "A question", "\n\n".join(topics[: place + 1]))
             for place in range(len(topics))
@@ -239,7 +240,9 @@ def _other_pages(rng: random.Random, articles: Sequence[Article], featured: Sequ
     """Towns, architects, lists, categories, user pages and the main page."""
     made = []
     for town in TOWNS:
-        text = f"'''{town}''' is a town of Aldshire with {rng.randrange(900, 40_000)} inhabitants.\n\n[[Category:Towns]]"
+        text = (
+            f"'''{town}''' is a town of Aldshire with {rng.randrange(900, 40_000)} inhabitants.\n\n[[Category:Towns]]"
+        )
         made.append((0.01, town, "New article", text))
         made.append((0.01, f"Category:{town}", "New category", f"Buildings in [[{town}]]."))
     for name in ARCHITECTS:

@@ -48,6 +48,8 @@ $wgUploadDirectory = ( getenv( 'RL_LOOP_FOLDER' ) ?: sys_get_temp_dir() ) . '/im
 $wgRateLimits = [];
 $wgAllowUserCss = $wgAllowUserJs = false;
 $wgPingback = false;
+// Without addresses in the lists of changes, the block of an editor blocks no address by itself.
+$wgPutIPinRC = false;
 $wgUseRCPatrol = $wgUseNPPatrol = false;
 // A page is watched only by whoever asks for it.
 foreach ( [ 'watchdefault', 'watchcreations', 'watchdeletion', 'watchmoves', 'watchrollback', 'watchuploads' ] as $option ) {
@@ -57,6 +59,8 @@ foreach ( [ 'watchdefault', 'watchcreations', 'watchdeletion', 'watchmoves', 'wa
 $wgDefaultUserOptions['rcdays'] = $wgDefaultUserOptions['watchlistdays'] = 7000;
 $wgDefaultUserOptions['rcfilters-limit'] = 50;
 $wgRCMaxAge = 20 * 365 * 86400;
+
+$wgLogos = [ '1x' => '/resources/assets/mediawiki.png' ];
 
 wfLoadSkin( 'Vector' );
 $wgDefaultSkin = 'vector';
