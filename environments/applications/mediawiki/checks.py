@@ -29,7 +29,7 @@ def edited(end: Ending) -> Mapping[str, bool]:
     rows, wanted = Rows(end.changes), end.parameters
     return {
         "edited": is_written(rows, wanted["page"], wanted["texts"]),
-        "no_side_effects": edits(rows, wanted["page"]).are_all,
+        "no_side_effects": edits(rows, wanted["page"], reverted=wanted.get("undone", ())).explain_all(),
     }
 
 
@@ -39,7 +39,7 @@ def created(namespace: int) -> Check:
     def check(end: Ending) -> Mapping[str, bool]:
         rows, wanted = Rows(end.changes), end.parameters
         page = new_page(rows, namespace, wanted["new_path"])
-        return {"created": is_written(rows, page, wanted["texts"]), "no_side_effects": edits(rows, page).are_all}
+        return {"created": is_written(rows, page, wanted["texts"]), "no_side_effects": edits(rows, page).explain_all()}
 
     return check
 
@@ -55,7 +55,7 @@ def topic_added(namespace: int) -> Check:
         follows = edits(rows, page)
         if namespace == USER_TALK:
             follows.allow_new("user_newtalk", lambda row: row["user_id"] == user_id(wanted["user"]))
-        return {"topic_added": is_written(rows, page, texts), "no_side_effects": follows.are_all}
+        return {"topic_added": is_written(rows, page, texts), "no_side_effects": follows.explain_all()}
 
     return check
 
@@ -68,13 +68,13 @@ def moved(*, leaves_redirect: bool) -> Check:
         pages = rows.new("page")
         old = next(iter(pages), "0")
         redirects = [(row["page_namespace"], row["page_title"], row["page_is_redirect"]) for row in pages.values()]
-        logged = [row["log_action"] for row in rows.new("logging").values() if row["log_type"] == "move"]
-        follows = edits(rows, wanted["page"], int(old), logs=("move",))
-        follows.allow(f"page/{wanted['page']}/page_title", f"redirect/{old}")
+        follows = edits(rows, wanted["page"], int(old))
+        follows.allow_entry("move", wanted["path"])
+        follows.allow(f"page/{wanted['page']}/page_title", f"categorylinks/{wanted['page']},*/cl_sortkey*")
         return {
             "renamed": rows.changed("page", wanted["page"]).get("page_title") == wanted["new_path"],
             "old_title": redirects == ([(MAIN, wanted["path"], 1)] if leaves_redirect else []),
-            "no_side_effects": len(logged) == 1 and is_unchanged_text(rows, wanted["page"]) and follows.are_all,
+            "no_side_effects": is_unchanged_text(rows, wanted["page"]) and follows.explain_all(),
         }
 
     return check
@@ -93,11 +93,12 @@ def protection_set(level: str) -> Check:
             if row["pr_page"] == wanted["page"] and not row["pr_cascade"]
         ]
         whole = [("edit", "sysop", "infinity"), ("move", "sysop", "infinity")]
-        follows = edits(rows, wanted["page"], logs=("protect",))
+        follows = edits(rows, wanted["page"])
+        follows.allow_entry("protect", wanted["path"])
         follows.allow(*(f"page_restrictions/{key}" for key in found))
         return {
             "protection": sorted(of_page) == whole and len(found) == len(whole),
-            "no_side_effects": is_unchanged_text(rows, wanted["page"]) and follows.are_all,
+            "no_side_effects": is_unchanged_text(rows, wanted["page"]) and follows.explain_all(),
         }
 
     return check
@@ -107,26 +108,34 @@ def deleted(end: Ending) -> Mapping[str, bool]:
     """The page is in the archive."""
     rows, wanted = Rows(end.changes), end.parameters
     page = wanted["page"]
-    follows = Following(rows, logs=("delete",))
-    follows.allow_gone("revision", lambda row: row["rev_page"] == page)
+    follows = Following(rows)
+    follows.allow_entry("delete", wanted["path"])
+    revisions = follows.allow_gone("revision", lambda row: row["rev_page"] == page)
+    follows.allow_gone("revision_comment_temp", lambda row: str(row["revcomment_rev"]) in revisions)
     follows.allow_gone("recentchanges", lambda row: row["rc_cur_id"] == page)
-    follows.allow_new("archive", lambda row: row["ar_page_id"] == page)
-    follows.allow(f"page/{page}", "revision_comment_temp/*")
+    follows.allow_new("archive", lambda row: row["ar_page_id"] == page and str(row["ar_rev_id"]) in revisions)
+    follows.allow(f"page/{page}")
     follows.allow_links(page)
-    return {"deleted": set(rows.gone("page")) == {str(page)}, "no_side_effects": follows.are_all}
+    return {"deleted": set(rows.gone("page")) == {str(page)}, "no_side_effects": follows.explain_all()}
 
 
 def restored(end: Ending) -> Mapping[str, bool]:
     """The page, which was in the archive, is there again, with all its revisions."""
     rows, wanted = Rows(end.changes), end.parameters
     page = wanted["page"]
-    follows = Following(rows, logs=("delete",))
-    follows.allow_new("revision", lambda row: row["rev_page"] == page)
+    follows = Following(rows)
+    follows.allow_entry("delete", wanted["path"])
     follows.allow_gone("archive", lambda row: row["ar_page_id"] == page)
-    follows.allow(f"page/{page}", "revision_comment_temp/*")
+    archived = {str(row["ar_rev_id"]) for row in rows.gone("archive").values()}
+    revisions = follows.allow_new("revision", lambda row: row["rev_page"] == page and str(row["rev_id"]) in archived)
+    follows.allow_new("revision_comment_temp", lambda row: str(row["revcomment_rev"]) in revisions)
+    follows.allow(f"page/{page}")
     follows.allow_links(page)
     found = [(key, row["page_namespace"], row["page_title"]) for key, row in rows.new("page").items()]
-    return {"restored": found == [(str(page), MAIN, wanted["path"])], "no_side_effects": follows.are_all}
+    return {
+        "restored": found == [(str(page), MAIN, wanted["path"])] and len(revisions) == wanted["revisions"],
+        "no_side_effects": follows.explain_all(),
+    }
 
 
 def watching(is_watching: bool) -> Check:
@@ -152,20 +161,22 @@ def blocked(end: Ending) -> Mapping[str, bool]:
         row["ipb_user"] == user_id(wanted["user"]) and row["ipb_sitewide"] == 1 and lasts(row, wanted["expiry"])
         for row in new.values()
     ]
-    follows = Following(rows, logs=("block",))
+    follows = Following(rows)
+    follows.allow_entry("block", wanted["user"])
     follows.allow(*keys("ipblocks", new))
-    return {"blocked": found == [True], "no_side_effects": follows.are_all}
+    return {"blocked": found == [True], "no_side_effects": follows.explain_all()}
 
 
 def unblocked(end: Ending) -> Mapping[str, bool]:
     """The editor is no longer blocked."""
     rows, wanted = Rows(end.changes), end.parameters
     gone = rows.gone("ipblocks")
-    follows = Following(rows, logs=("block",))
+    follows = Following(rows)
+    follows.allow_entry("block", wanted["user"])
     follows.allow(*keys("ipblocks", gone))
     return {
         "unblocked": [row["ipb_user"] for row in gone.values()] == [user_id(wanted["user"])],
-        "no_side_effects": follows.are_all,
+        "no_side_effects": follows.explain_all(),
     }
 
 
@@ -174,11 +185,12 @@ def promoted(end: Ending) -> Mapping[str, bool]:
     rows, wanted = Rows(end.changes), end.parameters
     new = rows.new("user_groups")
     found = [(row["ug_user"], row["ug_group"], row["ug_expiry"]) for row in new.values()]
-    follows = Following(rows, logs=("rights",))
+    follows = Following(rows)
+    follows.allow_entry("rights", wanted["user"])
     follows.allow(*keys("user_groups", new), f"user/{user_id(wanted['user'])}/user_touched")
     return {
         "promoted": found == [(user_id(wanted["user"]), "sysop", None)],
-        "no_side_effects": follows.are_all,
+        "no_side_effects": follows.explain_all(),
     }
 
 

@@ -1,6 +1,6 @@
 """Rows that follow from an edit or from an administrator's action: records, links, counters."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from environments.applications.hosted.rows import Row, Rows
 from environments.applications.mediawiki.world import ACTOR_ID
@@ -14,38 +14,49 @@ LINKS = {
     "redirect": "rd_from",
 }
 """Tables of what a page's text says, with the column of the page."""
-COUNTED = ("category*", "change_tag_def*", "linktarget*", "comment/*")
-"""Names and counters that follow from other rows, which are compared."""
+COUNTERS = (
+    "category/*/cat_*",
+    "change_tag_def/*/ctd_count",
+    f"user/{ACTOR}/user_editcount",
+    f"user/{ACTOR}/user_touched",
+)
 PAGE = ("page_latest", "page_len", "page_is_new", "page_is_redirect", "page_links_updated")
+COMMENTS = {
+    "revision_comment_temp": "revcomment_comment_id",
+    "logging": "log_comment_id",
+    "archive": "ar_comment_id",
+    "ipblocks": "ipb_reason_id",
+}
+"""Tables of what has a comment, with the column of the comment."""
 
 
 class Following:
     """Collects the paths that may change, row by row."""
 
-    def __init__(self, rows: Rows, *, logs: tuple[str, ...] = ()) -> None:
-        """`logs`: kinds of entries that the action writes into the log, and shows in the recent changes."""
-        self._rows, self._paths = rows, [*COUNTED[1:], "category/*"]
-        self.allow_new("logging", lambda row: row["log_actor"] == ACTOR and row["log_type"] in logs)
-        self.allow_new("recentchanges", lambda row: row["rc_actor"] == ACTOR and row["rc_log_type"] in logs)
-        entries = set(rows.new("logging"))
-        self.allow_new("log_search", lambda row: str(row["ls_log_id"]) in entries)
+    def __init__(self, rows: Rows) -> None:
+        self._rows, self._paths = rows, [*COUNTERS]
 
-    @property
-    def are_all(self) -> bool:
-        """True if nothing else changed."""
+    def explain_all(self) -> bool:
+        """True if nothing else changed, but for names that what follows has brought: comments, categories, tags."""
+        named = self._used(COMMENTS)
+        self.allow_new("comment", lambda row: row["comment_id"] in named)
+        categories = self._used({"categorylinks": "cl_to"})
+        self.allow_new("category", lambda row: row["cat_title"] in categories)
+        tags = self._used({"change_tag": "ct_tag_id"})
+        self.allow_new("change_tag_def", lambda row: row["ctd_id"] in tags)
         return self._rows.only(*self._paths)
 
     def allow(self, *paths: str) -> None:
         """Patterns of paths."""
         self._paths += paths
 
-    def allow_new(self, table: str, follows: Callable[[Row], bool]) -> None:
-        """New rows of a table, if they follow."""
-        self.allow(*keys(table, {key: row for key, row in self._rows.new(table).items() if follows(row)}))
+    def allow_new(self, table: str, follows: Callable[[Row], bool]) -> set[str]:
+        """New rows of a table, if they follow; returns their keys."""
+        return self._allow(table, self._rows.new(table), follows)
 
-    def allow_gone(self, table: str, follows: Callable[[Row], bool]) -> None:
-        """Rows that are gone, if that follows."""
-        self.allow(*keys(table, {key: row for key, row in self._rows.gone(table).items() if follows(row)}))
+    def allow_gone(self, table: str, follows: Callable[[Row], bool]) -> set[str]:
+        """Rows that are gone, if that follows; returns their keys."""
+        return self._allow(table, self._rows.gone(table), follows)
 
     def allow_links(self, page: int) -> None:
         """Links from a page."""
@@ -53,33 +64,56 @@ class Following:
             self.allow_new(table, lambda row, column=column: row[column] == page)
             self.allow_gone(table, lambda row, column=column: row[column] == page)
 
+    def allow_entry(self, kind: str, title: str) -> None:
+        """One entry of a kind in the log, about a title, and in the recent changes."""
+        entries = self.allow_new(
+            "logging", lambda row: (row["log_actor"], row["log_type"], row["log_title"]) == (ACTOR, kind, title)
+        )
+        shown = self.allow_new("recentchanges", lambda row: str(row["rc_logid"]) in entries)
+        self.allow_new("log_search", lambda row: str(row["ls_log_id"]) in entries)
+        if len(entries) > 1 or len(shown) > 1:
+            self.allow_nothing()
 
-def edits(rows: Rows, *pages: int, logs: tuple[str, ...] = ()) -> Following:
-    """Follows from new revisions of pages, which may be new, by the user who is signed in."""
-    follows = Following(rows, logs=logs)
-    revisions = {
-        key for key, row in rows.new("revision").items() if row["rev_page"] in pages and row["rev_actor"] == ACTOR
-    }
-    follows.allow(*(f"revision/{key}" for key in revisions))
+    def allow_nothing(self) -> None:
+        """Forgets what was allowed: something was done twice."""
+        self._paths.clear()
+
+    def _allow(self, table: str, rows: Mapping[str, Row], follows: Callable[[Row], bool]) -> set[str]:
+        found = {key: row for key, row in rows.items() if follows(row)}
+        self.allow(*keys(table, found))
+        return set(found)
+
+    def _used(self, columns: Mapping[str, str]) -> set[str | int]:
+        """Values of columns in new rows."""
+        return {row[column] for table, column in columns.items() for row in self._rows.new(table).values()}
+
+
+def edits(rows: Rows, *pages: int, reverted: Collection[int] = ()) -> Following:
+    """Follows from one new revision of each page, which may be new, by the user who is signed in.
+
+    `reverted`: older revisions, which are marked as such.
+    """
+    follows = Following(rows)
+    revisions = follows.allow_new("revision", lambda row: row["rev_page"] in pages and row["rev_actor"] == ACTOR)
     follows.allow_new("revision_comment_temp", lambda row: str(row["revcomment_rev"]) in revisions)
-    follows.allow_new("slots", lambda row: str(row["slot_revision_id"]) in revisions)
-    contents = {
-        str(row["slot_content_id"]) for row in rows.new("slots").values() if str(row["slot_revision_id"]) in revisions
-    }
-    addresses = {row["content_address"] for key, row in rows.new("content").items() if key in contents}
-    follows.allow(*(f"content/{key}" for key in rows.new("content") if key in contents))
-    follows.allow(*(f"text/{key}" for key in rows.new("text") if f"tt:{key}" in addresses))
-    follows.allow_new("recentchanges", lambda row: row["rc_cur_id"] in pages and row["rc_actor"] == ACTOR)
-    follows.allow_new("change_tag", lambda row: str(row["ct_rev_id"]) in revisions)
-    follows.allow(f"user/{ACTOR}/user_editcount", f"user/{ACTOR}/user_touched")
-    new = rows.new("page")
+    slots = follows.allow_new("slots", lambda row: str(row["slot_revision_id"]) in revisions)
+    contents = {rows.new("slots")[key]["slot_content_id"] for key in slots}
+    texts = follows.allow_new("content", lambda row: row["content_id"] in contents)
+    addresses = {rows.new("content")[key]["content_address"] for key in texts}
+    follows.allow_new("text", lambda row: f"tt:{row['old_id']}" in addresses)
+    follows.allow_new("recentchanges", lambda row: str(row["rc_this_oldid"]) in revisions and row["rc_logid"] == 0)
+    follows.allow_new("change_tag", lambda row: str(row["ct_rev_id"]) in revisions or row["ct_rev_id"] in reverted)
+    entries = follows.allow_new("logging", lambda row: row["log_type"] == "create" and row["log_page"] in pages)
+    follows.allow_new("log_search", lambda row: str(row["ls_log_id"]) in entries)
     for page in pages:
-        follows.allow(*(f"page/{page}/{column}" for column in PAGE))
-        follows.allow(*([f"page/{page}"] if str(page) in new else []))
+        follows.allow_new("page", lambda row, page=page: row["page_id"] == page)
+        follows.allow(*(f"page/{page}/{column}" for column in PAGE), f"redirect/{page}/*")
         follows.allow_links(page)
+    if len(revisions) > len(set(pages)):
+        follows.allow_nothing()
     return follows
 
 
-def keys(table: str, rows: Mapping[str, Row]) -> list[str]:
+def keys(table: str, rows: Collection[str]) -> list[str]:
     """Paths of whole rows."""
     return [f"{table}/{key}" for key in rows]

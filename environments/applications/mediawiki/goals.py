@@ -139,7 +139,7 @@ def a_new_title(rng: random.Random, wiki: Wiki, article: Article) -> Parameters:
 
 def the_previous_text(rng: random.Random, wiki: Wiki, article: Article) -> Parameters:
     """The text before the last edit."""
-    return {"user": article.users[-1], "texts": [article.texts[-2]]}
+    return {"user": article.users[-1], "texts": [article.texts[-2]], "undone": [article.revision]}
 
 
 def a_topic(rng: random.Random, wiki: Wiki, article: Article) -> Parameters:
@@ -238,7 +238,7 @@ def deleted(goal: str) -> Fill:
 
     def fill(rng: random.Random, wiki: Wiki) -> Filled:
         title = rng.choice(wiki.deleted)
-        parameters: Parameters = {"title": title, "path": path_of(title), "page": wiki.pages[title]}
+        parameters: Parameters = {"title": title, "path": path_of(title), "page": wiki.pages[title], "revisions": 2}
         return Filled(goal.format(**parameters), parameters)
 
     return fill

@@ -8,6 +8,7 @@ from environments.providers.postgres.state import Ignored
 
 HERE = Path(__file__).parent
 PHP = "{root}/usr/bin/php8.2"
+PARTS = ("cli", "common", "intl", "mbstring", "opcache", "pgsql", "xml")
 WORKERS = 6
 IGNORED = Ignored(
     tables=("objectcache", "module_deps", "l10n_cache", "querycache*", "job", "site_stats"),
@@ -22,7 +23,7 @@ def recipe() -> Recipe:
         name="mediawiki",
         title="MediaWiki 1.39, a wiki",
         licence="GPL-2.0-or-later",
-        debian=("mediawiki", "php-cli", "php-intl", "php-mbstring", "php-pgsql", "php-xml"),
+        debian=("mediawiki", *(f"php8.2-{part}" for part in PARTS)),
         site=HERE / "site",
         world=world(),
         seed=(("sh", "{site}/install.sh"), (PHP, "{site}/seed.php", "{world}")),

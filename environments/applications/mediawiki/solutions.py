@@ -14,7 +14,7 @@ def into(name: str, value: str) -> Move:
     """Replaces the text of a field with suggestions."""
 
     def move(parameters: Parameters, observation: Observation) -> AgentAction:
-        return fill(called(observation, name, "combobox"), value.format(**parameters))
+        return fill(called(observation, name, "combobox", "textbox"), value.format(**parameters))
 
     return move
 
@@ -55,10 +55,11 @@ PROTECT, UNPROTECT = (
     )
 )
 DELETE = script(go(ACTION + "delete"), press("Delete page", "button"))
-RESTORE = script(go("/wiki/Special:Undelete/{path}"), to_the_end, press("Restore", "button"))
+RESTORE = script(go("/wiki/Special:Undelete/{path}"), press("Undelete", "button"))
 BLOCK = script(
     go("/wiki/Special:Block/{user}"),
-    press("Other time:", "combobox"),
+    to_the_end,
+    press("Other time:", "combobox", last=False),
     press("{expiry}", "option"),
     to_the_end,
     press("Block this user", "button"),

@@ -18,6 +18,8 @@ TOKEN = "rlloopwikitoken0000000000000001a"
 """Value of the cookie that signs the user in, as in the user's row."""
 FIRST_EDITOR = 3
 """Id of the first editor in the database, after the user and the installer's own; the seed program checks all ids."""
+FIRST_REVISION = 2
+"""Id of the first edit; the installer has made one revision."""
 BEGIN = datetime(2023, 1, 9, 8, 0, tzinfo=UTC)
 STEP_MINUTES = 240
 FEATURED, TALKS, OLD_NAMES, PROTECTED, BLOCKED, DELETED, WATCHED = 8, 60, 40, 12, 8, 8, 14
@@ -41,6 +43,8 @@ class Article(BaseModel):
 
     page: int = 0
     """Id of its page in the database."""
+    revision: int = 0
+    """Id of its latest revision."""
     title: str
     kind: str
     """Its category."""
@@ -98,12 +102,11 @@ def wiki() -> Wiki:
 def world() -> dict[str, Any]:
     """Everything that is seeded, as JSON."""
     start, edits = _made()
-    rows, seen = [], set()
+    rows = []
     for number, edit in enumerate(edits):
         time = BEGIN + timedelta(minutes=STEP_MINUTES * number + (number * 7_919) % STEP_MINUTES)
         row = {"title": edit.title, "user": edit.user, "summary": edit.summary, "text": edit.text}
         rows.append(row | {"time": f"{time:%Y%m%d%H%M%S}", "page": start.pages[edit.title]})
-        seen.add(edit.title)
     return {
         "actor": ACTOR,
         "token": TOKEN,
@@ -131,7 +134,12 @@ def _made() -> tuple[Wiki, list[Edit]]:
     talked = tuple(article.title for article in rng.sample(others, TALKS))
     edits += _other_pages(rng, articles, featured)
     edits += [_edit(rng, 0.9, title, "Old name", f"#REDIRECT [[{target}]]") for title, target in redirects.items()]
-    edits += [_edit(rng, 0.5, title, "New article", f"The '''{title}''' was a quarry.") for title in deleted]
+    for title in deleted:
+        text = f"The '''{title}''' was a quarry."
+        edits.append(_edit(rng, 0.5, title, "New article", text))
+        edits.append(
+            _edit(rng, 0.7, title, rng.choice(words.SMALL), f"{text} It was closed in {rng.randrange(1_870, 1_960)}.")
+        )
     for title in talked:
         topics = [
             f"== {topic} ==\n{rng.choice(words.TALK)}" for topic in rng.sample(words.QUESTIONS, rng.randint(1, 3))
@@ -144,7 +152,11 @@ def _made() -> tuple[Wiki, list[Edit]]:
     pages: dict[str, int] = {"Main Page": 1}
     for edit in edits:
         pages.setdefault(edit.title, len(pages) + 1)
-    numbered = {article.title: article.model_copy(update={"page": pages[article.title]}) for article in articles}
+    latest = {edit.title: number for number, edit in enumerate(edits, start=FIRST_REVISION)}
+    numbered = {
+        article.title: article.model_copy(update={"page": pages[article.title], "revision": latest[article.title]})
+        for article in articles
+    }
     start = Wiki(
         articles=tuple(numbered[article.title] for article in others),
         featured=tuple(numbered[article.title] for article in featured),

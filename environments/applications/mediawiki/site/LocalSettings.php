@@ -46,7 +46,7 @@ $wgEnableEmail = false;
 $wgEnableUploads = false;
 $wgUploadDirectory = ( getenv( 'RL_LOOP_FOLDER' ) ?: sys_get_temp_dir() ) . '/images';
 $wgRateLimits = [];
-$wgAllowUserCss = $wgAllowUserJs = false;
+$wgAllowUserCss = $wgAllowUserJs = $wgUseSiteCss = $wgUseSiteJs = false;
 $wgPingback = false;
 // Without addresses in the lists of changes, the block of an editor blocks no address by itself.
 $wgPutIPinRC = false;
