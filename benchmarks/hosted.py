@@ -85,11 +85,12 @@ async def isolation(name: str, episodes: int) -> int:
 
 
 MARKED = {
+    "mediawiki": "text SET old_text = 'episode {number} of many' WHERE old_text LIKE 'Welcome to the%'",
     "misago": "misago_threads_thread SET title = 'episode {number} of many'",
     "pretix": "pretixbase_event SET name = 'episode {number} of many'",
 }
 """A change of each application that its page shows."""
-MARKED_PAGE = {"misago": "", "pretix": "control/events/"}
+MARKED_PAGE = {"mediawiki": "wiki/Main_Page", "misago": "", "pretix": "control/events/"}
 
 
 async def look(place: Place, page: str = "") -> str:

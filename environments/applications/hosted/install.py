@@ -101,7 +101,10 @@ async def _fill(recipe: Recipe, place: Installation, tell: Tell) -> None:
     async with Cluster(keep=kept) as cluster:
         async with cluster.connected("postgres") as connection:
             await connection.execute(f'CREATE DATABASE "{GOLDEN}"')
-        variables = {name: filled(value, given) for name, value in recipe.variables.items()} | {"RL_LOOP_POSTGRES": str(cluster.folder), "RL_LOOP_DATABASE": GOLDEN}
+        variables = {name: filled(value, given) for name, value in recipe.variables.items()} | {
+            "RL_LOOP_POSTGRES": str(cluster.folder),
+            "RL_LOOP_DATABASE": GOLDEN,
+        }
         for command in recipe.seed:
             parts = [filled(part, given) for part in command]
             tell(f"{recipe.name}: {' '.join(Path(part).name for part in parts[:3])}")

@@ -12,6 +12,8 @@ from environments.tasks.templates import Check, Ending
 
 MAIN, TALK, USER, USER_TALK = 0, 1, 2, 3
 """Numbers of namespaces."""
+PROPOSED = {"sitewide": 1, "create_account": 1, "enable_autoblock": 1, "allow_usertalk": 1}
+"""Options of a block as the form proposes them."""
 
 
 def number_answered(end: Ending) -> Mapping[str, bool]:
@@ -158,7 +160,9 @@ def blocked(end: Ending) -> Mapping[str, bool]:
     rows, wanted = Rows(end.changes), end.parameters
     new = rows.new("ipblocks")
     found = [
-        row["ipb_user"] == user_id(wanted["user"]) and row["ipb_sitewide"] == 1 and lasts(row, wanted["expiry"])
+        row["ipb_user"] == user_id(wanted["user"])
+        and all(row[f"ipb_{option}"] == value for option, value in PROPOSED.items())
+        and lasts(row, wanted["expiry"])
         for row in new.values()
     ]
     follows = Following(rows)

@@ -15,7 +15,7 @@ LINKS = {
 }
 """Tables of what a page's text says, with the column of the page."""
 COUNTERS = (
-    "category/*/cat_*",
+    *(f"category/*/cat_{each}" for each in ("pages", "subcats", "files")),
     "change_tag_def/*/ctd_count",
     f"user/{ACTOR}/user_editcount",
     f"user/{ACTOR}/user_touched",
