@@ -1,7 +1,7 @@
 """The wiki's task templates. Those of the held-out split ask for other things than those for training."""
 
 from agent.types import Split
-from environments.applications.mediawiki import checks, goals, solutions
+from environments.applications.mediawiki import checks, goals, lists, solutions
 from environments.applications.mediawiki.goals import about, the_answer
 from environments.tasks.templates import Check, Fill, Solve, Template
 
@@ -147,14 +147,14 @@ TRAIN = (
     ),
     made(
         *("tell-extreme-of-town", "train", 3),
-        goals.in_list(
-            'Which is the {most} {noun} of {town}? See the "{list}", and answer with the name only.', goals.largest
+        lists.in_list(
+            'Which is the {most} {noun} of {town}? See the "{list}", and answer with the name only.', lists.largest
         ),
         *(checks.text_answered, solutions.READ, ANSWERED),
     ),
     made(
         *("count-buildings-of-town", "train", 3),
-        goals.in_list(
+        lists.in_list(
             'How many {nouns} of {town} does the "{list}" have? Answer with the number.', lambda found: str(len(found))
         ),
         *(checks.number_answered, solutions.READ, ANSWERED),
@@ -172,9 +172,9 @@ TRAIN = (
     made(
         *("redirect-to-oldest", "train", 3),
         about(
-            goals.oldest_of_town,
+            lists.oldest_of_town,
             'Make "{new_title}" a new redirect to the article about the oldest {noun} of {town}; see the "{list}".',
-            goals.the_kind,
+            lists.the_kind,
             goals.a_second_name,
         ),
         *(checks.created(checks.MAIN), solutions.REDIRECT, "The new title leads to the oldest one in the list."),
@@ -279,8 +279,8 @@ HELDOUT = (
     ),
     made(
         *("tell-oldest-of-town", "heldout", 3),
-        goals.in_list(
-            'Which is the oldest {noun} of {town}? See the "{list}", and answer with the name only.', goals.oldest
+        lists.in_list(
+            'Which is the oldest {noun} of {town}? See the "{list}", and answer with the name only.', lists.oldest
         ),
         *(checks.text_answered, solutions.READ, ANSWERED),
     ),
