@@ -191,7 +191,7 @@ def promoted(end: Ending) -> Mapping[str, bool]:
     found = [(row["ug_user"], row["ug_group"], row["ug_expiry"]) for row in new.values()]
     follows = Following(rows)
     follows.allow_entry("rights", wanted["user"])
-    follows.allow(*keys("user_groups", new), f"user/{user_id(wanted['user'])}/user_touched")
+    follows.allow(*keys("user_groups", new))
     return {
         "promoted": found == [(user_id(wanted["user"]), "sysop", None)],
         "no_side_effects": follows.explain_all(),
@@ -203,7 +203,7 @@ def real_name_set(end: Ending) -> Mapping[str, bool]:
     rows, wanted = Rows(end.changes), end.parameters
     return {
         "changed_as_wanted": rows.changed("user", ACTOR).get("user_real_name") == wanted["text"],
-        "no_side_effects": rows.only(f"user/{ACTOR}/user_real_name", f"user/{ACTOR}/user_touched"),
+        "no_side_effects": rows.only(f"user/{ACTOR}/user_real_name"),
     }
 
 

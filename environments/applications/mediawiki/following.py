@@ -18,7 +18,6 @@ COUNTERS = (
     *(f"category/*/cat_{each}" for each in ("pages", "subcats", "files")),
     "change_tag_def/*/ctd_count",
     f"user/{ACTOR}/user_editcount",
-    f"user/{ACTOR}/user_touched",
 )
 PAGE = ("page_latest", "page_len", "page_is_new", "page_is_redirect", "page_links_updated")
 COMMENTS = {

@@ -12,7 +12,13 @@ PARTS = ("cli", "common", "intl", "mbstring", "opcache", "pgsql", "xml")
 WORKERS = 6
 IGNORED = Ignored(
     tables=("objectcache", "module_deps", "l10n_cache", "querycache*", "job", "site_stats"),
-    columns=("page.page_touched", "page.titlevector", "text.textvector", "watchlist.wl_notificationtimestamp"),
+    columns=(
+        "page.page_touched",
+        "page.titlevector",
+        "text.textvector",
+        "user.user_touched",
+        "watchlist.wl_notificationtimestamp",
+    ),
 )
 """Tables and columns that a mere visit of a page changes: caches, sessions, the queue of jobs, counters."""
 

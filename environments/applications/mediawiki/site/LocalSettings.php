@@ -57,7 +57,8 @@ foreach ( [ 'watchdefault', 'watchcreations', 'watchdeletion', 'watchmoves', 'wa
 }
 // The edits are old: lists of changes show them all the same.
 $wgDefaultUserOptions['rcdays'] = $wgDefaultUserOptions['watchlistdays'] = 7000;
-$wgDefaultUserOptions['rcfilters-limit'] = 50;
+// Their pages without scripts: those would store preferences at a mere visit.
+$wgDefaultUserOptions['rcenhancedfilters-disable'] = $wgDefaultUserOptions['wlenhancedfilters-disable'] = 1;
 $wgRCMaxAge = 20 * 365 * 86400;
 
 $wgLogos = [ '1x' => '/resources/assets/mediawiki.png' ];
