@@ -120,7 +120,9 @@ def test_almost_what_was_wanted_is_not_rewarded(family: str, table: str, column:
     task, changes = recorded(family)
     assert is_rewarded(task, changes)
     wrong = [
-        [path, before, after | {column: value}] if path.startswith(f"{table}/") and after else [path, before, after]
+        [path, before, after | {column: value}]
+        if path.startswith(f"{table}/") and isinstance(after, dict)
+        else [path, before, after]
         for path, before, after in changes
     ]
     assert wrong != changes and not is_rewarded(task, wrong)

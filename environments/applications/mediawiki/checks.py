@@ -31,7 +31,9 @@ def edited(end: Ending) -> Mapping[str, bool]:
     rows, wanted = Rows(end.changes), end.parameters
     return {
         "edited": is_written(rows, wanted["page"], wanted["texts"]),
-        "no_side_effects": edits(rows, wanted["page"], reverted=wanted.get("undone", ())).explain_all(),
+        "no_side_effects": edits(
+            rows, {wanted["page"]: wanted["texts"][0]}, reverted=wanted.get("undone", ())
+        ).explain_all(),
     }
 
 
@@ -41,7 +43,10 @@ def created(namespace: int) -> Check:
     def check(end: Ending) -> Mapping[str, bool]:
         rows, wanted = Rows(end.changes), end.parameters
         page = new_page(rows, namespace, wanted["new_path"])
-        return {"created": is_written(rows, page, wanted["texts"]), "no_side_effects": edits(rows, page).explain_all()}
+        return {
+            "created": is_written(rows, page, wanted["texts"]),
+            "no_side_effects": edits(rows, {page: wanted["texts"][0]}).explain_all(),
+        }
 
     return check
 
@@ -54,7 +59,7 @@ def topic_added(namespace: int) -> Check:
         title = wanted["talk"].partition(":")[2]
         page = wanted.get("talk_page") or new_page(rows, namespace, title)
         texts = with_topic(wanted.get("old", ""), wanted["subject"], wanted["text"])
-        follows = edits(rows, page)
+        follows = edits(rows, {page: texts[0]})
         if namespace == USER_TALK:
             follows.allow_new("user_newtalk", lambda row: row["user_id"] == user_id(wanted["user"]))
         return {"topic_added": is_written(rows, page, texts), "no_side_effects": follows.explain_all()}
@@ -70,7 +75,7 @@ def moved(*, leaves_redirect: bool) -> Check:
         pages = rows.new("page")
         old = next(iter(pages), "0")
         redirects = [(row["page_namespace"], row["page_title"], row["page_is_redirect"]) for row in pages.values()]
-        follows = edits(rows, wanted["page"], int(old))
+        follows = edits(rows, {wanted["page"]: "", int(old): f"[[{wanted['new_title']}]]"})
         follows.allow_entry("move", wanted["path"])
         follows.allow(f"page/{wanted['page']}/page_title", f"categorylinks/{wanted['page']},*/cl_sortkey*")
         return {
@@ -95,7 +100,7 @@ def protection_set(level: str) -> Check:
             if row["pr_page"] == wanted["page"] and not row["pr_cascade"]
         ]
         whole = [("edit", "sysop", "infinity"), ("move", "sysop", "infinity")]
-        follows = edits(rows, wanted["page"])
+        follows = edits(rows, {wanted["page"]: ""})
         follows.allow_entry("protect", wanted["path"])
         follows.allow(*(f"page_restrictions/{key}" for key in found))
         return {
@@ -117,7 +122,7 @@ def deleted(end: Ending) -> Mapping[str, bool]:
     follows.allow_gone("recentchanges", lambda row: row["rc_cur_id"] == page)
     follows.allow_new("archive", lambda row: row["ar_page_id"] == page and str(row["ar_rev_id"]) in revisions)
     follows.allow(f"page/{page}")
-    follows.allow_links(page)
+    follows.allow_links(page, ())
     return {"deleted": set(rows.gone("page")) == {str(page)}, "no_side_effects": follows.explain_all()}
 
 
@@ -132,7 +137,7 @@ def restored(end: Ending) -> Mapping[str, bool]:
     revisions = follows.allow_new("revision", lambda row: row["rev_page"] == page and str(row["rev_id"]) in archived)
     follows.allow_new("revision_comment_temp", lambda row: str(row["revcomment_rev"]) in revisions)
     follows.allow(f"page/{page}")
-    follows.allow_links(page)
+    follows.allow_links(page, ())
     found = [(key, row["page_namespace"], row["page_title"]) for key, row in rows.new("page").items()]
     return {
         "restored": found == [(str(page), MAIN, wanted["path"])] and len(revisions) == wanted["revisions"],

@@ -3,17 +3,16 @@
 from collections.abc import Callable, Collection, Mapping
 
 from environments.applications.hosted.rows import Row, Rows
+from environments.applications.mediawiki.wikitext import linked
 from environments.applications.mediawiki.world import ACTOR_ID
 
 ACTOR = ACTOR_ID
 LINKS = {
-    "pagelinks": "pl_from",
-    "categorylinks": "cl_from",
-    "externallinks": "el_from",
-    "page_props": "pp_page",
-    "redirect": "rd_from",
+    "pagelinks": ("pl_from", "pl_title"),
+    "categorylinks": ("cl_from", "cl_to"),
+    "redirect": ("rd_from", "rd_title"),
 }
-"""Tables of what a page's text says, with the column of the page."""
+"""Tables of the links in a page's text, with the columns of the page and of the link's target."""
 COUNTERS = (
     *(f"category/*/cat_{each}" for each in ("pages", "subcats", "files")),
     "change_tag_def/*/ctd_count",
@@ -57,11 +56,13 @@ class Following:
         """Rows that are gone, if that follows; returns their keys."""
         return self._allow(table, self._rows.gone(table), follows)
 
-    def allow_links(self, page: int) -> None:
-        """Links from a page."""
-        for table, column in LINKS.items():
-            self.allow_new(table, lambda row, column=column: row[column] == page)
+    def allow_links(self, page: int, targets: Collection[str]) -> None:
+        """New links from a page to targets, and the end of its older links."""
+        for table, (column, target) in LINKS.items():
             self.allow_gone(table, lambda row, column=column: row[column] == page)
+            self.allow_new(
+                table, lambda row, column=column, target=target: row[column] == page and row[target] in targets
+            )
 
     def allow_entry(self, kind: str, title: str) -> None:
         """One entry of a kind in the log, about a title, and in the recent changes."""
@@ -87,28 +88,30 @@ class Following:
         return {row[column] for table, column in columns.items() for row in self._rows.new(table).values()}
 
 
-def edits(rows: Rows, *pages: int, reverted: Collection[int] = ()) -> Following:
+def edits(rows: Rows, texts: Mapping[int, str], *, reverted: Collection[int] = ()) -> Following:
     """Follows from one new revision of each page, which may be new, by the user who is signed in.
 
-    `reverted`: older revisions, which are marked as such.
+    `texts`: the new texts by page; empty for a page whose text stays. `reverted`: older revisions, which are marked as such.
     """
+    pages = set(texts)
     follows = Following(rows)
     revisions = follows.allow_new("revision", lambda row: row["rev_page"] in pages and row["rev_actor"] == ACTOR)
     follows.allow_new("revision_comment_temp", lambda row: str(row["revcomment_rev"]) in revisions)
     slots = follows.allow_new("slots", lambda row: str(row["slot_revision_id"]) in revisions)
     contents = {rows.new("slots")[key]["slot_content_id"] for key in slots}
-    texts = follows.allow_new("content", lambda row: row["content_id"] in contents)
-    addresses = {rows.new("content")[key]["content_address"] for key in texts}
+    stored = follows.allow_new("content", lambda row: row["content_id"] in contents)
+    addresses = {rows.new("content")[key]["content_address"] for key in stored}
     follows.allow_new("text", lambda row: f"tt:{row['old_id']}" in addresses)
     follows.allow_new("recentchanges", lambda row: str(row["rc_this_oldid"]) in revisions and row["rc_logid"] == 0)
     follows.allow_new("change_tag", lambda row: str(row["ct_rev_id"]) in revisions or row["ct_rev_id"] in reverted)
     entries = follows.allow_new("logging", lambda row: row["log_type"] == "create" and row["log_page"] in pages)
     follows.allow_new("log_search", lambda row: str(row["ls_log_id"]) in entries)
-    for page in pages:
+    for page, text in texts.items():
         follows.allow_new("page", lambda row, page=page: row["page_id"] == page)
-        follows.allow(*(f"page/{page}/{column}" for column in PAGE), f"redirect/{page}/*")
-        follows.allow_links(page)
-    if len(revisions) > len(set(pages)):
+        follows.allow(*(f"page/{page}/{column}" for column in PAGE), f"redirect/{page}/rd_title")
+        if text:
+            follows.allow_links(page, linked(text))
+    if len(revisions) > len(pages):
         follows.allow_nothing()
     return follows
 

@@ -7,6 +7,7 @@ from itertools import product
 
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 SHA1_DIGITS = 31
+LINK = re.compile(r"\[\[(?:Category:)?([^]|#]+)")
 HEADING = re.compile(r"^(?===[^=])", re.MULTILINE)
 
 
@@ -41,6 +42,11 @@ def with_topic(text: str, subject: str, body: str) -> list[str]:
     """The texts of a discussion page with one more topic at its end."""
     before = [text + gap for gap in ("\n\n", "\n")] if text else [""]
     return [f"{old}== {subject} =={gap}{body}" for old in before for gap in ("\n\n", "\n")]
+
+
+def linked(text: str) -> set[str]:
+    """Titles of pages and names of categories that a text links to, as tables have them."""
+    return {title.strip().replace(" ", "_") for title in LINK.findall(text)}
 
 
 def digest(text: str) -> str:
