@@ -94,7 +94,7 @@ def user_id(name: str) -> int:
 
 @lru_cache(maxsize=1)
 def wiki() -> Wiki:
-    """The start state: 320 articles, 470 other pages."""
+    """The start state: 320 articles and 181 other pages."""
     return _made()[0]
 
 
