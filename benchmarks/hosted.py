@@ -28,6 +28,8 @@ class Marked(NamedTuple):
 
     column: str
     page: str = ""
+    which: str = "true"
+    """The rows, as a condition of SQL."""
 
 
 async def serve(name: str, rounds: int) -> list[float]:
@@ -79,7 +81,8 @@ async def isolation(name: str, episodes: int) -> int:
 
         async def mark(number: int, place: Place) -> None:
             async with place.handle.cluster.connected(place.handle.database) as connection:
-                await connection.execute(f"UPDATE {MARKED[name].column} = 'episode {number} of many'")
+                marked = MARKED[name]
+                await connection.execute(f"UPDATE {marked.column} = 'episode {number} of many' WHERE {marked.which}")
 
         room = asyncio.Semaphore(16)
 
@@ -93,6 +96,7 @@ async def isolation(name: str, episodes: int) -> int:
 
 
 MARKED = {
+    "mediawiki": Marked("text SET old_text", page="wiki/Main_Page", which="old_text LIKE 'Welcome to the%'"),
     "misago": Marked("misago_threads_thread SET title"),
     "pretix": Marked("pretixbase_event SET name", page="control/events/"),
     "redmine": Marked("projects SET name", page="projects"),

@@ -14,8 +14,10 @@ from environments.miniwob.families import find_family
 from environments.samplers import SamplerConfig, Uniform
 from environments.taskfiles.huggingface import PREFIX
 
-EnvironmentName = Literal["miniwob", "live", "shop", "misago", "pretix", "redmine", "superset", "folder", "mix"]
-APPLICATIONS = ("shop", "misago", "pretix", "redmine", "superset", "folder")
+EnvironmentName = Literal[
+    "miniwob", "live", "shop", "mediawiki", "misago", "pretix", "redmine", "superset", "folder", "mix"
+]
+APPLICATIONS = ("shop", "mediawiki", "misago", "pretix", "redmine", "superset", "folder")
 """Environments whose families for training are not those of the evaluation."""
 
 
@@ -55,7 +57,7 @@ class PartConfig(BaseModel):
 
     name: EnvironmentName = "miniwob"
     """`miniwob`: MiniWoB++. `live`: tasks of files on sites that run already. `shop`: the bundled shop. After `rl-loop
-    environments install NAME`: `misago`, a forum; `pretix`, a ticket office; `redmine`, a project tracker; `superset`,
+    environments install NAME`: `mediawiki`, a wiki; `misago`, a forum; `pretix`, a ticket office; `redmine`, a project tracker; `superset`,
     charts and SQL. `folder`: an environment of one's own, see `folder`. `mix`: several of them, see `parts`."""
     folder: str = ""
     """Folder of an environment of one's own (docs/environments.md); its `environment.py` is run."""

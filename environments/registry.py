@@ -4,7 +4,7 @@ from agent.types import Split
 from environments.base import Environment, SeededEnvironment
 from environments.bundled import application_environment
 from environments.catalogs import Catalog, Families, file_tasks
-from environments.config import APPLICATIONS, EnvironmentConfig
+from environments.config import EnvironmentConfig
 from environments.miniwob import MiniWob
 from environments.miniwob.environment import VIEWPORT as MINIWOB_VIEWPORT
 from environments.mixing.mixture import Mixture
@@ -29,10 +29,10 @@ def make_environment(config: EnvironmentConfig) -> Environment:
                 logins=config.tasks.logins,
                 per_minute=config.tasks.starts_per_minute,
             )
-        case name if name in APPLICATIONS:
-            return _application(config)
         case "mix":
             return Mixture([make_environment(part) for part in config.members], viewport=config.viewport)
+        case _:
+            return _application(config)
 
 
 def _application(config: EnvironmentConfig) -> SeededEnvironment:

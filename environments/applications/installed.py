@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from environments.applications.hosted.provider import HostedProvider
 from environments.applications.hosted.recipe import Recipe
+from environments.applications.mediawiki import mediawiki
 from environments.applications.misago import misago
 from environments.applications.pretix import pretix
 from environments.applications.redmine import redmine
@@ -24,6 +25,7 @@ class Installed(NamedTuple):
 
 
 INSTALLED: dict[str, Installed] = {
+    "mediawiki": Installed(mediawiki.mediawiki, mediawiki.places, mediawiki.recipe),
     "misago": Installed(misago.misago, misago.places, misago.recipe),
     "pretix": Installed(pretix.pretix, pretix.places, pretix.recipe),
     "redmine": Installed(redmine.redmine, redmine.places, redmine.recipe),

@@ -1,9 +1,11 @@
 """Debian packages in a folder of their own: downloaded by name with what they need, and unpacked, without root.
 
 No program of a package is run by that: no user, service or setting of the system changes. What an application expects
-below `/usr` lies below the folder's `usr`, so its command and variables name those paths.
+below `/usr` lies below the folder's `usr`, so its command and variables name those paths. A recipe names the packages
+whose files it uses (`php8.2-cli`, not `php-cli`): what they need is left out where the machine has it.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -36,6 +38,7 @@ def unpack(packages: Sequence[str], root: Path, licences: Path, tell: Callable[[
         for archive in sorted(archives.glob("*.deb")):
             tell(f"unpacking {archive.name.partition('_')[0]}")
             _run(["dpkg-deb", "--extract", str(archive), str(root)], archives)
+        turn_links(root)
     finally:
         shutil.rmtree(archives, ignore_errors=True)
     with licences.open("a") as file:
@@ -58,10 +61,22 @@ def needed(packages: Sequence[str]) -> list[tuple[str, str]]:
     return found
 
 
+def turn_links(root: Path) -> None:
+    """Turns links to absolute paths, such as `/var/lib/X`, to the files below the folder, where those exist."""
+    for folder, folders, files in os.walk(root):
+        for link in (Path(folder, name) for name in (*folders, *files) if Path(folder, name).is_symlink()):
+            target = link.readlink()
+            inside = root / str(target).lstrip("/")
+            if target.is_absolute() and os.path.lexists(inside):
+                link.unlink()
+                link.symlink_to(os.path.relpath(inside, link.parent))
+
+
 def licence(root: Path, package: str) -> str:
     """The licences that a package's copyright file names, or `not stated`."""
+    name = package.partition(":")[0]
     try:
-        text = (root / "usr" / "share" / "doc" / package / "copyright").read_text(errors="replace")
+        text = (root / "usr" / "share" / "doc" / name / "copyright").read_text(errors="replace")
     except OSError:
         return "not stated"
     return ", ".join(sorted({name.strip()[:40] for name in LICENCE.findall(text)}))[:200] or "not stated"

@@ -1,0 +1,1 @@
+"""The wiki: MediaWiki, an encyclopedia of a county, seen by one of its administrators."""
