@@ -14,12 +14,12 @@ from eventually import until
 
 from environments.applications.hosted.install import install
 from environments.applications.hosted.recipe import installation
+from environments.applications.installed import INSTALLED
 from environments.applications.mediawiki.mediawiki import mediawiki, places
 from environments.applications.mediawiki.recipe import recipe
 from environments.applications.mediawiki.wikitext import digest, sections, with_category, with_section, with_topic
 from environments.applications.mediawiki.world import wiki, world
 from environments.base import SEEDS
-from environments.bundled import HOSTED
 from environments.tasks.application import ApplicationEnvironment
 from environments.tasks.changes import Change, Changes
 from environments.tasks.templates import Ending
@@ -95,7 +95,7 @@ def recorded(family: str) -> tuple[str, list[list[Any]]]:
 
 
 def is_rewarded(task_id: str, changes: list[list[Any]]) -> bool:
-    environment = HOSTED["mediawiki"]()
+    environment = INSTALLED["mediawiki"].make()
     assert isinstance(environment, ApplicationEnvironment)
     task = environment.task_from_id(task_id)
     end = Ending(environment.parameters(task), Changes(tuple(Change(*change) for change in changes)), "done")
