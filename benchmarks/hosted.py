@@ -68,7 +68,7 @@ async def memory(name: str, episodes: int) -> tuple[float, float]:
         found = []
         for number in range(episodes):
             place = await stack.enter_async_context(places.fresh(f"t{number}"))
-            await look(place)
+            await look(place, MARKED[name].page)
             if number in (0, episodes - 1):
                 found.append(resident_mb(places.server.pid) + resident_mb(places.database_pid))
     return found[0], (found[-1] - found[0]) / (episodes - 1)
