@@ -29,6 +29,14 @@ def make_environment(config: EnvironmentConfig) -> Environment:
                 logins=config.tasks.logins,
                 per_minute=config.tasks.starts_per_minute,
             )
+        case "metabase":
+            # Only machines with Docker environments have its package.
+            from environments.applications.metabase.environment import VIEWPORT as METABASE_VIEWPORT
+            from environments.applications.metabase.environment import Metabase
+
+            assert config.metabase is not None, "metabase has its section"
+            viewport = config.viewport or METABASE_VIEWPORT
+            return Metabase(config.metabase, viewport=viewport, bounds=config.bounds)
         case "shop" | "misago" | "pretix" | "folder":
             return _application(config)
         case "mix":

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from docker_engine import left, needs_engine, page_image, running_engine
+from eventually import until
 from process_owner import HTTPD, SERVER
 
 from environments.base import EnvironmentBroken
@@ -100,10 +101,9 @@ async def test_containers_have_the_names_of_their_episodes_and_ports_in_order(en
             async with places.fresh("x" * 200) as long:
                 assert long.sites == ("127.0.0.1:3001",)
     async with Containers([counted], engine=engine, spares=1, least_free_mb=0) as places:
-        while not (lines := containers(engine)) or lines[0].state != "running":
-            await asyncio.sleep(0.1)
-        assert lines[0].name.startswith("rollout-web-spare-") and lines[0].episode == ""
-        await asyncio.sleep(0.5)
+        await until(lambda: [line.state for line in containers(engine)] == ["running"], "a spare")
+        [spare] = containers(engine)
+        assert spare.name.startswith("rollout-web-spare-") and spare.episode == ""
         async with places.fresh("c"):
             assert "rollout-web-c" in {line.name for line in containers(engine)}
     assert left(engine) == []
@@ -120,9 +120,7 @@ async def test_a_cancelled_start_does_not_wait_for_its_deadline(engine: str) -> 
             for one in starting:
                 one.cancel()
             await asyncio.gather(*starting, return_exceptions=True)
-        async with asyncio.timeout(20):
-            while any(name.startswith("rollout-") for name in left(engine)):
-                await asyncio.sleep(0.1)
+        await until(lambda: not any(name.startswith("rollout-") for name in left(engine)), "the removal")
     assert left(engine) == []
 
 
