@@ -11,11 +11,12 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from docker_engine import BUSYBOX
+from docker_engine import BUSYBOX, running_engine
 
 from environments.providers.docker.engine import connect
 from environments.providers.postgres.programs import program
@@ -42,6 +43,14 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
 fi
 exec "$@"
 """
+
+
+@contextmanager
+def engine_with_images(folder: Path) -> Generator[str]:
+    """The address of an engine that has both images."""
+    with running_engine(folder) as address:
+        make_images(address, folder)
+        yield address
 
 
 def make_images(address: str, folder: Path) -> None:

@@ -14,18 +14,19 @@ from typing import Any
 import docker
 import httpx
 import pytest
-from docker_engine import left, needs_engine, running_engine
-from docker_images import APPLICATION_IMAGE, POSTGRES_IMAGE, make_images
+from docker_engine import left, needs_engine
+from docker_images import APPLICATION_IMAGE, POSTGRES_IMAGE, engine_with_images
 from ended_trajectory import ended
 from process_owner import SERVER
 from pydantic import ValidationError
 from reports_dump import EMAIL, PASSWORD, REPORTS
 
 from agent.failures import EpisodeFailure
-from agent.types import Site, Task
+from agent.types import Reach, Site, Task
 from environments.applications.metabase.config import MetabaseConfig
 from environments.applications.metabase.environment import Metabase, start_of
 from environments.base import EnvironmentBroken
+from environments.bounds import Bounds
 from environments.config import EnvironmentConfig
 from environments.providers.docker.dumps import REPOSITORY
 from environments.providers.docker.listing import containers
@@ -117,9 +118,7 @@ def test_ports_are_counted_from_the_first_and_given_again() -> None:
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     """The address of an engine with the images of a Postgres and of an application."""
-    folder = tmp_path_factory.mktemp("docker")
-    with running_engine(folder) as address:
-        make_images(address, folder)
+    with engine_with_images(tmp_path_factory.mktemp("docker")) as address:
         yield address
 
 
@@ -133,7 +132,12 @@ def dump(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def metabase(engine: str, dump: Path, **more: Any) -> Metabase:
     section = SECTION | {"dump": dump, "login": LOGIN, "cpus": 0.5} | more
-    return Metabase(MetabaseConfig.model_validate(section), engine=engine, environment={"REPORTS_PASSWORD": PASSWORD})
+    return Metabase(
+        MetabaseConfig.model_validate(section),
+        bounds=Bounds(blocked_hosts=("ads.test",), isolation="browser"),
+        engine=engine,
+        environment={"REPORTS_PASSWORD": PASSWORD},
+    )
 
 
 def visitor(site: Site) -> httpx.AsyncClient:
@@ -161,7 +165,8 @@ async def test_four_episodes_have_a_pair_each_and_the_next_is_fresh(engine: str,
         ports = sorted(port for line in lines.values() for port in line.ports)
         assert len(ports) == 4 and ports[0] >= 3_001 and ports[-1] < 3_100
         for number, site in enumerate(sites):
-            assert site.reach.only_sites and site.reach.sites == (site.start_url.split("/")[2],)
+            own = (site.start_url.split("/")[2],)
+            assert site.reach == Reach(sites=own, only_sites=True, blocked_hosts=("ads.test",), isolation="browser")
             async with visitor(site) as http:
                 assert "Sold: 200" in (await http.get("/report?plan=Basic")).text
                 assert f"note {number}" in (await http.post("/note", data={"text": f"note {number}"})).text
@@ -184,7 +189,7 @@ def check_limits(engine: str) -> None:
         settings = (container.attrs or {})["HostConfig"]
         assert settings["Memory"] == settings["MemorySwap"] == 128 << 20 and settings["PidsLimit"] == 512
         assert settings["NanoCpus"] == (5e8 if container.name.startswith("rollout-mb-") else 1e9)
-        assert settings["PortBindings"] == {} or container.name.startswith("rollout-mb-")
+        assert not settings["PortBindings"] or container.name.startswith("rollout-mb-")
     client.close()
     name = next(line.name for line in containers(engine) if "-mb-" in line.name)
     code = "import socket; socket.create_connection(('192.0.2.1', 80), 2)"
