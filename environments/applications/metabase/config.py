@@ -11,7 +11,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
 class SignIn(BaseModel):
     """Section `metabase.login`: the account that an episode begins with."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     username: Annotated[str, Field(min_length=1)]
     """As in the dump, such as `ann@example.com`."""
@@ -22,7 +22,7 @@ class SignIn(BaseModel):
 class MetabaseConfig(BaseModel):
     """Section `environment.metabase`.
 
-    Example: `{image: "metabase/metabase:v0.53.1", dump: metabase.dump, login: {username: ann@example.com, password_env: PASSWORD}}`
+    Example: `{image: "metabase/metabase:v0.53.5.2", dump: metabase.dump, login: {username: ann@example.com, password_env: PASSWORD}}`
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

@@ -29,7 +29,7 @@ HEALTH_DEADLINE_S = 10.0
 class Metabase:
     """Tasks of a file on Metabase. Implements `environments.base.Environment`.
 
-    Example: `Metabase(MetabaseConfig(image="metabase/metabase:v0.53.1", dump=Path("metabase.dump")))`
+    Example: `Metabase(MetabaseConfig(image="metabase/metabase:v0.53.5.2", dump=Path("metabase.dump")))`
     """
 
     name = "metabase"

@@ -32,7 +32,7 @@ HEALTH = "/api/health"
 class Pairs:
     """A pair for each episode. Implements `environments.base.Provider`; the handle is `Running`.
 
-    Example: `Pairs(MetabaseConfig(image="metabase/metabase:v0.53.1", dump=Path("metabase.dump")))`
+    Example: `Pairs(MetabaseConfig(image="metabase/metabase:v0.53.5.2", dump=Path("metabase.dump")))`
     """
 
     def __init__(self, config: MetabaseConfig, *, engine: str | None = None) -> None:
