@@ -25,6 +25,7 @@ from agent.failures import EpisodeFailure
 from agent.types import Reach, Site, Task
 from environments.applications.metabase.config import MetabaseConfig
 from environments.applications.metabase.environment import Metabase, start_of
+from environments.applications.metabase.pairs import check_ready
 from environments.base import EnvironmentBroken
 from environments.bounds import Bounds
 from environments.config import EnvironmentConfig
@@ -90,6 +91,9 @@ async def test_what_lacks_before_any_container_is_one_sentence(tmp_path: Path) -
         config = MetabaseConfig.model_validate(SECTION | section)
         with pytest.raises(EnvironmentBroken, match=sentence):
             await Metabase(config, engine=nowhere, environment=environment).__aenter__()
+        if not config.login:
+            with pytest.raises(EnvironmentBroken, match=sentence):
+                check_ready(config, engine=nowhere)
 
 
 async def test_the_tasks_answer_decides() -> None:
@@ -307,11 +311,20 @@ async def test_twenty_pairs_at_once(engine: str, dump: Path) -> None:
         assert len({site.start_url for site in sites}) == 20 and len(containers(engine)) == 40
         for site in sites:
             assert await site.final_state() == {}
+        memory = {role: memory_mb(engine, f"rollout-{role}-t7") for role in ("pg", "mb")}
         began = loop.time()
         await stack.aclose()
         removed = loop.time() - began
     assert left(engine) == []
-    sys.stdout.write(f"20 pairs: served in {served:.1f} s, removed in {removed:.1f} s\n")
+    sys.stdout.write(f"20 pairs: served in {served:.1f} s, removed in {removed:.1f} s, MB of one: {memory}\n")
+
+
+def memory_mb(engine: str, name: str) -> int:
+    """Memory of a container, its files in memory included."""
+    client = docker.DockerClient(base_url=engine)
+    found = client.containers.get(name).stats(stream=False)["memory_stats"]["usage"]
+    client.close()
+    return int(found) >> 20
 
 
 @needs_engine
