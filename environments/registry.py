@@ -60,7 +60,11 @@ def make_catalog(config: EnvironmentConfig, split: Split) -> Catalog:
     sampler = config.sampler
     group_by = sampler.by if isinstance(sampler, Ratio) and sampler.by != "difficulty" else ""
     reading = Reading(
-        environment=config.name, split=split, start_url=config.tasks.start_url, max_steps=config.tasks.max_steps
+        environment=config.name,
+        split=split,
+        start_url=config.tasks.start_url,
+        max_steps=config.tasks.max_steps,
+        needs_address=config.name != "metabase",
     )
     source = config.tasks.train if split == "train" else config.tasks.heldout
     return file_tasks(source, reading, group_by=group_by if split == "train" else "")

@@ -8,8 +8,9 @@ import subprocess
 import sys
 from collections.abc import Generator
 from contextlib import AsyncExitStack, ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import docker
 import httpx
@@ -19,16 +20,19 @@ from docker_images import APPLICATION_IMAGE, POSTGRES_IMAGE, engine_with_images
 from ended_trajectory import ended
 from process_owner import SERVER
 from pydantic import ValidationError
-from reports_dump import EMAIL, PASSWORD, REPORTS
+from reports_dump import BASIC, EMAIL, PASSWORD, PRO, REPORTS
 
 from agent.failures import EpisodeFailure
-from agent.types import Reach, Site, Task
+from agent.types import Reach, Site, Split, Task
 from environments.applications.metabase.config import MetabaseConfig
 from environments.applications.metabase.environment import Metabase, start_of
 from environments.applications.metabase.pairs import check_ready
 from environments.base import EnvironmentBroken
 from environments.bounds import Bounds
+from environments.catalogs import Draw
 from environments.config import EnvironmentConfig
+from environments.drawing import draw_tasks
+from environments.history import TaskHistory
 from environments.providers.docker.dumps import REPOSITORY
 from environments.providers.docker.listing import containers
 from environments.providers.docker.ports import Ports
@@ -70,6 +74,17 @@ def test_the_section_names_files_beside_the_configuration(tmp_path: Path) -> Non
     assert config.tasks is not None and config.tasks.train == str(tmp_path / "tasks.json")
     environment = make_environment(config)
     assert (environment.name, environment.judges, environment.viewport.width) == ("metabase", False, 1_440)
+
+
+def test_the_rows_of_tasks_json_are_its_tasks(tmp_path: Path) -> None:
+    (tmp_path / "tasks.json").write_text(json.dumps([BASIC, PRO]))
+    section = {"name": "metabase", "tasks": FILES, "metabase": SECTION}
+    config = EnvironmentConfig.model_validate(section).below(tmp_path)
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    for split in get_args(Split):
+        tasks = draw_tasks(config, Draw(split, 0, 0), 2, history=TaskHistory(), now=now)
+        assert {task.id: task.reference_answer for task in tasks} == {"basic": BASIC["answer"], "pro": PRO["answer"]}
+        assert {task.environment for task in tasks} == {"metabase"}
 
 
 def test_only_the_path_of_a_tasks_address_counts() -> None:
