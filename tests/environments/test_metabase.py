@@ -344,7 +344,7 @@ def memory_mb(engine: str, name: str) -> int:
 
 @needs_engine
 @pytest.mark.chaos
-@pytest.mark.parametrize("points", [3, 20])
+@pytest.mark.parametrize("points", [3, 12])
 async def test_an_owner_killed_anywhere_leaves_nothing_after_the_next_start(
     engine: str, dump: Path, points: int
 ) -> None:
