@@ -80,21 +80,14 @@ class Metabase:
 
     @asynccontextmanager
     async def _opened(self, trajectory_id: str) -> AsyncGenerator[tuple[Place[Running], LoginState | None]]:
-        """A pair, and its session. Failures to get there are infrastructure failures."""
-        fresh = self._pairs.fresh(trajectory_id)
+        """A pair, and its session. Failures to get there, and to remove it, are infrastructure failures."""
+        account = self._config.login
         try:
-            place = await fresh.__aenter__()
+            async with self._pairs.fresh(trajectory_id) as place:
+                login = None if account is None else await sign_in(place.url, account, self._environment)
+                yield place, login
         except (EnvironmentBroken, OSError, TimeoutError) as error:
             raise failed("infra", "ENVIRONMENT_BROKEN", f"{self.name}: {error}", retryable=True) from error
-        try:
-            try:
-                account = self._config.login
-                login = None if account is None else await sign_in(place.url, account, self._environment)
-            except EnvironmentBroken as error:
-                raise failed("infra", "ENVIRONMENT_BROKEN", f"{self.name}: {error}", retryable=True) from error
-            yield place, login
-        finally:
-            await asyncio.shield(fresh.__aexit__(None, None, None))
 
 
 class MetabaseSite:
