@@ -36,7 +36,7 @@ class Settings(BaseModel):
     max_workers: Annotated[int, Field(ge=1, le=256)] = 4
     """Rollouts that are played at the same time (MAX_WORKERS)."""
     sql_dump: Path | None = None
-    """Dump from which an environment with a database fills it for each rollout (SQL_DUMP_PATH)."""
+    """Dump of the environments `metabase` that name none themselves (SQL_DUMP_PATH)."""
     tokens: dict[str, str] = {}
     """Secrets by the name of their person, who is an admin (DASHBOARD_TOKENS)."""
     prefect_ui: str = "http://127.0.0.1:4200"

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from browser_service.models import Isolation, Viewport
 from browser_service.models.lease import Host as Address
+from environments.applications.metabase.config import MetabaseConfig
 from environments.bounds import MOST_HOSTS, Bounds, Host, Hosts
 from environments.horizons import HorizonConfig
 from environments.hosts import BlockingConfig
@@ -15,10 +16,12 @@ from environments.samplers import SamplerConfig, Uniform
 from environments.taskfiles.huggingface import PREFIX
 
 EnvironmentName = Literal[
-    "miniwob", "live", "shop", "mediawiki", "misago", "pretix", "redmine", "superset", "folder", "mix"
+    "miniwob", "live", "shop", "mediawiki", "metabase", "misago", "pretix", "redmine", "superset", "folder", "mix"
 ]
 APPLICATIONS = ("shop", "mediawiki", "misago", "pretix", "redmine", "superset", "folder")
 """Environments whose families for training are not those of the evaluation."""
+FROM_FILES = ("live", "metabase")
+"""Environments that play the tasks of files."""
 
 
 class TasksConfig(BaseModel):
@@ -50,15 +53,20 @@ class TasksConfig(BaseModel):
     """Step budget of tasks without one; see also `environment.horizon`."""
 
 
+OF_SITES = {"private_sites", "only_private_sites", "logins", "starts_per_minute"}
+"""Fields of `TasksConfig` that are about sites which run already."""
+
+
 class PartConfig(BaseModel):
     """An environment and its tasks, alone or as a part of a mix."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: EnvironmentName = "miniwob"
-    """`miniwob`: MiniWoB++. `live`: tasks of files on sites that run already. `shop`: the bundled shop. After `rl-loop
-    environments install NAME`: `mediawiki`, a wiki; `misago`, a forum; `pretix`, a ticket office; `redmine`, a project tracker; `superset`,
-    charts and SQL. `folder`: an environment of one's own, see `folder`. `mix`: several of them, see `parts`."""
+    """`miniwob`: MiniWoB++. `live`: tasks of files on sites that run already. `metabase`: tasks of files on Metabase and
+    Postgres in containers of their own, see `metabase`. `shop`: the bundled shop. After `rl-loop environments install NAME`:
+    `mediawiki`, a wiki; `misago`, a forum; `pretix`, a ticket office; `redmine`, a project tracker; `superset`, charts and
+    SQL. `folder`: an environment of one's own, see `folder`. `mix`: several of them, see `parts`."""
     folder: str = ""
     """Folder of an environment of one's own (docs/environments.md); its `environment.py` is run."""
     domains: tuple[str, ...] = ()
@@ -68,7 +76,9 @@ class PartConfig(BaseModel):
     """Task families of the evaluation. By default: miniwob's training families, with held-out seeds; the held-out families
     of an application."""
     tasks: TasksConfig | None = None
-    """Files of tasks, for an environment that makes none (live)."""
+    """Files of tasks, for an environment that makes none (live, metabase)."""
+    metabase: MetabaseConfig | None = None
+    """Images, dump and limits of the environment metabase."""
     canary_tasks: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Canaries of a training iteration, as a share of its episodes and beside them: tasks that nobody can do, each
     played once. They measure the judges and are never trained on; see `judge.canary_alarm`. miniwob makes them, a file
@@ -96,14 +106,16 @@ class PartConfig(BaseModel):
         """Checks that the environment has tasks to play, that every family exists and that none is named twice."""
         if self.name == "miniwob" and (not self.domains or self.tasks is not None):
             raise ValueError("miniwob makes its own tasks: name task families in domains, and no tasks.")
-        if self.name == "live" and (self.tasks is None or self.evaluation_domains):
+        if self.name in FROM_FILES and (self.tasks is None or self.evaluation_domains):
             raise ValueError(
-                "live plays the tasks of files: name them in tasks.train and tasks.heldout, and no domains."
+                f"{self.name} plays the tasks of files: name them in tasks.train and tasks.heldout, and no domains."
             )
         if self.name in APPLICATIONS and self.tasks is not None:
             raise ValueError(f"{self.name} makes its own tasks; remove tasks.")
         if self.name == "mix" and (self.tasks is not None or self.domains or self.heldout_domains):
             raise ValueError("a mix has no tasks of its own; put tasks and domains into its parts.")
+        if (self.name == "metabase") != (self.metabase is not None):
+            raise ValueError("metabase has images and a dump, with name: metabase; set both or neither.")
         if (self.name == "folder") != bool(self.folder):
             raise ValueError("folder names the environment of one's own, with name: folder; set both or neither.")
         for field, families in (("domains", self.domains), ("heldout_domains", self.heldout_domains)):
@@ -116,6 +128,10 @@ class PartConfig(BaseModel):
     @model_validator(mode="after")
     def check_reach(self) -> Self:
         """Checks that a site can be reached, and that the blocked hosts fit a lease."""
+        if self.name == "metabase" and self.tasks is not None and self.tasks.model_fields_set & OF_SITES:
+            raise ValueError(
+                f"the tasks of metabase are on its own containers; remove {', '.join(sorted(OF_SITES))} of tasks."
+            )
         if self.tasks is not None and self.tasks.only_private_sites and not self.tasks.private_sites:
             raise ValueError(
                 "tasks.only_private_sites leaves nothing to reach: name the addresses in tasks.private_sites."
@@ -143,12 +159,14 @@ class PartConfig(BaseModel):
             return self.model_copy(update={"folder": str((root / Path(self.folder).expanduser()).absolute())})
         if self.tasks is None:
             return self
+        metabase = self.metabase.below(root) if self.metabase else None
         found = {
             split: source if source.startswith(PREFIX) else str((root / Path(source).expanduser()).absolute())
             for split, source in (("train", self.tasks.train), ("heldout", self.tasks.heldout))
         }
         logins = {host: (root / file.expanduser()).absolute() for host, file in self.tasks.logins.items()}
-        return self.model_copy(update={"tasks": self.tasks.model_copy(update=found | {"logins": logins})})
+        tasks = self.tasks.model_copy(update=found | {"logins": logins})
+        return self.model_copy(update={"tasks": tasks, "metabase": metabase})
 
 
 MIXED = ("sampler", "horizon", "blocking", "blocked_hosts", "isolation", "viewport")

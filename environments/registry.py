@@ -29,6 +29,14 @@ def make_environment(config: EnvironmentConfig) -> Environment:
                 logins=config.tasks.logins,
                 per_minute=config.tasks.starts_per_minute,
             )
+        case "metabase":
+            # Only machines with Docker environments have its package.
+            from environments.applications.metabase.environment import VIEWPORT as METABASE_VIEWPORT
+            from environments.applications.metabase.environment import Metabase
+
+            assert config.metabase is not None, "metabase has its section"
+            viewport = config.viewport or METABASE_VIEWPORT
+            return Metabase(config.metabase, viewport=viewport, bounds=config.bounds)
         case "mix":
             return Mixture([make_environment(part) for part in config.members], viewport=config.viewport)
         case _:
@@ -52,7 +60,11 @@ def make_catalog(config: EnvironmentConfig, split: Split) -> Catalog:
     sampler = config.sampler
     group_by = sampler.by if isinstance(sampler, Ratio) and sampler.by != "difficulty" else ""
     reading = Reading(
-        environment=config.name, split=split, start_url=config.tasks.start_url, max_steps=config.tasks.max_steps
+        environment=config.name,
+        split=split,
+        start_url=config.tasks.start_url,
+        max_steps=config.tasks.max_steps,
+        needs_address=config.name != "metabase",
     )
     source = config.tasks.train if split == "train" else config.tasks.heldout
     return file_tasks(source, reading, group_by=group_by if split == "train" else "")

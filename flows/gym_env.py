@@ -17,7 +17,7 @@ from agent.gym.environment import WebEnv
 from agent.judging.verifier import Check
 from agent.types import Split, Task
 from environments.catalogs import Draw
-from environments.config import EnvironmentConfig
+from environments.config import FROM_FILES, EnvironmentConfig
 from environments.drawing import draw_tasks, find_task
 from environments.history import TaskHistory
 from environments.registry import make_environment
@@ -50,8 +50,8 @@ def make_env(
     Raises `ConfigError`, and `ServicesError` when no service runs.
     """
     loop = load_config(Path(config), overrides)
-    if any(part.name == "live" for part in loop.environment.members) and check is None:
-        raise ConfigError("environment.name: a live site has no verifier to give rewards; pass check=")
+    if any(part.name in FROM_FILES for part in loop.environment.members) and check is None:
+        raise ConfigError("environment.name: tasks of files have no verifier to give rewards; pass check=")
     if loop.agent.record.is_on and store is None:
         raise ConfigError("agent.record: videos and traces need a folder to be kept in; pass store=, or set it to none")
     return WebEnv(

@@ -23,11 +23,15 @@ from storage.upkeep.retention import KeepConfig
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 GEMINI = "gemini-2.5-computer-use-preview-10-2025"
 """The model of a request that names none, when there is a key for it."""
+NO_FILES = {"train": "", "heldout": ""}
 OWN_TASKS: Mapping[str, Mapping[str, Any]] = {
     "miniwob": {"domains": sorted(FAMILIES)},
-    "live": {"tasks": {"train": "", "heldout": ""}},
+    "live": {"tasks": NO_FILES},
+    "metabase": {"tasks": NO_FILES},
 }
 """Fields that `EnvironmentConfig` requires to draw tasks; the dashboard draws none, its tasks are in its database."""
+ALWAYS = ("miniwob", "live")
+"""Environments that need no section."""
 
 
 class ConfigProblem(ValueError):
@@ -73,9 +77,20 @@ class PlayConfig(BaseModel):
             raise ValueError("kind policy has no address here: use kind openai_chat with the server's base_url")
         return value
 
+    def with_dump(self, dump: Path | None) -> "PlayConfig":
+        """The configuration with a dump for those Metabases that name none (SQL_DUMP_PATH)."""
+        if dump is None:
+            return self
+        own = {
+            name: one.model_copy(update={"metabase": one.metabase.model_copy(update={"dump": dump.absolute()})})
+            for name, one in self.environments.items()
+            if one.metabase is not None and one.metabase.dump is None
+        }
+        return self.model_copy(update={"environments": self.environments | own})
+
     def all_environments(self) -> dict[str, EnvironmentConfig]:
         """The environments by name."""
-        own = {name: EnvironmentConfig.model_validate({"name": name, **OWN_TASKS[name]}) for name in OWN_TASKS}
+        own = {name: EnvironmentConfig.model_validate({"name": name, **OWN_TASKS[name]}) for name in ALWAYS}
         return own | self.environments
 
     def all_models(self) -> dict[str, Any]:

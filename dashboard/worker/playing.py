@@ -17,7 +17,7 @@ from agent.verdict import Judge, Verdict
 from browser_service.client import BrowserPool
 from dashboard.settings import Settings
 from dashboard.worker.config import PlayConfig
-from environments.base import Environment
+from environments.base import Environment, EnvironmentBroken
 from environments.registry import make_environment
 from judging.opening import open_judges
 from storage.store import Recording, TrajectoryStore
@@ -116,7 +116,7 @@ class Player:
                 self._config.judge, world.check, self.store.image, folder, requests=self.store.requests
             )
             return Opened(world, await self._stack.enter_async_context(judges))
-        except (ModelUnavailable, OSError, ValueError) as error:
+        except (EnvironmentBroken, ModelUnavailable, OSError, ValueError) as error:
             raise CannotPlay(f"the environment {name} can't be opened: {error}") from error
 
 

@@ -24,7 +24,7 @@ STOP_S = 12.0
 def work(settings: Settings) -> None:
     """Works until SIGTERM or SIGINT. Raises `Taken`, `ConfigProblem` and `DatabaseProblem` before it begins."""
     with locked(settings.data):
-        config, database = load_config(settings.config), open_database(settings.database)
+        config, database = load_config(settings.config).with_dump(settings.sql_dump), open_database(settings.database)
         try:
             asyncio.run(_until_stopped(Worker(settings, config, database)))
         finally:

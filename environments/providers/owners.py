@@ -14,8 +14,6 @@ from typing import Self
 MARK = "RL_LOOP_ENVIRONMENT_OWNER"
 """Environment variable of processes, and with dots in place of underscores, label of containers."""
 LABEL = "rl-loop.environment.owner"
-EPISODE = "rl-loop.environment.episode"
-"""Label of containers with the id of the trajectory that they serve."""
 
 
 @dataclass(frozen=True)

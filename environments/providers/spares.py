@@ -38,14 +38,14 @@ class Spares(Generic[T]):
         """Number of ready spares."""
         return len(self._ready)
 
-    async def take(self) -> T:
-        """A spare, or a new one. Raises what `make` raises."""
+    async def take(self, make: Callable[[], Awaitable[T]] | None = None) -> T:
+        """A spare, or a new one, which `make` makes in place of the usual function. Raises what that raises."""
         try:
             while self._ready:
                 if self._is_sound(spare := self._ready.pop(0)):
                     return spare
                 await self._remove(spare)
-            return await self._make()
+            return await (make or self._make)()
         finally:
             self.refill()
 

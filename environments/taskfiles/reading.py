@@ -32,6 +32,8 @@ class Reading(BaseModel):
     split: Split = "train"
     start_url: str = ""
     """Start address of a dashboard task without one."""
+    needs_address: bool = True
+    """A task without a start address can't be played; False for an environment that has a start page of its own."""
     max_steps: int = Field(default=30, ge=1, le=1_000)
     sites: tuple[tuple[str, str], ...] = ()
     """Names and addresses of the sites of WebArena-Verified's tasks, such as `(("shopping", "http://10.0.0.7:7770"),)`."""

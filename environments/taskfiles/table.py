@@ -58,7 +58,7 @@ class TaskTable:
             raise TaskFileError(
                 f"{self._source.name}: task {task.id} is for the environment {task.environment}, not {self._reading.environment}"
             )
-        if not task.start_url:
+        if self._reading.needs_address and not task.start_url:
             raise TaskFileError(
                 f"{self._source.name}: task {task.id} has no start_url; set environment.tasks.start_url"
             )

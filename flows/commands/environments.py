@@ -31,6 +31,7 @@ def list_environments() -> None:
         typer.echo(f"{name}: {len(train)} families for training; {same}")
         typer.echo(f"  {', '.join(train)}" + ("" if train == heldout else f"; held out: {', '.join(heldout)}"))
     typer.echo("live: tasks of files, on sites that run already (environment.tasks)")
+    typer.echo("metabase: tasks of files, on Metabase and Postgres in containers (environment.metabase)")
 
 
 @environments_app.command()

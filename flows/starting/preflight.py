@@ -15,6 +15,7 @@ from agent.prompting.tokenizer_files import TokenizerUnreadable, control_tokens
 from environments.applications.hosted.install import check_installed
 from environments.applications.hosted.recipe import installation
 from environments.applications.installed import INSTALLED
+from environments.applications.metabase.config import MetabaseConfig
 from environments.base import EnvironmentBroken
 from environments.registry import make_environment
 from flows.policy.prompt_room import prompt_room
@@ -206,15 +207,23 @@ def tasks(config: LoopConfig) -> str:
 
 
 def applications(config: LoopConfig) -> str:
-    """Checks that the applications that are played are installed."""
-    names = [part.name for part in config.environment.members if part.name in INSTALLED]
+    """Checks that the applications that are played are installed, and that the engine has the images of containers."""
+    names: list[str] = [part.name for part in config.environment.members if part.name in INSTALLED]
     try:
         make_environment(config.environment)
         for name in names:
             check_installed(INSTALLED[name].recipe(), installation(name))
+        names += [check_metabase(part.metabase) for part in config.environment.members if part.metabase is not None]
     except (EnvironmentBroken, ValueError) as error:  # ValueError: a mix whose parts do not fit
         raise PreflightError(f"environment: {error}") from None
     return ", ".join(names) or "none needs an installation"
+
+
+def check_metabase(config: MetabaseConfig) -> str:
+    """Checks that Metabase's containers can be started. Raises `EnvironmentBroken`."""
+    from environments.applications.metabase.pairs import check_ready
+
+    return check_ready(config)
 
 
 def ports(config: LoopConfig) -> str:

@@ -1,82 +1,36 @@
 """Containers on a real engine, started here; its one image is made from a static busybox. Skipped where there is no dockerd."""
 
 import asyncio
-import io
-import os
 import random
-import shutil
-import subprocess
+import socket
 import sys
-import tarfile
-import time
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
-import docker
 import httpx
 import pytest
+from docker_engine import left, needs_engine, page_image, running_engine
+from eventually import until
 from process_owner import HTTPD, SERVER
 
 from environments.base import EnvironmentBroken
 from environments.providers.docker.compose import read_compose
 from environments.providers.docker.containers import ContainerSpec
 from environments.providers.docker.engine import connect
+from environments.providers.docker.listing import containers
 from environments.providers.docker.provider import Containers
 from environments.providers.docker.sweep import sweep
-from environments.providers.owners import LABEL
-
-DOCKERD, BUSYBOX = shutil.which("dockerd"), shutil.which("busybox")
-needs_engine = pytest.mark.skipif(
-    not DOCKERD or not BUSYBOX or os.getuid() != 0, reason="dockerd, a static busybox and root are needed"
-)
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     """The address of an engine with the image `rl-loop-test:busybox`."""
-    folder = tmp_path_factory.mktemp("docker")
-    address = f"unix://{folder}/docker.sock"
-    command = [DOCKERD, "--data-root", folder / "data", "--exec-root", folder / "exec", "--pidfile", folder / "pid"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([*map(str, command), "--host", address], stdout=log, stderr=log)
-    try:
-        until = time.monotonic() + 60
-        while True:
-            try:
-                client = connect(address)
-                break
-            except EnvironmentBroken:
-                if time.monotonic() > until or process.poll() is not None:
-                    pytest.skip(f"no engine starts here: {(folder / 'log').read_text()[-300:]}")
-                time.sleep(0.2)
-        client.api.import_image_from_data(image(), repository="rl-loop-test", tag="busybox")
-        yield address
+    with running_engine(tmp_path_factory.mktemp("docker")) as address:
+        client = connect(address)
+        client.api.import_image_from_data(page_image(), repository="rl-loop-test", tag="busybox")
         client.close()
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def image() -> bytes:
-    """A root file system with busybox and one page."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w") as tar:
-        tar.add(str(BUSYBOX), "bin/busybox")
-        page = tarfile.TarInfo("www/index.html")
-        page.size = 5
-        tar.addfile(page, io.BytesIO(b"hello"))
-    return made.getvalue()
-
-
-def left(address: str) -> list[str]:
-    """Names of all containers, networks and volumes with our label."""
-    client = docker.DockerClient(base_url=address)
-    wanted = {"label": LABEL}
-    found = [*client.containers.list(all=True, filters=wanted), *client.networks.list(filters=wanted)]
-    names = [str(thing.name) for thing in found]
-    client.close()
-    return names
+        yield address
 
 
 def test_without_an_engine_it_is_one_sentence() -> None:
@@ -126,6 +80,47 @@ async def test_containers_are_fresh_limited_and_removed(engine: str) -> None:
                 async with broken.fresh("d"):
                     pass
         assert len(left(engine)) == 2  # two networks, kept for the next episodes
+    assert left(engine) == []
+
+
+@needs_engine
+@pytest.mark.chaos
+async def test_containers_have_the_names_of_their_episodes_and_ports_in_order(engine: str) -> None:
+    counted = replace(HTTPD, first_port=3_001)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 3_002))
+        other.listen()
+        async with Containers([counted], engine=engine) as places:
+            async with places.fresh("a") as one, places.fresh("b") as two, places.fresh("a") as same:
+                assert [place.sites for place in (one, two, same)] == [
+                    (f"127.0.0.1:{port}",) for port in (3_001, 3_003, 3_004)
+                ]
+                lines = {line.name: line for line in containers(engine)}
+                assert {"rollout-web-a", "rollout-web-b"} < set(lines) and len(lines) == 3
+                assert lines["rollout-web-b"].episode == "b" and lines["rollout-web-b"].ports == (3_003,)
+            async with places.fresh("x" * 200) as long:
+                assert long.sites == ("127.0.0.1:3001",)
+    async with Containers([counted], engine=engine, spares=1, least_free_mb=0) as places:
+        await until(lambda: [line.state for line in containers(engine)] == ["running"], "a spare")
+        [spare] = containers(engine)
+        assert spare.name.startswith("rollout-web-spare-") and spare.episode == ""
+        async with places.fresh("c"):
+            assert "rollout-web-c" in {line.name for line in containers(engine)}
+    assert left(engine) == []
+
+
+@needs_engine
+@pytest.mark.chaos
+async def test_a_cancelled_start_does_not_wait_for_its_deadline(engine: str) -> None:
+    never = replace(HTTPD, health="", ready=["/bin/busybox", "false"], start_deadline_s=600)
+    async with Containers([never], engine=engine) as places:
+        starting = [asyncio.create_task(places.fresh(f"n{number}").__aenter__()) for number in range(12)]
+        await asyncio.sleep(2)
+        async with asyncio.timeout(20):
+            for one in starting:
+                one.cancel()
+            await asyncio.gather(*starting, return_exceptions=True)
+        await until(lambda: not any(name.startswith("rollout-") for name in left(engine)), "the removal")
     assert left(engine) == []
 
 

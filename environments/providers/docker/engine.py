@@ -18,18 +18,14 @@ GONE = NotFound
 """Raised for what another owner's sweep has removed already."""
 
 
-def connect(url: str | None = None) -> docker.DockerClient:
-    """The engine at `url`, such as `unix:///run/docker.sock`; None: the one of DOCKER_HOST.
+def connect(url: str | None = None, *, deadline_s: int = ENGINE_DEADLINE_S) -> docker.DockerClient:
+    """The engine at `url`, such as `unix:///run/docker.sock`; None: the one of DOCKER_HOST. `deadline_s`: for one call.
 
     Raises `EnvironmentBroken` when none answers.
     """
     with engine_errors("the Docker engine does not answer; is it running, and may this user reach it?"):
         _probe(url)
-        engine = (
-            docker.DockerClient(base_url=url, timeout=ENGINE_DEADLINE_S)
-            if url
-            else docker.from_env(timeout=ENGINE_DEADLINE_S)
-        )
+        engine = docker.DockerClient(base_url=url, timeout=deadline_s) if url else docker.from_env(timeout=deadline_s)
         try:
             engine.ping()
         except BaseException:
@@ -54,7 +50,9 @@ def engine_errors(action: str) -> Generator[None]:
         yield
     except ImageNotFound as error:
         image = str(error.explanation or error).strip()
-        raise EnvironmentBroken(f"an image is missing on this machine ({image}); build or load it first") from None
+        raise EnvironmentBroken(
+            f"an image is missing on this machine ({image}); pull, load or build it first"
+        ) from None
     except (DockerException, requests.RequestException, OSError) as error:
         reason = " ".join(str(getattr(error, "explanation", None) or error).split())[:300]
         raise EnvironmentBroken(f"{action} ({reason})") from None

@@ -3,7 +3,8 @@
 from typing import Any, NamedTuple
 
 from environments.providers.docker.engine import connect, engine_errors
-from environments.providers.owners import EPISODE, LABEL
+from environments.providers.docker.naming import episode_in
+from environments.providers.owners import LABEL
 
 MOST = 1_000
 
@@ -37,14 +38,14 @@ def containers(url: str | None = None) -> list[ContainerLine]:
 
 
 def _line(found: dict[str, Any]) -> ContainerLine:
-    names = found.get("Names") or [found.get("Id", "")[:12]]
+    name = (found.get("Names") or [found.get("Id", "")[:12]])[0].lstrip("/")
     ports = sorted({int(port["PublicPort"]) for port in found.get("Ports") or [] if port.get("PublicPort")})
     return ContainerLine(
-        name=names[0].lstrip("/"),
+        name=name,
         image=found.get("Image", ""),
         state=found.get("State", ""),
         status=found.get("Status", ""),
         ports=tuple(ports),
-        episode=(found.get("Labels") or {}).get(EPISODE, ""),
+        episode=episode_in(name, found.get("Labels") or {}),
         created=int(found.get("Created", 0)),
     )

@@ -1,0 +1,67 @@
+"""A real Docker engine of the tests, with images made from files of this machine: none can be pulled."""
+
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import docker
+import pytest
+
+from environments.base import EnvironmentBroken
+from environments.providers.docker.engine import connect
+from environments.providers.owners import LABEL
+
+DOCKERD, BUSYBOX = shutil.which("dockerd"), shutil.which("busybox")
+needs_engine = pytest.mark.skipif(
+    not DOCKERD or not BUSYBOX or os.getuid() != 0, reason="dockerd, a static busybox and root are needed"
+)
+
+
+@contextmanager
+def running_engine(folder: Path) -> Generator[str]:
+    """The address of an engine with its data in a folder. Skips the test where none starts."""
+    address = f"unix://{folder}/docker.sock"
+    command = [DOCKERD, "--data-root", folder / "data", "--exec-root", folder / "exec", "--pidfile", folder / "pid"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([*map(str, command), "--host", address], stdout=log, stderr=log)
+    try:
+        until = time.monotonic() + 60
+        while True:
+            try:
+                connect(address).close()
+                break
+            except EnvironmentBroken:
+                if time.monotonic() > until or process.poll() is not None:
+                    pytest.skip(f"no engine starts here: {(folder / 'log').read_text()[-300:]}")
+                time.sleep(0.2)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def page_image() -> bytes:
+    """A root file system with busybox and one page."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as tar:
+        tar.add(str(BUSYBOX), "bin/busybox")
+        page = tarfile.TarInfo("www/index.html")
+        page.size = 5
+        tar.addfile(page, io.BytesIO(b"hello"))
+    return made.getvalue()
+
+
+def left(address: str) -> list[str]:
+    """Names of all containers, networks and volumes with our label."""
+    client = docker.DockerClient(base_url=address)
+    wanted = {"label": LABEL}
+    found = [*client.containers.list(all=True, filters=wanted), *client.networks.list(filters=wanted)]
+    names = [str(thing.name) for thing in found]
+    client.close()
+    return names
