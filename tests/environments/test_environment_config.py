@@ -23,7 +23,6 @@ from environments.taskfiles.reading import Reading, open_source, read_tasks
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_environment"
 NAMES = [
-    # An application is installed first, which takes minutes.
     # An application is installed first, which takes minutes; Metabase's containers are in test_metabase.py.
     pytest.param(name, marks=pytest.mark.chaos if name in INSTALLED else ())
     for name in get_args(EnvironmentConfig.model_fields["name"].annotation)
