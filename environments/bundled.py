@@ -16,6 +16,9 @@ from environments.applications.misago.recipe import recipe as misago_recipe
 from environments.applications.pretix.pretix import places as pretix_places
 from environments.applications.pretix.pretix import pretix
 from environments.applications.pretix.recipe import recipe as pretix_recipe
+from environments.applications.roundcube.recipe import recipe as roundcube_recipe
+from environments.applications.roundcube.roundcube import places as roundcube_places
+from environments.applications.roundcube.roundcube import roundcube
 from environments.applications.shop.shop import shop
 from environments.base import SeededEnvironment
 from environments.bounds import UNBOUNDED, Bounds
@@ -40,11 +43,19 @@ def static_environment(
 
 BUNDLED: dict[str, Callable[[], StaticApplication]] = {"shop": shop}
 """Applications of this project that need no installation."""
-HOSTED: dict[str, Callable[..., SeededEnvironment]] = {"misago": misago, "pretix": pretix}
+HOSTED: dict[str, Callable[..., SeededEnvironment]] = {"misago": misago, "pretix": pretix, "roundcube": roundcube}
 """Applications that are installed from packages."""
-PROVIDERS: dict[str, Callable[..., HostedProvider]] = {"misago": misago_places, "pretix": pretix_places}
+PROVIDERS: dict[str, Callable[..., HostedProvider]] = {
+    "misago": misago_places,
+    "pretix": pretix_places,
+    "roundcube": roundcube_places,
+}
 """Their places, with the number of spares."""
-RECIPES: dict[str, Callable[[], Recipe]] = {"misago": misago_recipe, "pretix": pretix_recipe}
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "misago": misago_recipe,
+    "pretix": pretix_recipe,
+    "roundcube": roundcube_recipe,
+}
 """How they are installed."""
 KNOWN = (*BUNDLED, *HOSTED)
 

@@ -89,9 +89,11 @@ class Folders:
     async def rows(self, name: str) -> Mapping[str, Rows]:
         """Rows of an episode's folder. Raises `EnvironmentBroken`."""
         try:
-            return await asyncio.to_thread(self._files.read, self.folder / name)
+            rows = await asyncio.to_thread(self._files.read, self.folder / name)
         except OSError as error:
             raise EnvironmentBroken(f"the files of the episode {name} can't be read: {error}") from error
+        # The rows of a table that is gone are gone, each of them.
+        return {table: {} for table in self._start} | dict(rows)
 
     def _lay_out(self) -> None:
         try:

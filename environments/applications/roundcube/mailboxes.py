@@ -37,7 +37,8 @@ class Mailboxes:
             "folders": {name: {"id": name, "is_subscribed": name in subscribed} for name in found},
             "outbox": {path.stem: {"id": path.stem, **_content(path)} for path in sorted(folder.glob("outbox/*.eml"))},
         }
-        return tables | {f"mail.{name}": self._mails(box) for name, box in found.items()}
+        mails = {f"mail.{name}": self._mails(box) for name, box in found.items()}
+        return tables | {name: rows for name, rows in mails.items() if rows}
 
     def _mails(self, box: Path) -> Rows:
         keywords = dict(line.split(" ", 1) for line in _lines(box / "dovecot-keywords"))
@@ -67,6 +68,7 @@ def _content(path: Path) -> dict[str, Any]:
     }
     attachments = [part.get_filename() or part.get_content_type() for part in mail.iter_attachments()]
     body = mail.get_body(("plain", "html"))
+    assert body is None or isinstance(body, EmailMessage), "the policy makes this class"
     return {
         "id": str(mail.get("Message-ID", path.name)).strip("<> ").replace("/", "_"),
         **shortened(headers),

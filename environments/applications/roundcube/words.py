@@ -15,7 +15,11 @@ THINGS = (
 PLACES = ("Utrecht", "Porto", "Tartu", "Graz", "Bergen", "Ghent", "Turku", "Lyon", "Trieste", "Cork", "Malmo", "Gdansk")
 SUBJECTS = (
     *("The {thing} for {place}", "Question about the {thing} in {place}", "{place}: news of the {thing}"),
-    *("When does the {thing} leave for {place}?", "Please check the {thing} from {place}", "Lost the {thing} near {place}"),
+    *(
+        "When does the {thing} leave for {place}?",
+        "Please check the {thing} from {place}",
+        "Lost the {thing} near {place}",
+    ),
     *("A second {thing} in {place}", "Minutes: {thing}, {place}", "Photos of the {thing} in {place}"),
     *("Who pays for the {thing} in {place}?", "The {thing} of {place} is back"),
 )
@@ -32,7 +36,12 @@ NEW_SUBJECTS = (
     *("Tools for the spring course", "Key of the side door", "Tickets for the concert", "Repair of the gate"),
 )
 BEGINNINGS = (
-    *("I have read it twice.", "Many thanks for the details.", "We have had the same problem.", "That is fine with me."),
+    *(
+        "I have read it twice.",
+        "Many thanks for the details.",
+        "We have had the same problem.",
+        "That is fine with me.",
+    ),
     *("Please tell us how it went.", "I can come on Saturday.", "I would not do that without gloves."),
 )
 ENDINGS = (
@@ -43,7 +52,18 @@ NEW_PEOPLE = (
     *("Abel Norden", "Bea Lindqvist", "Cyril Okafor", "Dora Weissman", "Emil Castellan", "Fenna Brouwer"),
     *("Gustav Havel", "Hanna Sorel", "Ivo Marin", "Jette Dahl", "Karim Benali", "Lotte Vermeer"),
 )
-NEW_FOLDERS = ("Concerts", "Repairs", "Recipes", "Taxes", "Garden", "School", "Bookings", "Contracts", "Warranty", "Club")
+NEW_FOLDERS = (
+    "Concerts",
+    "Repairs",
+    "Recipes",
+    "Taxes",
+    "Garden",
+    "School",
+    "Bookings",
+    "Contracts",
+    "Warranty",
+    "Club",
+)
 NEW_GROUPS = ("Rowers", "Painters", "Tenants", "Volunteers", "Customers", "Teachers", "Drivers", "Printers")
 DISPLAY_NAMES = ("R. Vale", "Robin A. Vale", "Robin Vale (Workshop)", "Robin V.", "Captain Vale", "Robin Vale, Harbour")
 ORGANIZATIONS = ("Harbour Museum", "Vale and Sons", "North Quay Boats", "Rope and Tackle", "Dry Dock Two", "Pier Seven")

@@ -21,6 +21,8 @@ SIZES = {
     **{"Sent": 300, "Drafts": 6, "Junk": 24, "Trash": 18},
 }
 """Mails by folder."""
+RECENT = 10
+"""The newest mails of the inbox, which its page shows without scrolling: some unread, some flagged, some with copies."""
 OWN_FOLDERS = ("Projects", "Invoices", "Travel", "Family", "Newsletters", "Archive")
 """Folders that the account's owner has made."""
 LAST_DAY = datetime(2025, 11, 14, 17, 30, tzinfo=UTC)
@@ -44,13 +46,14 @@ class Mail(BaseModel):
     receiver: str
     date: str
     """Day. Example: `2025-11-13`."""
+    text: str
     total: str
     """Amount that an invoice names; empty for other mails."""
     attachment: str
     is_read: bool
     is_flagged: bool
-    has_copies: bool
-    """True if it went to others, too."""
+    copy_to: str
+    """The address that got a copy; empty without one."""
 
 
 class Contact(BaseModel):
@@ -118,11 +121,12 @@ def account() -> Account:
             email=one["sender"],
             receiver=names[one["receiver"]],
             date=one["date"][:10],
+            text=one["text"],
             total=one["total"],
             attachment=one["attachment"],
             is_read="\\Seen" in one["flags"],
             is_flagged="\\Flagged" in one["flags"],
-            has_copies=bool(one["cc"]),
+            copy_to=one["cc"].partition("<")[2].rstrip(">"),
         )
         for folder, found in made["folders"].items()
         for uid, one in enumerate(found, start=1)
@@ -155,7 +159,7 @@ def _people(rng: random.Random) -> list[dict[str, str]]:
 
 def _subjects(rng: random.Random) -> list[str]:
     """Subjects, each of them once."""
-    made = [
+    made: list[str] = [
         pattern.format(thing=thing, place=place)
         for pattern in words.SUBJECTS
         for thing in words.THINGS
@@ -183,14 +187,17 @@ def _mail(
     mine = {"firstname": "Robin", "surname": "Vale", "email": ACCOUNT}
     sender, receiver = (mine, other) if folder in ("Sent", "Drafts") else (other, mine)
     total = f"{rng.randint(40, 1_900)}.{rng.choice((25, 50, 75, 90))}" if folder == "Invoices" else ""
-    flags = [] if folder not in ("Sent", "Drafts", "Trash") and rng.random() < 0.2 else ["\\Seen"]
-    flags += ["\\Flagged"] if folder not in ("Drafts", "Trash") and rng.random() < 0.12 else []
+    is_new = folder == "INBOX" and number > SIZES[folder] - RECENT
+    is_unread = (is_new and number % 2 == 0) or (folder not in ("Sent", "Drafts", "Trash") and rng.random() < 0.2)
+    is_flagged = number % 3 == 0 if is_new else folder not in ("Drafts", "Trash") and rng.random() < 0.12
+    has_copies = number % 5 < 2 if is_new else folder != "Drafts" and rng.random() < 0.1
+    flags = [flag for flag, holds in (("\\Seen", not is_unread), ("\\Flagged", is_flagged)) if holds]
     return {
         "id": f"{folder.lower()}.{number}@{sender['email'].partition('@')[2]}",
         "subject": subject,
         "from": _address(sender),
         "to": _address(receiver),
-        "cc": _address(third) if rng.random() < 0.1 and folder != "Drafts" else "",
+        "cc": _address(third) if has_copies else "",
         "sender": sender["email"],
         "receiver": receiver["email"],
         "date": at.isoformat(),

@@ -29,6 +29,7 @@ $config['create_default_folders'] = false;
 $config['draft_autosave'] = 0;
 $config['compose_save_localstorage'] = false;
 $config['mail_read_time'] = -1;
+$config['read_when_deleted'] = false;
 $config['mdn_requests'] = 2;
 $config['language'] = 'en_US';
 $config['timezone'] = 'UTC';

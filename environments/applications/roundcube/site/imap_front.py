@@ -7,7 +7,6 @@ does not: it is started with the connection as its input and output, as for a us
 import asyncio
 import base64
 import contextlib
-import os
 import re
 import socket
 import subprocess
@@ -57,7 +56,7 @@ class ImapFront:
             # For root, `imap` takes a connection as its input only: its output is passed on.
             process = await asyncio.create_subprocess_exec(
                 str(self._program),
-                stdin=client,
+                stdin=client.fileno(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 env=dict(self._settings) | own,
@@ -105,5 +104,5 @@ class ImapFront:
     def _user(self, name: bytes, password: bytes) -> str | None:
         """The user, if the password is right and there are mailboxes."""
         user = name.decode(errors="replace")
-        is_known = bool(NAME.fullmatch(user)) and os.path.isdir(self._folder / user)
+        is_known = bool(NAME.fullmatch(user)) and (self._folder / user).is_dir()
         return user if is_known and password == self._password.encode() else None

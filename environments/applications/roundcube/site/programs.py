@@ -23,10 +23,10 @@ def php(*arguments: str) -> list[str]:
     return [str(_one("usr/bin/php[0-9]*.[0-9]*")), "-c", str(SITE / "php.ini"), *arguments]
 
 
-def imap_settings(folder: Path, owner: os.stat_result) -> dict[str, str]:
+def imap_settings(folder: Path, files: Path) -> dict[str, str]:
     """Variables by which Dovecot's `imap` knows its settings, which its `doveconf` makes out of a file.
 
-    `folder`: one that gets the file. `owner`: of the mailboxes; for root `imap` becomes that user.
+    `folder`: one that gets the file. `files`: that of the mailboxes; for root `imap` becomes its owner.
     """
     lines = [
         f"base_dir = {folder}",
@@ -36,13 +36,16 @@ def imap_settings(folder: Path, owner: os.stat_result) -> dict[str, str]:
         *("mail_fsync = never", "imap_hibernate_timeout = 0", "namespace inbox {", "  inbox = yes", "}"),
     ]
     if os.geteuid() == 0:
+        owner = files.stat()
         lines += [f"mail_uid = {owner.st_uid}", f"mail_gid = {owner.st_gid}"]
         lines += [f"first_valid_uid = {owner.st_uid}", f"first_valid_gid = {owner.st_gid}"]
     file = folder / "dovecot.conf"
     file.write_text("\n".join(lines) + "\n")
     doveconf = [str(ROOT / "usr/bin/doveconf"), "-f", "service=imap", "-c", str(file), "-m", "imap"]
     own = {"LD_LIBRARY_PATH": variables()["LD_LIBRARY_PATH"], "PATH": os.environ.get("PATH", "")}
-    printed = subprocess.run([*doveconf, "-e", "/usr/bin/env", "-0"], env=own, capture_output=True, timeout=60, check=True)
+    printed = subprocess.run(
+        [*doveconf, "-e", "/usr/bin/env", "-0"], env=own, capture_output=True, timeout=60, check=True
+    )
     found = dict(one.partition("=")[::2] for one in printed.stdout.decode().split("\0") if one)
     return found | own
 

@@ -15,7 +15,8 @@ if ($db->is_error()) {
 }
 $user = rcube_user::create(getenv('RL_LOOP_ACCOUNT'), '127.0.0.1');
 $rcmail->set_user($user);
-$user->update_identity(1, ['name' => $world['actor'], 'organization' => $world['organization'], 'standard' => 1]);
+$user->update_identity(1, ['name' => $world['actor'], 'organization' => $world['organization'], 'reply-to' => '',
+    'bcc' => '', 'signature' => '', 'standard' => 1]);
 // Roundcube gives every account a random one at the first look at the settings.
 $user->save_prefs(['client_hash' => 'rlloopmailclient']);
 $book = new rcube_contacts($db, $user->ID);

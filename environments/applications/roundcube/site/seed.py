@@ -90,7 +90,7 @@ async def files(world: dict) -> None:
             nobody = pwd.getpwnam("nobody")
             for path in (folder, golden):
                 os.chown(path, nobody.pw_uid, nobody.pw_gid)
-        settings = await asyncio.to_thread(programs.imap_settings, folder, golden.stat())
+        settings = await asyncio.to_thread(programs.imap_settings, folder, folder)
         front = ImapFront(programs.ROOT / "usr/lib/dovecot/imap", settings, folder, PASSWORD)
         serving = asyncio.create_task(front.serve())
         try:

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 import programs
-from aiosmtpd.smtp import SMTP
 from account import ACCOUNT, PASSWORD
+from aiosmtpd.smtp import SMTP
 from imap_front import ImapFront
 from sink import Sink
 
@@ -23,7 +23,7 @@ WORKERS = 6
 async def serve(port: int) -> str:
     """Serves until one of the servers ends, and says which."""
     files, folder = Path(os.environ["RL_LOOP_FILES"]), Path(os.environ["RL_LOOP_FOLDER"])
-    settings = programs.imap_settings(folder, files.stat())
+    settings = await asyncio.to_thread(programs.imap_settings, folder, files)
     front = ImapFront(programs.ROOT / "usr/lib/dovecot/imap", settings, files, PASSWORD)
     loop = asyncio.get_running_loop()
     smtp = await loop.create_server(lambda: SMTP(Sink(files), hostname="localhost", loop=loop), "127.0.0.1", 0)

@@ -14,7 +14,7 @@ class Sink:
         """`folder`: has the episodes' folders."""
         self._folder = folder
 
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         """Keeps a mail as `outbox/0001.eml`, with the addresses of its envelope as its first headers."""
         found = HOST.fullmatch(session.host_name or "")
         if found is None or not (self._folder / found[1]).is_dir():
