@@ -102,12 +102,9 @@ def emptied(end: Ending) -> Mapping[str, bool]:
 def folder_made(end: Ending) -> Mapping[str, bool]:
     """There is the wanted folder, at the top, in the list of folders."""
     rows, name = Rows(end.changes), end.parameters["value"]
-    # Roundcube notes down that the new folder is shown as a list, or as threads, as the form says.
-    before, now = preferences_of(end)
     return {
         "made": rows.new("folders") == {name: {"id": name, "is_subscribed": True}},
-        "no_side_effects": now in (before, before | {"message_threading": {name: False}})
-        and rows.only(f"folders/{name}", PREFERENCES),
+        "no_side_effects": rows.only(f"folders/{name}"),
     }
 
 

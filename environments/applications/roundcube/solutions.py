@@ -84,7 +84,7 @@ ADD_GROUP = script(
 )
 RENAME_GROUP = script(
     go("/?_task=addressbook"),
-    press("{group}", "link"),
+    press("{group}", "treeitem"),
     wait,
     press("Addressbook/group options"),
     *(press("Rename group", "menuitem"), write("Name", "{new_name}"), press("Save", "button"), wait),
