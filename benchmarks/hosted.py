@@ -87,9 +87,14 @@ async def isolation(name: str, episodes: int) -> int:
 MARKED = {
     "misago": "misago_threads_thread SET title = 'episode {number} of many'",
     "pretix": "pretixbase_event SET name = 'episode {number} of many'",
+    "roundcube": "contacts SET firstname = 'episode {number} of many', name = 'episode {number} of many' WHERE contact_id = 1",
 }
 """A change of each application that its page shows."""
-MARKED_PAGE = {"misago": "", "pretix": "control/events/"}
+MARKED_PAGE = {
+    "misago": "",
+    "pretix": "control/events/",
+    "roundcube": "?_task=addressbook&_action=show&_source=0&_cid=1",
+}
 
 
 async def look(place: Place, page: str = "") -> str:

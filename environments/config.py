@@ -14,8 +14,8 @@ from environments.miniwob.families import find_family
 from environments.samplers import SamplerConfig, Uniform
 from environments.taskfiles.huggingface import PREFIX
 
-EnvironmentName = Literal["miniwob", "live", "shop", "misago", "pretix", "folder", "mix"]
-APPLICATIONS = ("shop", "misago", "pretix", "folder")
+EnvironmentName = Literal["miniwob", "live", "shop", "misago", "pretix", "roundcube", "folder", "mix"]
+APPLICATIONS = ("shop", "misago", "pretix", "roundcube", "folder")
 """Environments whose families for training are not those of the evaluation."""
 
 
@@ -55,8 +55,8 @@ class PartConfig(BaseModel):
 
     name: EnvironmentName = "miniwob"
     """`miniwob`: MiniWoB++. `live`: tasks of files on sites that run already. `shop`: the bundled shop. `misago`: a forum,
-    and `pretix`: a ticket office, each after `rl-loop environments install NAME`. `folder`: an environment of one's own, see
-    `folder`. `mix`: several of them, see `parts`."""
+    `pretix`: a ticket office, `roundcube`: mail, each after `rl-loop environments install NAME`. `folder`: an environment of
+    one's own, see `folder`. `mix`: several of them, see `parts`."""
     folder: str = ""
     """Folder of an environment of one's own (docs/environments.md); its `environment.py` is run."""
     domains: tuple[str, ...] = ()

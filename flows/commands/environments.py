@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 environments_app = typer.Typer(no_args_is_help=True, help="Look at environments, check them, play them by hand.")
 NameArgument = Annotated[
-    str, typer.Argument(help="miniwob, shop, misago, pretix, or a folder with an environment of your own")
+    str, typer.Argument(help="miniwob, shop, misago, pretix, roundcube, or a folder with an environment of your own")
 ]
 BrowsersOption = Annotated[
     str | None, typer.Option(help="address of a browser service; by default that of `rl-loop up`", show_default=False)

@@ -82,6 +82,7 @@ async def test_every_environment_keeps_to_the_configuration(name: str, split: Sp
         "shop": {},
         "misago": {},
         "pretix": {},
+        "roundcube": {},
         "folder": {"folder": str(EXAMPLE)},
         "mix": {"parts": [{"name": "shop"}, {"name": "folder", "folder": str(EXAMPLE)}]},
     }[name]

@@ -74,21 +74,20 @@ class Databases:
 
     async def _clone(self) -> str:
         name = f"e{secrets.token_hex(8)}"
-        cloning = asyncio.create_task(self._run(f'CREATE DATABASE "{name}" TEMPLATE "{self._template}"'))
+        making = asyncio.create_task(self._make(name))
         try:
-            await asyncio.shield(cloning)
-        except asyncio.CancelledError:
+            await asyncio.shield(making)
+        except BaseException:
             # The server finishes a clone whose client has gone: it is awaited, then dropped.
-            await asyncio.gather(cloning, return_exceptions=True)
+            await asyncio.gather(making, return_exceptions=True)
             await self._drop(name)
             raise
-        if self._beside is not None:
-            try:
-                await self._beside.make(name)
-            except BaseException:
-                await asyncio.shield(self._drop(name))
-                raise
         return name
+
+    async def _make(self, name: str) -> None:
+        await self._run(f'CREATE DATABASE "{name}" TEMPLATE "{self._template}"')
+        if self._beside is not None:
+            await self._beside.make(name)
 
     async def _drop(self, name: str) -> None:
         if self._beside is not None:
