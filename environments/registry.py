@@ -29,7 +29,7 @@ def make_environment(config: EnvironmentConfig) -> Environment:
                 logins=config.tasks.logins,
                 per_minute=config.tasks.starts_per_minute,
             )
-        case "shop" | "misago" | "pretix" | "folder":
+        case "shop" | "misago" | "pretix" | "roundcube" | "folder":
             return _application(config)
         case "mix":
             return Mixture([make_environment(part) for part in config.members], viewport=config.viewport)

@@ -35,11 +35,12 @@ class ImapFront:
     async def serve(self) -> None:
         """Serves clients, until it is cancelled."""
         loop, clients = asyncio.get_running_loop(), set[asyncio.Task[None]]()
-        while True:
-            client, _ = await loop.sock_accept(self._socket)
-            task = asyncio.create_task(self._serve(client))
-            clients.add(task)
-            task.add_done_callback(clients.discard)
+        with self._socket:
+            while True:
+                client, _ = await loop.sock_accept(self._socket)
+                task = asyncio.create_task(self._serve(client))
+                clients.add(task)
+                task.add_done_callback(clients.discard)
 
     async def _serve(self, client: socket.socket) -> None:
         with client:
