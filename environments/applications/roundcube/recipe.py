@@ -38,7 +38,7 @@ def recipe() -> Recipe:
         serve=("{python}", "{site}/serve.py", "{port}"),
         variables={"RL_LOOP_ROOT": "{root}", "PYTHONDONTWRITEBYTECODE": "1"},
         first_page="/?_task=mail",
-        disk_mb=130,
+        disk_mb=175,
     )
 
 
