@@ -20,7 +20,9 @@ from environments.applications.roundcube.recipe import recipe
 from environments.applications.roundcube.roundcube import roundcube
 from environments.applications.roundcube.world import account
 from environments.base import SEEDS
-from environments.tasks.changes import changes_between
+from environments.tasks.application import ApplicationEnvironment
+from environments.tasks.changes import Change, Changes, changes_between
+from environments.tasks.templates import Ending
 
 EPISODE, OTHER = f"e{'0' * 16}", f"e{'1' * 16}"
 MAIL = """From: Ada <ada@quarry.test>\r
@@ -92,8 +94,25 @@ def test_preferences_are_read_from_phps_format() -> None:
     text = 'a:4:{s:2:"é";b:1;s:1:"n";i:-25;s:1:"x";N;s:1:"a";a:1:{i:0;d:0.5;}}'
     assert preferences(text) == {"é": True, "n": -25, "x": None, "a": {0: 0.5}}
     assert preferences(None) == {}
-    with pytest.raises(ValueError, match="expected an array"):
-        preferences("i:5;")
+    for broken in ("i:5;", text[:20], text[:-1], text[:60] + "..", "a:9:{", "s:3:", "a:2:{x"):
+        with pytest.raises(ValueError):
+            preferences(broken)
+
+
+def test_too_many_changed_preferences_are_no_reward_and_no_error() -> None:
+    environment = roundcube()
+    assert isinstance(environment, ApplicationEnvironment)
+    task = environment.task("set-mails-per-page", 1, "train")
+    value = environment.parameters(task)["value"]
+    before = 'a:1:{s:11:"client_hash";s:1:"x";}'
+    for after, is_rewarded in (
+        (f'a:2:{{s:13:"mail_pagesize";i:{value};s:11:"client_hash";s:1:"x";}}', True),
+        (f'a:3:{{s:13:"mail_pagesize";i:{value};s:4:"more";b:1;s:11:"client_hash";s:1:"x";}}', False),
+        (f'a:40:{{s:13:"mail_pagesize";i:{value};s:4:"more";b:1;.. (900 characters, 1234abcd)', False),
+    ):
+        changes = Changes((Change("users/1/preferences", before, after),))
+        found = environment.template(task).check(Ending(environment.parameters(task), changes, "done"))
+        assert all(found.values()) is is_rewarded
 
 
 def program(name: str) -> ModuleType:

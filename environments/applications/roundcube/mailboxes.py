@@ -17,6 +17,8 @@ from environments.providers.postgres.state import Rows, shortened
 FLAGS = {"S": "is_read", "F": "is_flagged", "R": "is_answered", "T": "is_deleted", "D": "is_draft"}
 """Letters at the end of a file's name."""
 KEYWORDS = "abcdefghijklmnopqrstuvwxyz"
+LONGEST_TEXT = 4_000
+"""Characters of a mail that are kept as they are: a forwarded mail has all of another one."""
 MOST_KNOWN = 20_000
 """Mails whose content is kept in memory."""
 PARSER = BytesParser(policy=policy.default)
@@ -69,10 +71,11 @@ def _content(path: Path) -> dict[str, Any]:
     attachments = [part.get_filename() or part.get_content_type() for part in mail.iter_attachments()]
     body = mail.get_body(("plain", "html"))
     assert body is None or isinstance(body, EmailMessage), "the policy makes this class"
+    text = _text(body) if body else ""
     return {
         "id": str(mail.get("Message-ID", path.name)).strip("<> ").replace("/", "_"),
         **shortened(headers),
-        "text": shortened(_text(body)) if body else "",
+        "text": text if len(text) <= LONGEST_TEXT else shortened(text),
         "attachments": attachments,
     }
 

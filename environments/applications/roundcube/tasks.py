@@ -1,7 +1,7 @@
 """The templates of the mail tasks. Those of the held-out split ask for other things than those for training."""
 
 from agent.types import Split
-from environments.applications.roundcube import checks, goals, solutions, words
+from environments.applications.roundcube import account_checks, checks, goals, solutions, words
 from environments.applications.roundcube.goals import about, lone, recent, the_answer
 from environments.tasks.templates import Check, Fill, Solve, Template
 
@@ -105,7 +105,7 @@ TRAIN = (
     made(
         *("add-contact", "train", 2),
         goals.new_contact,
-        *(checks.contact_added, solutions.ADD_CONTACT, "The address book has the new person with the address."),
+        *(account_checks.contact_added, solutions.ADD_CONTACT, "The address book has the new person with the address."),
     ),
     made(
         *("tell-address-of-contact", "train", 2),
@@ -122,7 +122,7 @@ TRAIN = (
             column="name",
             label="Display Name",
         ),
-        *(checks.identity_set, solutions.SET_IDENTITY, "The identity has the new display name."),
+        *(account_checks.identity_set, solutions.SET_IDENTITY, "The identity has the new display name."),
     ),
     made(
         *("set-mails-per-page", "train", 2),
@@ -131,7 +131,7 @@ TRAIN = (
             goals.PAGE_SIZES,
             column="mail_pagesize",
         ),
-        *(checks.preference_set, solutions.SET_PAGE_SIZE, "The mailbox view has the wanted number of rows."),
+        *(account_checks.preference_set, solutions.SET_PAGE_SIZE, "The mailbox view has the wanted number of rows."),
     ),
     made(
         *("move-mail-of-sender", "train", 3),
@@ -155,7 +155,7 @@ TRAIN = (
     made(
         *("change-address-of-contact", "train", 3),
         goals.contact("In the address book, change the e-mail address of {name} to {new_email}."),
-        *(checks.contact_set, solutions.SET_EMAIL, "The person has the new address, and no other one."),
+        *(account_checks.contact_set, solutions.SET_EMAIL, "The person has the new address, and no other one."),
     ),
 )
 HELDOUT = (
@@ -191,7 +191,7 @@ HELDOUT = (
     made(
         *("delete-contact", "heldout", 2),
         goals.contact("Delete {name} from the address book."),
-        *(checks.contact_deleted, solutions.DELETE_CONTACT, "The person is not in the address book."),
+        *(account_checks.contact_deleted, solutions.DELETE_CONTACT, "The person is not in the address book."),
     ),
     made(
         *("tell-phone-of-contact", "heldout", 2),
@@ -203,12 +203,12 @@ HELDOUT = (
     made(
         *("create-contact-group", "heldout", 2),
         goals.group('Create a contact group "{new_name}" in the address book.'),
-        *(checks.group_made, solutions.ADD_GROUP, "The address book has the new group."),
+        *(account_checks.group_made, solutions.ADD_GROUP, "The address book has the new group."),
     ),
     made(
         *("rename-contact-group", "heldout", 2),
         goals.group('Rename the contact group "{group}" to "{new_name}".'),
-        *(checks.group_renamed, solutions.RENAME_GROUP, "The group has the new name."),
+        *(account_checks.group_renamed, solutions.RENAME_GROUP, "The group has the new name."),
     ),
     made(
         *("set-own-organization", "heldout", 2),
@@ -218,12 +218,12 @@ HELDOUT = (
             column="organization",
             label="Organization",
         ),
-        *(checks.identity_set, solutions.SET_IDENTITY, "The identity has the new organization."),
+        *(account_checks.identity_set, solutions.SET_IDENTITY, "The identity has the new organization."),
     ),
     made(
         *("create-response", "heldout", 2),
         goals.response,
-        *(checks.response_made, solutions.ADD_RESPONSE, "The responses have the new one with the wanted text."),
+        *(account_checks.response_made, solutions.ADD_RESPONSE, "The responses have the new one with the wanted text."),
     ),
     made(
         *("send-mail-with-copy", "heldout", 3),
@@ -256,7 +256,7 @@ HELDOUT = (
     made(
         *("add-contact-to-group", "heldout", 3),
         goals.contact("In the address book, add {name} to the group {group}."),
-        *(checks.in_group, solutions.ADD_TO_GROUP, "The group has this person as a member."),
+        *(account_checks.in_group, solutions.ADD_TO_GROUP, "The group has this person as a member."),
     ),
 )
 TEMPLATES = (*TRAIN, *HELDOUT)
