@@ -104,13 +104,19 @@ class Folders:
 
     def _clone(self, source: Path, target: Path) -> None:
         """Copies a folder: hard links of the files that are never written in place, copies of all others."""
-
-        def copy(found: str, wanted: str) -> None:
-            if self._files.linked and fnmatchcase(found, self._files.linked):
-                os.link(found, wanted)
-            else:
-                shutil.copy2(found, wanted)
-
-        shutil.copytree(source, target, copy_function=copy)
+        target.mkdir(mode=0o700)
+        owned = [target]
+        with os.scandir(source) as entries:
+            for entry in entries:
+                wanted = target / entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    self._clone(Path(entry.path), wanted)
+                elif self._files.linked and fnmatchcase(entry.path, self._files.linked):
+                    os.link(entry.path, wanted)
+                else:
+                    shutil.copy2(entry.path, wanted)
+                    owned.append(wanted)
         if os.geteuid() == 0:
-            hand_over(target)
+            owner = source.stat()
+            for path in owned:
+                os.chown(path, owner.st_uid, owner.st_gid)

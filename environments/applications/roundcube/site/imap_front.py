@@ -48,7 +48,7 @@ class ImapFront:
             try:
                 async with asyncio.timeout(SIGN_IN_S):
                     signed_in = await self._sign_in(client)
-            except (OSError, TimeoutError):
+            except (OSError, TimeoutError, ValueError):  # it has left, or it speaks another language
                 return
             if signed_in is None:
                 return
