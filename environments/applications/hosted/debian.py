@@ -49,7 +49,9 @@ def needed(packages: Sequence[str]) -> list[tuple[str, str]]:
     missing = [name for name in packages if name not in {known for known, _ in found}]
     # One that the machine has is downloaded all the same: its files must lie in the folder.
     for name in missing:
-        version = re.search(r"^Version: (\S+)$", _run(["apt-cache", "show", "--no-all-versions", name], Path("/")), re.M)
+        version = re.search(
+            r"^Version: (\S+)$", _run(["apt-cache", "show", "--no-all-versions", name], Path("/")), re.M
+        )
         if version is None:
             raise EnvironmentBroken(f"the Debian package {name} is unknown; run `apt-get update`")
         found.append((name, version[1]))
