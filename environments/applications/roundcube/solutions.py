@@ -1,7 +1,7 @@
 """Scripted solutions of the mail templates, as lists of moves."""
 
 from agent.types import AgentAction
-from browser_service.models import Observation, Observe
+from browser_service.models import Observation, Sleep
 from environments.base import Unsolvable
 from environments.marks import describe, fill, marks
 from environments.tasks.scripts import Move, answering, go, press, script, write
@@ -11,6 +11,7 @@ MAIL = "/?_task=mail&_mbox={folder}&_uid={uid}&_action=show"
 CONTACT = "/?_task=addressbook&_source=0&_cid={number}&_action="
 IDENTITY = "/?_task=settings&_action=edit-identity&_iid=1"
 COMPOSE = "/?_task=mail&_action=compose"
+WAIT_S = 1.5
 
 
 def receiver(value: str, place: int = 0) -> Move:
@@ -26,8 +27,8 @@ def receiver(value: str, place: int = 0) -> Move:
 
 
 def wait(parameters: Parameters, observation: Observation) -> AgentAction:
-    """Looks once more: what was pressed takes a moment."""
-    return Observe()
+    """Waits a moment: what was pressed is asked of the server, or opens a form in a frame."""
+    return Sleep(duration=WAIT_S)
 
 
 def on_mail(*moves: Move) -> Solve:
@@ -62,11 +63,11 @@ EMPTY = script(
 )
 ADD_FOLDER = script(
     go("/?_task=settings&_action=folders"),
-    *(press("Create", "menuitem"), write("Folder name", "{value}"), press("Save", "button"), wait),
+    *(press("Create", "menuitem"), wait, write("Folder name", "{value}"), press("Save", "button"), wait),
 )
 ADD_CONTACT = script(
     go("/?_task=addressbook"),
-    press("Create", "menuitem"),
+    *(press("Create", "menuitem"), wait),
     *(write("First Name", "{first}"), write("Last Name", "{last}"), write("Email", "{email}")),
     *(press("Save", "button"), wait),
 )
