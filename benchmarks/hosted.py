@@ -100,6 +100,9 @@ MARKED = {
     "misago": Marked("misago_threads_thread SET title"),
     "pretix": Marked("pretixbase_event SET name", page="control/events/"),
     "redmine": Marked("projects SET name", page="projects"),
+    "roundcube": Marked(
+        "contacts SET firstname", page="?_task=addressbook&_action=show&_source=0&_cid=1", which="contact_id = 1"
+    ),
     "superset": Marked("dashboards SET dashboard_title", page="api/v1/dashboard/"),
 }
 

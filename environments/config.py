@@ -16,9 +16,20 @@ from environments.samplers import SamplerConfig, Uniform
 from environments.taskfiles.huggingface import PREFIX
 
 EnvironmentName = Literal[
-    "miniwob", "live", "shop", "mediawiki", "metabase", "misago", "pretix", "redmine", "superset", "folder", "mix"
+    "miniwob",
+    "live",
+    "shop",
+    "mediawiki",
+    "metabase",
+    "misago",
+    "pretix",
+    "redmine",
+    "roundcube",
+    "superset",
+    "folder",
+    "mix",
 ]
-APPLICATIONS = ("shop", "mediawiki", "misago", "pretix", "redmine", "superset", "folder")
+APPLICATIONS = ("shop", "mediawiki", "misago", "pretix", "redmine", "roundcube", "superset", "folder")
 """Environments whose families for training are not those of the evaluation."""
 FROM_FILES = ("live", "metabase")
 """Environments that play the tasks of files."""
@@ -65,8 +76,8 @@ class PartConfig(BaseModel):
     name: EnvironmentName = "miniwob"
     """`miniwob`: MiniWoB++. `live`: tasks of files on sites that run already. `metabase`: tasks of files on Metabase and
     Postgres in containers of their own, see `metabase`. `shop`: the bundled shop. After `rl-loop environments install NAME`:
-    `mediawiki`, a wiki; `misago`, a forum; `pretix`, a ticket office; `redmine`, a project tracker; `superset`, charts and
-    SQL. `folder`: an environment of one's own, see `folder`. `mix`: several of them, see `parts`."""
+    `mediawiki`, a wiki; `misago`, a forum; `pretix`, a ticket office; `redmine`, a project tracker; `roundcube`, mail;
+    `superset`, charts and SQL. `folder`: an environment of one's own, see `folder`. `mix`: several of them, see `parts`."""
     folder: str = ""
     """Folder of an environment of one's own (docs/environments.md); its `environment.py` is run."""
     domains: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from environments.applications.mediawiki import mediawiki
 from environments.applications.misago import misago
 from environments.applications.pretix import pretix
 from environments.applications.redmine import redmine
+from environments.applications.roundcube import roundcube
 from environments.applications.superset import superset
 from environments.base import SeededEnvironment
 
@@ -29,5 +30,6 @@ INSTALLED: dict[str, Installed] = {
     "misago": Installed(misago.misago, misago.places, misago.recipe),
     "pretix": Installed(pretix.pretix, pretix.places, pretix.recipe),
     "redmine": Installed(redmine.redmine, redmine.places, redmine.recipe),
+    "roundcube": Installed(roundcube.roundcube, roundcube.places, roundcube.recipe),
     "superset": Installed(superset.superset, superset.places, superset.recipe),
 }

@@ -85,6 +85,7 @@ async def test_every_environment_keeps_to_the_configuration(name: str, split: Sp
         "pretix": {},
         "superset": {},
         "redmine": {},
+        "roundcube": {},
         "folder": {"folder": str(EXAMPLE)},
         "mix": {"parts": [{"name": "shop"}, {"name": "folder", "folder": str(EXAMPLE)}]},
     }[name]

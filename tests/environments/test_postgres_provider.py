@@ -118,6 +118,34 @@ async def test_a_cancelled_clone_is_dropped(cluster: Cluster) -> None:
     assert await names(cluster) == {"postgres", "template0", "template1", "golden"}
 
 
+class Notes:
+    """State beside a database: a name each. It refuses when it is full."""
+
+    def __init__(self, room: int) -> None:
+        self.kept, self._room = set[str](), room
+
+    async def make(self, name: str) -> None:
+        if len(self.kept) == self._room:
+            raise EnvironmentBroken("no room")
+        self.kept.add(name)
+
+    async def drop(self, name: str) -> None:
+        self.kept.discard(name)
+
+
+async def test_what_is_beside_a_database_is_made_and_dropped_with_it(cluster: Cluster) -> None:
+    notes = Notes(room=1)
+    async with Databases(cluster, "golden", beside=notes) as databases:
+        async with databases.fresh() as name:
+            assert notes.kept == {name}
+            with pytest.raises(EnvironmentBroken, match="no room"):
+                async with databases.fresh():
+                    pass
+            assert notes.kept == {name} and name in await names(cluster)
+        assert not notes.kept
+    assert await names(cluster) == {"postgres", "template0", "template1", "golden"}
+
+
 async def test_what_is_missing_is_one_sentence(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     async with Databases(cluster, "nothing") as databases:
         with pytest.raises(EnvironmentBroken, match='template database "nothing" does not exist'):

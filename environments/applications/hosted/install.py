@@ -96,21 +96,24 @@ async def _fill(recipe: Recipe, place: Installation, tell: Tell) -> None:
     log = place.folder / "seed.log"
     log.unlink(missing_ok=True)
     given = place.placeholders(recipe)
-    kept = place.folder / "data.new"
-    await asyncio.to_thread(shutil.rmtree, kept, ignore_errors=True)
+    kept, files = place.folder / "data.new", place.folder / "files.new"
+    for folder in (kept, files):
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+    files.mkdir()
     async with Cluster(keep=kept) as cluster:
         async with cluster.connected("postgres") as connection:
             await connection.execute(f'CREATE DATABASE "{GOLDEN}"')
         variables = {name: filled(value, given) for name, value in recipe.variables.items()}
-        variables |= {"RL_LOOP_POSTGRES": str(cluster.folder), "RL_LOOP_DATABASE": GOLDEN}
+        variables |= {"RL_LOOP_POSTGRES": str(cluster.folder), "RL_LOOP_DATABASE": GOLDEN, "RL_LOOP_FILES": str(files)}
         for command in recipe.seed:
             parts = [filled(part, given) for part in command]
             tell(f"{recipe.name}: {' '.join(Path(part).name for part in parts[:3])}")
             await run(parts, log, variables | {"PYTHONPATH": given["modules"]}, SEED_DEADLINE_S)
         async with cluster.connected(GOLDEN) as connection:
             await connection.execute("VACUUM ANALYZE")
-    await asyncio.to_thread(shutil.rmtree, place.data, ignore_errors=True)
-    kept.replace(place.data)
+    for made, folder in ((kept, place.data), (files, place.files)):
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        made.replace(folder)
 
 
 async def run(

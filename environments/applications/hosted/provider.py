@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from browser_service.models import Cookie, LoginState
+from environments.applications.hosted.files import Files, Folders
 from environments.applications.hosted.install import check_installed
 from environments.applications.hosted.recipe import GOLDEN, Installation, Recipe, filled
 from environments.base import EnvironmentBroken, Place
@@ -29,6 +30,8 @@ class HostedEpisode:
     cluster: Cluster
     server: Server
     start: Snapshot
+    folders: Folders | None = None
+    """Where its files are, for an application that has any beside the database."""
     is_untouched: bool = True
     """True until the first look at the state: nobody has had the address yet, so it is the template's."""
 
@@ -37,14 +40,23 @@ class HostedProvider:
     """Implements `environments.base.Provider`. The host name of an episode says which database the server takes."""
 
     def __init__(
-        self, recipe: Recipe, place: Installation, *, ignored: Ignored, cookies: dict[str, str], spares: int = 4
+        self,
+        recipe: Recipe,
+        place: Installation,
+        *,
+        ignored: Ignored,
+        cookies: dict[str, str],
+        spares: int = 4,
+        files: Files | None = None,
     ) -> None:
-        """`ignored`: what changes without anybody's doing. `cookies`: session in the template that is signed in."""
+        """`ignored`: what changes without anybody's doing. `cookies`: session in the template that is signed in.
+        `files`: state that is kept beside the database."""
         self._recipe, self._place, self._ignored, self._cookies = recipe, place, ignored, cookies
         self._count, self._owner = spares, Owner.of_this_process()
         self._running = AsyncExitStack()
         self._starting = asyncio.Lock()
         self._cluster: Cluster | None = None
+        self._folders = Folders(files, place.files / GOLDEN) if files is not None else None
         self._databases: Databases | None = None
         self._start: Snapshot | None = None
         self._server: Server | None = None
@@ -56,7 +68,9 @@ class HostedProvider:
         try:
             cluster = self._cluster = await self._running.enter_async_context(Cluster(self._place.data))
             self._start = await snapshot(cluster, GOLDEN, self._ignored)
-            databases = Databases(cluster, GOLDEN, spares=self._count)
+            if self._folders is not None:
+                await self._running.enter_async_context(self._folders)
+            databases = Databases(cluster, GOLDEN, spares=self._count, beside=self._folders)
             self._databases = await self._running.enter_async_context(databases)
             await self._serving()
         except BaseException:
@@ -99,7 +113,7 @@ class HostedProvider:
             yield Place(
                 url=f"http://{site}{self._recipe.first_page}",
                 sites=(site,),
-                handle=HostedEpisode(name, self._cluster, server, self._start),
+                handle=HostedEpisode(name, self._cluster, server, self._start, self._folders),
                 login=LoginState(
                     cookies=[
                         Cookie(name=key, value=value, domain=host, path="/", sameSite="Lax")
@@ -128,13 +142,17 @@ class HostedProvider:
             "RL_LOOP_FOLDER": "{folder}",
             "PYTHONPATH": given["modules"],
         }
+        if self._folders is not None:
+            variables["RL_LOOP_FILES"] = str(self._folders.folder)
         return ServerCommand(parts, health=self._recipe.health, variables=variables, start_deadline_s=START_DEADLINE_S)
 
 
 async def read_rows(episode: HostedEpisode) -> dict[str, object]:
-    """The rows of an episode's database. Raises `EnvironmentBroken`."""
+    """The rows of an episode's database, and those of its files. Raises `EnvironmentBroken`."""
     check_alive(episode.server)
+    folders = episode.folders
     if episode.is_untouched:
         episode.is_untouched = False
-        return dict(episode.start.rows)
-    return dict(await rows_after(episode.cluster, episode.database, episode.start))
+        return dict(episode.start.rows) | dict(folders.start if folders else {})
+    files = await folders.rows(episode.database) if folders else {}
+    return dict(await rows_after(episode.cluster, episode.database, episode.start)) | dict(files)

@@ -92,6 +92,11 @@ class Installation:
         return self.folder / "data"
 
     @property
+    def files(self) -> Path:
+        """Files that the seed made beside the database, in the folder `golden`; see `hosted/files.py`."""
+        return self.folder / "files"
+
+    @property
     def marker(self) -> Path:
         """Written last: its existence means that the installation is complete."""
         return self.folder / "installed.json"

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Self
+from typing import Protocol, Self
 
 from environments.base import EnvironmentBroken
 from environments.providers.postgres.cluster import Cluster
@@ -15,6 +15,18 @@ CLONES_AT_ONCE = 2
 """Databases that are cloned at the same time; more are slower together than one after the other."""
 
 
+class Beside(Protocol):
+    """State of an episode beside its database, such as files: it is made and dropped with it."""
+
+    async def make(self, name: str) -> None:
+        """Makes the state of the database with this name. Raises `EnvironmentBroken`."""
+        ...
+
+    async def drop(self, name: str) -> None:
+        """Removes it, also when only a part of it was made."""
+        ...
+
+
 class Databases:
     """Clones of a template database. Enter it while its cluster runs.
 
@@ -23,9 +35,18 @@ class Databases:
             async with databases.fresh() as name: ...  # "e5b2c1f0a97d31c4"
     """
 
-    def __init__(self, cluster: Cluster, template: str, *, spares: int = 0, least_free_mb: int = 512) -> None:
-        """`template`: a database that nobody is connected to. `spares`: clones that are made ahead."""
-        self._cluster, self._template = cluster, template
+    def __init__(
+        self,
+        cluster: Cluster,
+        template: str,
+        *,
+        spares: int = 0,
+        least_free_mb: int = 512,
+        beside: Beside | None = None,
+    ) -> None:
+        """`template`: a database that nobody is connected to. `spares`: clones that are made ahead. `beside`: state that
+        is made and dropped with each."""
+        self._cluster, self._template, self._beside = cluster, template, beside
         self._room = asyncio.Semaphore(CLONES_AT_ONCE)
         self._spares = Spares(self._clone, self._drop, count=spares, least_free_mb=least_free_mb)
 
@@ -53,17 +74,24 @@ class Databases:
 
     async def _clone(self) -> str:
         name = f"e{secrets.token_hex(8)}"
-        cloning = asyncio.create_task(self._run(f'CREATE DATABASE "{name}" TEMPLATE "{self._template}"'))
+        making = asyncio.create_task(self._make(name))
         try:
-            await asyncio.shield(cloning)
-        except asyncio.CancelledError:
+            await asyncio.shield(making)
+        except BaseException:
             # The server finishes a clone whose client has gone: it is awaited, then dropped.
-            await asyncio.gather(cloning, return_exceptions=True)
+            await asyncio.gather(making, return_exceptions=True)
             await self._drop(name)
             raise
         return name
 
+    async def _make(self, name: str) -> None:
+        await self._run(f'CREATE DATABASE "{name}" TEMPLATE "{self._template}"')
+        if self._beside is not None:
+            await self._beside.make(name)
+
     async def _drop(self, name: str) -> None:
+        if self._beside is not None:
+            await self._beside.drop(name)
         if self._cluster.is_alive:
             await self._run(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 

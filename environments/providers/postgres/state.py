@@ -136,18 +136,18 @@ async def _digests(connection: asyncpg.Connection, tables: Sequence[Table]) -> d
 async def _rows(connection: asyncpg.Connection, table: Table) -> Rows:
     query = f"select {table.key} as key, ({table.row})::text as row from {table.source} t limit {MOST_ROWS + 1}"
     found = await connection.fetch(query)
-    rows = {row["key"]: _shortened(json.loads(row["row"])) for row in found[:MOST_ROWS]}
+    rows = {row["key"]: shortened(json.loads(row["row"])) for row in found[:MOST_ROWS]}
     return rows | ({"...": f"more than {MOST_ROWS} rows"} if len(found) > MOST_ROWS else {})
 
 
-def _shortened(value: Any) -> Any:
+def shortened(value: Any) -> Any:
     """The value, with long texts cut. Their length and a digest of the rest keep a change visible."""
     if isinstance(value, str) and len(value) > LONGEST_TEXT:
         return f"{value[:LONGEST_TEXT]}.. ({len(value)} characters, {_hash(value)})"
     if isinstance(value, dict):
-        return {name: _shortened(inner) for name, inner in value.items()}
+        return {name: shortened(inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_shortened(inner) for inner in value]
+        return [shortened(inner) for inner in value]
     return value
 
 

@@ -1,0 +1,1 @@
+"""Runs inside the installation of Roundcube, and is imported by nobody here."""
