@@ -1,15 +1,18 @@
 """`rl-loop environments list|install|check|play`: what can be played, whether its checks are sound, and a look at it by hand."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from flows.commands.options import ConfigOption
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from environments.base import SeededEnvironment
     from flows.environment_tools.check import Checked
 
+T = TypeVar("T")
 environments_app = typer.Typer(no_args_is_help=True, help="Look at environments, check them, play them by hand.")
 NameArgument = Annotated[
     str, typer.Argument(help="a name of `rl-loop environments list`, or a folder with an environment of your own")
@@ -77,8 +80,6 @@ def check(
     Exit status 1 if a script is not rewarded, or anything else is.
     Examples: rl-loop environments check shop; rl-loop environments check ./my_environment add-thing --tasks 10
     """
-    import asyncio
-
     from environments.base import UnknownTask
     from flows.environment_tools.check import check_tasks, tasks_of
     from storage.errors import LoopError
@@ -89,7 +90,7 @@ def check(
     except UnknownTask as error:
         raise LoopError(str(error)) from error
     url = _browsers(browsers, config)
-    found = asyncio.run(check_tasks(environment, chosen, browsers=url, at_once=at_once, tell=_tell))
+    found = _played(check_tasks(environment, chosen, browsers=url, at_once=at_once, tell=_tell))
     unsound = sum(not one.is_sound for one in found)
     typer.echo(f"{len(found) - unsound} of {len(found)} tasks are sound")
     if unsound:
@@ -107,8 +108,6 @@ def play(
 
     Example: rl-loop environments play shop put-featured-into-cart.7
     """
-    import asyncio
-
     from environments.base import UnknownTask
     from flows.environment_tools.by_hand import play_by_hand
     from storage.errors import LoopError
@@ -118,7 +117,20 @@ def play(
         chosen = environment.task_from_id(task)
     except UnknownTask as error:
         raise LoopError(str(error)) from error
-    asyncio.run(play_by_hand(environment, chosen, answer=answer, seconds=seconds, tell=typer.echo))
+    _played(play_by_hand(environment, chosen, answer=answer, seconds=seconds, tell=typer.echo))
+
+
+def _played(playing: "Coroutine[Any, Any, T]") -> T:
+    """The result of playing. Raises `LoopError` where the environment can't be started, such as one that is not installed."""
+    import asyncio
+
+    from environments.base import EnvironmentBroken
+    from storage.errors import LoopError
+
+    try:
+        return asyncio.run(playing)
+    except EnvironmentBroken as error:
+        raise LoopError(str(error)) from error
 
 
 def _tell(one: "Checked") -> None:

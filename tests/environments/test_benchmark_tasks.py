@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.types import Task
@@ -138,6 +138,7 @@ known = st.sampled_from(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.dictionaries(known, json_values, max_size=8))
 def test_no_row_does_harm(row: dict[str, Any]) -> None:
     try:
