@@ -122,19 +122,23 @@ async def test_the_installed_superset_keeps_episodes_apart() -> None:
     await install(recipe(), installation("superset"), tell=print)
     environment = superset(spares=2)
     task = environment.task("count-orders-by-query", 3, "train")
-    async with environment, httpx.AsyncClient(trust_env=False, timeout=60) as http:
+    async with environment:
 
         async def play(number: int) -> None:
-            async with environment.serve(task, trajectory_id=f"t{number}") as site:
+            async with (
+                environment.serve(task, trajectory_id=f"t{number}") as site,
+                httpx.AsyncClient(trust_env=False, timeout=60) as http,
+            ):
                 assert site.reach.only_sites and site.reach.sites == (site.start_url.split("/")[2],)
-                person = Person(site, http if number == 0 else httpx.AsyncClient(trust_env=False, timeout=60))
+                person = Person(site, http)
                 me = (await person.ask("GET", "/api/v1/me/")).json()["result"]
                 assert f"{me['first_name']} {me['last_name']}" == PEOPLE[0] and not me["is_anonymous"]
                 renamed = await person.ask("PUT", "/api/v1/dashboard/1", {"dashboard_title": f"board {number}"})
                 assert renamed.status_code == 200, renamed.text
                 await asyncio.sleep(0.5)
-                count = (await person.query("SELECT count(*) AS n FROM shop.orders")).json()
-                assert count["data"] == [{"n": len(sales().orders)}]
+                count = await person.query("SELECT count(*) AS n FROM shop.orders")
+                assert count.status_code == 200, count.text
+                assert count.json()["data"] == [{"n": len(sales().orders)}]
                 state = await site.final_state()
                 changed = {path: after for path, _, after in state["changes"]}
                 assert changed.pop("dashboards/1/dashboard_title") == f"board {number}"

@@ -18,4 +18,6 @@ def test_an_application_that_is_not_installed_is_one_sentence(
 
 def test_environments_are_listed_with_their_families(rl_loop: RlLoop) -> None:
     listed = rl_loop("environments", "list").out
-    assert all(name in listed for name in ("miniwob", "shop", "misago", "superset", "redmine", "mediawiki", "roundcube"))
+    assert all(
+        name in listed for name in ("miniwob", "shop", "misago", "superset", "redmine", "mediawiki", "roundcube")
+    )

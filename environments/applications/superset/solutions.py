@@ -84,7 +84,7 @@ DESCRIBE_CHART = saving(*LISTED_CHART, *PROPERTIES, write_into(1, "{text}"), SAV
 CERTIFY_CHART = saving(
     *(*LISTED_CHART, *PROPERTIES),
     press("Advanced Certification and additional settings", "tab"),
-    *(pause, write_into(0, "{certifier}"), SAVE),
+    *(pause, write("Certified by", "{certifier}"), SAVE),
 )
 DELETE_CHART = saving(*LISTED_CHART, *DELETE)
 COPY_CHART = saving(
