@@ -26,8 +26,8 @@ def test_the_mix_of_applications_runs_end_to_end(stack: Stack, unused: Callable[
     own: dict[str, Any] = yaml.safe_load(stack.config.read_text())
     merged = preset | {key: own[key] for key in ("policy", "serving", "services", "runs_dir", "update")}
     merged["agent"] = {"model": {"kind": "scripted"}, "prompt": "compact"}
-    merged["rollout"] = {"groups_per_iteration": 10, "group_size": 1, "concurrency": 2, "shards": 1}
-    merged |= {"iterations": 1, "evaluate": {"every": 1, "tasks": 5}}
+    merged["rollout"] = {"groups_per_iteration": 13, "group_size": 1, "concurrency": 2, "shards": 1}
+    merged |= {"iterations": 1, "evaluate": {"every": 1, "tasks": 7}}
     path = stack.home / "apps.yaml"
     path.write_text(yaml.safe_dump(merged, sort_keys=False))
     name = unused("apps")
@@ -39,7 +39,7 @@ def test_the_mix_of_applications_runs_end_to_end(stack: Stack, unused: Callable[
     stages = [f"{report.iteration} {report.stage}" for report in folder.reports()]
     assert stages == ["0 evaluate", "1 rollout", "1 judge", "1 policy_update", "1 evaluate"]
     played = {group.task.environment for group in planned_groups(folder.inputs, 1, Stage.ROLLOUT)}
-    assert played == {"shop", "misago", "pretix"}
+    assert played == {"shop", "misago", "pretix", "mediawiki", "redmine", "roundcube", "superset"}
     for iteration, stage in ((0, Stage.EVALUATE), (1, Stage.JUDGE), (1, Stage.EVALUATE)):
         report = folder.report(iteration, stage)
         assert report is not None and report.metrics["success_rate"] == 1.0, report
