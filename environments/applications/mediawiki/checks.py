@@ -7,23 +7,12 @@ from environments.applications.hosted.rows import Row, Rows
 from environments.applications.mediawiki.following import ACTOR, Following, edits, keys
 from environments.applications.mediawiki.wikitext import is_one_of, with_topic
 from environments.applications.mediawiki.world import user_id
-from environments.tasks.answers import is_number, is_text
 from environments.tasks.templates import Check, Ending
 
 MAIN, TALK, USER, USER_TALK = 0, 1, 2, 3
 """Numbers of namespaces."""
 PROPOSED = {"sitewide": 1, "create_account": 1, "enable_autoblock": 1, "allow_usertalk": 1}
 """Options of a block as the form proposes them."""
-
-
-def number_answered(end: Ending) -> Mapping[str, bool]:
-    """The answer is the number, and nothing changed."""
-    return {"answer": is_number(end.answer, float(end.parameters["answer"])), "no_side_effects": end.changes.only()}
-
-
-def text_answered(end: Ending) -> Mapping[str, bool]:
-    """The answer is the text, and nothing changed."""
-    return {"answer": is_text(end.answer, end.parameters["answer"]), "no_side_effects": end.changes.only()}
 
 
 def edited(end: Ending) -> Mapping[str, bool]:

@@ -1,35 +1,18 @@
 """The wiki's task templates. Those of the held-out split ask for other things than those for training."""
 
-from agent.types import Split
+from environments.applications.hosted.making import made, number_answered, text_answered
 from environments.applications.mediawiki import checks, goals, lists, solutions
 from environments.applications.mediawiki.goals import about, the_answer
-from environments.tasks.templates import Check, Fill, Solve, Template
 
-NO_OTHER_CHANGE = "Nothing else was written, changed or removed."
-NO_CHANGE = "Nothing was written, changed or removed."
 ANSWERED = "The answer is what the wiki's pages show."
 EXACTLY = "with exactly this text"
-
-
-def made(name: str, split: Split, difficulty: int, fill: Fill, check: Check, solve: Solve, fact: str) -> Template:
-    """A template whose rubric is one fact, and that nothing else changed."""
-    return Template(
-        name=name,
-        split=split,
-        difficulty=difficulty,
-        max_steps=8 + 4 * difficulty,
-        fill=fill,
-        check=check,
-        solve=solve,
-        rubric=(fact, NO_CHANGE if fact == ANSWERED else NO_OTHER_CHANGE),
-    )
 
 
 TRAIN = (
     made(
         *("tell-town-of-featured-article", "train", 1),
         about(goals.featured, "In which town is the {title}? The main page links to it.", the_answer(lambda a: a.town)),
-        *(checks.text_answered, solutions.READ, ANSWERED),
+        *(text_answered, solutions.READ, ANSWERED),
     ),
     made(
         *("tell-year-of-featured-article", "train", 1),
@@ -38,7 +21,7 @@ TRAIN = (
             "In which year was the {title} opened? The main page links to it.",
             the_answer(lambda article: str(article.opened)),
         ),
-        *(checks.number_answered, solutions.READ, ANSWERED),
+        *(number_answered, solutions.READ, ANSWERED),
     ),
     made(
         *("watch-featured-article", "train", 1),
@@ -52,7 +35,7 @@ TRAIN = (
             'Who wrote the first version of the article "{title}"? Answer with the user name.',
             the_answer(lambda article: article.users[0]),
         ),
-        *(checks.text_answered, solutions.READ_HISTORY, ANSWERED),
+        *(text_answered, solutions.READ_HISTORY, ANSWERED),
     ),
     made(
         *("count-revisions", "train", 2),
@@ -61,7 +44,7 @@ TRAIN = (
             'How many revisions does the history of the article "{title}" have? Answer with the number.',
             the_answer(lambda article: str(len(article.texts))),
         ),
-        *(checks.number_answered, solutions.READ_HISTORY, ANSWERED),
+        *(number_answered, solutions.READ_HISTORY, ANSWERED),
     ),
     made(
         *("write-article", "train", 2),
@@ -143,21 +126,21 @@ TRAIN = (
             'Who made the edit of the article "{title}" with the summary "{summary}"? Answer with the user name.',
             goals.a_summary,
         ),
-        *(checks.text_answered, solutions.READ_HISTORY, ANSWERED),
+        *(text_answered, solutions.READ_HISTORY, ANSWERED),
     ),
     made(
         *("tell-extreme-of-town", "train", 3),
         lists.in_list(
             'Which is the {most} {noun} of {town}? See the "{list}", and answer with the name only.', lists.largest
         ),
-        *(checks.text_answered, solutions.READ, ANSWERED),
+        *(text_answered, solutions.READ, ANSWERED),
     ),
     made(
         *("count-buildings-of-town", "train", 3),
         lists.in_list(
             'How many {nouns} of {town} does the "{list}" have? Answer with the number.', lambda found: str(len(found))
         ),
-        *(checks.number_answered, solutions.READ, ANSWERED),
+        *(number_answered, solutions.READ, ANSWERED),
     ),
     made(
         *("undo-last-edit", "train", 3),
@@ -186,7 +169,7 @@ HELDOUT = (
         about(
             goals.featured, "Who designed the {title}? The main page links to it.", the_answer(lambda a: a.architect)
         ),
-        *(checks.text_answered, solutions.READ, ANSWERED),
+        *(text_answered, solutions.READ, ANSWERED),
     ),
     made(
         *("unwatch-article", "heldout", 1),
@@ -200,7 +183,7 @@ HELDOUT = (
             'What is the summary of the latest edit of the article "{title}"? Answer with the summary only.',
             the_answer(lambda article: article.summaries[-1]),
         ),
-        *(checks.text_answered, solutions.READ_HISTORY, ANSWERED),
+        *(text_answered, solutions.READ_HISTORY, ANSWERED),
     ),
     made(
         *("unprotect-article", "heldout", 2),
@@ -275,14 +258,14 @@ HELDOUT = (
             'How many pages link to the article "{title}"? Answer with the number.',
             goals.links,
         ),
-        *(checks.number_answered, solutions.READ_LINKS, ANSWERED),
+        *(number_answered, solutions.READ_LINKS, ANSWERED),
     ),
     made(
         *("tell-oldest-of-town", "heldout", 3),
         lists.in_list(
             'Which is the oldest {noun} of {town}? See the "{list}", and answer with the name only.', lists.oldest
         ),
-        *(checks.text_answered, solutions.READ, ANSWERED),
+        *(text_answered, solutions.READ, ANSWERED),
     ),
 )
 TEMPLATES = (*TRAIN, *HELDOUT)

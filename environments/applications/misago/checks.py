@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from environments.applications.hosted.rows import Row, Rows
-from environments.tasks.answers import is_number, is_text
 from environments.tasks.templates import Check, Ending, Parameters
 
 THREADS, POSTS, LIKES, EDITS = (
@@ -22,16 +21,6 @@ PINNED = ("pinned_globally", "pinned_locally", "unpinned")
 LAST = ("last_post_id", "last_post_on", "last_post_is_event", "last_poster_id", "last_poster_name", "last_poster_slug")
 OF_ACTOR = tuple(f"{USERS}/{ACTOR}/{column}" for column in ("posts", "threads", "last_posted_on"))
 """Counters that posting moves."""
-
-
-def number_answered(end: Ending) -> Mapping[str, bool]:
-    """The answer is the number, and nothing changed."""
-    return {"answer": is_number(end.answer, float(end.parameters["answer"])), "no_side_effects": end.changes.only()}
-
-
-def text_answered(end: Ending) -> Mapping[str, bool]:
-    """The answer is the text, and nothing changed."""
-    return {"answer": is_text(end.answer, end.parameters["answer"]), "no_side_effects": end.changes.only()}
 
 
 def posted(end: Ending) -> Mapping[str, bool]:

@@ -1,41 +1,24 @@
 """The forum's task templates. Those of the held-out split ask for other things than those for training."""
 
-from agent.types import Split
+from environments.applications.hosted.making import made, number_answered, text_answered
 from environments.applications.misago import checks, goals, solutions
 from environments.applications.misago.goals import about, new_thread, the_answer
-from environments.tasks.templates import Check, Fill, Solve, Template
 
-NO_OTHER_CHANGE = "Nothing else was posted, changed or removed."
-NO_CHANGE = "Nothing was posted, changed or removed."
-ANSWERED = ("The answer is what the thread's page shows.", NO_CHANGE)
+ANSWERED = "The answer is what the thread's page shows."
 THE_THREAD = 'the thread "{title}" in {category}'
 OF_STARTER = "the one thread that {starter} has started in {category}"
-
-
-def made(name: str, split: Split, difficulty: int, fill: Fill, check: Check, solve: Solve, *facts: str) -> Template:
-    """A template whose rubric is the facts, and that nothing else changed."""
-    return Template(
-        name=name,
-        split=split,
-        difficulty=difficulty,
-        max_steps=8 + 4 * difficulty,
-        fill=fill,
-        check=check,
-        solve=solve,
-        rubric=(*facts, NO_CHANGE if facts == ANSWERED[:1] else NO_OTHER_CHANGE),
-    )
 
 
 TRAIN = (
     made(
         *("tell-starter-of-recent", "train", 1),
         about(goals.recent, 'Who started the thread "{title}"? Answer with the name.', the_answer(lambda t: t.starter)),
-        *(checks.text_answered, solutions.READ, ANSWERED[0]),
+        *(text_answered, solutions.READ, ANSWERED),
     ),
     made(
         *("tell-category-of-recent", "train", 1),
         about(goals.recent, 'In which category is the thread "{title}"?', the_answer(lambda thread: thread.category)),
-        *(checks.text_answered, solutions.READ, ANSWERED[0]),
+        *(text_answered, solutions.READ, ANSWERED),
     ),
     made(
         *("like-recent", "train", 1),
@@ -59,7 +42,7 @@ TRAIN = (
             f"Who started {THE_THREAD}? Answer with the name.",
             the_answer(lambda thread: thread.starter),
         ),
-        *(checks.text_answered, solutions.READ, ANSWERED[0]),
+        *(text_answered, solutions.READ, ANSWERED),
     ),
     made(
         *("count-replies", "train", 2),
@@ -68,7 +51,7 @@ TRAIN = (
             f"How many replies does {THE_THREAD} have? Answer with the number.",
             the_answer(lambda thread: str(thread.replies)),
         ),
-        *(checks.number_answered, solutions.READ, ANSWERED[0]),
+        *(number_answered, solutions.READ, ANSWERED),
     ),
     made(
         *("start-thread", "train", 2),
@@ -114,7 +97,7 @@ TRAIN = (
             "{starter} started one thread in the category {category}. What is its title? Answer with the title only.",
             the_answer(lambda thread: thread.title),
         ),
-        *(checks.text_answered, solutions.READ, ANSWERED[0]),
+        *(text_answered, solutions.READ, ANSWERED),
     ),
     made(
         *("move-thread", "train", 3),
@@ -164,7 +147,7 @@ HELDOUT = (
             'In which category is the thread "{title}"? Search for it.',
             the_answer(lambda thread: thread.category),
         ),
-        *(checks.text_answered, solutions.READ, ANSWERED[0]),
+        *(text_answered, solutions.READ, ANSWERED),
     ),
     made(
         *("open-thread", "heldout", 2),
@@ -212,7 +195,7 @@ HELDOUT = (
             "Answer with the number.",
             the_answer(lambda thread: str(thread.replies)),
         ),
-        *(checks.number_answered, solutions.READ, ANSWERED[0]),
+        *(number_answered, solutions.READ, ANSWERED),
     ),
 )
 TEMPLATES = (*TRAIN, *HELDOUT)

@@ -1,26 +1,10 @@
 """The ticket office's task templates. Those of the held-out split ask for other things than those for training."""
 
-from agent.types import Split
+from environments.applications.hosted.making import made
 from environments.applications.pretix import checks, goals, solutions
 from environments.applications.pretix.goals import a_product, a_voucher, an_extreme, an_order, of_event, the_answer
-from environments.tasks.templates import Check, Fill, Solve, Template
 
-NO_OTHER_CHANGE = "Nothing else was changed, added or removed."
 ANSWERED = "The answer is what the page shows."
-
-
-def made(name: str, split: Split, difficulty: int, fill: Fill, check: Check, solve: Solve, fact: str) -> Template:
-    """A template whose rubric is one fact, and that nothing else changed."""
-    return Template(
-        name=name,
-        split=split,
-        difficulty=difficulty,
-        max_steps=8 + 4 * difficulty,
-        fill=fill,
-        check=check,
-        solve=solve,
-        rubric=(fact, NO_OTHER_CHANGE),
-    )
 
 
 TRAIN = (

@@ -1,8 +1,9 @@
 """The tracker's task templates for training."""
 
+from environments.applications.hosted.making import made
 from environments.applications.redmine import checks, goals, projects, solutions
 from environments.applications.redmine.goals import about, of, the_answer
-from environments.applications.redmine.making import ANSWERED, NAMED, NUMBERED, OWN, made
+from environments.applications.redmine.phrases import ANSWERED, NAMED, NUMBERED, OWN
 
 TRAIN = (
     made(

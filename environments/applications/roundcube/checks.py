@@ -6,21 +6,10 @@ from typing import Any
 from environments.applications.hosted.rows import Row, Rows
 from environments.applications.roundcube.site.account import ACCOUNT
 from environments.applications.roundcube.world import ACTOR
-from environments.tasks.answers import is_number, is_text
 from environments.tasks.templates import Check, Ending, Parameters
 
 FROM = f"{ACTOR} <{ACCOUNT}>"
 QUOTE = ">"
-
-
-def number_answered(end: Ending) -> Mapping[str, bool]:
-    """The answer is the number, and nothing changed."""
-    return {"answer": is_number(end.answer, float(end.parameters["answer"])), "no_side_effects": end.changes.only()}
-
-
-def text_answered(end: Ending) -> Mapping[str, bool]:
-    """The answer is the text, and nothing changed."""
-    return {"answer": is_text(end.answer, end.parameters["answer"]), "no_side_effects": end.changes.only()}
 
 
 def marked(flag: str, value: bool) -> Check:

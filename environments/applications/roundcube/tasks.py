@@ -1,38 +1,21 @@
 """The templates of the mail tasks. Those of the held-out split ask for other things than those for training."""
 
-from agent.types import Split
+from environments.applications.hosted.making import made, number_answered, text_answered
 from environments.applications.roundcube import account_checks, checks, goals, solutions, words
 from environments.applications.roundcube.goals import about, lone, recent, the_answer
-from environments.tasks.templates import Check, Fill, Solve, Template
 
-NO_OTHER_CHANGE = "Nothing else was sent, changed, moved or deleted."
-NO_CHANGE = "Nothing was sent, changed, moved or deleted."
-ANSWERED = ("The answer is what the pages show.",)
+ANSWERED = "The answer is what the pages show."
 THE_MAIL = 'the mail with the subject "{subject}"'
 LONE = "the one mail from {sender} in the folder {folder}"
 NEW = 'the subject "{subject}" and exactly this text: {new_text}'
 WITH_TEXT = "exactly this text: {new_text}"
 
 
-def made(name: str, split: Split, difficulty: int, fill: Fill, check: Check, solve: Solve, *facts: str) -> Template:
-    """A template whose rubric is the facts, and that nothing else changed."""
-    return Template(
-        name=name,
-        split=split,
-        difficulty=difficulty,
-        max_steps=8 + 4 * difficulty,
-        fill=fill,
-        check=check,
-        solve=solve,
-        rubric=(*facts, NO_CHANGE if facts == ANSWERED else NO_OTHER_CHANGE),
-    )
-
-
 TRAIN = (
     made(
         *("tell-sender-of-recent-mail", "train", 1),
         about(recent(), f"Who sent {THE_MAIL}? Answer with the full name.", the_answer(lambda mail: mail.sender)),
-        *(checks.text_answered, solutions.ANSWER, *ANSWERED),
+        *(text_answered, solutions.ANSWER, ANSWERED),
     ),
     made(
         *("tell-day-of-recent-mail", "train", 1),
@@ -41,12 +24,12 @@ TRAIN = (
             f"On which day was {THE_MAIL} sent? Answer with the date as YYYY-MM-DD.",
             the_answer(lambda mail: mail.date),
         ),
-        *(checks.text_answered, solutions.ANSWER, *ANSWERED),
+        *(text_answered, solutions.ANSWER, ANSWERED),
     ),
     made(
         *("count-unread-mails", "train", 1),
         goals.unread,
-        *(checks.number_answered, solutions.ANSWER, *ANSWERED),
+        *(number_answered, solutions.ANSWER, ANSWERED),
     ),
     made(
         *("flag-recent-mail", "train", 1),
@@ -95,7 +78,7 @@ TRAIN = (
             f"Who sent {THE_MAIL}, which is in the folder {{folder}}? Answer with the full name.",
             the_answer(lambda mail: mail.sender),
         ),
-        *(checks.text_answered, solutions.ANSWER, *ANSWERED),
+        *(text_answered, solutions.ANSWER, ANSWERED),
     ),
     made(
         *("create-mail-folder", "train", 2),
@@ -112,7 +95,7 @@ TRAIN = (
         goals.contact(
             "What is the e-mail address of {name} in the address book? Answer with the address.", lambda one: one.email
         ),
-        *(checks.text_answered, solutions.ANSWER, *ANSWERED),
+        *(text_answered, solutions.ANSWER, ANSWERED),
     ),
     made(
         *("set-display-name", "train", 2),
@@ -145,7 +128,7 @@ TRAIN = (
             "How many mails from {sender} are in the folder {folder}? Answer with the number.",
             goals.how_many_of_sender,
         ),
-        *(checks.number_answered, solutions.ANSWER, *ANSWERED),
+        *(number_answered, solutions.ANSWER, ANSWERED),
     ),
     made(
         *("reply-to-mail-of-sender", "train", 3),
@@ -176,7 +159,7 @@ HELDOUT = (
             f"Who got a copy (Cc) of {THE_MAIL}? Answer with the full name.",
             the_answer(goals.copied_name),
         ),
-        *(checks.text_answered, solutions.ANSWER, *ANSWERED),
+        *(text_answered, solutions.ANSWER, ANSWERED),
     ),
     made(
         *("restore-deleted-mail", "heldout", 2),
@@ -198,7 +181,7 @@ HELDOUT = (
         goals.contact(
             "What is the phone number of {name} in the address book? Answer with the number.", lambda one: one.phone
         ),
-        *(checks.text_answered, solutions.ANSWER, *ANSWERED),
+        *(text_answered, solutions.ANSWER, ANSWERED),
     ),
     made(
         *("create-contact-group", "heldout", 2),
@@ -251,7 +234,7 @@ HELDOUT = (
             "What is the total, in EUR, of the one invoice from {sender} in the folder Invoices? Answer with the number.",
             the_answer(lambda mail: mail.total),
         ),
-        *(checks.number_answered, solutions.ANSWER, *ANSWERED),
+        *(number_answered, solutions.ANSWER, ANSWERED),
     ),
     made(
         *("add-contact-to-group", "heldout", 3),

@@ -1,27 +1,15 @@
 """Superset's task templates. Those of the held-out split ask for other things than those for training."""
 
-from agent.types import Split
+from functools import partial
+
+from environments.applications.hosted import making
 from environments.applications.superset import checks, goals, solutions
 from environments.applications.superset.goals import about_chart, about_dashboard
-from environments.tasks.templates import Check, Fill, Solve, Template
 
-NO_OTHER_CHANGE = "Nothing else was changed, added or removed."
+made = partial(making.made, least_steps=12)
+"""A chart or a query takes some steps more than a form."""
 ANSWERED = "The answer is what the data shows."
 FROM_DATA = (checks.number_answered, solutions.READ_QUERY, ANSWERED)
-
-
-def made(name: str, split: Split, difficulty: int, fill: Fill, check: Check, solve: Solve, fact: str) -> Template:
-    """A template whose rubric is one fact, and that nothing else changed."""
-    return Template(
-        name=name,
-        split=split,
-        difficulty=difficulty,
-        max_steps=12 + 4 * difficulty,
-        fill=fill,
-        check=check,
-        solve=solve,
-        rubric=(fact, NO_OTHER_CHANGE),
-    )
 
 
 TRAIN = (
