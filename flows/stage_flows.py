@@ -9,6 +9,7 @@ Prefect shows the parameters' descriptions below in its form. Annotations must s
 
 import asyncio
 import json
+from contextlib import ExitStack
 from typing import Annotated, Any, Literal
 
 from prefect import flow, get_run_logger
@@ -165,7 +166,9 @@ async def sft(
     begin = working_dir() / policy if policy else None
     settings = Imitation(best, epochs, learning_rate, minibatches)
     log = folder.logs / f"sft-{target.name}.log"
-    with sft_command(folder, target, begin, settings) as command, leaving_within():
+    with ExitStack() as stack, leaving_within():
+        making = sft_command(folder, target, begin, settings)
+        command = await asyncio.to_thread(lambda: stack.enter_context(making))  # it reads all that was played
         status = await run_update_process(command, log, deadline_s=folder.config.policy.update_deadline_s)
     if status is None:
         raise LoopError(f"the warm start did not end within policy.update_deadline_s; see {log}")

@@ -8,12 +8,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from agent.prompting.tokenizer_files import TokenizerUnreadable
 from flows.settings.run_folder import RunFolder
 from flows.stages.demonstrations import write_demonstrations
 from flows.stages.learned_set import verdicts_to_learn
 from storage.errors import LoopError
 from storage.stages import Stage
+from storage.store import CorruptTrajectory
 from training.checkpointing.checkpoints import checkpoint_path
+from training.errors import UpdateError
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +38,7 @@ def sft_command(folder: RunFolder, to: Path, policy: Path | None, settings: Imit
     """The command that writes the folder `to`, to be run inside the block. `policy`: folder to begin with; None: version 0.
 
     Turns that have no tokens, of a script, a person or a vendor's model, are written beside it as demonstrations.
-    Raises `LoopError` when no iteration of the run is judged.
+    Raises `LoopError` when no iteration of the run is judged, or what was played can't be read.
     """
     iterations = [number for number in range(1, folder.config.iterations + 1) if folder.is_done(number, Stage.JUDGE)]
     if not iterations:
@@ -51,7 +54,10 @@ def sft_command(folder: RunFolder, to: Path, policy: Path | None, settings: Imit
         command += ["--played", str(stage), str(verdicts)]
     with TemporaryDirectory(prefix="rl-loop-sft-") as scratch:
         file = Path(scratch, "demonstrations.jsonl")
-        found = write_demonstrations(folder, stages, begin, file, best=settings.best)
+        try:
+            found = write_demonstrations(folder, stages, begin, file, best=settings.best)
+        except (UpdateError, CorruptTrajectory, TokenizerUnreadable) as error:
+            raise LoopError(str(error)) from error
         if found.left_out:
             logger.warning("%d turns are left out: no reply of this prompt means their action", found.left_out)
         yield [*command, "--demonstrations", str(file)] if found.turns else command

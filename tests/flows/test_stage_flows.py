@@ -17,6 +17,7 @@ from flows.settings.loop_config import LoopConfig
 from flows.settings.run_folder import RunFolder
 from flows.stage_flows import DEPLOYMENT_OF, evaluate, rollout, sft, update
 from storage.stages import Stage, StageKey, StageReport
+from storage.verdicts import VERDICTS
 
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((PROJECT / "prefect.yaml").read_text())["deployments"]
 
@@ -106,5 +107,12 @@ async def test_a_warm_start_needs_something_to_imitate(played: RunFolder) -> Non
     broken = await state_of(sft, run="staged", to="policies/warm")
 
     assert nothing.is_failed() and "staged has no judged iteration; there is nothing to imitate" in str(nothing.message)
-    assert broken.is_failed() and "the warm start ended with status 2: " in str(broken.message), broken
+    assert broken.is_failed() and "does not exist; expected the stage folder of a rollout" in str(broken.message), (
+        broken
+    )
+
+    played.stage_dir(1, Stage.ROLLOUT).mkdir(parents=True)
+    (played.stage_dir(1, Stage.JUDGE) / VERDICTS).write_text("")
+    failed = await state_of(sft, run="staged", to="policies/warm")
+    assert failed.is_failed() and "the warm start ended with status 2: " in str(failed.message), failed
     assert (played.logs / "sft-warm.log").exists()
