@@ -46,9 +46,8 @@ def test_the_resolved_file_reads_back_to_the_same_configuration(config: LoopConf
         ("rolout.group_size=8", "rolout: unknown key; did you mean rollout?"),
         (
             "environment.zz=8",
-            "environment.zz: unknown key; known here: name, folder, domains, heldout_domains, tasks, canary_tasks, "
-            "sampler, horizon, blocking, "
-            "blocked_hosts, isolation, viewport",
+            "environment.zz: unknown key; known here: name, folder, domains, heldout_domains, tasks, metabase, "
+            "canary_tasks, sampler, horizon, blocking, blocked_hosts, isolation, viewport",
         ),
         (
             "rollout.shards=many",
