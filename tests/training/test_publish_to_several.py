@@ -69,7 +69,7 @@ def servers(
     monkeypatch.setattr(served_by, "ENGINE_DEATH_S", 0.01)
     config = load_config(
         write_config(services={"models": PLACES, "heal_s": 0.3, "state_dir": str(tmp_path / "state")}),
-        ["serving.publish_deadline_s=0.3", "serving.rollback_deadline_s=5"],
+        ["serving.publish_deadline_s=1.0", "serving.rollback_deadline_s=5"],
     )
     folder = RunFolder.create("small", config)
     for version in range(3):
