@@ -116,7 +116,7 @@ class EpisodeHost:
 
 @dataclass(frozen=True)
 class _Ending:
-    """What happens to an episode that is over or left: it is judged, and kept or forgotten."""
+    """Judges and stores a finished episode, or removes an unfinished one."""
 
     trajectory_id: str
     check: Check

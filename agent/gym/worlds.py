@@ -1,4 +1,4 @@
-"""What episodes that are driven from outside need: a world that serves and judges tasks, and a source of tasks."""
+"""Protocols for episodes of outside agents: a world, which serves and judges tasks, and a source of tasks."""
 
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol

@@ -1,7 +1,7 @@
-"""Actions without a model's reply, as a policy of a profile would have said and been asked for them.
+"""Demonstrations: the action of a script, a person or another model, rendered as a prompt and a reply of a policy.
 
-The actions are a script's, a person's or another model's. `demonstrated(step)` gives the prompt of `compose` and a reply that
-the policy's own parser reads back as the same action, so that imitating it leads to that action.
+`demonstrated(step)` gives the prompt of `compose`, and a reply that the policy's own parser reads back as the same action: imitating
+it leads to that action.
 """
 
 import json

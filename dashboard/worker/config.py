@@ -59,7 +59,7 @@ class PlayConfig(BaseModel):
     judge: JudgeConfig = JudgeConfig()
     """The chain of judges."""
     keep: KeepConfig = KeepConfig()
-    """What is removed by age of rollouts by hand; runs have `storage.keep`, and `agent.record` has rules by verdict."""
+    """Age limits of the files of rollouts by hand; runs have `storage.keep`, and `agent.record` has rules by verdict."""
     default_environment: str = "live"
     """Environment of uploaded tasks that name none."""
     default_model: str | None = None

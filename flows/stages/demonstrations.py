@@ -1,4 +1,4 @@
-"""The successes of a run that no policy with tokens played - a script, a person, a vendor's model - as turns to imitate."""
+"""Demonstrations from a run: successful turns without tokens, played by a script, a person or a vendor's model."""
 
 import logging
 from collections import Counter

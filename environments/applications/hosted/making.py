@@ -1,4 +1,4 @@
-"""What the task templates of installed applications share: their steps and rubric, and checks of answers."""
+"""Task templates of installed applications: their step budget and rubric, and checks of answers."""
 
 from collections.abc import Mapping
 

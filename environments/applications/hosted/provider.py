@@ -31,7 +31,7 @@ class HostedEpisode:
     server: Server
     start: Snapshot
     folders: Folders | None = None
-    """Where its files are, for an application that has any beside the database."""
+    """Folders of the episodes; None for an application without files beside its database."""
     is_untouched: bool = True
     """True until the first look at the state: nobody has had the address yet, so it is the template's."""
 

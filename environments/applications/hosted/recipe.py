@@ -120,7 +120,7 @@ class Installation:
 
 
 def filled(text: str, given: Mapping[str, str]) -> str:
-    """The text with its placeholders replaced. What looks like one and is none stays, such as a `{port}` for later."""
+    """The text with the given placeholders replaced; others stay, such as `{port}`, which the server's start replaces."""
     for name, value in given.items():
         text = text.replace(f"{{{name}}}", value)
     return text

@@ -75,7 +75,7 @@ class Wiki(BaseModel):
     """Articles that the main page links to."""
     protected: tuple[Article, ...]
     pages: dict[str, int]
-    """Ids of all pages by title, also of those that are deleted now."""
+    """Page ids by title, deleted pages included."""
     texts: dict[str, str]
     """The current wikitext of all pages."""
     redirects: dict[str, str]

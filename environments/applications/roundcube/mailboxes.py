@@ -60,7 +60,7 @@ class Mailboxes:
 
 
 def _content(path: Path) -> dict[str, Any]:
-    """What a mail says, without its date: that of a new one is not known before."""
+    """Headers and text of a mail. The date is left out: no check can know that of a new mail."""
     with path.open("rb") as file:
         mail = PARSER.parse(file)
     assert isinstance(mail, EmailMessage), "the policy makes this class"

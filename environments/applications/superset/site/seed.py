@@ -123,7 +123,7 @@ with app.app_context():
             keep(board, "dashboard", place, by)
 
     def layout(title: str, inside: list) -> dict:
-        """Where the charts of a dashboard are."""
+        """Layout of a dashboard: the position of each chart."""
         rows = [inside[place : place + 2] for place in range(0, len(inside), 2)]
         names = [f"ROW-{number}" for number in range(len(rows))]
         found = {
