@@ -1,7 +1,9 @@
 """Holds the import table of the house: who may import whom, and which room owns which heavy dependency."""
 
 import ast
+import tomllib
 from collections.abc import Collection
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -213,3 +215,12 @@ def test_only_the_layout_names_the_files_of_a_run_folder() -> None:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in names
     }
     assert said == set()
+
+
+def test_the_package_has_every_file_of_its_environments() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    patterns = settings["tool"]["setuptools"]["package-data"]["*"]
+    found = [path for path in (ROOT / "environments").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    missing = [str(path.relative_to(ROOT)) for path in found if path.suffix != ".py"]
+    missing = [name for name in missing if not any(fnmatch(Path(name).name, Path(one).name) for one in patterns)]
+    assert not missing, "add their suffix to package-data in pyproject.toml"
