@@ -105,12 +105,14 @@ class Worker:
     def _exchange(self) -> tuple[Renewed, list[Claimed]]:
         """One transaction: writes the progress, renews the leases, claims what there is room for."""
         with self._database.write() as session:
+            changes: dict[str, dict[str, Any]] = {}
             for rollout_id, running in list(self._running.items()):
                 news, running.news = running.news, {}
                 if (status := news.pop("status", None)) is not None:
                     move(session, rollout_id, status, "its first turn begins", held_by=self.name, **news)
                 elif news:
-                    results.progress(session, self.name, rollout_id, **news)
+                    changes[rollout_id] = news
+            results.progress(session, self.name, changes)
             renewed = renew(session, self.name, list(self._running))
             give_back(session, reason="its worker was lost")
             return renewed, claim(session, self.name, self._most - len(self._running))

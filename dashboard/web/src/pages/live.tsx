@@ -1,4 +1,5 @@
 // What every browser shows now: a cell per rollout with its newest picture, its phase and its step.
+import { memo, useCallback } from "react";
 import { Link } from "react-router";
 import { useEvents } from "../api/events";
 import type { Rollout, Stats } from "../api/types";
@@ -12,7 +13,8 @@ const REFRESH_MS = 1000;
 export default function LivePage() {
   const rows = useGet<Rollout[]>("/api/live", REFRESH_MS);
   const stats = useGet<Stats>("/api/compute/stats", REFRESH_MS);
-  const again = () => Promise.all([rows.refetch(), stats.refetch()]);
+  const [fetchRows, fetchStats] = [rows.refetch, stats.refetch];
+  const again = useCallback(() => Promise.all([fetchRows(), fetchStats()]), [fetchRows, fetchStats]);
   useEvents(() => true, again);
   return <Loaded of={[rows, stats]}>{() => <Shown rows={rows.data ?? []} stats={stats.data as Stats} again={again} />}</Loaded>;
 }
@@ -44,7 +46,8 @@ function Shown({ rows, stats, again }: { rows: Rollout[]; stats: Stats; again: (
   );
 }
 
-const Cell = ({ row, again }: { row: Rollout; again: () => Promise<unknown> }) => (
+// A row that has not changed is the same object after a refetch: its cell is not drawn again.
+const Cell = memo(({ row, again }: { row: Rollout; again: () => Promise<unknown> }) => (
   <article className="cell">
     <Link className="row look" to={rolloutTo(row.id)} title={row.goal || row.task_id} aria-label={row.goal || row.task_id}>
       {row.picture ? <Picture row={row} name="shot-now" /> : <span className="faint">{row.phase || row.status}</span>}
@@ -60,4 +63,4 @@ const Cell = ({ row, again }: { row: Rollout; again: () => Promise<unknown> }) =
       <Actions row={row} done={again} />
     </div>
   </article>
-);
+));
