@@ -23,27 +23,55 @@ needs_engine = pytest.mark.skipif(
 )
 
 
-@contextmanager
-def running_engine(folder: Path) -> Generator[str]:
-    """The address of an engine with its data in a folder. Skips the test where none starts."""
-    address = f"unix://{folder}/docker.sock"
-    command = [DOCKERD, "--data-root", folder / "data", "--exec-root", folder / "exec", "--pidfile", folder / "pid"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([*map(str, command), "--host", address], stdout=log, stderr=log)
-    try:
+class Engine:
+    """An engine with its data in a folder, which can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.address = f"unix://{folder}/docker.sock"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Starts it and waits until it answers. Skips the test where none starts."""
+        folder = self._folder
+        command = [DOCKERD, "--data-root", folder / "data", "--exec-root", folder / "exec", "--pidfile", folder / "pid"]
+        with (folder / "log").open("ab") as log:
+            self._process = subprocess.Popen([*map(str, command), "--host", self.address], stdout=log, stderr=log)
         until = time.monotonic() + 60
         while True:
             try:
-                connect(address).close()
-                break
+                connect(self.address).close()
+                return
             except EnvironmentBroken:
-                if time.monotonic() > until or process.poll() is not None:
+                if time.monotonic() > until or self._process.poll() is not None:
                     pytest.skip(f"no engine starts here: {(folder / 'log').read_text()[-300:]}")
                 time.sleep(0.2)
-        yield address
+
+    def kill(self) -> None:
+        """`kill -9`: the engine can't clean up."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(60)
+        # Its containerd dies with it. Where process 1 reaps no orphans (as in some containers) that leaves a zombie, which the
+        # next engine would take for a containerd that runs.
+        (self._folder / "exec/containerd/containerd.pid").unlink(missing_ok=True)
+
+    def stop(self) -> None:
+        """Ends it in order, and its containers with it."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(60)
+
+
+@contextmanager
+def running_engine(folder: Path) -> Generator[str]:
+    """The address of an engine with its data in a folder. Skips the test where none starts."""
+    engine = Engine(folder)
+    try:
+        engine.start()
+        yield engine.address
     finally:
-        process.terminate()
-        process.wait(60)
+        engine.stop()
 
 
 def page_image() -> bytes:
