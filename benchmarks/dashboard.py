@@ -1,4 +1,4 @@
-"""Speed of the dashboard: lists and search over 100,000 rollouts, a rollout of 500 steps, the index of 10,000 trajectories.
+"""Speed of the dashboard: lists and search over 100,000 rollouts, a rollout of 500 steps, the index of 10,000 trajectories, a trajectory of 500 MB.
 
     python -m benchmarks.dashboard [--rollouts 100000] [--trajectories 10000]
 
@@ -7,6 +7,7 @@ Queries go through the HTTP routes in this process, without a socket; the databa
 
 import argparse
 import asyncio
+import json
 import random
 import statistics
 import tempfile
@@ -20,7 +21,7 @@ from sqlalchemy import insert
 
 from agent.types import Completion, Step, StopReason, Task, Trajectory
 from agent.verdict import Verdict
-from browser_service.models import ClickId, Observation, Viewport
+from browser_service.models import Box, ClickId, Mark, Observation, Viewport
 from dashboard.api.service import Service
 from dashboard.app import create_app
 from dashboard.database.opening import open_database, sqlite_url
@@ -33,7 +34,9 @@ from storage.store import TrajectoryStore
 from storage.verdicts import write_verdicts
 
 LIST_S, SEARCH_S, OPEN_S, INDEX_S = 0.100, 0.200, 1.0, 30.0
-"""Limits: seconds at the 95th percentile, and for the index of 10,000 trajectories."""
+"""Limits: seconds at the 95th percentile, and for the index of 10,000 trajectories, a trajectory of 500 MB."""
+HUGE_MB = 250.0
+"""Limit for the memory in which a trajectory of 500 MB is opened: its answer has 26 steps of a megabyte, twice and more."""
 REPEATS = 30
 WORDS = """open shop basket cheapest blue shirt invoice total plan button dialog submit menu search result order
 customer""".split()  # noqa: SIM905
@@ -84,11 +87,7 @@ async def measure(home: Path, rollouts: int, trajectories: int) -> bool:
         results.append(await show("list: a later page", LIST_S, call(client, f"/api/rollouts?limit=100&cursor={deep}")))
         results.append(await show("tasks with their success", LIST_S, call(client, "/api/tasks?limit=100")))
         results.append(await show("analysis by domain", None, call(client, "/api/analysis?by=domain")))
-        long_one = write_long(service)
-        Scanner(service.runs, service.database).scan()
-        results.append(
-            await show("a rollout of 500 steps opens", OPEN_S, call(client, f"/api/rollouts/{long_one}/replay"))
-        )
+        results.append(await show_long(service, client))
     write_run(service.settings.runs, trajectories)
     began, cpu = time.perf_counter(), time.process_time()
     read = Scanner(service.runs, service.database).scan().read
@@ -221,12 +220,57 @@ def write_run(runs: Path, number: int) -> None:
         write_verdicts(judged, [Verdict(trajectory_id=name, reward=1.0, judge="miniwob") for name in names])
 
 
-def write_long(service: Service) -> str:
-    """A run's rollout of 500 steps with prompts of 2,000 tokens; returns its id."""
-    (service.settings.runs / "long").mkdir()
-    (service.settings.runs / "long/run.json").write_text('{"name": "long", "created": "2026-01-01T00:00:00+00:00"}')
-    TrajectoryStore(service.settings.runs / "long/iterations/0001/rollout").write(episode("long", 500, 2_000), {})
-    return "long:0001:rollout:long"
+def write_long(service: Service, name: str, text_bytes: int) -> str:
+    """A run's rollout of 500 steps, each with 100 marks, a page text of this size and a prompt of 2,000 tokens; returns its id."""
+    runs = service.settings.runs
+    (runs / name).mkdir()
+    (runs / name / "run.json").write_text(json.dumps({"name": name, "created": "2026-01-01T00:00:00+00:00"}))
+    marks = [
+        Mark(id=number, role="button", name=f"button {number}", box=Box(x=number, y=number, width=40, height=20))
+        for number in range(1, 101)
+    ]
+    given = episode(name, 500, 2_000)
+    seen = given.steps[0].observation.model_copy(update={"marks": marks, "text": "word " * (text_bytes // 5)})
+    steps = tuple(step.model_copy(update={"observation": seen}) for step in given.steps)
+    store = TrajectoryStore(runs / name / "iterations/0001/rollout")
+    store.write(given.model_copy(update={"steps": steps}), {})
+    return f"{name}:0001:rollout:{name}"
+
+
+async def show_long(service: Service, client: httpx.AsyncClient) -> bool:
+    """A rollout of 500 steps, as the page opens it and as a reader of the whole opens it; then one of 500 MB, and its memory."""
+    long_one, huge = write_long(service, "long", 5_000), write_long(service, "huge", 1_000_000)
+    began = time.perf_counter()
+    Scanner(service.runs, service.database).scan()
+    print(f"{'index: one of 500 MB':44}{time.perf_counter() - began:>9.3f}s")
+    opened = await show(
+        "a rollout of 500 steps opens", OPEN_S, call(client, f"/api/rollouts/{long_one}/replay?around=0")
+    )
+    await show("a step of it far away", None, call(client, f"/api/rollouts/{long_one}/steps?first=450&count=50"))
+    await show("all of it at once", None, call(client, f"/api/rollouts/{long_one}/replay"))
+    before = anonymous_mb()
+    most, done = before, asyncio.Event()
+
+    async def watch() -> None:
+        nonlocal most
+        while not done.is_set():
+            most = max(most, await asyncio.to_thread(anonymous_mb))
+            await asyncio.sleep(0.02)
+
+    watching = asyncio.create_task(watch())
+    began = time.perf_counter()
+    await call(client, f"/api/rollouts/{huge}/replay?around=0")()
+    seconds = time.perf_counter() - began
+    done.set()
+    await watching
+    print(f"{'a rollout of 500 MB opens':44}{seconds:>9.3f}s, memory +{most - before:.0f} MB of {HUGE_MB:.0f} allowed")
+    return opened and most - before < HUGE_MB
+
+
+def anonymous_mb() -> float:
+    """Memory of this process that is no file's, in MB."""
+    found = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon"))
+    return int(found.split()[1]) / 1_000
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from agent.types import Completion, RecordedKind, Trajectory
 from browser_service.models import RequestRecord
 from dashboard.store import Damaged, NotFound, RunsDir
+from dashboard.stored import Stored
 from dashboard.views import ConsoleList, ConsoleView, RequestList, RequestView, TokenView
 from storage.requests import CorruptRequests, read_console, read_requests, steps_of
 from storage.run_layout import RunLayout
@@ -33,12 +34,12 @@ class ReadLog(Protocol[L]):
     def __call__(self, folder: Path, *, size: int) -> L | None: ...
 
 
-def tokens(found: Trajectory, index: int, run: Path | None) -> list[TokenView]:
+def tokens(found: Stored, index: int, run: Path | None) -> list[TokenView]:
     """The sampled tokens of a step's completion, with their log-probabilities. Raises `NotFound`.
 
     Their texts come from the tokenizer of a policy of the run; without one, they are empty.
     """
-    step = next((step for step in found.steps if step.index == index), None)
+    step = found.step(index)
     if step is None or step.completion is None:
         raise NotFound("this trajectory has no completion at this step")
     said = step.completion
@@ -48,15 +49,17 @@ def tokens(found: Trajectory, index: int, run: Path | None) -> list[TokenView]:
     return [TokenView(id=number, text=text, logprob=logprob) for number, text, logprob in parts]
 
 
-def requests(found: Trajectory, runs: RunsDir, folder: Path) -> RequestList:
+def requests(stored: Stored, runs: RunsDir, folder: Path) -> RequestList:
     """The requests of the pages, where they were recorded. Raises `NotFound` and `Damaged`."""
+    found = stored.bare()
     log = _log(found, "network", read_requests, runs, folder)
     placed = steps_of(log.requests[:MOST_REQUESTS], log, found)
     return RequestList(total=log.head.requests, rows=[_request(request, step) for request, step in placed])
 
 
-def console(found: Trajectory, runs: RunsDir, folder: Path) -> ConsoleList:
+def console(stored: Stored, runs: RunsDir, folder: Path) -> ConsoleList:
     """The messages of the pages' console, where they were recorded. Raises `NotFound` and `Damaged`."""
+    found = stored.bare()
     log = _log(found, "console", read_console, runs, folder)
     rows = [
         ConsoleView.model_validate(line.model_dump() | {"step": step}) for line, step in steps_of(log.lines, log, found)

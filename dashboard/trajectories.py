@@ -2,9 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from itertools import accumulate
+from itertools import islice
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple, get_args
@@ -15,6 +15,7 @@ from agent.types import Completion, Recorded, Step, StopReason, Trajectory
 from agent.verdict import Verdict
 from browser_service.models import Observation
 from dashboard.store import Damaged, RunsDir
+from dashboard.stored import Stored, open_stored
 from dashboard.views import (
     BrokenAttempt,
     Choices,
@@ -26,8 +27,12 @@ from dashboard.views import (
     TrajectoryList,
     TrajectoryRow,
 )
-from storage.store import CorruptTrajectory, TrajectoryStore
+from storage.store import CorruptTrajectory
 
+MOST_WHOLE = 100
+"""Steps of a replay that are shown with their marks and texts, however few are looked at."""
+BESIDE = 25
+"""Of a longer one: steps before and after the one that is looked at."""
 BROKEN_ATTEMPTS = 200
 """Largest number of broken attempts in the list, the newest ones."""
 
@@ -81,54 +86,93 @@ def list_trajectories(runs: RunsDir, run: str, iteration: str, stage: str, wante
     )
 
 
-def replay(runs: RunsDir, run: str, iteration: str, stage: str, trajectory_id: str) -> Replay:
+def replay(
+    runs: RunsDir, run: str, iteration: str, stage: str, trajectory_id: str, around: int | None = None
+) -> Replay:
     """Returns one trajectory with its verdict. Raises `NotFound`, `Damaged` and `storage.store.CorruptTrajectory`."""
     stage_dir = runs.stage(run, iteration, stage)
     runs.trajectory(stage_dir, trajectory_id)
-    found = TrajectoryStore(stage_dir).read(trajectory_id)
-    return replay_of(found, runs.verdicts(stage_dir).get(trajectory_id), runs, stage_dir, run=run, stage=stage)
+    found = open_stored(stage_dir, trajectory_id)
+    verdict = runs.verdicts(stage_dir).get(trajectory_id)
+    return replay_of(found, verdict, runs, stage_dir, run=run, stage=stage, around=around)
 
 
 def replay_of(
-    found: Trajectory, verdict: Verdict | None, runs: RunsDir, stage_dir: Path, *, run: str, stage: str
+    found: Stored,
+    verdict: Verdict | None,
+    runs: RunsDir,
+    stage_dir: Path,
+    *,
+    run: str,
+    stage: str,
+    around: int | None = None,
 ) -> Replay:
-    """Returns a trajectory of a folder with its verdict, as the replay page shows it."""
-    *begins, end = beginnings(found)
+    """Returns a trajectory of a folder with its verdict, as the replay page shows it.
+
+    With `around`, a long one has the marks and texts of the steps beside that index only; `steps_between` returns others.
+    """
+    head = found.head
+    views = [
+        view if around is None or found.count <= MOST_WHOLE or abs(view.index - around) <= BESIDE else folded(view)
+        for view in _views(found)
+    ]
     return Replay.model_validate(
         {
-            **{name: getattr(found, name) for name in Trajectory.model_fields if name in Replay.model_fields},
+            **{name: getattr(head, name) for name in Trajectory.model_fields if name in Replay.model_fields},
             "run": run,
             "stage": stage,
-            "steps": [_step(step, at) for step, at in zip(found.steps, begins, strict=True)],
-            "steps_end_at": end,
-            "recorded": [_recorded(runs, stage_dir / found.id, one) for one in found.recorded],
-            "final_state": json.dumps(found.final_state, indent=2, ensure_ascii=False),
-            "outcome": _outcome(broken=found.failure is not None, verdict=verdict),
+            "steps": views,
+            "steps_end_at": views[-1].begins_at + _lasted(views[-1].seconds) if views else _opened(head),
+            "recorded": [_recorded(runs, stage_dir / head.id, one) for one in head.recorded],
+            "final_state": json.dumps(head.final_state, indent=2, ensure_ascii=False),
+            "outcome": _outcome(broken=head.failure is not None, verdict=verdict),
             "verdict": verdict,
         }
     )
 
 
-def beginnings(found: Trajectory) -> list[float]:
-    """When each step began and the last one ended, in seconds after the recordings began. One more than there are steps.
+def steps_between(found: Stored, first: int, count: int) -> list[StepView]:
+    """Returns the steps from an index on, at most `count`, with their marks and texts."""
+    return [view for view in islice(_views(found), first + count) if view.index >= first]
+
+
+def folded(view: StepView) -> StepView:
+    """A step without the marks and texts of its page."""
+    seen = view.observation.model_copy(update={"marks": [], "text": None, "ax_tree": None})
+    return view.model_copy(update={"observation": seen, "folded": True})
+
+
+def _views(found: Stored) -> Iterator[StepView]:
+    """Each step with when it began, in seconds after the recordings began.
 
     A step is the model's thinking and the whole call to the browser. The recordings begin before the start page is loaded.
     """
-    lasted = [step.seconds.get("think", 0.0) + step.seconds.get("step", 0.0) for step in found.steps]
-    return list(accumulate(lasted, initial=found.phases.get("navigate", 0.0)))
+    at = _opened(found.head)
+    for step in found.steps():
+        yield _step(step, at)
+        at += _lasted(step.seconds)
+
+
+def _opened(head: Trajectory) -> float:
+    return head.phases.get("navigate", 0.0)
+
+
+def _lasted(seconds: dict[str, float]) -> float:
+    return seconds.get("think", 0.0) + seconds.get("step", 0.0)
 
 
 @lru_cache(maxsize=20_000)
 def _unjudged_row(stage_dir: Path, trajectory_id: str, changed: int) -> TrajectoryRow:
     """Cached by the time of the last change: a trajectory is large, its row is small. Raises `CorruptTrajectory`."""
-    found = TrajectoryStore(stage_dir).read(trajectory_id)
+    stored = open_stored(stage_dir, trajectory_id)
+    found = stored.head
     return TrajectoryRow(
         id=found.id,
         task=found.task.id,
         domain=found.task.domain or found.task.environment,
         goal=found.goal,
         member=found.member,
-        steps=len(found.steps),
+        steps=stored.count,
         stop=found.stop,
         outcome=_outcome(broken=found.failure is not None, verdict=None),
         reward=None,
@@ -138,7 +182,7 @@ def _unjudged_row(stage_dir: Path, trajectory_id: str, changed: int) -> Trajecto
         policy_version=found.policy_version,
         attempt=found.attempt,
         seconds=found.seconds,
-        picture=_last_picture([*(step.observation for step in found.steps), found.final_observation]),
+        picture=_last_picture([*(step.observation for step in stored.steps()), found.final_observation]),
     )
 
 

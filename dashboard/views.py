@@ -167,6 +167,8 @@ class StepView(View):
     seconds: dict[str, float]
     begins_at: float
     """Seconds after the recordings began, which is when the browser was leased."""
+    folded: bool = False
+    """True if marks and texts of the page are left out; the steps' own route has them."""
 
 
 class RecordedView(View):

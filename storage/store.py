@@ -28,6 +28,9 @@ from storage.requests import RequestLog, read_requests
 
 IMAGES = "images"
 TRAJECTORY = "trajectory.json"
+FIRST_LINE = b'{"steps":[\n'
+"""A `trajectory.json` begins with it; then it has a line per step, and a last line with everything else. So a reader finds
+one of 500 steps without parsing the others. Files of earlier versions are one line."""
 STEPS = "steps.jsonl"
 PICTURES_REMOVED = "pictures_removed.json"
 """File of a stage folder whose old pictures were removed (`storage.upkeep.retention`)."""
@@ -62,7 +65,7 @@ class TrajectoryStore:
             self.write_image(sha256, data)
         folder = self.root / trajectory.id
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / TRAJECTORY, trajectory.model_dump_json().encode())
+        write_atomically(folder / TRAJECTORY, by_lines(trajectory))
         (folder / STEPS).unlink(missing_ok=True)
 
     def keep_by_rule(self, rules: RecordConfig, trajectory: Trajectory, verdict: Verdict) -> None:
@@ -254,6 +257,13 @@ class Recording:
     @property
     def _steps(self) -> Path:
         return self._store.root / self._id / STEPS
+
+
+def by_lines(trajectory: Trajectory) -> bytes:
+    """A trajectory as JSON with a line per step, see `FIRST_LINE`."""
+    steps = b",\n".join(step.model_dump_json().encode() for step in trajectory.steps)
+    rest = trajectory.model_dump_json(exclude={"steps"}).encode()
+    return FIRST_LINE + steps + b"\n]," + rest.removeprefix(b"{")
 
 
 def pictures_of(trajectory: Trajectory) -> set[str]:

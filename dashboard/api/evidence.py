@@ -17,11 +17,12 @@ from dashboard import details
 from dashboard.api.problems import Problem
 from dashboard.api.rollouts import row_of
 from dashboard.api.service import Service
-from dashboard.api.trajectories import html_file, picture
+from dashboard.api.trajectories import Around, FirstStep, StepCount, html_file, picture
 from dashboard.database.tables import JudgmentRow, RolloutRow
 from dashboard.store import NotFound, RunsDir
-from dashboard.trajectories import replay_of
-from dashboard.views import ConsoleList, Replay, RequestList, TokenView
+from dashboard.stored import Stored, open_stored, whole
+from dashboard.trajectories import replay_of, steps_between
+from dashboard.views import ConsoleList, Replay, RequestList, StepView, TokenView
 from storage.human_verdicts import JUDGE as HUMAN
 from storage.recorded import kind_of
 from storage.store import TrajectoryStore
@@ -47,15 +48,21 @@ def evidence_router(service: Service) -> APIRouter:
     router = APIRouter(prefix="/api/rollouts/{rollout_id}", tags=["evidence"])
 
     @router.get("/replay")
-    def show_replay(rollout_id: str) -> Replay:
+    def show_replay(rollout_id: str, around: Around = None) -> Replay:
         """Returns the rollout step by step; of one that is played, or was cancelled, the steps so far."""
-        return replay_at(service, rollout_id)
+        return replay_at(service, rollout_id, around)
+
+    @router.get("/steps")
+    def show_steps(rollout_id: str, first: FirstStep = 0, count: StepCount = 50) -> list[StepView]:
+        """Returns some steps with the marks and texts of their pages."""
+        return steps_between(_found(service, _place(service, rollout_id)).stored, first, count)
 
     @router.get("/file.html", response_class=Response)
     def show_file(rollout_id: str) -> Response:
         """Returns the rollout as one HTML file without scripts, to be sent around."""
         at = _place(service, rollout_id)
-        found, verdict = _found(service, at)
+        stored, verdict = _found(service, at)
+        found = stored.head.model_copy(update={"steps": tuple(stored.steps())})
         return html_file(found, _persons(service, rollout_id, found) or verdict, at.runs, at.folder)
 
     @router.get("/steps/{index}/tokens")
@@ -63,19 +70,19 @@ def evidence_router(service: Service) -> APIRouter:
         """Returns the sampled tokens of a step with their log-probabilities."""
         at = _place(service, rollout_id)
         run = service.runs.run(at.row.run) if at.row.source == "run" else None
-        return details.tokens(_found(service, at).trajectory, index, run)
+        return details.tokens(_found(service, at).stored, index, run)
 
     @router.get("/requests")
     def show_requests(rollout_id: str) -> RequestList:
         """Returns the requests of the pages, where they were recorded."""
         at = _place(service, rollout_id)
-        return details.requests(_found(service, at).trajectory, at.runs, at.folder)
+        return details.requests(_found(service, at).stored, at.runs, at.folder)
 
     @router.get("/console")
     def show_console(rollout_id: str) -> ConsoleList:
         """Returns the messages of the pages' console, where they were recorded."""
         at = _place(service, rollout_id)
-        return details.console(_found(service, at).trajectory, at.runs, at.folder)
+        return details.console(_found(service, at).stored, at.runs, at.folder)
 
     @router.get("/images/{sha256}", response_class=Response)
     def show_image(rollout_id: str, sha256: str) -> Response:
@@ -107,16 +114,16 @@ def evidence_router(service: Service) -> APIRouter:
 class Found(NamedTuple):
     """A rollout's trajectory with the verdict of its judges."""
 
-    trajectory: Trajectory
+    stored: Stored
     verdict: Verdict | None
 
 
-def replay_at(service: Service, rollout_id: str) -> Replay:
-    """A rollout step by step. Raises `Problem` and `NotFound`."""
+def replay_at(service: Service, rollout_id: str, around: int | None = None) -> Replay:
+    """A rollout step by step, with `around` as `replay_of` has it. Raises `Problem` and `NotFound`."""
     at = _place(service, rollout_id)
     found = _found(service, at)
     run, stage = (at.row.run, at.row.stage) if at.row.source == "run" else ("", "rollout")
-    return replay_of(*found, at.runs, at.folder, run=run, stage=stage)
+    return replay_of(*found, at.runs, at.folder, run=run, stage=stage, around=around)
 
 
 def _found(service: Service, at: Place) -> Found:
@@ -124,8 +131,8 @@ def _found(service: Service, at: Place) -> Found:
     if at.row.source == "hand":
         return Found(_trajectory(at), _newest_verdict(service, at.row.id))
     at.runs.trajectory(at.folder, at.row.trajectory_id)
-    found = TrajectoryStore(at.folder).read(at.row.trajectory_id)
-    return Found(found, at.runs.verdicts(at.folder).get(found.id))
+    found = open_stored(at.folder, at.row.trajectory_id)
+    return Found(found, at.runs.verdicts(at.folder).get(found.head.id))
 
 
 def _place(service: Service, rollout_id: str) -> Place:
@@ -166,11 +173,11 @@ async def _forwarded(url: str) -> StreamingResponse:
     return StreamingResponse(parts(), media_type=kind, headers=headers, background=BackgroundTask(close))
 
 
-def _trajectory(at: Place) -> Trajectory:
+def _trajectory(at: Place) -> Stored:
     """The rollout's trajectory; before there is one, one made of the steps so far. Raises `NotFound`."""
     store, row = TrajectoryStore(at.folder), at.row
     if store.has(row.id):
-        return store.read(row.id)
+        return open_stored(at.folder, row.id)
     try:
         steps, task = tuple(store.steps_so_far(row.id)), Task.model_validate(row.task)
     except ValidationError as error:
@@ -179,7 +186,7 @@ def _trajectory(at: Place) -> Trajectory:
         raise NotFound("this rollout has no step yet")
     message = "these are the steps so far" if row.status != "cancelled" else row.reason
     unfinished = Failure(side="infra", code=row.status.upper(), message=message, retryable=True)
-    return Trajectory(
+    found = Trajectory(
         id=row.id,
         task=task,
         goal=row.goal or task.goal,
@@ -191,6 +198,7 @@ def _trajectory(at: Place) -> Trajectory:
         failure=unfinished,
         attempt=max(1, row.tries),
     )
+    return whole(found)
 
 
 def _newest_verdict(service: Service, rollout_id: str) -> Verdict | None:

@@ -10,13 +10,20 @@ from agent.types import StopReason, Trajectory
 from agent.verdict import Verdict
 from dashboard import details
 from dashboard.store import Damaged, RunsDir
-from dashboard.trajectories import Filter, list_trajectories, replay
-from dashboard.views import ConsoleList, Outcome, Replay, RequestList, TokenView, TrajectoryList
+from dashboard.stored import Stored, open_stored
+from dashboard.trajectories import Filter, list_trajectories, replay, steps_between
+from dashboard.views import ConsoleList, Outcome, Replay, RequestList, StepView, TokenView, TrajectoryList
 from storage.recorded import kind_of
 from storage.sharing.html_file import trajectory_file
 from storage.sharing.picture import media_type_of
 from storage.store import TrajectoryStore
 
+Around = Annotated[
+    int | None,
+    Query(ge=0, description="of a long trajectory, only the steps beside this index get their marks and texts"),
+]
+FirstStep = Annotated[int, Query(ge=0)]
+StepCount = Annotated[int, Query(ge=1, le=200)]
 FOREVER = "private, max-age=31536000, immutable"
 """A picture is named by its content, so the browser never needs to ask again."""
 
@@ -25,10 +32,10 @@ def trajectories_router(runs: RunsDir) -> APIRouter:
     """Routes below one stage of one iteration of a run."""
     router = APIRouter(prefix="/api/runs/{run}/iterations/{iteration}/{stage}", tags=["trajectories"])
 
-    def read(run: str, iteration: str, stage: str, trajectory_id: str) -> tuple[Path, Trajectory]:
+    def read(run: str, iteration: str, stage: str, trajectory_id: str) -> tuple[Path, Stored]:
         stage_dir = runs.stage(run, iteration, stage)
         runs.trajectory(stage_dir, trajectory_id)
-        return stage_dir, TrajectoryStore(stage_dir).read(trajectory_id)
+        return stage_dir, open_stored(stage_dir, trajectory_id)
 
     @router.get("/trajectories")
     def show_list(
@@ -43,9 +50,16 @@ def trajectories_router(runs: RunsDir) -> APIRouter:
         return list_trajectories(runs, run, iteration, stage, Filter(outcome, stop, domain))
 
     @router.get("/trajectories/{trajectory_id}")
-    def show_replay(run: str, iteration: str, stage: str, trajectory_id: str) -> Replay:
+    def show_replay(run: str, iteration: str, stage: str, trajectory_id: str, around: Around = None) -> Replay:
         """Returns one trajectory, step by step, with its verdict."""
-        return replay(runs, run, iteration, stage, trajectory_id)
+        return replay(runs, run, iteration, stage, trajectory_id, around)
+
+    @router.get("/trajectories/{trajectory_id}/steps")
+    def show_steps(
+        run: str, iteration: str, stage: str, trajectory_id: str, first: FirstStep = 0, count: StepCount = 50
+    ) -> list[StepView]:
+        """Returns some steps with the marks and texts of their pages."""
+        return steps_between(read(run, iteration, stage, trajectory_id)[1], first, count)
 
     @router.get("/trajectories/{trajectory_id}/console")
     def show_console(run: str, iteration: str, stage: str, trajectory_id: str) -> ConsoleList:
@@ -56,7 +70,8 @@ def trajectories_router(runs: RunsDir) -> APIRouter:
     @router.get("/trajectories/{trajectory_id}/file.html", response_class=Response)
     def show_file(run: str, iteration: str, stage: str, trajectory_id: str) -> Response:
         """Returns one trajectory as one HTML file without scripts, to be sent around."""
-        stage_dir, found = read(run, iteration, stage, trajectory_id)
+        stage_dir = read(run, iteration, stage, trajectory_id)[0]
+        found = TrajectoryStore(stage_dir).read(trajectory_id)
         return html_file(found, runs.verdicts(stage_dir).get(trajectory_id), runs, stage_dir)
 
     @router.get("/trajectories/{trajectory_id}/steps/{index}/tokens")

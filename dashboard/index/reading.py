@@ -9,6 +9,7 @@ from agent.types import Failure, StopReason, Task
 from agent.verdict import Verdict
 from dashboard.database.states import cut
 from dashboard.store import Damaged, first_problem
+from dashboard.stored import line_ends, mapped
 from storage.packs import PACK, CorruptPack, open_pack
 from storage.store import TRAJECTORY
 
@@ -38,6 +39,9 @@ class Slim(_Part):
     group: str
     member: int
     steps: tuple[_Turn, ...]
+    """Some of the steps at least: all, or the last one."""
+    count: int = 0
+    """Number of steps."""
     stop: StopReason
     final_observation: _Seen | None = None
     answer: str | None = None
@@ -57,12 +61,27 @@ def read_slim(stage_dir: Path, trajectory_id: str) -> Slim:
     """Reads a trajectory. Raises `Damaged`, and FileNotFoundError when it has been deleted meanwhile."""
     path, name = stage_dir / trajectory_id / TRAJECTORY, f"{trajectory_id}/{TRAJECTORY}"
     try:
+        if (slim := _from_lines(path)) is not None:
+            return slim
         data = path.read_bytes() if path.is_file() else open_pack(stage_dir / PACK).read(name)
-        return Slim.model_validate_json(data)
+        slim = Slim.model_validate_json(data)
+        return slim.model_copy(update={"count": len(slim.steps)})
     except ValidationError as error:
         raise Damaged(f"{trajectory_id}: {first_problem(error)}") from error
     except (CorruptPack, KeyError) as error:
         raise Damaged(f"{trajectory_id}: {error}") from error
+
+
+def _from_lines(path: Path) -> Slim | None:
+    """From the last step and what follows the steps; None for another file, or where that shows no picture."""
+    with mapped(path) as data:
+        if data is None:
+            return None
+        end = data.rfind(b"\n")
+        lines = list(line_ends(data, end))
+        last = data[slice(*lines[-1])] if lines else b""
+        slim = Slim.model_validate_json(b'{"steps":[' + last + data[end + 1 :])
+    return slim.model_copy(update={"count": len(lines)}) if slim.picture or not lines else None
 
 
 def row_of(found: Slim, *, place: tuple[str, int, str], model: str, changed: float) -> dict[str, Any]:
@@ -85,7 +104,7 @@ def row_of(found: Slim, *, place: tuple[str, int, str], model: str, changed: flo
         "member": found.member,
         "changed": changed,
         "phase": "",
-        "steps": len(found.steps),
+        "steps": found.count,
         "picture": found.picture,
         "stop": found.stop.value,
         "answer": None if found.answer is None else cut(found.answer),

@@ -737,6 +737,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/rollouts/{rollout_id}/steps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Steps
+         * @description Returns some steps with the marks and texts of their pages.
+         */
+        get: operations["show_steps_api_rollouts__rollout_id__steps_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/rollouts/{rollout_id}/steps/{index}/tokens": {
         parameters: {
             query?: never;
@@ -949,6 +969,26 @@ export interface paths {
          * @description Returns the requests of the pages, where they were recorded.
          */
         get: operations["show_requests_api_runs__run__iterations__iteration___stage__trajectories__trajectory_id__requests_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{run}/iterations/{iteration}/{stage}/trajectories/{trajectory_id}/steps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Steps
+         * @description Returns some steps with the marks and texts of their pages.
+         */
+        get: operations["show_steps_api_runs__run__iterations__iteration___stage__trajectories__trajectory_id__steps_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2935,6 +2975,11 @@ export interface components {
             completion: components["schemas"]["CompletionView"] | null;
             /** Feedback */
             feedback: string;
+            /**
+             * Folded
+             * @default false
+             */
+            folded: boolean;
             /** Index */
             index: number;
             observation: components["schemas"]["Observation"];
@@ -4537,7 +4582,10 @@ export interface operations {
     };
     show_replay_api_rollouts__rollout_id__replay_get: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description of a long trajectory, only the steps beside this index get their marks and texts */
+                around?: number | null;
+            };
             header?: never;
             path: {
                 rollout_id: string;
@@ -4646,6 +4694,40 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RolloutView"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    show_steps_api_rollouts__rollout_id__steps_get: {
+        parameters: {
+            query?: {
+                first?: number;
+                count?: number;
+            };
+            header?: never;
+            path: {
+                rollout_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StepView"][];
                 };
             };
             /** @description Validation Error */
@@ -4848,7 +4930,10 @@ export interface operations {
     };
     show_replay_api_runs__run__iterations__iteration___stage__trajectories__trajectory_id__get: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description of a long trajectory, only the steps beside this index get their marks and texts */
+                around?: number | null;
+            };
             header?: never;
             path: {
                 run: string;
@@ -5000,6 +5085,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RequestList"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    show_steps_api_runs__run__iterations__iteration___stage__trajectories__trajectory_id__steps_get: {
+        parameters: {
+            query?: {
+                first?: number;
+                count?: number;
+            };
+            header?: never;
+            path: {
+                run: string;
+                iteration: string;
+                stage: string;
+                trajectory_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StepView"][];
                 };
             };
             /** @description Validation Error */

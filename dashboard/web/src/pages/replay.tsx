@@ -4,7 +4,7 @@ import type { Replay, TrajectoryList } from "../api/types";
 import { runTo, seconds } from "../ui/format";
 import { PageLogs } from "../ui/pageLogs";
 import { Badge, Fact, Foreign } from "../ui/parts";
-import { Player, usePlayer } from "../ui/player";
+import { Player, useAround, usePlayer } from "../ui/player";
 import { Recorded, SaveFile } from "../ui/recorded";
 import { Loaded, useGet, usePage } from "../ui/shell";
 import { Failure, useStage } from "./trajectories";
@@ -12,7 +12,8 @@ import { Failure, useStage } from "./trajectories";
 export default function ReplayPage() {
   const { id = "" } = useParams();
   const stage = useStage();
-  const replay = useGet<Replay>(`${stage.api}/trajectories/${encodeURIComponent(id)}`);
+  const around = useAround();
+  const replay = useGet<Replay>(`${stage.api}/trajectories/${encodeURIComponent(id)}?around=${around}`);
   const list = useGet<TrajectoryList>(stage.list);
   return (
     <Loaded of={[replay, list]}>

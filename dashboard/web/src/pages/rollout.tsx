@@ -9,7 +9,7 @@ import { rolloutApi, rolloutTo, seconds, taskTo } from "../ui/format";
 import { For } from "../ui/me";
 import { PageLogs } from "../ui/pageLogs";
 import { Ago, Button, Fact, Field, Foreign, Panel, Table } from "../ui/parts";
-import { Player, usePlayer } from "../ui/player";
+import { Player, useAround, usePlayer } from "../ui/player";
 import { Recorded, SaveFile } from "../ui/recorded";
 import { Actions, isEnded, STATUSES, State } from "../ui/rollouts";
 import { Loaded, useGet, usePage } from "../ui/shell";
@@ -24,13 +24,14 @@ export default function RolloutPage() {
   const log = useGet<LogLine[]>(`${rolloutApi(id)}/log`);
   const judgments = useGet<Judgment[]>(`${rolloutApi(id)}/judgments`);
   const steps = row.data?.steps;
+  const around = useAround();
   const replay = useQuery({
     queryKey: ["replay", id, steps, row.data?.status],
     enabled: row.data !== undefined,
     placeholderData: (old, query) => (query?.queryKey[1] === id ? old : undefined),
     queryFn: () =>
       row.data && (row.data.steps > 0 || row.data.status === "completed" || row.data.status === "failed")
-        ? get<Replay>(`${rolloutApi(id)}/replay`).catch(() => null)
+        ? get<Replay>(`${rolloutApi(id)}/replay?around=${around}`).catch(() => null)
         : null,
   });
   const again = () => Promise.all([row.refetch(), log.refetch(), judgments.refetch(), replay.refetch()]);

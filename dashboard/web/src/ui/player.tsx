@@ -1,6 +1,8 @@
 // Plays one trajectory: the page as the agent saw it, what it said, what it did, what came back. Positions are the steps and the end.
+import { useQuery } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
 import { useSearchParams } from "react-router";
+import { get } from "../api/client";
 import type { Action, Mark, Observation, Replay, ReplayStep } from "../api/types";
 import { number, seconds } from "./format";
 import { Foreign, Panel } from "./parts";
@@ -16,6 +18,13 @@ export interface PlayerState {
   setAfter: (after: boolean) => void;
   move: (to: number) => void;
   keys: Keys;
+}
+
+/** The step of the address when the page was opened: a long replay comes with the marks of the steps beside it. */
+export function useAround(): number {
+  const [query] = useSearchParams();
+  const [around] = useState(() => Math.max(0, Math.trunc(Number(query.get("step"))) || 0));
+  return around;
 }
 
 /** The position, which is in the address, and the keys that change it. `first`: the position without one. */
@@ -64,9 +73,25 @@ interface Parts {
   api: string;
 }
 
+const BLOCK = 50;
+
+/** A step with the marks and texts of its page, which the replay of a long trajectory leaves out and which are fetched here. */
+function useStep(replay: Replay, api: string, position: number): ReplayStep | undefined {
+  const known = replay.steps[position];
+  const first = position - (position % BLOCK);
+  const block = useQuery({
+    queryKey: ["steps", api, first],
+    queryFn: () => get<ReplayStep[]>(`${api}/steps?first=${first}&count=${BLOCK}`),
+    enabled: known?.folded === true,
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+  return (known?.folded && block.data?.find((one) => one.index === known.index)) || known;
+}
+
 export function Player({ replay, player, image, api }: Parts) {
   const { position, move } = player;
-  const step = replay.steps[position];
+  const step = useStep(replay, api, position);
+  const next = useStep(replay, api, position + 1);
   return (
     <div>
       <Preload replay={replay} position={position} image={image} />
@@ -89,13 +114,7 @@ export function Player({ replay, player, image, api }: Parts) {
       </div>
       <div className="replay">
         {step ? (
-          <StepView
-            step={step}
-            next={(replay.steps[position + 1]?.observation ?? replay.final_observation) || null}
-            image={image}
-            player={player}
-            api={api}
-          />
+          <StepView step={step} next={(next?.observation ?? replay.final_observation) || null} image={image} player={player} api={api} />
         ) : (
           <EndView replay={replay} image={image} all={player.allMarks} move={move} />
         )}
