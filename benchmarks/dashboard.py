@@ -1,4 +1,4 @@
-"""Speed of the dashboard: lists and search over 100,000 rollouts, a rollout of 500 steps, the index of 10,000 trajectories, a trajectory of 500 MB.
+"""Speed of the dashboard: lists and search over 100,000 rollouts, long trajectories, the index of 10,000 of them.
 
     python -m benchmarks.dashboard [--rollouts 100000] [--trajectories 10000]
 
