@@ -92,10 +92,17 @@ export function Player({ replay, player, image, api }: Parts) {
   const { position, move } = player;
   const step = useStep(replay, api, position);
   const next = useStep(replay, api, position + 1);
+  const strip = useRef<HTMLDivElement>(null);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another position marks another chip
+  useEffect(() => {
+    const chip = strip.current?.querySelector<HTMLElement>("[data-now]");
+    // Not scrollIntoView, which would scroll the page, too.
+    if (strip.current && chip) strip.current.scrollTop = chip.offsetTop - strip.current.offsetTop - strip.current.clientHeight / 2;
+  }, [position]);
   return (
     <div>
       <Preload replay={replay} position={position} image={image} />
-      <div className="strip">
+      <div className="strip" ref={strip}>
         {[...replay.steps.map((one, index) => [String(index + 1), kindOf(one)] as const), ["end", replay.outcome] as const].map(
           ([text, kind], index) => (
             <button
