@@ -6,18 +6,19 @@ python -m benchmarks.hosted misago
 import argparse
 import asyncio
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from statistics import quantiles
 from typing import NamedTuple
 
 import httpx
 
-from environments.applications.hosted.recipe import GOLDEN, installation
 from environments.applications.installed import INSTALLED
 from environments.base import Place
-from environments.providers.postgres.cluster import Cluster
-from environments.providers.postgres.databases import Databases
+from environments.providers.owners import Owner
+from environments.providers.postgres import cluster
+from environments.providers.process import server
+from environments.providers.scratch import is_in_memory, scratch_folders
 
 AT_ONCE = 32
 PAGE_S = 120.0
@@ -51,18 +52,21 @@ async def serve(name: str, rounds: int) -> list[float]:
 
 
 async def reset(name: str, times: int) -> list[float]:
-    """Seconds of a clone of the seeded database, one after another."""
+    """Seconds of a clone of the start state, database and files, one after another and without a spare."""
     seconds: list[float] = []
-    async with Cluster(installation(name).data) as cluster, Databases(cluster, GOLDEN) as databases:
-        for _ in range(times):
+    async with INSTALLED[name].places(spares=0) as places:
+        for number in range(times):
             began = time.perf_counter()
-            async with databases.fresh():
+            async with places.fresh(f"t{number}"):
                 seconds.append(time.perf_counter() - began)
     return seconds
 
 
 async def memory(name: str, episodes: int) -> tuple[float, float]:
-    """MB of the server and its database server with one episode, and MB per further one, each after its first page."""
+    """MB of the server, its database server and what they keep in memory with one episode, and MB per further one.
+
+    Each has opened its first page.
+    """
     async with INSTALLED[name].places(spares=0) as places, AsyncExitStack() as stack:
         assert places.server is not None, "it runs while its provider is entered"
         found = []
@@ -70,7 +74,8 @@ async def memory(name: str, episodes: int) -> tuple[float, float]:
             place = await stack.enter_async_context(places.fresh(f"t{number}"))
             await look(place, MARKED[name].page)
             if number in (0, episodes - 1):
-                found.append(resident_mb(places.server.pid) + resident_mb(places.database_pid))
+                files = sum(files_mb(folder) for folder in own_folders() if is_in_memory(folder))
+                found.append(resident_mb(places.server.pid) + resident_mb(places.database_pid) + files)
     return found[0], (found[-1] - found[0]) / (episodes - 1)
 
 
@@ -130,6 +135,22 @@ def resident_mb(pid: int) -> float:
     return total
 
 
+def own_folders() -> list[Path]:
+    """Scratch folders of this process: data of the database server, files of episodes."""
+    owner = Owner.of_this_process()
+    return [folder for prefix in (cluster.FOLDER, server.FOLDER) for folder in scratch_folders(f"{prefix}{owner}-")]
+
+
+def files_mb(folder: Path) -> float:
+    """Size of a folder's files in MB, hard links counted once."""
+    kept: dict[int, int] = {}
+    for path in folder.rglob("*"):
+        with suppress(OSError):  # it is gone again
+            found = path.lstat()
+            kept[found.st_ino] = found.st_blocks * 512
+    return sum(kept.values()) / 2**20
+
+
 def descendants(pid: int) -> list[int]:
     """Processes below a process."""
     children: dict[int, list[int]] = {}
@@ -163,7 +184,7 @@ def main() -> None:
     name = given.application
     print("| | episodes | p50 ms | p99 ms |\n|---|---|---|---|")
     print(row(f"{name}: serve, 32 at once, 32 spares", asyncio.run(serve(name, given.rounds))))
-    print(row(f"{name}: reset by a clone of the template", asyncio.run(reset(name, 20))))
+    print(row(f"{name}: reset by a clone, no spare", asyncio.run(reset(name, 20))))
     first, further = asyncio.run(memory(name, 24))
     print(f"\nmemory: {first:.0f} MB with one episode, {further:.1f} MB per further one")
     print(
