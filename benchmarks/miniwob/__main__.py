@@ -1,12 +1,15 @@
 """How hard each MiniWoB++ family is: success of random clicks, and actions that its script needs.
 
-python -m benchmarks.miniwob                      # all families, 20 tasks each: about 15 minutes on 2 cores
+python -m benchmarks.miniwob                           # all families, 20 tasks each: about 15 minutes on 2 cores
+python -m benchmarks.miniwob --kept measured.jsonl     # in turns: what the file has is not measured again
 python -m benchmarks.miniwob click-tab --tasks 40
 """
 
 import argparse
 import asyncio
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
 
@@ -104,8 +107,21 @@ def by_class(measured: Sequence[Measured]) -> list[str]:
     return rows
 
 
-async def main_async(families: Sequence[str], tasks: int, at_once: int) -> None:
-    """Prints a row as soon as its family is measured, then the table by difficulty."""
+def read(kept: Path | None) -> dict[str, Measured]:
+    """What was measured before, by family."""
+    if kept is None or not kept.exists():
+        return {}
+    found = {}
+    for line in kept.read_text().splitlines():
+        row = json.loads(line)
+        played = {name: [Played(*one) for one in row[name]] for name in ("script", "random")}
+        found[row["family"]] = Measured(row["family"], played["script"], played["random"])
+    return found
+
+
+async def measure(families: Sequence[str], tasks: int, at_once: int, kept: Path | None) -> dict[str, Measured]:
+    """Measures families one after another, and keeps each as soon as it is measured."""
+    measured = read(kept)
     settings = Settings(slots=at_once, egress_sites=("127.0.0.1:*",))
     async with (
         running_service(settings) as service,
@@ -113,14 +129,20 @@ async def main_async(families: Sequence[str], tasks: int, at_once: int) -> None:
         MiniWob() as environment,
         BrowserPool(url) as pool,
     ):
-        bench, measured = Bench(environment, pool, at_once), []
-        print("| family | difficulty | budget | actions of the script, mean (most) | script | random clicks |")
-        print("|---|---|---|---|---|---|")
+        bench = Bench(environment, pool, at_once)
         for family in families:
-            measured.append(await bench.measure(family, tasks))
-            print(measured[-1].row, flush=True)
-    print("\n| difficulty | families | actions of the script | random clicks |\n|---|---|---|---|")
-    print("\n".join(by_class(measured)))
+            if family not in measured:
+                found = measured[family] = await bench.measure(family, tasks)
+                if kept is not None:
+                    line = json.dumps({"family": family, "script": found.script, "random": found.random})
+                    await asyncio.to_thread(append, kept, f"{line}\n")
+    return {family: measured[family] for family in families}
+
+
+def append(path: Path, text: str) -> None:
+    """Adds text to a file."""
+    with path.open("a") as file:
+        file.write(text)
 
 
 def main() -> None:
@@ -129,8 +151,15 @@ def main() -> None:
     parser.add_argument("families", nargs="*", choices=[[], *FAMILIES], help="by default all")
     parser.add_argument("--tasks", type=int, default=20, help="tasks of each family")
     parser.add_argument("--at-once", type=int, default=4, help="browsers")
+    parser.add_argument("--kept", type=Path, help="file of JSON lines: what is in it is not measured again")
     given = parser.parse_args()
-    asyncio.run(main_async(given.families or list(FAMILIES), given.tasks, given.at_once))
+    families = given.families or list(FAMILIES)
+    measured = asyncio.run(measure(families, given.tasks, given.at_once, given.kept)).values()
+    print("| family | difficulty | budget | actions of the script, mean (most) | script | random clicks |")
+    print("|---|---|---|---|---|---|")
+    print("\n".join(one.row for one in measured))
+    print("\n| difficulty | families | actions of the script | random clicks |\n|---|---|---|---|")
+    print("\n".join(by_class(list(measured))))
 
 
 if __name__ == "__main__":
