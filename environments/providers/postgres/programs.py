@@ -26,6 +26,8 @@ SETTINGS = {
     "full_page_writes": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
+    # In files of the data folder, which a sweep removes: a killed server would leave segments of the machine.
+    "dynamic_shared_memory_type": "mmap",
     # Both count as memory where the data is in memory; a query of an agent could fill it.
     "max_wal_size": "128MB",
     "temp_file_limit": "256MB",
