@@ -1,6 +1,7 @@
 """An installed application: time to serve with warm spares, time of a reset, memory per episode, isolation of many at once.
 
 python -m benchmarks.hosted misago
+python -m benchmarks.hosted misago --parts isolation
 """
 
 import argparse
@@ -21,6 +22,7 @@ from environments.providers.process import server
 from environments.providers.scratch import is_in_memory, scratch_folders
 
 AT_ONCE = 32
+PARTS = ("serve", "reset", "memory", "isolation")
 PAGE_S = 120.0
 
 
@@ -82,22 +84,24 @@ async def memory(name: str, episodes: int) -> tuple[float, float]:
 async def isolation(name: str, episodes: int) -> int:
     """Number of `episodes` episodes at once that see a change which another one made in its database."""
     async with INSTALLED[name].places(spares=AT_ONCE) as places, AsyncExitStack() as stack:
-        opened = [await stack.enter_async_context(places.fresh(f"t{number}")) for number in range(episodes)]
-
-        async def mark(number: int, place: Place) -> None:
-            async with place.handle.cluster.connected(place.handle.database) as connection:
-                marked = MARKED[name]
-                await connection.execute(f"UPDATE {marked.column} = 'episode {number} of many' WHERE {marked.which}")
-
         room = asyncio.Semaphore(16)
 
-        async def limited(number: int, place: Place) -> bool:
+        async def marked(number: int) -> Place:
+            async with room:
+                place = await stack.enter_async_context(places.fresh(f"t{number}"))
+                async with place.handle.cluster.connected(place.handle.database) as connection:
+                    change = MARKED[name]
+                    await connection.execute(
+                        f"UPDATE {change.column} = 'episode {number} of many' WHERE {change.which}"
+                    )
+                return place
+
+        async def is_seen_by_others(number: int, place: Place) -> bool:
             async with room:
                 return f"episode {number} of" not in await look(place, MARKED[name].page)
 
-        for number, place in enumerate(opened):
-            await mark(number, place)
-        return sum(await asyncio.gather(*(limited(number, place) for number, place in enumerate(opened))))
+        opened = await asyncio.gather(*(marked(number) for number in range(episodes)))
+        return sum(await asyncio.gather(*(is_seen_by_others(*one) for one in enumerate(opened))))
 
 
 MARKED = {
@@ -180,16 +184,20 @@ def main() -> None:
     parser.add_argument("application", choices=sorted(INSTALLED), help="one that is installed")
     parser.add_argument("--rounds", type=int, default=4, help="rounds of 32 episodes at once")
     parser.add_argument("--episodes", type=int, default=200, help="episodes at once, for isolation")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="by default all, one after another")
     given = parser.parse_args()
     name = given.application
     print("| | episodes | p50 ms | p99 ms |\n|---|---|---|---|")
-    print(row(f"{name}: serve, 32 at once, 32 spares", asyncio.run(serve(name, given.rounds))))
-    print(row(f"{name}: reset by a clone, no spare", asyncio.run(reset(name, 20))))
-    first, further = asyncio.run(memory(name, 24))
-    print(f"\nmemory: {first:.0f} MB with one episode, {further:.1f} MB per further one")
-    print(
-        f"isolation: {asyncio.run(isolation(name, given.episodes))} of {given.episodes} episodes at once saw another one"
-    )
+    if "serve" in given.parts:
+        print(row(f"{name}: serve, 32 at once, 32 spares", asyncio.run(serve(name, given.rounds))), flush=True)
+    if "reset" in given.parts:
+        print(row(f"{name}: reset by a clone, no spare", asyncio.run(reset(name, 20))), flush=True)
+    if "memory" in given.parts:
+        first, further = asyncio.run(memory(name, 24))
+        print(f"\nmemory: {first:.0f} MB with one episode, {further:.1f} MB per further one", flush=True)
+    if "isolation" in given.parts:
+        seen = asyncio.run(isolation(name, given.episodes))
+        print(f"isolation: {seen} of {given.episodes} episodes at once saw another one")
 
 
 if __name__ == "__main__":
