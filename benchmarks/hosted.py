@@ -1,25 +1,28 @@
 """An installed application: time to serve with warm spares, time of a reset, memory per episode, isolation of many at once.
 
 python -m benchmarks.hosted misago
+python -m benchmarks.hosted misago --parts isolation
 """
 
 import argparse
 import asyncio
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from statistics import quantiles
 from typing import NamedTuple
 
 import httpx
 
-from environments.applications.hosted.recipe import GOLDEN, installation
 from environments.applications.installed import INSTALLED
 from environments.base import Place
-from environments.providers.postgres.cluster import Cluster
-from environments.providers.postgres.databases import Databases
+from environments.providers.owners import Owner
+from environments.providers.postgres import cluster
+from environments.providers.process import server
+from environments.providers.scratch import is_in_memory, scratch_folders
 
 AT_ONCE = 32
+PARTS = ("serve", "reset", "memory", "isolation")
 PAGE_S = 120.0
 
 
@@ -51,18 +54,21 @@ async def serve(name: str, rounds: int) -> list[float]:
 
 
 async def reset(name: str, times: int) -> list[float]:
-    """Seconds of a clone of the seeded database, one after another."""
+    """Seconds of a clone of the start state, database and files, one after another and without a spare."""
     seconds: list[float] = []
-    async with Cluster(installation(name).data) as cluster, Databases(cluster, GOLDEN) as databases:
-        for _ in range(times):
+    async with INSTALLED[name].places(spares=0) as places:
+        for number in range(times):
             began = time.perf_counter()
-            async with databases.fresh():
+            async with places.fresh(f"t{number}"):
                 seconds.append(time.perf_counter() - began)
     return seconds
 
 
 async def memory(name: str, episodes: int) -> tuple[float, float]:
-    """MB of the server and its database server with one episode, and MB per further one, each after its first page."""
+    """MB of the server, its database server and what they keep in memory with one episode, and MB per further one.
+
+    Each has opened its first page.
+    """
     async with INSTALLED[name].places(spares=0) as places, AsyncExitStack() as stack:
         assert places.server is not None, "it runs while its provider is entered"
         found = []
@@ -70,29 +76,32 @@ async def memory(name: str, episodes: int) -> tuple[float, float]:
             place = await stack.enter_async_context(places.fresh(f"t{number}"))
             await look(place, MARKED[name].page)
             if number in (0, episodes - 1):
-                found.append(resident_mb(places.server.pid) + resident_mb(places.database_pid))
+                files = sum(files_mb(folder) for folder in own_folders() if is_in_memory(folder))
+                found.append(resident_mb(places.server.pid) + resident_mb(places.database_pid) + files)
     return found[0], (found[-1] - found[0]) / (episodes - 1)
 
 
 async def isolation(name: str, episodes: int) -> int:
     """Number of `episodes` episodes at once that see a change which another one made in its database."""
     async with INSTALLED[name].places(spares=AT_ONCE) as places, AsyncExitStack() as stack:
-        opened = [await stack.enter_async_context(places.fresh(f"t{number}")) for number in range(episodes)]
-
-        async def mark(number: int, place: Place) -> None:
-            async with place.handle.cluster.connected(place.handle.database) as connection:
-                marked = MARKED[name]
-                await connection.execute(f"UPDATE {marked.column} = 'episode {number} of many' WHERE {marked.which}")
-
         room = asyncio.Semaphore(16)
 
-        async def limited(number: int, place: Place) -> bool:
+        async def marked(number: int) -> Place:
+            async with room:
+                place = await stack.enter_async_context(places.fresh(f"t{number}"))
+                async with place.handle.cluster.connected(place.handle.database) as connection:
+                    change = MARKED[name]
+                    await connection.execute(
+                        f"UPDATE {change.column} = 'episode {number} of many' WHERE {change.which}"
+                    )
+                return place
+
+        async def is_seen_by_others(number: int, place: Place) -> bool:
             async with room:
                 return f"episode {number} of" not in await look(place, MARKED[name].page)
 
-        for number, place in enumerate(opened):
-            await mark(number, place)
-        return sum(await asyncio.gather(*(limited(number, place) for number, place in enumerate(opened))))
+        opened = await asyncio.gather(*(marked(number) for number in range(episodes)))
+        return sum(await asyncio.gather(*(is_seen_by_others(*one) for one in enumerate(opened))))
 
 
 MARKED = {
@@ -130,6 +139,22 @@ def resident_mb(pid: int) -> float:
     return total
 
 
+def own_folders() -> list[Path]:
+    """Scratch folders of this process: data of the database server, files of episodes."""
+    owner = Owner.of_this_process()
+    return [folder for prefix in (cluster.FOLDER, server.FOLDER) for folder in scratch_folders(f"{prefix}{owner}-")]
+
+
+def files_mb(folder: Path) -> float:
+    """Size of a folder's files in MB, hard links counted once."""
+    kept: dict[int, int] = {}
+    for path in folder.rglob("*"):
+        with suppress(OSError):  # it is gone again
+            found = path.lstat()
+            kept[found.st_ino] = found.st_blocks * 512
+    return sum(kept.values()) / 2**20
+
+
 def descendants(pid: int) -> list[int]:
     """Processes below a process."""
     children: dict[int, list[int]] = {}
@@ -159,16 +184,20 @@ def main() -> None:
     parser.add_argument("application", choices=sorted(INSTALLED), help="one that is installed")
     parser.add_argument("--rounds", type=int, default=4, help="rounds of 32 episodes at once")
     parser.add_argument("--episodes", type=int, default=200, help="episodes at once, for isolation")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="by default all, one after another")
     given = parser.parse_args()
     name = given.application
     print("| | episodes | p50 ms | p99 ms |\n|---|---|---|---|")
-    print(row(f"{name}: serve, 32 at once, 32 spares", asyncio.run(serve(name, given.rounds))))
-    print(row(f"{name}: reset by a clone of the template", asyncio.run(reset(name, 20))))
-    first, further = asyncio.run(memory(name, 24))
-    print(f"\nmemory: {first:.0f} MB with one episode, {further:.1f} MB per further one")
-    print(
-        f"isolation: {asyncio.run(isolation(name, given.episodes))} of {given.episodes} episodes at once saw another one"
-    )
+    if "serve" in given.parts:
+        print(row(f"{name}: serve, 32 at once, 32 spares", asyncio.run(serve(name, given.rounds))), flush=True)
+    if "reset" in given.parts:
+        print(row(f"{name}: reset by a clone, no spare", asyncio.run(reset(name, 20))), flush=True)
+    if "memory" in given.parts:
+        first, further = asyncio.run(memory(name, 24))
+        print(f"\nmemory: {first:.0f} MB with one episode, {further:.1f} MB per further one", flush=True)
+    if "isolation" in given.parts:
+        seen = asyncio.run(isolation(name, given.episodes))
+        print(f"isolation: {seen} of {given.episodes} episodes at once saw another one")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,9 @@ from browser_service.models import Observation, Observe
 from environments.base import SEEDS, SeededEnvironment, Unsolvable
 from environments.tasks.application import ApplicationEnvironment
 
+ATTEMPTS = 2
+"""Plays of an episode that something outside the task breaks."""
+
 
 class Constant:
     """A policy that always does the same. Implements `agent.types.Policy`."""
@@ -58,7 +61,7 @@ class Checked(NamedTuple):
     misled: float | None
     """By the script of another task of the family; 0 if there is none."""
     reason: str
-    """Why the script got no reward."""
+    """What the verifier saw of the script, or else what broke."""
 
     @property
     def is_sound(self) -> bool:
@@ -99,15 +102,19 @@ async def check_tasks(
 
         async def check(task: Task) -> Checked:
             async with room:
-                solved, reason = await _reward(environment, task, Scripted(environment.solve), pool)
                 short = task.model_copy(update={"max_steps": 1})
-                nothing, _ = await _reward(environment, short, Constant(Observe()), pool)
-                claimed, _ = await _reward(environment, task, Constant(Answer(text="The task is done.")), pool)
+                plays: list[tuple[Task, Policy]] = [
+                    (task, Scripted(environment.solve)),
+                    (short, Constant(Observe())),
+                    (task, Constant(Answer(text="The task is done."))),
+                ]
                 other = environment.misplay(task) if isinstance(environment, ApplicationEnvironment) else None
-                misled = (
-                    0.0 if other is None else (await _reward(environment, task, Misled(environment, other), pool))[0]
-                )
-            checked = Checked(task.id, solved, nothing, claimed, misled, reason)
+                if other is not None:
+                    plays.append((task, Misled(environment, other)))
+                found = [await _reward(environment, played, policy, pool) for played, policy in plays]
+            rewards = [reward for reward, _ in found] + ([] if other is not None else [0.0])
+            broken = [reason for reward, reason in found if reward is None]
+            checked = Checked(task.id, *rewards, "; ".join(broken) or found[0][1])
             tell(checked)
             return checked
 
@@ -117,7 +124,17 @@ async def check_tasks(
 async def _reward(
     environment: SeededEnvironment, task: Task, policy: Policy, pool: BrowserPool
 ) -> tuple[float | None, str]:
-    """Reward and reason of one episode."""
+    """Reward and reason of one episode. One that breaks is played again, as in a rollout."""
+    for _ in range(ATTEMPTS - 1):
+        reward, reason = await _played(environment, task, policy, pool)
+        if reward is not None:
+            return reward, reason
+    return await _played(environment, task, policy, pool)
+
+
+async def _played(
+    environment: SeededEnvironment, task: Task, policy: Policy, pool: BrowserPool
+) -> tuple[float | None, str]:
     played = await play(
         EpisodeKey(task, f"check-{task.id}", group=task.id, member=0, iteration=0),
         EpisodeSetup(

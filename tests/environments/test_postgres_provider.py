@@ -12,10 +12,12 @@ import pytest
 import pytest_asyncio
 
 from environments.base import EnvironmentBroken
+from environments.providers import scratch
 from environments.providers.owners import Owner, start_of
 from environments.providers.postgres.cluster import FOLDER, Cluster, sweep
 from environments.providers.postgres.databases import Databases
 from environments.providers.postgres.state import Ignored, Snapshot, rows_after, snapshot
+from environments.providers.scratch import is_in_memory, scratch_folders
 from environments.tasks.changes import Change, changes_between
 
 SCHEMA = """
@@ -161,13 +163,36 @@ async def test_what_is_missing_is_one_sentence(cluster: Cluster, monkeypatch: py
         _ = Cluster().data
 
 
+async def test_a_clone_is_made_on_disk_when_memory_is_short(
+    cluster: Cluster, start: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def place_of(name: str) -> str:
+        spaces = "select spcname from pg_database d join pg_tablespace t on t.oid = d.dattablespace where datname = $1"
+        async with cluster.connected("postgres") as connection:
+            return await connection.fetchval(spaces, name)
+
+    async with Databases(cluster, "golden") as databases, databases.fresh() as first:
+        assert await place_of(first) == "pg_default"
+        monkeypatch.setattr(scratch, "KEEP_FREE_MB", 10**9)
+        async with databases.fresh() as second, databases.fresh() as third:
+            expected = "disk" if is_in_memory(cluster.folder) else "pg_default"
+            assert (await place_of(second), await place_of(third)) == (expected, expected)
+            async with cluster.connected(second) as connection:
+                await connection.execute("update users set name = 'Ada' where id = 7")
+            assert [change.after for change in await changed(cluster, second, start)] == ["Ada"]
+            assert await changed(cluster, third, start) == []
+
+
 OWNER = """
-import asyncio, sys
-from environments.providers.owners import Owner, start_of
+import asyncio
+from environments.providers import scratch
+from environments.providers.owners import Owner
 from environments.providers.postgres.cluster import Cluster
 
 async def own():
     async with Cluster() as cluster:
+        scratch.KEEP_FREE_MB = 10**9
+        await cluster.clone("template0", "overflow")
         print(Owner.of_this_process(), flush=True)
         await asyncio.sleep(60)
 
@@ -175,10 +200,11 @@ asyncio.run(own())
 """
 
 
-def left_by(owner: str) -> tuple[Path, int]:
-    """Folder and process of an owner's server."""
-    (folder,) = Path(tempfile.gettempdir()).glob(f"{FOLDER}{owner}-*")
-    return folder, int((folder / "data" / "postmaster.pid").read_text().split()[0])
+def left_by(owner: str) -> tuple[list[Path], int]:
+    """Folders and process of an owner's server."""
+    folders = scratch_folders(f"{FOLDER}{owner}-")
+    (file,) = [file for folder in folders for file in folder.glob("data/postmaster.pid")]
+    return folders, int(file.read_text().split()[0])
 
 
 def runs(pid: int) -> bool:
@@ -193,9 +219,11 @@ async def test_the_next_start_removes_what_a_killed_owner_left() -> None:
     assert process.stdout is not None
     async with asyncio.timeout(60):
         owner = (await process.stdout.readline()).decode().strip()
-    folder, server = left_by(owner)
+    folders, server = left_by(owner)
     assert Owner.parse(owner) and runs(server)
     os.kill(process.pid, signal.SIGKILL)
     await process.wait()
     assert await asyncio.to_thread(sweep) >= 1
-    assert not runs(server) and not os.path.exists(folder)  # noqa: ASYNC240, PTH110 - a look at a local folder
+    assert not runs(server)
+    assert len(folders) == (2 if is_in_memory(folders[0]) else 1)
+    assert scratch_folders(f"{FOLDER}{owner}-") == []

@@ -73,3 +73,15 @@ def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
     assert "there is no dataset card" in sentence("tasks", "card", source)
     assert "single lines" in sentence("tasks", "card", source, "--licence", "a\nb")
     assert "there is no task file" in sentence("tasks", "card", tmp_path / "none.jsonl", "--licence", "mit")
+
+
+def test_decompose_writes_each_task_with_its_parts(tmp_path: Path) -> None:
+    facts = [{"id": n, "description": f"part {n}", "facts": ["One.", "Two.", "Three."]} for n in (1, 2)]
+    row = {"task_id": "a", "task_name": "Do.", "website": "a.example", "evaluator_reference": facts}
+    rows = [row, row | {"task_id": "b", "evaluator_reference": "One."}]
+    source, out = tmp_path / "webgym.jsonl", tmp_path / "out.jsonl"
+    source.write_text("\n".join(map(json.dumps, rows)))
+    done = run("tasks", "decompose", source, out)
+    assert done.exit_code == 0, done.exception
+    assert done.output == f"4 tasks in {out}, 2 of them parts of others (label part_of)\n"
+    assert ids(out) == {"a", "a.part1", "a.part2", "b"}

@@ -6,7 +6,6 @@ Example: mailboxes. The folder has the name of the episode's database, so a serv
 import asyncio
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from environments.providers.owners import Owner
 from environments.providers.postgres.programs import hand_over
 from environments.providers.postgres.state import Rows
 from environments.providers.process.server import FOLDER
+from environments.providers.scratch import scratch_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Files:
 
 
 class Folders:
-    """Folders of the episodes, in a temporary folder that is removed at the end.
+    """Folders of the episodes, in a scratch folder that is removed at the end.
 
     For root they belong to the user that Postgres runs as: some servers refuse to work for root.
     """
@@ -46,7 +46,7 @@ class Folders:
 
     async def __aenter__(self) -> Self:
         """Copies the template and reads it. Raises `EnvironmentBroken`."""
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER}{Owner.of_this_process()}-"))
+        self._folder = scratch_folder(f"{FOLDER}{Owner.of_this_process()}-")
         try:
             await asyncio.to_thread(self._lay_out)
             self._start = await self.rows(GOLDEN)

@@ -12,17 +12,19 @@ from environments.tasks.templates import Parameters, Solve
 
 BUTTON = "button"
 PAUSE_S = 6.0
+OPENING_S = (3.0, 8.0, 20.0)
+"""Pauses until a page is built: on a busy machine that takes half a minute."""
 CONFIRM = 'Type "DELETE" to confirm'
 
 
-def wait(name: str, *roles: str) -> Move:
+def wait(name: str, *roles: str, pause_s: float = PAUSE_S) -> Move:
     """Waits a while if the page has no such mark yet, or still changes."""
 
     def move(parameters: Parameters, observation: Observation) -> AgentAction:
         try:
             called(observation, name.format(**parameters), *roles)
         except Unsolvable:
-            return Sleep(duration=PAUSE_S)
+            return Sleep(duration=pause_s)
         return Observe() if observation.settled else Sleep(duration=1)
 
     return move
@@ -40,7 +42,7 @@ def write_into(place: int, value: str) -> Move:
 
 def opened(path: str, name: str, *roles: str) -> tuple[Move, ...]:
     """Opens a page and waits for a mark."""
-    return go(path), *[wait(name, *roles)] * 3
+    return go(path), *(wait(name, *roles, pause_s=pause_s) for pause_s in OPENING_S)
 
 
 def saving(*moves: Move) -> Solve:

@@ -1,6 +1,6 @@
 """A private Postgres server of this process: a UNIX socket in a folder of its own, nothing on the network.
 
-Its data lives as long as its owner. Durability is off: a start state can be made again.
+Its data lives as long as its owner, in memory if there is room. Durability is off: a start state can be made again.
 """
 
 import asyncio
@@ -8,7 +8,6 @@ import contextlib
 import os
 import shutil
 import signal
-import tempfile
 import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -18,34 +17,20 @@ import asyncpg
 
 from environments.base import EnvironmentBroken
 from environments.providers.owners import MARK, Owner, is_orphan
-from environments.providers.postgres.programs import hand_over, identity, make_cluster, program
+from environments.providers.postgres.programs import PORT, hand_over, identity, make_cluster, server_command
 from environments.providers.process.server import tail
+from environments.providers.scratch import has_room, is_in_memory, scratch_folder, scratch_folders
 
 FOLDER = "rl-loop-postgres-"
 """Prefix of the clusters' folders; the owner's id follows."""
-PORT = 5432
-"""Part of the socket's name; no port of the machine is taken."""
 SOCKET_NAME_BYTES = 107
 POLL_S = 0.02
 START_DEADLINE_S = 60.0
 STOP_S = 5.0
 CONNECT_S = 10.0
 STATEMENT_S = 30.0
-SETTINGS = {
-    "listen_addresses": "",
-    # Nobody is asked for a password: the socket is for this user alone (and root).
-    "unix_socket_permissions": "0700",
-    "max_connections": "300",
-    "shared_buffers": "64MB",
-    "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
-    "wal_level": "minimal",
-    "max_wal_senders": "0",
-    "autovacuum": "off",
-    "logging_collector": "off",
-    "jit": "off",
-}
+ON_DISK = "disk"
+"""Name of the tablespace on disk."""
 
 
 class Cluster:
@@ -62,12 +47,14 @@ class Cluster:
         self._golden, self._keep = golden, keep
         self._owner = Owner.of_this_process()
         self._folder: Path | None = None
+        self._disk: Path | None = None
+        self._adding_disk = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
         """Removes clusters of killed owners and starts the server. Raises `EnvironmentBroken`."""
         await asyncio.to_thread(sweep)
-        folder = self._folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER}{self._owner}-"))
+        folder = self._folder = scratch_folder(f"{FOLDER}{self._owner}-")
         try:
             await asyncio.to_thread(self._lay_out, folder)
             await self._start(folder)
@@ -79,6 +66,7 @@ class Cluster:
     async def __aexit__(self, *exc: object) -> None:
         process, self._process = self._process, None
         folder, self._folder = self._folder, None
+        disk, self._disk = self._disk, None
         if process is not None and process.returncode is None:
             process.send_signal(signal.SIGINT)  # "fast shutdown": clients are disconnected, data is complete
             with contextlib.suppress(TimeoutError):
@@ -91,6 +79,8 @@ class Cluster:
             if self._keep is not None and process is not None and process.returncode == 0:
                 await asyncio.to_thread(shutil.copytree, folder / "data", self._keep)
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        if disk is not None:
+            await asyncio.to_thread(shutil.rmtree, disk, ignore_errors=True)
 
     @property
     def folder(self) -> Path:
@@ -115,6 +105,24 @@ class Cluster:
     def is_alive(self) -> bool:
         """True while the server runs."""
         return self._process is not None and self._process.returncode is None
+
+    async def clone(self, template: str, name: str) -> None:
+        """Makes a database as a copy of one that nobody is connected to. Raises `EnvironmentBroken`.
+
+        Files are copied, by way of neither the write-ahead log nor the shared buffers: in memory that is three times as
+        fast. A server whose data is in memory makes it on disk once memory is short.
+        """
+        async with self.connected("postgres") as connection:
+            # Older servers know no other way to copy.
+            how = " STRATEGY file_copy" if connection.get_server_version().major >= 15 else ""
+            if is_in_memory(self.folder) and not has_room():
+                how += f" TABLESPACE {await self._tablespace(connection)}"
+            await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"{how}')
+
+    async def drop(self, name: str) -> None:
+        """Removes a database and disconnects its clients; none is needed. Raises `EnvironmentBroken`."""
+        async with self.connected("postgres") as connection:
+            await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     @contextlib.asynccontextmanager
     async def connected(self, database: str) -> AsyncGenerator[asyncpg.Connection]:
@@ -146,6 +154,17 @@ class Cluster:
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
             raise EnvironmentBroken(f"no connection to the database {database!r}: {error or 'no answer'}") from error
 
+    async def _tablespace(self, connection: asyncpg.Connection) -> str:
+        """Name of the tablespace on disk, which is made when it is first needed."""
+        async with self._adding_disk:
+            if self._disk is None:
+                self._disk = scratch_folder(f"{FOLDER}{self._owner}-", on_disk=True)
+                hand_over(self._disk)
+            spaces = "SELECT count(*) FROM pg_tablespace WHERE spcname = $1"
+            if not await connection.fetchval(spaces, ON_DISK):
+                await connection.execute(f"CREATE TABLESPACE {ON_DISK} LOCATION '{self._disk}'")
+            return ON_DISK
+
     def _lay_out(self, folder: Path) -> None:
         socket = folder / f".s.PGSQL.{PORT}"
         if len(os.fsencode(socket)) > SOCKET_NAME_BYTES:
@@ -162,11 +181,10 @@ class Cluster:
         hand_over(folder)
 
     async def _start(self, folder: Path) -> None:
-        options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
         with (folder / "server.log").open("wb") as log:
             try:
                 self._process = await asyncio.create_subprocess_exec(
-                    *(program("postgres"), "-D", str(folder / "data"), "-k", str(folder), "-p", str(PORT), *options),
+                    *server_command(folder / "data", socket_folder=folder),
                     cwd="/",
                     env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", MARK: str(self._owner)},
                     stdin=asyncio.subprocess.DEVNULL,
@@ -196,7 +214,7 @@ def sweep() -> int:
     Postgres overwrites its environment variables, so its own file tells the process. Two sweeps at once do no harm.
     """
     found = 0
-    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}*"):
+    for folder in scratch_folders(FOLDER):
         if is_orphan(folder.name.removeprefix(FOLDER).rpartition("-")[0]):
             found += 1
             _kill(folder)

@@ -85,7 +85,8 @@ class Databases:
         return name
 
     async def _make(self, name: str) -> None:
-        await self._run(f'CREATE DATABASE "{name}" TEMPLATE "{self._template}"')
+        async with self._turn(f"cloning {self._template!r}"):
+            await self._cluster.clone(self._template, name)
         if self._beside is not None:
             await self._beside.make(name)
 
@@ -93,11 +94,13 @@ class Databases:
         if self._beside is not None:
             await self._beside.drop(name)
         if self._cluster.is_alive:
-            await self._run(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+            async with self._turn(f"dropping {name!r}"):
+                await self._cluster.drop(name)
 
-    async def _run(self, statement: str) -> None:
+    @asynccontextmanager
+    async def _turn(self, what: str) -> AsyncGenerator[None]:
         try:
-            async with self._room, asyncio.timeout(CLONE_DEADLINE_S), self._cluster.connected("postgres") as connection:
-                await connection.execute(statement)
+            async with self._room, asyncio.timeout(CLONE_DEADLINE_S):
+                yield
         except TimeoutError:
-            raise EnvironmentBroken(f"not done within {CLONE_DEADLINE_S:g} s: {statement}") from None
+            raise EnvironmentBroken(f"{what} takes longer than {CLONE_DEADLINE_S:g} s on the Postgres server") from None

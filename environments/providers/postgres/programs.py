@@ -13,6 +13,28 @@ from environments.base import EnvironmentBroken
 
 FOLDERS = ("/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt", "/usr/pgsql")
 INIT_DEADLINE_S = 120.0
+PORT = 5432
+"""Part of a server's socket's name; no port of the machine is taken."""
+SETTINGS = {
+    "listen_addresses": "",
+    # Nobody is asked for a password: the socket is for this user alone (and root).
+    "unix_socket_permissions": "0700",
+    "max_connections": "300",
+    "shared_buffers": "64MB",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    # In files of the data folder, which a sweep removes: a killed server would leave segments of the machine.
+    "dynamic_shared_memory_type": "mmap",
+    # Both count as memory where the data is in memory; a query of an agent could fill it.
+    "max_wal_size": "128MB",
+    "temp_file_limit": "256MB",
+    "autovacuum": "off",
+    "logging_collector": "off",
+    "jit": "off",
+}
 
 
 def program(name: str) -> str:
@@ -25,6 +47,12 @@ def program(name: str) -> str:
             f"expected the program {name} of PostgreSQL, found none; install PostgreSQL 13 or newer"
         )
     return str(max(beside, key=lambda path: [int(part) for part in re.findall(r"\d+", str(path))]))
+
+
+def server_command(data: Path, *, socket_folder: Path) -> list[str]:
+    """Command of a server that listens on a UNIX socket alone. Raises `EnvironmentBroken` without Postgres."""
+    options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+    return [program("postgres"), "-D", str(data), "-k", str(socket_folder), "-p", str(PORT), *options]
 
 
 def identity() -> dict[str, Any]:

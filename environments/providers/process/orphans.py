@@ -4,11 +4,11 @@ import contextlib
 import os
 import shutil
 import signal
-import tempfile
 from pathlib import Path
 
 from environments.providers.owners import MARK, is_orphan
 from environments.providers.process.server import FOLDER
+from environments.providers.scratch import scratch_folders
 
 
 def sweep() -> int:
@@ -22,7 +22,7 @@ def sweep() -> int:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(int(folder.name), signal.SIGKILL)
                 found += 1
-    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}*"):
+    for folder in scratch_folders(FOLDER):
         if is_orphan(folder.name.removeprefix(FOLDER).rpartition("-")[0]):
             shutil.rmtree(folder, ignore_errors=True)
             found += 1

@@ -1,0 +1,1 @@
+"""Measured difficulty of the MiniWoB++ families."""
