@@ -83,6 +83,9 @@ class UpdateConfig(Algorithm):
     processes: Annotated[int, Field(ge=1, le=1024)] = 1
     """Processes of an update on this machine, one per GPU (gloo on CPUs), started by torchrun; gradients are averaged over
     them (DDP). The optimiser steps are the same for any number. Not together with `keep_warm`."""
+    sharding: Literal["none", "fsdp2"] = "none"
+    """`fsdp2`: each of several processes holds a slice of the weights, the gradients and Adam's moments (torch's `fully_shard`), so
+    that a model need not fit one GPU. `none`: each holds all of them. Changes memory and speed, never the result."""
     seed: int = 0
     """Seed of the order of the samples; the version is added, so that iterations differ."""
     canaries: Annotated[int, Field(ge=1, le=16)] = 2

@@ -21,6 +21,7 @@ WITHOUT_EFFECT = frozenset(
         "micro_batch_tokens",
         "keep_warm",
         "processes",
+        "sharding",
         "gradient_checkpointing",
         "device",
         "canaries",
