@@ -101,7 +101,7 @@ async def test_an_update_that_is_killed_leaves_the_warm_process_alive(
 
 
 def run_processes(request: Request, count: int, log: Path) -> int:
-    command = [*start_of_command(count), *arguments(request)]
+    command = [*start_of_command(UpdateConfig(processes=count)), *arguments(request)]
     with log.open("wb") as output:
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         return subprocess.run(
@@ -143,7 +143,7 @@ def test_a_sentence_of_one_of_several_processes_is_the_reason(request_of: Reques
 
 
 def test_one_process_is_plain_python() -> None:
-    assert start_of_command(1) == [sys.executable, "-m", "training.learning.update"]
+    assert start_of_command(UpdateConfig()) == [sys.executable, "-m", "training.learning.update"]
 
 
 def test_a_warm_process_and_several_are_refused_together() -> None:

@@ -21,6 +21,8 @@ WITHOUT_EFFECT = frozenset(
         "micro_batch_tokens",
         "keep_warm",
         "processes",
+        "machines",
+        "rendezvous",
         "sharding",
         "gradient_checkpointing",
         "device",

@@ -94,7 +94,9 @@ def write_adapter(
 
 def _write_adapter_files(model: Any, optimizer: torch.optim.Optimizer | None, folder: Path, policies: Path) -> None:
     base = read_checkpoint(checkpoint_path(policies, 0), verify=False)
-    model.save_pretrained(str(folder / FOLDER))
+    # Without these peft would gather the sharded weights, too, and the other processes are not here.
+    adapter = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    model.save_pretrained(str(folder / FOLDER), state_dict=adapter)
     (folder / FOLDER / "README.md").unlink(missing_ok=True)
     described = json.loads((folder / FOLDER / "adapter_config.json").read_bytes())
     described |= {"target_modules": sorted(described["target_modules"]), "base_model_name_or_path": None}
