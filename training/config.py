@@ -88,9 +88,10 @@ class UpdateConfig(Algorithm):
     see the run folder at the same path."""
     rendezvous: Annotated[str, Field(pattern=r"^[\w.:\[\]-]+:\d+$")] | None = None
     """`HOST:PORT` of one of the machines, reached by all: where torchrun's processes meet (its `--rdzv-endpoint`)."""
-    sharding: Literal["none", "fsdp2"] = "none"
+    sharding: Literal["none", "fsdp2", "zero2", "zero3"] = "none"
     """`fsdp2`: each of several processes holds a slice of the weights, the gradients and Adam's moments (torch's `fully_shard`), so
-    that a model need not fit one GPU. `none`: each holds all of them. Changes memory and speed, never the result."""
+    that a model need not fit one GPU. `none`: each holds all of them. Changes memory and speed, never the result. DeepSpeed's
+    `zero2` and `zero3` are refused."""
     seed: int = 0
     """Seed of the order of the samples; the version is added, so that iterations differ."""
     canaries: Annotated[int, Field(ge=1, le=16)] = 2
@@ -119,6 +120,11 @@ class UpdateConfig(Algorithm):
             )
         if self.machines > 1 and self.rendezvous is None:
             return f"update.machines is {self.machines}, and they must know where to meet; set update.rendezvous to HOST:PORT of one"
+        if self.sharding in ("zero2", "zero3"):
+            return (
+                f"update.sharding: {self.sharding} would need DeepSpeed, which the update does not use; set fsdp2, which shares the "
+                "same weights, gradients and moments (docs/decisions/0007-fsdp2-not-deepspeed.md)"
+            )
         if self.sharding != "none" and self.machines * self.processes == 1:
             return (
                 f"update.sharding: {self.sharding} shares the weights between several processes, but there is one; set processes, "

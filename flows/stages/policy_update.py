@@ -8,6 +8,7 @@ again.
 
 import asyncio
 import logging
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -82,6 +83,7 @@ async def run_update(folder: RunFolder, iteration: int) -> None:
     write_atomically(config, folder.config.update.model_dump_json(indent=1).encode())
     command = update_command(folder, iteration)
     log = folder.update_log(iteration)
+    logger.info("%s: iteration %d: %s", folder.name, iteration, shlex.join(command))
     status = await run_update_process(command, log, deadline_s=folder.config.policy.update_deadline_s)
     if status is None:
         raise StageError(f"the update of iteration {iteration} did not end within policy.update_deadline_s; see {log}")

@@ -2,8 +2,9 @@
 
 import json
 import os
+import socket
 import subprocess
-import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,6 +56,12 @@ def make_together(requests: list[Request], processes: int, folder: Path) -> None
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
     assert ended.returncode == 0, ended.stderr[-4000:]
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
 
 
 def check_equal(alone: Request, together: Request) -> None:
@@ -120,4 +127,32 @@ def test_more_processes_and_every_way_to_compute(request_of: Request, tmp_path: 
 def test_sharing_the_weights_needs_several_processes() -> None:
     assert "set processes" in (UpdateConfig(sharding="fsdp2").why_refused() or "")
     assert UpdateConfig(sharding="fsdp2", processes=2).why_refused() is None
-    assert start_of_command(UpdateConfig())[:1] == [sys.executable]
+    assert "set fsdp2" in (UpdateConfig(sharding="zero3", processes=2).why_refused() or "")
+    assert "set update.rendezvous" in (UpdateConfig(machines=2).why_refused() or "")
+    assert UpdateConfig(sharding="fsdp2", machines=2, rendezvous="node-1:29400").why_refused() is None
+
+
+@pytest.mark.chaos
+def test_two_machines_share_the_weights(request_of: Request, tmp_path: Path) -> None:
+    """Two torchruns of one process each that meet at a port of this machine."""
+    told = story(request_of, "machines")
+    lines = tmp_path / "updates.json"
+    lines.write_text(json.dumps([arguments(one) for one in told.together]))
+    update = UpdateConfig(machines=2, rendezvous=f"127.0.0.1:{free_port()}", sharding="fsdp2")
+    command = [*start_of_command(update, name="run-1")[:-2], str(PROGRAM), str(lines)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    logs = [tmp_path / "first.log", tmp_path / "second.log"]
+    with ExitStack() as stack:
+        outputs = [stack.enter_context(log.open("wb")) for log in logs]
+        machines = [subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT) for out in outputs]
+        try:
+            assert [one.wait(DEADLINE_S) for one in machines] == [0, 0], "".join(
+                log.read_text()[-2000:] for log in logs
+            )
+        finally:
+            for one in machines:
+                one.kill()
+                one.wait()
+    for alone, together in zip(*told, strict=True):
+        assert main(arguments(alone)) == 0
+        check_equal(alone, together)
