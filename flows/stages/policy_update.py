@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flows.policy.publishing import ensure_served, policy_version
+from flows.policy.sleeping import servers_asleep
 from flows.policy.update_process import last_line, run_update_process
 from flows.policy.waiting import StageError
 from flows.settings.run_folder import RunFolder
@@ -43,7 +44,8 @@ async def policy_update_stage(folder: RunFolder, iteration: int, workers: ShardW
     report_file = folder.update_report(iteration)
     # Also if a report exists: the version of an unfinished stage may be damaged, and is then made again.
     progress.say("training")
-    await run_update(folder, iteration)
+    async with servers_asleep(folder, workers or ShardWorkers(folder.inputs)):
+        await run_update(folder, iteration)
     report = _read(report_file)
     for alarm in report.alarms:
         logger.warning("%s: iteration %d: alarm: %s", folder.name, iteration, alarm)
