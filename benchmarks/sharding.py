@@ -1,6 +1,6 @@
 """Memory of an update's processes with whole weights in each, and with the weights shared between them (`update.sharding`).
 
-    python -m benchmarks.sharding [--hidden 1024] [--layers 8] [--processes 2 4]
+    python -m benchmarks.sharding [--hidden 768] [--layers 8] [--processes 2 4]
 
 Prints the peak memory of the first process, which also writes the version, for a random policy of the given size. The part of the
 libraries and of a batch is measured with a policy of next to no weights and subtracted for the last column. Steps of text and one small
@@ -23,7 +23,7 @@ from training.learning.report import read_report
 from training.learning.update_inputs import Request
 from training.tiny_policy import Size, build
 
-STEPS = 8
+STEPS = 4
 TEXTS = ["click the button ok", "Task: click cancel", "[1] button ok [2] link more"] * 4
 NOTHING = Size(hidden=48, layers=1, heads=2, vision_hidden=32, vision_layers=1, vocabulary=320)
 
@@ -31,7 +31,7 @@ NOTHING = Size(hidden=48, layers=1, heads=2, vision_hidden=32, vision_layers=1, 
 def main() -> int:
     """Prints a row per way to hold the weights; returns 1 if sharing them between two saves nothing."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--hidden", type=int, default=1024)
+    parser.add_argument("--hidden", type=int, default=768)
     parser.add_argument("--layers", type=int, default=8)
     parser.add_argument("--processes", type=int, nargs="+", default=[2, 4])
     options = parser.parse_args()
