@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 from contextlib import ExitStack
@@ -15,9 +16,10 @@ from test_update_processes import DEADLINE_S, beside
 
 from flows.stages.policy_update import start_of_command
 from training.checkpointing.canary import read_canary
-from training.checkpointing.checkpoints import read_checkpoint
+from training.checkpointing.checkpoints import import_policy, read_checkpoint
 from training.checkpointing.tensor_files import entries
 from training.config import UpdateConfig
+from training.learning.models import load_policy, pick_device
 from training.learning.report import read_report
 from training.learning.update import main
 from training.learning.update_inputs import Request
@@ -46,6 +48,18 @@ def story(request: Request, name: str, **settings: object) -> Story:
         report = first.report.with_name(f"{name}-{kind}-2.json")
         found.append([first, first._replace(policy=first.policies / "v0001", version=2, report=report)])
     return Story(*found)
+
+
+def tied(request: Request) -> Request:
+    """The same update of a policy whose head is its embedding, as that of real small models is."""
+    model = load_policy(request.policy, dtype="float32", device=pick_device("cpu")).model
+    model.config.tie_word_embeddings = model.config.text_config.tie_word_embeddings = True
+    model.tie_weights()
+    source, policies = request.policies.with_name("tied-model"), request.policies.with_name("tied")
+    shutil.copytree(request.policy, source, ignore=shutil.ignore_patterns("manifest.json", "*.safetensors"))
+    model.save_pretrained(source)
+    assert "lm_head.weight" not in {one.name for one in entries(source / "model.safetensors")}
+    return request._replace(policies=policies, policy=import_policy(source, policies).path)
 
 
 def make_together(requests: list[Request], processes: int, folder: Path) -> None:
@@ -109,6 +123,8 @@ def test_more_processes_and_every_way_to_compute(request_of: Request, tmp_path: 
         story(request_of, "checkpointed", gradient_checkpointing=True, kl_coefficient=0.01, minibatches=3),
         story(request_of, "tokens", micro_batch_tokens=200, epochs=2, entropy_coefficient=0.01),
         story(request_of, "adapter", lora=LORA, gradient_checkpointing=True),
+        # The stored tokens are of another policy.
+        story(tied(request_of), "tied", max_gap_mean=100.0, max_gap_fraction=1.0, max_ratio=1e9),
     ]
     make_together([one for each in stories for one in each.together], processes, tmp_path)
     for each in stories:

@@ -22,7 +22,7 @@ from training.learning.minibatches import Plan, picture_row, plan
 from training.learning.models import ImageSource, LoadedPolicy, collate
 from training.learning.optimizer_state import load_optimizer
 from training.learning.processes.ranks import gathered
-from training.learning.processes.sharded import average_gradients, largest_gradient
+from training.learning.processes.sharded import largest_gradient
 from training.learning.scored import Scored
 from training.learning.token_metrics import clip_widths, means, token_sums
 from training.learning.token_scores import token_scores
@@ -94,10 +94,6 @@ class StoredStepsTrainer(GRPOTrainer):
             return super().train(*args, **kwargs)
         finally:
             watch.remove()
-
-    def _sync_replicated_trainable_parameters(self, model: torch.nn.Module) -> None:
-        """transformers averages the gradients of an adapter over sharded weights; its way does not exist on CPUs (gloo)."""
-        average_gradients(one for one in model.parameters() if one.requires_grad)
 
     def _prepare_inputs(self, inputs: Any) -> dict[str, Any]:
         number = inputs[0]["microbatch"]

@@ -6,7 +6,7 @@ whole model. A layer's tensors are gathered while it computes and freed after it
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,19 +94,3 @@ def largest_gradient(parameters: Sequence[Tensor]) -> float:
         # The largest of a NaN and a number would depend on their order.
         return math.nan if any(math.isnan(one) for one in found) else max(found)
     return float(largest)
-
-
-def average_gradients(parameters: Iterable[Tensor]) -> None:
-    """Makes each backward pass average the gradients of whole parameters over the processes, beside sharded ones.
-
-    Slices are left alone: FSDP2 reduces theirs.
-    """
-
-    def average(parameter: Tensor) -> None:
-        assert parameter.grad is not None
-        parameter.grad.div_(world_size())
-        torch.distributed.all_reduce(parameter.grad)
-
-    for parameter in parameters:
-        if not isinstance(parameter, DTensor):
-            parameter.register_post_accumulate_grad_hook(average)
