@@ -50,7 +50,7 @@ def write_weights(model: Any, folder: Path | None) -> None:
             "metadata": {"total_parameters": model.num_parameters(), **split.metadata},
             "weight_map": split.tensor_to_filename,
         }
-        (folder / INDEX).write_text(json.dumps(index, indent=2, sort_keys=True))
+        (folder / INDEX).write_text(json.dumps(index, indent=2, sort_keys=True) + "\n")
 
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path | None, metadata: Mapping[str, str] | None = None) -> None:
