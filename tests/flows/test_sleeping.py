@@ -15,7 +15,6 @@ from flows.settings.loop_config import load_config
 from flows.settings.run_folder import RunFolder
 from flows.starting.preflight import PreflightError, update
 from rollouts.shard_workers import ShardWorkers
-from storage.errors import LoopError
 from training.checkpointing.checkpoints import import_policy, write_checkpoint
 from training.publishing.vllm_server import command
 
@@ -73,5 +72,5 @@ def test_what_sleep_needs_is_said_before_anything_starts(write_config: WriteConf
     )
     with pytest.raises(PreflightError, match="needs vLLM on a GPU"):
         update(config)
-    with pytest.raises(LoopError, match="has the server sleep"):
-        load_config(write_config(), [*OPTIONS, "rollout.overlap=one_step"])
+    with pytest.raises(PreflightError, match="has the server sleep"):
+        update(load_config(write_config(), [*OPTIONS, "rollout.overlap=one_step"]))
