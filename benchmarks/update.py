@@ -262,7 +262,7 @@ async def once(request: Request, warm: WarmUpdates | None) -> None:
     if warm is not None:
         status = await warm.run(arguments, log)
     else:
-        status = await run_update_process([*start_of_command(1), *arguments], log, deadline_s=DEADLINE_S)
+        status = await run_update_process([*start_of_command(UpdateConfig()), *arguments], log, deadline_s=DEADLINE_S)
     if status != 0:
         raise RuntimeError(f"the update ended with status {status}: {log.read_text()[-400:]}")
 

@@ -81,8 +81,17 @@ class UpdateConfig(Algorithm):
     """Keeps a process between the updates of a loop that has imported all libraries, about half of a small update; each
     update is a fork of it, with the same result. Costs its memory, some 0.7 GB, during rollouts."""
     processes: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Processes of an update on this machine, one per GPU (gloo on CPUs), started by torchrun; gradients are averaged over
+    """Processes of an update on each machine, one per GPU (gloo on CPUs), started by torchrun; gradients are averaged over
     them (DDP). The optimiser steps are the same for any number. Not together with `keep_warm`."""
+    machines: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Machines of an update. The loop starts the processes of its own; the logged command must be started on the others too, which
+    see the run folder at the same path."""
+    rendezvous: Annotated[str, Field(pattern=r"^[\w.:\[\]-]+:\d+$")] | None = None
+    """`HOST:PORT` of one of the machines, reached by all: where torchrun's processes meet (its `--rdzv-endpoint`)."""
+    sharding: Literal["none", "fsdp2", "zero2", "zero3"] = "none"
+    """`fsdp2`: each of several processes holds a slice of the weights, the gradients and Adam's moments (torch's `fully_shard`), so
+    that a model need not fit one GPU. `none`: each holds all of them. Changes memory and speed, never the result. DeepSpeed's
+    `zero2` and `zero3` are refused."""
     seed: int = 0
     """Seed of the order of the samples; the version is added, so that iterations differ."""
     canaries: Annotated[int, Field(ge=1, le=16)] = 2
@@ -104,8 +113,23 @@ class UpdateConfig(Algorithm):
         """Returns the sentence why these settings are rejected for an update, None if they are accepted. Runs of
         earlier versions with such settings can still be read.
         """
-        if self.keep_warm and self.processes > 1:
-            return f"update.keep_warm keeps one process, but update.processes is {self.processes}; set keep_warm: false, or processes: 1"
+        if self.keep_warm and self.machines * self.processes > 1:
+            return (
+                f"update.keep_warm keeps one process, but update.processes is {self.processes} on {self.machines} machines; set "
+                "keep_warm: false, or processes: 1"
+            )
+        if self.machines > 1 and self.rendezvous is None:
+            return f"update.machines is {self.machines}, and they must know where to meet; set update.rendezvous to HOST:PORT of one"
+        if self.sharding in ("zero2", "zero3"):
+            return (
+                f"update.sharding: {self.sharding} would need DeepSpeed, which the update does not use; set fsdp2, which shares the "
+                "same weights, gradients and moments (docs/decisions/0007-fsdp2-not-deepspeed.md)"
+            )
+        if self.sharding != "none" and self.machines * self.processes == 1:
+            return (
+                f"update.sharding: {self.sharding} shares the weights between several processes, but there is one; set processes, "
+                "or sharding: none"
+            )
         if self.dtype == "float32":
             return None
         return (

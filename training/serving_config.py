@@ -33,6 +33,9 @@ class ServingConfig(BaseModel):
     adapter_rank: Literal[8, 16, 32, 64, 128, 256] | None = None
     """With `update.lora`: load the adapter of each version beside the weights of version 0, under a name of its own, up to
     this rank; nothing is paused. None: merged weights are reloaded in place."""
+    sleep: bool = False
+    """For one GPU that trains and serves: vLLM's sleep level 1 during each update, so that its memory is the update's. Needs
+    main memory for the weights. Not on a CPU."""
     extra_args: tuple[str, ...] = ()
     """Further arguments of vLLM's server, unchanged. Example: `["--max-num-batched-tokens", "8192"]`."""
 

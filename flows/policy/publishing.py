@@ -50,6 +50,8 @@ async def ensure_served(folder: RunFolder, version: int, workers: ShardWorkers |
     workers = workers or ShardWorkers(folder.inputs)
     async with policy_owned(folder), opened(folder) as servers:
         await _all_well(servers, tag_of(folder, version))
+        if folder.config.serving.sleep:  # a loop that was killed during an update has left them asleep
+            await asyncio.gather(*(one.wake_up() for one in servers))
         found = [await _proved(one, version) for one in servers]
         if None in found:
             await workers.hold(folder.config.agent.completion_deadline_s)

@@ -28,7 +28,7 @@ from training.publishing.adapters import publish_adapter
 from training.publishing.prepared_policy import Prepared, manifest_digest, prepare
 from training.publishing.publish import PolicyLost, PublishReport, prepare_earlier, publish
 from training.publishing.served_record import ServedRecord, read_record
-from training.publishing.serving import PolicyServer, PublishError, ServerUnavailable
+from training.publishing.serving import UNPROVED, PolicyServer, PublishError, ServerUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +106,26 @@ class ServedBy:
     async def return_to(self, record: ServedRecord) -> None:
         """Publishes an earlier policy again. Raises `PublishError`, `ServerUnavailable` and `CheckpointError`."""
         await self._put(await prepare_earlier(record))
+
+    async def sleep(self) -> None:
+        """Has the server give its GPU memory away until `wake_up`. Raises `StageError` when it can't."""
+        try:
+            await self._server.sleep()
+        except (PublishError, ServerUnavailable) as error:
+            raise StageError(f"{self.title} does not sleep for the update: {error}") from error
+
+    async def wake_up(self) -> None:
+        """Wakes the server if it sleeps. Raises `StageError` when it does not wake.
+
+        A server that an interrupted publish has left paused is not woken: the next publish clears that up. One that was killed
+        while it slept is awake when its supervisor has started it again.
+        """
+        try:
+            await self.wait_well()
+            if await self._server.is_asleep() and not (await self._server.served()).version.startswith(UNPROVED):
+                await self._server.wake_up()
+        except (PublishError, ServerUnavailable) as error:
+            raise StageError(f"{self.title} does not wake up after the update: {error}") from error
 
     async def _put(self, wanted: Prepared) -> PublishReport:
         """Publishes as an adapter where the configuration says so, else by a reload."""

@@ -23,8 +23,15 @@ LIMITS = (
     "serving.start_deadline_s",
     "serving.publish_deadline_s",
     "serving.publish_order",
+    "serving.sleep",
+    "update.processes",
+    "update.machines",
+    "update.rendezvous",
+    "update.sharding",
 )
 """Concurrency, limits, deadlines and alarms: other values do not change the results of a stage that finishes."""
+COUNTED_BEFORE = ("update.processes",)
+"""Those of them that were part of the digest when earlier runs recorded theirs."""
 JUDGE_LIMITS = re.compile(r"judge\.(?:model|models\.[^.]+)\.(?:concurrency|deadline_s|most_tokens|most_cost)")
 """The limits of a judge model."""
 ITERATIONS = "iterations"
@@ -44,7 +51,9 @@ def digest(data: Mapping[str, Any]) -> str:
 def is_of(data: Mapping[str, Any], recorded: str) -> bool:
     """True if the content of a config.yaml has the digest in run.json; earlier versions counted all but the places."""
     whole = {key: value for key, value in data.items() if key not in ("services", "runs_dir")}
-    return recorded in (digest(data), _digest(flatten(whole)))
+    flat = flatten(data)
+    before = {key: value for key, value in flat.items() if key in COUNTED_BEFORE or not may_change(key)}
+    return recorded in (digest(data), _digest(before), _digest(flatten(whole)))
 
 
 def may_change(key: str) -> bool:

@@ -8,12 +8,14 @@ again.
 
 import asyncio
 import logging
+import shlex
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from flows.policy.publishing import ensure_served, policy_version
+from flows.policy.sleeping import servers_asleep
 from flows.policy.update_process import last_line, run_update_process
 from flows.policy.waiting import StageError
 from flows.settings.run_folder import RunFolder
@@ -24,6 +26,7 @@ from storage.atomic import write_atomically
 from storage.progress import ProgressFile
 from storage.stages import Stage, StageReport
 from training.checkpointing.checkpoints import checkpoint_path, prune
+from training.config import UpdateConfig
 from training.learning.report import UpdateReport, read_report
 
 logger = logging.getLogger(__name__)
@@ -41,7 +44,8 @@ async def policy_update_stage(folder: RunFolder, iteration: int, workers: ShardW
     report_file = folder.update_report(iteration)
     # Also if a report exists: the version of an unfinished stage may be damaged, and is then made again.
     progress.say("training")
-    await run_update(folder, iteration)
+    async with servers_asleep(folder, workers or ShardWorkers(folder.inputs)):
+        await run_update(folder, iteration)
     report = _read(report_file)
     for alarm in report.alarms:
         logger.warning("%s: iteration %d: alarm: %s", folder.name, iteration, alarm)
@@ -81,6 +85,7 @@ async def run_update(folder: RunFolder, iteration: int) -> None:
     write_atomically(config, folder.config.update.model_dump_json(indent=1).encode())
     command = update_command(folder, iteration)
     log = folder.update_log(iteration)
+    logger.info("%s: iteration %d: %s", folder.name, iteration, shlex.join(command))
     status = await run_update_process(command, log, deadline_s=folder.config.policy.update_deadline_s)
     if status is None:
         raise StageError(f"the update of iteration {iteration} did not end within policy.update_deadline_s; see {log}")
@@ -103,7 +108,7 @@ def best_version(folder: RunFolder) -> list[int]:
 def update_command(folder: RunFolder, iteration: int) -> list[str]:
     """The command line of one update. Raises `StageError` if the iteration lacks the set of verdicts to learn from."""
     return [
-        *start_of_command(folder.config.update.processes),
+        *start_of_command(folder.config.update, name=f"{folder.name}-{iteration}"),
         *("--trajectories", str(folder.stage_dir(iteration, Stage.ROLLOUT))),
         *("--verdicts", str(verdicts_to_learn(folder, iteration))),
         *("--policy", str(checkpoint_path(folder.policies, policy_version(folder, iteration - 1)))),
@@ -115,14 +120,22 @@ def update_command(folder: RunFolder, iteration: int) -> list[str]:
     ]
 
 
-def start_of_command(processes: int) -> list[str]:
-    """The command line of an update without its arguments: Python, or torchrun for several processes."""
+def start_of_command(update: UpdateConfig, *, name: str = "update") -> list[str]:
+    """The command line of an update without its arguments: Python, or torchrun for several processes.
+
+    `name` tells the updates apart whose machines meet at the same address.
+    """
     module = ["-m", "training.learning.update"]
-    if processes == 1:
+    if update.machines * update.processes == 1:
         return [sys.executable, *module]
-    # Without an address torchrun looks up this machine's name, and then listens for other machines.
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
-    return [sys.executable, *torchrun, "--nproc-per-node", str(processes), *module]
+    if update.machines == 1:
+        # Without an address torchrun looks up this machine's name, and then listens for other machines.
+        meeting = ["--standalone", "--local-addr", "127.0.0.1"]
+    else:
+        meeting = ["--nnodes", str(update.machines), "--rdzv-backend", "c10d"]
+        meeting += ["--rdzv-endpoint", str(update.rendezvous), "--rdzv-id", name]
+    torchrun = ["-m", "torch.distributed.run", *meeting, "--nproc-per-node", str(update.processes)]
+    return [sys.executable, *torchrun, *module]
 
 
 def replay_arguments(folder: RunFolder, iteration: int) -> Iterator[str]:

@@ -115,8 +115,11 @@ def lines(config: LoopConfig, found: Forecast) -> Iterator[str]:
         yield f"memory: {browsers}; the policy's is unknown, because {config.policy.model} has no weights"
     else:
         weights = found.parameters * SERVED_BYTES[config.serving.dtype]
+        processes = config.update.machines * config.update.processes
+        states = found.parameters * UPDATE_BYTES / (1 if config.update.sharding == "none" else processes)
+        each = "the update" if processes == 1 else f"each of {processes} processes of the update"
         yield (
-            f"memory: {_size(found.parameters * UPDATE_BYTES)} for the update ({found.parameters / 1e6:.1f} million "
+            f"memory: {_size(states)} for {each} ({found.parameters / 1e6:.1f} million "
             f"parameters, without activations), {_size(weights)} for the served weights, {browsers}"
         )
         kept = config.update.keep_last
@@ -133,5 +136,5 @@ def _seconds(pace: Pace, stages: Counter[Stage], train: int, heldout: int) -> fl
     return training + stages[Stage.EVALUATE] * heldout * each
 
 
-def _size(count: int) -> str:
+def _size(count: float) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1_000_000_000 else f"{count / 1e6:.0f} MB"

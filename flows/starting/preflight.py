@@ -19,6 +19,7 @@ from environments.applications.metabase.config import MetabaseConfig
 from environments.base import EnvironmentBroken
 from environments.registry import make_environment
 from flows.policy.prompt_room import prompt_room
+from flows.policy.sleeping import why_no_sleep
 from flows.services.ports import choose_ports
 from flows.services.service_files import read_status
 from flows.services.services import disk_free_gb
@@ -166,7 +167,7 @@ def model(config: LoopConfig) -> str:
 
 def update(config: LoopConfig) -> str:
     """Checks that the settings of the policy update can be used together."""
-    if why := config.update.why_refused():
+    if why := config.update.why_refused() or why_no_sleep(config):
         raise PreflightError(why)
     update = config.update
     algorithm = f"{update.preset}: loss {update.loss_type}, credit {update.credit}"

@@ -191,7 +191,7 @@ NO_EQUAL: dict[str, str] = {
     "algorithm_config.model_output_name": "versions of the policy are numbered",
     "algorithm_config.gradient_accumulation_steps": "an epoch has update.minibatches steps",
     "algorithm_config.lr_scheduler_type": "the rate is constant after warmup_steps; update.decay_versions lets it fall",
-    "algorithm_config.deepspeed_config_filename": "update.processes and update.lora divide the work (docs/gpu.md)",
+    "algorithm_config.deepspeed_config_filename": "update.processes, sharding and lora divide the work (docs/training_at_scale.md)",
     "algorithm_config.report_to": NO_WANDB,
 }
 """Keys of WebGym without an equal, and why."""

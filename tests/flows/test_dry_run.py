@@ -30,6 +30,15 @@ def test_the_size_follows_from_the_configuration(config: LoopConfig) -> None:
     assert "of which 8 to train (4 in each of 2 iterations) and 6 held out" in "\n".join(lines(config, found))
 
 
+def test_the_memory_of_an_update_is_that_of_each_of_its_processes(config: LoopConfig) -> None:
+    with_weights(config, 1_000_000)
+    for sharding, memory in (("none", "16 MB"), ("fsdp2", "2 MB")):
+        update = config.update.model_copy(update={"processes": 8, "sharding": sharding})
+        divided = config.model_copy(update={"update": update})
+        text = "\n".join(lines(divided, forecast(divided)))
+        assert f"memory: {memory} for each of 8 processes of the update" in text
+
+
 def test_minutes_are_the_pace_of_the_newest_run_that_has_one(config: LoopConfig) -> None:
     with_weights(config, 1_000)
     folder = RunFolder.create("earlier", config)

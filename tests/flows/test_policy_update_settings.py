@@ -1,10 +1,12 @@
 """Settings of the update on the way to its process: presets on the command line, and the iterations that are replayed."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
-from flows.settings.loop_config import ConfigError, LoopConfig, dump_config, load_config
+from flows.settings.identity import config_hash, is_of, may_change
+from flows.settings.loop_config import ConfigError, LoopConfig, dump_config, flatten, load_config
 from flows.settings.run_folder import RunFolder
 from flows.stages.policy_update import replay_arguments
 from storage.stages import Stage
@@ -47,3 +49,18 @@ def test_the_update_gets_the_earlier_iterations_that_are_still_there(write_confi
         command = list(replay_arguments(folder, 4))
         named = [command[at + 1] for at, part in enumerate(command) if part == "--replay"]
         assert named == [str(folder.stage_dir(iteration, Stage.ROLLOUT)) for iteration in expected]
+
+
+def test_a_resume_may_divide_updates_otherwise(write_config) -> None:
+    config = load_config(write_config())
+    divided = load_config(write_config(), ["update.processes=8", "update.sharding=fsdp2"])
+    assert RunFolder.create("small", config).changed_to(divided).config.update.sharding == "fsdp2"
+    assert config_hash(divided) == config_hash(config)
+
+
+def test_a_run_that_recorded_its_number_of_processes_is_still_known(write_config) -> None:
+    data = load_config(write_config(), ["update.processes=4"]).model_dump(mode="json")
+    flat = {key: value for key, value in flatten(data).items() if key == "update.processes" or not may_change(key)}
+    recorded = hashlib.sha256(repr(sorted(flat.items())).encode()).hexdigest()
+    assert is_of(data, recorded)
+    assert not is_of(data | {"seed": 7}, recorded)

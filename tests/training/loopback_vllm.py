@@ -47,6 +47,8 @@ class Loopback:
     def __init__(self, model: Path) -> None:
         self.model, self.root = f"policy-{secrets.token_hex(4)}", model
         self.version, self.paused, self.broken = "default", False, False
+        self.asleep = False
+        """Asleep, its weights can be neither read nor replaced."""
         self.load(model)
         self.adapters: dict[str, Tensors] = {}
         """Merged weights of the loaded adapters, by name: what base and adapter compute together."""
@@ -102,8 +104,17 @@ class Loopback:
                 self.paused = path == "/pause"
             case "/update_weight_version":
                 self.version = asked["new_version"]
+            case "/collective_rpc" | "/weight_checker" if self.asleep:
+                return 500, {"error": "the weights are in main memory"}
             case "/collective_rpc":
                 return self._reload(Path(asked["kwargs"]["weights_path"]))
+            case "/is_sleeping":
+                return 200, {"is_sleeping": self.asleep or self.paused}
+            case "/sleep":
+                self.asleep = self.paused = True
+            case "/wake_up":
+                self.asleep = self.paused = False
+                return 200, {"status": "awake", "tags": None}
             case "/weight_checker":
                 return 200, {"checksums": {name: sha256(t.tobytes()).hexdigest() for name, t in self.tensors.items()}}
             case "/inference/v1/generate":

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.learning.minibatches import Microbatch, plan
+from training.learning.minibatches import Microbatch, picture_row, plan
 
 
 def test_the_worked_example() -> None:
@@ -81,3 +81,11 @@ def test_the_seed_decides_the_order() -> None:
 
     assert rows(1) == rows(1)
     assert rows(1) != rows(2)
+
+
+def test_a_pass_without_pictures_takes_the_shortest_one_along_that_has_some() -> None:
+    pictured, lengths = [True, False, True, False], [9, 4, 7, 5]
+    assert picture_row([[0], [1]], 0, pictured, lengths) == []
+    assert picture_row([[0], [1]], 1, pictured, lengths) == [0]
+    assert picture_row([[0], [2], [1, 3]], 2, pictured, lengths) == [2]
+    assert picture_row([[1], [3]], 0, pictured, lengths) == []

@@ -101,7 +101,7 @@ async def test_an_update_that_is_killed_leaves_the_warm_process_alive(
 
 
 def run_processes(request: Request, count: int, log: Path) -> int:
-    command = [*start_of_command(count), *arguments(request)]
+    command = [*start_of_command(UpdateConfig(processes=count)), *arguments(request)]
     with log.open("wb") as output:
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         return subprocess.run(
@@ -110,10 +110,13 @@ def run_processes(request: Request, count: int, log: Path) -> int:
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("count", [2, 4])
-def test_several_processes_make_the_version_of_one(request_of: Request, tmp_path: Path, count: int) -> None:
+@pytest.mark.parametrize(("count", "sharding"), [(2, "none"), (4, "none"), (2, "fsdp2"), (4, "fsdp2")])
+def test_several_processes_make_the_version_of_one(
+    request_of: Request, tmp_path: Path, count: int, sharding: str
+) -> None:
     """Up to the order of additions: Adam's step is the same where a gradient is not tiny."""
-    request_of.config.write_text(json.dumps(CONFIG | {"micro_batch_size": 3, "epochs": 2, "kl_coefficient": 0.01}))
+    config = CONFIG | {"micro_batch_size": 3, "epochs": 2, "kl_coefficient": 0.01, "sharding": sharding}
+    request_of.config.write_text(json.dumps(config))
     one, several, log = beside(request_of, "one"), beside(request_of, "several"), tmp_path / "log"
     assert main(arguments(one)) == 0
     assert run_processes(several, count, log) == 0, log.read_text()
@@ -140,7 +143,7 @@ def test_a_sentence_of_one_of_several_processes_is_the_reason(request_of: Reques
 
 
 def test_one_process_is_plain_python() -> None:
-    assert start_of_command(1) == [sys.executable, "-m", "training.learning.update"]
+    assert start_of_command(UpdateConfig()) == [sys.executable, "-m", "training.learning.update"]
 
 
 def test_a_warm_process_and_several_are_refused_together() -> None:

@@ -5,6 +5,7 @@ samples, padded and with pixels decoded on demand, and `compute_loss`, the publi
 uses `training.algorithms.objective`, so that an upgrade of TRL can't change the objective.
 """
 
+import math
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,10 +18,11 @@ from training.algorithms.objective import Tokens, objective
 from training.config import UpdateConfig
 from training.errors import Diverged
 from training.lean_imports import prepare
-from training.learning.minibatches import Plan, plan
+from training.learning.minibatches import Plan, picture_row, plan
 from training.learning.models import ImageSource, LoadedPolicy, collate
 from training.learning.optimizer_state import load_optimizer
-from training.learning.ranks import gathered
+from training.learning.processes.ranks import gathered
+from training.learning.processes.sharded import largest_gradient
 from training.learning.scored import Scored
 from training.learning.token_metrics import clip_widths, means, token_sums
 from training.learning.token_scores import token_scores
@@ -72,6 +74,8 @@ class StoredStepsTrainer(GRPOTrainer):
         self._policy, self._samples, self._images = policy, samples, images
         self._batches, self._config, self._scored = batches, config, scored
         self._current = batches.microbatches[0]
+        self._beside: list[int] = []
+        """Masked rows that the pass takes along, see `minibatches.picture_row`."""
         self._seen: list[str] = []
         """Trajectories of the optimiser step that is being accumulated."""
         self.skipped_steps = 0
@@ -92,16 +96,28 @@ class StoredStepsTrainer(GRPOTrainer):
             watch.remove()
 
     def _prepare_inputs(self, inputs: Any) -> dict[str, Any]:
-        self._current = self._batches.microbatches[inputs[0]["microbatch"]]
-        batch = collate(self._policy, [self._samples[row] for row in self._current.rows], self._images)
-        return batch | self._scored.columns(self._current.rows, self._policy.device)
+        number = inputs[0]["microbatch"]
+        self._current = self._batches.microbatches[number]
+        self._beside = [] if self._config.sharding == "none" else self._row_beside(number)
+        rows = [*self._current.rows, *self._beside]
+        batch = collate(self._policy, [self._samples[row] for row in rows], self._images)
+        batch["completion_mask"][len(self._current.rows) :] = 0
+        return batch | self._scored.columns(rows, self._policy.device)
+
+    def _row_beside(self, number: int) -> list[int]:
+        """The masked row that micro batch `number` takes along, beside the ones of the other processes."""
+        processes = self._batches.processes
+        first = number - number % processes
+        passes = [one.rows for one in self._batches.microbatches[first : first + processes]]
+        pictured = [bool(sample.images) for sample in self._samples]
+        return picture_row(passes, number - first, pictured, [len(sample) for sample in self._samples])
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
         """The micro batch's part of the loss of its optimiser step. Raises `Diverged` for a number that is not finite."""
         config, microbatch = self._config, self._current
-        rows = [self._samples[row] for row in microbatch.rows]
+        rows = [self._samples[row] for row in (*microbatch.rows, *self._beside)]
         scores = token_scores(
             model, inputs, temperature=rows[0].temperature, entropy_gradient=config.entropy_coefficient > 0
         )
@@ -123,7 +139,7 @@ class StoredStepsTrainer(GRPOTrainer):
         found = objective(tokens, config)
         self._require_finite([bool(torch.isfinite(found.total))] * len(here), "loss", here)
         if not microbatch.blank:
-            self._seen += here
+            self._seen += here[: len(microbatch.rows)]
             low, high = clip_widths(config)
             self.sums.append(token_sums(tokens, found, low=low, high=high))
         # The trainer adds up the passes of an optimiser step, and takes the mean over the processes.
@@ -141,10 +157,9 @@ class StoredStepsTrainer(GRPOTrainer):
         the clip range where the gradient is clipped.
         """
         parameters = [one for group in optimizer.param_groups for one in group["params"]]
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        sizes = torch.stack([gradient.abs().max() for gradient in gradients]) if gradients else torch.zeros(1)
-        self._require_finite([bool(torch.isfinite(sizes).all())] * len(self._seen), "gradients", self._seen)
-        if not bool(sizes.any()):
+        largest = largest_gradient(parameters)
+        self._require_finite([math.isfinite(largest)] * len(self._seen), "gradients", self._seen)
+        if not largest:
             self.skipped_steps += 1
             for parameter in parameters:
                 parameter.grad = None

@@ -19,6 +19,7 @@ from training.config import UpdateConfig
 from training.errors import BadInput, CheckpointError, ModelError
 from training.learning.models import LoadedPolicy, load_policy
 from training.learning.optimizer_state import save_optimizer
+from training.learning.processes.sharded import is_sharded, local, rows_of
 from training.lora_settings import LoraSettings
 
 FOLDER = "adapter"
@@ -36,7 +37,7 @@ def load_with_adapter(
 
     settings = _required(config)
     base = _base_of(policies, parent)
-    policy = load_policy(base.path, dtype=config.dtype, device=device)
+    policy = load_policy(base.path, dtype=config.dtype, device=device, sharded=config.sharding == "fsdp2")
     folder = parent.path / FOLDER
     if folder.is_dir():
         _refuse_another_shape(folder, settings)
@@ -58,26 +59,51 @@ def load_with_adapter(
     return dataclasses.replace(policy, model=model)
 
 
+@torch.no_grad()
 def merge(policy: LoadedPolicy) -> None:
     """Adds the adapter's product to the weights, so that a forward pass uses them as they will be written."""
-    policy.model.merge_adapter()
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    if not is_sharded(policy.model):
+        policy.model.merge_adapter()
+        return
+    for layer in policy.model.modules():
+        if isinstance(layer, BaseTunerLayer):
+            # peft can't add the whole product to a slice of the weights.
+            weight: Any = layer.get_base_layer().weight
+            for name in layer.active_adapters:
+                product: Any = layer.get_delta_weight(name)
+                local(weight.data).add_(product[rows_of(weight)])
+                layer.merged_adapters.append(name)
 
 
-def write_adapter(policy: LoadedPolicy, optimizer: torch.optim.Optimizer | None, folder: Path, policies: Path) -> Any:
-    """Writes a merged adapter, what it is an adapter of, and its optimiser's state. Returns the model without adapter."""
-    base = read_checkpoint(checkpoint_path(policies, 0), verify=False)
+def write_adapter(
+    policy: LoadedPolicy, optimizer: torch.optim.Optimizer | None, folder: Path | None, policies: Path
+) -> Any:
+    """Writes a merged adapter, what it is an adapter of, and its optimiser's state. Returns the model without adapter.
+
+    Processes that share the weights all call this; those without a folder write nothing.
+    """
     model: Any = policy.model
-    model.save_pretrained(str(folder / FOLDER))
+    if folder is not None:
+        _write_adapter_files(model, optimizer, folder, policies)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*already merged")
+        return model.merge_and_unload()
+
+
+def _write_adapter_files(model: Any, optimizer: torch.optim.Optimizer | None, folder: Path, policies: Path) -> None:
+    base = read_checkpoint(checkpoint_path(policies, 0), verify=False)
+    # Without these peft would gather the sharded weights, too, and the other processes are not here.
+    adapter = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    model.save_pretrained(str(folder / FOLDER), state_dict=adapter)
     (folder / FOLDER / "README.md").unlink(missing_ok=True)
     described = json.loads((folder / FOLDER / "adapter_config.json").read_bytes())
     described |= {"target_modules": sorted(described["target_modules"]), "base_model_name_or_path": None}
     (folder / FOLDER / "adapter_config.json").write_text(json.dumps(described, indent=2, sort_keys=True))
     (folder / FOLDER / BASE).write_text(json.dumps({"version": base.version, "digest": base.digest}))
-    if optimizer is not None:
+    if optimizer is not None:  # an adapter is whole in every process
         save_optimizer(optimizer, model, folder)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*already merged")
-        return model.merge_and_unload()
 
 
 def _base_of(policies: Path, parent: Checkpoint) -> Checkpoint:

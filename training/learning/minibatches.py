@@ -80,6 +80,20 @@ def plan(
     return Plan(microbatches, accumulation, processes)
 
 
+def picture_row(
+    passes: Sequence[Sequence[int]], mine: int, pictured: Sequence[bool], lengths: Sequence[int]
+) -> list[int]:
+    """The row that pass `mine` takes along, masked, among passes that processes make at the same time: [], or one row.
+
+    Processes that share the weights must gather the same ones, so where one pass has pictures, all go through the vision tower.
+    Example: passes [[0], [1]] of which only row 0 has pictures: the second takes row 0 along, the first nothing.
+    """
+    if any(pictured[row] for row in passes[mine]):
+        return []
+    with_pictures = [row for rows in passes for row in rows if pictured[row]]
+    return [min(with_pictures, key=lambda row: lengths[row])] if with_pictures else []
+
+
 def within(by_length: Sequence[int], lengths: Sequence[int], most: int, budget: int | None) -> list[list[int]]:
     """Cuts rows, sorted by length, into passes of at most `most` rows and `budget` tokens, padding included.
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from training.errors import ModelError
 from training.lean_imports import prepare
+from training.learning.processes.sharded import loading_options, reshard
 from training.sampling.samples import Sample
 from training.settings import local_rank, world_size
 
@@ -55,14 +56,18 @@ def pick_device(wanted: str) -> torch.device:
     return torch.device("cuda", local_rank()) if world_size() > 1 else torch.device("cuda")
 
 
-def load_policy(directory: Path, *, dtype: str, device: torch.device) -> LoadedPolicy:
-    """Loads the model in a Hugging Face directory. Raises ModelError when transformers can't load it."""
+def load_policy(directory: Path, *, dtype: str, device: torch.device, sharded: bool = False) -> LoadedPolicy:
+    """Loads the model in a Hugging Face directory, `sharded` in slices over the processes of the update (FSDP2).
+
+    Raises ModelError when transformers can't load it.
+    """
     config = json.loads((directory / "config.json").read_bytes())
     sees = "vision_config" in config
     model_class, processor_class = _classes(sees=sees)
+    options = loading_options(directory, device) if sharded else {}
     try:
         loaded: Any = model_class.from_pretrained(
-            directory, dtype=getattr(torch, dtype), local_files_only=True, output_loading_info=True
+            directory, dtype=getattr(torch, dtype), local_files_only=True, output_loading_info=True, **options
         )
         model, loading = loaded
         processor = processor_class.from_pretrained(directory, local_files_only=True)
@@ -75,7 +80,9 @@ def load_policy(directory: Path, *, dtype: str, device: torch.device) -> LoadedP
             f"{directory} can't be loaded as a policy: its weights lack {missing[0]} ({len(missing)} in all)"
         )
     without_dropout(model)
-    model.to(device).train()
+    if not sharded:  # slices are on their device already
+        model.to(device)
+    model.train()
     return LoadedPolicy(model, processor, device, config.get("image_token_id") if sees else None)
 
 
@@ -151,7 +158,8 @@ def score(
     """Log-probabilities of the samples' tokens, by one plain forward pass and a softmax per sample.
 
     Uses `temperature`, or each sample's own when None (a server scores prompts at 1, whatever the sample's).
-    Shares no code with the trainer's loss, so each can check the other.
+    Shares no code with the trainer's loss, so each can check the other. Where the weights are shared, all processes must call this
+    with the same samples.
     """
     was_training = policy.model.training
     policy.model.eval()
@@ -167,6 +175,7 @@ def score(
         chosen = answered.log_softmax(-1).gather(-1, batch["completion_ids"][0, :, None])
         scores.append(chosen[:, 0].tolist())
     policy.model.train(was_training)
+    reshard(policy.model)
     return scores
 
 

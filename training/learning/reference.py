@@ -35,7 +35,9 @@ def first_policy_scores(
         raise BadInput(
             f"update.kl_coefficient needs the run's first policy as reference: {error}; set update.kl_reference to parent"
         ) from error
-    reference = load_policy(first.path, dtype=config.dtype, device=pick_device(config.device))
+    reference = load_policy(
+        first.path, dtype=config.dtype, device=pick_device(config.device), sharded=config.sharding == "fsdp2"
+    )
     samples = fit(reference, samples)
     scores = stored_scores(reference, samples, pictures.image, config)
     found = {(one.trajectory_id, one.step): row for one, row in zip(samples, scores, strict=True)}

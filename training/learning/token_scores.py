@@ -4,7 +4,7 @@ The head is applied to the sampled positions only (`logits_to_keep`), and to one
 logits over a large vocabulary is the largest tensor of an update.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.config import UpdateConfig
-from training.learning.minibatches import within
+from training.learning.minibatches import picture_row, within
 from training.learning.models import ImageSource, LoadedPolicy, collate
-from training.learning.ranks import gathered
+from training.learning.processes.ranks import gathered
+from training.learning.processes.sharded import reshard
 from training.sampling.samples import Sample
 from training.settings import rank, world_size
 
@@ -77,14 +78,32 @@ def stored_scores(
     lengths = [len(sample) for sample in samples]
     by_length = sorted(range(len(samples)), key=lambda row: lengths[row])
     batches = within(by_length, lengths, config.micro_batch_size, config.micro_batch_tokens)
-    for rows in batches[rank() :: world_size()]:
-        batch = collate(policy, [samples[row] for row in rows], images)
+    for rows, beside in _passes(batches, samples, config):
+        batch = collate(policy, [samples[row] for row in rows + beside], images)
         with torch.autocast("cuda", torch.bfloat16, enabled=computes_in_bf16(policy, config)):
             logprobs = token_scores(policy.model, batch, temperature=samples[rows[0]].temperature).logprobs
-        for row, found in zip(rows, logprobs.cpu().numpy(), strict=True):
+        for row, found in zip(rows, logprobs.cpu().numpy(), strict=False):
             mine[row] = found[: len(samples[row].token_ids)]
+    reshard(policy.model)
     scores = {row: found for part in gathered(mine) for row, found in part.items()}
     return [scores[row] for row in range(len(samples))]
+
+
+def _passes(
+    batches: Sequence[list[int]], samples: Sequence[Sample], config: UpdateConfig
+) -> Iterator[tuple[list[int], list[int]]]:
+    """The rows of this process's forward passes, and those that it takes along because it must and does not need.
+
+    Processes that share the weights pass as often as each other, and all with pictures or all without.
+    """
+    if config.sharding == "none":
+        yield from ((rows, []) for rows in batches[rank() :: world_size()])
+        return
+    pictured, lengths = [bool(sample.images) for sample in samples], [len(sample) for sample in samples]
+    for first in range(0, len(batches), world_size()):
+        together = list(batches[first : first + world_size()])
+        together += [together[0]] * (world_size() - len(together))
+        yield together[rank()], picture_row(together, rank(), pictured, lengths)
 
 
 def computes_in_bf16(policy: LoadedPolicy, config: UpdateConfig) -> bool:

@@ -25,19 +25,16 @@ from typing import TYPE_CHECKING
 
 from storage.store import CorruptTrajectory
 from training import failpoints
-from training.checkpointing.baselines import write_baselines
-from training.checkpointing.canary import FILE as CANARY_FILE
 from training.checkpointing.canary import TEMPERATURE, candidates, make_canary
-from training.checkpointing.checkpoints import checkpoint_path, is_disk_full, read_checkpoint, write_checkpoint
+from training.checkpointing.checkpoints import checkpoint_path, is_disk_full, read_checkpoint
 from training.errors import UpdateError
 from training.lean_imports import hide_peft, hide_unused_packages, without_collection
-from training.learning import ranks
 from training.learning.alarms import find_alarms, heed
 from training.learning.describing import describe, tokens_per_second, why_skipped, with_gap
-from training.learning.divergence import finite_scores, require_sound
+from training.learning.divergence import finite_scores
 from training.learning.gap import Gap, measure_gap
 from training.learning.made_before import made_before, with_checkpoint
-from training.learning.report import FILE as REPORT_FILE
+from training.learning.processes import ranks
 from training.learning.report import UpdateReport, require_finite, write_report
 from training.learning.update_inputs import Batch, Request, check_for_training, read_batch
 from training.sampling.picture_checks import FeatureCounter, without_faulty
@@ -103,7 +100,7 @@ def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch
         from training.learning import lora
         from training.learning.learner import learn
         from training.learning.models import score
-        from training.learning.writing import write_policy
+        from training.learning.new_version import Trained, write_version
     reference = _reference(request, batch, watch)
     with watch.phase("load"):
         policy = _load(request, batch)
@@ -116,9 +113,12 @@ def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch
         report = with_gap(report, gap, masked=len(batch.samples) - len(samples))
     if not samples:
         return report.model_copy(update={"skipped": "no trajectory agrees with the server"})
-    candidate = candidates(samples, config.canaries) if ranks.is_first() else []
-    for sha256 in {sha256 for one in candidate for sha256 in one.images}:
-        batch.store.bring_home(sha256)
+    # Processes that share the weights score and write together; else the first does it alone.
+    takes_part = ranks.is_first() or config.sharding != "none"
+    candidate = candidates(samples, config.canaries) if takes_part else []
+    if ranks.is_first():
+        for sha256 in {sha256 for one in candidate for sha256 in one.images}:
+            batch.store.bring_home(sha256)
     with watch.phase("score"):
         before = finite_scores(score(policy, candidate, batch.store.image, temperature=TEMPERATURE), of="parent's")
     failpoints.reach("update.before_train")
@@ -142,34 +142,18 @@ def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch
         return report.model_copy(
             update={"skipped": "no token to learn from: all are masked by max_ratio or beyond the clip range"}
         )
-    if not ranks.is_first():
+    if not takes_part:
         return report
     if config.lora:
         lora.merge(policy)
     with watch.phase("score"):
         after = finite_scores(score(policy, candidate, batch.store.image, temperature=TEMPERATURE))
         canary = make_canary(request.version, candidate, after, before, count=config.canaries)
-    failpoints.reach("update.before_write")
-    with (
-        watch.phase("write"),
-        write_checkpoint(
-            request.policies,
-            request.version,
-            parent=parent.version,
-            step=parent.step + learned.steps,
-            samples=identity,
-            recipe=recipe,
-        ) as folder,
-    ):
-        model, optimizer = policy.model, learned.optimizer if config.carry_optimizer else None
-        if config.lora:
-            model, optimizer = lora.write_adapter(policy, optimizer, folder, request.policies), None
-        write_policy(model, parent.path, folder, optimizer=optimizer)
-        if batch.selection.baselines:
-            write_baselines(folder, batch.selection.baselines)
-        require_sound(folder, request.version)
-        (folder / CANARY_FILE).write_text(canary.model_dump_json())
-        (folder / REPORT_FILE).write_text(report.model_copy(update={"seconds": watch.seconds}).model_dump_json())
+    with watch.phase("write"):
+        made = report.model_copy(update={"seconds": watch.seconds})
+        write_version(request, batch, Trained(policy, learned.optimizer, canary, made, identity, recipe))
+    if not ranks.is_first():
+        return report
     return with_checkpoint(report, read_checkpoint(checkpoint_path(request.policies, request.version), verify=False))
 
 
@@ -194,7 +178,7 @@ def _load(request: Request, batch: Batch) -> "LoadedPolicy":
     config, parent = batch.config, batch.parent
     device = pick_device(config.device)
     if config.lora is None:
-        return load_policy(parent.path, dtype=config.dtype, device=device)
+        return load_policy(parent.path, dtype=config.dtype, device=device, sharded=config.sharding == "fsdp2")
     return lora.load_with_adapter(request.policies, parent, config, device=device, seed=config.seed + request.version)
 
 

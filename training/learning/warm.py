@@ -36,9 +36,9 @@ def prepare(policy: Path, *, lora: bool) -> None:
     """Imports everything that an update of this policy needs, without its weights and without starting a thread."""
     with without_collection():
         import training.learning.learner
+        import training.learning.new_version
         import training.learning.reference
-        import training.learning.scored
-        import training.learning.writing  # noqa: F401
+        import training.learning.scored  # noqa: F401
         from training.learning.models import import_classes
 
         if lora:

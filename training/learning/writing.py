@@ -9,18 +9,31 @@ import torch
 
 from training import failpoints
 from training.learning.optimizer_state import save_optimizer
+from training.learning.processes.sharded import is_sharded
+from training.learning.processes.streaming import write_weights
 
 _MADE_ANEW = ("manifest.json", "canary.json", "update.json", "model.safetensors.index.json")
 
 
-def write_policy(model: Any, parent: Path, folder: Path, *, optimizer: torch.optim.Optimizer | None) -> None:
+def write_policy(model: Any, parent: Path, folder: Path | None, *, optimizer: torch.optim.Optimizer | None) -> None:
     """Writes weights, configuration, tokenizer and processor files, and the optimiser's state if there is one.
 
     Files about the model are the parent's, byte for byte, because TRL changes configurations in memory; only the
-    weights and the `dtype` that describes them are new.
+    weights and the `dtype` that describes them are new. Processes that share the weights all call this; those without a
+    folder only help to gather them.
     """
-    model.save_pretrained(folder)
+    if is_sharded(model):
+        write_weights(model, folder)
+    elif folder is not None:
+        model.save_pretrained(folder)
     failpoints.reach("checkpoint.half_file")
+    if folder is not None:
+        _write_other_files(model, parent, folder)
+    if optimizer is not None:
+        save_optimizer(optimizer, model, folder)
+
+
+def _write_other_files(model: Any, parent: Path, folder: Path) -> None:
     for path in sorted(parent.iterdir()):
         if path.is_file() and path.suffix != ".safetensors" and path.name not in _MADE_ANEW:
             shutil.copyfile(path, folder / path.name)
@@ -28,8 +41,6 @@ def write_policy(model: Any, parent: Path, folder: Path, *, optimizer: torch.opt
     (folder / "config.json").write_text(
         json.dumps(_with_dtype(config, str(model.dtype).removeprefix("torch.")), indent=2)
     )
-    if optimizer is not None:
-        save_optimizer(optimizer, model, folder)
 
 
 def _with_dtype(config: dict[str, Any], dtype: str) -> dict[str, Any]:

@@ -100,6 +100,31 @@ class PolicyServer:
         """Allows new requests. Can be repeated."""
         await self._call("POST", "/resume")
 
+    async def is_asleep(self) -> bool:
+        """True if the server sleeps, and also while it is paused: vLLM does not tell them apart."""
+        return bool((await self._call("GET", "/is_sleeping")).get("is_sleeping"))
+
+    async def sleep(self) -> None:
+        """Waits for running requests, moves the weights to main memory and drops the caches (level 1). Can be repeated.
+
+        Raises `PublishError` for a server without sleep mode.
+        """
+        try:
+            await self._call("POST", "/sleep", params={"level": 1, "mode": "wait"})
+        except ServerHangs:
+            raise
+        except PublishError as error:
+            raise PublishError(
+                f"the vLLM server at {self.uds} can't sleep ({error}); start it with --enable-sleep-mode on a GPU, or set "
+                "serving.sleep: false"
+            ) from error
+
+    async def wake_up(self) -> None:
+        """Brings the weights back and allows requests again. Can be repeated."""
+        reply = await self._call("POST", "/wake_up")
+        if not isinstance(reply, dict) or reply.get("status") != "awake":
+            raise PublishError(f"the vLLM server at {self.uds} did not wake up: it answered {reply!r}")
+
     async def mark(self, version: str) -> None:
         """Sets the version that callers compare with the one they want."""
         await self._call("POST", "/update_weight_version", json={"new_version": version})

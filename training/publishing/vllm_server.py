@@ -49,6 +49,7 @@ def command(config: ServingConfig, *, model: Path, uds: Path, name: str) -> list
         *("--tensor-parallel-size", str(config.tensor_parallel_size)),
         *("--gpu-memory-utilization", str(config.gpu_memory_utilization)),
         *(("--enforce-eager",) if config.enforce_eager else ()),
+        *(("--enable-sleep-mode",) if config.sleep else ()),
         *(adapters(config.adapter_rank) if config.adapter_rank else ()),
         *config.extra_args,
     ]

@@ -1,0 +1,1 @@
+"""The processes of one update: their group, weights sharded over them, and the whole tensors gathered again to be written."""
