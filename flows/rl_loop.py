@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent.models.openai_chat import Served
 from flows.far_shard import beats_of, end_of, forget_beats
+from flows.flow_log import log_with_ids
 from flows.prefect_artifacts import show_run
 from flows.run_events import stage_failed, stage_finished
 from flows.services.prefect_api import PrefectError, PrefectServer
@@ -46,7 +47,6 @@ from rollouts.shard_outcome import Outcome, read_outcome, write_outcome
 from rollouts.shard_workers import ShardWorkers
 from storage.heartbeat import beating
 from storage.stages import Stage, StageKey
-from telemetry.log_format import start_log_beside
 from telemetry.propagation import traceparent
 from training.algorithms.presets import PresetName
 
@@ -106,7 +106,7 @@ async def rl_loop(
         preset: Published recipe of the policy update; empty: as configured.
     """
     overrides = [*overrides, *asked_in_form(iterations, preset)]
-    start_log_beside()  # the lines of `flows` are also shown by Prefect (PREFECT_LOGGING_EXTRA_LOGGERS)
+    log_with_ids()  # the lines of `flows` are also shown by Prefect (PREFECT_LOGGING_EXTRA_LOGGERS)
     identity = str(flow_run.id) if flow_run.id else None
     folder = folder_for(Path(config), overrides, run, flow_run_id=identity, state_dir=own_state_dir())
     was_finished = folder.next_stage() is None
@@ -252,7 +252,7 @@ async def play_shard_flow(call: ShardCall) -> str | None:
     folder = RunFolder.open(Path(call.root))
     stage_dir = folder.stage_dir(call.iteration, call.stage)
     inputs = stage_inputs(folder, call.stage, call.served, call.browsers)
-    start_log_beside()
+    log_with_ids()
     traced = traced_rank(folder, StageKey(call.iteration, call.stage), call.traceparent)
     with traced, beating(beats_of(stage_dir, call.shard)):
         async with ShardWorkers(inputs.run) as workers:

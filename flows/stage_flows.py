@@ -17,6 +17,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, State
 from pydantic import Field
 
+from flows.flow_log import log_with_ids
 from flows.policy.ownership import policy_owned
 from flows.policy.publishing import policy_version
 from flows.policy.update_process import last_line, run_update_process
@@ -42,7 +43,6 @@ from flows.tracking.spans import traced_run, traced_stage
 from rollouts.shard_workers import ShardWorkers
 from storage.errors import LoopError
 from storage.stages import Stage, StageKey
-from telemetry.log_format import start_log_beside
 
 DEPLOYMENT_OF = {
     Stage.ROLLOUT: "rollout",
@@ -138,7 +138,7 @@ async def rejudge(
     folder = _opened(run)
     alone = [f"judge.chain={json.dumps([judge])}"] if judge else []
     config = load_config(folder.config_file, [*overrides, *alone]).judge
-    start_log_beside()
+    log_with_ids()
     with traced_run(folder, "rejudge"):
         found = await judge_again(
             folder, config, name or judge or "again", judged_stages(folder, iteration), with_people=people
@@ -223,7 +223,7 @@ def _check_is(folder: RunFolder, key: StageKey, stage: Stage) -> None:
 
 async def _begin(folder: RunFolder) -> None:
     """Checks the services, clears what lost processes left in Prefect, and makes version 0. The caller holds the lock."""
-    start_log_beside()
+    log_with_ids()
     check_running(own_state_dir() or folder.config.services.state_dir)
     if identity := _identity():
         note_flow_run(folder, identity)

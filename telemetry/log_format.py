@@ -6,8 +6,8 @@ While a span is active (`telemetry.spans`), its trace id is one of the ids, so t
 """
 
 import logging
+import re
 import sys
-from collections.abc import Iterable
 
 from telemetry.ids import ids
 from telemetry.spans import current
@@ -15,6 +15,14 @@ from telemetry.spans import current
 FORMAT = "%(asctime)s %(levelname)s %(name)s%(ids)s %(message)s"
 OURS = ("agent", "browser_service", "environments", "flows", "judging", "rollouts", "storage", "telemetry", "training")
 """The top loggers of this project."""
+
+
+_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ \S+ (?:\[[^\]]*\] )?")
+
+
+def message_of(line: str) -> str:
+    """The message of a line in this format; any other line is returned as it is."""
+    return _LINE.sub("", line, count=1) if _LINE.match(line) else line
 
 
 class WithIds(logging.Formatter):
@@ -40,20 +48,6 @@ def bracketed() -> str:
 def start_log(level: str | int = logging.INFO) -> None:
     """Starts the log of a process on standard error, unless it has one."""
     logging.basicConfig(level=level.upper() if isinstance(level, str) else level, handlers=[_handler()])
-
-
-def start_log_beside(loggers: Iterable[str] = OURS, level: int = logging.INFO) -> None:
-    """Starts the log of this project alone, in a process whose other lines a framework formats.
-
-    The loggers keep the handlers that the framework gave them (Prefect's send lines to its server).
-    """
-    for name in loggers:
-        logger = logging.getLogger(name)
-        if any(isinstance(handler.formatter, WithIds) for handler in logger.handlers):
-            continue
-        logger.addHandler(_handler())
-        logger.setLevel(level)
-        logger.propagate = False  # the framework's root handler would print the line again in its own format
 
 
 def _handler() -> logging.Handler:

@@ -54,7 +54,7 @@ class EpisodeLease:
         async with self.gates.passed("allocate"):
             with span("lease"):
                 self.browser = await lease.__aenter__()
-        lease_id = self.browser.lease.instance_id
+        lease_id = self.browser.lease.instance_id.partition(":")[0]  # without the port, as in the service's own log
         current().set(lease=lease_id)
         try:
             with bound(lease=lease_id):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from flows.services.processes import tethered
 from flows.settings.run_folder import RunFolder
+from telemetry.log_format import message_of
 from telemetry.propagation import id_environment
 
 logger = logging.getLogger(__name__)
@@ -148,4 +149,4 @@ def last_line(log: Path) -> str:
         lines = []
     pages = [number for number, line in enumerate(lines) if "torch/distributed/elastic" in line and "failed" in line]
     own = [line for line in lines[: pages[-1] if pages else None] if not _OF_TORCHRUN.match(line)]
-    return own[-1][:400] if own else "it wrote nothing"
+    return message_of(own[-1])[:400] if own else "it wrote nothing"

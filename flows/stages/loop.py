@@ -24,6 +24,7 @@ from rollouts.shard_workers import ShardWorkers
 from storage.atomic import write_atomically
 from storage.errors import LoopError
 from storage.stages import Stage, StageKey, StageReport
+from telemetry.log_format import start_log
 from training.checkpointing.checkpoints import CheckpointError, import_policy
 
 logger = logging.getLogger(__name__)
@@ -104,6 +105,7 @@ async def run_alone(folder: RunFolder) -> None:
         if not folder.is_done(*key):
             await run_stage(folder, key, workers)
 
+    start_log(logging.WARNING)
     with folder.lock():
         await run_loop(folder, stage)
 
