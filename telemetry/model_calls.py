@@ -13,7 +13,7 @@ from telemetry.spans import Span, span
 def model_call(provider: str, *, model: str, max_tokens: int | None = None, temperature: float | None = None) -> Span:
     """The span of one chat completion. `provider`: `vllm`, `openai`, `gcp.gemini`, `anthropic` or another short name."""
     return span(
-        "chat",
+        f"chat {model}",
         "CLIENT",
         operation="chat",
         provider=provider,
