@@ -19,7 +19,7 @@ from agent.episodes.episode import EpisodeKey, EpisodeSetup, play
 from agent.models.openai_chat import OpenAIChat, Served
 from agent.types import Reach, Task
 from browser_service.client import BrowserPool
-from browser_service.models import Viewport
+from browser_service.models import Observe, Viewport
 from flows.services.model_servers import socket_path
 from flows.settings.loop_config import LoopConfig, load_config
 from flows.settings.run_folder import RunFolder
@@ -30,6 +30,7 @@ from storage.errors import LoopError
 from storage.stages import Stage, StageKey
 from storage.store import TrajectoryStore
 from telemetry.exporter import tracing
+from telemetry.ids import bound
 from telemetry.spans import span
 from training.checkpointing.checkpoints import import_policy
 
@@ -54,9 +55,8 @@ def receiver() -> Generator[Receiver]:
 
 @pytest.fixture(scope="module")
 def browsers(receiver: Receiver) -> Generator[str]:
-    """A browser service of a node with one instance, so that calls pass from one tier to the next."""
-    place = ("--instance-port", str(free_port()))
-    with running_service("node", "--slots", "2", "--instances", "1", *place, TRACES="true") as service:
+    """A browser service of one process."""
+    with running_service("up", "--slots", "2", TRACES="true") as service:
         yield service.url
 
 
@@ -200,6 +200,22 @@ async def test_no_content_leaves_in_a_span(
         assert step.attributes["rl_loop.fault"] == "policy" and step.attributes["error.type"] == "NO_ACTION"
     assert any(SECRET in value for headers in receiver.headers for value in headers.values())
     assert not [body for body in receiver.bodies if SECRET.encode() in body]
+
+
+@pytest.mark.chaos
+async def test_a_call_is_traced_from_tier_to_tier(receiver: Receiver) -> None:
+    place = ("--instance-port", str(free_port()))
+    with (
+        running_service("node", "--slots", "1", "--instances", "1", *place, TRACES="true") as node,
+        tracing("test", wanted=True),
+        span("test"),
+        bound(run="tiers", trajectory="t-1"),
+    ):
+        async with BrowserPool(node.url, direct=False) as pool, pool.lease(owner="me") as browser:
+            await browser.step(Observe())
+    mine = [receiver.path(one) for one in receiver.spans if one.attributes.get("rl_loop.run") == "tiers"]
+    assert ["test", "POST /get", "POST /get", "POST /tier/admit"] in mine
+    assert ["test", "execute_tool observe", "POST /step", "POST /step"] in mine, "forwarded by the node"
 
 
 def test_traces_that_can_not_be_sent_are_refused_before_a_run(

@@ -9,15 +9,23 @@ import time
 import pytest
 from otlp_receiver import receiving
 
+from telemetry import exporter
 from telemetry.errors import TracingError
-from telemetry.exporter import FLUSH_S, check, traces_endpoint, tracing
+from telemetry.exporter import check, traces_endpoint, tracing
 from telemetry.sampling import share_of
 from telemetry.spans import span
 
+FLUSH_S = 0.5
 SPANS = 3_000
 """More than the queue holds (OTEL_BSP_MAX_QUEUE_SIZE)."""
 SLACK_S = 3.0
 """Seconds that a busy machine may add to a measured time."""
+
+
+@pytest.fixture(autouse=True)
+def short_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of a process waits for its last spans for half a second."""
+    monkeypatch.setattr(exporter, "FLUSH_S", FLUSH_S)
 
 
 def work() -> float:
@@ -43,7 +51,7 @@ def test_a_back_end_that_is_down_costs_no_time(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_back_end_that_never_answers_costs_no_time_and_its_queue_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     with receiving() as receiver:
-        receiver.held_s = 4 * FLUSH_S
+        receiver.held_s = 8.0
         for name, value in receiver.environment.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "1024")
