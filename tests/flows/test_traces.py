@@ -89,7 +89,7 @@ async def test_one_trace_has_the_parts_of_a_run_below_one_another(folder: RunFol
         "run > iteration > judge",
         f"{rollout} > publish",
         f"{rollout} > judge",
-        f"{rollout} > episode > lease > POST /get > POST /get > POST /tier/admit",
+        f"{rollout} > episode > lease > POST /get > POST /get",
         f"{rollout} > episode > execute_tool visit_page > POST /step",
         f"{rollout} > episode > step > chat policy-1",
         f"{click} > POST /step",
