@@ -38,11 +38,11 @@ def test_without_tracing_nothing_of_opentelemetry_is_loaded() -> None:
 
 def test_without_tracing_a_span_costs_next_to_nothing() -> None:
     def seconds() -> float:
-        began = time.perf_counter()
+        began = time.thread_time()
         for number in range(1_000):
             with span("step", step=number) as this:
                 this.set(action="click")
-        return time.perf_counter() - began
+        return time.thread_time() - began
 
     assert span("step") is NOTHING and traceparent() is None
     assert min(seconds() for _ in range(10)) < 0.02  # 20 microseconds each; an episode's step takes 100,000 and more
