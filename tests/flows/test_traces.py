@@ -213,9 +213,11 @@ async def test_a_call_is_traced_from_tier_to_tier(receiver: Receiver) -> None:
     ):
         async with BrowserPool(node.url, direct=False) as pool, pool.lease(owner="me") as browser:
             await browser.step(Observe())
+            token = browser.lease.token
     mine = [receiver.path(one) for one in receiver.spans if one.attributes.get("rl_loop.run") == "tiers"]
     assert ["test", "POST /get", "POST /get", "POST /tier/admit"] in mine
     assert ["test", "execute_tool observe", "POST /step", "POST /step"] in mine, "forwarded by the node"
+    assert not [body for body in receiver.bodies if token.encode() in body]
 
 
 def test_traces_that_can_not_be_sent_are_refused_before_a_run(
