@@ -24,6 +24,8 @@ from browser_service.servers.serving import DriverDied, listen, serve
 from browser_service.servers.supervise import end_with_supervisor
 from browser_service.settings import Settings, SettingsError, is_loopback
 from browser_service.tiers.service import Service, running_service
+from telemetry.errors import TracingError
+from telemetry.exporter import tracing
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Real browsers as a service.", rich_markup_mode=None)
 
@@ -189,8 +191,9 @@ def _run(
     except OSError as error:
         stop(str(error))
     try:
-        asyncio.run(run())
-    except (LaunchError, DriverDied, SettingsError, OSError) as error:
+        with tracing("browser-service", wanted=settings.traces):
+            asyncio.run(run())
+    except (LaunchError, DriverDied, SettingsError, TracingError, OSError) as error:
         stop(str(error))
     finally:
         listener.close()

@@ -156,6 +156,8 @@ class Settings(BaseModel):
     """Disk space for pictures that are fetched by reference; the least recently used are removed first."""
     ca_file: Path | None = None
     """PEM file of certificate authorities that clients of an https address trust, besides those of the system."""
+    traces: bool = False
+    """Send OpenTelemetry spans of the calls that name their caller's span, as the OTEL_* variables say (docs/traces.md)."""
     blocklist: Path | None = None
     """File of hosts that no lease may reach: one per line, with their subdomains."""
 

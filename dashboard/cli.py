@@ -19,6 +19,7 @@ from dashboard.settings import LOOPBACK, Settings, SettingsProblem, check_host
 from dashboard.worker.config import ConfigProblem
 from dashboard.worker.process import Keeper, work
 from dashboard.worker.worker_lock import Taken
+from telemetry.log_format import start_log
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 HOST = "127.0.0.1"
@@ -76,7 +77,7 @@ def worker_command(
 ) -> None:
     """Play the rollouts that people ask for, until SIGTERM. The dashboard starts one by itself."""
     settings = settings_or_stop(runs, data, database, config, browsers)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    start_log()
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         settings.rollouts.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ RUN apt-get update && apt-get install --no-install-recommends -y chromium fonts-
 WORKDIR /app
 COPY constraints.txt pyproject.toml README.md ./
 COPY browser_service browser_service
+COPY telemetry telemetry
 RUN pip install --no-cache-dir --constraint constraints.txt ".[browser]"
 USER loop
 WORKDIR /home/loop

@@ -14,6 +14,7 @@ COPY judging judging
 COPY policies policies
 COPY rollouts rollouts
 COPY storage storage
+COPY telemetry telemetry
 COPY training training
 RUN pip install --no-cache-dir --constraint constraints.txt ".[browser,environments,data,train,flows,dashboard]"
 USER loop

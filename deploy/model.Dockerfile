@@ -16,6 +16,7 @@ COPY judging judging
 COPY policies policies
 COPY rollouts rollouts
 COPY storage storage
+COPY telemetry telemetry
 COPY training training
 RUN pip install --no-cache-dir ".[gpu]"
 USER loop

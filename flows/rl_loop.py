@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent.models.openai_chat import Served
 from flows.far_shard import beats_of, end_of, forget_beats
+from flows.flow_log import log_with_ids
 from flows.prefect_artifacts import show_run
 from flows.run_events import stage_failed, stage_finished
 from flows.services.prefect_api import PrefectError, PrefectServer
@@ -40,11 +41,13 @@ from flows.starting.aftermath import folder_of, settle
 from flows.starting.cancelling import leaving_within
 from flows.starting.starting import folder_for, nothing_to_do
 from flows.tracking.learning_signal import no_signal
+from flows.tracking.spans import traced_rank
 from rollouts.inputs import StageInputs
 from rollouts.shard_outcome import Outcome, read_outcome, write_outcome
 from rollouts.shard_workers import ShardWorkers
 from storage.heartbeat import beating
 from storage.stages import Stage, StageKey
+from telemetry.propagation import traceparent
 from training.algorithms.presets import PresetName
 
 logger = logging.getLogger(__name__)
@@ -103,7 +106,7 @@ async def rl_loop(
         preset: Published recipe of the policy update; empty: as configured.
     """
     overrides = [*overrides, *asked_in_form(iterations, preset)]
-    logging.getLogger("flows").setLevel(logging.INFO)  # also shown by Prefect (PREFECT_LOGGING_EXTRA_LOGGERS)
+    log_with_ids()  # the lines of `flows` are also shown by Prefect (PREFECT_LOGGING_EXTRA_LOGGERS)
     identity = str(flow_run.id) if flow_run.id else None
     folder = folder_for(Path(config), overrides, run, flow_run_id=identity, state_dir=own_state_dir())
     was_finished = folder.next_stage() is None
@@ -192,12 +195,15 @@ class ShardCall(BaseModel):
     others: tuple[str, ...] = ()
     browsers: str
     """URL of the browser service."""
+    traceparent: str | None = None
+    """The span of the stage, where runs are traced."""
 
     @staticmethod
     def of(inputs: StageInputs, key: ShardKey) -> "ShardCall":
         """The call for a shard of a stage."""
         root = str(inputs.run.layout.root)
-        return ShardCall(root=root, **key._asdict(), **inputs.served._asdict(), browsers=inputs.browsers)
+        here = {"browsers": inputs.browsers, "traceparent": traceparent()}
+        return ShardCall(root=root, **key._asdict(), **inputs.served._asdict(), **here)
 
     @property
     def served(self) -> Served:
@@ -246,7 +252,9 @@ async def play_shard_flow(call: ShardCall) -> str | None:
     folder = RunFolder.open(Path(call.root))
     stage_dir = folder.stage_dir(call.iteration, call.stage)
     inputs = stage_inputs(folder, call.stage, call.served, call.browsers)
-    with beating(beats_of(stage_dir, call.shard)):
+    log_with_ids()
+    traced = traced_rank(folder, StageKey(call.iteration, call.stage), call.traceparent)
+    with traced, beating(beats_of(stage_dir, call.shard)):
         async with ShardWorkers(inputs.run) as workers:
             lost = await play_shard(workers, inputs, call.key)
         write_outcome(stage_dir, call.shard, Outcome(round=call.round, lost=lost))

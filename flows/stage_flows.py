@@ -17,6 +17,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, State
 from pydantic import Field
 
+from flows.flow_log import log_with_ids
 from flows.policy.ownership import policy_owned
 from flows.policy.publishing import policy_version
 from flows.policy.update_process import last_line, run_update_process
@@ -38,6 +39,7 @@ from flows.starting.recovering import recover as recover_run
 from flows.starting.starting import folder_for, named_or_newest, note_flow_run, nothing_to_do, runs_dir_of
 from flows.tracking import tracking
 from flows.tracking.mirroring import mirrored
+from flows.tracking.spans import traced_run, traced_stage
 from rollouts.shard_workers import ShardWorkers
 from storage.errors import LoopError
 from storage.stages import Stage, StageKey
@@ -107,8 +109,9 @@ async def evaluate(run: RunName | None = None) -> State[Any] | dict[str, Any]:
         newest = policy_version(folder, folder.config.iterations)
         if folder.is_done(newest, Stage.EVALUATE):
             return Completed(name="NothingToDo", message=f"policy v{newest:04d} of {folder.name} is measured already")
-        async with policy_owned(folder), mirrored(folder), ShardWorkers(folder.inputs) as workers:
-            report = await evaluate_stage(folder, newest, workers, shards_in_prefect)
+        with traced_run(folder), traced_stage(StageKey(newest, Stage.EVALUATE)):
+            async with policy_owned(folder), mirrored(folder), ShardWorkers(folder.inputs) as workers:
+                report = await evaluate_stage(folder, newest, workers, shards_in_prefect)
     await _shown(folder)
     return report.model_dump(mode="json")
 
@@ -135,9 +138,11 @@ async def rejudge(
     folder = _opened(run)
     alone = [f"judge.chain={json.dumps([judge])}"] if judge else []
     config = load_config(folder.config_file, [*overrides, *alone]).judge
-    found = await judge_again(
-        folder, config, name or judge or "again", judged_stages(folder, iteration), with_people=people
-    )
+    log_with_ids()
+    with traced_run(folder, "rejudge"):
+        found = await judge_again(
+            folder, config, name or judge or "again", judged_stages(folder, iteration), with_people=people
+        )
     return {str(key): judged.metrics() for key, judged in found}
 
 
@@ -201,8 +206,9 @@ async def _next_stage(run: str, stage: Stage) -> State[Any] | dict[str, Any]:
         if key is None:
             return Completed(name="NothingToDo", message=nothing_to_do(folder))
         _check_is(folder, key, stage)
-        async with policy_owned(folder), mirrored(folder), ShardWorkers(folder.inputs) as workers:
-            report = await run_stage(folder, key, workers, shards_in_prefect)
+        with traced_run(folder):
+            async with policy_owned(folder), mirrored(folder), ShardWorkers(folder.inputs) as workers:
+                report = await run_stage(folder, key, workers, shards_in_prefect)
     await _shown(folder)
     return report.model_dump(mode="json")
 
@@ -217,6 +223,7 @@ def _check_is(folder: RunFolder, key: StageKey, stage: Stage) -> None:
 
 async def _begin(folder: RunFolder) -> None:
     """Checks the services, clears what lost processes left in Prefect, and makes version 0. The caller holds the lock."""
+    log_with_ids()
     check_running(own_state_dir() or folder.config.services.state_dir)
     if identity := _identity():
         note_flow_run(folder, identity)

@@ -7,6 +7,8 @@ from agent.types import StopReason, Trajectory
 from agent.verdict import Judge, Opinion, Verdict, outcome_of
 from judging.blocking import blocked_verdict
 from judging.evidence_steps import with_real_evidence
+from telemetry.ids import bound
+from telemetry.spans import span
 
 
 class Asked(NamedTuple):
@@ -53,7 +55,7 @@ class Chain:
         verdicts: list[Verdict] = []
         opinions: list[Opinion] = []
         for judge in self._judges:
-            verdict = with_real_evidence(await judge.judge(trajectory), trajectory)
+            verdict = with_real_evidence(await _traced(judge, trajectory), trajectory)
             verdicts.append(verdict)
             opinions.append(opinion_of(verdict, judge.name))
             # A canary measures every judge, also those that an earlier one would have spared.
@@ -70,6 +72,18 @@ class Chain:
             evidence = f"{decided.evidence} [disagreement: {decided.judge}: {outcome_of(decided)}, {named}]".strip()
             kept["evidence"] = evidence
         return Asked(decided.model_copy(update=kept), tuple(verdicts))
+
+
+async def _traced(judge: Judge, trajectory: Trajectory) -> Verdict:
+    with (
+        bound(trajectory=trajectory.id, iteration=trajectory.iteration),
+        span("judge", judge=judge.name, trajectory=trajectory.id, task=trajectory.task.id) as call,
+    ):
+        verdict = await judge.judge(trajectory)
+        call.set(reward=verdict.reward, blocked=verdict.blocked)
+        if not is_decided(verdict):
+            call.set(undecided=verdict.unjudged or None)
+        return verdict
 
 
 def is_decided(verdict: Verdict) -> bool:

@@ -20,6 +20,8 @@ from rollouts.turn_gate import TurnGate
 from storage.episode_phases import Phase
 from storage.pauses import append_pause
 from storage.store import Recording
+from telemetry.ids import bound
+from telemetry.spans import NOTHING, Span, current, under
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +53,8 @@ class Player:
     attempts: dict[str, Attempt] = field(default_factory=dict)
     """The running attempts, by trajectory id."""
     _files: StageFiles | None = None
+    _stage: Span = NOTHING
+    """The span of the stage that running episodes belong to."""
 
     @property
     def files(self) -> StageFiles:
@@ -62,7 +66,7 @@ class Player:
         """The running episodes belong to another stage from now on."""
         if self._files is not None:
             files.take_over(self._files)
-        self._files = files
+        self._files, self._stage = files, current()
 
     async def play(self, slot: EpisodeKey) -> tuple[Played, float | None]:
         """Plays the next attempt at an episode. Returns the reward too, for the display and for replacing groups only.
@@ -71,6 +75,12 @@ class Player:
         disk, which would fail every other episode too.
         """
         slot = slot._replace(attempt=self.files.attempt_of(slot.trajectory_id))
+        # Set anew: the task that plays may have been started by an earlier stage.
+        here = bound(iteration=slot.iteration, stage=str(self.files.stage), trajectory=slot.trajectory_id)
+        with under(self._stage), here:
+            return await self._attempt(slot)
+
+    async def _attempt(self, slot: EpisodeKey) -> tuple[Played, float | None]:
         recording = self.files.store.begin(slot.trajectory_id)
         attempt = Attempt(slot, recording, asyncio.get_running_loop().time())
         # Registered while it runs: `ShardWorker` moves its recording on carry-over, and logs it if it is abandoned.

@@ -10,6 +10,7 @@ ROOMS = (
     "agent",
     "environments",
     "storage",
+    "telemetry",
     "rollouts",
     "judging",
     "training",

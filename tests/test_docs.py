@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "configs").glob("*.md")])
 ROOMS = (
     "agent|benchmarks|browser_service|configs|dashboard|docs|environments|examples|flows|judging|rollouts|scripts|storage|"
-    "tests|training"
+    "telemetry|tests|training"
 )
 FILE = re.compile(rf"(?<![\w/.])(?:{ROOMS})/[\w/.-]*\.(?:py|md|yaml|js|lua)\b")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")

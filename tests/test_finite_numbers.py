@@ -25,7 +25,17 @@ from training.config import UpdateConfig
 from training.learning.report import UpdateReport
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("agent", "browser_service", "dashboard", "environments", "flows", "rollouts", "storage", "training")
+ROOMS = (
+    "agent",
+    "browser_service",
+    "dashboard",
+    "environments",
+    "flows",
+    "rollouts",
+    "storage",
+    "telemetry",
+    "training",
+)
 WORDS = ("NaN", "Infinity", "-Infinity")
 PAGE = Observation(url="http://localhost/", title="", viewport=Viewport())
 

@@ -1,11 +1,25 @@
 """Environment variables of this package; only this module reads or sets them."""
 
 import os
+from collections.abc import Mapping
 
 
 def failpoint() -> str:
     """Place and kind of the failure in `RL_LOOP_FAILPOINT`, for crash tests; empty in ordinary runs."""
     return os.environ.get("RL_LOOP_FAILPOINT", "")
+
+
+def caller() -> tuple[str, str]:
+    """The caller's span (`TRACEPARENT`) and ids (`BAGGAGE`), in the formats of W3C; each is empty if there is none."""
+    return os.environ.get("TRACEPARENT", ""), os.environ.get("BAGGAGE", "")
+
+
+def set_caller(variables: Mapping[str, str]) -> None:
+    """Replaces what `caller` returns: a process that is kept between updates has another caller for each."""
+    for name in ("TRACEPARENT", "BAGGAGE"):
+        os.environ.pop(name, None)
+        if value := variables.get(name):
+            os.environ[name] = value
 
 
 def let_idle_threads_sleep() -> None:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from storage.store import CorruptTrajectory, TrajectoryStore
+from telemetry.log_format import start_log
 from training.checkpointing.manifest import ABOUT_ITS_MAKING
 from training.config import UpdateConfig
 from training.demonstrations import read_turns, samples_of_turns
@@ -180,7 +181,7 @@ def _card(options: Options, tuned: Tuned) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the command; returns the exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    start_log()
     parser = argparse.ArgumentParser(prog="python -m training.sft", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--policy", type=Path, required=True, help="Hugging Face folder to begin with")
     parser.add_argument("--to", type=Path, required=True, help="folder to write")

@@ -16,6 +16,7 @@ from agent.episodes.episode_lease import EpisodeLease
 from agent.episodes.episode_record import EpisodeRecord, by_reference
 from agent.episodes.evidence import end_after_failure, end_of
 from agent.episodes.safety import Confirm, decide, refusal
+from agent.episodes.tracing import episode_span, note_end, note_step
 from agent.episodes.watch import Watch, outside
 from agent.failures import EpisodeFailure, boundary, failed, in_the_first_turn
 from agent.limits import kinds_of
@@ -35,6 +36,8 @@ from agent.types import (
 )
 from browser_service.client import Browser, BrowserPool
 from browser_service.models import Action, Observation, Observe, ObserveRequest, StepReply, Viewport, VisitPage
+from telemetry.ids import bound
+from telemetry.spans import current, span
 
 Serve = Callable[..., AbstractAsyncContextManager[Site]]
 """Called as `serve(task, trajectory_id=...)`; `environments.base.Environment.serve` fits."""
@@ -85,9 +88,18 @@ async def play(
     `recording` stores each step as soon as it is over (`TrajectoryStore.begin`), and what `agent.record` asks for:
     without it nothing is recorded.
     """
+    with (
+        bound(trajectory=slot.trajectory_id, iteration=slot.iteration, attempt=slot.attempt),
+        episode_span(slot, setup.policy_version) as traced,
+    ):
+        played = await _played(slot, setup, recording, watch or Watch())
+        note_end(traced, played.trajectory)
+        return played
+
+
+async def _played(slot: EpisodeKey, setup: EpisodeSetup, recording: Recording | None, watch: Watch) -> Played:
     started, record = time.monotonic(), EpisodeRecord(recording=recording)
     failure: Failure | None = None
-    watch = watch or Watch()
     config = setup.config
     lease = EpisodeLease(
         slot.trajectory_id, slot.task, setup.pool, setup.viewport, config, setup.reuse, recording, watch.gates
@@ -165,11 +177,13 @@ class _Episode:
         if self._is_blocked(observation):
             return StopReason.BLOCKED
         without_action = 0
-        for _ in range(self.slot.task.max_steps):
-            turn, seconds = await self._think(observation, deadline)
-            decision = await decide(turn, self.config, self.confirm)
-            step, observation = await self._carry_out(turn, decision, observation, browser, seconds)
-            await self.record.keep(step)
+        for number in range(self.slot.task.max_steps):
+            with span("step", step=number) as traced:
+                turn, seconds = await self._think(observation, deadline)
+                decision = await decide(turn, self.config, self.confirm)
+                step, observation = await self._carry_out(turn, decision, observation, browser, seconds)
+                await self.record.keep(step)
+                note_step(traced, step)
             if isinstance(step.action, Answer):
                 self.record.answer = step.action.text
                 return StopReason.ANSWERED
@@ -243,6 +257,8 @@ class _Episode:
         self._tell("act")
         acting = time.monotonic()
         reply = await self._step(browser, action)
+        if reply.error is not None:
+            current().fail(reply.error.code, reply.error.fault)
         seconds["step"] = time.monotonic() - acting
         seconds.update({phase: ms / 1_000 for phase, ms in reply.timings_ms.items()})
         return reply

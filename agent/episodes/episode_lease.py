@@ -18,6 +18,8 @@ from agent.types import Reach, Recorded, Task
 from browser_service.client import Browser, BrowserPool, LeaseOptions
 from browser_service.models import LoginState, Viewport
 from browser_service.models import Recording as Wanted
+from telemetry.ids import bound
+from telemetry.spans import current, span
 
 LEASE_TTL_S = 20.0
 """Seconds after which the browser of a killed player is free for the player that resumes."""
@@ -50,9 +52,13 @@ class EpisodeLease:
         """
         lease = self.pool.lease(keep_alive=True, **(self.options(reach) | LeaseOptions(owner=self.owner, login=login)))
         async with self.gates.passed("allocate"):
-            self.browser = await lease.__aenter__()
+            with span("lease"):
+                self.browser = await lease.__aenter__()
+        lease_id = self.browser.lease.instance_id.partition(":")[0]  # without the port, as in the service's own log
+        current().set(lease=lease_id)
         try:
-            yield self.browser
+            with bound(lease=lease_id):
+                yield self.browser
         finally:
             async with self.gates.passed("release"):
                 await lease.__aexit__(*sys.exc_info())

@@ -8,6 +8,7 @@ import httpx
 
 from agent.failures import EpisodeFailure, failed
 from agent.models.faults import READ, RETRIES, refused
+from telemetry.propagation import trace_headers
 
 # The server closes a connection after five idle seconds; a request sent at that moment would be lost.
 LIMITS = httpx.Limits(max_connections=None, keepalive_expiry=2.0)
@@ -21,10 +22,15 @@ class ChatServer:
 
     def __init__(self, *, uds: Path | None, base_url: str, api_key: str | None, longest_pause_s: float) -> None:
         """`longest_pause_s`: no retry when the server asks for a longer pause."""
-        self._api_key, self._longest_pause_s = api_key, longest_pause_s
+        self._api_key, self._longest_pause_s, self._is_ours = api_key, longest_pause_s, uds is not None
         transport = httpx.AsyncHTTPTransport(uds=str(uds), limits=LIMITS) if uds else None
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._http = httpx.AsyncClient(transport=transport, base_url=base_url, headers=headers, timeout=None)
+
+    @property
+    def provider(self) -> str:
+        """Its name in OpenTelemetry's conventions: this project's own vLLM, or any server with OpenAI's API."""
+        return "vllm" if self._is_ours else "openai"
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -36,7 +42,7 @@ class ChatServer:
         while True:
             tries += 1
             try:
-                response = await self._http.request(method, path, json=body)
+                response = await self._http.request(method, path, json=body, headers=self._traced())
             except httpx.HTTPError as error:
                 # The server closed the connection during the request; sampling has no side effects.
                 if isinstance(error, httpx.RemoteProtocolError) and tries <= RETRIES:
@@ -47,6 +53,10 @@ class ChatServer:
             if response.status_code not in RETRIED or tries > RETRIES or pause_s > self._longest_pause_s:
                 return response
             await asyncio.sleep(pause_s)
+
+    def _traced(self) -> dict[str, str]:
+        """The current span, for a server of this project, which is behind a UNIX socket; others learn no ids."""
+        return trace_headers() if self._is_ours else {}
 
     def refusal(self, response: httpx.Response) -> EpisodeFailure:
         """Turns an answer with an error status into a failure. The key, which servers may repeat, is removed."""

@@ -23,6 +23,7 @@ from agent.prompting.conversation import spoken
 from agent.prompting.prompts import compose
 from agent.types import AgentAction, Completion, Pictures, Step, Task, Turn
 from browser_service.models import Observation
+from telemetry.model_calls import model_call
 
 
 class Served(NamedTuple):
@@ -84,21 +85,31 @@ class OpenAIChat:
             prompt = compose(goal, history, observation, self._config, pictures, self._control)
         except PromptTooLong as error:
             raise failed("policy", "PROMPT_TOO_LONG", str(error), retryable=False) from error
-        served = self.served
-        async with answered_within(self._config.completion_deadline_s, "the model server"):
-            answer = await self._ask(self._body(served, prompt.messages), served)
-            await self._prove_version(served)
-        completion = completion_of(
-            answer,
-            tokens=self._tokens,
-            version=served.version,
-            images=prompt.images,
-            temperature=self._config.temperature,
-        )
+        completion = await self._complete(prompt.messages, prompt.images)
         try:
             return Turn(completion=completion, action=self._parse(completion, observation))
         except FormatError as error:
             return Turn(completion=completion, action=None, format_error=str(error))
+
+    async def _complete(self, messages: list[dict[str, Any]], images: tuple[str, ...]) -> Completion:
+        """One completion, proved to be of the expected version. Raises `EpisodeFailure`."""
+        served, config = self.served, self._config
+        with model_call(
+            self._server.provider, model=served.model, max_tokens=config.max_tokens, temperature=config.temperature
+        ) as call:
+            call.set(policy_version=served.version)
+            async with answered_within(config.completion_deadline_s, "the model server"):
+                answer = await self._ask(self._body(served, messages), served)
+                await self._prove_version(served)
+            completion = completion_of(
+                answer, tokens=self._tokens, version=served.version, images=images, temperature=config.temperature
+            )
+            call.set(
+                input_tokens=len(completion.prompt_token_ids) or None,
+                output_tokens=len(completion.token_ids) or None,
+                finish=completion.finish_reason,
+            )
+        return completion
 
     def _body(self, served: Served, messages: list[dict[str, Any]]) -> dict[str, Any]:
         body: dict[str, Any] = {

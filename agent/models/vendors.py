@@ -13,6 +13,7 @@ from agent.failures import EpisodeFailure, failed
 from agent.models.computer import Json, Vendor
 from agent.models.faults import RETRIES, answered_within, refused
 from agent.storable import load_json
+from telemetry.model_calls import model_call
 
 
 class ModelUnavailable(ValueError):
@@ -30,7 +31,7 @@ def open_openai(key: str, base_url: str | None, deadline_s: float) -> Vendor:
     async def ask(body: Json) -> Json:
         return _object((await client.responses.with_raw_response.create(**body)).http_response.content)
 
-    return _Guarded(ask, client.close, key, deadline_s)
+    return _Guarded(ask, client.close, key, deadline_s, "openai")
 
 
 def open_anthropic(key: str, base_url: str | None, deadline_s: float) -> Vendor:
@@ -45,7 +46,7 @@ def open_anthropic(key: str, base_url: str | None, deadline_s: float) -> Vendor:
         messages: Any = client.beta.messages if "betas" in body else client.messages
         return _object((await messages.with_raw_response.create(**body)).http_response.content)
 
-    return _Guarded(ask, client.close, key, deadline_s)
+    return _Guarded(ask, client.close, key, deadline_s, "anthropic")
 
 
 def open_gemini(key: str, base_url: str | None, deadline_s: float) -> Vendor:
@@ -72,7 +73,7 @@ def open_gemini(key: str, base_url: str | None, deadline_s: float) -> Vendor:
             raise ValueError("the answer has neither candidates nor a reason why there are none")
         return _object(reply.model_dump_json(exclude_none=True, exclude={"sdk_http_response", "parsed"}).encode())
 
-    return _Guarded(ask, http.aclose, key, deadline_s)
+    return _Guarded(ask, http.aclose, key, deadline_s, "gcp.gemini")
 
 
 class _Guarded:
@@ -84,11 +85,17 @@ class _Guarded:
         close: Callable[[], Awaitable[None]],
         key: str,
         deadline_s: float,
+        provider: str,
     ) -> None:
         self._ask, self._close, self._key, self._deadline_s = ask, close, key, deadline_s
+        self._provider = provider
 
     async def ask(self, body: Json) -> Json:
         """The vendor's answer. Raises `EpisodeFailure`."""
+        with model_call(self._provider, model=str(body.get("model"))):
+            return await self._answer(body)
+
+    async def _answer(self, body: Json) -> Json:
         async with answered_within(self._deadline_s, "the vendor"):
             try:
                 return await self._ask(body)

@@ -71,6 +71,7 @@ class Browser:
                 deadline_s=deadline_s + TRANSFER_S,
                 body=lambda _: request,
                 direct_url=self._direct_url,
+                tool=action.kind,
             )
             reply = await self._calls.ask(call, StepReply)
             self._used_at = asyncio.get_running_loop().time()

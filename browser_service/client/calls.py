@@ -27,6 +27,8 @@ from browser_service.client.refusals import BAD_GATEWAYS, NotOurs, pause, refusa
 from browser_service.errors import BrowserServiceError, Draining, MasterStopping, RegistryDown, Unreachable
 from browser_service.models.wire import Wire, from_another_version
 from browser_service.settings import stays_here
+from telemetry.propagation import id_headers
+from telemetry.spans import Span, span
 
 M = TypeVar("M", bound=Wire)
 
@@ -39,6 +41,10 @@ AVOID_S = 10.0
 """Seconds that an unreachable direct address is not tried."""
 KEEP_CONNECTION_S = 60.0
 """Idle connections are closed before the service closes them, after 75 s."""
+WORDS = frozenset(
+    {"", "get", "batch_get", "step", "renew", "release", "blob", "sessions", "artifacts", "info", "drain", "undrain"}
+)
+"""The parts of paths that are the same in each call; others are ids."""
 SILENCE_S = 30.0
 """A stream sends data at least every 10 s; after this long without any, its service is gone."""
 
@@ -64,6 +70,16 @@ class Call:
     """Address to try first."""
     to: AsyncPath | None = None
     """File to write the response to; the answer is empty then."""
+    tool: str | None = None
+    """The kind of the action that the call carries out, for its span."""
+
+    def span(self) -> Span:
+        """The span of the call, retries included."""
+        route = "/".join(part if part in WORDS else "{id}" for part in self.path.split("/"))
+        name, operation = f"{self.method} {route}", None
+        if self.tool is not None:
+            name, operation = f"execute_tool {self.tool}", "execute_tool"
+        return span(name, "CLIENT", method=self.method, route=route, operation=operation, tool=self.tool)
 
 
 class Caller:
@@ -127,13 +143,14 @@ class Caller:
 
     async def send(self, call: Call) -> httpx.Response:
         """As `ask`, for answers that are not JSON."""
-        try:
-            async with asyncio.timeout(call.deadline_s):
-                return await self._repeated(call)
-        except TimeoutError:
-            raise Unreachable(
-                f"no answer from the browser service at {self.url} to {call.path} within {call.deadline_s:g} s"
-            ) from None
+        with call.span():
+            try:
+                async with asyncio.timeout(call.deadline_s):
+                    return await self._repeated(call)
+            except TimeoutError:
+                raise Unreachable(
+                    f"no answer from the browser service at {self.url} to {call.path} within {call.deadline_s:g} s"
+                ) from None
 
     async def save(self, call: Call, to: Path) -> None:
         """As `send`, into a file that appears only when it is complete."""
@@ -195,7 +212,7 @@ class Caller:
 
     async def _once(self, url: str, call: Call, elapsed_s: float) -> httpx.Response:
         content = call.body(elapsed_s).model_dump_json() if call.body else None
-        headers = {"x-lease-token": call.token} if call.token else None
+        headers = id_headers() | ({"x-lease-token": call.token} if call.token else {})
         request = self._http.build_request(
             call.method, url + call.path, params=call.params, headers=headers, content=content
         )

@@ -26,6 +26,8 @@ from browser_service.errors import (
 from browser_service.leasing.leases import lease_id_of
 from browser_service.leasing.tokens import TierKey
 from browser_service.tiers.overview import Overview, lost
+from telemetry.http_server import ROUTE
+from telemetry.propagation import trace_headers
 
 # Hop-by-hop headers: each connection has its own; `host` and lengths are set anew.
 OF_THE_CONNECTION = frozenset(
@@ -66,13 +68,15 @@ class Forwarding:
         self._overview = overview
         self._key = key
         self._http = http
-        self._is_forwarded = _matcher(paths)
+        self._route_of = _matcher(paths)
         self._deadline_s = deadline_s
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not self._is_forwarded(scope["path"]):
+        route = self._route_of(scope["path"]) if scope["type"] == "http" else None
+        if route is None:
             await self._app(scope, receive, send)
             return
+        scope[ROUTE] = route
         try:
             body = await _whole_body(receive)
             call = _call(scope, body)
@@ -99,7 +103,11 @@ class Forwarding:
         url = instance + scope["raw_path"].decode("latin-1")
         if query := scope["query_string"]:
             url += "?" + query.decode("latin-1")
-        headers = [(name, value) for name, value in scope["headers"] if name not in OF_THE_CONNECTION]
+        traced = {name.encode(): value.encode() for name, value in trace_headers().items()}
+        headers = [
+            (name, value) for name, value in scope["headers"] if name not in OF_THE_CONNECTION and name not in traced
+        ]
+        headers += traced.items()
         timeout = httpx.Timeout(deadline_s, connect=CONNECT_S)
         request = self._http.build_request(scope["method"], url, headers=headers, content=body, timeout=timeout)
         response = await self._answered(request, instance, deadline_s)
@@ -130,13 +138,19 @@ class Forwarding:
             raise lost(f"the instance at {instance} went away during the call") from error
 
 
-def _matcher(paths: Iterable[str]) -> Callable[[str], bool]:
-    """Returns a test for paths that match one of the routes; `{name}` stands for one path segment."""
+def _matcher(paths: Iterable[str]) -> Callable[[str], str | None]:
+    """Returns a function from a path to the route that it matches; `{name}` stands for one path segment."""
+    routes = list(paths)
     patterns = [
-        "".join("[^/]+" if part.startswith("{") else re.escape(part) for part in _parts(path)) for path in paths
+        "".join("[^/]+" if part.startswith("{") else re.escape(part) for part in _parts(path)) for path in routes
     ]
-    expression = re.compile("|".join(patterns))
-    return lambda path: expression.fullmatch(path) is not None
+    expression = re.compile("|".join(f"({pattern})" for pattern in patterns))
+
+    def route_of(path: str) -> str | None:
+        found = expression.fullmatch(path)
+        return routes[found.lastindex - 1] if found and found.lastindex else None
+
+    return route_of
 
 
 def _parts(path: str) -> list[str]:

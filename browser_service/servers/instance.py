@@ -26,6 +26,7 @@ from browser_service.settings import Settings
 from browser_service.tiers.instances import tier_client
 from browser_service.tiers.reporter import Reporter
 from browser_service.tiers.service import Service, key_of, running_service, running_sessions
+from telemetry.http_server import Observed
 
 ON_A_LEASE: tuple[APIRouter, ...] = (session_api.router, compat.router, artifact_routes.router, observer_streams.router)
 """Routes on one live lease. A master or node has them too, and forwards their calls to the lease's instance."""
@@ -57,7 +58,11 @@ def bare_app(settings: Settings, lifespan: Any, *inner: Middleware) -> FastAPI:
     """The common part of all tiers' applications: the gate, the operations routes, the form of errors."""
     gate = Middleware(Gate, settings=settings)
     app = FastAPI(
-        title="browser-service", version="0.1.0", lifespan=lifespan, responses=PROBLEMS, middleware=[gate, *inner]
+        title="browser-service",
+        version="0.1.0",
+        lifespan=lifespan,
+        responses=PROBLEMS,
+        middleware=[gate, Middleware(Observed), *inner],
     )
     app.add_exception_handler(BrowserServiceError, _broken)
     app.add_exception_handler(RequestValidationError, _invalid)

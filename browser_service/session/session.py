@@ -1,6 +1,8 @@
 """One live session: its grant, its browser, and its remaining time."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -8,6 +10,8 @@ from browser_service.leasing.ended import Holder
 from browser_service.leasing.leases import Grant, LiveLease
 from browser_service.models import SessionStatus, StepReply, Viewport
 from browser_service.session.browser import LeasedBrowser
+from telemetry.ids import bound
+from telemetry.spans import current
 
 Ending = Literal["released", "expired", "lost", "ended"]
 
@@ -38,6 +42,14 @@ class Session:
         self.ends_at = self.started_at + self.grant.request.max_lifetime_s
         self.expires_at = self.started_at
         self.keep_alive(self.started_at)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[None, None]:
+        """A call's use of the session, alone; its log lines and its span have the lease's id."""
+        async with self.lock:
+            with bound(lease=self.lease_id):
+                current().set(lease=self.lease_id)
+                yield
 
     @property
     def lease_id(self) -> str:

@@ -5,6 +5,7 @@ from browser_service.events import Events
 from browser_service.models import StepReply, StepRequest
 from browser_service.session.browser import LeasedBrowser
 from browser_service.session.session import Ending, Session
+from telemetry.spans import current
 
 
 def granted(events: Events, session: Session) -> None:
@@ -22,7 +23,15 @@ def granted(events: Events, session: Session) -> None:
 
 def step(events: Events, session: Session, request: StepRequest, reply: StepReply) -> None:
     """A step was carried out."""
-    picture = reply.observation.screenshot
+    picture, took = reply.observation.screenshot, reply.timings_ms
+    current().set(
+        action=request.action.kind,
+        act_ms=took.get("act"),
+        settle_ms=took.get("settle"),
+        observe_ms=took.get("observe"),
+    )
+    if reply.error is not None:
+        current().fail(reply.error.code, reply.error.fault)
     events.emit(
         "step",
         lease_id=session.lease_id,

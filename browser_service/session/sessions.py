@@ -73,7 +73,7 @@ class Sessions:
         the error that ended the lease meanwhile.
         """
         session = self._table.get(grant.lease_id) or self._enter(grant)
-        async with session.lock:  # a repeated request waits here for the first one
+        async with session.turn():  # a repeated request waits here for the first one
             self._table.of(grant.lease_id, session.holder.token)  # the first one may have failed
             if session.browser is None:
                 await self._open(session)
@@ -111,7 +111,7 @@ class Sessions:
         """The lease's browser, for this caller alone. A session that is lost meanwhile frees its slot."""
         session = self._entitled(instance_id, token)
         session.keep_alive(self._clock(), busy_s=busy_s)
-        async with session.lock:
+        async with session.turn():
             self._entitled(instance_id, token)  # it may have ended while this call waited for the previous one
             session.keep_alive(self._clock(), busy_s=busy_s)
             browser = session.browser

@@ -16,6 +16,7 @@ from browser_service.models.tiers import EndRequest, InstanceStatus
 from browser_service.models.wire import from_another_version
 from browser_service.session.sessions import Sessions
 from browser_service.settings import Settings
+from telemetry.propagation import id_headers
 
 GLANCE_S = 2.0
 """Deadline of calls that only read or set a state, and of connecting for any call."""
@@ -90,7 +91,9 @@ class Remote:
         content = body.model_dump_json() if body else None
         timeout = httpx.Timeout(deadline_s, connect=GLANCE_S)
         try:
-            answer = await self._http.request(method, self._url + path, content=content, timeout=timeout)
+            answer = await self._http.request(
+                method, self._url + path, content=content, timeout=timeout, headers=id_headers()
+            )
         except httpx.HTTPError as error:
             kind = Absent if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) else Unreachable
             reason = str(error) or type(error).__name__

@@ -29,13 +29,14 @@ from flows.stages.loop import import_first_policy
 from flows.starting import preflight
 from flows.starting.starting import resume_parameters
 from flows.tracking.mirroring import mirrored
+from flows.tracking.spans import traced_run, traced_stage
 from flows.tracking.summary import CURVE
 from flows.tracking.timeline import TIMELINE
 from rollouts.shard_workers import ShardWorkers
 from storage.errors import RunFolderError, ServicesError
 from storage.names import checked_name, free_name
 from storage.run_layout import is_run
-from storage.stages import Stage, StageReport
+from storage.stages import Stage, StageKey, StageReport
 
 DEPLOY_S = 120.0
 """Seconds that `prefect deploy` may take."""
@@ -192,8 +193,9 @@ def evaluate_now(folder: RunFolder) -> StageReport:
 
 async def _evaluate_as_owner(folder: RunFolder, version: int) -> StageReport:
     """Evaluates while owning the served policy. Raises `PolicyOwned` beside a run that publishes."""
-    async with policy_owned(folder), mirrored(folder), ShardWorkers(folder.inputs) as workers:
-        return await evaluate_stage(folder, version, workers)
+    with traced_run(folder), traced_stage(StageKey(version, Stage.EVALUATE)):
+        async with policy_owned(folder), mirrored(folder), ShardWorkers(folder.inputs) as workers:
+            return await evaluate_stage(folder, version, workers)
 
 
 def links(folder: RunFolder, flow_run_id: str | None) -> dict[str, str]:

@@ -22,6 +22,7 @@ from flows.settings.run_folder import RunFolder
 from flows.settings.services_config import LOCAL
 from storage.errors import ServicesError
 from storage.stages import Stage
+from telemetry.spans import span
 from training.checkpointing.checkpoints import CheckpointError, checkpoint_path
 from training.checkpointing.weight_digests import read_weights
 from training.publishing.adapters import publish_adapter
@@ -140,8 +141,10 @@ class ServedBy:
         folder, tag = self._folder, tag_of(self._folder, version)
         pictures = folder.stage_dir(version, Stage.ROLLOUT)  # a version has the number of its iteration
         try:
-            wanted = await asyncio.to_thread(prepare, checkpoint_path(folder.policies, version), tag, pictures=pictures)
-            report = await self._put(wanted)
+            with span("publish", policy_version=version):
+                checkpoint = checkpoint_path(folder.policies, version)
+                wanted = await asyncio.to_thread(prepare, checkpoint, tag, pictures=pictures)
+                report = await self._put(wanted)
         except CheckpointError as error:
             raise StageError(f"policy {tag} cannot be served, and the server was left as it was: {error}") from error
         logger.info("published %s to %s in %.2f s: %s", tag, self.title, report.seconds["total"], report)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import re
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
@@ -14,6 +15,8 @@ from pathlib import Path
 
 from flows.services.processes import tethered
 from flows.settings.run_folder import RunFolder
+from telemetry.log_format import message_of
+from telemetry.propagation import id_environment
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +52,8 @@ class WarmUpdates:
         assert process is not None and process.stdin is not None and process.stdout is not None
         answer = b""
         try:
-            process.stdin.write(json.dumps({"arguments": arguments, "log": str(log)}).encode() + b"\n")
+            request = {"arguments": arguments, "log": str(log), "environment": id_environment()}
+            process.stdin.write(json.dumps(request).encode() + b"\n")
             await process.stdin.drain()
             answer = await process.stdout.readline()
         except (BrokenPipeError, ConnectionResetError):
@@ -111,7 +115,9 @@ async def run_update_process(command: list[str], log: Path, *, deadline_s: float
 
 async def _run_alone(command: list[str], log: Path) -> int:
     with log.open("ab") as output:  # opening a local file does not block the event loop
-        process = await asyncio.create_subprocess_exec(*tethered(command), stdin=DEVNULL, stdout=output, stderr=STDOUT)
+        process = await asyncio.create_subprocess_exec(
+            *tethered(command), stdin=DEVNULL, stdout=output, stderr=STDOUT, env={**os.environ, **id_environment()}
+        )
     try:
         return await process.wait()
     finally:
@@ -143,4 +149,4 @@ def last_line(log: Path) -> str:
         lines = []
     pages = [number for number, line in enumerate(lines) if "torch/distributed/elastic" in line and "failed" in line]
     own = [line for line in lines[: pages[-1] if pages else None] if not _OF_TORCHRUN.match(line)]
-    return own[-1][:400] if own else "it wrote nothing"
+    return message_of(own[-1])[:400] if own else "it wrote nothing"

@@ -183,6 +183,7 @@ def _browsers(config: LoopConfig, ports: dict[str, int], _: Path) -> ServiceSpec
     return ServiceSpec(
         name=BROWSER,
         command=[sys.executable, "-m", "browser_service.cli", "up", *address],
+        env={"BROWSER_SERVICE_TRACES": "true"} if config.services.traces else {},
         address=url,
         health_url=url + HEALTH[BROWSER],
         ready_s=config.services.ready_s,
@@ -218,6 +219,7 @@ def _vllm(config: LoopConfig, _: dict[str, int], __: Path) -> ServiceSpec:
         command=[
             *(sys.executable, "-m", "training.publishing.vllm_server"),
             *("--model", str(config.policy.model), "--uds", str(uds), "--config", str(settings)),
+            *(["--traces"] * config.services.traces),
         ],
         address=str(uds),
         health_url="http://policy/health",

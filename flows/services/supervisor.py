@@ -32,6 +32,7 @@ from flows.services.service_files import (
 )
 from storage.atomic import write_atomically
 from storage.process_id import process_id
+from telemetry.log_format import start_log
 
 logger = logging.getLogger(__name__)
 
@@ -183,7 +184,7 @@ async def _main(state_dir: Path) -> None:
 
 def main() -> None:
     """`python -m flows.services.supervisor STATE_DIR`: run until SIGTERM. A second one for the same directory exits at once."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    start_log()
     logging.getLogger("httpx").setLevel(logging.WARNING)
     state_dir = Path(sys.argv[1])
     with (state_dir / LOCK).open("a+") as lock:

@@ -88,6 +88,9 @@ class ServicesConfig(Section):
     rank_pool: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] | None = None
     """Work pool whose workers play the ranks of `rollout.ranks: workers`, in containers or a cluster for instance; it must exist
     (docs/scale.md). null: the pool `rl-loop`, whose worker `rl-loop up` starts. Read by `rl-loop up`."""
+    traces: bool = False
+    """Send OpenTelemetry spans of runs, browsers and models, as the OTEL_* environment variables say (docs/traces.md). Read by
+    `rl-loop up` and by each run."""
     resume_lost: Annotated[int, Field(ge=0, le=100)] = 0
     """Times in succession, without a finished stage in between, that a run whose process was lost is started again by
     itself; 0: it is marked as crashed, and `rl-loop resume` goes on with it."""

@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 
 from flows.policy.ownership import policy_owned
 from flows.policy.update_process import updates_kept_warm
@@ -17,11 +18,13 @@ from flows.stages.policy_update import policy_update_stage
 from flows.stages.rollout import PlayShards, gather_shards, rollout_stage
 from flows.tracking.learning_signal import no_signal, warnings
 from flows.tracking.mirroring import Mirror, mirrored
+from flows.tracking.spans import traced_iteration, traced_run, traced_stage
 from flows.tracking.tracking import Tracker
 from rollouts.shard_workers import ShardWorkers
 from storage.atomic import write_atomically
 from storage.errors import LoopError
 from storage.stages import Stage, StageKey, StageReport
+from telemetry.log_format import start_log
 from training.checkpointing.checkpoints import CheckpointError, import_policy
 
 logger = logging.getLogger(__name__)
@@ -34,16 +37,17 @@ async def run_stage(
     folder: RunFolder, key: StageKey, workers: ShardWorkers, play_shards: PlayShards = gather_shards
 ) -> StageReport:
     """Run one unfinished stage."""
-    logger.info("%s: %s begins", folder.name, key)
-    match key.stage:
-        case Stage.ROLLOUT:
-            report = await rollout_stage(folder, key.iteration, workers, play_shards)
-        case Stage.JUDGE:
-            report = await judge_stage(folder, key.iteration)
-        case Stage.POLICY_UPDATE:
-            report = await policy_update_stage(folder, key.iteration, workers)
-        case Stage.EVALUATE:
-            report = await evaluate_stage(folder, key.iteration, workers, play_shards)
+    with traced_stage(key):
+        logger.info("%s: %s begins", folder.name, key)
+        match key.stage:
+            case Stage.ROLLOUT:
+                report = await rollout_stage(folder, key.iteration, workers, play_shards)
+            case Stage.JUDGE:
+                report = await judge_stage(folder, key.iteration)
+            case Stage.POLICY_UPDATE:
+                report = await policy_update_stage(folder, key.iteration, workers)
+            case Stage.EVALUATE:
+                report = await evaluate_stage(folder, key.iteration, workers, play_shards)
     logger.info("%s: %s took %.1f s", folder.name, key, report.seconds)
     if nothing := no_signal(report):
         logger.warning("%s: %s", key, nothing)
@@ -55,6 +59,11 @@ async def run_loop(folder: RunFolder, stage: RunStage, *, flow_run_id: str | Non
 
     Raises `PolicyOwned` before anything begins when another run owns the served policy.
     """
+    with traced_run(folder):
+        await _run_owned(folder, stage, flow_run_id)
+
+
+async def _run_owned(folder: RunFolder, stage: RunStage, flow_run_id: str | None) -> None:
     async with policy_owned(folder):
         import_first_policy(folder)
         for warning in warnings(folder.config):
@@ -80,10 +89,11 @@ async def _every_stage(
         keys = [key for key in folder.schedule() if key.iteration == iteration]
         fresh = not any(folder.is_done(*key) for key in keys)
         began = time.monotonic()
-        for key in keys:
-            await stage(folder, key, workers)
-            for copy in copies:
-                copy.wake()
+        with traced_iteration(iteration) if not all(folder.is_done(*key) for key in keys) else nullcontext():
+            for key in keys:
+                await stage(folder, key, workers)
+                for copy in copies:
+                    copy.wake()
         if fresh:
             write_iteration(folder, iteration, seconds=time.monotonic() - began)
 
@@ -95,6 +105,7 @@ async def run_alone(folder: RunFolder) -> None:
         if not folder.is_done(*key):
             await run_stage(folder, key, workers)
 
+    start_log(logging.WARNING)
     with folder.lock():
         await run_loop(folder, stage)
 

@@ -25,6 +25,7 @@ from rollouts.shard_workers import ShardWorkers
 from storage.atomic import write_atomically
 from storage.progress import ProgressFile
 from storage.stages import Stage, StageReport
+from telemetry.spans import span
 from training.checkpointing.checkpoints import checkpoint_path, prune
 from training.config import UpdateConfig
 from training.learning.report import UpdateReport, read_report
@@ -86,13 +87,16 @@ async def run_update(folder: RunFolder, iteration: int) -> None:
     command = update_command(folder, iteration)
     log = folder.update_log(iteration)
     logger.info("%s: iteration %d: %s", folder.name, iteration, shlex.join(command))
-    status = await run_update_process(command, log, deadline_s=folder.config.policy.update_deadline_s)
-    if status is None:
-        raise StageError(f"the update of iteration {iteration} did not end within policy.update_deadline_s; see {log}")
-    if status != 0:
-        raise StageError(
-            f"the update of iteration {iteration} ended with status {status}: {last_line(log)} (see {log})"
-        )
+    with span("update", policy_version=iteration):
+        status = await run_update_process(command, log, deadline_s=folder.config.policy.update_deadline_s)
+        if status is None:
+            raise StageError(
+                f"the update of iteration {iteration} did not end within policy.update_deadline_s; see {log}"
+            )
+        if status != 0:
+            raise StageError(
+                f"the update of iteration {iteration} ended with status {status}: {last_line(log)} (see {log})"
+            )
 
 
 def best_version(folder: RunFolder) -> list[int]:

@@ -28,6 +28,7 @@ from flows.settings.loop_config import LoopConfig
 from flows.settings.parts import Only
 from flows.settings.services_config import LOCAL
 from flows.settings.who_acts import served_tokenizer
+from flows.tracking.spans import check_traces
 from judging.opening import check_judge_model
 from storage.errors import LoopError, ServicesError
 from storage.stages import Stage
@@ -78,6 +79,7 @@ def refuse_early(config: LoopConfig) -> None:
         tasks,
         applications,
         prompt_room,
+        check_traces,
     ):
         check(config)
     if config.services.models != LOCAL:
@@ -86,7 +88,7 @@ def refuse_early(config: LoopConfig) -> None:
 
 def refuse_part(config: LoopConfig, only: Only) -> None:
     """Runs the checks for one part of the services. Raises `PreflightError`, or `ServicesError` without a token."""
-    for check in (state_dir, chromium) if only == "browsers" else (state_dir, model):
+    for check in (state_dir, chromium, check_traces) if only == "browsers" else (state_dir, model, check_traces):
         check(config)
     if only == "models":
         needed_secret(config.services.models_token_env, "services.models_token_env")
@@ -260,6 +262,7 @@ CHECKS: dict[str, Callable[[LoopConfig], str]] = {
     **BARE_CHECKS,
     "disk": disk,
     "model": model,
+    "traces": check_traces,
     "update": update,
     "agent": models,
     "tasks": tasks,

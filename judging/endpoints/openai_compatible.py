@@ -14,6 +14,7 @@ from agent.storable import load_json
 from judging.endpoints.estimates import reported, tokens_of
 from judging.endpoints.protocol import EndpointError, Finish, Json, Part, Picture, Reply
 from judging.endpoints.troubles import trouble_of
+from telemetry.model_calls import model_call
 
 FINISHES: dict[str, Finish] = {"stop": "stop", "length": "length", "content_filter": "refused"}
 # The error may also repeat a page's text; then the schema is left out for nothing, and the parser is as strict as before.
@@ -41,15 +42,18 @@ class OpenAICompatible:
 
     async def ask(self, system: str, parts: Sequence[Part], schema: Json) -> Reply:
         """Returns the reply; 429 and 5xx are retried, after the server's own pause. Raises `EndpointError`."""
-        try:
-            async with answered_within(self._deadline_s, "the judge"):
-                content = await self._answer(system, parts, schema)
-        except EpisodeFailure as error:
-            raise trouble_of(error) from error
-        try:
-            return _reply(mapping(load_json(content)), tokens_of(system, *parts))
-        except ValueError as error:
-            raise EndpointError("unavailable", f"the judge's answer can't be read: {error}"[:500]) from error
+        with model_call(self._server.provider, model=self.model, max_tokens=self._max_tokens, temperature=0.0) as call:
+            try:
+                async with answered_within(self._deadline_s, "the judge"):
+                    content = await self._answer(system, parts, schema)
+            except EpisodeFailure as error:
+                raise trouble_of(error) from error
+            try:
+                reply = _reply(mapping(load_json(content)), tokens_of(system, *parts))
+            except ValueError as error:
+                raise EndpointError("unavailable", f"the judge's answer can't be read: {error}"[:500]) from error
+            call.set(input_tokens=reply.tokens_in, output_tokens=reply.tokens_out, finish=reply.finish)
+            return reply
 
     async def close(self) -> None:
         """Closes the connections."""

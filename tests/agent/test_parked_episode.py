@@ -18,14 +18,20 @@ DEADLINE_S = 2.5
 
 
 class OnePage:
-    """A pool of browsers that always show the same page."""
+    """A browser that always shows the same page."""
 
-    @asynccontextmanager
-    async def lease(self, **options: Any) -> AsyncGenerator["OnePage"]:
-        yield self
+    lease = SimpleNamespace(instance_id="one:9000")
 
     async def step(self, action: Action, observe: ObserveRequest, *, deadline_s: float) -> StepReply:
         return StepReply(step_id=1, observation=EpisodeRecord((64, 40)).page, timings_ms={})
+
+
+class Pool:
+    """A pool of such browsers."""
+
+    @asynccontextmanager
+    async def lease(self, **options: Any) -> AsyncGenerator[OnePage]:
+        yield OnePage()
 
 
 class Goes:
@@ -56,7 +62,7 @@ async def played(policy: Goes, may_go_on: Callable[[], Awaitable[None]]) -> Play
         EpisodeKey(TASK.model_copy(update={"goal": "Go."}), "e1", group="g", member=0, iteration=1),
         EpisodeSetup(
             policy=policy,
-            pool=cast(Any, OnePage()),
+            pool=cast(Any, Pool()),
             serve=serve,
             viewport=VIEWPORT,
             config=AgentConfig(episode_deadline_s=DEADLINE_S),

@@ -25,6 +25,8 @@ class StandInModel:
         self.published: list[str] = []
         self.asked: set[str] = set()
         """Requested paths."""
+        self.traceparents: list[str] = []
+        """The spans that callers named as theirs."""
         self.restart_at: int | None = None
         """Number of the completion at which the server forgets its policy, as a restarted one does."""
         self.held: set[int] = set()
@@ -92,6 +94,12 @@ def running_model(socket: Path) -> Generator[StandInModel]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             self._send(*state.reply(self.path, json.loads(body) if body else {}))
+
+        def parse_request(self) -> bool:
+            is_well = super().parse_request()
+            if is_well and (named := self.headers.get("traceparent")):
+                state.traceparents.append(named)
+            return is_well
 
         def _send(self, status: int, content: dict[str, Any]) -> None:
             data = json.dumps(content).encode()

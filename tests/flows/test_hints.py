@@ -20,7 +20,18 @@ from flows.settings.run_folder import RunFolder
 from flows.starting.starting import find_run, nothing_to_do
 from storage.stages import StageReport
 
-ROOMS = ("agent", "browser_service", "dashboard", "environments", "flows", "judging", "rollouts", "storage", "training")
+ROOMS = (
+    "agent",
+    "browser_service",
+    "dashboard",
+    "environments",
+    "flows",
+    "judging",
+    "rollouts",
+    "storage",
+    "telemetry",
+    "training",
+)
 MORE = {"rejudge": " --set NAME"}
 """Options that a command requires beside its run."""
 

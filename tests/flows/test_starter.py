@@ -55,7 +55,15 @@ def test_the_wheel_works_outside_of_the_repository(tmp_path: Path) -> None:
         "git", "ls-files", "agent", "browser_service", "dashboard", "environments", "flows", "judging", cwd=PROJECT
     )
     kept += run(
-        "git", "ls-files", "rollouts", "storage", "training", "policies", "examples/own_environment", cwd=PROJECT
+        "git",
+        "ls-files",
+        "rollouts",
+        "storage",
+        "telemetry",
+        "training",
+        "policies",
+        "examples/own_environment",
+        cwd=PROJECT,
     )
     sources = ("dashboard/web/",)  # what the front end is built from
     missing = [one for one in kept.split() if not one.startswith(sources) and not (site / one).is_file()]

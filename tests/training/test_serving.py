@@ -50,6 +50,17 @@ def test_a_server_gets_a_model_directory_and_a_short_socket(tmp_path: Path) -> N
     assert "--host" not in line  # a port would be in reach of every page in every browser
 
 
+def test_spans_are_sent_where_and_as_the_environment_says(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    to = "http://127.0.0.1:4318/v1/traces"
+    line = command(ServingConfig(), model=tmp_path, uds=Path("/tmp/x.sock"), name="p", traces_to=to)
+    assert line[line.index("--otlp-traces-endpoint") + 1] == to
+    assert "--otlp-traces-endpoint" not in command(ServingConfig(), model=tmp_path, uds=Path("/tmp/x.sock"), name="p")
+    ours = environment(ServingConfig(), {})
+    assert (ours["OTEL_SERVICE_NAME"], ours["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"]) == ("vllm", "http/protobuf")
+    assert environment(ServingConfig(), {"OTEL_SERVICE_NAME": "mine"})["OTEL_SERVICE_NAME"] == "mine"
+
+
 def test_threads_sleep_when_cores_are_shared() -> None:
     shared = environment(ServingConfig(cpu_threads=1), {"PATH": "/bin"})
     assert (shared["OMP_NUM_THREADS"], shared["OMP_WAIT_POLICY"], shared["PATH"]) == ("1", "PASSIVE", "/bin")

@@ -139,7 +139,7 @@ def test_several_processes_make_the_version_of_one(
 def test_a_sentence_of_one_of_several_processes_is_the_reason(request_of: Request, tmp_path: Path) -> None:
     log = tmp_path / "log"
     assert run_processes(request_of._replace(verdicts=tmp_path / "none.jsonl"), 2, log) != 0
-    assert re.fullmatch(r"[\d :,-]+.*none.jsonl does not exist; judge the trajectories first", last_line(log))
+    assert re.fullmatch(r"/\S+none.jsonl does not exist; judge the trajectories first", last_line(log))
 
 
 def test_one_process_is_plain_python() -> None:

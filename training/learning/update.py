@@ -16,14 +16,14 @@ import logging
 import os
 import resource
 import sys
-import time
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage.store import CorruptTrajectory
+from telemetry.log_format import start_log
+from telemetry.subprocesses import called_by
 from training import failpoints
 from training.checkpointing.canary import TEMPERATURE, candidates, make_canary
 from training.checkpointing.checkpoints import checkpoint_path, is_disk_full, read_checkpoint
@@ -40,7 +40,8 @@ from training.learning.update_inputs import Batch, Request, check_for_training, 
 from training.sampling.picture_checks import FeatureCounter, without_faulty
 from training.sampling.sample_checks import BadStep
 from training.sampling.samples import Sample, digest
-from training.settings import let_idle_threads_sleep
+from training.settings import caller, let_idle_threads_sleep
+from training.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from training.learning.models import LoadedPolicy
@@ -48,22 +49,6 @@ if TYPE_CHECKING:
     from training.learning.scored import Scored
 
 log = logging.getLogger("training.learning.update")
-
-
-class Stopwatch:
-    """Seconds by phase."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def phase(self, name: str) -> Generator[None]:
-        """Adds the time in the block to a phase."""
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - started, 3)
 
 
 def update(request: Request) -> UpdateReport:
@@ -247,8 +232,13 @@ def _trains_adapter(config: Path) -> bool:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs one update; returns the exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    start_log()
     request = _parse(arguments)
+    with called_by(*caller(), service="rl-loop-update"):
+        return _logged(request)
+
+
+def _logged(request: Request) -> int:
     try:
         report = update(request)
     except (UpdateError, CorruptTrajectory) as error:

@@ -2,9 +2,10 @@
 
     python -m training.learning.warm --policy DIR [--lora]
 
-Reads one request per line, `{"arguments": [...], "log": FILE}`: the arguments of `training.learning.update`, and the file that gets
-its output. Answers with `{"status": N}`, the exit code, or minus the signal that ended the update. Ends when its
-standard input ends; a running update dies with it.
+Reads one request per line, `{"arguments": [...], "log": FILE, "environment": {}}`: the arguments of
+`training.learning.update`, the file that gets its output, and variables that name the caller's span and ids. Answers with
+`{"status": N}`, the exit code, or minus the signal that ended the update. Ends when its standard input ends; a running
+update dies with it.
 
 A fork begins with the libraries in memory and with nothing else: weights, optimiser, random state and GPU memory are its own
 and go with it. So an update is bit for bit that of a process of its own, and a crash of it is an exit code.
@@ -19,7 +20,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -27,7 +28,7 @@ from training.dying import die_with
 from training.errors import UpdateError
 from training.lean_imports import hide_peft, hide_unused_packages, without_collection
 from training.learning.update import main as update
-from training.settings import let_idle_threads_sleep, look_for_gpus_without_starting_them
+from training.settings import let_idle_threads_sleep, look_for_gpus_without_starting_them, set_caller
 
 log = logging.getLogger("training.learning.warm")
 
@@ -56,15 +57,19 @@ def serve(answers: int) -> None:
     """Answers requests until standard input ends. `answers` is the descriptor that they are written to."""
     for line in sys.stdin:
         request = json.loads(line)
-        status = run(request["arguments"], Path(request["log"]))
+        status = run(request["arguments"], Path(request["log"]), request.get("environment", {}))
         os.write(answers, json.dumps({"status": status}).encode() + b"\n")
 
 
-def run(arguments: Sequence[str], log: Path) -> int:
-    """Runs one update in a fork. Returns its exit code, or minus the number of the signal that ended it."""
+def run(arguments: Sequence[str], log: Path, caller: Mapping[str, str]) -> int:
+    """Runs one update in a fork. Returns its exit code, or minus the number of the signal that ended it.
+
+    `caller`: see `training.settings.set_caller`.
+    """
     parent = os.getpid()
     child = os.fork()
     if child == 0:
+        set_caller(caller)
         _update_and_exit(arguments, log, parent)
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status)

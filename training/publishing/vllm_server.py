@@ -17,6 +17,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from telemetry.errors import TracingError
+from telemetry.exporter import check, traces_endpoint
 from training.serving_config import ServingConfig
 
 MODEL_PREFIX = "policy-"
@@ -27,8 +29,11 @@ class ServerError(ValueError):
     """The server can't be started as asked. The message is one sentence."""
 
 
-def command(config: ServingConfig, *, model: Path, uds: Path, name: str) -> list[str]:
-    """Returns vLLM's command line. Raises `ServerError` when the model or the socket's path can't be used."""
+def command(config: ServingConfig, *, model: Path, uds: Path, name: str, traces_to: str | None = None) -> list[str]:
+    """Returns vLLM's command line. Raises `ServerError` when the model or the socket's path can't be used.
+
+    `traces_to`: the address that vLLM sends a span to for each request that names its caller's; None: no spans.
+    """
     if not (model / "config.json").is_file():
         raise ServerError(f"{model} is no model directory: expected config.json in it; set `policy.model` to one")
     if len(str(uds)) > MAX_SOCKET_PATH:
@@ -51,6 +56,7 @@ def command(config: ServingConfig, *, model: Path, uds: Path, name: str) -> list
         *(("--enforce-eager",) if config.enforce_eager else ()),
         *(("--enable-sleep-mode",) if config.sleep else ()),
         *(adapters(config.adapter_rank) if config.adapter_rank else ()),
+        *(("--otlp-traces-endpoint", traces_to) if traces_to else ()),
         *config.extra_args,
     ]
     return [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *arguments]
@@ -89,7 +95,13 @@ def environment(config: ServingConfig, base: dict[str, str]) -> dict[str, str]:
             # The model is computed in the engine's process: a worker process of its own looks for work in a busy loop for a
             # second after each message, which took a sixth of two cores that browsers shared.
             added["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-    return base | added
+    return tracing_defaults(base) | base | added
+
+
+def tracing_defaults(base: dict[str, str]) -> dict[str, str]:
+    """Variables for vLLM's spans, unless the user has set them: vLLM would send them by gRPC, under no name."""
+    protocol = base.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+    return {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": protocol, "OTEL_SERVICE_NAME": "vllm"}
 
 
 def main() -> None:
@@ -100,12 +112,14 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="model directory to start with")
     parser.add_argument("--uds", type=Path, required=True, help="UNIX socket to serve on")
     parser.add_argument("--config", type=Path, help="JSON file with the `serving` section; defaults if left out")
+    parser.add_argument("--traces", action="store_true", help="send spans, as the OTEL_* variables say")
     options = parser.parse_args()
     try:
         config = ServingConfig.model_validate_json(options.config.read_bytes()) if options.config else ServingConfig()
         name = MODEL_PREFIX + secrets.token_hex(4)
-        line = command(config, model=options.model.resolve(), uds=options.uds, name=name)
-    except (ServerError, ValidationError, OSError) as error:
+        traces_to = traces_endpoint() if options.traces and check() else None
+        line = command(config, model=options.model.resolve(), uds=options.uds, name=name, traces_to=traces_to)
+    except (ServerError, TracingError, ValidationError, OSError) as error:
         sys.exit(f"vllm_server: {str(error).splitlines()[0]}")
     options.uds.unlink(missing_ok=True)  # left by a server that was killed
     os.execve(line[0], line, environment(config, dict(os.environ)))
