@@ -5,7 +5,9 @@ and the version of the weights that produced them. The version is proved, not as
 is asked for its version, and another version than the expected one discards the turn.
 """
 
+import asyncio
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -43,6 +45,18 @@ class Served(NamedTuple):
         return self._replace(model=(self.model, *self.others)[server], others=())
 
 
+def turn_seed(seed: int, episode: str, turn: int) -> int:
+    """The seed of one turn, in 31 bits. Members of a group have other episode names, and so other samples."""
+    return int.from_bytes(sha256(f"{seed}/{episode}/{turn}".encode()).digest()[:4]) >> 1
+
+
+def episode_name() -> str:
+    """The name of the running asyncio task, which is the trajectory's id where `rollouts` plays the episode."""
+    task = asyncio.current_task()
+    assert task is not None, "a coroutine runs in a task"
+    return task.get_name()
+
+
 class OpenAIChat:
     """A chat model as a policy. Use as `async with OpenAIChat(...) as policy`. Safe for many episodes at once."""
 
@@ -58,9 +72,9 @@ class OpenAIChat:
         tokens: bool = True,
         control: ControlTokens = GENERIC,
     ) -> None:
-        """`uds` is the server's UNIX socket, else `base_url` is used; `seed` fixes sampling per request where given;
-        `tokens` asks for token ids and log-probabilities, which training needs; `control` are the control
-        tokens of the model's tokenizer, which are broken in pages' text."""
+        """`uds` is the server's UNIX socket, else `base_url` is used; `seed` is that of every request where given, in
+        place of `config.seed`, which gives each turn its own; `tokens` asks for token ids and log-probabilities, which
+        training needs; `control` are the control tokens of the model's tokenizer, which are broken in pages' text."""
         self.served = served
         """The expected state of the server; may be changed between turns, and each turn uses the value at its begin."""
         self._config, self._seed, self._tokens, self._control = config, seed, tokens, control
@@ -86,7 +100,7 @@ class OpenAIChat:
             raise failed("policy", "PROMPT_TOO_LONG", str(error), retryable=False) from error
         served = self.served
         async with answered_within(self._config.completion_deadline_s, "the model server"):
-            answer = await self._ask(self._body(served, prompt.messages), served)
+            answer = await self._ask(self._body(served, prompt.messages, turn=len(history)), served)
             await self._prove_version(served)
         completion = completion_of(
             answer,
@@ -100,7 +114,7 @@ class OpenAIChat:
         except FormatError as error:
             return Turn(completion=completion, action=None, format_error=str(error))
 
-    def _body(self, served: Served, messages: list[dict[str, Any]]) -> dict[str, Any]:
+    def _body(self, served: Served, messages: list[dict[str, Any]], *, turn: int) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": served.model,
             "messages": messages,
@@ -112,6 +126,8 @@ class OpenAIChat:
             body |= {"top_k": -1, "logprobs": True, "return_token_ids": True}
         if self._seed is not None:
             body["seed"] = self._seed
+        elif self._config.seed is not None:
+            body["seed"] = turn_seed(self._config.seed, episode_name(), turn)
         return body
 
     def _parse(self, completion: Completion, observation: Observation) -> AgentAction:

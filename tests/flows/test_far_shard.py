@@ -11,8 +11,7 @@ from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.states import Completed, Failed, Running
 
-from flows.far_shard import beats_of, end_of, forget_beats
-from flows.rl_loop import server_url
+from flows.far_shard import beats_of, end_of, forget_beats, server_url
 from storage.heartbeat import lost
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:unclosed")
