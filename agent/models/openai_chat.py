@@ -26,6 +26,9 @@ from agent.prompting.prompts import compose
 from agent.types import AgentAction, Completion, Pictures, Step, Task, Turn
 from browser_service.models import Observation
 
+NOBODY_BEHIND = frozenset({502, 504})
+"""Answers of a proxy before the loop's own server, never of vLLM: its machine is away, and no episode is at fault."""
+
 
 class Served(NamedTuple):
     """The expected state of a server. Example: `Served(model="policy-7f3a", tag="demo:0003", version=3)`."""
@@ -147,6 +150,9 @@ class OpenAIChat:
         if response.status_code == 404 and served.tag is not None:
             message = f"the server no longer serves {served.model}: it was restarted"
             raise failed("infra", "MODEL_GONE", message, retryable=True)
+        if response.status_code in NOBODY_BEHIND and served.tag is not None:
+            message = f"nobody answers behind the door of the model server: {response.text[:200]}"
+            raise failed("infra", "MODEL_UNREACHABLE", message, retryable=True)
         if response.status_code != 200:
             raise self._server.refusal(response)
         return response.content

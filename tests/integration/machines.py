@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from flows.settings.checkout import PROJECT
 
 TOOLS = ("ip", "unshare", "nsenter")
 CLONE_NEWNET = 0x40000000
+KEEPER = Path(__file__).with_name("keeper.py")
 STEP_S = 30.0
 """Seconds that making a namespace or an interface may take."""
 INIT = """
@@ -110,9 +111,15 @@ class Machine:
                     child.kill()
                 process.wait(STEP_S)
 
+    def kept(self, command: Sequence[object], **variables: str) -> AbstractContextManager[Running]:
+        """A service of this machine, which is started again when it ends."""
+        return self.started([sys.executable, KEEPER, *command], **variables)
+
     def processes(self) -> list[psutil.Process]:
-        """Everything that runs on this machine, its first process aside."""
-        return psutil.Process(self.init).children(recursive=True)
+        """Everything that runs on this machine, its first process and the keepers of its services aside."""
+        mine = _namespace(self.init, "pid")
+        inside = [one for one in psutil.process_iter() if one.pid != self.init and _namespace(one.pid, "pid") == mine]
+        return [one for one in inside if not {str(KEEPER), "sleep"} & set(line_of(one))]
 
     @contextmanager
     def network(self) -> Generator[None]:
@@ -141,7 +148,7 @@ def in_hub(hub: int, *arguments: str) -> None:
 @contextmanager
 def machines(count: int, environment: Mapping[str, str]) -> Generator[tuple[Path, list[Machine]]]:
     """A folder that all share, and so many machines. At the end no process and no interface of them is left."""
-    base = Path(tempfile.mkdtemp(prefix="machines-"))  # short, for the path of a socket may have 107 characters
+    base = Path(tempfile.mkdtemp(prefix="m-"))  # short, for the path of a socket may have 107 characters
     base.chmod(0o755)  # Chromium runs as another user
     try:
         with ExitStack() as stack:
@@ -194,14 +201,26 @@ def _leader(pid: int, *, forks: bool) -> int | None:
     try:
         process = psutil.Process(pid)
         first = process if not forks else next((one for one in process.children() if one.children()), None)
-        is_apart = first and _network_of(str(first.pid)) != _network_of("self")
+        is_apart = first and _namespace(first.pid, "net") != _namespace("self", "net")
         return first.pid if first and is_apart else None
     except (OSError, psutil.NoSuchProcess):
         return None
 
 
-def _network_of(pid: str) -> Path:
-    return Path(f"/proc/{pid}/ns/net").readlink()
+def _namespace(pid: int | str, kind: str) -> Path | None:
+    """The name of a process's namespace; None for a process that has ended."""
+    try:
+        return Path(f"/proc/{pid}/ns/{kind}").readlink()
+    except OSError:
+        return None
+
+
+def line_of(process: psutil.Process) -> list[str]:
+    """The command line; empty for a process that has ended."""
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return []
 
 
 def _plug_in(machine: Machine) -> None:
