@@ -18,6 +18,7 @@ from prefect.deployments import arun_deployment
 from flows.far_shard import beats_of, end_of, forget_beats, server_url
 from flows.policy.update_process import last_line
 from flows.policy.waiting import StageError
+from flows.services.prefect_api import PrefectError, PrefectServer
 from flows.settings.run_folder import RunFolder
 from flows.stages.policy_update import run_update
 from storage.heartbeat import beating
@@ -73,7 +74,19 @@ async def _on_worker(root: str, iteration: int) -> str | None:
     forget_beats(beats)
     parameters = {"root": root, "iteration": iteration}
     started = await arun_deployment(TRAIN, parameters=parameters, timeout=0, as_subflow=True)
-    return await end_of(started.id, beats, server_url())
+    try:
+        return await end_of(started.id, beats, server_url())
+    except asyncio.CancelledError:  # no worker may begin it later, beside a resumed loop
+        await asyncio.shield(asyncio.to_thread(_cancel, str(started.id)))
+        raise
+
+
+def _cancel(flow_run_id: str) -> None:
+    try:
+        with PrefectServer(server_url()) as server:
+            server.cancel(flow_run_id)
+    except PrefectError as error:
+        logger.warning("%s; the update may still run on its worker", error)
 
 
 def _beats(folder: RunFolder, iteration: int) -> Path:
