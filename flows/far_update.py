@@ -14,8 +14,10 @@ from pathlib import Path
 
 from prefect import flow, task
 from prefect.deployments import arun_deployment
+from prefect.states import Crashed, State
 
 from flows.far_shard import beats_of, end_of, forget_beats, server_url
+from flows.loop_tether import LoopGone, ending_with_loop
 from flows.policy.update_process import last_line
 from flows.policy.waiting import StageError
 from flows.services.prefect_api import PrefectError, PrefectServer
@@ -27,16 +29,26 @@ from storage.stages import Stage
 logger = logging.getLogger(__name__)
 
 TRAIN = "train/train"
+LOST = ("was lost", "ended as Crashed")
+"""How the answers of `end_of` begin for an update that did not fail by itself."""
 MOST_LOSSES = 3
 """Times that an update is lost with its worker before the stage fails."""
 
 
 @flow(name="train", flow_run_name="update {iteration:04d}")
-async def train(root: str, iteration: int) -> None:
-    """Train one version of a run on a worker of the pool; a version that is complete already is only reported."""
+async def train(root: str, iteration: int) -> State[None] | None:
+    """Train one version of a run on a worker of the pool; a version that is complete already is only reported.
+
+    Ends as Crashed when the loop is gone: nobody waits for it, or one that was cut off begins it again.
+    """
     folder = RunFolder.open(Path(root))
     with beating(_beats(folder, iteration)):
-        await run_update(folder, iteration)
+        try:
+            async with ending_with_loop(folder.root):
+                await run_update(folder, iteration)
+        except LoopGone as error:
+            return Crashed(message=str(error))
+    return None
 
 
 async def train_on_worker(folder: RunFolder, iteration: int) -> None:
@@ -58,7 +70,7 @@ async def train_on_worker(folder: RunFolder, iteration: int) -> None:
             ) from None
         if failed is None:
             return
-        if not failed.startswith("was lost"):
+        if not failed.startswith(LOST):
             break
         logger.warning("the update of iteration %d %s; it is begun again", iteration, failed)
     log = folder.update_log(iteration)

@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from agent.models.openai_chat import Served
 from flows.far_shard import beats_of, end_of, forget_beats, server_url
 from flows.far_update import train_on_worker
+from flows.loop_tether import ending_with_loop
 from flows.prefect_artifacts import show_run
 from flows.run_events import stage_failed, stage_finished
 from flows.services.prefect_api import PrefectError, PrefectServer
@@ -249,7 +250,7 @@ async def play_shard_flow(call: ShardCall) -> str | None:
     stage_dir = folder.stage_dir(call.iteration, call.stage)
     inputs = stage_inputs(folder, call.stage, call.served, call.browsers)
     with beating(beats_of(stage_dir, call.shard)):
-        async with ShardWorkers(inputs.run) as workers:
+        async with ending_with_loop(folder.root), ShardWorkers(inputs.run) as workers:
             lost = await play_shard(workers, inputs, call.key)
         write_outcome(stage_dir, call.shard, Outcome(round=call.round, lost=lost))
     return lost

@@ -10,14 +10,14 @@ from loop_on_machines import Cluster
 from machines import Machine, line_of
 
 PARTS: dict[str, tuple[int, tuple[str, ...]]] = {
-    "flow": (1, ("prefect.engine", "prefect.flow_engine", "flow-run execute")),
+    "flow": (1, ("prefect.engine",)),
     "worker": (1, ("worker start --pool rl-loop",)),
     "Prefect": (1, ("flows.services.prefect_server",)),
     "MLflow": (1, ("mlflow server",)),
     "browser service": (2, ("browser_service.cli", "--remote-debugging-pipe")),
     "Redis": (2, ("redis-server",)),
-    "vLLM": (3, ("training.publishing.vllm_server", "VLLM::EngineCore")),
-    "update": (3, ("training.learning.update",)),
+    "vLLM": (3, ("vllm.entrypoints.openai.api_server", "VLLM::EngineCore")),
+    "update": (3, ("training.learning.update", "prefect.engine")),
 }
 """The machine of each part that is killed, and words of the command lines of its processes."""
 SHORTEST_CUT_S, LONGEST_CUT_S = 5.0, 60.0
