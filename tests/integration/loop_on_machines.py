@@ -14,12 +14,13 @@ import httpx
 import yaml
 from machines import Machine, address_of, machines, python
 from real_stack import Running, Stack, wait_until, write_config
-from run_outcome import reproducible
+from run_outcome import Outcome, outcome, reproducible
 
 from flows.services.prefect_api import PrefectServer
+from storage.run_layout import is_run
 
 Started = AbstractContextManager[Running]
-POOL = "gpu"
+POOL, CALM = "gpu", "calm"
 PREFECT, MLFLOW = f"http://{address_of(1)}:4200", f"http://{address_of(1)}:5000"
 BROWSERS, MODELS = f"http://{address_of(2)}:7000", f"http://{address_of(3)}:8200"
 SECRETS = {
@@ -84,6 +85,16 @@ def running_cluster() -> Generator[Cluster]:
         for one in (first, third):
             down = one.rl_loop("down", "-c", one.config)
             assert down.status == 0, down.out
+
+
+def calm_outcome(stack: Stack) -> Outcome:
+    """The results of an undisturbed run, which is played once."""
+    if not is_run(stack.loop.runs_dir / CALM):
+        calm = stack.rl_loop("run", stack.config, "--name", CALM)
+        assert calm.status == 0, calm.out
+    found = outcome(stack.folder(CALM))
+    assert len(found.weights) > 1, "nothing was learned, so that the weights would show nothing"
+    return found
 
 
 def prefect_server(machine: Machine) -> Started:

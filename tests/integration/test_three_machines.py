@@ -3,17 +3,17 @@
 The machines are namespaces of this computer (`machines.py`), so it takes root; what runs on which is in `loop_on_machines.py`.
 """
 
-from collections.abc import Generator
-
 import pytest
-from loop_on_machines import Cluster, running_cluster
+from loop_on_machines import Cluster, calm_outcome, running_cluster
 from machines import why_impossible
 from real_stack import collected, wait_until
 from run_invariants import check_finished, check_unchanged, finished_files
 from run_outcome import check_same_outcome, outcome
+from shared import MACHINES, shared_by
 
 from flows.settings.run_folder import RunFolder
 from storage.heartbeat import read_heartbeat
+from storage.names import free_name
 from storage.stages import Stage
 
 pytestmark = [
@@ -26,24 +26,21 @@ CUT_S = 60.0
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Generator[Cluster]:
-    with running_cluster() as cluster:
-        yield cluster
+def cluster() -> Cluster:
+    return shared_by(MACHINES, "cluster", running_cluster)
 
 
 def test_each_machine_is_cut_off_and_the_results_are_those_of_a_calm_run(cluster: Cluster) -> None:
     stack = cluster.stack
-    calm = stack.rl_loop("run", stack.config, "--name", "calm")
-    assert calm.status == 0, calm.out
-    expected = outcome(stack.folder("calm"))
-    assert len(expected.weights) > 1, "nothing was learned, so that the weights would show nothing"
+    expected = calm_outcome(stack)
 
-    root = stack.loop.runs_dir / "cut"
-    with stack.started("run", stack.config, "--name", "cut") as command:
+    name = free_name(stack.loop.runs_dir, "cut")
+    root = stack.loop.runs_dir / name
+    with stack.started("run", stack.config, "--name", name) as command:
         wait_until("the first training episode", lambda: collected(root, 1, Stage.ROLLOUT), during=command)
         with cluster.browsers.cut_off(CUT_S):
             before = finished_files(root)
-        wait_until("the update on its worker", lambda: trains(stack.folder("cut"), 1), during=command)
+        wait_until("the update on its worker", lambda: trains(stack.folder(name), 1), during=command)
         with cluster.models.cut_off(CUT_S):
             pass
         wait_until("an episode of the next policy", lambda: collected(root, 2, Stage.ROLLOUT), during=command)
@@ -53,8 +50,8 @@ def test_each_machine_is_cut_off_and_the_results_are_those_of_a_calm_run(cluster
     assert done.status == 0, done.out
     check_unchanged(before, root)
     with cluster.loop.network():
-        check_finished(stack, "cut")
-    check_same_outcome(expected, outcome(stack.folder("cut")))
+        check_finished(stack, name)
+    check_same_outcome(expected, outcome(stack.folder(name)))
 
 
 def trains(folder: RunFolder, iteration: int) -> bool:

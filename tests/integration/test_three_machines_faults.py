@@ -1,6 +1,6 @@
 """The long kill test: parts are killed and cables pulled at random during small runs over three machines.
 
-    RL_LOOP_KILLS=50 RL_LOOP_CUTS=10 RL_LOOP_SEED=1 python -m pytest -s -m chaos tests/integration/test_many_faults.py
+    RL_LOOP_KILLS=50 RL_LOOP_CUTS=10 RL_LOOP_SEED=1 python -m pytest -s -m chaos tests/integration/test_three_machines_faults.py
 
 Each run is resumed until it is finished and has then the results of an undisturbed run; there are as many runs as it takes
 until all faults are done. The seed is printed: it fixes the faults, their order and the pauses between them, not the moment
@@ -9,15 +9,16 @@ in the run that each one meets.
 
 import os
 import time
-from collections.abc import Generator
 
 import pytest
 from faults import Faults
-from loop_on_machines import Cluster, running_cluster
+from loop_on_machines import Cluster, calm_outcome, running_cluster
 from machines import why_impossible
 from run_invariants import check_finished
 from run_outcome import check_same_outcome, outcome
+from shared import MACHINES, shared_by
 
+from storage.names import free_name
 from storage.run_layout import is_run
 
 KILLS, CUTS = int(os.environ.get("RL_LOOP_KILLS", "8")), int(os.environ.get("RL_LOOP_CUTS", "2"))
@@ -33,23 +34,18 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Generator[Cluster]:
-    with running_cluster() as cluster:
-        yield cluster
+def cluster() -> Cluster:
+    return shared_by(MACHINES, "cluster", running_cluster)
 
 
 def test_runs_that_are_disturbed_at_random_have_the_results_of_a_calm_one(cluster: Cluster) -> None:
     stack = cluster.stack
-    calm = stack.rl_loop("run", stack.config, "--name", "calm")
-    assert calm.status == 0, calm.out
-    expected = outcome(stack.folder("calm"))
-    assert len(expected.weights) > 1, "nothing was learned, so that the weights would show nothing"
-
+    expected = calm_outcome(stack)
     faults = Faults(cluster, KILLS, CUTS, SEED)
     runs = 0
     while faults.left:
         runs += 1
-        name = f"disturbed-{runs}"
+        name = free_name(stack.loop.runs_dir, "disturbed")
         tell(f"seed {SEED}: {name} begins, {len(faults.left)} faults are left")
         finish(cluster, name, faults)
         with cluster.loop.network():
