@@ -75,7 +75,7 @@ def reproducible(config: Path) -> Path:
     where a caret blinks.
     """
     data = yaml.safe_load(config.read_text())
-    data["environment"]["domains"] = ["click-test", "click-link", "click-option", "unicode-test", "click-tab-2-easy"]
+    data["environment"]["domains"] = ["click-test", "click-link", "click-option", "click-tab-2-easy"]
     data["agent"]["seed"] = 1
     data["rollout"]["reuse_contexts"] = False
     data["serving"]["max_num_seqs"] = 1
