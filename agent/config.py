@@ -101,6 +101,9 @@ class AgentConfig(BaseModel):
     """Largest completion in tokens, of the policy and of chat models; a vendor's model has its own limit (8,192)."""
     temperature: Annotated[float, Field(gt=0)] = 1.0
     """Sampling temperature of training rollouts. top_p is 1 and top_k off: the update assumes the whole softmax."""
+    seed: Annotated[int, Field(ge=0)] | None = None
+    """Seed of the sampling of a policy at a chat server: each turn of an episode has a seed of its own, so that an episode
+    that is played again says the same again. None: the server's own randomness."""
     max_format_errors: Annotated[int, Field(ge=1)] = 3
     """Consecutive outputs that fail to parse before the episode ends."""
     completion_deadline_s: Annotated[float, Field(gt=0)] = 120.0

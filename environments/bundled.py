@@ -16,6 +16,7 @@ from environments.providers.static.application import StaticApplication
 from environments.providers.static.provider import StaticProvider
 from environments.tasks.application import ApplicationEnvironment
 
+HERE = "127.0.0.1"
 MODULE = "environment.py"
 """File of an environment's folder that has the function `make`."""
 
@@ -25,10 +26,15 @@ class NotAnEnvironment(ValueError):
 
 
 def static_environment(
-    application: StaticApplication, *, viewport: Viewport | None = None, bounds: Bounds = UNBOUNDED
+    application: StaticApplication,
+    *,
+    listen: str = HERE,
+    viewport: Viewport | None = None,
+    bounds: Bounds = UNBOUNDED,
 ) -> SeededEnvironment:
-    """A static application as an environment, not yet started."""
-    return ApplicationEnvironment(application, StaticProvider(application), viewport=viewport, bounds=bounds)
+    """A static application as an environment, not yet started. `listen`: address on which its pages are served."""
+    provider = StaticProvider(application, host=listen)
+    return ApplicationEnvironment(application, provider, viewport=viewport, bounds=bounds)
 
 
 BUNDLED: dict[str, Callable[[], StaticApplication]] = {"shop": shop}
@@ -37,16 +43,21 @@ KNOWN = (*BUNDLED, *INSTALLED)
 
 
 def application_environment(
-    name: str, folder: str = "", *, viewport: Viewport | None = None, bounds: Bounds = UNBOUNDED
+    name: str,
+    folder: str = "",
+    *,
+    listen: str = HERE,
+    viewport: Viewport | None = None,
+    bounds: Bounds = UNBOUNDED,
 ) -> SeededEnvironment:
-    """A bundled environment by its name, or with the name `folder` that of a folder.
+    """A bundled environment by its name, or with the name `folder` that of a folder. `listen`: see `static_environment`.
 
     Raises `NotAnEnvironment` for a folder that can't be used.
     """
     if name in INSTALLED:
         return INSTALLED[name].make(viewport=viewport, bounds=bounds)
     if name != "folder":
-        return static_environment(BUNDLED[name](), viewport=viewport, bounds=bounds)
+        return static_environment(BUNDLED[name](), listen=listen, viewport=viewport, bounds=bounds)
     make = getattr(load_folder(Path(folder)), "make", None)
     if not callable(make):
         raise NotAnEnvironment(

@@ -31,6 +31,8 @@ EnvironmentName = Literal[
 ]
 APPLICATIONS = ("shop", "mediawiki", "misago", "pretix", "redmine", "roundcube", "superset", "folder")
 """Environments whose families for training are not those of the evaluation."""
+LISTENING = ("miniwob", "shop")
+"""Environments whose pages browsers on another machine can reach."""
 FROM_FILES = ("live", "metabase")
 """Environments that play the tasks of files."""
 
@@ -109,6 +111,10 @@ class PartConfig(BaseModel):
     viewport: Viewport | None = None
     """Size of the page in CSS pixels; by default the environment's: 160x210 for MiniWoB++, 1280x720 for live."""
 
+    listen: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]{1,253}$")] = "127.0.0.1"
+    """Address of this machine on which the pages of miniwob and shop are served, by which browsers on other machines reach
+    them; their service needs BROWSER_SERVICE_EGRESS_ALLOW_PRIVATE=true. Pages have no password: a private network only."""
+
     share: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     """Of a part of a mix: its share of the tasks, relative to the shares of the other parts."""
 
@@ -142,6 +148,11 @@ class PartConfig(BaseModel):
         if self.name == "metabase" and self.tasks is not None and self.tasks.model_fields_set & OF_SITES:
             raise ValueError(
                 f"the tasks of metabase are on its own containers; remove {', '.join(sorted(OF_SITES))} of tasks."
+            )
+        if self.listen != "127.0.0.1" and self.name not in (*LISTENING, "mix"):
+            raise ValueError(
+                f"listen={self.listen} is for {' and '.join(LISTENING)}; the pages of {self.name} are not served there: remove "
+                "listen, or play the ranks on the machine of the browsers (rollout.ranks: workers)."
             )
         if self.tasks is not None and self.tasks.only_private_sites and not self.tasks.private_sites:
             raise ValueError(
@@ -180,7 +191,7 @@ class PartConfig(BaseModel):
         return self.model_copy(update={"tasks": tasks, "metabase": metabase})
 
 
-MIXED = ("sampler", "horizon", "blocking", "blocked_hosts", "isolation", "viewport")
+MIXED = ("sampler", "horizon", "blocking", "blocked_hosts", "isolation", "viewport", "listen")
 """Fields that a part of a mix has from the mix unless it sets them itself."""
 
 
@@ -189,7 +200,7 @@ class EnvironmentConfig(PartConfig):
 
     parts: Annotated[tuple[PartConfig, ...], Field(max_length=16)] = ()
     """Environments of a mix, each with its share of the tasks, such as `[{name: shop}, {name: misago, share: 2}]`. A part
-    has sampler, horizon, blocking, blocked_hosts, isolation and viewport of the mix unless it sets them."""
+    has sampler, horizon, blocking, blocked_hosts, isolation, viewport and listen of the mix unless it sets them."""
 
     @model_validator(mode="after")
     def check_parts(self) -> Self:

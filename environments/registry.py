@@ -18,7 +18,7 @@ def make_environment(config: EnvironmentConfig) -> Environment:
     """Creates the environment, not yet started: enter it with `async with`. Raises ValueError for a mix that is none."""
     match config.name:
         case "miniwob":
-            return MiniWob(viewport=config.viewport or MINIWOB_VIEWPORT, bounds=config.bounds)
+            return MiniWob(viewport=config.viewport or MINIWOB_VIEWPORT, host=config.listen, bounds=config.bounds)
         case "live":
             assert config.tasks is not None, "a live environment plays the tasks of files"
             return LiveWeb(
@@ -44,7 +44,9 @@ def make_environment(config: EnvironmentConfig) -> Environment:
 
 
 def _application(config: EnvironmentConfig) -> SeededEnvironment:
-    return application_environment(config.name, config.folder, viewport=config.viewport, bounds=config.bounds)
+    return application_environment(
+        config.name, config.folder, listen=config.listen, viewport=config.viewport, bounds=config.bounds
+    )
 
 
 def make_catalog(config: EnvironmentConfig, split: Split) -> Catalog:

@@ -1,24 +1,34 @@
-"""Waiting for a rank on another worker, including one that was lost with its worker, which Prefect never notices.
+"""Waiting for a rank, or an update, on another worker, including one that was lost with its worker, which Prefect never notices.
 
     iterations/0003/rollout/rank-01/heartbeat.json      written by the rank while it plays, see storage/heartbeat.py
 
-A rank that no worker has started yet has no heartbeat, and is waited for: workers may be busy or about to be started.
+A rank that no worker has started yet has no heartbeat, and is waited for: workers may be busy or about to be started. One
+that has ended while its machine was cut off from Prefect has told its end to the folder only.
 """
 
 import asyncio
 import logging
+import time
 from pathlib import Path
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
+from prefect.settings import get_current_settings
 
 from flows.services.prefect_api import PrefectError, PrefectServer
-from storage.heartbeat import FILE, lost
+from storage.heartbeat import FILE, lost, read_heartbeat
 
 logger = logging.getLogger(__name__)
 
 POLL_S = 1.0
 """Seconds between two polls of the rank's state."""
+UNTOLD_S = 120.0
+"""Seconds between the last heartbeat of a rank that has ended and the end of the wait for Prefect to hear of it."""
+
+
+def server_url() -> str:
+    """The address of the Prefect server that this process talks to."""
+    return (get_current_settings().api.url or "").removesuffix("/api")
 
 
 def beats_of(stage_dir: Path, shard: int) -> Path:
@@ -32,8 +42,11 @@ def forget_beats(beats: Path) -> None:
     (beats / FILE).unlink(missing_ok=True)
 
 
-async def end_of(flow_run_id: UUID, beats: Path, server_url: str, *, poll_s: float = POLL_S) -> str | None:
-    """Waits for the rank's flow run; returns how it failed, None if it completed. Marks a lost one as crashed."""
+async def end_of(
+    flow_run_id: UUID, beats: Path, server_url: str, *, poll_s: float = POLL_S, untold_s: float = UNTOLD_S
+) -> str | None:
+    """Waits for the rank's flow run; returns how it failed, None if it completed. Marks a lost one as crashed, and one that
+    ended `untold_s` seconds ago without telling Prefect, which counts as lost too: what it stored is not done again."""
     async with get_client() as client:
         while True:
             state = (await client.read_flow_run(flow_run_id)).state
@@ -42,6 +55,9 @@ async def end_of(flow_run_id: UUID, beats: Path, server_url: str, *, poll_s: flo
             if beat := lost(beats):
                 await asyncio.to_thread(_mark_crashed, server_url, str(flow_run_id))
                 return f"was lost with {beat}"
+            if (beat := read_heartbeat(beats)) and beat.ended and time.time() - beat.at > untold_s:
+                await asyncio.to_thread(_mark_crashed, server_url, str(flow_run_id))
+                return f"was lost to Prefect when {beat} ended"
             await asyncio.sleep(poll_s)
 
 

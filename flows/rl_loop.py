@@ -21,13 +21,14 @@ from prefect import Flow, Task, flow, task
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import arun_deployment
 from prefect.runtime import flow_run
-from prefect.settings import get_current_settings
 from prefect.states import Completed, State
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.models.openai_chat import Served
-from flows.far_shard import beats_of, end_of, forget_beats
+from flows.far_shard import beats_of, end_of, forget_beats, server_url
+from flows.far_update import train_on_worker
 from flows.flow_log import log_with_ids
+from flows.loop_tether import ending_with_loop
 from flows.prefect_artifacts import show_run
 from flows.run_events import stage_failed, stage_finished
 from flows.services.prefect_api import PrefectError, PrefectServer
@@ -35,6 +36,7 @@ from flows.services.processes import own_state_dir
 from flows.settings.identity import ITERATIONS
 from flows.settings.run_folder import RunFolder
 from flows.stages.loop import run_loop, run_stage
+from flows.stages.policy_update import run_update
 from flows.stages.rollout import ShardKey, play_shard
 from flows.stages.stage_inputs import stage_inputs
 from flows.starting.aftermath import folder_of, settle
@@ -46,7 +48,7 @@ from rollouts.inputs import StageInputs
 from rollouts.shard_outcome import Outcome, read_outcome, write_outcome
 from rollouts.shard_workers import ShardWorkers
 from storage.heartbeat import beating
-from storage.stages import Stage, StageKey
+from storage.stages import Stage, StageKey, StageReport
 from telemetry.propagation import traceparent
 from training.algorithms.presets import PresetName
 
@@ -64,11 +66,6 @@ def settle_lost(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> N
     if folder is not None:
         with PrefectServer(server_url()) as server:
             settle(folder, server, identity, status="KILLED")
-
-
-def server_url() -> str:
-    """The address of the Prefect server that this process talks to."""
-    return (get_current_settings().api.url or "").removesuffix("/api")
 
 
 def bury_earlier(folder: RunFolder, identity: str) -> None:
@@ -160,10 +157,16 @@ def subflow_of(stage: Stage, workers: ShardWorkers) -> Flow[..., Any]:
 
     @flow(name=named[0], flow_run_name=named[1], description=DESCRIPTIONS[stage])
     async def run(root: str, iteration: int) -> dict[str, Any]:
-        report = await run_stage(RunFolder.open(Path(root)), StageKey(iteration, stage), workers, shards_in_prefect)
+        report = await stage_by_workers(RunFolder.open(Path(root)), StageKey(iteration, stage), workers)
         return report.model_dump(mode="json")
 
     return run
+
+
+async def stage_by_workers(folder: RunFolder, key: StageKey, workers: ShardWorkers) -> StageReport:
+    """Run a stage; its shards are tasks of Prefect, and the update is made by the worker that the configuration names."""
+    update = train_on_worker if folder.config.services.update_pool else run_update
+    return await run_stage(folder, key, workers, shards_in_prefect, update)
 
 
 async def shards_in_prefect(workers: ShardWorkers, inputs: StageInputs, keys: list[ShardKey]) -> list[str | None]:
@@ -255,7 +258,7 @@ async def play_shard_flow(call: ShardCall) -> str | None:
     log_with_ids()
     traced = traced_rank(folder, StageKey(call.iteration, call.stage), call.traceparent)
     with traced, beating(beats_of(stage_dir, call.shard)):
-        async with ShardWorkers(inputs.run) as workers:
+        async with ending_with_loop(folder.root), ShardWorkers(inputs.run) as workers:
             lost = await play_shard(workers, inputs, call.key)
         write_outcome(stage_dir, call.shard, Outcome(round=call.round, lost=lost))
     return lost

@@ -17,12 +17,13 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, State
 from pydantic import Field
 
+from flows.far_shard import server_url
 from flows.flow_log import log_with_ids
 from flows.policy.ownership import policy_owned
 from flows.policy.publishing import policy_version
 from flows.policy.update_process import last_line, run_update_process
 from flows.prefect_artifacts import show_run
-from flows.rl_loop import bury_earlier, server_url, settle_lost, shards_in_prefect
+from flows.rl_loop import bury_earlier, settle_lost, shards_in_prefect, stage_by_workers
 from flows.services.prefect_api import PrefectServer
 from flows.services.processes import own_state_dir
 from flows.services.services import check_running
@@ -30,7 +31,7 @@ from flows.settings.checkout import DEFAULT_CONFIG, working_dir
 from flows.settings.loop_config import load_config
 from flows.settings.run_folder import RunFolder
 from flows.stages.evaluate import evaluate_stage
-from flows.stages.loop import import_first_policy, run_stage
+from flows.stages.loop import import_first_policy
 from flows.stages.rejudge import judged_stages
 from flows.stages.rejudge import rejudge as judge_again
 from flows.stages.warm_start import Imitation, sft_command
@@ -208,7 +209,7 @@ async def _next_stage(run: str, stage: Stage) -> State[Any] | dict[str, Any]:
         _check_is(folder, key, stage)
         with traced_run(folder):
             async with policy_owned(folder), mirrored(folder), ShardWorkers(folder.inputs) as workers:
-                report = await run_stage(folder, key, workers, shards_in_prefect)
+                report = await stage_by_workers(folder, key, workers)
     await _shown(folder)
     return report.model_dump(mode="json")
 

@@ -19,8 +19,9 @@ TIERS = tuple(
 )
 PREFECT = tuple(
     f"tests/flows/test_{name}"
-    for name in ("aftermath", "automations", "far_shard", "rl_loop_flow", "stage_flows", "work_pools")
+    for name in ("aftermath", "automations", "far_shard", "far_update", "rl_loop_flow", "stage_flows", "work_pools")
 )
+MACHINES = ("tests/integration/test_three_machines",)
 GROUPS = (STACK, FLEET, TIERS, PREFECT)
 """Beginnings of the node ids of each group; a group is played by one process, one test after the other."""
 

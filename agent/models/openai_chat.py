@@ -5,7 +5,9 @@ and the version of the weights that produced them. The version is proved, not as
 is asked for its version, and another version than the expected one discards the turn.
 """
 
+import asyncio
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -24,6 +26,9 @@ from agent.prompting.prompts import compose
 from agent.types import AgentAction, Completion, Pictures, Step, Task, Turn
 from browser_service.models import Observation
 from telemetry.model_calls import model_call
+
+NOBODY_BEHIND = frozenset({502, 504})
+"""Answers of a proxy before the loop's own server, never of vLLM: its machine is away, and no episode is at fault."""
 
 
 class Served(NamedTuple):
@@ -44,6 +49,18 @@ class Served(NamedTuple):
         return self._replace(model=(self.model, *self.others)[server], others=())
 
 
+def turn_seed(seed: int, episode: str, turn: int) -> int:
+    """The seed of one turn, in 31 bits. Members of a group have other episode names, and so other samples."""
+    return int.from_bytes(sha256(f"{seed}/{episode}/{turn}".encode()).digest()[:4]) >> 1
+
+
+def episode_name() -> str:
+    """The name of the running asyncio task, which is the trajectory's id where `rollouts` plays the episode."""
+    task = asyncio.current_task()
+    assert task is not None, "a coroutine runs in a task"
+    return task.get_name()
+
+
 class OpenAIChat:
     """A chat model as a policy. Use as `async with OpenAIChat(...) as policy`. Safe for many episodes at once."""
 
@@ -59,9 +76,9 @@ class OpenAIChat:
         tokens: bool = True,
         control: ControlTokens = GENERIC,
     ) -> None:
-        """`uds` is the server's UNIX socket, else `base_url` is used; `seed` fixes sampling per request where given;
-        `tokens` asks for token ids and log-probabilities, which training needs; `control` are the control
-        tokens of the model's tokenizer, which are broken in pages' text."""
+        """`uds` is the server's UNIX socket, else `base_url` is used; `seed` is that of every request where given, in
+        place of `config.seed`, which gives each turn its own; `tokens` asks for token ids and log-probabilities, which
+        training needs; `control` are the control tokens of the model's tokenizer, which are broken in pages' text."""
         self.served = served
         """The expected state of the server; may be changed between turns, and each turn uses the value at its begin."""
         self._config, self._seed, self._tokens, self._control = config, seed, tokens, control
@@ -85,13 +102,13 @@ class OpenAIChat:
             prompt = compose(goal, history, observation, self._config, pictures, self._control)
         except PromptTooLong as error:
             raise failed("policy", "PROMPT_TOO_LONG", str(error), retryable=False) from error
-        completion = await self._complete(prompt.messages, prompt.images)
+        completion = await self._complete(prompt.messages, prompt.images, len(history))
         try:
             return Turn(completion=completion, action=self._parse(completion, observation))
         except FormatError as error:
             return Turn(completion=completion, action=None, format_error=str(error))
 
-    async def _complete(self, messages: list[dict[str, Any]], images: tuple[str, ...]) -> Completion:
+    async def _complete(self, messages: list[dict[str, Any]], images: tuple[str, ...], turn: int) -> Completion:
         """One completion, proved to be of the expected version. Raises `EpisodeFailure`."""
         served, config = self.served, self._config
         with model_call(
@@ -99,7 +116,7 @@ class OpenAIChat:
         ) as call:
             call.set(policy_version=served.version)
             async with answered_within(config.completion_deadline_s, "the model server"):
-                answer = await self._ask(self._body(served, messages), served)
+                answer = await self._ask(self._body(served, messages, turn=turn), served)
                 await self._prove_version(served)
             completion = completion_of(
                 answer, tokens=self._tokens, version=served.version, images=images, temperature=config.temperature
@@ -111,7 +128,7 @@ class OpenAIChat:
             )
         return completion
 
-    def _body(self, served: Served, messages: list[dict[str, Any]]) -> dict[str, Any]:
+    def _body(self, served: Served, messages: list[dict[str, Any]], *, turn: int) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": served.model,
             "messages": messages,
@@ -123,6 +140,8 @@ class OpenAIChat:
             body |= {"top_k": -1, "logprobs": True, "return_token_ids": True}
         if self._seed is not None:
             body["seed"] = self._seed
+        elif self._config.seed is not None:
+            body["seed"] = turn_seed(self._config.seed, episode_name(), turn)
         return body
 
     def _parse(self, completion: Completion, observation: Observation) -> AgentAction:
@@ -142,6 +161,9 @@ class OpenAIChat:
         if response.status_code == 404 and served.tag is not None:
             message = f"the server no longer serves {served.model}: it was restarted"
             raise failed("infra", "MODEL_GONE", message, retryable=True)
+        if response.status_code in NOBODY_BEHIND and served.tag is not None:
+            message = f"nobody answers behind the door of the model server: {response.text[:200]}"
+            raise failed("infra", "MODEL_UNREACHABLE", message, retryable=True)
         if response.status_code != 200:
             raise self._server.refusal(response)
         return response.content

@@ -18,7 +18,7 @@ from flows.services.prefect_api import FlowRun, PrefectServer
 from flows.services.service_files import SupervisorStatus, read_status
 from flows.services.specs import DASHBOARD, PREFECT, WORKER, needed_here, prefect_environment
 from flows.services.stack import read_stack
-from flows.services.work_pools import place_ranks
+from flows.services.work_pools import place_work
 from flows.settings.checkout import DEPLOYMENTS_FILE, PROJECT, working_dir
 from flows.settings.hints import on_run
 from flows.settings.loop_config import LoopConfig
@@ -41,7 +41,7 @@ from storage.stages import Stage, StageKey, StageReport
 DEPLOY_S = 120.0
 """Seconds that `prefect deploy` may take."""
 
-DEPLOYMENTS = ("rl-loop", "rollout", "judge", "update", "evaluate", "rejudge", "sft", "rank", "recover")
+DEPLOYMENTS = ("rl-loop", "rollout", "judge", "update", "evaluate", "rejudge", "sft", "rank", "train", "recover")
 """Names of the deployments in prefect.yaml."""
 
 STAY_LOOK_S = 2.0
@@ -65,7 +65,7 @@ def bring_up(config: LoopConfig, watch: Watch | None = None) -> SupervisorStatus
         if not was_running or not is_deployed(config):
             deploy(state)
         with prefect_server(config) as server:
-            place_ranks(server, config.services.rank_pool, here=working_dir(), runs_dir=config.runs_dir)
+            place_work(server, config.services, here=working_dir(), runs_dir=config.runs_dir)
             make_automations(server, config.services)
         names = needed_here(config.services)
         return services.wait_ready(state, names, deadline_s=config.serving.start_deadline_s, watch=watch)

@@ -79,8 +79,8 @@ _warm: ContextVar[WarmUpdates | None] = ContextVar("warm_updates", default=None)
 
 @asynccontextmanager
 async def updates_kept_warm(folder: RunFolder) -> AsyncGenerator[None]:
-    """Keeps an update process for the updates inside the block, if the run's configuration says so."""
-    if not folder.config.update.keep_warm:
+    """Keeps an update process for the updates inside the block, if the run's configuration says so and they are made here."""
+    if not folder.config.update.keep_warm or folder.config.services.update_pool:
         yield
         return
     config = folder.config

@@ -11,7 +11,7 @@ from typing import Any
 
 from flows.settings.loop_config import LoopConfig, flatten
 
-PLACES = ("services.", "storage.", "runs_dir")
+PLACES = ("services.", "storage.", "runs_dir", "environment.listen")
 """Ports and folders: never part of the identity."""
 LIMITS = (
     "rollout.limits",

@@ -91,6 +91,9 @@ class ServicesConfig(Section):
     traces: bool = False
     """Send OpenTelemetry spans of runs, browsers and models, as the OTEL_* environment variables say (docs/traces.md). Read by
     `rl-loop up` and by each run."""
+    update_pool: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] | None = None
+    """Work pool whose worker makes the policy updates, on a machine with GPUs for instance; it must exist, and the folder of
+    runs must be the same path there (docs/scale.md). null: the loop's own machine. Not for `run --no-prefect`."""
     resume_lost: Annotated[int, Field(ge=0, le=100)] = 0
     """Times in succession, without a finished stage in between, that a run whose process was lost is started again by
     itself; 0: it is marked as crashed, and `rl-loop resume` goes on with it."""

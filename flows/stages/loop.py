@@ -14,7 +14,7 @@ from flows.policy.update_process import updates_kept_warm
 from flows.settings.run_folder import RunFolder
 from flows.stages.evaluate import evaluate_stage
 from flows.stages.judge import judge_stage
-from flows.stages.policy_update import policy_update_stage
+from flows.stages.policy_update import RunUpdate, policy_update_stage, run_update
 from flows.stages.rollout import PlayShards, gather_shards, rollout_stage
 from flows.tracking.learning_signal import no_signal, warnings
 from flows.tracking.mirroring import Mirror, mirrored
@@ -34,9 +34,13 @@ RunStage = Callable[[RunFolder, StageKey, ShardWorkers], Awaitable[None]]
 
 
 async def run_stage(
-    folder: RunFolder, key: StageKey, workers: ShardWorkers, play_shards: PlayShards = gather_shards
+    folder: RunFolder,
+    key: StageKey,
+    workers: ShardWorkers,
+    play_shards: PlayShards = gather_shards,
+    update: RunUpdate = run_update,
 ) -> StageReport:
-    """Run one unfinished stage."""
+    """Run one unfinished stage. `play_shards` and `update` say where its work is done."""
     with traced_stage(key):
         logger.info("%s: %s begins", folder.name, key)
         match key.stage:
@@ -45,7 +49,7 @@ async def run_stage(
             case Stage.JUDGE:
                 report = await judge_stage(folder, key.iteration)
             case Stage.POLICY_UPDATE:
-                report = await policy_update_stage(folder, key.iteration, workers)
+                report = await policy_update_stage(folder, key.iteration, workers, update)
             case Stage.EVALUATE:
                 report = await evaluate_stage(folder, key.iteration, workers, play_shards)
     logger.info("%s: %s took %.1f s", folder.name, key, report.seconds)

@@ -11,7 +11,7 @@ import logging
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 from flows.policy.publishing import ensure_served, policy_version
@@ -33,7 +33,13 @@ from training.learning.report import UpdateReport, read_report
 logger = logging.getLogger(__name__)
 
 
-async def policy_update_stage(folder: RunFolder, iteration: int, workers: ShardWorkers | None = None) -> StageReport:
+RunUpdate = Callable[[RunFolder, int], Awaitable[None]]
+"""Trains the version of an iteration, here (`run_update`) or on another machine. Raises `StageError` when that fails."""
+
+
+async def policy_update_stage(
+    folder: RunFolder, iteration: int, workers: ShardWorkers | None = None, update: RunUpdate | None = None
+) -> StageReport:
     """Train version `iteration` from the newest version, publish it and prove that it is served.
 
     An iteration without learning signal makes no version; the policy stays unchanged.
@@ -46,7 +52,7 @@ async def policy_update_stage(folder: RunFolder, iteration: int, workers: ShardW
     # Also if a report exists: the version of an unfinished stage may be damaged, and is then made again.
     progress.say("training")
     async with servers_asleep(folder, workers or ShardWorkers(folder.inputs)):
-        await run_update(folder, iteration)
+        await (update or run_update)(folder, iteration)
     report = _read(report_file)
     for alarm in report.alarms:
         logger.warning("%s: iteration %d: alarm: %s", folder.name, iteration, alarm)

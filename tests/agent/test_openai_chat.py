@@ -1,5 +1,6 @@
 """The chat model over a loopback server: exact tokens, every picture named, format errors told, prompts that cannot fit refused."""
 
+import asyncio
 import time
 from collections.abc import Generator
 from typing import Any
@@ -141,6 +142,32 @@ async def test_an_answer_that_may_be_better_next_time_is_asked_for_again(vendor:
     assert turn.action == ClickCoords(x=640, y=400)
     assert len(vendor.asked) == 3
     assert time.monotonic() - began >= 0.5 + 0.7  # our own pause, then the server's
+
+
+@pytest.mark.parametrize("status", [502, 504])
+async def test_a_door_without_a_server_behind_it_is_a_lost_service(vendor: Vendor, status: int) -> None:
+    vendor.answers = [Reply(b"nobody answers behind this door", status)]
+    ours = SERVED._replace(tag="demo:3")
+    failure = await failure_of(vendor, config(), served=ours)
+    assert (failure.side, failure.code, failure.retryable) == ("infra", "MODEL_UNREACHABLE", True)
+    assert "nobody answers behind this door" in failure.message
+    assert (await failure_of(vendor, config())).code == "MODEL_ERROR", "a vendor's server is no service of this loop"
+
+
+async def test_each_turn_of_each_episode_has_its_own_seed_and_keeps_it(vendor: Vendor) -> None:
+    vendor.answers = [completion(CALL)]
+
+    async def seeds_of(episode: str) -> list[int]:
+        vendor.asked = []
+        record = EpisodeRecord()
+        for _ in range(2):
+            record.add(await asyncio.create_task(ask(vendor, record, config(seed=7)), name=episode))
+        return [one.body["seed"] for one in vendor.asked]
+
+    first, other = await seeds_of("i0001-t.1-m00"), await seeds_of("i0001-t.1-m01")
+    assert await seeds_of("i0001-t.1-m00") == first and len({*first, *other}) == 4
+    await ask(vendor, EpisodeRecord(), config())
+    assert "seed" not in vendor.asked[-1].body
 
 
 async def test_a_server_that_wants_to_be_left_alone_for_longer_than_a_turn_is_not_waited_for(vendor: Vendor) -> None:

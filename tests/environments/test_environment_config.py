@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import get_args
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from pydantic import ValidationError
 
@@ -102,6 +103,24 @@ async def test_every_environment_keeps_to_the_configuration(name: str, split: Sp
         assert reach.isolation == "browser"
         assert reach.only_sites is (name != "live")
         assert reach.sites == ((urlsplit(site.start_url).netloc,) if name != "live" else ())
+
+
+@pytest.mark.parametrize("name", ["miniwob", "shop"])
+async def test_pages_are_served_on_the_address_that_other_machines_reach(name: str) -> None:
+    given = {"name": name, "listen": "127.0.0.2"} | ({"domains": ["click-tab"]} if name == "miniwob" else {})
+    config = EnvironmentConfig.model_validate(given)
+    (task,) = draw_tasks(config, Draw("train", 1, 0), 1, history=TaskHistory(), now=datetime.now(UTC))
+    async with make_environment(config) as environment, environment.serve(task, trajectory_id="t") as site:
+        address = urlsplit(site.start_url)
+        assert address.hostname == "127.0.0.2" and site.reach.sites == (address.netloc,)
+        async with httpx.AsyncClient(trust_env=False) as browser:
+            assert (await browser.get(site.start_url)).status_code == 200
+
+
+def test_pages_that_only_this_machine_reaches_are_not_offered_to_others() -> None:
+    with pytest.raises(ValidationError) as error:
+        EnvironmentConfig.model_validate({"name": "pretix", "listen": "10.0.0.1"})
+    assert "listen=10.0.0.1 is for miniwob and shop" in message_of(error)
 
 
 async def test_an_environment_without_settings_is_the_open_web() -> None:

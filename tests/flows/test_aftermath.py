@@ -20,7 +20,8 @@ from test_run_folder import HOLDER
 
 from flows.commands import watching
 from flows.commands.watching import Pulse, RunFailed, follow
-from flows.rl_loop import bury_earlier, server_url, settle_lost
+from flows.far_shard import server_url
+from flows.rl_loop import bury_earlier, settle_lost
 from flows.services.prefect_api import PrefectServer
 from flows.settings.loop_config import LoopConfig
 from flows.settings.run_folder import RunFolder

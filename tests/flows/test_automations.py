@@ -10,7 +10,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelling, Crashed, Running, State
 
-from flows.rl_loop import server_url
+from flows.far_shard import server_url
 from flows.services.automations import CRASHED, LOST, NOTIFY, make_automations
 from flows.services.prefect_api import PrefectServer
 from flows.settings.loop_config import LoopConfig

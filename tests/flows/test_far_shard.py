@@ -1,6 +1,7 @@
 """The end of a rank on another worker: from Prefect, or from its heartbeat. Real Prefect server, real processes."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -11,9 +12,8 @@ from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.states import Completed, Failed, Running
 
-from flows.far_shard import beats_of, end_of, forget_beats
-from flows.rl_loop import server_url
-from storage.heartbeat import lost
+from flows.far_shard import beats_of, end_of, forget_beats, server_url
+from storage.heartbeat import beating, lost
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:unclosed")
 
@@ -71,6 +71,20 @@ async def test_a_rank_that_was_lost_with_its_worker_is_noticed_and_marked(
     assert lost(beats) is not None
     forget_beats(beats)
     assert lost(beats) is None, "the next round is not lost for the end of this one"
+
+
+async def test_a_rank_that_ended_while_it_was_cut_off_from_prefect_is_not_waited_for(
+    client: SyncPrefectClient, rank: UUID, beats: Path
+) -> None:
+    forget_beats(beats)
+    waiting = asyncio.create_task(end_of(rank, beats, server_url(), poll_s=0.05, untold_s=0.2))
+    with beating(beats):
+        await asyncio.sleep(0.4)
+        assert not waiting.done(), "it is still played"
+    async with asyncio.timeout(60):
+        assert str(await waiting).startswith(f"was lost to Prefect when process {os.getpid()} on ")
+    state = client.read_flow_run(rank).state
+    assert state is not None and state.is_crashed()
 
 
 async def test_what_prefect_knows_of_a_rank_is_enough(client: SyncPrefectClient, rank: UUID, beats: Path) -> None:

@@ -14,10 +14,11 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.utilities.templating import apply_values, find_placeholders
 from prefect.workers.base import BaseJobConfiguration
 
-from flows.rl_loop import server_url
+from flows.far_shard import server_url
 from flows.services.prefect_api import PrefectServer
 from flows.services.specs import WORK_POOL
-from flows.services.work_pools import place_ranks
+from flows.services.work_pools import RANK, TRAIN, place, place_work
+from flows.settings.services_config import ServicesConfig
 from scripts.work_pools import FOLDER, templates
 from storage.errors import ServicesError
 
@@ -32,6 +33,10 @@ KINDS = ("docker", "kubernetes")
 def shard_flow() -> None: ...
 
 
+@flow(name="train")
+def train_flow() -> None: ...
+
+
 @pytest.fixture(scope="module")
 def client(prefect_server: None) -> Generator[SyncPrefectClient]:
     with get_client(sync_client=True) as client:
@@ -40,11 +45,12 @@ def client(prefect_server: None) -> Generator[SyncPrefectClient]:
             template = json.loads((FOLDER / f"{kind}.json").read_text())
             client.create_work_pool(WorkPoolCreate(name=f"in-{kind}", type=kind, base_job_template=template))
         client.create_deployment(client.create_flow(shard_flow), "rank", work_pool_name=WORK_POOL)
+        client.create_deployment(client.create_flow(train_flow), "train", work_pool_name=WORK_POOL)
         yield client
 
 
-def placed(client: SyncPrefectClient) -> tuple[str | None, Any]:
-    found = client.read_deployment_by_name("play-shard/rank")
+def placed(client: SyncPrefectClient, deployment: str = RANK) -> tuple[str | None, Any]:
+    found = client.read_deployment_by_name(deployment)
     return found.work_pool_name, found.pull_steps
 
 
@@ -55,13 +61,24 @@ def test_ranks_are_placed_in_a_pool_and_back(client: SyncPrefectClient, tmp_path
     here, runs = tmp_path / "checkout", tmp_path / "runs"
     with PrefectServer(server_url()) as server:
         for pool in ("in-docker", "in-kubernetes", "in-kubernetes"):
-            place_ranks(server, pool, here=here, runs_dir=runs)
+            place(server, RANK, pool, here=here, runs_dir=runs)
             assert placed(client) == (pool, steps(runs))
         with pytest.raises(ServicesError, match=r"the work pool gone, which .*it has in-docker, in-kubernetes"):
-            place_ranks(server, "gone", here=here, runs_dir=runs)
+            place(server, RANK, "gone", here=here, runs_dir=runs)
         assert placed(client)[0] == "in-kubernetes"
-        place_ranks(server, None, here=here, runs_dir=runs)
+        place(server, RANK, None, here=here, runs_dir=runs)
         assert placed(client) == (WORK_POOL, steps(here))
+
+
+def test_ranks_and_updates_have_each_a_pool(client: SyncPrefectClient, tmp_path: Path) -> None:
+    config = ServicesConfig(rank_pool="in-docker", update_pool="in-kubernetes")
+    with PrefectServer(server_url()) as server:
+        place_work(server, config, here=tmp_path, runs_dir=tmp_path)
+        assert [placed(client, one)[0] for one in (RANK, TRAIN)] == ["in-docker", "in-kubernetes"]
+        with pytest.raises(ServicesError, match=r"services\.update_pool names the work pool gone"):
+            place_work(server, config.model_copy(update={"update_pool": "gone"}), here=tmp_path, runs_dir=tmp_path)
+        place_work(server, ServicesConfig(), here=tmp_path, runs_dir=tmp_path)
+        assert [placed(client, one)[0] for one in (RANK, TRAIN)] == [WORK_POOL, WORK_POOL]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,0 +1,105 @@
+"""The policy update on another machine, by a worker of the pool that `services.update_pool` names.
+
+    loop ── task "train" ── flow run of train/train ── worker of the pool ── python -m training.learning.update
+                                                            │ writes
+    run folder, the same path on both machines   <──────────┘ policies/v0004, update.json, log, heartbeat
+
+The loop then publishes the version, as after an update of its own. Prefect reads the signatures below while the flow runs, so
+annotations must stay real objects here (no `__future__`).
+"""
+
+import asyncio
+import logging
+from pathlib import Path
+
+from prefect import flow, task
+from prefect.deployments import arun_deployment
+from prefect.states import Crashed, State
+
+from flows.far_shard import beats_of, end_of, forget_beats, server_url
+from flows.loop_tether import LoopGone, ending_with_loop
+from flows.policy.update_process import last_line
+from flows.policy.waiting import StageError
+from flows.services.prefect_api import PrefectError, PrefectServer
+from flows.settings.run_folder import RunFolder
+from flows.stages.policy_update import run_update
+from storage.heartbeat import beating
+from storage.stages import Stage
+
+logger = logging.getLogger(__name__)
+
+TRAIN = "train/train"
+LOST = ("was lost", "ended as Crashed")
+"""How the answers of `end_of` begin for an update that did not fail by itself."""
+MOST_LOSSES = 3
+"""Times that an update is lost with its worker before the stage fails."""
+
+
+@flow(name="train", flow_run_name="update {iteration:04d}")
+async def train(root: str, iteration: int) -> State[None] | None:
+    """Train one version of a run on a worker of the pool; a version that is complete already is only reported.
+
+    Ends as Crashed when the loop is gone: nobody waits for it, or one that was cut off begins it again.
+    """
+    folder = RunFolder.open(Path(root))
+    with beating(_beats(folder, iteration)):
+        try:
+            async with ending_with_loop(folder.root):
+                await run_update(folder, iteration)
+        except LoopGone as error:
+            return Crashed(message=str(error))
+    return None
+
+
+async def train_on_worker(folder: RunFolder, iteration: int) -> None:
+    """As `run_update`, on the machine of the worker that takes it; one that is lost with its worker is begun again.
+
+    Raises `StageError` when it fails, is lost `MOST_LOSSES` times, or does not end within `policy.update_deadline_s`, in
+    which the wait for a worker is counted.
+    """
+    deadline_s, pool = folder.config.policy.update_deadline_s, folder.config.services.update_pool
+    failed: str | None = None
+    for _ in range(MOST_LOSSES):
+        try:
+            async with asyncio.timeout(deadline_s):
+                failed = await _on_worker(str(folder.root), iteration)
+        except TimeoutError:
+            raise StageError(
+                f"the update of iteration {iteration} did not end within {deadline_s:g} s (policy.update_deadline_s); is a "
+                f"worker of the pool {pool} running?"
+            ) from None
+        if failed is None:
+            return
+        if not failed.startswith(LOST):
+            break
+        logger.warning("the update of iteration %d %s; it is begun again", iteration, failed)
+    log = folder.update_log(iteration)
+    raise StageError(
+        f"the update of iteration {iteration} {failed} in the pool {pool}: {last_line(log)} (see {log} and the worker's log)"
+    )
+
+
+@task(name="train")
+async def _on_worker(root: str, iteration: int) -> str | None:
+    """Runs the update on a worker. Returns how it failed, None if it is complete."""
+    beats = _beats(RunFolder.open(Path(root)), iteration)
+    forget_beats(beats)
+    parameters = {"root": root, "iteration": iteration}
+    started = await arun_deployment(TRAIN, parameters=parameters, timeout=0, as_subflow=True)
+    try:
+        return await end_of(started.id, beats, server_url())
+    except asyncio.CancelledError:  # no worker may begin it later, beside a resumed loop
+        await asyncio.shield(asyncio.to_thread(_cancel, str(started.id)))
+        raise
+
+
+def _cancel(flow_run_id: str) -> None:
+    try:
+        with PrefectServer(server_url()) as server:
+            server.cancel(flow_run_id)
+    except PrefectError as error:
+        logger.warning("%s; the update may still run on its worker", error)
+
+
+def _beats(folder: RunFolder, iteration: int) -> Path:
+    return beats_of(folder.stage_dir(iteration, Stage.POLICY_UPDATE), 0)
