@@ -100,7 +100,7 @@ def test_what_looks_like_no_id_is_left_out_and_other_attributes_are_refused(rece
         with span("step", task=SECRET, model="x" * 201, action="click") as this:
             this.set(lease="a\nb", judge="verifier")
         with pytest.raises(KeyError):
-            span("step", goal="buy a lamp")  # ty: ignore[unknown-argument]
+            span("step", goal="buy a lamp")
     assert receiver.named("step")[0].attributes == {"rl_loop.action": "click", "rl_loop.judge": "verifier"}
 
 
