@@ -131,10 +131,12 @@ def test_more_processes_and_every_way_to_compute(request_of: Request, tmp_path: 
         for alone, together in zip(*each, strict=True):
             assert main(arguments(alone)) == 0
             check_equal(alone, together)
-    crossed = stories[0].alone[1]._replace(policy=stories[0].together[0].policies / "v0001")
-    policies, report = tmp_path / "crossed", tmp_path / "crossed.json"
-    policies.mkdir()
-    crossed = crossed._replace(policies=policies, report=report)
+    policies = tmp_path / "crossed"
+    shutil.copytree(stories[0].together[0].policies, policies)
+    shutil.rmtree(policies / "v0002")
+    crossed = (
+        stories[0].alone[1]._replace(policy=policies / "v0001", policies=policies, report=tmp_path / "crossed.json")
+    )
     assert main(arguments(crossed)) == 0
     check_equal(crossed, stories[0].together[1])
 
