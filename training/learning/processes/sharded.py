@@ -5,6 +5,7 @@ whole model. A layer's tensors are gathered while it computes and freed after it
 `torch.chunk` cuts. Considered: accelerate's plugin for FSDP2, which refuses CPUs and needs the whole model in one process first.
 """
 
+import ctypes
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,10 @@ from training.errors import ModelError
 from training.learning.processes.ranks import gathered
 from training.settings import world_size
 
+_MALLOC_MAP_THRESHOLD = -3
+"""`M_MMAP_THRESHOLD` of malloc.h: blocks of this size get pages of their own. Set, it no longer grows by itself."""
+_LARGE_BYTES = 1 << 18
+
 
 def loading_options(directory: Path, device: torch.device) -> dict[str, Any]:
     """Arguments of `from_pretrained` that shard a model over all processes.
@@ -32,11 +37,20 @@ def loading_options(directory: Path, device: torch.device) -> dict[str, Any]:
         raise ModelError(
             "update.sharding with update.device: cpu would still use this machine's GPUs; set CUDA_VISIBLE_DEVICES="
         )
+    if device.type == "cpu":
+        _give_freed_memory_back()
     config = AutoConfig.from_pretrained(directory, local_files_only=True)
     if hasattr(config, "vision_config"):
         # Without a plan the whole vision tower would be gathered for the length of a pass.
         config.vision_config.base_model_fsdp_plan = {"blocks.*": "free_full_weight"}
     return {"config": config, "distributed_config": DistributedConfig(fsdp_size=world_size())}
+
+
+def _give_freed_memory_back() -> None:
+    """Has glibc return large freed blocks to the system: it would keep every gathered layer, as much as the whole model."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:  # other C libraries do so anyway
+        mallopt(_MALLOC_MAP_THRESHOLD, _LARGE_BYTES)
 
 
 def is_sharded(model: Any) -> bool:
