@@ -21,7 +21,7 @@ PARTS: dict[str, tuple[int, tuple[str, ...]]] = {
 }
 """The machine of each part that is killed, and words of the command lines of its processes."""
 SHORTEST_CUT_S, LONGEST_CUT_S = 5.0, 60.0
-PAUSE_S = (2.0, 15.0)
+PAUSE_S = (5.0, 40.0)
 """Seconds between two faults."""
 
 

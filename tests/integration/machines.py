@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,8 +107,7 @@ class Machine:
             yield running
         finally:
             if process.poll() is None:  # nsenter waits for the command, which a signal to nsenter alone would leave
-                for child in psutil.Process(process.pid).children(recursive=True):
-                    child.kill()
+                _kill(psutil.Process(process.pid).children(recursive=True))
                 process.wait(STEP_S)
 
     def kept(self, command: Sequence[object], **variables: str) -> AbstractContextManager[Running]:
@@ -191,8 +190,8 @@ def _running(command: list[str], *, forks: bool) -> Generator[int]:
             assert pid is not None
             yield pid
         finally:
-            for child in psutil.Process(process.pid).children():
-                child.kill()  # the first process of a PID namespace takes all others with it
+            # The first process of a PID namespace takes all others with it.
+            _kill(psutil.Process(process.pid).children())
             process.kill()
 
 
@@ -221,6 +220,12 @@ def line_of(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except (psutil.NoSuchProcess, psutil.ZombieProcess):
         return []
+
+
+def _kill(processes: Sequence[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):  # one of the others may have taken it along
+            process.kill()
 
 
 def _plug_in(machine: Machine) -> None:

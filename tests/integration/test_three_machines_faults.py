@@ -68,7 +68,7 @@ def finish(cluster: Cluster, name: str, faults: Faults) -> None:
             return
         tell(" ".join(done.out.split())[-300:])
         assert time.monotonic() < deadline, f"{name} was not finished after {faults.done}"
-        time.sleep(2.0)
+        time.sleep(10.0)  # what was killed needs a while, and each try costs processor time
 
 
 def tell(words: str) -> None:
