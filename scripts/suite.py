@@ -16,13 +16,15 @@ FEW = 5
 FAILED = Path(".pytest_cache/v/cache/lastfailed")
 PYTEST = [sys.executable, "-m", "pytest"]
 SPREAD = ["-n", "3", "--dist", "loadscope", "--no-loadscope-reorder", "--cache-clear"]
+SLOW = ["--durations", "60", "--durations-min", "5"]
+"""Names the slow tests at the end: candidates for `make chaos`, or for a shared start."""
 TESTS_FAILED = 1
 """Exit code of pytest when all tests ran and some failed; the other codes are never tried again."""
 
 
 def main(arguments: list[str]) -> int:
     """Exit code for the shell: pytest's, or that of the second run."""
-    status = subprocess.call([*PYTEST, *SPREAD, *arguments])
+    status = subprocess.call([*PYTEST, *SPREAD, *SLOW, *arguments])
     failed = list(json.loads(FAILED.read_text())) if status == TESTS_FAILED and FAILED.exists() else []
     if not 0 < len(failed) <= FEW:
         return status

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from episode_record import TASK
-from test_parked_episode import OnePage, serve
+from test_parked_episode import Pool, serve
 
 from agent.config import AgentConfig
 from agent.episodes.episode import EpisodeKey, EpisodeSetup, play
@@ -56,7 +56,7 @@ async def test_a_first_prompt_that_cannot_fit_is_the_configurations_fault_and_un
             EpisodeKey(TASK.model_copy(update={"goal": goal}), "e1", group="g", member=0, iteration=1),
             EpisodeSetup(
                 policy=chat,
-                pool=OnePage(),  # ty: ignore[invalid-argument-type]
+                pool=Pool(),  # ty: ignore[invalid-argument-type]
                 serve=serve,
                 viewport=Viewport(),
                 config=config,
