@@ -27,9 +27,9 @@ from storage.stages import Stage, StageReport
 @pytest.fixture(scope="module")
 def prefect_server() -> None:
     """A Prefect server with an empty database, one for all files that want it: it takes ten seconds to start."""
-    from prefect.testing.utilities import prefect_test_harness
+    from mended_prefect import mended_server
 
-    shared_by(PREFECT, "server", lambda: prefect_test_harness(server_startup_timeout=120))
+    shared_by(PREFECT, "server", mended_server)
 
 
 class Done(NamedTuple):

@@ -37,9 +37,9 @@ def test_our_lines_have_ids_and_others_are_left_alone(console: io.StringIO) -> N
     log_with_ids()
     with bound(run="demo", iteration=3):
         logging.getLogger("flows.stages.loop").info("demo: %s begins", "rollout")
-        logging.getLogger("prefect.flow_runs").warning("beginning flow run")
+        logging.getLogger("a.library").warning("beginning")
     logging.getLogger("rollouts.player").warning("no ids here")
     first, second, third = console.getvalue().splitlines()
     assert re.fullmatch(LINE + r"INFO flows\.stages\.loop \[run=demo iteration=3\] demo: rollout begins", first)
-    assert second == "as prefect writes: beginning flow run"
+    assert second == "as prefect writes: beginning"
     assert re.fullmatch(LINE + r"WARNING rollouts\.player no ids here", third)

@@ -29,7 +29,7 @@ def test_every_deployment_is_there_and_refuses_what_no_field_takes(stack: Stack)
 
     assert (
         set(found)
-        == {"rl-loop", "rollout", "judge", "update", "evaluate", "rejudge", "sft", "rank", "recover"}
+        == {"rl-loop", "rollout", "judge", "update", "evaluate", "rejudge", "sft", "rank", "train", "recover"}
         == set(DEPLOYMENTS)
     )
     for deployment in found.values():

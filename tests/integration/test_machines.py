@@ -42,5 +42,13 @@ def test_a_machine_is_reached_by_its_network_only_and_can_be_cut_off() -> None:
         inits = [one.init, two.init, one.hub]
         base = shared.parent
     assert not base.exists()
-    assert [pid for pid in inits if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"] == []
+    wait_until("the end of its processes", lambda: not any(is_alive(pid) for pid in inits))
     assert [one.pid for one in psutil.process_iter(["cmdline"]) if str(KEEPER) in (one.info["cmdline"] or [])] == []
+
+
+def is_alive(pid: int) -> bool:
+    """True while a process runs; a zombie, which nobody has reaped yet, does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

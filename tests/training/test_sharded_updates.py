@@ -106,6 +106,7 @@ def check_tensors(expected: Path, found: Path, parent: Path) -> None:
     assert apart < 1e-3 * changed, found
 
 
+@pytest.mark.chaos
 def test_two_processes_that_share_the_weights_make_the_versions_of_one(request_of: Request, tmp_path: Path) -> None:
     """One start for both, as it costs seconds: an update, and one that goes on from its moments."""
     told = story(request_of, "full")
