@@ -9,7 +9,13 @@ import pytest
 from eventually import until
 from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Completed, Failed, State
 
@@ -45,9 +51,10 @@ def folder_of(config: LoopConfig, name: str, *, deadline_s: float) -> RunFolder:
 
 
 def scheduled(client: SyncPrefectClient) -> list[FlowRun]:
-    """The flow runs that wait for a worker."""
+    """The updates that wait for a worker; tests before this one may have left runs of other flows."""
     is_waiting = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED]))
-    return client.read_flow_runs(flow_run_filter=FlowRunFilter(state=is_waiting))
+    of_updates = FlowFilter(name=FlowFilterName(any_=["train"]))
+    return client.read_flow_runs(flow_filter=of_updates, flow_run_filter=FlowRunFilter(state=is_waiting))
 
 
 async def taken_up(client: SyncPrefectClient) -> FlowRun:

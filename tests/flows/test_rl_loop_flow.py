@@ -67,7 +67,7 @@ async def test_an_update_without_a_signal_has_a_name_of_its_own(
 ) -> None:
     running_stack(config)
 
-    async def learns_nothing(folder: RunFolder, key: StageKey, workers: object, play_shards: object) -> StageReport:
+    async def learns_nothing(folder: RunFolder, key: StageKey, *_: object) -> StageReport:
         counts = {"version": 0, "steps": 0}
         return folder.finish(StageReport(stage=key.stage, iteration=key.iteration, seconds=1.0, counts=counts))
 

@@ -74,7 +74,7 @@ async def test_a_stage_runs_only_when_it_is_next(played: RunFolder, monkeypatch:
         ran.append(key)
         return folder.finish(StageReport(stage=key.stage, iteration=key.iteration, seconds=1.0))
 
-    monkeypatch.setattr("flows.stage_flows.run_stage", finishes)
+    monkeypatch.setattr("flows.rl_loop.run_stage", finishes)
     refused = await state_of(update, run="staged")
     done = await state_of(rollout, run="staged")
 
