@@ -32,20 +32,32 @@ class Engine:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Starts it and waits until it answers. Skips the test where none starts."""
+        """Starts it and waits until it answers. Skips the test where none starts; one that has run before must start."""
+        has_run = (self._folder / "log").exists()
+        if self._answers():
+            return
+        # Killed while it makes a network, Docker 20.10 leaves one without addresses in its records, and panics at every later start.
+        shutil.rmtree(self._folder / "data/network/files", ignore_errors=True)
+        if has_run and self._answers():
+            return
+        end = f"no engine starts here: {(self._folder / 'log').read_text()[-300:]}"
+        pytest.fail(end) if has_run else pytest.skip(end)
+
+    def _answers(self) -> bool:
+        """Starts a process; False if it ends, or does not answer within a minute."""
         folder = self._folder
         command = [DOCKERD, "--data-root", folder / "data", "--exec-root", folder / "exec", "--pidfile", folder / "pid"]
         with (folder / "log").open("ab") as log:
             self._process = subprocess.Popen([*map(str, command), "--host", self.address], stdout=log, stderr=log)
         until = time.monotonic() + 60
-        while True:
+        while time.monotonic() < until and self._process.poll() is None:
             try:
                 connect(self.address).close()
-                return
+                return True
             except EnvironmentBroken:
-                if time.monotonic() > until or self._process.poll() is not None:
-                    pytest.skip(f"no engine starts here: {(folder / 'log').read_text()[-300:]}")
                 time.sleep(0.2)
+        self.kill()
+        return False
 
     def kill(self) -> None:
         """`kill -9`: the engine can't clean up."""
