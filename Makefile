@@ -32,7 +32,7 @@ format: setup ## put the code into its form, and write docs/map.md
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix . && $(BIN)/python -m scripts.map
 
 bench: setup ## the published numbers, each beside what it must be (about two hours; one: make bench-pool)
-	@status=0; for name in pool pool_soak "pool_soak --tiers" rollout rollout_scale recording judging dashboard dashboard_live widgets orchestration learning; do $(BIN)/python -m benchmarks.$$name || status=1; done; exit $$status
+	@status=0; for name in pool pool_soak "pool_soak --tiers" rollout rollout_scale recording judging dashboard dashboard.live widgets orchestration learning; do $(BIN)/python -m benchmarks.$$name || status=1; done; exit $$status
 
 bench-%: setup
 	@$(BIN)/python -m benchmarks.$*

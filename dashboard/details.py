@@ -9,7 +9,7 @@ from browser_service.models import RequestRecord
 from dashboard.store import Damaged, NotFound, RunsDir
 from dashboard.stored import Stored
 from dashboard.views import ConsoleList, ConsoleView, RequestList, RequestView, TokenView
-from storage.requests import CorruptRequests, read_console, read_requests, steps_of
+from storage.recordings.requests import CorruptRequests, read_console, read_requests, steps_of
 from storage.run_layout import RunLayout
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from dashboard.database.states import ACTIVE
 from dashboard.database.tables import RolloutRow
-from storage.recorded import FILE as RECORDED
-from storage.recorded import recorded_in, remove_recorded
+from storage.recordings.recorded import FILE as RECORDED
+from storage.recordings.recorded import recorded_in, remove_recorded
 from storage.store import IMAGES, TrajectoryStore, pictures_in, pictures_of
 
 MOST_FILES = 200_000

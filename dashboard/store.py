@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from agent.verdict import Verdict
 from storage.packs import PACK
-from storage.recorded import FILE as RECORDED
+from storage.recordings.recorded import FILE as RECORDED
 from storage.run_layout import RECORD, RunLayout
 from storage.stages import Stage
 from storage.store import TrajectoryStore

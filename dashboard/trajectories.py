@@ -15,7 +15,7 @@ from agent.types import Completion, Recorded, Step, StopReason, Trajectory
 from agent.verdict import Verdict
 from browser_service.models import Observation
 from dashboard.store import Damaged, RunsDir
-from dashboard.stored import Stored, open_stored
+from dashboard.stored import Stored, bare_page, open_stored
 from dashboard.views import (
     BrokenAttempt,
     Choices,
@@ -138,8 +138,7 @@ def steps_between(found: Stored, first: int, count: int) -> list[StepView]:
 
 def folded(view: StepView) -> StepView:
     """A step without the marks and texts of its page."""
-    seen = view.observation.model_copy(update={"marks": [], "text": None, "ax_tree": None})
-    return view.model_copy(update={"observation": seen, "folded": True})
+    return view.model_copy(update={"observation": bare_page(view.observation), "folded": True})
 
 
 def _views(found: Stored) -> Iterator[StepView]:

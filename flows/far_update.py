@@ -17,14 +17,17 @@ from prefect.deployments import arun_deployment
 from prefect.states import Crashed, State
 
 from flows.far_shard import beats_of, end_of, forget_beats, server_url
+from flows.flow_log import log_with_ids
 from flows.loop_tether import LoopGone, ending_with_loop
 from flows.policy.update_process import last_line
 from flows.policy.waiting import StageError
 from flows.services.prefect_api import PrefectError, PrefectServer
 from flows.settings.run_folder import RunFolder
 from flows.stages.policy_update import run_update
+from flows.tracking.spans import traced_elsewhere
 from storage.heartbeat import beating
-from storage.stages import Stage
+from storage.stages import Stage, StageKey
+from telemetry.propagation import traceparent
 
 logger = logging.getLogger(__name__)
 
@@ -36,13 +39,16 @@ MOST_LOSSES = 3
 
 
 @flow(name="train", flow_run_name="update {iteration:04d}")
-async def train(root: str, iteration: int) -> State[None] | None:
+async def train(root: str, iteration: int, traceparent: str | None = None) -> State[None] | None:
     """Train one version of a run on a worker of the pool; a version that is complete already is only reported.
 
     Ends as Crashed when the loop is gone: nobody waits for it, or one that was cut off begins it again.
     """
     folder = RunFolder.open(Path(root))
-    with beating(_beats(folder, iteration)):
+    log_with_ids()
+    key = StageKey(iteration, Stage.POLICY_UPDATE)
+    traced = traced_elsewhere(folder, key, traceparent, service="rl-loop-train")
+    with traced, beating(_beats(folder, iteration)):
         try:
             async with ending_with_loop(folder.root):
                 await run_update(folder, iteration)
@@ -84,7 +90,7 @@ async def _on_worker(root: str, iteration: int) -> str | None:
     """Runs the update on a worker. Returns how it failed, None if it is complete."""
     beats = _beats(RunFolder.open(Path(root)), iteration)
     forget_beats(beats)
-    parameters = {"root": root, "iteration": iteration}
+    parameters = {"root": root, "iteration": iteration, "traceparent": traceparent()}
     started = await arun_deployment(TRAIN, parameters=parameters, timeout=0, as_subflow=True)
     try:
         return await end_of(started.id, beats, server_url())

@@ -43,7 +43,7 @@ from flows.starting.aftermath import folder_of, settle
 from flows.starting.cancelling import leaving_within
 from flows.starting.starting import folder_for, nothing_to_do
 from flows.tracking.learning_signal import no_signal
-from flows.tracking.spans import traced_rank
+from flows.tracking.spans import traced_elsewhere
 from rollouts.inputs import StageInputs
 from rollouts.shard_outcome import Outcome, read_outcome, write_outcome
 from rollouts.shard_workers import ShardWorkers
@@ -256,7 +256,8 @@ async def play_shard_flow(call: ShardCall) -> str | None:
     stage_dir = folder.stage_dir(call.iteration, call.stage)
     inputs = stage_inputs(folder, call.stage, call.served, call.browsers)
     log_with_ids()
-    traced = traced_rank(folder, StageKey(call.iteration, call.stage), call.traceparent)
+    key = StageKey(call.iteration, call.stage)
+    traced = traced_elsewhere(folder, key, call.traceparent, service="rl-loop-rank")
     with traced, beating(beats_of(stage_dir, call.shard)):
         async with ending_with_loop(folder.root), ShardWorkers(inputs.run) as workers:
             lost = await play_shard(workers, inputs, call.key)

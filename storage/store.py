@@ -2,7 +2,7 @@
 
 <root>/<id>/steps.jsonl          the steps so far, while the episode is being played; removed when it is complete
 <root>/<id>/trajectory.json      exists only when the trajectory is complete
-<root>/<id>/video.webm ..        films, traces and logs of requests, where they were asked for (`storage.recorded`)
+<root>/<id>/video.webm ..        films, traces and logs of requests, where they were asked for (`storage.recordings.recorded`)
 <root>/images/<aa>/<sha256>.png  written once, however many steps and members show it (.jpg, .webp by their content)
 <root>/pictures_removed.json     old pictures were removed (`storage.upkeep.retention`): a missing one is no damage
 <root>/pack.zip                  result of `rl-loop compact`: finished folders and their pictures, under the same names
@@ -23,14 +23,12 @@ from agent.types import Step, Trajectory
 from agent.verdict import Verdict
 from storage.atomic import write_atomically
 from storage.packs import PACK, CorruptPack, Pack, open_pack
-from storage.recorded import keep_by_rule, move_recorded, remove_recorded
-from storage.requests import RequestLog, read_requests
+from storage.recordings.recorded import keep_by_rule, move_recorded, remove_recorded
+from storage.recordings.requests import RequestLog, read_requests
+from storage.step_lines import by_lines
 
 IMAGES = "images"
 TRAJECTORY = "trajectory.json"
-FIRST_LINE = b'{"steps":[\n'
-"""A `trajectory.json` begins with it; then it has a line per step, and a last line with everything else. So a reader finds
-one of 500 steps without parsing the others. Files of earlier versions are one line."""
 STEPS = "steps.jsonl"
 PICTURES_REMOVED = "pictures_removed.json"
 """File of a stage folder whose old pictures were removed (`storage.upkeep.retention`)."""
@@ -257,13 +255,6 @@ class Recording:
     @property
     def _steps(self) -> Path:
         return self._store.root / self._id / STEPS
-
-
-def by_lines(trajectory: Trajectory) -> bytes:
-    """A trajectory as JSON with a line per step, see `FIRST_LINE`."""
-    steps = b",\n".join(step.model_dump_json().encode() for step in trajectory.steps)
-    rest = trajectory.model_dump_json(exclude={"steps"}).encode()
-    return FIRST_LINE + steps + b"\n]," + rest.removeprefix(b"{")
 
 
 def pictures_of(trajectory: Trajectory) -> set[str]:

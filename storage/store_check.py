@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from agent.types import Trajectory
 from storage.packs import CorruptPack
-from storage.recorded import recorded_in
+from storage.recordings.recorded import recorded_in
 from storage.store import IMAGES, STEPS, TRAJECTORY, CorruptTrajectory, TrajectoryStore, pictures_of
 
 Kind = Literal[

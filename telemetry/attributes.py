@@ -57,26 +57,10 @@ class Attributes(TypedDict, total=False):
     tool: str | None
 
 
-KEYS: dict[str, str] = {
-    name: f"rl_loop.{name}"
-    for name in (
-        *("run", "iteration", "stage", "trajectory", "attempt", "task", "group", "step", "lease", "policy_version"),
-        *(
-            "action",
-            "stop",
-            "steps",
-            "judge",
-            "reward",
-            "blocked",
-            "undecided",
-            "fault",
-            "cancelled",
-            "act_ms",
-            "settle_ms",
-            "observe_ms",
-        ),
-    )
-} | {
+OWN = """run iteration stage trajectory attempt task group step lease policy_version action stop steps judge reward blocked
+undecided fault cancelled act_ms settle_ms observe_ms""".split()  # noqa: SIM905
+"""Attributes without an equal in OpenTelemetry's conventions."""
+KEYS: dict[str, str] = {name: f"rl_loop.{name}" for name in OWN} | {
     # OpenTelemetry's semantic conventions.
     "error": "error.type",
     "method": "http.request.method",

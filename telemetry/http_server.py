@@ -23,7 +23,7 @@ ROUTE = "telemetry.route"
 
 
 class Observed:
-    """The middleware. Put it inside of those that refuse requests: the ids of a stranger belong in no log."""
+    """The middleware. Add it behind the authentication, so that unauthenticated callers can't write ids into the log."""
 
     def __init__(self, app: App) -> None:
         self._app = app

@@ -5,7 +5,6 @@ and the version of the weights that produced them. The version is proved, not as
 is asked for its version, and another version than the expected one discards the turn.
 """
 
-import asyncio
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -25,6 +24,7 @@ from agent.prompting.conversation import spoken
 from agent.prompting.prompts import compose
 from agent.types import AgentAction, Completion, Pictures, Step, Task, Turn
 from browser_service.models import Observation
+from telemetry.ids import ids
 from telemetry.model_calls import model_call
 
 NOBODY_BEHIND = frozenset({502, 504})
@@ -50,15 +50,8 @@ class Served(NamedTuple):
 
 
 def turn_seed(seed: int, episode: str, turn: int) -> int:
-    """The seed of one turn, in 31 bits. Members of a group have other episode names, and so other samples."""
+    """The seed of one turn, in 31 bits. `episode` is the trajectory's id: members of a group have others, and so other samples."""
     return int.from_bytes(sha256(f"{seed}/{episode}/{turn}".encode()).digest()[:4]) >> 1
-
-
-def episode_name() -> str:
-    """The name of the running asyncio task, which is the trajectory's id where `rollouts` plays the episode."""
-    task = asyncio.current_task()
-    assert task is not None, "a coroutine runs in a task"
-    return task.get_name()
 
 
 class OpenAIChat:
@@ -141,7 +134,7 @@ class OpenAIChat:
         if self._seed is not None:
             body["seed"] = self._seed
         elif self._config.seed is not None:
-            body["seed"] = turn_seed(self._config.seed, episode_name(), turn)
+            body["seed"] = turn_seed(self._config.seed, ids().get("trajectory", ""), turn)
         return body
 
     def _parse(self, completion: Completion, observation: Observation) -> AgentAction:

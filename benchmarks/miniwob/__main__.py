@@ -108,7 +108,7 @@ def by_class(measured: Sequence[Measured]) -> list[str]:
 
 
 def read(kept: Path | None) -> dict[str, Measured]:
-    """What was measured before, by family."""
+    """The families that the file has, by name."""
     if kept is None or not kept.exists():
         return {}
     found = {}

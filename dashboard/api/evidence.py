@@ -24,7 +24,7 @@ from dashboard.stored import Stored, open_stored, whole
 from dashboard.trajectories import replay_of, steps_between
 from dashboard.views import ConsoleList, Replay, RequestList, StepView, TokenView
 from storage.human_verdicts import JUDGE as HUMAN
-from storage.recorded import kind_of
+from storage.recordings.recorded import kind_of
 from storage.store import TrajectoryStore
 
 CONNECT_S = 5.0

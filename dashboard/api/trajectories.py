@@ -13,7 +13,7 @@ from dashboard.store import Damaged, RunsDir
 from dashboard.stored import Stored, open_stored
 from dashboard.trajectories import Filter, list_trajectories, replay, steps_between
 from dashboard.views import ConsoleList, Outcome, Replay, RequestList, StepView, TokenView, TrajectoryList
-from storage.recorded import kind_of
+from storage.recordings.recorded import kind_of
 from storage.sharing.html_file import trajectory_file
 from storage.sharing.picture import media_type_of
 from storage.store import TrajectoryStore

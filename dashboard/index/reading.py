@@ -9,8 +9,8 @@ from agent.types import Failure, StopReason, Task
 from agent.verdict import Verdict
 from dashboard.database.states import cut
 from dashboard.store import Damaged, first_problem
-from dashboard.stored import line_ends, mapped
 from storage.packs import PACK, CorruptPack, open_pack
+from storage.step_lines import step_lines
 from storage.store import TRAJECTORY
 
 
@@ -74,14 +74,12 @@ def read_slim(stage_dir: Path, trajectory_id: str) -> Slim:
 
 def _from_lines(path: Path) -> Slim | None:
     """From the last step and what follows the steps; None for another file, or where that shows no picture."""
-    with mapped(path) as data:
-        if data is None:
+    with step_lines(path) as lines:
+        if lines is None:
             return None
-        end = data.rfind(b"\n")
-        lines = list(line_ends(data, end))
-        last = data[slice(*lines[-1])] if lines else b""
-        slim = Slim.model_validate_json(b'{"steps":[' + last + data[end + 1 :])
-    return slim.model_copy(update={"count": len(lines)}) if slim.picture or not lines else None
+        places = list(lines.places())
+        slim = Slim.model_validate_json(lines.with_steps(*places[-1:]))
+    return slim.model_copy(update={"count": len(places)}) if slim.picture or not places else None
 
 
 def row_of(found: Slim, *, place: tuple[str, int, str], model: str, changed: float) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from flows.settings.run_folder import RunFolder
 from flows.stages.people import place_of
 from storage.atomic import replacing, write_atomically
 from storage.errors import LoopError
-from storage.recorded import kind_of, recorded_in
+from storage.recordings.recorded import kind_of, recorded_in
 from storage.sharing.html_file import trajectory_file
 from storage.stages import Stage
 from storage.store import CorruptTrajectory, TrajectoryStore

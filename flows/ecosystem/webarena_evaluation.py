@@ -18,7 +18,7 @@ from flows.settings.hints import on_run
 from flows.settings.run_folder import RunFolder
 from storage.atomic import write_atomically
 from storage.errors import LoopError
-from storage.requests import CorruptRequests
+from storage.recordings.requests import CorruptRequests
 from storage.stages import Stage
 from storage.store import CorruptTrajectory, TrajectoryStore
 

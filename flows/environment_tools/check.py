@@ -61,7 +61,7 @@ class Checked(NamedTuple):
     misled: float | None
     """By the script of another task of the family; 0 if there is none."""
     reason: str
-    """What the verifier saw of the script, or else what broke."""
+    """The verifier's reason for the script's reward; if an episode broke, its failure."""
 
     @property
     def is_sound(self) -> bool:

@@ -16,7 +16,7 @@ from judging.blocking import sign_of_block
 from judging.early import Noting
 from judging.opening import quick_judge
 from rollouts.inputs import PolicyServer, StageInputs
-from storage.requests import RequestLog
+from storage.recordings.requests import RequestLog
 from storage.stages import Stage
 from storage.store import TrajectoryStore
 

@@ -36,12 +36,13 @@ def traced_run(folder: RunFolder, name: str = "run") -> Generator[None]:
 
 
 @contextmanager
-def traced_rank(folder: RunFolder, key: StageKey, parent: str | None) -> Generator[None]:
-    """The part of a stage that another worker plays, in the trace of `parent` (see `telemetry.propagation.traceparent`).
+def traced_elsewhere(folder: RunFolder, key: StageKey, parent: str | None, *, service: str) -> Generator[None]:
+    """The part of a stage that a worker does, in the trace of `parent` (see `telemetry.propagation.traceparent`).
 
-    Raises `NotTraced`."""
+    `service` names the worker's process in traces. Raises `NotTraced`.
+    """
     ids = bound(iteration=key.iteration, stage=str(key.stage))
-    with _traced(folder, "rl-loop-rank"), ids, under(parent_of(parent)):
+    with _traced(folder, service), ids, under(parent_of(parent)):
         yield
 
 

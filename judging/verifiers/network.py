@@ -14,7 +14,7 @@ from judging.verifiers.bodies import Fits, body_fits
 from judging.verifiers.expectations import NetworkExpectation, RequestRule
 from judging.verifiers.findings import Finding, printable, shown, undecided
 from judging.verifiers.urls import url_criteria
-from storage.requests import CorruptRequests, RequestLog, steps_of
+from storage.recordings.requests import CorruptRequests, RequestLog, steps_of
 
 ReadRequests = Callable[[Trajectory], RequestLog | None]
 """Reads the log of a trajectory's requests; `storage.store.TrajectoryStore.requests` fits. Raises `CorruptRequests`."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from storage.packs import PACK, Member, write_pack
-from storage.recorded import recorded_in
+from storage.recordings.recorded import recorded_in
 from storage.store import IMAGES, STEPS, TRAJECTORY, TrajectoryStore, pictures_of, suffix_of
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from storage.atomic import write_atomically
 from storage.packs import PACK, Member, open_pack, write_pack
-from storage.recorded import recorded_in
+from storage.recordings.recorded import recorded_in
 from storage.store import IMAGES, PICTURES_REMOVED, TRAJECTORY, TrajectoryStore, pictures_of
 
 DAY_S = 86_400.0

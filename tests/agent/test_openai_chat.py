@@ -1,6 +1,5 @@
 """The chat model over a loopback server: exact tokens, every picture named, format errors told, prompts that cannot fit refused."""
 
-import asyncio
 import time
 from collections.abc import Generator
 from typing import Any
@@ -16,6 +15,7 @@ from agent.failures import EpisodeFailure
 from agent.models.openai_chat import OpenAIChat, Served
 from agent.types import Answer, Failure, Turn
 from browser_service.models import ClickCoords
+from telemetry.ids import bound
 
 SERVED = Served(model="policy-1", tag=None, version=3)
 
@@ -160,8 +160,9 @@ async def test_each_turn_of_each_episode_has_its_own_seed_and_keeps_it(vendor: V
     async def seeds_of(episode: str) -> list[int]:
         vendor.asked = []
         record = EpisodeRecord()
-        for _ in range(2):
-            record.add(await asyncio.create_task(ask(vendor, record, config(seed=7)), name=episode))
+        with bound(trajectory=episode):
+            for _ in range(2):
+                record.add(await ask(vendor, record, config(seed=7)))
         return [one.body["seed"] for one in vendor.asked]
 
     first, other = await seeds_of("i0001-t.1-m00"), await seeds_of("i0001-t.1-m01")

@@ -9,7 +9,7 @@ from real_service import SMALL, Site
 from browser_service.client import BrowserPool
 from browser_service.models import Artifact, ClickId, ObserveRequest, Recording, VisitPage
 from browser_service.session.console_log import LONGEST_TEXT, MOST
-from storage.requests import read_console
+from storage.recordings.requests import read_console
 
 PATIENCE_S = 15.0
 BRIEF = ObserveRequest(screenshot=False)

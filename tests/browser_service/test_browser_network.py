@@ -13,7 +13,7 @@ from browser_service.client import Browser, BrowserPool
 from browser_service.models import Artifact, ClickId, Observe, ObserveRequest, Recording, VisitPage
 from browser_service.models.network import REMOVED, RequestRecord
 from browser_service.session.request_log import LONGEST_BODY, MOST
-from storage.requests import RequestLog, read_requests
+from storage.recordings.requests import RequestLog, read_requests
 
 PATIENCE_S = 15.0
 BRIEF = ObserveRequest(screenshot=False)

@@ -13,7 +13,8 @@ from dashboard.app import create_app
 from dashboard.index.reading import read_slim
 from dashboard.stored import open_stored
 from dashboard.trajectories import MOST_WHOLE
-from storage.store import FIRST_LINE, TRAJECTORY, TrajectoryStore
+from storage.step_lines import FIRST_LINE
+from storage.store import TRAJECTORY, TrajectoryStore
 
 NAME = "i0001-click-link.77-m00"
 STEPS = MOST_WHOLE + 30

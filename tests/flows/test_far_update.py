@@ -28,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 
 
 @flow(name="train")
-def train_flow(root: str, iteration: int) -> None: ...
+def train_flow(root: str, iteration: int, traceparent: str | None = None) -> None: ...
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ async def ended_as(client: SyncPrefectClient, folder: RunFolder, state: State[An
     """An update whose flow run ends like this."""
     waiting = asyncio.create_task(some_loop(str(folder.root)))
     run = await taken_up(client)
-    assert run.parameters == {"root": str(folder.root), "iteration": 1}
+    assert run.parameters == {"root": str(folder.root), "iteration": 1, "traceparent": None}
     client.set_flow_run_state(run.id, state, force=True)
     async with asyncio.timeout(60):
         await waiting

@@ -34,7 +34,7 @@ class Faults:
     cuts: int
     seed: int
     done: list[str] = field(default_factory=list)
-    """What was done, for the message of a failure."""
+    """The faults so far, each with its time."""
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)

@@ -15,7 +15,7 @@ from judging.verifiers.bodies import body_fits
 from judging.verifiers.expectations import BodyRules, NetworkExpectation
 from judging.verifiers.mapping import ExpectationError, expectation_of
 from judging.verifiers.network import check_network
-from storage.requests import CorruptRequests, RequestLog
+from storage.recordings.requests import CorruptRequests, RequestLog
 
 SHOP = "https://shop.example"
 JSON = "application/json"

@@ -8,7 +8,7 @@ from test_store import PICTURE, SHA256, trajectory
 from agent.config import Keep, RecordConfig
 from agent.types import Failure, Recorded, Trajectory
 from agent.verdict import Verdict
-from storage.recorded import keep_by_rule, recorded_in
+from storage.recordings.recorded import keep_by_rule, recorded_in
 from storage.store import TrajectoryStore
 from storage.store_check import HARMLESS, check_store
 from storage.upkeep.compaction import compact

@@ -2,7 +2,7 @@
 
 <root>/<id>/video.webm, video-2.webm ..   a film of each tab, in the order in which they were opened
 <root>/<id>/trace.zip                     for `playwright show-trace`
-<root>/<id>/network.jsonl                 the requests of the pages (`storage.requests`)
+<root>/<id>/network.jsonl                 the requests of the pages (`storage.recordings.requests`)
 <root>/<id>/console.jsonl                 the messages of their console
 """
 

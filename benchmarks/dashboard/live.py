@@ -1,6 +1,6 @@
 """The live grid: CPU and memory of the dashboard's server while rollouts change, and the delay until a page shows it.
 
-    python -m benchmarks.dashboard_live [--cells 500] [--seconds 60] [--pages 1]
+    python -m benchmarks.dashboard.live [--cells 500] [--seconds 60] [--pages 1]
 
 The server is a process of its own without a worker. This process plays the worker: in one transaction every half second it
 writes a new step and a new picture for every cell, and now and then a line of a log. Headless Chromiums have the page open.
@@ -28,7 +28,7 @@ from PIL import Image
 from playwright.async_api import Page, TimeoutError, async_playwright
 from sqlalchemy import insert
 
-from benchmarks.dashboard import episode, service_in
+from benchmarks.dashboard.synthetic import episode, service_in
 from dashboard.api.service import Service
 from dashboard.database.tables import EventRow, RolloutRow
 from dashboard.worker import results

@@ -1,0 +1,1 @@
+"""Speed of the dashboard: lists, long trajectories and the index, and the live grid."""
