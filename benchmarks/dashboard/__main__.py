@@ -1,8 +1,9 @@
 """Speed of the dashboard: lists and search over 100,000 rollouts, long trajectories, the index of 10,000 of them.
 
-    python -m benchmarks.dashboard [--rollouts 100000] [--trajectories 10000]
+    python -m benchmarks.dashboard [--rollouts 100000] [--trajectories 10000] [--database postgresql+psycopg://HOST/EMPTY]
 
-Queries go through the HTTP routes in this process, without a socket; the database is a SQLite file in a temporary folder.
+Queries go through the HTTP routes in this process, without a socket; the database is a SQLite file in a temporary folder
+unless another one is named, whose tables must be empty.
 """
 
 import argparse
@@ -50,15 +51,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rollouts", type=int, default=100_000)
     parser.add_argument("--trajectories", type=int, default=10_000)
+    parser.add_argument("--database")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dashboard-") as folder:
-        ok = asyncio.run(measure(Path(folder), given.rollouts, given.trajectories))
+        ok = asyncio.run(measure(Path(folder), given.database, given.rollouts, given.trajectories))
     raise SystemExit(0 if ok else 1)
 
 
-async def measure(home: Path, rollouts: int, trajectories: int) -> bool:
+async def measure(home: Path, database: str | None, rollouts: int, trajectories: int) -> bool:
     """Prints one line per figure; True if all were reached."""
-    service = service_in(home)
+    service = service_in(home, database)
     fill(service, rollouts)
     transport = httpx.ASGITransport(create_app(service.settings.runs, service))
     results: list[bool] = []

@@ -25,12 +25,12 @@ WORDS = """open shop basket cheapest blue shirt invoice total plan button dialog
 customer""".split()  # noqa: SIM905
 
 
-def service_in(home: Path) -> Service:
-    """An empty dashboard in a folder."""
+def service_in(home: Path, database: str | None = None) -> Service:
+    """An empty dashboard in a folder, on SQLite or on the empty database at this address."""
     runs, data = home / "runs", home / "data"
     runs.mkdir()
     (data / "rollouts").mkdir(parents=True)
-    settings = Settings(runs=runs, data=data, database=sqlite_url(data / "dashboard.db"))
+    settings = Settings(runs=runs, data=data, database=database or sqlite_url(data / "dashboard.db"))
     return Service(settings, PlayConfig(), open_database(settings.database), RunsDir(runs))
 
 

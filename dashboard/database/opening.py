@@ -15,6 +15,8 @@ from sqlalchemy.orm import Session
 
 BUSY_S = 10.0
 """Seconds that a writer waits for another one."""
+WRITER_LOCK = 4_716_053
+"""Number of PostgreSQL's advisory lock that a writing transaction has."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -83,8 +85,13 @@ def newest_version() -> str:
 
 def _engine(url: str) -> Engine:
     parsed = make_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        engine = create_engine(parsed, pool_pre_ping=True)
+        event.listen(engine, "begin", _begin_postgresql)
+        event.listen(engine, "before_cursor_execute", _without_nul, retval=True)
+        return engine
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True)
+        raise DatabaseProblem(f"the database is SQLite or PostgreSQL, not {parsed.get_backend_name()}; see --database")
     engine = create_engine(parsed, connect_args={"timeout": BUSY_S, "check_same_thread": False})
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -101,6 +108,26 @@ def _begin_sqlite(connection: Connection) -> None:
     # A transaction that reads first and writes later fails at once when another one wrote in between.
     writing = connection.get_execution_options().get("writing")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    # One writer at a time, as on SQLite: what a transaction has read is still so when it writes.
+    if connection.get_execution_options().get("writing"):
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_S:.0f}s'")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
+
+
+def _without_nul(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> tuple[str, Any]:
+    """PostgreSQL refuses texts with the character NUL, which pages and answers may have; it is replaced as in `cut`."""
+
+    def clean(value: Any) -> Any:
+        if isinstance(value, str):
+            return value.replace("\x00", "\ufffd")
+        if isinstance(value, dict):
+            return {key: clean(one) for key, one in value.items()}
+        return type(value)(map(clean, value)) if type(value) in (list, tuple) else value
+
+    return statement, clean(parameters)
 
 
 def _migrate(connection: Connection, version: str) -> None:

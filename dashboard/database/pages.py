@@ -1,36 +1,18 @@
 """Lists of rollouts and tasks: filters, search, pages by cursor. Every query here is bounded by `MOST` rows."""
 
 import base64
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar, get_args
 
-from sqlalchemy import (
-    ColumnElement,
-    Float,
-    Select,
-    and_,
-    case,
-    cast,
-    func,
-    literal_column,
-    or_,
-    select,
-    table,
-    true,
-    tuple_,
-)
+from sqlalchemy import ColumnElement, Float, Select, case, cast, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from agent.types import Side
+from dashboard.database.searching import COUNTED, has_words
 from dashboard.database.tables import JudgmentRow, RolloutRow, TaskRow
 
 MOST = 1_000
 """Largest page."""
-COUNTED = 10_000
-"""Matches of a search beyond which they are not counted."""
-WORD = re.compile(r"[^\W_]+")
-"""Words as SQLite's full-text index has them."""
 Query = TypeVar("Query", bound=Select[*tuple[Any, ...]])
 
 
@@ -110,7 +92,7 @@ def filtered(session: Session, query: Query, wanted: RolloutFilter) -> Query:
         None if wanted.max_reward is None else row.reward <= wanted.max_reward,
         None if wanted.failure is None else _failure(wanted.failure),
         None if wanted.judged_by_person is None else row.human.is_not(None) == wanted.judged_by_person,
-        None if not wanted.q else _has_words(session, wanted.q),
+        None if not wanted.q else has_words(session, wanted.q),
     ]
     return query.where(*(condition for condition in conditions if condition is not None))
 
@@ -232,15 +214,3 @@ def newest_judgments(session: Session, rollout_id: str) -> list[JudgmentRow]:
 
 def _failure(name: str) -> ColumnElement[bool]:
     return RolloutRow.failure_side == name if name in get_args(Side) else RolloutRow.failure_code == name
-
-
-def _has_words(session: Session, text: str) -> ColumnElement[bool]:
-    words = WORD.findall(text)[:8]
-    if session.get_bind().dialect.name == "sqlite":
-        # Quoted, so that no character of a search is syntax of the index.
-        match = " ".join(f'"{word}"*' for word in words) or '""'
-        found = select(literal_column("rowid")).select_from(table("rollout_words"))
-        return RolloutRow.number.in_(found.where(literal_column("rollout_words").op("MATCH")(match)))
-    columns = (RolloutRow.task_id, RolloutRow.goal, RolloutRow.answer, RolloutRow.error)
-    conditions = [or_(*(column.icontains(word, autoescape=True) for column in columns)) for word in words]
-    return and_(true(), *conditions)

@@ -29,13 +29,15 @@ SEED_FILE = [
 ]
 BUTTON, LINK = "click-button.1000001", "click-link.1000002"
 WORKER = "worker"
+SQLITE, POSTGRESQL = "sqlite", "postgresql"
 
 
 def make_service(runs: Path, **settings: Any) -> Service:
     """The parts of the routes over a fresh database."""
     data = runs / ".dashboard"
     (data / "rollouts").mkdir(parents=True, exist_ok=True)
-    given = Settings(runs=runs, data=data, database=sqlite_url(data / "dashboard.db"), **settings)
+    settings.setdefault("database", sqlite_url(data / "dashboard.db"))
+    given = Settings(runs=runs, data=data, **settings)
     return Service(given, PlayConfig(), open_database(given.database), RunsDir(runs))
 
 

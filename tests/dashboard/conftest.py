@@ -1,16 +1,18 @@
 """Fixtures: a directory with one run, and clients of the application without a socket."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
 import httpx
 import pytest
-from acting import client_of, empty, make_service
+from acting import POSTGRESQL, SQLITE, client_of, empty, make_service
 from fastapi import FastAPI
 from stored_run import write_run
 
 from dashboard.api.service import Service
 from dashboard.app import create_app
+from environments.providers.postgres.cluster import PORT, Cluster
 
 
 @pytest.fixture
@@ -28,10 +30,25 @@ async def client(runs: Path) -> AsyncGenerator[httpx.AsyncClient, None]:
         yield http
 
 
+@pytest.fixture(scope="session", params=[SQLITE, pytest.param(POSTGRESQL, marks=pytest.mark.chaos)])
+def database(request: pytest.FixtureRequest) -> Generator[dict[str, str]]:
+    """Settings of a database: SQLite's default file, and in `make chaos` an empty one of a PostgreSQL server too."""
+    if request.param == SQLITE:
+        yield {}
+        return
+    with asyncio.Runner() as runner:
+        server = Cluster()
+        runner.run(server.__aenter__())
+        yield {"database": f"postgresql+psycopg://postgres@/postgres?host={server.folder}&port={PORT}"}
+        runner.run(server.__aexit__())
+
+
 @pytest.fixture(scope="session")
-def application(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[Service, FastAPI]]:
+def application(
+    database: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Generator[tuple[Service, FastAPI]]:
     """The whole application, made once: FastAPI takes longer for its routes than most tests take."""
-    service = make_service(tmp_path_factory.mktemp("dashboard") / "runs")
+    service = make_service(tmp_path_factory.mktemp("dashboard") / "runs", **database)
     yield service, create_app(service.settings.runs, service)
     service.database.close()
 

@@ -13,6 +13,7 @@ from acting import BUTTON, LINK, play, spawn, upload_miniwob
 from stored_run import FAIL, HOSTILE, PICTURE, SHA256, SUCCESS
 
 from dashboard.api.service import Service
+from dashboard.database import searching
 from dashboard.database.queue import claim
 from dashboard.index.scanning import Scanner
 from storage.store import TrajectoryStore
@@ -146,6 +147,20 @@ async def test_equal_requests_can_be_answered_with_what_is_there(acting: httpx.A
     more = await spawn(acting, attempts=3, reuse=True)
     assert len({row["id"] for row in more} - {row["id"] for row in first}) == 1
     assert not {row["id"] for row in await spawn(acting, reuse=True, max_steps=9)} & {row["id"] for row in first}
+
+
+async def test_a_word_of_most_rollouts_is_found_newest_first(
+    acting: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [row["id"] for row in await spawn(acting, attempts=5)] + [(await spawn(acting, task_id=LINK))[0]["id"]]
+    rare = (await acting.get("/api/rollouts?q=click button")).json()
+    monkeypatch.setattr(searching, "COUNTED", 3)
+    for word, ids in {"click": asked[::-1], "click button": [row["id"] for row in rare], "absent": []}.items():
+        found = await acting.get(f"/api/rollouts?q={word}&limit=4")
+        assert [row["id"] for row in found.json()] == ids[:4], word
+    assert len(rare) == 5
+    filtered = await acting.get(f"/api/rollouts?q=click&task_id={LINK}")
+    assert [row["id"] for row in filtered.json()] == asked[-1:]
 
 
 async def test_the_list_is_filtered_searched_and_paged(acting: httpx.AsyncClient, service: Service) -> None:
