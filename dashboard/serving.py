@@ -14,7 +14,7 @@ import uvicorn
 from dashboard.api.service import Service
 from dashboard.app import create_app
 from dashboard.database.opening import open_database
-from dashboard.database.queue import give_back
+from dashboard.database.queue import LeaseWatch, give_back
 from dashboard.disk import remove_old_pictures, remove_old_recordings
 from dashboard.index.scanning import Scanner
 from dashboard.settings import Settings
@@ -96,11 +96,12 @@ def _follow(service: Service, stopped: threading.Event, rebuild: bool) -> None:
 
 
 def _keep(service: Service, keeper: Keeper, stopped: threading.Event) -> None:
+    watch = LeaseWatch()
     while not stopped.is_set():
         try:
             keeper.check()
             with service.database.write() as session:
-                give_back(session, reason="its worker was lost")
+                give_back(session, watch.lost(session), reason="its worker was lost")
         except Exception as error:
             log.warning("worker: %s", error)
         stopped.wait(PAUSE_S)

@@ -1,17 +1,17 @@
 """The queue of rollouts in the database: claimed by workers with leases, cancelled from outside, given back when a worker is lost."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, ScalarResult, select, update
 from sqlalchemy.orm import Session
 
 from dashboard.database.states import ACTIVE, Status, log, move, rows_changed
 from dashboard.database.tables import RolloutRow
 
 LEASE_S = 15.0
-"""Seconds after which a worker that does not renew its leases has lost them."""
+"""Seconds without a renewal after which a worker has lost a lease."""
 MOST_TRIES = 3
 """Times that a rollout is begun before it is given up, when its workers are lost."""
 
@@ -70,17 +70,39 @@ def renew(session: Session, owner: str, held: Collection[str]) -> Renewed:
     return Renewed(set(held) - {row[0] for row in found}, cancelled, paused)
 
 
-def give_back(session: Session, *, owner: str | None = None, reason: str, counts: bool = True) -> int:
-    """Gives the rollouts of lost workers back to the queue; with `owner` all of that worker's, at once.
+class LeaseWatch:
+    """Finds lost leases: those that nobody renewed for `LEASE_S` seconds while this object looked, by a steady clock.
+
+    Clocks are set and differ between machines, so the time that a lease holds is only compared with itself.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: dict[str, tuple[tuple[str, float], float]] = {}
+
+    def lost(self, session: Session) -> Sequence[RolloutRow]:
+        """The rollouts whose leases are lost. To be called again and again, more often than every `LEASE_S` seconds."""
+        now, rows = self._clock(), _leased(session).all()
+        leases = {row.id: (row.owner, row.lease_until) for row in rows}
+        before = self._seen
+        self._seen = {
+            name: before[name] if name in before and before[name][0] == lease else (lease, now)
+            for name, lease in leases.items()
+        }
+        return [row for row in rows if now - self._seen[row.id][1] > LEASE_S]
+
+
+def rollouts_of(session: Session, owner: str) -> Sequence[RolloutRow]:
+    """The rollouts that a worker has leases on."""
+    return _leased(session, RolloutRow.owner == owner).all()
+
+
+def give_back(session: Session, rows: Sequence[RolloutRow], *, reason: str, counts: bool = True) -> None:
+    """Gives rollouts of a lost worker back to the queue.
 
     One that was to be cancelled is cancelled, one that was begun too often fails; with `counts` False, for a worker
-    that was stopped in order, this try does not count. Returns their number.
+    that was stopped in order, this try does not count.
     """
-    lost = RolloutRow.lease_until < time.time() if owner is None else RolloutRow.owner == owner
-    wanted = select(RolloutRow).where(
-        RolloutRow.source == "hand", RolloutRow.status.in_(ACTIVE), RolloutRow.owner != "", lost
-    )
-    rows = session.scalars(wanted).all()
     for row in rows:
         free = {"owner": "", "lease_until": 0.0, "live_url": "", "paused_by": "", "phase": ""}
         if row.cancel_by:
@@ -97,7 +119,6 @@ def give_back(session: Session, *, owner: str | None = None, reason: str, counts
         else:
             tries = row.tries if counts else row.tries - 1
             move(session, row.id, "pending", reason, held_by=row.owner, tries=tries, **free)
-    return len(rows)
 
 
 def cancel(session: Session, rollout_id: str, who: str) -> Status | None:
@@ -133,3 +154,8 @@ def pause(session: Session, rollout_id: str, who: str, *, hold: bool) -> bool:
     row = session.scalars(select(RolloutRow).where(RolloutRow.id == rollout_id)).one()
     log(session, rollout_id, row.status, f"{who} {'pauses it' if hold else 'lets it go on'}")
     return True
+
+
+def _leased(session: Session, *conditions: ColumnElement[bool]) -> ScalarResult[RolloutRow]:
+    mine = (RolloutRow.source == "hand", RolloutRow.status.in_(ACTIVE), RolloutRow.owner != "")
+    return session.scalars(select(RolloutRow).where(*mine, *conditions))

@@ -86,7 +86,7 @@ class RolloutRow(Base):
     owner: Mapped[str] = mapped_column(String(200), default="")
     """Worker that plays it, empty when none does."""
     lease_until: Mapped[float] = mapped_column(Float, default=0.0)
-    """The owner renews it; afterwards the rollout is given back to the queue."""
+    """The owner changes it again and again; a rollout with one that stands still is given back to the queue (`LeaseWatch`)."""
     cancel_by: Mapped[str] = mapped_column(String(100), default="")
     """Name of the user who asked to cancel it while it was played; empty: nobody."""
     paused_by: Mapped[str] = mapped_column(String(100), default="", server_default="")

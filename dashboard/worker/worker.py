@@ -14,7 +14,7 @@ from typing import Any
 from agent.episodes.watch import Watch
 from browser_service.errors import BrowserServiceError
 from dashboard.database.opening import Database
-from dashboard.database.queue import Claimed, Renewed, claim, give_back, renew
+from dashboard.database.queue import Claimed, LeaseWatch, Renewed, claim, give_back, renew, rollouts_of
 from dashboard.database.states import Status, move
 from dashboard.settings import Settings
 from dashboard.worker import results
@@ -67,13 +67,14 @@ class Worker:
         self.name = worker_name(settings.data)
         self._most = settings.max_workers
         self._database = database
+        self._watch = LeaseWatch()
         self._running: dict[str, Running] = {}
         self._pool = LivePool(settings.browsers)
         self._player = Player(settings, config, self._pool)
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Works until `stopped`; then gives what it plays back to the queue."""
-        await self._write(lambda session: give_back(session, owner=self.name, reason="its worker was lost"))
+        await self._give_back("its worker was lost")
         async with self._pool, self._player:
             while not stopped.is_set():
                 try:
@@ -114,7 +115,7 @@ class Worker:
                     changes[rollout_id] = news
             results.progress(session, self.name, changes)
             renewed = renew(session, self.name, list(self._running))
-            give_back(session, reason="its worker was lost")
+            give_back(session, self._watch.lost(session), reason="its worker was lost")
             return renewed, claim(session, self.name, self._most - len(self._running))
 
     def _stop(self, rollout_id: str, who: str) -> None:
@@ -196,5 +197,10 @@ class Worker:
             self._stop(rollout_id, "")
         if works:
             await asyncio.wait(works, timeout=RELEASE_S)
-        sentence = "its worker was stopped"
-        await self._write(lambda session: give_back(session, owner=self.name, reason=sentence, counts=False))
+        await self._give_back("its worker was stopped", counts=False)
+
+    async def _give_back(self, reason: str, *, counts: bool = True) -> None:
+        """Gives all that this worker has leases on back to the queue."""
+        await self._write(
+            lambda session: give_back(session, rollouts_of(session, self.name), reason=reason, counts=counts)
+        )

@@ -10,12 +10,22 @@ import pytest
 from acting import make_service, play
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import MetaData, String, Table, select, update
+from sqlalchemy import MetaData, String, Table, select
 
 from dashboard.api.service import Service
 from dashboard.api.spawning import new_row
 from dashboard.database.opening import DatabaseProblem, newest_version, open_database, sqlite_url
-from dashboard.database.queue import LEASE_S, MOST_TRIES, cancel, claim, give_back, pause, renew
+from dashboard.database.queue import (
+    LEASE_S,
+    MOST_TRIES,
+    LeaseWatch,
+    cancel,
+    claim,
+    give_back,
+    pause,
+    renew,
+    rollouts_of,
+)
 from dashboard.database.states import ACTIVE, NEXT, STATUSES, Status, move
 from dashboard.database.tables import EventRow, RolloutRow
 from environments.miniwob.tasks import task_from_id
@@ -84,20 +94,45 @@ def test_rollouts_are_claimed_once_by_priority_then_by_age(service: Service) -> 
 
 def test_a_lost_workers_rollouts_are_played_again_and_given_up_at_last(service: Service) -> None:
     [one] = add(service)
+    now = 0.0
+    watch = LeaseWatch(lambda: now)
     for number in range(1, MOST_TRIES + 1):
         with service.database.write() as session:
             assert len(claim(session, "worker", 1)) == 1
-            assert give_back(session, reason="too early") == 0
-            session.execute(update(RolloutRow).values(lease_until=time.time() - 1))
-            assert give_back(session, reason="its worker was lost") == 1
+            assert not watch.lost(session), "it is seen for the first time"
+            now += LEASE_S - 1
+            assert not watch.lost(session)
+            now += 2
+            lost = watch.lost(session)
+            assert [row.id for row in lost] == [one]
+            give_back(session, lost, reason="its worker was lost")
         assert status_of(service, one) == ("pending" if number < MOST_TRIES else "failed")
+
+
+@pytest.mark.parametrize("shift", [3_600, -3_600])
+def test_a_clock_that_is_set_loses_no_lease_that_is_renewed_and_keeps_none_that_is_not(
+    service: Service, monkeypatch: pytest.MonkeyPatch, shift: float
+) -> None:
+    [one] = add(service)
+    now, began = 0.0, time.time()
+    watch = LeaseWatch(lambda: now)
+    monkeypatch.setattr(time, "time", lambda: began + now + (shift if now > LEASE_S else 0))
+    with service.database.write() as session:
+        claim(session, "worker", 1)
+        while now < 3 * LEASE_S:
+            now += LEASE_S / 3
+            assert not renew(session, "worker", [one]).lost
+            session.expire_all()
+            assert not watch.lost(session)
+        now += LEASE_S + 1
+        assert [row.id for row in watch.lost(session)] == [one]
 
 
 def test_a_worker_that_was_thought_lost_can_not_write_any_more(service: Service) -> None:
     [one] = add(service)
     with service.database.write() as session:
         claim(session, "frozen", 1)
-        give_back(session, owner="frozen", reason="its worker was lost")
+        give_back(session, rollouts_of(session, "frozen"), reason="its worker was lost")
         claim(session, "other", 1)
         assert renew(session, "frozen", [one]).lost == {one}
         assert not move(session, one, "judging", "late", held_by="frozen")
@@ -110,7 +145,7 @@ def test_a_rollout_whose_worker_dies_while_it_is_cancelled_is_cancelled(service:
         claim(session, "worker", 1)
         assert cancel(session, one, "ann") == "provisioning"
         assert renew(session, "worker", [one]).cancelled == {one: "ann"}
-        give_back(session, owner="worker", reason="its worker was lost")
+        give_back(session, rollouts_of(session, "worker"), reason="its worker was lost")
     assert status_of(service, one) == "cancelled"
 
 
@@ -119,7 +154,7 @@ def test_a_worker_that_is_stopped_in_order_costs_no_try(service: Service) -> Non
     for _ in range(2 * MOST_TRIES):
         with service.database.write() as session:
             claim(session, "worker", 1)
-            give_back(session, owner="worker", reason="its worker was stopped", counts=False)
+            give_back(session, rollouts_of(session, "worker"), reason="its worker was stopped", counts=False)
     assert status_of(service, one) == "pending"
 
 
@@ -145,14 +180,13 @@ def test_whatever_happens_an_active_rollout_has_an_owner_or_is_to_be_judged(
             elif verb == "cancel":
                 cancel(session, one, "ann")
             elif verb == "lose":
-                give_back(session, owner=name, reason="lost")
+                give_back(session, rollouts_of(session, name), reason="lost")
             else:
                 move(session, one, MOVES[operation], "said", held_by=name)
             session.expire_all()
             row = session.scalars(select(RolloutRow).where(RolloutRow.id == one)).one()
             assert row.status in STATUSES and 0 <= row.tries <= MOST_TRIES
             assert row.status not in ACTIVE or row.owner or row.status == "judging"
-            assert not (row.status in ACTIVE and row.lease_until > time.time() + LEASE_S + 1)
             assert ended in (None, row.status), "an end is final until a person asks again"
             ended = row.status if row.completed_at else None
         session.rollback()
