@@ -1,6 +1,6 @@
 """Heartbeat of the process that writes a run: a file beside the lock, rewritten every few seconds.
 
-    runs/<name>/heartbeat.json    {"process": {"pid": 4711, ..}, "host": "a", "boot": "7c9e..", "at": 1764374.2, "ended": false}
+    runs/<name>/heartbeat.json    {"process": {"pid": 4711, ..}, "host": "a", "boot": "7c9e..", ..}
 
 The lock shows the writer to readers on the same machine; the heartbeat shows it to other machines too, and stays when
 the process is killed: a heartbeat that has not ended, of a process that is not alive, means a lost process.
@@ -36,6 +36,8 @@ class Heartbeat(BaseModel):
     host: str
     boot: str
     """Boot id of the machine: a pid from before a reboot means nothing."""
+    namespace: str = ""
+    """The process namespace, `pid:[4026531836]`: a pid of another container means nothing here. Empty: not known."""
     at: float
     """Seconds since 1970 of the latest heartbeat."""
     ended: bool = False
@@ -43,14 +45,15 @@ class Heartbeat(BaseModel):
 
     def is_of(self, other: "Heartbeat | None") -> bool:
         """True if both are heartbeats of the same process."""
-        mine = (self.process, self.host, self.boot)
-        return other is not None and mine == (other.process, other.host, other.boot)
+        mine = (self.process, self.host, self.boot, self.namespace)
+        return other is not None and mine == (other.process, other.host, other.boot, other.namespace)
 
     def was_lost(self) -> bool:
-        """True if the process is gone without releasing the run: at once on its own machine, else after `SILENT_S`."""
+        """True if the process is gone without releasing the run: at once on its own machine and in its own container, else
+        after `SILENT_S`."""
         if self.ended:
             return False
-        if self.host == socket.gethostname() and self.boot == boot_id():
+        if (self.host, self.boot, self.namespace) == (socket.gethostname(), boot_id(), pid_namespace()):
             return not self.process.is_alive()
         return time.time() - self.at > SILENT_S
 
@@ -93,6 +96,12 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
+@cache
+def pid_namespace() -> str:
+    """Linux's name of the process namespace: containers have one of their own, also with the network of their host."""
+    return str(Path("/proc/self/ns/pid").readlink())
+
+
 def _beat(directory: Path, over: threading.Event, every_s: float) -> None:
     while not over.wait(every_s):
         _write(directory, ended=False)
@@ -102,6 +111,7 @@ def _write(directory: Path, *, ended: bool) -> None:
     """Replaces the file, without fsync: no heartbeat matters after a machine crash. A full disk must not stop a run."""
     me = process_id(os.getpid())
     assert me is not None, "this process runs"
-    beat = Heartbeat(process=me, host=socket.gethostname(), boot=boot_id(), at=time.time(), ended=ended)
+    place = {"host": socket.gethostname(), "boot": boot_id(), "namespace": pid_namespace()}
+    beat = Heartbeat(process=me, at=time.time(), ended=ended, **place)
     with suppress(OSError):
         write_atomically(directory / FILE, beat.model_dump_json().encode(), durable=False)

@@ -86,12 +86,18 @@ class Stack:
             yield command
 
     def prefect(self, *arguments: object) -> Done:
-        """`prefect ...`, after `eval "$(rl-loop env)"`."""
+        """`prefect ...` to its end, after `eval "$(rl-loop env)"`."""
+        with self.prefect_started(*arguments) as command:
+            return command.wait()
+
+    @contextmanager
+    def prefect_started(self, *arguments: object, **variables: str) -> Generator[Running]:
+        """`prefect ...` beside the test, as `started`, with environment variables of its own."""
         line = self.rl_loop("env", "-c", self.config).out.strip()
         name, _, value = line.removeprefix("export ").partition("=")
-        environment = os.environ | {name: value, "PREFECT_HOME": str(self.home / "prefect")}
+        environment = os.environ | {name: value, "PREFECT_HOME": str(self.home / "prefect")} | variables
         with self._started([sys.executable, "-m", "prefect", *map(str, arguments)], environment) as command:
-            return command.wait()
+            yield command
 
     def example(self, name: str, *arguments: object) -> Done:
         """A program of examples/ to its end."""

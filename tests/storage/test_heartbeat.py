@@ -55,8 +55,10 @@ def test_it_beats_while_the_process_is_busy(tmp_path: Path) -> None:
         assert beat_of(tmp_path).is_of(first)
 
 
-@pytest.mark.parametrize("elsewhere", [{"host": "another"}, {"boot": "an earlier start"}])
-def test_on_another_machine_silence_tells(tmp_path: Path, elsewhere: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "elsewhere", [{"host": "another"}, {"boot": "an earlier start"}, {"namespace": "of a container"}]
+)
+def test_on_another_machine_or_in_another_container_silence_tells(tmp_path: Path, elsewhere: dict[str, str]) -> None:
     with beating(tmp_path):
         beat = beat_of(tmp_path).model_copy(update=elsewhere)
     assert not beat.was_lost()
