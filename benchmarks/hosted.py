@@ -27,12 +27,11 @@ PAGE_S = 120.0
 
 
 class Marked(NamedTuple):
-    """A column that an application's page shows. Example: `Marked("projects SET name", page="projects")`."""
+    """A text that an application's page shows. Example: `Marked("projects SET name = '{mark}'", page="projects")`."""
 
-    column: str
+    change: str
+    """SQL after UPDATE that puts a mark there."""
     page: str = ""
-    which: str = "true"
-    """The rows, as a condition of SQL."""
 
 
 async def serve(name: str, rounds: int) -> list[float]:
@@ -90,10 +89,8 @@ async def isolation(name: str, episodes: int) -> int:
             async with room:
                 place = await stack.enter_async_context(places.fresh(f"t{number}"))
                 async with place.handle.cluster.connected(place.handle.database) as connection:
-                    change = MARKED[name]
-                    await connection.execute(
-                        f"UPDATE {change.column} = 'episode {number} of many' WHERE {change.which}"
-                    )
+                    change = MARKED[name].change.format(mark=f"episode {number} of many")
+                    await connection.execute(f"UPDATE {change}")
                 return place
 
         async def is_seen_by_others(number: int, place: Place) -> bool:
@@ -105,14 +102,15 @@ async def isolation(name: str, episodes: int) -> int:
 
 
 MARKED = {
-    "mediawiki": Marked("text SET old_text", page="wiki/Main_Page", which="old_text LIKE 'Welcome to the%'"),
-    "misago": Marked("misago_threads_thread SET title"),
-    "pretix": Marked("pretixbase_event SET name", page="control/events/"),
-    "redmine": Marked("projects SET name", page="projects"),
+    "mediawiki": Marked("text SET old_text = '{mark}' WHERE old_text LIKE 'Welcome to the%'", page="wiki/Main_Page"),
+    "misago": Marked("misago_threads_thread SET title = '{mark}'"),
+    "pretix": Marked("pretixbase_event SET name = '{mark}'", page="control/events/"),
+    "redmine": Marked("projects SET name = '{mark}'", page="projects"),
     "roundcube": Marked(
-        "contacts SET firstname", page="?_task=addressbook&_action=show&_source=0&_cid=1", which="contact_id = 1"
+        "contacts SET vcard = replace(vcard, 'ORG:', 'ORG:{mark}') WHERE contact_id = 1",
+        page="?_task=addressbook&_action=show&_source=0&_cid=1",
     ),
-    "superset": Marked("dashboards SET dashboard_title", page="api/v1/dashboard/"),
+    "superset": Marked("dashboards SET dashboard_title = '{mark}'", page="api/v1/dashboard/"),
 }
 
 
