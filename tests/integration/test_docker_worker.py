@@ -44,7 +44,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
 def test_ranks_are_played_in_containers(stack: Stack, engine: str, unused: Callable[[str], str]) -> None:
     template = stack.home / "docker.json"
     template.write_text(json.dumps(job_template(stack)))
-    made = stack.prefect("work-pool", "create", POOL, "--type", "docker", "--base-job-template", template)
+    made = stack.prefect(
+        "work-pool", "create", POOL, "--type", "docker", "--overwrite", "--base-job-template", template
+    )
     assert made.status == 0, made.out
     name = unused("boxes")
     ranks = ("rollout.ranks=workers", "rollout.shards=2", f"services.rank_pool={POOL}")
@@ -76,7 +78,8 @@ def empty_root() -> bytes:
 def job_template(stack: Stack) -> dict[str, Any]:
     """The shipped template with the test's image, and with the folders that the image has not."""
     template = templates()["docker"]
-    programs = {"/usr", "/etc", str(PROJECT), str(Path(sys.prefix).resolve())}
+    folders = {Path("/usr"), Path("/etc"), PROJECT, Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()}
+    programs = [one for one in folders if not any(other in one.parents for other in folders)]
     properties = template["variables"]["properties"]
     properties["image"]["default"] = IMAGE
     properties["volumes"]["default"] = [
@@ -91,8 +94,8 @@ def job_template(stack: Stack) -> dict[str, Any]:
 
 
 def containers(address: str) -> list[str]:
-    """Names of the containers that run."""
+    """Ids of the containers that run."""
     client = docker.DockerClient(base_url=address)
-    found = [str(container.name) for container in client.containers.list()]
+    found = [str(container["Id"]) for container in client.api.containers()]
     client.close()
     return found
