@@ -165,13 +165,14 @@ COMPACT_JSON = json.dumps({"backend": "xgrammar", "disable_any_whitespace": True
 """Constrained replies without optional white space, which the small policy would repeat without end."""
 
 
-def write_config(folder: Path) -> Path:
-    """configs/minimal.yaml with everything that it writes in `folder`, free ports, and patience for a busy machine."""
+def write_config(folder: Path, **services: object) -> Path:
+    """configs/minimal.yaml with everything that it writes in `folder`, free ports, and patience for a busy machine;
+    further settings of section `services`."""
     data: dict[str, Any] = yaml.safe_load((PROJECT / "configs/minimal.yaml").read_text())
     data["runs_dir"] = str(folder / "runs")
     data["policy"]["model"] = str(PROJECT / data["policy"]["model"])
     ports = {f"{name}_port": 0 for name in ("prefect", "worker", "mlflow", "browser", "dashboard")}
-    data["services"] |= {**ports, "state_dir": str(folder / "state"), "ready_s": 600, "heal_s": 900}
+    data["services"] |= {**ports, "state_dir": str(folder / "state"), "ready_s": 600, "heal_s": 900, **services}
     data["serving"]["start_deadline_s"] = 1_200
     data["serving"]["extra_args"] = ["--structured-outputs-config", COMPACT_JSON]
     path = folder / "loop.yaml"
