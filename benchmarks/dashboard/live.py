@@ -238,10 +238,13 @@ def report(samples: list[Sample], updates: int, delays: list[float], lags: list[
     quarter = max(1, len(samples) // 4)
     first, last = (statistics.median(one.memory_mb for one in part) for part in (samples[:quarter], samples[-quarter:]))
     growth = last / first - 1
+    tenths = [samples[len(samples) * part // 10 : len(samples) * (part + 1) // 10] for part in range(10)]
+    course = " ".join(f"{statistics.median(one.memory_mb for one in part):.0f}" for part in tenths if part)
     print(f"{'changes of cells per second':44}{updates / seconds:>10.0f}")
     print(f"{'cores of the server':44}{cores:>10.2f}{CORE:>10.2f}")
     print(f"{'cores of the browser':44}{browser:>10.2f}")
     print(f"{'memory, first and last quarter (MB)':44}{first:>10.1f}{last:>10.1f}  {growth:+.1%} (limit {GROWTH:.0%})")
+    print(f"{'memory by tenths of the time (MB)':44}  {course}")
     if delays:
         print(
             f"{'a page shows a change after (median, most)':44}{statistics.median(delays):>9.2f}s{max(delays):>9.2f}s"

@@ -15,6 +15,8 @@ from sqlalchemy.orm import Session
 
 BUSY_S = 10.0
 """Seconds that a writer waits for another one."""
+CACHE_KB = 8_000
+"""Pages that a connection to SQLite keeps. There are up to 15 connections, and the system keeps the file in memory once more."""
 WRITER_LOCK = 4_716_053
 """Number of PostgreSQL's advisory lock that a writing transaction has."""
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -100,7 +102,7 @@ def _engine(url: str) -> Engine:
 
 def _set_up_sqlite(connection: Any, _: object) -> None:
     connection.isolation_level = None  # the driver would begin transactions late, and never as writing ones
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-32000"):
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"cache_size=-{CACHE_KB}"):
         connection.execute(f"PRAGMA {pragma}")
 
 
