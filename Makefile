@@ -15,14 +15,15 @@ setup: ## system packages, .venv and Python packages
 demo: setup ## train a small web agent on this machine's CPU, from services to learning curve
 	@$(BIN)/rl-loop demo
 
+test: export WITH_DOCKER := 1
 test: setup check ## all tests: real Chromium, real vLLM, crash and resume
 	@$(BIN)/python -m scripts.suite
 
 test-crowded: setup ## tests beside two busy loops per core (some: make test-crowded ARGS=tests/agent)
 	@$(BIN)/python -m scripts.crowd $(BIN)/python -m scripts.suite $(ARGS)
 
-chaos: ## the slow tests: the whole stack with its parts killed, containers, long runs
-	@WITH_DOCKER=1 ./setup.sh
+chaos: export WITH_DOCKER := 1
+chaos: setup ## the slow tests: the whole stack with its parts killed, containers, long runs
 	@$(BIN)/python -m pytest -m chaos && $(BIN)/python -m pytest tests/integration
 
 check: setup ## formatting, lint and types

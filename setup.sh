@@ -18,7 +18,7 @@ has_browser() {
     ls "${PLAYWRIGHT_BROWSERS_PATH:-$HOME/.cache/ms-playwright}"/chromium-*/
 } >/dev/null 2>&1
 
-# Only the slow tests of container environments need an engine: WITH_DOCKER=1 ./setup.sh
+# Only tests need an engine, those of container environments: WITH_DOCKER=1 ./setup.sh
 has_docker() {
   [ -z "${WITH_DOCKER:-}" ] || { command -v dockerd && command -v busybox; }
 } >/dev/null 2>&1

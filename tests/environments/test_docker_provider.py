@@ -54,7 +54,6 @@ def test_compose_files_become_containers(tmp_path: Path) -> None:
 
 
 @needs_engine
-@pytest.mark.chaos
 async def test_containers_are_fresh_limited_and_removed(engine: str) -> None:
     shell = ContainerSpec(name="db", image=HTTPD.image, command=["/bin/busybox", "sleep", "600"], memory_mb=16)
     async with Containers([shell, HTTPD], engine=engine) as places:
@@ -84,7 +83,6 @@ async def test_containers_are_fresh_limited_and_removed(engine: str) -> None:
 
 
 @needs_engine
-@pytest.mark.chaos
 async def test_containers_have_the_names_of_their_episodes_and_ports_in_order(engine: str) -> None:
     counted = replace(HTTPD, first_port=3_001)
     with socket.socket() as other:
@@ -110,7 +108,6 @@ async def test_containers_have_the_names_of_their_episodes_and_ports_in_order(en
 
 
 @needs_engine
-@pytest.mark.chaos
 async def test_a_cancelled_start_does_not_wait_for_its_deadline(engine: str) -> None:
     never = replace(HTTPD, health="", ready=["/bin/busybox", "false"], start_deadline_s=600)
     async with Containers([never], engine=engine) as places:
@@ -139,8 +136,7 @@ async def test_twenty_pairs_at_once(engine: str) -> None:
 
 
 @needs_engine
-@pytest.mark.chaos
-@pytest.mark.parametrize("points", [3, 35])
+@pytest.mark.parametrize("points", [3, pytest.param(35, marks=pytest.mark.chaos)])
 async def test_a_killed_owner_leaves_nothing_after_the_next_start(engine: str, points: int) -> None:
     rng = random.Random(points)
     for _ in range(points):
