@@ -7,10 +7,11 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import docker
+import psutil
 import pytest
 
 from environments.base import EnvironmentBroken
@@ -73,6 +74,11 @@ class Engine:
         if self._process is not None:
             self._process.terminate()
             self._process.wait(60)
+        # Of containers that were being made when an engine was killed, the next one knows nothing: their shims stay.
+        for process in psutil.process_iter(["cmdline"]):
+            if any(word.startswith(f"{self._folder}/exec/") for word in process.info["cmdline"] or []):
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
 
 
 @contextmanager
