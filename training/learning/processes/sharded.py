@@ -28,7 +28,8 @@ _LARGE_BYTES = 1 << 18
 def loading_options(directory: Path, device: torch.device) -> dict[str, Any]:
     """Arguments of `from_pretrained` that shard a model over all processes.
 
-    Raises ModelError on a machine with a GPU that is not to be used: transformers would put the slices there.
+    Raises ModelError for tied weights that cannot be cut evenly, and on a machine with a GPU that is not to be used: transformers
+    would put the slices there.
     """
     from transformers import AutoConfig
     from transformers.distributed import DistributedConfig
@@ -40,10 +41,24 @@ def loading_options(directory: Path, device: torch.device) -> dict[str, Any]:
     if device.type == "cpu":
         _give_freed_memory_back()
     config = AutoConfig.from_pretrained(directory, local_files_only=True)
+    _require_even_ties(config)
     if hasattr(config, "vision_config"):
         # Without a plan the whole vision tower would be gathered for the length of a pass.
         config.vision_config.base_model_fsdp_plan = {"blocks.*": "free_full_weight"}
     return {"config": config, "distributed_config": DistributedConfig(fsdp_size=world_size())}
+
+
+def _require_even_ties(config: Any) -> None:
+    """Raises ModelError for an embedding that is the head too and whose rows are not a multiple of the processes.
+
+    torch 2.13 keeps a slice that has to be padded twice then, once for each of the two: the embedding's copy is never updated.
+    """
+    text, processes = config.get_text_config(), world_size()
+    if text.tie_word_embeddings and text.vocab_size % processes:
+        raise ModelError(
+            f"update.sharding: the {text.vocab_size} rows of an embedding that is the head too can't be cut into {processes} equal "
+            "slices; set update.processes to a number that divides them, or update.sharding: none"
+        )
 
 
 def _give_freed_memory_back() -> None:
