@@ -79,6 +79,10 @@ class Engine:
             if any(word.startswith(f"{self._folder}/exec/") for word in process.info["cmdline"] or []):
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
+        # An engine leaves its own mounts, and pytest could never remove the folder.
+        mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+        for point in reversed([one for one in mounted if one.startswith(f"{self._folder}/")]):
+            subprocess.run(["umount", "--lazy", point], check=False)
 
 
 @contextmanager
