@@ -51,7 +51,7 @@ def loading_options(directory: Path, device: torch.device) -> dict[str, Any]:
 def _require_even_ties(config: Any) -> None:
     """Raises ModelError for an embedding that is the head too and whose rows are not a multiple of the processes.
 
-    torch 2.13 keeps a slice that has to be padded twice then, once for each of the two: the embedding's copy is never updated.
+    With torch 2.13 the forward pass would see the other processes' rows of the embedding as they were loaded (docs/facts.md).
     """
     text, processes = config.get_text_config(), world_size()
     if text.tie_word_embeddings and text.vocab_size % processes:

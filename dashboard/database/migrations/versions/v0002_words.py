@@ -1,4 +1,4 @@
-"""Full-text search: SQLite's FTS5 over the rollouts' texts, kept in step by triggers. PostgreSQL searches the columns."""
+"""Full-text search: SQLite's FTS5 over the rollouts' texts, kept in step by triggers. For PostgreSQL see 0004."""
 
 from alembic import op
 
