@@ -6,7 +6,7 @@ from browser_service.models import Action, ClickCoords, HoverId, Observation, Sl
 from environments.base import Unsolvable
 from environments.marks import BUTTONS, FIELDS, click, describe, fill, find_named, marks, named, nth
 from environments.miniwob.solutions.fields import filled_or
-from environments.miniwob.solutions.page import middle, ordinal, quoted_words, said, scroll, submit
+from environments.miniwob.solutions.page import NAME, lines, middle, ordinal, quoted_words, said, scroll, submit
 
 TO_THE_END = 10_000
 """CSS pixels: farther than any text here is long."""
@@ -139,14 +139,13 @@ def guessed_number(goal: str, observation: Observation, step: int) -> Action:
 
 
 def contact_link(goal: str, observation: Observation, step: int) -> Action:
-    """`Find Ann in the contact book and click on their address.` The begin of a mail address tells whose page it is."""
-    person = said(goal, r"Find (\w+) in").lower()
+    """`Find Ann in the contact book and click on their address.`"""
+    person = said(goal, rf"Find ({NAME}) in")
     links = [mark for mark in marks(observation) if mark.name not in ("<", ">", "First", "Last", "Previous", "Next")]
     mail = next((mark for mark in links if "@" in mark.name), None)
     if mail is None:
         raise Unsolvable(f"Expected a mail address, found {describe(observation)}.")
-    owner = re.split(r"[\d@]", mail.name)[0]
-    if not person.startswith(owner):
+    if person not in lines(observation)[1:]:
         return click(named(observation, ">"))
     place = links.index(mail)
     wanted = {"phone": -1, "email": 0, "address": 1}

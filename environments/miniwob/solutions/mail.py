@@ -5,17 +5,17 @@ import re
 from browser_service.models import Action, Mark, Observation
 from environments.base import Unsolvable
 from environments.marks import FIELDS, click, describe, fill, marks
-from environments.miniwob.solutions.page import quoted_words, said, scroll
+from environments.miniwob.solutions.page import NAME, quoted_words, said, scroll
 
 
 def mail_by_sender(goal: str, observation: Observation, step: int) -> Action:
     """`Find the email by Ann and reply to them with the text "Yes.".`"""
     if fields := marks(observation, *FIELDS):
-        wanted = quoted_words(goal)[0] if "reply" in goal else said(goal, r"forward that email to (\w+)")
+        wanted = quoted_words(goal)[0] if "reply" in goal else said(goal, rf"forward that email to ({NAME})")
         return click(_icons(observation)[-1]) if fields[0].value == wanted else fill(fields[0], wanted)
     buttons = {mark.name: mark for mark in marks(observation) if mark.name in ("Reply", "Forward")}
     if not buttons:
-        return _open(said(goal, r"email by (\w+)"), observation)
+        return _open(said(goal, rf"email by ({NAME})"), observation)
     if "reply" in goal:
         return click(buttons["Reply"])
     if "forward" in goal:
@@ -26,7 +26,7 @@ def mail_by_sender(goal: str, observation: Observation, step: int) -> Action:
 def forwarded_mail(goal: str, observation: Observation, step: int) -> Action:
     """`Send Bob the email you got from Ann.`, in many wordings."""
     found = re.search(SENDER, goal)
-    names = [name for name in re.findall(r"\b[A-Z][a-z]+\b", goal) if name not in VERBS]
+    names = re.findall(NAME, VERBS.sub("", goal))
     if found is None:
         raise Unsolvable(f"Expected a sender in {goal!r}.")
     sender = next(name for name in found.groups() if name)
@@ -35,12 +35,13 @@ def forwarded_mail(goal: str, observation: Observation, step: int) -> Action:
     return mail_by_sender(f"Find the email by {sender} and forward that email to {target}.", observation, step)
 
 
-SENDER = r"(?:by|from) ([A-Z]\w+)|(?:email|message|information|mail) ([A-Z]\w+) sent|^([A-Z]\w+) wants his"
-VERBS = ("Find", "Locate", "Forward", "Look", "Send", "Go", "Please", "Give", "The", "Navigate", "Search", "It", "I")
+SENDER = rf"(?:by|from) ({NAME})|(?:email|message|information|mail) ({NAME}) sent|^({NAME}) wants his"
+VERBS = re.compile(r"\b(?:Find|Locate|Forward|Look|Send|Go|Please|Give|The|Navigate|Search|It|I)\b")
+"""Words of the instructions that begin like a name."""
 
 
 def _open(sender: str, observation: Observation) -> Action:
-    row = next((mark for mark in marks(observation) if mark.name.split(" ")[0] == sender), None)
+    row = next((mark for mark in marks(observation) if mark.name.startswith(f"{sender} ")), None)
     if row is not None:
         return click(row)
     area = next((mark for mark in marks(observation) if mark.scrollable), None)

@@ -5,7 +5,7 @@ import re
 from browser_service.models import Action, Drag, DragId, HoverCoords, Keypress, Mark, MouseDown, MouseUp, Observation
 from environments.base import Unsolvable
 from environments.marks import BUTTONS, FIELDS, click, describe, marks, named, nth
-from environments.miniwob.solutions.page import lines, middle, ordinal, said, submit
+from environments.miniwob.solutions.page import NAME, lines, middle, ordinal, said, submit
 
 LOWEST = -10
 """Smallest value of the slider of form-sequence."""
@@ -50,10 +50,10 @@ def resized_area(goal: str, observation: Observation, step: int) -> Action:
 
 def moved_item(goal: str, observation: Observation, step: int) -> Action:
     """`Drag Ann up by one position.`, or `to the top.`, `to the 3rd position.`"""
-    name = said(goal, r"Drag (\w+) ")
-    names = nth(observation, 0).name.split()
+    name = said(goal, rf"Drag ({NAME}) ")
+    names = lines(observation)[1:]
     if name not in names:
-        raise Unsolvable(f"Expected the item {name!r}, found {describe(observation)}.")
+        raise Unsolvable(f"Expected the item {name!r}, found {names}.")
     here = names.index(name)
     if found := re.search(r"to the (\d)\w\w position", goal):
         there = int(found[1]) - 1
@@ -76,7 +76,7 @@ def sorted_numbers(goal: str, observation: Observation, step: int) -> Action:
 
 def item_in_grid(goal: str, observation: Observation, step: int) -> Action:
     """`Drag Ann to the top left.`, or `up by one.` The items are no marks: their order is that of the page's text."""
-    name, way = said(goal, r"Drag (\w+) "), said(goal, r"Drag \w+ (.+)\.")
+    name, way = said(goal, rf"Drag ({NAME}) "), said(goal, rf"Drag {NAME} (.+)\.")
     names = lines(observation)[1:]
     if name not in names:
         raise Unsolvable(f"Expected the item {name!r}, found {names}.")

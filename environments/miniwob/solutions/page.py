@@ -7,6 +7,8 @@ from browser_service.models import Action, ClickId, Mark, Observation, ScrollCoo
 from environments.base import Unsolvable
 from environments.marks import BUTTONS, click, named
 
+NAME = r"[A-Z][A-Za-z]*(?:[- ][A-Z][A-Za-z]+)?"
+"""A first name in an instruction: `Ann`, `Kara-Lynn`, `Dee Dee`."""
 Solution = Callable[[str, Observation, int], Action]
 """Maps goal, observation and number of the step (from 0) to the next action."""
 
