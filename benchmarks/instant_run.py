@@ -101,17 +101,19 @@ def new_run(home: Path, name: str, *, episodes: int, iterations: int) -> RunFold
 @asynccontextmanager
 async def nothing_takes_time() -> AsyncGenerator[None]:
     """In the block an episode is two stored steps, an update is a report without a version, and nothing is published."""
+    from flows import rl_loop  # imports Prefect, which reads its settings from the servers' environment
+
     before = player.play, rollout_stage.ensure_served, rollout_stage.ensure_browsers
-    before_update = policy_update.run_update, policy_update.ensure_served
+    before_update = rl_loop.run_update, policy_update.ensure_served
     player.play = cast(Any, played_at_once)
     rollout_stage.ensure_served = policy_update.ensure_served = cast(Any, served_at_once)
     rollout_stage.ensure_browsers = cast(Any, no_browsers)
-    policy_update.run_update = cast(Any, updated_at_once)
+    rl_loop.run_update = cast(Any, updated_at_once)  # the name that the stage's task passes on
     try:
         yield
     finally:
         player.play, rollout_stage.ensure_served, rollout_stage.ensure_browsers = before
-        policy_update.run_update, policy_update.ensure_served = before_update
+        rl_loop.run_update, policy_update.ensure_served = before_update
 
 
 async def played_at_once(slot: EpisodeKey, setup: EpisodeSetup, **_: Any) -> Played:

@@ -55,8 +55,10 @@ from training.algorithms.presets import PresetName
 logger = logging.getLogger(__name__)
 
 RANK_DEPLOYMENT = "play-shard/rank"
+AT_ONCE = 4
 STAGGER_S = 0.25
-"""Seconds between the starts of two shards: SQLite answers 503 to many at once, and the client waits for seconds."""
+"""Seconds between the starts of two shards, after the first `AT_ONCE`: SQLite answers 503 to many at once, and the client
+then waits for seconds."""
 
 
 def settle_lost(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
@@ -173,7 +175,7 @@ async def shards_in_prefect(workers: ShardWorkers, inputs: StageInputs, keys: li
     """Play the shards of one round as tasks, started one after the other."""
 
     async def one(number: int, key: ShardKey) -> str | None:
-        await asyncio.sleep(number * STAGGER_S)
+        await asyncio.sleep(max(0, number + 1 - AT_ONCE) * STAGGER_S)
         where = rank if inputs.run.rollout.ranks == "workers" else shard_of(workers, inputs)
         named = where.with_options(task_run_name=f"{where.name} {key.shard}, round {key.round}")
         return await named(ShardCall.of(inputs, key))

@@ -12,7 +12,6 @@ read or are idempotent. A retry library would hide that each repetition has anot
 
 import asyncio
 import os
-import ssl
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from anyio import Path as AsyncPath
 from pydantic import BaseModel, ValidationError
 
 from browser_service.client.refusals import BAD_GATEWAYS, NotOurs, pause, refusal, silence
+from browser_service.client.trust import trust
 from browser_service.errors import BrowserServiceError, Draining, MasterStopping, RegistryDown, Unreachable
 from browser_service.models.wire import Wire, from_another_version
 from browser_service.settings import stays_here
@@ -260,23 +260,6 @@ class Caller:
     def _has_untried(self, attempt: int) -> bool:
         """True if the next attempt is the first at its address."""
         return attempt + 1 < len(self._urls)
-
-
-def trust(ca_file: Path | None) -> ssl.SSLContext:
-    """The certificates that an https address is verified by: the system's authorities, and those in the file.
-
-    None: the file that BROWSER_SERVICE_CA_FILE names, if it is set. Raises ValueError when it has no certificates.
-    """
-    context = httpx.create_ssl_context(trust_env=False)
-    context.load_default_certs()
-    path = ca_file or os.environ.get("BROWSER_SERVICE_CA_FILE")
-    if not path:
-        return context
-    try:
-        context.load_verify_locations(cafile=path)
-    except OSError as error:  # ssl.SSLError is one
-        raise ValueError(f"expected certificates in PEM format in {path}, and can't read any: {error}") from None
-    return context
 
 
 async def _receive(response: httpx.Response, to: AsyncPath) -> None:

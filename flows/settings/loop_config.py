@@ -20,6 +20,7 @@ from flows.settings.policy_config import PolicyConfig
 from flows.settings.section import Section
 from flows.settings.services_config import ServicesConfig
 from flows.settings.storage_config import StorageConfig
+from flows.settings.yaml_text import read_yaml
 from judging.config import JudgeConfig
 from rollouts.config import EvaluateConfig, RolloutConfig
 from rollouts.inputs import RolloutSettings
@@ -213,7 +214,7 @@ def root_of(path: Path) -> Path:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        data = yaml.safe_load(path.read_text())
+        data = read_yaml(path.read_text())
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such configuration file") from None
     except (OSError, ValueError) as error:  # not text, or not a path at all: Prefect's form may send any characters

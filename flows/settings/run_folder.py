@@ -14,6 +14,7 @@ import yaml
 from flows.settings.hints import on_run
 from flows.settings.identity import changed, config_hash, digest, is_of, may_change
 from flows.settings.loop_config import ConfigError, LoopConfig, dump_config, flatten, parse_config
+from flows.settings.yaml_text import read_yaml
 from rollouts.inputs import RunInputs
 from storage.atomic import write_atomically
 from storage.errors import RunFolderError
@@ -70,7 +71,7 @@ class RunFolder(RunLayout):
             if not is_run(root):
                 known = ", ".join(run_names(root.parent)) or "none yet"
                 raise RunFolderError(f"no run {root.name} in {root.parent}; runs there: {known}")
-            data = yaml.safe_load(RunLayout(root).config_file.read_text())
+            data = read_yaml(RunLayout(root).config_file.read_text())
             config = parse_config(data, root=root).model_copy(update={"runs_dir": root.parent.absolute()})
             folder = RunFolder(root, config)
             record = folder.record()
@@ -107,7 +108,7 @@ class RunFolder(RunLayout):
         if config == self.config:
             return self
         with self.lock():
-            data = yaml.safe_load(self.config_file.read_text())
+            data = read_yaml(self.config_file.read_text())
             # First the digest, which holds for the old file and for the new one, whichever version wrote them.
             self.save_record(self.record().model_copy(update={"config_sha256": digest(data)}))
             for key, value in flatten(config.model_dump(mode="json")).items():

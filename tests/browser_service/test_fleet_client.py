@@ -15,8 +15,8 @@ from real_service import SMALL, free_port
 from real_tiers import cli, wait_until
 
 from browser_service.client import BrowserPool, SyncBrowserPool
-from browser_service.client.calls import trust
 from browser_service.client.refusals import Untrusted
+from browser_service.client.trust import trust
 from browser_service.errors import NoCapacity, Unreachable
 from browser_service.models import Observe, ObserveRequest
 

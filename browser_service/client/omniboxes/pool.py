@@ -19,11 +19,12 @@ from urllib.parse import urlsplit
 import httpx
 
 from browser_service.client.browser import EVERYTHING, RELEASE_DEADLINE_S, Browser
-from browser_service.client.calls import Caller, trust
+from browser_service.client.calls import Caller
 from browser_service.client.omniboxes.calls import OmniBoxesCalls, json_object
 from browser_service.client.omniboxes.commands import command_of
 from browser_service.client.omniboxes.looking import encoded, marks_of, page_of
 from browser_service.client.pool import BrowserPool, LeaseOptions
+from browser_service.client.trust import trust
 from browser_service.errors import BadRequest, BrowserServiceError, DeadlineExceeded
 from browser_service.models import (
     Action,
