@@ -58,12 +58,13 @@ def completed(goal: str, observation: Observation, step: int) -> Action:
     words = re.findall(r'"([^"]*)"', goal)
     begin, end = words[0], words[1] if len(words) > 1 else ""
     field = _first_field(observation)
-    if (value := field.value or "").startswith(begin) and value.endswith(end) and (len(value) > len(begin) or not end):
+    others = [mark for mark in marks(observation) if mark.id != field.id and mark.role not in ("button", *FIELDS)]
+    offers = [mark for mark in others if mark.name.startswith(begin) and mark.name.endswith(end)]
+    if offers:  # the list of all offers is a mark too, with all their names
+        return click(min(offers, key=lambda mark: len(mark.name)))
+    value = field.value or ""
+    if value.startswith(begin) and value.endswith(end) and (len(value) > len(begin) or step > 1):
         return submit(observation)
-    for mark in marks(observation):
-        is_offer = mark.id != field.id and mark.role not in ("button", *FIELDS)
-        if is_offer and mark.name.startswith(begin) and mark.name.endswith(end):
-            return click(mark)
     return fill(field, begin)
 
 

@@ -21,7 +21,8 @@ PAST = 6
 """CSS pixels: a list makes room when the middle of an item has passed that of another."""
 LEFT_BOX, RIGHT_BOX, BOXES_END = (37, 80), (119, 80), 107
 """Middles of the boxes of drag-shapes-2, and their lower edge, in CSS pixels."""
-KINDS = {"rectangles": "rect", "circles": "circle", "triangles": "polygon"}
+KINDS = {"rectangles": "rect", "circles": "circle", "triangles": "polygon", "aqua": "cyan"}
+"""Word of the instruction -> word in a figure's name, where they differ."""
 
 
 def slider_and_checkbox(goal: str, observation: Observation, step: int) -> Action:
