@@ -5,6 +5,7 @@ update process and the server's reload are not.
 """
 
 import asyncio
+import importlib
 import os
 import subprocess
 import sys
@@ -59,6 +60,8 @@ def running_servers(home: Path) -> Generator[Servers]:
             wait_ready(state, (), deadline_s=READY_S)
             servers = Servers(state, address_of(state, PREFECT), address_of(state, MLFLOW))
             os.environ |= prefect_environment(state, servers.prefect)
+            # Here: Prefect reads its settings from the environment, and its plugins start an event loop.
+            importlib.import_module("flows.rl_loop")
             yield servers
         finally:
             supervisor.terminate()
@@ -101,7 +104,7 @@ def new_run(home: Path, name: str, *, episodes: int, iterations: int) -> RunFold
 @asynccontextmanager
 async def nothing_takes_time() -> AsyncGenerator[None]:
     """In the block an episode is two stored steps, an update is a report without a version, and nothing is published."""
-    from flows import rl_loop  # imports Prefect, which reads its settings from the servers' environment
+    from flows import rl_loop
 
     before = player.play, rollout_stage.ensure_served, rollout_stage.ensure_browsers
     before_update = rl_loop.run_update, policy_update.ensure_served

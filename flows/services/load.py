@@ -5,6 +5,7 @@ Both are polled in threads and never waited for: a busy server answers late, and
 
 import os
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -76,7 +77,8 @@ def _load_of(path: str) -> Model | None:
     try:
         with socket.socket(socket.AF_UNIX) as probe:  # httpx leaves its socket open when no process listens
             probe.connect(path)
-        text = _get("http://policy/metrics", httpx.HTTPTransport(uds=path)).decode()
+        plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without certificates: httpx would read them for each question
+        text = _get("http://policy/metrics", httpx.HTTPTransport(verify=plain, uds=path)).decode()
         sums = dict.fromkeys((RUNNING, WAITING), 0.0)
         for family in text_string_to_metric_families(text):
             for sample in family.samples:

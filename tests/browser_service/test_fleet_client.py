@@ -112,6 +112,7 @@ async def test_a_private_authority_is_trusted_where_it_is_named(
 
 
 def test_an_authority_is_added_and_a_wrong_file_is_one_sentence(tmp_path: Path) -> None:
+    assert trust(None) is trust(None)
     assert len(trust(make_certificate(tmp_path)).get_ca_certs()) == len(trust(None).get_ca_certs()) + 1
     (tmp_path / "empty.pem").touch()
     for wrong in (tmp_path / "empty.pem", tmp_path / "k.pem", tmp_path / "none.pem"):

@@ -6,6 +6,7 @@ tokens of a server with another version: no caller uses the tokens of a server t
 
 import base64
 import math
+import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -60,7 +61,9 @@ class PolicyServer:
     def __init__(self, uds: Path, config: ServingConfig) -> None:
         self.uds = uds
         # A connection for each call: after an error vLLM closes the old one, which must not look like the server's end.
-        transport = httpx.AsyncHTTPTransport(uds=str(uds), limits=httpx.Limits(max_keepalive_connections=0))
+        limits = httpx.Limits(max_keepalive_connections=0)
+        plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # no certificates for a socket: reading them takes a moment
+        transport = httpx.AsyncHTTPTransport(verify=plain, uds=str(uds), limits=limits)
         self._http = httpx.AsyncClient(transport=transport, base_url="http://policy", timeout=config.publish_deadline_s)
 
     async def __aenter__(self) -> Self:
