@@ -89,8 +89,9 @@ def measure_pages(home: Path, servers: Servers, iterations: int, require: Callab
         "MLflow, its charts": (f"{mlflow}/model-metrics", "success_rate"),
         "MLflow, its traces": (f"{mlflow}/traces", "click"),
         "MLflow, all runs": (f"{servers.mlflow}/#/experiments/1/runs", "long"),
-        "Prefect, the run": (f"{servers.prefect}/runs/flow-run/{flow_run_id}", "Beginning flow run"),
-        "Prefect, all runs": (f"{servers.prefect}/runs", "long"),
+        "Prefect, the run": (f"{servers.prefect}/runs/flow-run/{flow_run_id}", "Completed"),
+        # The newest hundred runs, with the parts of a run among them.
+        "Prefect, all runs": (f"{servers.prefect}/runs", f"{iterations:04d} evaluate"),
     }
     for name, shown in asyncio.run(opened(pages)).items():
         require(f"s until shown: {name}", shown, PAGE_S)

@@ -1,10 +1,12 @@
 """Measures the policy update on stored steps that a policy could have made: speed, memory and the gain of a warm process.
 
-    python -m benchmarks.update [--policy policies/tiny] [--steps 400] [--rounds 3] [--memory 256 4096]
+    python -m benchmarks.update [--policy policies/tiny] [--steps 400] [--rounds 3] [--memory 256 4096 [--pixels 65536]]
 
 Prints the seconds of training per 1,000 tokens beside a loop of plain transformers and torch with the same mathematics, the
-seconds of an update alone and in a process that is kept warm, and with `--memory` the peak memory of updates of so many steps with
-screenshots of 1280x720. Figures are comparable within one run only: other programs on the machine slow all of them.
+seconds of an update alone and in a process that is kept warm, and with `--memory` the peak memory of updates of so many
+steps with screenshots of 1280x720. A step with all of such a picture takes two seconds on a core; `--pixels` lets the
+policy's processor shrink it, as recipes with a limit of image tokens do: each picture is still read and decoded whole.
+Figures are comparable within one run only: other programs on the machine slow all of them.
 """
 
 import argparse
@@ -71,6 +73,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=400, help="stored steps of the demo's size")
     parser.add_argument("--rounds", type=int, default=3, help="0: only the memory")
     parser.add_argument("--memory", type=int, nargs="*", default=[], help="numbers of steps with large screenshots")
+    parser.add_argument("--pixels", type=int, help="most pixels of a picture that the policy sees in these")
     options = parser.parse_args()
     missed = 0
     with tempfile.TemporaryDirectory(prefix="rl-loop-update-") as scratch:
@@ -85,8 +88,9 @@ def main() -> int:
                 "seconds of an update, kept warm against alone", f"{warm:.1f} / {alone:.1f}", warm / alone, WARM_AT_MOST
             )
         config = CONFIG | {"micro_batch_size": 2, "minibatches": 2, "epochs": 1}
+        model = seeing(options.policy, options.pixels, Path(scratch)) if options.pixels else options.policy
         for steps in options.memory:
-            large = workload(Path(scratch) / f"large-{steps}", options.policy, Shape(steps, 1280, 720), config)
+            large = workload(Path(scratch) / f"large-{steps}", model, Shape(steps, 1280, 720), config)
             asyncio.run(once(large, None))
             print(
                 f"peak memory, {steps} steps of 1280x720: {read_report(large.report).peak_memory_bytes / 1e6:.0f} MB",
@@ -99,6 +103,16 @@ def report_ratio(name: str, figures: str, ratio: float, at_most: float) -> bool:
     """Prints a ratio; returns True if it is too large."""
     print(f"{name}: {figures} = {ratio:.2f} (at most {at_most})", flush=True)
     return ratio > at_most
+
+
+def seeing(model: Path, pixels: int, scratch: Path) -> Path:
+    """A copy of the model whose processor shrinks pictures to so many pixels."""
+    copied = Path(shutil.copytree(model, scratch / "seeing"))
+    file = copied / "processor_config.json"
+    processor = json.loads(file.read_text())
+    processor["image_processor"]["size"]["longest_edge"] = pixels
+    file.write_text(json.dumps(processor))
+    return copied
 
 
 def workload(folder: Path, model: Path, shape: Shape, config: Mapping[str, object]) -> Request:
