@@ -26,9 +26,9 @@ from benchmarks.pool_parts import MB, direct_chromium
 from flows.settings.run_folder import RunFolder
 from flows.stages.loop import run_loop
 
-DEMO_ITERATION_S = 75.0
-"""Seconds of an iteration of the demo on 2 cores: 9 min 23 s of `make demo` (docs/benchmarks.md) less its start-up and
-two evaluations, over 6 iterations."""
+DEMO_ITERATION_S = 54.0
+"""Seconds of an iteration of the demo on 2 cores: the mean of iterations 2 to 6 of a quiet `make demo`
+(docs/benchmarks.md)."""
 SHARE, EPISODE_S, PAGE_S = 0.03, 0.020, 3.0
 PAGE_DEADLINE_MS = 20_000
 

@@ -122,19 +122,20 @@ async def stage_in_prefect(folder: RunFolder, key: StageKey, workers: ShardWorke
     """Run one stage as a task with a subflow, unless the run folder has it as finished."""
 
     # A function of its own for each stage: the workers are objects of this process, and no parameters that Prefect stores.
+    # Its own parameters tell the stages apart in Prefect.
     @task(name="stage", task_run_name=f"{key.iteration:04d} {key.stage}")
-    async def run(root: str, iteration: int, name: str) -> State[Any] | None:
-        folder, key = RunFolder.open(Path(root)), StageKey(iteration, Stage(name))
+    async def run(iteration: int, name: str) -> State[Any] | None:
+        key = StageKey(iteration, Stage(name))
         if folder.is_done(*key):
             return Completed(name="Skipped", message="finished before, according to the run folder")
-        await subflow_of(key.stage, workers)(root, iteration)
+        await subflow_of(folder, key.stage, workers)(str(folder.root), iteration)
         report = folder.report(*key)
         nothing = no_signal(report) if report else None
         return Completed(name="NoSignal", message=nothing) if nothing else None
 
     fresh = not folder.is_done(*key)
     try:
-        await run(str(folder.root), key.iteration, key.stage.value)
+        await run(key.iteration, key.stage.value)
     except Exception as error:
         stage_failed(folder, key, error)
         raise
@@ -152,14 +153,17 @@ DESCRIPTIONS = {
 }
 
 
-def subflow_of(stage: Stage, workers: ShardWorkers) -> Flow[..., Any]:
-    """The subflow that runs a stage. Prefect gets its small report, never a trajectory."""
+def subflow_of(folder: RunFolder, stage: Stage, workers: ShardWorkers) -> Flow[..., Any]:
+    """The subflow that runs a stage. Prefect gets its small report, never a trajectory.
+
+    Its parameter `root` is for who reads Prefect's page; the folder is not read again.
+    """
 
     named = stage.replace("_", "-"), f"{{iteration:04d}} {stage.replace('_', ' ')}"
 
     @flow(name=named[0], flow_run_name=named[1], description=DESCRIPTIONS[stage])
     async def run(root: str, iteration: int) -> dict[str, Any]:
-        report = await stage_by_workers(RunFolder.open(Path(root)), StageKey(iteration, stage), workers)
+        report = await stage_by_workers(folder, StageKey(iteration, stage), workers)
         return report.model_dump(mode="json")
 
     return run
