@@ -24,7 +24,6 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 from benchmarks.instant_run import Servers, new_run, nothing_takes_time, running_servers
 from benchmarks.pool_parts import MB, direct_chromium
 from flows.settings.run_folder import RunFolder
-from flows.stages.loop import run_loop
 
 DEMO_ITERATION_S = 54.0
 """Seconds of an iteration of the demo on 2 cores: the mean of iterations 2 to 6 of a quiet `make demo`
@@ -38,13 +37,13 @@ async def played(folder: RunFolder) -> str:
     from prefect import flow
     from prefect.runtime import flow_run
 
-    from flows.rl_loop import stage_in_prefect
+    from flows.rl_loop import loop_in_prefect
 
     @flow(name="rl-loop", flow_run_name=folder.name)
     async def loop() -> str:
         identity = str(flow_run.id)
         with folder.lock():
-            await run_loop(folder, stage_in_prefect, flow_run_id=identity)
+            await loop_in_prefect(folder, identity)
         return identity
 
     async with nothing_takes_time():

@@ -14,6 +14,7 @@ Prefect reads the signatures below while the flow runs, so annotations must stay
 
 import asyncio
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,6 +43,7 @@ from flows.stages.stage_inputs import stage_inputs
 from flows.starting.aftermath import folder_of, settle
 from flows.starting.cancelling import leaving_within
 from flows.starting.starting import folder_for, nothing_to_do
+from flows.tracking.background import Background
 from flows.tracking.learning_signal import no_signal
 from flows.tracking.spans import traced_elsewhere
 from rollouts.inputs import StageInputs
@@ -112,10 +114,24 @@ async def rl_loop(
     with leaving_within(), folder.lock():
         if identity:
             await asyncio.to_thread(bury_earlier, folder, identity)
-        await run_loop(folder, stage_in_prefect, flow_run_id=identity)
+        await loop_in_prefect(folder, identity)
     if was_finished:
         return Completed(name="NothingToDo", message=nothing_to_do(folder), data=str(folder.root))
     return str(folder.root)
+
+
+async def loop_in_prefect(folder: RunFolder, identity: str | None) -> None:
+    """Run every stage as a task; the run's artifact is written beside the next stage. The caller holds the lock."""
+    artifact = Background(partial(show_run, folder), name="artifact")
+
+    async def stage(folder: RunFolder, key: StageKey, workers: ShardWorkers) -> None:
+        fresh = not folder.is_done(*key)
+        await stage_in_prefect(folder, key, workers)
+        if fresh:
+            artifact.wake()
+
+    await run_loop(folder, stage, flow_run_id=identity)
+    await artifact.finish()
 
 
 async def stage_in_prefect(folder: RunFolder, key: StageKey, workers: ShardWorkers) -> None:
@@ -139,10 +155,8 @@ async def stage_in_prefect(folder: RunFolder, key: StageKey, workers: ShardWorke
     except Exception as error:
         stage_failed(folder, key, error)
         raise
-    if fresh:
-        if report := folder.report(*key):
-            stage_finished(folder, key, report)
-        await show_run(folder)
+    if fresh and (report := folder.report(*key)):
+        stage_finished(folder, key, report)
 
 
 DESCRIPTIONS = {

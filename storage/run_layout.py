@@ -18,6 +18,7 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -146,9 +147,18 @@ class RunLayout:
         return self.done_file(iteration, stage).exists()
 
     def report(self, iteration: int, stage: Stage) -> StageReport | None:
-        """The report of a finished stage, None if unfinished. Raises `RunFolderError` if done.json is damaged."""
+        """The report of a finished stage, None if unfinished. Raises `RunFolderError` if done.json is damaged.
+
+        Not read again until the file changes: a long run's reports are asked for after every stage.
+        """
         path = self.done_file(iteration, stage)
-        return _read_json(path, StageReport, "delete it and resume: the stage is done again") if path.exists() else None
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise RunFolderError(f"{path} cannot be read ({error.strerror or error})") from error
+        return _report(path, (status.st_ino, status.st_mtime_ns, status.st_size))
 
     def finish(self, report: StageReport) -> StageReport:
         """Commit a stage: it never runs again. All its other files must be complete before."""
@@ -163,6 +173,12 @@ class RunLayout:
 def is_run(root: Path) -> bool:
     """True if this is the folder of a run."""
     return RunLayout(root).record_file.exists()
+
+
+@lru_cache(maxsize=10_000)
+def _report(path: Path, stamp: tuple[int, int, int]) -> StageReport:
+    """The report in a file, which `stamp` tells from the file's earlier contents."""
+    return _read_json(path, StageReport, "delete it and resume: the stage is done again")
 
 
 def _read_json(path: Path, model: type[M], cure: str) -> M:

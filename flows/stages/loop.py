@@ -75,7 +75,6 @@ async def _run_owned(folder: RunFolder, stage: RunStage, flow_run_id: str | None
         # Before MLflow hears of this process: a run that another machine goes on with keeps the state that it has there.
         async with mirrored(folder) as mirror:
             tracker = Tracker(folder, flow_run_id=flow_run_id)
-            tracker.start()
             try:
                 async with updates_kept_warm(folder), ShardWorkers(folder.inputs) as workers:
                     await _every_stage(folder, stage, workers, (tracker, mirror))

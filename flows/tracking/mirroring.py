@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from flows.settings.run_folder import RunFolder
+from flows.tracking.background import Background
 from storage.mirror.errors import MirrorError, MirrorTaken
 from storage.mirror.mirror import push
 from storage.mirror.objects import ObjectStore
@@ -26,17 +27,15 @@ class Mirror:
 
     def __init__(self, folder: RunFolder, store: ObjectStore | None) -> None:
         self._folder, self._store = folder, store
-        self._copying: asyncio.Task[None] | None = None
-        self._again = False
+        self._background = Background(self._copy, name="mirror")
         self._taken: MirrorTaken | None = None
 
     def wake(self) -> None:
         """Requests a copy after a stage. Returns at once. Raises `MirrorTaken` when another machine goes on with the run."""
         if self._taken:
             raise self._taken
-        self._again = True
-        if self._store and (self._copying is None or self._copying.done()):
-            self._copying = asyncio.create_task(self._copied(self._store), name="mirror")
+        if self._store:
+            self._background.wake()
 
     async def close(self, *, complete: bool) -> None:
         """Waits for the running copy; with `complete` looks at every folder again and copies what changed since."""
@@ -44,8 +43,7 @@ class Mirror:
             return
         try:
             async with asyncio.timeout(CLOSE_S):
-                if self._copying:
-                    await asyncio.wait([self._copying])
+                await self._background.finish()
                 if complete and not self._taken:
                     await asyncio.to_thread(push, self._store, self._folder.root, folders_of(self._folder), again=True)
         except (MirrorError, OSError) as error:
@@ -53,18 +51,17 @@ class Mirror:
         except TimeoutError:
             logger.warning("the copy to %s took more than %.0f s and is not complete", self._store.address, CLOSE_S)
 
-    async def _copied(self, store: ObjectStore) -> None:
-        while self._again:
-            self._again = False
-            try:
-                found = await asyncio.to_thread(push, store, self._folder.root, folders_of(self._folder))
-            except MirrorTaken as error:
-                self._taken = error
-                return
-            except (MirrorError, OSError) as error:  # OSError: a policy was pruned while it was copied
-                logger.warning("%s; what is missing is copied at the next chance", error)
-            else:
-                logger.info("%d folders with %d files were copied to %s", *found, store.address)
+    async def _copy(self) -> None:
+        if self._store is None or self._taken:
+            return
+        try:
+            found = await asyncio.to_thread(push, self._store, self._folder.root, folders_of(self._folder))
+        except MirrorTaken as error:
+            self._taken = error
+        except (MirrorError, OSError) as error:  # OSError: a policy was pruned while it was copied
+            logger.warning("%s; what is missing is copied at the next chance", error)
+        else:
+            logger.info("%d folders with %d files were copied to %s", *found, self._store.address)
 
 
 @asynccontextmanager

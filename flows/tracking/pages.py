@@ -1,4 +1,4 @@
-"""The parts of a run in MLflow besides its metrics: tags, the learning curve, and sample trajectories."""
+"""The parts of a run in MLflow besides its metrics: tags and sample trajectories."""
 
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -9,8 +9,6 @@ from flows.settings.run_folder import RunFolder
 from flows.tracking.learning_signal import no_signal, warnings
 from flows.tracking.origin import task_set_tag
 from flows.tracking.samples import choose_samples
-from flows.tracking.summary import CURVE
-from flows.tracking.timeline import TIMELINE
 from flows.tracking.traces import log_traces, samples
 from storage.errors import ServicesError
 from storage.sharing.html_file import trajectory_file
@@ -64,10 +62,3 @@ def dashboard_page(folder: RunFolder) -> str:
         return f"{address_of(folder.config.services.state_dir, DASHBOARD)}/#/run/{quote(folder.name)}"
     except ServicesError:
         return ""
-
-
-def log_curve(client: "MlflowClient", run_id: str, folder: RunFolder) -> None:
-    """Logs the latest pictures: the learning curve, and the intervals of the stages."""
-    for picture in (folder.root / CURVE, folder.root / TIMELINE):
-        if picture.exists():
-            client.log_artifact(run_id, str(picture))

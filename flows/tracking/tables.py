@@ -1,8 +1,7 @@
-"""The tables of a run in MLflow: one artifact per kind, which grows by a row per iteration, and the success by domain.
+"""The tables of a run in MLflow: one artifact per kind, which grows by a row per iteration.
 
     tables/rollout.csv, evaluate.csv, train.csv    every number of the finished stages
     tables/by_group.csv                            success by domain and by difficulty, a row per iteration and group
-    success_by_domain.png                          the same as a picture
 
 They are written again as a whole from the run folder, so a crash can neither lose nor repeat a row. A file per iteration
 would make MLflow's list of artifacts unreadable.
@@ -12,93 +11,61 @@ import csv
 import io
 import re
 from collections.abc import Iterable
-from pathlib import Path
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from flows.settings.run_folder import RunFolder
 from flows.tracking.curated import everything
 from flows.tracking.pages import PREFIX
-from storage.atomic import replacing
-from storage.stages import Stage, StageReport
+from storage.stages import StageReport
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-HEATMAP = "success_by_domain.png"
 OF_GROUP = re.compile(r"(?P<metric>.+)_by_(?P<kind>difficulty|domain)/(?P<group>.+)")
 """A metric of one group; see `agent.metrics`. Example: `success_rate_by_domain/click-link`."""
-MOST_DOMAINS = 40
-"""Domains of the picture: the ones with most judged episodes."""
 
 
 def log_tables(client: "MlflowClient", run_id: str, folder: RunFolder) -> None:
-    """Replaces the run's tables, and the picture if there are domains to compare."""
-    reports = folder.reports()
-    for name, text in tables(reports).items():
+    """Replaces the run's tables."""
+    for name, text in tables(folder.reports()).items():
         client.log_text(run_id, text, f"tables/{name}.csv")
-    picture = draw_domains(reports, folder.root / HEATMAP)
-    if picture is not None:
-        client.log_artifact(run_id, str(picture))
 
 
 def tables(reports: Iterable[StageReport]) -> dict[str, str]:
     """The tables as CSV, by name. A table without rows is left out."""
     rows: dict[str, dict[int, dict[str, float]]] = {}
-    groups: list[dict[str, object]] = []
+    by_group: list[dict[str, object]] = []
     for report in reports:
         known = everything(report) | {f"{report.stage}_s": report.seconds}
-        alone = {key: value for key, value in known.items() if not OF_GROUP.fullmatch(key)}
+        alone = {key: value for key, value in known.items() if not of_group(key)}
         rows.setdefault(PREFIX[report.stage], {}).setdefault(report.iteration, {}).update(alone)
-        groups += _groups(report)
+        by_group += groups(report)
     found = {
         name: _csv([{"iteration": iteration, **row} for iteration, row in sorted(each.items())])
         for name, each in rows.items()
     }
-    return found | ({"by_group": _csv(groups)} if groups else {})
+    return found | ({"by_group": _csv(by_group)} if by_group else {})
 
 
-def draw_domains(reports: Iterable[StageReport], path: Path) -> Path | None:
-    """Draws the success rate by domain (row) and iteration (column) of the training tasks. None for fewer than two domains."""
-    cells = [
-        row for report in reports if report.stage is Stage.JUDGE for row in _groups(report) if row["kind"] == "domain"
-    ]
-    sizes: dict[str, float] = {}
-    for row in cells:
-        sizes[str(row["group"])] = sizes.get(str(row["group"]), 0.0) + _number(row.get("judged"))
-    domains = sorted(sorted(sizes, key=lambda name: -sizes[name])[:MOST_DOMAINS])
-    iterations = sorted({int(_number(row["iteration"])) for row in cells})
-    if len(domains) < 2:
-        return None
-    import numpy as np
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+@lru_cache(maxsize=10_000)  # the names of a long run's reports are few, and are asked for after every stage
+def of_group(key: str) -> tuple[str, str, str] | None:
+    """Metric, kind and name of a group's metric, None for one of the whole stage.
 
-    grid = np.full((len(domains), len(iterations)), np.nan)
-    for row in cells:
-        if row["group"] in domains and "success_rate" in row:
-            place = domains.index(str(row["group"])), iterations.index(int(_number(row["iteration"])))
-            grid[place] = _number(row["success_rate"])
-    figure = Figure(figsize=(2.5 + 0.45 * len(iterations), 1.5 + 0.3 * len(domains)), layout="constrained")
-    axes = figure.add_subplot()
-    image = axes.imshow(grid, vmin=0, vmax=1, cmap="viridis", aspect="auto")
-    axes.set_yticks(range(len(domains)), domains, fontsize="small")
-    step = -(-len(iterations) // 20)
-    axes.set_xticks(range(0, len(iterations), step), [str(one) for one in iterations[::step]])
-    axes.set(xlabel="iteration", title="success on training tasks")
-    figure.colorbar(image, ax=axes, format=lambda value, _: f"{value:.0%}")
-    with replacing(path, durable=False, suffix=path.suffix) as partial:
-        FigureCanvasAgg(figure).print_png(partial)
-    return path
+    Example: `of_group("success_rate_by_domain/click-link")` is `("success_rate", "domain", "click-link")`.
+    """
+    match = OF_GROUP.fullmatch(key)
+    return (match["metric"], match["kind"], match["group"]) if match else None
 
 
-def _groups(report: StageReport) -> list[dict[str, object]]:
+def groups(report: StageReport) -> list[dict[str, object]]:
     """A row per group of a report, with its metrics."""
     rows: dict[tuple[str, str], dict[str, object]] = {}
     for key, value in report.metrics.items():
-        if match := OF_GROUP.fullmatch(key):
-            kind, group = match["kind"], match["group"]
+        if found := of_group(key):
+            metric, kind, group = found
             first = {"iteration": report.iteration, "stage": PREFIX[report.stage], "kind": kind, "group": group}
-            rows.setdefault((kind, group), dict(first))[match["metric"]] = value
+            rows.setdefault((kind, group), dict(first))[metric] = value
     return list(rows.values())
 
 
@@ -116,7 +83,3 @@ def _csv(rows: list[dict[str, object]]) -> str:
 def _safe(value: object) -> object:
     """A name that a spreadsheet would read as a formula is quoted: domains come from task files."""
     return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" else value
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 TIMELINE = "timeline.png"
 COLOURS = ("#4c78a8", "#f58518")
-"""Of odd and even iterations."""
+"""Of even and odd iterations."""
+MOST_NUMBERS = 25
+"""Iterations of a row whose number is written: more would cover one another."""
 
 
 class Span(NamedTuple):
@@ -64,12 +66,18 @@ def draw_timeline(folder: RunFolder) -> Path | None:
 
 
 def draw_spans(axes: "Axes", spans: Sequence[Span]) -> None:
-    """Draws a row per stage, with the number of the iteration in each span; the first span begins at 0."""
+    """Draws a row per stage, with the number of the iteration in some spans; the first span begins at 0."""
     start = min(span.began for span in spans)
     stages = [stage for stage in Stage if any(span.stage is stage for span in spans)]
-    for span in spans:
-        length, row, begin = span.ended - span.began, stages.index(span.stage), span.began - start
-        axes.barh(row, length, 0.7, begin, color=COLOURS[span.iteration % 2], edgecolor="white", alpha=0.75)
-        axes.text(begin + length / 2, row, str(span.iteration), ha="center", va="center", fontsize=7)
+    numbered = -(-max(span.iteration for span in spans) // MOST_NUMBERS)
+    for row, stage in enumerate(stages):
+        own = [span for span in spans if span.stage is stage]
+        bars = [(span.began - start, span.ended - span.began) for span in own]
+        colours = [COLOURS[span.iteration % 2] for span in own]
+        axes.broken_barh(bars, (row - 0.35, 0.7), facecolors=colours, edgecolor=colours, linewidth=0.4, alpha=0.75)
+        for span, (begin, length) in zip(own, bars, strict=True):
+            if span.iteration % max(1, numbered) == 0:
+                middle = begin + length / 2
+                axes.text(middle, row, str(span.iteration), ha="center", va="center", fontsize=7)
     axes.set_yticks(range(len(stages)), [stage.replace("_", " ") for stage in stages])
     axes.invert_yaxis()

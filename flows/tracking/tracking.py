@@ -21,15 +21,15 @@ from flows.services.services import address_of
 from flows.services.specs import MLFLOW
 from flows.settings.loop_config import flatten
 from flows.settings.run_folder import RunFolder
+from flows.tracking.background import Background
 from flows.tracking.curated import shown
 from flows.tracking.learning_signal import no_signal
 from flows.tracking.logged import LOGGED, is_logged, note_status
 from flows.tracking.origin import origin_tags
-from flows.tracking.pages import PREFIX, log_curve, log_samples, log_tags
+from flows.tracking.pages import PREFIX, log_samples, log_tags
+from flows.tracking.pictures import Pictures, log_pictures
 from flows.tracking.policies import model_of, version_of
-from flows.tracking.summary import draw_learning_curve
 from flows.tracking.tables import log_tables
-from flows.tracking.timeline import draw_timeline
 from storage.atomic import write_atomically
 from storage.errors import ServicesError
 from storage.run_layout import DONE
@@ -45,6 +45,8 @@ HEALTH_S = 2.0
 """Seconds that MLflow may take to answer its health check."""
 CLOSE_S = 60.0
 """Seconds that the last logging may take when a loop ends."""
+PARAMS_AT_ONCE = 100
+"""The most that MLflow takes in a request."""
 
 
 class Tracker:
@@ -53,18 +55,14 @@ class Tracker:
     def __init__(self, folder: RunFolder, *, flow_run_id: str | None = None) -> None:
         self._folder = folder
         self._flow_run_id = flow_run_id
-        self._woken = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._pictures = Pictures(folder)
+        self._background = Background(self._log_now, name="mlflow")
         self._client: MlflowClient | None = None
         self._warned = self._logged = False
 
-    def start(self) -> None:
-        """Begin to wait for `wake`."""
-        self._task = asyncio.create_task(self._work(), name="mlflow")
-
     def wake(self) -> None:
         """Requests logging after a commit. Returns at once."""
-        self._woken.set()
+        self._background.wake()
 
     def flush(self, status: str) -> bool:
         """Log what is missing now and set the MLflow run's status. True if MLflow could be written."""
@@ -74,28 +72,21 @@ class Tracker:
 
     async def close(self, status: str) -> None:
         """Log what is missing and set the MLflow run's status (FINISHED, FAILED or KILLED), if MLflow answers."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.wait([self._task])
         try:
             async with asyncio.timeout(CLOSE_S):
+                await self._background.finish()
                 await asyncio.to_thread(self._log, status)
         except TimeoutError:
             logger.warning("MLflow took more than %.0f s; the rest is logged when the run is resumed", CLOSE_S)
 
-    async def _work(self) -> None:
-        while True:
-            await self._woken.wait()
-            self._woken.clear()
-            # A running log call is not cancelled: half a stage logged would be logged again.
-            await asyncio.shield(asyncio.to_thread(self._log, None))
+    async def _log_now(self) -> None:
+        await asyncio.to_thread(self._log, None)
 
     def _log(self, status: str | None) -> None:
         """Log everything that is committed and not logged yet. Warns if MLflow is down."""
         from mlflow.exceptions import MlflowException
 
-        draw_learning_curve(self._folder)
-        draw_timeline(self._folder)
+        drawn = self._pictures.draw(last=status is not None)
         try:
             url = reachable(self._folder)
             client, run_id = self._open(url)
@@ -104,8 +95,9 @@ class Tracker:
             if any(news) or status:
                 log_tables(client, run_id, self._folder)
             log_tags(client, run_id, self._folder)
+            if drawn:
+                log_pictures(client, run_id, self._folder)
             if status:
-                log_curve(client, run_id, self._folder)
                 client.set_terminated(run_id, status)
                 note_status(self._folder, status)
             self._logged = True
@@ -178,6 +170,8 @@ def find_run(client: "MlflowClient", folder: RunFolder) -> str | None:
 
 def create_run(client: "MlflowClient", folder: RunFolder) -> str:
     """Creates an MLflow run with the configuration as parameters and as a file."""
+    from mlflow.entities import Param
+
     experiment = client.get_experiment_by_name(EXPERIMENT)
     experiment_id = experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT)
     tags = {"loop": loop_tag(folder), "config_sha256": folder.record().config_sha256, "run_folder": str(folder.root)}
@@ -185,8 +179,10 @@ def create_run(client: "MlflowClient", folder: RunFolder) -> str:
     if parent := folder.record().forked_from:
         tags["forked_from"] = parent
     run_id = client.create_run(experiment_id, run_name=folder.name, tags=tags).info.run_id
-    for key, value in flatten(folder.config.model_dump(mode="json", exclude={"services"})).items():
-        client.log_param(run_id, key, value)
+    settings = flatten(folder.config.model_dump(mode="json", exclude={"services"}))
+    params = [Param(key, str(value)) for key, value in settings.items()]
+    for first in range(0, len(params), PARAMS_AT_ONCE):
+        client.log_batch(run_id, params=params[first : first + PARAMS_AT_ONCE])
     client.log_artifact(run_id, str(folder.config_file))
     return run_id
 
@@ -215,8 +211,6 @@ def log_stage(client: "MlflowClient", run_id: str, folder: RunFolder, report: St
     log_once(client, run_id, metrics_of(report), marker=marker_metric(report.stage), at=at, model=model)
     if report.stage in (Stage.JUDGE, Stage.EVALUATE):
         log_samples(client, run_id, folder, report, loop_tag(folder))
-    if report.stage is Stage.EVALUATE:
-        log_curve(client, run_id, folder)
     write_atomically(directory / LOGGED, json.dumps({"mlflow_run_id": run_id}).encode())
     return True
 

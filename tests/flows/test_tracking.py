@@ -16,8 +16,9 @@ from flows.settings.loop_config import LoopConfig
 from flows.settings.run_folder import RunFolder
 from flows.tracking import tracking
 from flows.tracking.curated import SHOWN
+from flows.tracking.domains import draw_domains
 from flows.tracking.samples import choose_samples
-from flows.tracking.tables import draw_domains, log_tables, tables
+from flows.tracking.tables import log_tables, tables
 from flows.tracking.traces import assessment
 from storage.stages import Stage, StageReport
 from storage.store import TrajectoryStore
@@ -181,7 +182,6 @@ def test_metrics_of_two_stages_never_share_a_name() -> None:
 async def test_mlflow_being_away_is_a_warning(folder: RunFolder, caplog: pytest.LogCaptureFixture) -> None:
     tracker = tracking.Tracker(folder)
     with caplog.at_level(logging.WARNING):
-        tracker.start()
         tracker.wake()
         await tracker.close("FINISHED")
 

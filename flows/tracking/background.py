@@ -1,0 +1,38 @@
+"""Work beside the loop, asked for after each stage: the copies to MLflow and to a store, the run's summary in Prefect."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+logger = logging.getLogger(__name__)
+
+
+class Background:
+    """Calls an async function after each `wake`, one call at a time; one more call follows the wakes during a call.
+
+    So a slow server costs the loop nothing, and the last call has seen everything. An error of a call is logged.
+    """
+
+    def __init__(self, work: Callable[[], Awaitable[None]], *, name: str) -> None:
+        self._work, self._name = work, name
+        self._again = False
+        self._task: asyncio.Task[None] | None = None
+
+    def wake(self) -> None:
+        """Requests a call. Returns at once."""
+        self._again = True
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._called(), name=self._name)
+
+    async def finish(self) -> None:
+        """Waits until every requested call has ended. The caller sets the deadline."""
+        if self._task:
+            await asyncio.wait([self._task])
+
+    async def _called(self) -> None:
+        while self._again:
+            self._again = False
+            try:
+                await self._work()
+            except Exception:
+                logger.exception("%s: the work in the background failed", self._name)
