@@ -90,13 +90,13 @@ class Tracker:
         try:
             url = reachable(self._folder)
             client, run_id = self._open(url)
-            news = [log_stage(client, run_id, self._folder, report) for report in self._folder.reports()]
+            for report in self._folder.reports():
+                log_stage(client, run_id, self._folder, report)
             log_iterations(client, run_id, self._folder)
-            if any(news) or status:
-                log_tables(client, run_id, self._folder)
             log_tags(client, run_id, self._folder)
-            if drawn:
+            if drawn:  # both are written as a whole, so that a long run's take a while
                 log_pictures(client, run_id, self._folder)
+                log_tables(client, run_id, self._folder)
             if status:
                 client.set_terminated(run_id, status)
                 note_status(self._folder, status)
