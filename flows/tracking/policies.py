@@ -4,6 +4,7 @@ A model has the checkpoint's path and digest as tags and no files. A stage's met
 the version that acted in it (rollout, judge, evaluate) or came of it (update), so that "the best policy" is a query.
 """
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from flows.settings.run_folder import RunFolder
@@ -32,9 +33,17 @@ def version_of(folder: RunFolder, report: StageReport) -> int:
     return 0
 
 
+@lru_cache(maxsize=32)
+def experiment_of(client: "MlflowClient", run_id: str) -> str:
+    """The id of a run's experiment, asked for once."""
+    return client.get_run(run_id).info.experiment_id
+
+
+@lru_cache(maxsize=32)
 def model_of(client: "MlflowClient", run_id: str, folder: RunFolder, loop: str, version: int) -> str:
-    """The id of a version's model, which is created unless an earlier try did. `loop`: the run's own tag."""
-    experiment = client.get_run(run_id).info.experiment_id
+    """The id of a version's model, which is created unless an earlier try did; asked for once, for a version acts in several
+    stages. `loop`: the run's own tag."""
+    experiment = experiment_of(client, run_id)
     key = f"{loop}:{version}"
     found = client.search_logged_models([experiment], filter_string=f"tags.{KEY} = '{key}'", max_results=1)
     model = found[0] if found else _created(client, run_id, experiment, folder, key, version)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent.types import Step, Trajectory
 from agent.verdict import Verdict
+from flows.tracking.policies import experiment_of
 from rollouts.measures.intervals import EPISODES, read_intervals
 from storage.stages import StageReport
 from storage.store import TrajectoryStore
@@ -73,7 +74,7 @@ def log_traces(client: "MlflowClient", run_id: str, key: str, report: StageRepor
     """
     from mlflow.tracing.client import TracingClient
 
-    tracing, experiment = TracingClient(client.tracking_uri), client.get_run(run_id).info.experiment_id
+    tracing, experiment = TracingClient(client.tracking_uri), experiment_of(client, run_id)
     for sample in shown:
         identity = sha256(f"{key}/{report.stage}/{sample.trajectory.id}".encode()).digest()[:16]
         if _is_complete(tracing, f"tr-{identity.hex()}"):
