@@ -2,16 +2,21 @@
 
 import contextlib
 import ssl
+from functools import cache
 
 import httpx
 
 
+@cache
+def trusted() -> ssl.SSLContext:
+    """The authorities of the system and of SSL_CERT_FILE, by which an operator adds his own. Read once: it takes a while."""
+    return ssl.create_default_context()
+
+
 def client(timeout_s: float, *, socket: str | None = None) -> httpx.AsyncClient:
     """A client for health checks; `socket`: path of the UNIX socket that the service listens on."""
-    # This context reads SSL_CERT_FILE, the name by which an operator adds an authority of his own.
-    verify = ssl.create_default_context()
     transport = httpx.AsyncHTTPTransport(uds=socket) if socket else None
-    return httpx.AsyncClient(transport=transport, timeout=timeout_s, trust_env=False, verify=verify)
+    return httpx.AsyncClient(transport=transport, timeout=timeout_s, trust_env=False, verify=trusted())
 
 
 async def is_well(client: httpx.AsyncClient, urls: str) -> bool:

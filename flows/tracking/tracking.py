@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from flows.services.health import trusted
 from flows.services.services import address_of
 from flows.services.specs import MLFLOW
 from flows.settings.loop_config import flatten
@@ -135,7 +136,7 @@ def sync(folder: RunFolder, *, status: str = "KILLED") -> bool:
 def reachable(folder: RunFolder) -> str:
     """The address of an MLflow that answers. Raises `ServicesError`, or httpx.HTTPError when it does not."""
     url = address_of(folder.config.services.state_dir, MLFLOW)
-    httpx.get(f"{url}/health", timeout=HEALTH_S, trust_env=False).raise_for_status()
+    httpx.get(f"{url}/health", timeout=HEALTH_S, trust_env=False, verify=trusted()).raise_for_status()
     return url
 
 
