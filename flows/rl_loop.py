@@ -57,6 +57,8 @@ from training.algorithms.presets import PresetName
 logger = logging.getLogger(__name__)
 
 RANK_DEPLOYMENT = "play-shard/rank"
+SHOW_EVERY_S = 3.0
+"""Seconds between two writes of the run's artifact: a judge stage of a moment is shown with the next one."""
 AT_ONCE = 4
 STAGGER_S = 0.25
 """Seconds between the starts of two shards, after the first `AT_ONCE`: SQLite answers 503 to many at once, and the client
@@ -122,7 +124,7 @@ async def rl_loop(
 
 async def loop_in_prefect(folder: RunFolder, identity: str | None) -> None:
     """Run every stage as a task; the run's artifact is written beside the next stage. The caller holds the lock."""
-    artifact = Background(partial(show_run, folder), name="artifact")
+    artifact = Background(partial(show_run, folder), name="artifact", pause_s=SHOW_EVERY_S)
 
     async def stage(folder: RunFolder, key: StageKey, workers: ShardWorkers) -> None:
         fresh = not folder.is_done(*key)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 logger = logging.getLogger(__name__)
 
@@ -11,21 +12,25 @@ class Background:
     """Calls an async function after each `wake`, one call at a time; one more call follows the wakes during a call.
 
     So a slow server costs the loop nothing, and the last call has seen everything. An error of a call is logged.
+    `pause_s`: seconds between two calls, so that short stages share one.
     """
 
-    def __init__(self, work: Callable[[], Awaitable[None]], *, name: str) -> None:
-        self._work, self._name = work, name
+    def __init__(self, work: Callable[[], Awaitable[None]], *, name: str, pause_s: float = 0.0) -> None:
+        self._work, self._name, self._pause_s = work, name, pause_s
         self._again = False
         self._task: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
 
     def wake(self) -> None:
         """Requests a call. Returns at once."""
         self._again = True
         if self._task is None or self._task.done():
+            self._hurry.clear()
             self._task = asyncio.create_task(self._called(), name=self._name)
 
     async def finish(self) -> None:
-        """Waits until every requested call has ended. The caller sets the deadline."""
+        """Waits until every requested call has ended; there are no more pauses. The caller sets the deadline."""
+        self._hurry.set()
         if self._task:
             await asyncio.wait([self._task])
 
@@ -36,3 +41,5 @@ class Background:
                 await self._work()
             except Exception:
                 logger.exception("%s: the work in the background failed", self._name)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), self._pause_s)

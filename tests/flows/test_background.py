@@ -39,6 +39,22 @@ async def test_wakes_during_a_call_are_one_more_call() -> None:
     assert seen == [1, 3, 3]
 
 
+async def test_short_stages_share_a_call_and_the_end_does_not_wait_for_the_pause() -> None:
+    calls: list[float] = []
+
+    async def work() -> None:
+        calls.append(asyncio.get_running_loop().time())
+
+    background = Background(work, name="copy", pause_s=3600)
+    for _ in range(5):
+        background.wake()
+        await asyncio.sleep(0.01)
+    assert len(calls) == 1
+    async with asyncio.timeout(5):
+        await background.finish()
+    assert len(calls) == 2, "what was asked for during the pause is done"
+
+
 async def test_an_error_is_logged_and_the_next_call_is_made(caplog: pytest.LogCaptureFixture) -> None:
     calls: list[int] = []
 

@@ -19,7 +19,7 @@ from flows.rl_loop import rl_loop
 from flows.settings.loop_config import LoopConfig
 from flows.settings.run_folder import RunFolder
 from storage.errors import ServicesError
-from storage.stages import StageKey, StageReport
+from storage.stages import Stage, StageKey, StageReport
 
 pytestmark = [
     pytest.mark.usefixtures("prefect_server"),
@@ -85,9 +85,10 @@ async def test_an_update_without_a_signal_has_a_name_of_its_own(
         await asyncio.sleep(0.2)
     async with get_client() as client:
         shown = await client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["run-silent"])))
-    assert len(shown) == 5, "a version after each stage, the latest of which the UI shows"
-    table = max((one for one in shown), key=lambda one: one.created or datetime.min).data
-    assert "| iteration | train success |" in str(table) and "| 1 |" in str(table)
+    assert 2 <= len(shown) <= 5, "stages of a moment share a version; the UI shows the latest"
+    table = str(max((one for one in shown), key=lambda one: one.created or datetime.min).data)
+    (row,) = [line for line in table.splitlines() if line.startswith("| 1 |")]
+    assert "| iteration | train success |" in table and row.count("| 1.0 ") == len(Stage), "the last stage is in it"
 
 
 async def test_without_services_the_flow_fails_with_a_sentence(write_config, config: LoopConfig) -> None:
