@@ -1,14 +1,17 @@
-"""The run as an artifact in the Prefect UI: a table by iteration and links, replaced after each stage."""
+"""The run as an artifact in the Prefect UI: a table by iteration and links, which stages of a moment share."""
 
 import asyncio
 import logging
 import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 import httpx
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.exceptions import PrefectException
 
 from flows.settings.run_folder import RunFolder
+from flows.tracking.background import Background
 from flows.tracking.pages import dashboard_page
 from flows.tracking.summary import Row, rows
 from storage.stages import Stage
@@ -17,14 +20,44 @@ logger = logging.getLogger(__name__)
 
 ANSWER_S = 30.0
 """Seconds that the server may take."""
+SHOW_EVERY_S, SHOWN_S = 3.0, 30.0
+"""Seconds between two versions of the run's artifact, and how long the last one may take when the loop ends."""
+
+
+@asynccontextmanager
+async def run_shown(folder: RunFolder) -> AsyncGenerator[Background]:
+    """Writes the run's artifact beside the loop: at the start, after each `wake`, and at the end."""
+
+    async def show() -> float:
+        await show_run(folder)
+        return SHOW_EVERY_S
+
+    artifact = Background(show, name="artifact")
+    artifact.wake()  # a run that is resumed may have stages that were not shown
+    try:
+        yield artifact
+    except Exception:  # not a cancellation or a signal: such a process is to leave within seconds
+        await _finished(artifact)
+        raise
+    await _finished(artifact)
+
+
+async def _finished(artifact: Background) -> None:
+    try:
+        async with asyncio.timeout(SHOWN_S):
+            await artifact.finish()
+    except TimeoutError:
+        logger.warning("the run's summary in Prefect took more than %.0f s and may lack the last stages", SHOWN_S)
 
 
 async def show_run(folder: RunFolder) -> None:
     """Writes a new version of the run's artifact. A server that does not take it costs a warning, never the run."""
     try:
+        # In a thread: a signal that comes while the loop's own thread is in a task beside the flow would end that task only.
+        markdown = await asyncio.to_thread(summary, folder)
         async with asyncio.timeout(ANSWER_S):
             await acreate_markdown_artifact(
-                key=key_of(folder.name), markdown=summary(folder), description=f"Run {folder.name} by iteration"
+                key=key_of(folder.name), markdown=markdown, description=f"Run {folder.name} by iteration"
             )
     except (PrefectException, httpx.HTTPError, TimeoutError) as error:
         logger.warning("the summary of %s could not be shown in Prefect: %s", folder.name, error)

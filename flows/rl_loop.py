@@ -14,7 +14,6 @@ Prefect reads the signatures below while the flow runs, so annotations must stay
 
 import asyncio
 import logging
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,7 +29,7 @@ from flows.far_shard import beats_of, end_of, forget_beats, server_url
 from flows.far_update import train_on_worker
 from flows.flow_log import log_with_ids
 from flows.loop_tether import ending_with_loop
-from flows.prefect_artifacts import show_run
+from flows.prefect_artifacts import run_shown
 from flows.run_events import stage_failed, stage_finished
 from flows.services.prefect_api import PrefectError, PrefectServer
 from flows.services.processes import own_state_dir
@@ -43,7 +42,6 @@ from flows.stages.stage_inputs import stage_inputs
 from flows.starting.aftermath import folder_of, settle
 from flows.starting.cancelling import leaving_within
 from flows.starting.starting import folder_for, nothing_to_do
-from flows.tracking.background import Background
 from flows.tracking.learning_signal import no_signal
 from flows.tracking.spans import traced_elsewhere
 from rollouts.inputs import StageInputs
@@ -57,8 +55,6 @@ from training.algorithms.presets import PresetName
 logger = logging.getLogger(__name__)
 
 RANK_DEPLOYMENT = "play-shard/rank"
-SHOW_EVERY_S = 3.0
-"""Seconds between two writes of the run's artifact: a judge stage of a moment is shown with the next one."""
 AT_ONCE = 4
 STAGGER_S = 0.25
 """Seconds between the starts of two shards, after the first `AT_ONCE`: SQLite answers 503 to many at once, and the client
@@ -124,16 +120,15 @@ async def rl_loop(
 
 async def loop_in_prefect(folder: RunFolder, identity: str | None) -> None:
     """Run every stage as a task; the run's artifact is written beside the next stage. The caller holds the lock."""
-    artifact = Background(partial(show_run, folder), name="artifact", pause_s=SHOW_EVERY_S)
+    async with run_shown(folder) as artifact:
 
-    async def stage(folder: RunFolder, key: StageKey, workers: ShardWorkers) -> None:
-        fresh = not folder.is_done(*key)
-        await stage_in_prefect(folder, key, workers)
-        if fresh:
-            artifact.wake()
+        async def stage(folder: RunFolder, key: StageKey, workers: ShardWorkers) -> None:
+            fresh = not folder.is_done(*key)
+            await stage_in_prefect(folder, key, workers)
+            if fresh:
+                artifact.wake()
 
-    await run_loop(folder, stage, flow_run_id=identity)
-    await artifact.finish()
+        await run_loop(folder, stage, flow_run_id=identity)
 
 
 async def stage_in_prefect(folder: RunFolder, key: StageKey, workers: ShardWorkers) -> None:

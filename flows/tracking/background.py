@@ -11,12 +11,12 @@ logger = logging.getLogger(__name__)
 class Background:
     """Calls an async function after each `wake`, one call at a time; one more call follows the wakes during a call.
 
-    So a slow server costs the loop nothing, and the last call has seen everything. An error of a call is logged.
-    `pause_s`: seconds between two calls, so that short stages share one.
+    So a slow server costs the loop nothing, and the last call has seen everything. The function returns the seconds until it
+    may be called again; short stages so share a call. An error of a call is logged.
     """
 
-    def __init__(self, work: Callable[[], Awaitable[None]], *, name: str, pause_s: float = 0.0) -> None:
-        self._work, self._name, self._pause_s = work, name, pause_s
+    def __init__(self, work: Callable[[], Awaitable[float]], *, name: str) -> None:
+        self._work, self._name = work, name
         self._again = False
         self._task: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
@@ -28,8 +28,12 @@ class Background:
             self._hurry.clear()
             self._task = asyncio.create_task(self._called(), name=self._name)
 
-    async def finish(self) -> None:
-        """Waits until every requested call has ended; there are no more pauses. The caller sets the deadline."""
+    async def finish(self, *, drop: bool = False) -> None:
+        """Waits until the requested calls have ended, without pauses; `drop`: only until the running one has.
+
+        The caller sets the deadline. A call that was cancelled with the event loop's other tasks is not waited for.
+        """
+        self._again = self._again and not drop
         self._hurry.set()
         if self._task:
             await asyncio.wait([self._task])
@@ -37,9 +41,10 @@ class Background:
     async def _called(self) -> None:
         while self._again:
             self._again = False
+            pause_s = 0.0
             try:
-                await self._work()
+                pause_s = await self._work()
             except Exception:
                 logger.exception("%s: the work in the background failed", self._name)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), self._pause_s)
+                await asyncio.wait_for(self._hurry.wait(), pause_s)

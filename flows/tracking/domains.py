@@ -40,7 +40,7 @@ def draw_domains(reports: Iterable[StageReport], path: Path) -> Path | None:
     )
     axes = figure.add_subplot()
     image = axes.imshow(grid, vmin=0, vmax=1, cmap="viridis", aspect="auto")
-    axes.set_yticks(range(len(domains)), domains, fontsize="small")
+    axes.set_yticks(range(len(domains)), domains, fontsize="small", parse_math=False)
     step = -(-len(iterations) // 20)
     axes.set_xticks(range(0, len(iterations), step), [str(one) for one in iterations[::step]])
     axes.set(xlabel="iteration", title="success on training tasks")

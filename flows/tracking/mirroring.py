@@ -51,9 +51,9 @@ class Mirror:
         except TimeoutError:
             logger.warning("the copy to %s took more than %.0f s and is not complete", self._store.address, CLOSE_S)
 
-    async def _copy(self) -> None:
+    async def _copy(self) -> float:
         if self._store is None or self._taken:
-            return
+            return 0.0
         try:
             found = await asyncio.to_thread(push, self._store, self._folder.root, folders_of(self._folder))
         except MirrorTaken as error:
@@ -62,6 +62,7 @@ class Mirror:
             logger.warning("%s; what is missing is copied at the next chance", error)
         else:
             logger.info("%d folders with %d files were copied to %s", *found, self._store.address)
+        return 0.0
 
 
 @asynccontextmanager

@@ -13,6 +13,8 @@ Only what people compare is a metric (`curated.py`); every number is in the tabl
 import asyncio
 import json
 import logging
+import time
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import httpx
@@ -28,7 +30,7 @@ from flows.tracking.learning_signal import no_signal
 from flows.tracking.logged import LOGGED, is_logged, note_status
 from flows.tracking.origin import origin_tags
 from flows.tracking.pages import PREFIX, log_samples, log_tags
-from flows.tracking.pictures import Pictures, log_pictures
+from flows.tracking.pictures import draw_pictures, log_pictures
 from flows.tracking.policies import model_of, version_of
 from flows.tracking.tables import log_tables
 from storage.atomic import write_atomically
@@ -46,6 +48,9 @@ HEALTH_S = 2.0
 """Seconds that MLflow may take to answer its health check."""
 CLOSE_S = 60.0
 """Seconds that the last logging may take when a loop ends."""
+SHARE, MOST_PAUSE_S = 0.05, 30.0
+"""The copy takes at most this share of a core, for it pauses after each call, but never for more seconds than these: it draws,
+and writes tables as a whole, which takes longer the longer a run is, and holds Python's lock."""
 PARAMS_AT_ONCE = 100
 """The most that MLflow takes in a request."""
 
@@ -56,7 +61,8 @@ class Tracker:
     def __init__(self, folder: RunFolder, *, flow_run_id: str | None = None) -> None:
         self._folder = folder
         self._flow_run_id = flow_run_id
-        self._pictures = Pictures(folder)
+        self._writing = Lock()
+        self._closed = False
         self._background = Background(self._log_now, name="mlflow")
         self._client: MlflowClient | None = None
         self._warned = self._logged = False
@@ -75,19 +81,27 @@ class Tracker:
         """Log what is missing and set the MLflow run's status (FINISHED, FAILED or KILLED), if MLflow answers."""
         try:
             async with asyncio.timeout(CLOSE_S):
-                await self._background.finish()
+                await self._background.finish(drop=True)
                 await asyncio.to_thread(self._log, status)
         except TimeoutError:
             logger.warning("MLflow took more than %.0f s; the rest is logged when the run is resumed", CLOSE_S)
 
-    async def _log_now(self) -> None:
-        await asyncio.to_thread(self._log, None)
+    async def _log_now(self) -> float:
+        return min(await asyncio.to_thread(self._log, None) / SHARE, MOST_PAUSE_S)
 
-    def _log(self, status: str | None) -> None:
-        """Log everything that is committed and not logged yet. Warns if MLflow is down."""
+    def _log(self, status: str | None) -> float:
+        """Log everything that is committed and not logged yet. Warns if MLflow is down. Returns its seconds of a core."""
+        began = time.thread_time()
+        with self._writing:  # a thread that a cancelled task has left may still be at it
+            if status or not self._closed:
+                self._closed = status is not None
+                self._log_all(status)
+        return time.thread_time() - began
+
+    def _log_all(self, status: str | None) -> None:
         from mlflow.exceptions import MlflowException
 
-        drawn = self._pictures.draw(last=status is not None)
+        draw_pictures(self._folder)
         try:
             url = reachable(self._folder)
             client, run_id = self._open(url)
@@ -95,9 +109,8 @@ class Tracker:
                 log_stage(client, run_id, self._folder, report)
             log_iterations(client, run_id, self._folder)
             log_tags(client, run_id, self._folder)
-            if drawn:  # both are written as a whole, so that a long run's take a while
-                log_pictures(client, run_id, self._folder)
-                log_tables(client, run_id, self._folder)
+            log_pictures(client, run_id, self._folder)
+            log_tables(client, run_id, self._folder)
             if status:
                 client.set_terminated(run_id, status)
                 note_status(self._folder, status)

@@ -1,30 +1,38 @@
-"""Work beside the loop: it never waits, the last call has seen everything, and pictures are not drawn too often."""
+"""Work beside the loop: the loop never waits for it, stages of a moment share a call, and the last call has seen everything."""
 
 import asyncio
 import logging
-from pathlib import Path
+import threading
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
 
 import pytest
+from eventually import until
 from loop_configs import WriteConfig
 from matplotlib.figure import Figure
+from PIL import Image
 
+from flows import prefect_artifacts
 from flows.settings.loop_config import load_config
 from flows.settings.run_folder import RunFolder
 from flows.tracking import pictures
 from flows.tracking.background import Background
-from flows.tracking.pictures import Pictures
 from flows.tracking.timeline import MOST_NUMBERS, Span, draw_spans
+from flows.tracking.tracking import Tracker
 from storage.stages import Stage, StageReport
 
 
+# ---- calls -----------------------------------------------------------------------------------------------------------
 async def test_wakes_during_a_call_are_one_more_call() -> None:
     seen: list[int] = []
     asked, go_on = [0], asyncio.Event()
 
-    async def work() -> None:
+    async def work() -> float:
         now = asked[0]
         await go_on.wait()
         seen.append(now)
+        return 0
 
     background = Background(work, name="copy")
     for asked[0] in (1, 2, 3):
@@ -39,29 +47,47 @@ async def test_wakes_during_a_call_are_one_more_call() -> None:
     assert seen == [1, 3, 3]
 
 
-async def test_short_stages_share_a_call_and_the_end_does_not_wait_for_the_pause() -> None:
-    calls: list[float] = []
+@pytest.mark.parametrize(("drop", "calls"), [(False, 2), (True, 1)])
+async def test_stages_of_a_moment_share_a_call_and_the_end_waits_for_no_pause(drop: bool, calls: int) -> None:
+    made: list[int] = []
 
-    async def work() -> None:
-        calls.append(asyncio.get_running_loop().time())
+    async def work() -> float:
+        made.append(len(made))
+        return 3600
 
-    background = Background(work, name="copy", pause_s=3600)
+    background = Background(work, name="copy")
     for _ in range(5):
         background.wake()
         await asyncio.sleep(0.01)
-    assert len(calls) == 1
+    assert len(made) == 1
     async with asyncio.timeout(5):
-        await background.finish()
-    assert len(calls) == 2, "what was asked for during the pause is done"
+        await background.finish(drop=drop)
+    assert len(made) == calls
+
+
+async def test_what_was_asked_for_in_a_pause_is_done_after_it() -> None:
+    made: list[int] = []
+
+    async def work() -> float:
+        made.append(len(made))
+        return 0.05
+
+    background = Background(work, name="copy")
+    background.wake()
+    await asyncio.sleep(0.01)
+    background.wake()
+    assert made == [0]
+    await until(lambda: made == [0, 1], "the second call")
 
 
 async def test_an_error_is_logged_and_the_next_call_is_made(caplog: pytest.LogCaptureFixture) -> None:
     calls: list[int] = []
 
-    async def work() -> None:
+    async def work() -> float:
         calls.append(len(calls))
         if len(calls) == 1:
             raise ValueError("no column success")
+        return 0
 
     background = Background(work, name="copy")
     with caplog.at_level(logging.ERROR):
@@ -73,40 +99,90 @@ async def test_an_error_is_logged_and_the_next_call_is_made(caplog: pytest.LogCa
     assert calls == [0, 1]
 
 
-def finish(folder: RunFolder, iteration: int) -> None:
-    metrics = {
-        "success_rate": 0.5,
-        **{f"{name}_by_domain/{one}": 1.0 for one in "ab" for name in ("success_rate", "judged")},
-    }
+# ---- what is called --------------------------------------------------------------------------------------------------
+@pytest.fixture
+def new_run(write_config: WriteConfig) -> Callable[[int], RunFolder]:
+    def create(iterations: int) -> RunFolder:
+        return RunFolder.create("small", load_config(write_config(iterations=iterations)))
+
+    return create
+
+
+def finish(folder: RunFolder, iteration: int, domains: tuple[str, ...] = ("a", "b")) -> None:
+    by_domain = {f"{name}_by_domain/{one}": 1.0 for one in domains for name in ("success_rate", "judged")}
+    metrics = {"success_rate": 0.5, **by_domain}
     folder.finish(StageReport(stage=Stage.JUDGE, iteration=iteration, seconds=1.0, metrics=metrics))
 
 
-def test_pictures_are_drawn_again_when_it_is_worth_it(
-    write_config: WriteConfig, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("fails", [False, True])
+async def test_the_last_stages_are_shown_in_prefect_when_a_loop_ends(
+    new_run: Callable[[int], RunFolder], monkeypatch: pytest.MonkeyPatch, fails: bool
 ) -> None:
-    now, used = [100.0], [0.0]
-    monkeypatch.setattr(pictures.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(pictures.time, "thread_time", lambda: used[0])
-    monkeypatch.setattr(pictures, "draw_learning_curve", lambda _: used.__setitem__(0, used[0] + 0.5))
-    folder = RunFolder.create("small", load_config(write_config()))
+    folder, shown = new_run(3), list[int]()
+
+    async def show_run(folder: RunFolder) -> None:
+        shown.append(len(folder.reports()))
+
+    monkeypatch.setattr(prefect_artifacts, "show_run", show_run)
+    with pytest.raises(RuntimeError) if fails else nullcontext():
+        async with prefect_artifacts.run_shown(folder) as artifact:
+            await asyncio.sleep(0.01)
+            finish(folder, 1)
+            artifact.wake()
+            finish(folder, 2)
+            if fails:
+                raise RuntimeError("the update failed")
+    assert shown == [0, 2], "the second version did not wait for the pause after the first"
+
+
+def test_two_threads_never_write_a_run_to_mlflow_and_the_status_is_the_last_word(
+    new_run: Callable[[int], RunFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker, written = Tracker(new_run(1)), list[str | None]()
+    inside, go_on = threading.Lock(), threading.Event()
+
+    def log_all(status: str | None) -> None:
+        assert inside.acquire(blocking=False), "two at once"
+        go_on.wait(5)
+        written.append(status)
+        inside.release()
+
+    monkeypatch.setattr(tracker, "_log_all", log_all)
+    threads = [threading.Thread(target=tracker._log, args=[status]) for status in (None, "KILLED", None)]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.05)
+    go_on.set()
+    for thread in threads:
+        thread.join(5)
+    assert written == [None, "KILLED"], "a call that is late does not make the run Running again"
+
+
+# ---- pictures and reports --------------------------------------------------------------------------------------------
+def test_a_name_that_is_no_formula_is_drawn_as_it_is(
+    new_run: Callable[[int], RunFolder], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = new_run(1)
+    finish(folder, 1, domains=("$%$", "$x_"))
+    pictures.draw_pictures(folder)
+    assert not caplog.records and all((folder.root / name).exists() for name in pictures.PICTURES)
+
+
+def test_a_picture_that_cannot_be_drawn_costs_a_warning(
+    new_run: Callable[[int], RunFolder], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = new_run(1)
     finish(folder, 1)
-    drawn = Pictures(folder)
-
-    assert drawn.draw(last=False) and not drawn.draw(last=False)
-    now[0] += 9.9
-    assert not drawn.draw(last=False), "half a second is 5 % of ten"
-    now[0] += 0.2
-    assert drawn.draw(last=False) and drawn.draw(last=True)
-    assert {path.name for path in folder.root.glob("*.png")} == {"timeline.png", "success_by_domain.png"}
+    (folder.root / pictures.CURVE).mkdir()
+    pictures.draw_pictures(folder)
+    assert "small: not every picture could be drawn" in caplog.text
 
 
-def test_a_long_run_has_pictures_that_fit_a_screen(write_config: WriteConfig) -> None:
-    folder = RunFolder.create("long", load_config(write_config(iterations=200)))
+def test_a_long_run_has_pictures_that_fit_a_screen(new_run: Callable[[int], RunFolder]) -> None:
+    folder = new_run(200)
     for iteration in range(1, 201):
         finish(folder, iteration)
-    Pictures(folder).draw(last=True)
-
-    from PIL import Image
+    pictures.draw_pictures(folder)
 
     for name in pictures.PICTURES:
         with Image.open(folder.root / name) as picture:
@@ -116,8 +192,8 @@ def test_a_long_run_has_pictures_that_fit_a_screen(write_config: WriteConfig) ->
     assert [text.get_text() for text in axes.texts][:2] == ["8", "16"] and len(axes.texts) <= MOST_NUMBERS
 
 
-def test_a_report_is_read_again_when_it_changes(write_config: WriteConfig, tmp_path: Path) -> None:
-    folder = RunFolder.create("small", load_config(write_config()))
+def test_a_report_is_read_again_when_it_changes(new_run: Callable[[int], RunFolder]) -> None:
+    folder = new_run(1)
     finish(folder, 1)
     first = folder.report(1, Stage.JUDGE)
     assert first and folder.report(1, Stage.JUDGE) is first

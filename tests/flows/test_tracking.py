@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from eventually import until
 from mlflow import MlflowClient
 from mlflow.tracing.client import TracingClient
 
@@ -188,6 +189,30 @@ async def test_mlflow_being_away_is_a_warning(folder: RunFolder, caplog: pytest.
     assert "MLflow could not be written" in caplog.text
     assert folder.record().mlflow_run_id is None
     assert (folder.root / "learning_curve.png").exists()
+
+
+async def test_a_wake_alone_writes_stages_tables_and_pictures(
+    client: MlflowClient, folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "reachable", lambda _: "http://127.0.0.1")
+    monkeypatch.setattr(tracking, "connect", lambda _: client)
+    monkeypatch.setattr(tracking, "MOST_PAUSE_S", 0.1)
+    tracker = tracking.Tracker(folder)
+
+    def artifacts() -> set[str]:
+        run_id = folder.record().mlflow_run_id
+        places = (None, "tables")
+        return {one.path for place in places for one in client.list_artifacts(run_id, place)} if run_id else set()
+
+    tracker.wake()
+    await until(lambda: {"learning_curve.png", "timeline.png", "tables/evaluate.csv"} <= artifacts(), "the first stage")
+    folder.finish(StageReport(stage=Stage.POLICY_UPDATE, iteration=1, seconds=2.0, metrics={"loss": 0.5}))
+    tracker.wake()
+    await until(lambda: "tables/train.csv" in artifacts(), "the second one, after the pause")
+    run_id = folder.record().mlflow_run_id
+    assert run_id and history(client, run_id, "train/loss") == [(1, 0.5)]
+    await tracker.close("FINISHED")
+    assert client.get_run(run_id).info.status == "FINISHED"
 
 
 def test_samples_are_failures_first_but_not_only(folder: RunFolder) -> None:
