@@ -70,9 +70,10 @@ def test_the_flow_is_killed_in_each_stage(
 
 def retry_in_prefect(stack: Stack, flow_run_id: str) -> None:
     """Retries a flow run as the button of Prefect's page does, and waits for its end."""
-    retried = stack.prefect("flow-run", "retry", flow_run_id)
-    assert retried.status == 0, retried.out
     with PrefectServer(stack.status().service(PREFECT).address) as server:
+        wait_until("the worker's report of the kill", lambda: server.read(flow_run_id).is_over, every_s=0.5)
+        retried = stack.prefect("flow-run", "retry", flow_run_id)
+        assert retried.status == 0, retried.out
         wait_until("the end of the retry", lambda: server.read(flow_run_id).is_over, every_s=0.5)
         assert server.read(flow_run_id).state == "COMPLETED", server.read(flow_run_id)
 
