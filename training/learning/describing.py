@@ -55,7 +55,7 @@ def with_gap(report: UpdateReport, gap: Gap, *, masked: int) -> UpdateReport:
 
 def why_skipped(batch: Batch) -> str:
     """The reason why there is nothing to train on."""
-    return "no trainable steps" if batch.selection.members else "no signal"
+    return "no trainable steps" if batch.has_signal else "no signal"
 
 
 def tokens_per_second(samples: Sequence[Sample], *, epochs: int, seconds: float) -> float:

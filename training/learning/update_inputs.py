@@ -55,6 +55,9 @@ class Batch(NamedTuple):
     store: JoinedPictures
     """The pictures of all trajectories."""
     selection: Selection
+    """Without its members: whole trajectories are many times their samples."""
+    has_signal: bool
+    """False if no trajectory had an advantage."""
     samples: list[Sample]
     masked_steps: dict[str, int]
     bad: list[BadStep]
@@ -96,7 +99,8 @@ def read_batch(request: Request) -> Batch:
     samples, masked, bad = _samples(selection, parent, config, version=request.version)
     everywhere = JoinedPictures([store, *(one for one, _ in replay)])
     pictures = look_at(everywhere, samples)
-    batch = Batch(config, request.version, parent, everywhere, selection, samples, masked, bad, pictures)
+    has_signal, selection = bool(selection.members), selection._replace(members=[])
+    batch = Batch(config, request.version, parent, everywhere, selection, has_signal, samples, masked, bad, pictures)
     return batch.without(*without_faulty(samples, lambda sample: picture_fault(sample, pictures)))
 
 
