@@ -43,7 +43,7 @@ from training.learning.token_scores import stored_scores
 from training.learning.update_inputs import Request, read_batch
 from training.sampling.samples import Sample
 
-LOOP_AT_MOST, WARM_AT_MOST = 1.15, 0.6
+LOOP_AT_MOST, WARM_AT_MOST, MEMORY_AT_MOST = 1.15, 0.6, 1.05
 GROUP = 4
 WORDS, ANSWER = 120, 8
 DEADLINE_S = 3_600.0
@@ -89,13 +89,16 @@ def main() -> int:
             )
         config = CONFIG | {"micro_batch_size": 2, "minibatches": 2, "epochs": 1}
         model = seeing(options.policy, options.pixels, Path(scratch)) if options.pixels else options.policy
-        for steps in options.memory:
+        peaks: dict[int, float] = {}
+        for steps in sorted(options.memory):
             large = workload(Path(scratch) / f"large-{steps}", model, Shape(steps, 1280, 720), config)
             asyncio.run(once(large, None))
-            print(
-                f"peak memory, {steps} steps of 1280x720: {read_report(large.report).peak_memory_bytes / 1e6:.0f} MB",
-                flush=True,
-            )
+            peaks[steps] = read_report(large.report).peak_memory_bytes / 1e6
+            print(f"peak memory, {steps} steps of 1280x720: {peaks[steps]:.0f} MB", flush=True)
+        if len(peaks) > 1:
+            (few, first), *_, (many, last) = peaks.items()
+            figures = f"{last:.0f} / {first:.0f}"
+            missed += report_ratio(f"peak memory, {many} against {few} steps", figures, last / first, MEMORY_AT_MOST)
     return 1 if missed else 0
 
 
