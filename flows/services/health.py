@@ -15,9 +15,8 @@ def trusted() -> ssl.SSLContext:
 
 def client(timeout_s: float, *, socket: str | None = None) -> httpx.AsyncClient:
     """A client for health checks; `socket`: path of the UNIX socket that the service listens on."""
-    plain = ssl.SSLContext(
-        ssl.PROTOCOL_TLS_CLIENT
-    )  # a socket is no matter of certificates, and reading them takes a while
+    # A socket is no matter of certificates, and reading them takes a while.
+    plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     transport = httpx.AsyncHTTPTransport(uds=socket, verify=plain) if socket else None
     return httpx.AsyncClient(transport=transport, timeout=timeout_s, trust_env=False, verify=trusted())
 
