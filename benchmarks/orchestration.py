@@ -123,6 +123,8 @@ def main() -> int:
         "--most", type=int, default=10_000, help="episodes of the largest iteration; 0: none is measured"
     )
     options = parser.parse_args()
+    if 0 < options.most <= 640:
+        parser.error(f"--most must be above 640, which is measured anyway, or 0; found {options.most}")
     held: list[bool] = []
 
     def require(what: str, found: float, most: float) -> None:

@@ -49,7 +49,7 @@ class RunFolder(RunLayout):
             )
         folder = RunFolder(root, config)
         record = RunRecord(
-            name=name, created=datetime.now(UTC).isoformat(timespec="seconds"), config_sha256=config_hash(config)
+            name=name, created=datetime.now(UTC).isoformat(timespec="milliseconds"), config_sha256=config_hash(config)
         )
         try:
             folder.logs.mkdir(parents=True, exist_ok=True)

@@ -68,7 +68,7 @@ def fork(
         write_atomically(partial.config_file, dump_config(config).encode())
         record = RunRecord(
             name=chosen,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            created=datetime.now(UTC).isoformat(timespec="milliseconds"),
             config_sha256=config_hash(config),
             forked_from=f"{source.name}@{at}",
         )

@@ -19,13 +19,13 @@ class Background:
         self._work, self._name = work, name
         self._again = False
         self._task: asyncio.Task[None] | None = None
-        self._hurry = asyncio.Event()
+        self._finishing = asyncio.Event()
 
     def wake(self) -> None:
         """Requests a call. Returns at once."""
         self._again = True
         if self._task is None or self._task.done():
-            self._hurry.clear()
+            self._finishing.clear()
             self._task = asyncio.create_task(self._called(), name=self._name)
 
     async def finish(self, *, drop: bool = False) -> None:
@@ -34,7 +34,7 @@ class Background:
         The caller sets the deadline. A call that was cancelled with the event loop's other tasks is not waited for.
         """
         self._again = self._again and not drop
-        self._hurry.set()
+        self._finishing.set()
         if self._task:
             await asyncio.wait([self._task])
 
@@ -47,4 +47,4 @@ class Background:
             except Exception:
                 logger.exception("%s: the work in the background failed", self._name)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), pause_s)
+                await asyncio.wait_for(self._finishing.wait(), pause_s)

@@ -49,8 +49,8 @@ HEALTH_S = 2.0
 CLOSE_S = 60.0
 """Seconds that the last logging may take when a loop ends."""
 SHARE, MOST_PAUSE_S = 0.05, 30.0
-"""The copy takes at most this share of a core, for it pauses after each call, but never for more seconds than these: it draws,
-and writes tables as a whole, which takes longer the longer a run is, and holds Python's lock."""
+"""The copy pauses after each call so that it takes this share of a core, but never for more seconds than these. It draws and
+writes tables as a whole, which takes longer the longer a run is, and holds Python's lock."""
 PARAMS_AT_ONCE = 100
 """The most that MLflow takes in a request."""
 

@@ -3,12 +3,11 @@
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 
 import pytest
-from eventually import until
+from eventually import PATIENCE_S, until
 from loop_configs import WriteConfig
 from matplotlib.figure import Figure
 from PIL import Image
@@ -139,22 +138,25 @@ def test_two_threads_never_write_a_run_to_mlflow_and_the_status_is_the_last_word
     new_run: Callable[[int], RunFolder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tracker, written = Tracker(new_run(1)), list[str | None]()
-    inside, go_on = threading.Lock(), threading.Event()
+    inside, go_on = threading.Event(), threading.Event()
 
     def log_all(status: str | None) -> None:
-        assert inside.acquire(blocking=False), "two at once"
-        go_on.wait(5)
+        inside.set()
+        if status is None:
+            assert go_on.wait(PATIENCE_S)
         written.append(status)
-        inside.release()
 
     monkeypatch.setattr(tracker, "_log_all", log_all)
-    threads = [threading.Thread(target=tracker._log, args=[status]) for status in (None, "KILLED", None)]
-    for thread in threads:
-        thread.start()
-        time.sleep(0.05)
+    left, closing = (threading.Thread(target=tracker._log, args=[status]) for status in (None, "KILLED"))
+    left.start()
+    assert inside.wait(PATIENCE_S)
+    closing.start()
+    closing.join(0.2)
+    assert closing.is_alive() and not written, "it waits for the thread that a cancelled task left"
     go_on.set()
-    for thread in threads:
-        thread.join(5)
+    for thread in (left, closing):
+        thread.join(PATIENCE_S)
+    tracker._log(None)
     assert written == [None, "KILLED"], "a call that is late does not make the run Running again"
 
 
