@@ -1,26 +1,29 @@
 """Compares presets of the policy update at equal episodes: the demo's loop per preset and seed.
 
-    python -m benchmarks.algorithms [--presets grpo webgym ..] [--seeds 0 1 2] [--picture docs/pictures/algorithms.png]
-                                    [--config configs/demo.yaml] [key=value ...]
+    python -m benchmarks.algorithms [--presets grpo webgym ..] [--seeds 0 1 2] [--config configs/demo.yaml] [key=value ...]
+                                    [--figures docs/pictures/algorithms.jsonl] [--picture docs/pictures/algorithms.png]
 
 A preset gives credit and loss; the learning rate, the optimiser steps and the epochs are those of the configuration
 for all of them, so that only the algorithm differs. Prints mean and spread of held-out success, and draws success in
-training by iteration. The demo takes about 10 minutes per preset and seed on 2 cores; an interrupted run is resumed, and
-a finished one is only read.
+training by iteration. The demo takes about 7 minutes per preset and seed on 2 cores; an interrupted run is resumed, and
+a finished one is only read. With `--figures` the curves are kept in a file, a line per loop: loops of the same
+configuration and overrides found there are not run again, so that a comparison can grow over days and machines.
 """
 
 import argparse
 import sys
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 import yaml
+from pydantic import BaseModel, ValidationError
 
 from benchmarks.learning import play, rl_loop
 from flows.settings.loop_config import load_config
 from flows.tracking.summary import Row, rows
 from storage.atomic import replacing
+from storage.errors import LoopError
 from training.algorithms.presets import PRESETS, PresetName
 from training.config import UpdateConfig
 
@@ -28,15 +31,26 @@ OF_THE_LOOP = ("learning_rate", "warmup_steps", "minibatches", "epochs")
 """Keys of presets that the comparison leaves to the configuration."""
 
 
-class Curve(NamedTuple):
-    """Success of one loop by iteration, in [0, 1]."""
+class Loop(BaseModel, frozen=True, extra="forbid"):
+    """What sets one loop of the comparison apart from the others."""
 
     preset: PresetName
     seed: int
-    training: list[float]
+    config: str
+    overrides: tuple[str, ...] = ()
+
+
+class Curve(Loop, frozen=True):
+    """Success of one loop by iteration, in [0, 1]."""
+
+    training: tuple[float, ...]
     before: float
     after: float
     """Held-out success of the first and of the last policy."""
+
+    def of(self, loop: Loop) -> bool:
+        """Whether this is the curve of that loop."""
+        return all(getattr(self, key) == getattr(loop, key) for key in Loop.model_fields)
 
 
 def main() -> int:
@@ -45,25 +59,76 @@ def main() -> int:
     parser.add_argument("--presets", nargs="*", default=list(PRESETS), choices=get_args(PresetName))
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--config", type=Path, default=Path("configs/demo.yaml"))
+    parser.add_argument("--figures", type=Path, help="JSON lines: the curves of finished loops, read and added to")
     parser.add_argument("--picture", type=Path, help="PNG to draw")
     parser.add_argument("overrides", nargs="*", help="key=value, as for `rl-loop run`")
     options = parser.parse_args()
-    loop = load_config(options.config, options.overrides).update
-    curves: list[Curve] = []
     try:
-        for seed in options.seeds:  # seed by seed, so that an interrupted comparison is of equal seeds
-            for preset in options.presets:
-                given = [*settings_of(preset, loop), f"seed={seed}", f"update.seed={seed}", *options.overrides]
-                table = rows(play(options.config, given, name=f"algorithms-{preset}-{seed}"))
-                curves.append(curve(table, preset=preset, seed=seed))
-                print(line(curves[-1]), flush=True)
-    finally:
-        rl_loop("down", f"--config={options.config}")
+        known = read_figures(options.figures)
+        load_config(options.config, options.overrides)
+    except (LoopError, ValueError) as error:
+        parser.error(str(error))
+    loops = [  # seed by seed, so that an interrupted comparison is of equal seeds
+        Loop(preset=preset, seed=seed, config=str(options.config), overrides=tuple(options.overrides))
+        for seed in options.seeds
+        for preset in options.presets
+    ]
+    curves = compare(loops, known, options.figures)
     for preset in options.presets:
         print(summary(preset, [one for one in curves if one.preset == preset]))
     if options.picture:
         draw(curves, options.picture)
     return 0
+
+
+def compare(loops: list[Loop], known: list[Curve], figures: Path | None) -> list[Curve]:
+    """Plays the loops that are not among the known curves, prints each and appends it to the file of figures."""
+    curves: list[Curve] = []
+    played = False
+    try:
+        for loop in loops:
+            found = next((curve for curve in known if curve.of(loop)), None)
+            if found is None:
+                played = True
+                found = run(loop)
+                if figures is not None:
+                    with figures.open("a") as file:
+                        file.write(found.model_dump_json() + "\n")
+            curves.append(found)
+            print(line(found), flush=True)
+    finally:
+        if played:
+            rl_loop("down", f"--config={loops[0].config}")
+    return curves
+
+
+def read_figures(path: Path | None) -> list[Curve]:
+    """Reads the curves of a file of figures. Raises ValueError with a sentence when a line is none."""
+    if path is None or not path.exists():
+        return []
+    curves: list[Curve] = []
+    for number, text in enumerate(path.read_text().splitlines(), start=1):
+        try:
+            curves.append(Curve.model_validate_json(text))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "line"
+            raise ValueError(
+                f"{path}, line {number}: {where}: {first['msg']}; remove the line to run that loop again"
+            ) from None
+    return curves
+
+
+def run(loop: Loop) -> Curve:
+    """Plays one loop, or resumes it, and reads its table."""
+    config = Path(loop.config)
+    given = [
+        *settings_of(loop.preset, load_config(config, list(loop.overrides)).update),
+        f"seed={loop.seed}",
+        f"update.seed={loop.seed}",
+        *loop.overrides,
+    ]
+    return curve(rows(play(config, given, name=f"algorithms-{loop.preset}-{loop.seed}")), loop)
 
 
 def settings_of(preset: PresetName, loop: UpdateConfig) -> list[str]:
@@ -73,11 +138,11 @@ def settings_of(preset: PresetName, loop: UpdateConfig) -> list[str]:
     return [f"update.{key}={yaml.safe_dump(value).splitlines()[0]}" for key, value in chosen.items()]
 
 
-def curve(table: list[Row], *, preset: PresetName, seed: int) -> Curve:
+def curve(table: list[Row], loop: Loop) -> Curve:
     """Reads the table of a finished run."""
     measured = [row.heldout_success for row in table if row.heldout_success is not None]
-    training = [row.train_success for row in table if row.train_success is not None]
-    return Curve(preset, seed, training, before=measured[0], after=measured[-1])
+    training = tuple(round(row.train_success, 4) for row in table if row.train_success is not None)
+    return Curve(**loop.model_dump(), training=training, before=round(measured[0], 4), after=round(measured[-1], 4))
 
 
 def line(one: Curve) -> str:
@@ -98,28 +163,39 @@ def summary(preset: PresetName, curves: list[Curve]) -> str:
 
 
 def draw(curves: list[Curve], path: Path) -> None:
-    """Draws training success by iteration, a line per preset with the range of its seeds, and writes a PNG."""
+    """Draws training success by iteration and writes a PNG: a panel per preset, its seeds thin, the other means grey."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.add_subplot()
-    for preset in dict.fromkeys(one.preset for one in curves):
-        columns = list(zip(*(one.training for one in curves if one.preset == preset), strict=False))
-        at = range(1, len(columns) + 1)
-        (drawn,) = axes.plot(at, [fmean(column) for column in columns], "o-", label=preset)
-        low, high = [min(column) for column in columns], [max(column) for column in columns]
-        axes.fill_between(at, low, high, color=drawn.get_color(), alpha=0.12)
-    axes.set(
-        xlabel="iteration", ylabel="success in training", title="presets at equal episodes, mean and range of seeds"
-    )
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    presets = list(dict.fromkeys(one.preset for one in curves))
+    means = {preset: mean_curve([one for one in curves if one.preset == preset]) for preset in presets}
+    columns = min(4, len(presets))
+    lines = -(-len(presets) // columns)
+    figure = Figure(figsize=(2.6 * columns + 0.6, 2.4 * lines + 0.6), layout="constrained")
+    panels = list(figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat)
+    for panel in panels[len(presets) :]:
+        panel.remove()
+    for preset, panel in zip(presets, panels, strict=False):
+        for other in presets:
+            panel.plot(range(1, len(means[other]) + 1), means[other], color="0.85", linewidth=1)
+        for one in curves:
+            if one.preset == preset:
+                panel.plot(range(1, len(one.training) + 1), one.training, color="C0", linewidth=0.8, alpha=0.6)
+        panel.plot(range(1, len(means[preset]) + 1), means[preset], "o-", color="C0", markersize=4)
+        panel.set_title(preset, fontsize=10)
+        panel.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        panel.grid(alpha=0.3)
+    figure.supxlabel("iteration", fontsize=10)
+    figure.supylabel("success in training", fontsize=10)
     with replacing(path, durable=False, suffix=path.suffix) as partial:
         FigureCanvasAgg(figure).print_png(partial)
+
+
+def mean_curve(curves: list[Curve]) -> list[float]:
+    """Mean over seeds, by iteration, as far as all of them went."""
+    return [fmean(column) for column in zip(*(one.training for one in curves), strict=False)]
 
 
 if __name__ == "__main__":
