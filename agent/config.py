@@ -82,6 +82,9 @@ class AgentConfig(BaseModel):
     takes 1.3 MB as PNG and a tenth of that as WebP."""
     image_quality: Annotated[int, Field(ge=1, le=100)] = 85
     """Quality of WebP and JPEG."""
+    ax_tree: bool = False
+    """Store the page's accessibility tree with each observation; the model does not see it. Step advantages
+    (`update.step_weight`) then compare whole pages; without it they compare the numbered elements."""
     star_named: bool = False
     """Star the elements whose name occurs in the instruction: overlap features for small agents on MiniWoB++ (Liu et
     al. 2018, arXiv 1802.08802). A model that reads well needs no stars."""

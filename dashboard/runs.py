@@ -114,6 +114,8 @@ class _Reader:
                 seconds=report.seconds,
                 counts=report.counts,
                 metrics=dict(report.metrics),
+                histograms=report.histograms,
+                alarms=list(report.alarms),
             )
         found = [self._json(path, Progress) for path in progress_files(folder)]
         now = sum_of(progress for progress in found if progress is not None)

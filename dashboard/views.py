@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from agent.types import AgentAction, Failure, RecordedKind, StopReason, Task
 from agent.verdict import Verdict
 from browser_service.models import Observation
+from storage.stages import Histogram
 
 TrajectoryStage = Literal["rollout", "evaluate"]
 Outcome = Literal["success", "fail", "unjudged", "broken"]
@@ -32,6 +33,9 @@ class StageView(View):
     note: str = ""
     counts: dict[str, int] = {}
     metrics: dict[str, float | None] = {}
+    histograms: dict[str, Histogram] = {}
+    """Of a policy update: reward, advantage, gap (nats) and lag (versions)."""
+    alarms: list[str] = []
 
 
 class IterationView(View):

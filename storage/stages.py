@@ -2,9 +2,9 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class Stage(StrEnum):
@@ -14,6 +14,22 @@ class Stage(StrEnum):
     JUDGE = "judge"
     POLICY_UPDATE = "policy_update"
     EVALUATE = "evaluate"
+
+
+class Histogram(BaseModel):
+    """Numbers of values by bin: `counts[i]` of them lie in [edges[i], edges[i + 1])."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    edges: tuple[float, ...]
+    """Ascending, one more than there are bins. The last bin has all larger values too."""
+    counts: tuple[int, ...]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if len(self.edges) != len(self.counts) + 1:
+            raise ValueError(f"{len(self.counts)} bins need {len(self.counts) + 1} edges, found {len(self.edges)}")
+        return self
 
 
 class StageReport(BaseModel):
@@ -26,6 +42,10 @@ class StageReport(BaseModel):
     counts: dict[str, int] = {}
     metrics: dict[str, float] = {}
     """Values by stable name without the stage's prefix. Example: `{"success_rate": 0.53}`."""
+    histograms: dict[str, Histogram] = {}
+    """Of a policy update: reward, advantage, gap (nats) and lag (versions); see `training.learning.report`."""
+    alarms: tuple[str, ...] = ()
+    """Sentences about a policy update that needs a look."""
     seconds: float
     """Duration of this stage's own work, over all known attempts."""
     finished_at: str = ""

@@ -75,6 +75,8 @@ class UpdateConfig(Algorithm):
     """Computes in bfloat16 over float32 weights on a GPU. Not used on a CPU, where it is ten times slower."""
     gradient_checkpointing: bool = True
     """Recomputes activations in the backward pass: less memory, about a third slower."""
+    liger: bool = True
+    """Uses Liger's fused kernels on a GPU, where the package `liger-kernel` is installed: less memory and time."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes the GPU if there is one."""
     keep_warm: bool = False

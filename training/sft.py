@@ -32,6 +32,7 @@ from training.sampling.pictures import JoinedPictures
 from training.sampling.replay import Played, as_members
 from training.sampling.sample_checks import refuse_many
 from training.sampling.samples import Sample, build_samples, read_vocabulary
+from training.settings import world_size
 
 log = logging.getLogger("training.sft")
 
@@ -69,6 +70,11 @@ class Options(NamedTuple):
 
 def sft(options: Options) -> Tuned:
     """Imitates the best trajectories and writes the policy. Raises UpdateError when there are none."""
+    if world_size() > 1:
+        raise BadInput(
+            "supervised fine-tuning runs in one process, with whole weights; start it without torchrun, on a GPU that holds the "
+            "weights and Adam's moments (16 bytes per weight)"
+        )
     config = _config(options)
     with new_folder(options.to) as folder:
         chosen = best_of(successes(options.played, config.success_reward), options.best)

@@ -277,6 +277,7 @@ class _Episode:
             marks=by_marks or self.config.prompt == "full",
             draw_marks=self.config.draw_marks and by_marks,
             text=self.config.model.kind == "scripted",  # some solutions read what no element says
+            ax_tree=self.config.ax_tree,
             image_format=self.config.image_format,
             quality=self.config.image_quality,
         )

@@ -1,4 +1,4 @@
-"""The metrics of a run that people compare, about 25: they go to MLflow as metrics. Everything else is in its tables.
+"""The metrics of a run that people compare, about 40: they go to MLflow as metrics. Everything else is in its tables.
 
 MLflow draws a chart for each metric, in alphabetical order: with all 255 of them nobody finds the success rate.
 
@@ -16,8 +16,9 @@ SHOWN: dict[Stage, tuple[str, ...]] = {
     Stage.ROLLOUT: ("failed", "wasted_share", "policy_age_mean"),
     Stage.JUDGE: (*SUCCESS, "tokens_per_response", "unjudged", "blocked_rate", "judge_cost"),
     Stage.POLICY_UPDATE: (
-        *("loss", "grad_norm", "entropy", "kl", "clip_high", "guarded", "gap_mean"),
-        *("samples", "groups_used"),
+        *("loss", "grad_norm", "entropy", "kl", "clip_low", "clip_high", "capped_positive", "capped_negative"),
+        *("guarded", "gap_mean", "gap_max", "lag_mean", "tokens_per_second", "mfu"),
+        *("samples", "groups_used", "alarms"),
     ),
 }
 """Names within a stage's report, or of `bounds_of`. Blocked and unjudged episodes count in no success rate."""

@@ -44,7 +44,7 @@ def log_samples(client: "MlflowClient", run_id: str, folder: RunFolder, report: 
 
 
 def log_tags(client: "MlflowClient", run_id: str, folder: RunFolder) -> None:
-    """Tags for readers of the table of runs: held-out tasks, warnings about the environment, iterations without signal."""
+    """Tags for readers of the table of runs: held-out tasks, warnings about the environment, iterations without signal, alarms."""
     for name, value in task_set_tag(folder).items():
         client.set_tag(run_id, name, value)
     for warning in warnings(folder.config):
@@ -54,6 +54,9 @@ def log_tags(client: "MlflowClient", run_id: str, folder: RunFolder) -> None:
     silent = [str(report.iteration) for report in folder.reports() if no_signal(report)]
     if silent:
         client.set_tag(run_id, "no_signal", f"iterations {', '.join(silent)}"[:5_000])
+    alarms = [f"iteration {report.iteration}: {one}" for report in reversed(folder.reports()) for one in report.alarms]
+    if alarms:
+        client.set_tag(run_id, "alarms", "\n".join(alarms)[:5_000])  # the newest first: a long run's are cut off
 
 
 def dashboard_page(folder: RunFolder) -> str:

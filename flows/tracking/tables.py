@@ -2,6 +2,7 @@
 
     tables/rollout.csv, evaluate.csv, train.csv    every number of the finished stages
     tables/by_group.csv                            success by domain and by difficulty, a row per iteration and group
+    tables/histograms.csv                          rewards, advantages, gap and lag of the updates, a row per bin
 
 They are written again as a whole from the run folder, so a crash can neither lose nor repeat a row. A file per iteration
 would make MLflow's list of artifacts unreadable.
@@ -36,16 +37,22 @@ def tables(reports: Iterable[StageReport]) -> dict[str, str]:
     """The tables as CSV, by name. A table without rows is left out."""
     rows: dict[str, dict[int, dict[str, float]]] = {}
     by_group: list[dict[str, object]] = []
+    histograms: list[dict[str, object]] = []
     for report in reports:
         known = everything(report) | {f"{report.stage}_s": report.seconds}
         alone = {key: value for key, value in known.items() if not of_group(key)}
         rows.setdefault(PREFIX[report.stage], {}).setdefault(report.iteration, {}).update(alone)
         by_group += groups(report)
+        histograms += bins(report)
     found = {
-        name: _csv([{"iteration": iteration, **row} for iteration, row in sorted(each.items())])
+        name: _csv([{"iteration": iteration, **row} for iteration, row in sorted(each.items())], first=("iteration",))
         for name, each in rows.items()
     }
-    return found | ({"by_group": _csv(by_group)} if by_group else {})
+    if by_group:
+        found["by_group"] = _csv(by_group, first=("iteration", "stage", "kind", "group"))
+    if histograms:
+        found["histograms"] = _csv(histograms, first=("iteration", "of", "low", "high", "count"))
+    return found
 
 
 @lru_cache(maxsize=10_000)  # the names of a long run's reports are few, and are asked for after every stage
@@ -69,9 +76,18 @@ def groups(report: StageReport) -> list[dict[str, object]]:
     return list(rows.values())
 
 
-def _csv(rows: list[dict[str, object]]) -> str:
-    """Rows with the union of their columns, the first row's columns first, then the others by name."""
-    first = list(rows[0])[:4] if "kind" in rows[0] else ["iteration"]
+def bins(report: StageReport) -> list[dict[str, object]]:
+    """A row per bin of a report's histograms that is not empty."""
+    return [
+        {"iteration": report.iteration, "of": name, "low": low, "high": high, "count": count}
+        for name, one in report.histograms.items()
+        for low, high, count in zip(one.edges[:-1], one.edges[1:], one.counts, strict=True)
+        if count
+    ]
+
+
+def _csv(rows: list[dict[str, object]], *, first: tuple[str, ...]) -> str:
+    """Rows with the union of their columns, the columns `first` first, then the others by name."""
     columns = [*first, *sorted({key for row in rows for key in row}.difference(first))]
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, lineterminator="\n")

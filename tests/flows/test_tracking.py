@@ -18,10 +18,11 @@ from flows.settings.run_folder import RunFolder
 from flows.tracking import tracking
 from flows.tracking.curated import SHOWN
 from flows.tracking.domains import draw_domains
+from flows.tracking.pages import log_tags
 from flows.tracking.samples import choose_samples
 from flows.tracking.tables import log_tables, tables
 from flows.tracking.traces import assessment
-from storage.stages import Stage, StageReport
+from storage.stages import Histogram, Stage, StageReport
 from storage.store import TrajectoryStore
 from storage.verdicts import write_verdicts
 
@@ -134,6 +135,21 @@ def test_what_people_compare_is_a_metric_and_everything_is_in_a_table() -> None:
         ("difficulty", "1", ""),
     ], "a spreadsheet must not run a domain as a formula"
     assert next(csv.DictReader(found["train"].splitlines()))["gap_max"] == "0.5"
+
+
+def test_histograms_are_a_table_and_alarms_a_tag(client: MlflowClient, folder: RunFolder) -> None:
+    found = Histogram(edges=(0, 1e-3, 1.0), counts=(7, 0))
+    for iteration, alarm in ((1, "entropy collapsed"), (2, "no signal at all")):
+        report = StageReport(
+            stage=Stage.POLICY_UPDATE, iteration=iteration, seconds=1, histograms={"gap": found}, alarms=(alarm,)
+        )
+        folder.finish(report)
+    lines = tables(folder.reports())["histograms"].splitlines()
+    assert lines == ["iteration,of,low,high,count", "1,gap,0.0,0.001,7", "2,gap,0.0,0.001,7"], "empty bins are left out"
+    run_id = tracking.create_run(client, folder)
+    log_tags(client, run_id, folder)
+    tags = client.get_run(run_id).data.tags
+    assert tags["alarms"] == "iteration 2: no signal at all\niteration 1: entropy collapsed"
 
 
 def test_a_full_run_has_a_page_of_metrics_and_no_more() -> None:

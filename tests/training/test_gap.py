@@ -13,6 +13,7 @@ from training.learning.gap import Gap, measure_gap
 from training.sampling.samples import Sample
 
 TOKENS = 20
+NONE = {"gap_mean": 0.0, "gap_large": 0.0, "gap_max": 0.0}
 SAMPLE = Sample("t", 0, np.array([1]), np.arange(TOKENS), np.full(TOKENS, -1.0, np.float32), 1.0, (), 3, 1.0)
 
 
@@ -40,7 +41,7 @@ def test_stale_trajectories_switch_nothing_off(stale: int) -> None:
 def test_a_difference_between_versions_is_none() -> None:
     gap = measured((0.0, 3), (2.0, 2), (2.0, 1))
     assert gap.disagreeing == {} and gap.judged_tokens == TOKENS
-    assert gap.metrics() == {"gap_mean": 0.0, "gap_large": 0.0, "gap_max": 0.0, "gap_stale": pytest.approx(2.0)}
+    assert gap.metrics() == NONE | {"gap_tokens": TOKENS, "gap_stale": pytest.approx(2.0)}
 
 
 def test_a_trajectory_that_has_no_numbers_is_masked_whatever_its_version() -> None:
@@ -51,7 +52,7 @@ def test_a_trajectory_that_has_no_numbers_is_masked_whatever_its_version() -> No
 def test_the_only_judged_trajectory_may_be_the_broken_one() -> None:
     gap = measured((math.nan, 3), (0.5, 2))
     assert list(gap.disagreeing) == ["t0"], "it is masked, and no number that is none gets into the report"
-    assert gap.metrics() == {"gap_stale": pytest.approx(0.5)}
+    assert gap.metrics() == {"gap_tokens": 0, "gap_stale": pytest.approx(0.5)}
 
 
 def test_the_mean_is_bounded_where_hardly_a_token_is_far_off() -> None:
@@ -71,7 +72,7 @@ def test_bfloat16_may_differ_by_more() -> None:
 def test_one_trajectory_is_masked_and_named(off: float) -> None:
     gap = measured((off, 3), *[(0.0, 3)] * 3)
     assert list(gap.disagreeing) == ["t0"] and gap.mean == 0.0
-    assert gap.metrics() == {"gap_mean": 0.0, "gap_large": 0.0, "gap_max": 0.0}
+    assert gap.metrics() == NONE | {"gap_tokens": 3 * TOKENS}
 
 
 def test_few_of_many_are_masked_and_too_many_stop_the_update() -> None:
@@ -82,7 +83,20 @@ def test_few_of_many_are_masked_and_too_many_stop_the_update() -> None:
 
 def test_nothing_of_this_version_leaves_nothing_to_judge() -> None:
     gap = measured((2.0, 2), (2.0, 1))
-    assert gap.disagreeing == {} and gap.metrics() == {"gap_stale": pytest.approx(2.0)}
+    assert gap.disagreeing == {} and gap.metrics() == {"gap_tokens": 0, "gap_stale": pytest.approx(2.0)}
+
+
+def test_old_samples_are_judged_by_scores_of_the_version_that_sampled_them() -> None:
+    samples = [replace(SAMPLE, trajectory_id=f"t{i}", policy_version=2) for i in range(4)]
+    scores = [sample.logprobs + np.float32(0.7) for sample in samples]
+    own = {("t0", 0): SAMPLE.logprobs, ("t1", 0): SAMPLE.logprobs + np.float32(2.0)}
+    gap = measure_gap(samples, scores, UpdateConfig(), version=3, in_bf16=False, own=own)
+    assert list(gap.disagreeing) == ["t1"], "one is masked"
+    assert gap.judged_tokens == TOKENS and gap.stale_mean == pytest.approx(0.7)
+    assert gap.histogram is not None and gap.histogram.counts[0] == TOKENS == sum(gap.histogram.counts)
+    own |= {("t2", 0): own["t1", 0]}
+    with pytest.raises(BadInput, match=r"2 of 3 trajectories that an older version sampled differ.*t\d by 2"):
+        measure_gap(samples, scores, UpdateConfig(), version=3, in_bf16=False, own=own)
 
 
 @pytest.mark.parametrize("bound", ["max_gap_mean", "max_gap_fraction"])

@@ -94,11 +94,31 @@ def test_the_pictures_of_another_run_stop_the_update(request_of: Request, caplog
     assert versions(request_of.policies) == [0, 1]
 
 
-def test_an_update_whose_tokens_are_all_masked_makes_no_version(request_of: Request) -> None:
+def test_where_all_tokens_are_older_some_are_scored_under_the_version_that_sampled_them(
+    request_of: Request, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As with `rollout.overlap`: without this a server with other weights would be unnoticed in every update."""
+    change(request_of, lambda _, one: one | {"policy_version": 0})
+    assert run(request_of) == 0
+    report = read_report(request_of.report)
+    assert report.metrics["gap_mean"] < 1e-4 and report.metrics["gap_tokens"] > 0
+    assert sum(report.histograms["gap"].counts) == report.metrics["gap_tokens"]
+    shutil.rmtree(request_of.policies / "v0002")
+    change(request_of, lambda _, one: off(2.0, one))
+    assert run(request_of) == 2
+    assert "8 of 8 trajectories that an older version sampled differ" in caplog.text
+    assert versions(request_of.policies) == [0, 1]
+
+
+def test_an_update_whose_tokens_are_all_masked_makes_no_version(
+    request_of: Request, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.rmtree(request_of.policies / "v0000")  # pruned, so that nothing can be compared
     change(request_of, lambda _, one: off(2.0, one) | {"policy_version": 0})
     assert run(request_of) == 0
     report = read_report(request_of.report)
     assert report.skipped == "no token to learn from: all are masked by max_ratio or beyond the clip range"
     assert report.checkpoint is None and report.steps == 0
     assert report.metrics["guarded"] == 1.0 and report.metrics["gap_stale"] == pytest.approx(2.0, abs=1e-3)
-    assert versions(request_of.policies) == [0, 1]
+    assert report.metrics["gap_tokens"] == 0 and "no token could be compared" in caplog.text
+    assert versions(request_of.policies) == [1]

@@ -102,6 +102,11 @@ def test_the_same_update_is_the_same_bit_for_bit(run: Run, tmp_path: Path) -> No
     first, second = (run({"preset": "asyncwebrl", **QUICK}, policies=name) for name in ("one", "two"))
     assert first is not None and second is not None
     assert first.metrics.keys() >= ALWAYS
+    counted = {name: sum(one.counts) for name, one in first.histograms.items()}
+    assert counted == {"reward": 8, "advantage": 16, "lag": first.counts["tokens"], "gap": first.metrics["gap_tokens"]}
+    lines = [json.loads(line) for line in (tmp_path / "one" / "v0001" / "samples.jsonl").read_text().splitlines()]
+    assert len(lines) == 16 and sum(one["tokens"] for one in lines) == first.counts["tokens"]
+    assert lines[0].keys() == {"trajectory", "step", "policy_version", "advantage", "tokens"}
     weights = [(tmp_path / name / "v0001" / "model.safetensors").read_bytes() for name in ("one", "two")]
     assert weights[0] == weights[1]
     repeated = run({"preset": "asyncwebrl", **QUICK}, policies="one")

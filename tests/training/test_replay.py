@@ -69,6 +69,19 @@ def test_a_success_joins_a_group_in_which_all_failed() -> None:
     assert mixed.counts["replayed"] == 0 and len(mixed.members) == 2
 
 
+def test_a_replayed_success_moves_no_average() -> None:
+    """Each iteration would see [0, 1] for a task that always fails, and punish every failure with -0.5 for ever."""
+    config = UpdateConfig(credit="ema", advantage_scale="none", replay_iterations=2, baseline_decay=0.0)
+    found = select([play("a")], verdicts(a=0.0), config, earlier=[Played(play("old", iteration=1), 1.0)])
+    assert {one.trajectory.id: one.advantage for one in found.members} == {"a": 0.0, "old": 1.0}
+    assert found.baselines == {"g0": 0.0}
+    scaled = UpdateConfig(advantage_scale="batch_std", replay_iterations=2, advantage_min_std=1.0)
+    joined = select([play("a"), play("b")], verdicts(a=0.0, b=0.0), scaled, earlier=[Played(play("old"), 1.0)])
+    assert max(one.advantage for one in joined.members) == pytest.approx(2 / 3, rel=1e-3), (
+        "the spread of this iteration is 0"
+    )
+
+
 def test_newer_steps_are_drawn_more_often() -> None:
     """WebGym's shares of four iterations of equal size: 1.6, 10.9, 29.7 and 57.8 %."""
     items = list(range(400))

@@ -13,6 +13,7 @@ from training.checkpointing.disk_space import needed_bytes, require_space
 from training.checkpointing.soundness import why_unsound
 from training.config import UpdateConfig
 from training.errors import BadInput, CheckpointError
+from training.lora_settings import LoraSettings
 
 WITH_INFINITY = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e5m2]
 NOT_FINITE = [
@@ -101,9 +102,10 @@ def sparse_weights(folder: Path, *, values: int) -> None:
     [
         (UpdateConfig(), 12),
         (UpdateConfig(carry_optimizer=False), 4),
+        (UpdateConfig(lora=LoraSettings()), 4.24),  # the merged weights, and two hundredths of them with moments
     ],
 )
-def test_room_is_needed_for_weights_and_moments(tmp_path: Path, config: UpdateConfig, bytes_per_value: int) -> None:
+def test_room_is_needed_for_weights_and_moments(tmp_path: Path, config: UpdateConfig, bytes_per_value: float) -> None:
     sparse_weights(tmp_path, values=1_000_000)
     (tmp_path / "config.json").write_text("{}")
     assert needed_bytes(tmp_path, config) == bytes_per_value * 1_000_000 + 2

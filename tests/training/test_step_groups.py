@@ -1,5 +1,7 @@
 """Step advantages: steps of a group that began at the same page, and what the same page is."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -70,6 +72,19 @@ def test_without_a_tree_the_marks_are_compared_and_without_both_nothing_is_equal
     first, second, third = (anchor_of(one, "page") for one in marked)
     assert first == second != third
     assert anchor_of(step(ax_tree=None), "page") is None
+
+
+@pytest.mark.parametrize("change", [{"value": "Ada"}, {"checked": True}, {"options": ["one"]}])
+def test_a_form_that_is_filled_in_is_another_page(change: dict[str, Any]) -> None:
+    """A single-page application keeps its address: without this, steps of different progress would be compared."""
+    marks = [
+        Mark.model_validate(
+            {"id": 1, "role": "textbox", "name": "name", "box": Box(x=x, y=0, width=1, height=1)} | more
+        )
+        for x, more in ((0, {}), (9, {}), (0, change))
+    ]
+    empty, moved, filled = (anchor_of(step(ax_tree=None, marks=[mark]), "page") for mark in marks)
+    assert empty == moved != filled
 
 
 def test_a_screenshot_is_compared_by_its_bytes_and_a_hostile_address_is_only_text() -> None:

@@ -10,6 +10,8 @@ from training.errors import BadInput
 BYTES = {"float32": 4, "bfloat16": 2}
 OPTIMIZER_BYTES = 4
 """Bytes of each number of the optimiser's state, whatever the dtype of the weights."""
+ADAPTER_SHARE = 0.02
+"""Weights of an adapter of rank 16 to 32 by those of its model, at most; a larger one is known after the first version."""
 MARGIN = 1.05
 SPARE_BYTES = 64 << 20
 """Reserve for reports, logs and other processes that write meanwhile."""
@@ -19,6 +21,9 @@ def needed_bytes(parent: Path, config: UpdateConfig) -> int:
     """Bytes of the version that is trained from `parent`: weights, Adam's moments if they are carried, all other files."""
     values = sum(entry.values for path in parent.glob("*.safetensors") for entry in entries(path))
     others = sum(path.stat().st_size for path in parent.iterdir() if path.is_file() and path.suffix != ".safetensors")
+    if config.lora:  # the merged weights; the adapter and its moments are small, at most as the adapter of the parent
+        adapter = sum(path.stat().st_size for path in parent.glob("*/*") if path.is_file())
+        return values * BYTES[config.dtype] + max(adapter, int(values * ADAPTER_SHARE) * 3 * OPTIMIZER_BYTES) + others
     # Two moments, and a full-precision copy of weights that the checkpoint rounds.
     state = (2 + (config.dtype != "float32")) * OPTIMIZER_BYTES if config.carry_optimizer else 0
     return values * (BYTES[config.dtype] + state) + others

@@ -21,7 +21,7 @@ from training.errors import CheckpointError
 
 MANIFEST = "manifest.json"
 VERSION_NAME = re.compile(r"v(\d{4,})")
-ABOUT_ITS_MAKING = {MANIFEST, "canary.json", "update.json"}
+ABOUT_ITS_MAKING = {MANIFEST, "canary.json", "update.json", "samples.jsonl"}
 """Files that the update writes beside a model about its making: not part of the model."""
 
 

@@ -25,6 +25,7 @@ WITHOUT_EFFECT = frozenset(
         "rendezvous",
         "sharding",
         "gradient_checkpointing",
+        "liger",
         "device",
         "canaries",
         "keep_last",

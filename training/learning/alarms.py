@@ -25,8 +25,8 @@ def heed(found: tuple[str, ...], config: UpdateConfig) -> tuple[str, ...]:
     """Returns the alarms. Raises Alarmed when there are some and `alarms` is `stop`."""
     if found and config.alarms == "stop":
         raise Alarmed(
-            f"alarm: {'; '.join(found)}; nothing is written because update.alarms is stop: change what causes it, or set "
-            "update.alarms=warn in a new run"
+            f"alarm: {'; '.join(found)}; nothing is written because update.alarms is stop: change what causes it, or go on "
+            "with `rl-loop resume RUN update.alarms=warn`"
         )
     return found
 
@@ -43,16 +43,25 @@ def _entropy(metrics: Mapping[str, float], bound: float) -> str:
 
 def _gap(metrics: Mapping[str, float], bound: float | None) -> str:
     gap = metrics.get("gap_mean")
-    if bound is None or gap is None or gap <= bound:
+    if bound is None:
+        return ""
+    if metrics.get("gap_tokens") == 0:
+        return (
+            f"trainer and server could not be compared for update.alarm_gap {bound:g}: no token was sampled by a version "
+            "whose weights are still there (raise update.keep_last, or lower rollout.max_lag)"
+        )
+    if gap is None or gap <= bound:
         return ""
     return f"trainer and server differ by {gap:.3g} nats per token, above update.alarm_gap {bound:g}"
 
 
 def _groups(counts: Mapping[str, int], bound: float) -> str:
-    groups, same = counts.get("groups", 0), counts.get("groups_zero_signal", 0)
-    if not bound or not same or same < bound * groups:
+    same = counts.get("groups_zero_signal", 0)
+    # Groups that are too small, or whose episodes all failed, say nothing about the tasks.
+    complete = same + counts.get("groups_used", 0)
+    if not bound or not same or same < bound * complete:
         return ""
     return (
-        f"{same} of {groups} groups have no signal, at or above update.alarm_zero_groups {bound:g} (the tasks are too easy "
+        f"{same} of {complete} groups have no signal, at or above update.alarm_zero_groups {bound:g} (the tasks are too easy "
         "or too hard for this policy)"
     )

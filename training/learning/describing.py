@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from storage.stages import Histogram
+from training.learning import histograms
 from training.learning.gap import Gap
 from training.learning.report import UpdateReport
 from training.learning.update_inputs import Batch
@@ -34,11 +36,15 @@ def describe(batch: Batch) -> UpdateReport:
             **_dropped(masked),
             **{f"excluded_{reason}": float(count) for reason, count in selection.excluded.items()},
         },
+        histograms=_histograms(batch),
     )
 
 
 def with_gap(report: UpdateReport, gap: Gap, *, masked: int) -> UpdateReport:
-    """Adds the trajectories on which trainer and server disagree to the report: counted, and the first ones named."""
+    """Adds the gap to the report; trajectories on which trainer and server disagree are counted, and the first ones named."""
+    metrics = report.metrics | gap.metrics()
+    seen = report.histograms | ({"gap": gap.histogram} if gap.histogram else {})
+    report = report.model_copy(update={"metrics": metrics, "histograms": seen})
     if not gap.disagreeing:
         return report
     named = [
@@ -58,11 +64,6 @@ def why_skipped(batch: Batch) -> str:
     return "no trainable steps" if batch.has_signal else "no signal"
 
 
-def tokens_per_second(samples: Sequence[Sample], *, epochs: int, seconds: float) -> float:
-    """Tokens, of prompts and answers, that passed through the model per second of training."""
-    return sum(len(sample) for sample in samples) * epochs / max(seconds, 1e-9)
-
-
 def _of_samples(samples: Sequence[Sample]) -> dict[str, float]:
     if not samples:
         return {}
@@ -73,6 +74,16 @@ def _of_samples(samples: Sequence[Sample]) -> dict[str, float]:
         "advantage_positive": float((np.array(advantages) > 0).mean()),
         "tokens_mean": float(np.mean([len(sample.token_ids) for sample in samples])),
     }
+
+
+def _histograms(batch: Batch) -> dict[str, Histogram]:
+    found: dict[str, Histogram] = {}
+    if batch.selection.rewards:
+        found["reward"] = histograms.of_rewards(batch.selection.rewards)
+    if batch.samples:
+        found["advantage"] = histograms.of_advantages(batch.samples)
+        found["lag"] = histograms.of_lags(batch.samples, batch.parent.version)
+    return found
 
 
 def _summary(name: str, values: Sequence[float]) -> dict[str, float]:

@@ -4,7 +4,8 @@ Trainer and server then hold the same weights, so the gap is numerical error onl
 float32, some 1e-2 where one computes in bfloat16. A larger gap means that the server held other weights or saw other
 inputs. It is measured before the first optimiser step, on tokens of the parent's own version only: tokens of older
 versions differ for a good reason and can't be checked this way. Their mean difference is reported (`gap_stale`); they
-are masked only if not finite.
+are masked only if not finite. Where rollouts overlap with updates all tokens may be older; then some are scored under the
+version that sampled them (`own_version`), and these are the ones that are judged.
 
 A trajectory disagrees when its mean gap is above `max_gap_mean`, or more than `max_gap_fraction` of its tokens differ
 by more than a nat. It is masked and named. When more than `max_gap_trajectories` of the judged ones disagree the cause
@@ -12,14 +13,16 @@ is systematic: the update stops.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.stages import Histogram
 from training.config import UpdateConfig
 from training.errors import BadInput
+from training.learning.histograms import of_gaps
 from training.sampling.samples import Sample
 
 FLOAT32_GAP, BFLOAT16_GAP = 0.02, 0.15
@@ -31,6 +34,8 @@ LARGE = 1.0
 NAMED = 3
 
 Numbers = NDArray[np.float32]
+ByStep = Mapping[tuple[str, int], Numbers]
+"""Log-probabilities (T,) by trajectory and step."""
 
 
 class Gap(NamedTuple):
@@ -48,11 +53,15 @@ class Gap(NamedTuple):
     """Mean over the tokens of older versions, in nats: the policy's change since then, plus any error of the server."""
     disagreeing: dict[str, float]
     """Mean gap of each masked trajectory, by id."""
+    histogram: Histogram | None = None
+    """Of the judged tokens."""
 
     def metrics(self) -> dict[str, float]:
-        """Metrics for the report; metrics without any tokens are left out."""
-        judged = {"gap_mean": self.mean, "gap_large": self.large, "gap_max": self.largest} if self.judged_tokens else {}
-        return judged if self.stale_mean is None else judged | {"gap_stale": self.stale_mean}
+        """Metrics for the report; means without any tokens are left out."""
+        found = {"gap_tokens": float(self.judged_tokens)}
+        if self.judged_tokens:
+            found |= {"gap_mean": self.mean, "gap_large": self.large, "gap_max": self.largest}
+        return found if self.stale_mean is None else found | {"gap_stale": self.stale_mean}
 
 
 def measure_gap(
@@ -62,13 +71,22 @@ def measure_gap(
     *,
     version: int,
     in_bf16: bool,
+    own: ByStep | None = None,
 ) -> Gap:
     """Compares the stored log-probabilities with those of the parent `version`, one array of `scores` per sample.
 
-    Raises `BadInput` when too many trajectories disagree, naming the worst.
+    `own` has scores of some samples of older versions, by trajectory and step, under the version that sampled them. Raises
+    `BadInput` when too many trajectories disagree, naming the worst.
     """
-    gaps = _by_trajectory(pair for pair in zip(samples, scores, strict=True) if pair[0].policy_version == version)
-    stale = _by_trajectory(pair for pair in zip(samples, scores, strict=True) if pair[0].policy_version != version)
+    pairs = list(zip(samples, scores, strict=True))
+    known = own or {}
+    gaps = _by_trajectory(
+        [
+            *(pair for pair in pairs if pair[0].policy_version == version),
+            *((one, known[key]) for one in samples if (key := (one.trajectory_id, one.step)) in known),
+        ]
+    )
+    stale = _by_trajectory(pair for pair in pairs if pair[0].policy_version != version)
     bound = config.max_gap_mean or (BFLOAT16_GAP if in_bf16 else FLOAT32_GAP)
     disagreeing = {
         name: float(gap.mean())
@@ -78,7 +96,8 @@ def measure_gap(
     }
     # A single disagreeing trajectory is masked and never stops an update.
     if len(disagreeing) > max(1, config.max_gap_trajectories * len(gaps)):
-        raise BadInput(_sentence(disagreeing, judged=len(gaps), version=version, bound=bound))
+        sampled_by = f"version {version}" if not known else "an older version"
+        raise BadInput(_sentence(disagreeing, judged=len(gaps), sampled_by=sampled_by, bound=bound))
     # Tokens of an older version may have any finite gap, but no loss can be computed from one that is not finite.
     disagreeing |= {name: math.nan for name, gap in stale.items() if not np.isfinite(gap).all()}
     agreed = _joined(gap for name, gap in gaps.items() if name not in disagreeing)
@@ -90,6 +109,7 @@ def measure_gap(
         judged_tokens=len(agreed),
         stale_mean=float(old.mean()) if len(old) else None,
         disagreeing=disagreeing,
+        histogram=of_gaps(agreed) if len(agreed) else None,
     )
 
 
@@ -105,12 +125,12 @@ def _joined(gaps: Iterable[Numbers]) -> Numbers:
     return np.concatenate([np.zeros(0, dtype=np.float32), *gaps])
 
 
-def _sentence(disagreeing: dict[str, float], *, judged: int, version: int, bound: float) -> str:
+def _sentence(disagreeing: dict[str, float], *, judged: int, sampled_by: str, bound: float) -> str:
     worst = sorted(disagreeing, key=lambda name: -np.nan_to_num(disagreeing[name], nan=np.inf))[:NAMED]
     named = ", ".join(f"{name} by {disagreeing[name]:.3g}" for name in worst)
     more = f" and {len(disagreeing) - NAMED} more" if len(disagreeing) > NAMED else ""
     return (
-        f"{len(disagreeing)} of {judged} trajectories that version {version} sampled differ from what the trainer gives their "
+        f"{len(disagreeing)} of {judged} trajectories that {sampled_by} sampled differ from what the trainer gives their "
         f"tokens (at most {bound:g} nats on average): {named}{more}; the server held other weights or saw other inputs: "
         "collect the iteration again, or raise update.max_gap_mean if the server computes in a coarser precision"
     )

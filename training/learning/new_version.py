@@ -1,5 +1,7 @@
 """A trained policy -> its version on disk, with its canary, report and optimiser state; checked before it gets its name."""
 
+import json
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +22,9 @@ from training.learning.report import FILE as REPORT_FILE
 from training.learning.report import UpdateReport
 from training.learning.update_inputs import Batch, Request
 from training.learning.writing import write_policy
+from training.sampling.samples import Sample
+
+SAMPLES_FILE = "samples.jsonl"
 
 
 class Trained(NamedTuple):
@@ -33,6 +38,8 @@ class Trained(NamedTuple):
     samples: str
     """Digest of the samples before any was left out."""
     recipe: Recipe
+    learned_from: Sequence[Sample]
+    """The samples themselves."""
 
 
 def write_version(request: Request, batch: Batch, trained: Trained) -> None:
@@ -62,6 +69,21 @@ def write_version(request: Request, batch: Batch, trained: Trained) -> None:
             require_sound(folder, request.version)
             (folder / CANARY_FILE).write_text(trained.canary.model_dump_json())
             (folder / REPORT_FILE).write_text(trained.report.model_dump_json())
+            write_sample_list(trained.learned_from, folder / SAMPLES_FILE)
+
+
+def write_sample_list(samples: Iterable[Sample], path: Path) -> None:
+    """Writes a line of JSON per sample: its trajectory and step, the version that sampled it, its advantage and tokens."""
+    with path.open("w") as file:
+        for one in samples:
+            line = {
+                "trajectory": one.trajectory_id,
+                "step": one.step,
+                "policy_version": one.policy_version,
+                "advantage": one.advantage,
+                "tokens": len(one.token_ids),
+            }
+            file.write(json.dumps(line) + "\n")
 
 
 def _write_model(request: Request, batch: Batch, trained: Trained, folder: Path | None) -> None:

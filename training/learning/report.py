@@ -15,9 +15,11 @@ Metrics, each an average over the sampled tokens of all passes unless noted othe
     lag_mean                         age of a token's policy in versions, when it was trained on
     gap_mean, gap_large              before the first step: mean |log pi - log mu|, and the share above 1. Both are 0 but
                                      for numerical error if trainer and server hold one policy. Over the tokens that
-                                     the parent's own version sampled, without trajectories that are masked for it
+                                     the parent's own version sampled, without trajectories that are masked for it; where
+                                     it sampled none, over some of an older version, scored under that version
     gap_max                          the largest of these gaps
-    gap_stale                        the same mean over tokens of older versions, where the policy itself has changed
+    gap_tokens                       number of the tokens that could be compared so
+    gap_stale                        mean |log pi - log mu| of tokens of older versions, where the policy itself has changed
     reward_mean, _std, _min, _max    the judges' reward over judged trajectories, without penalties
     advantage_mean, _std, _min, _max, _abs_mean, _positive (share)   over samples
     dropped_<reason>, excluded_<reason>   numbers of steps and of trajectories that were left out
@@ -25,6 +27,8 @@ Metrics, each an average over the sampled tokens of all passes unless noted othe
                                      their penalties (`training.sampling.shaping`)
     tokens_mean                      sampled tokens per sample
     tokens_per_second                tokens of prompts and answers through the model, per second of training
+    mfu                              share of the GPUs' bfloat16 peak that the training phase used, in [0, 1], where the
+                                     peak is known (`training.learning.speed`)
 """
 
 import math
@@ -33,6 +37,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from storage.atomic import write_atomically
+from storage.stages import Histogram
 from training.errors import Diverged
 
 FILE = "update.json"
@@ -69,6 +74,8 @@ class UpdateReport(BaseModel):
     alarms: tuple[str, ...] = ()
     """Sentences of `training.learning.alarms`."""
     metrics: dict[str, float] = {}
+    histograms: dict[str, Histogram] = {}
+    """reward, of judged trajectories; advantage, of samples; gap and lag, of sampled tokens (nats, versions)."""
     seconds: dict[str, float] = {}
     """Seconds by phase: read, imports, load, train, score, write; and total."""
     peak_memory_bytes: int = 0

@@ -30,23 +30,18 @@ from training.checkpointing.checkpoints import checkpoint_path, is_disk_full, re
 from training.errors import UpdateError
 from training.lean_imports import hide_peft, hide_unused_packages, without_collection
 from training.learning.alarms import find_alarms, heed
-from training.learning.describing import describe, tokens_per_second, why_skipped, with_gap
+from training.learning.describing import describe, why_skipped, with_gap
 from training.learning.divergence import finite_scores
-from training.learning.gap import Gap, measure_gap
 from training.learning.made_before import made_before, with_checkpoint
 from training.learning.processes import ranks
 from training.learning.report import UpdateReport, require_finite, write_report
 from training.learning.update_inputs import Batch, Request, check_for_training, read_batch
-from training.sampling.picture_checks import FeatureCounter, without_faulty
-from training.sampling.sample_checks import BadStep
-from training.sampling.samples import Sample, digest
+from training.sampling.samples import digest
 from training.settings import caller, let_idle_threads_sleep
 from training.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from training.learning.models import LoadedPolicy
-    from training.learning.reference import ByStep
-    from training.learning.scored import Scored
 
 log = logging.getLogger("training.learning.update")
 
@@ -59,8 +54,7 @@ def update(request: Request) -> UpdateReport:
             batch = read_batch(request)
         report = describe(batch)
         if not batch.samples:
-            alarms = heed(find_alarms(report.metrics, report.counts, batch.config), batch.config)
-            report = report.model_copy(update={"skipped": why_skipped(batch), "alarms": alarms})
+            report = _skipped(report, why_skipped(batch), batch)
         elif before := _made_before(request, batch):
             report = before
         else:
@@ -72,6 +66,8 @@ def update(request: Request) -> UpdateReport:
     report = report.model_copy(update={"seconds": report.seconds | watch.seconds, "peak_memory_bytes": peak})
     if ranks.is_first():
         write_report(report, request.report)
+    # torchrun gives up after five minutes when one machine's processes end long before another's, which may write hundreds of GB.
+    ranks.gathered(None)
     return report
 
 
@@ -83,21 +79,23 @@ def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch
     # torch and TRL take seconds to import, so they are imported only after the input is checked.
     with watch.phase("imports"), without_collection():
         from training.learning import lora
+        from training.learning.comparison import compare, score_under_others, that_fit
         from training.learning.learner import learn
         from training.learning.models import score
         from training.learning.new_version import Trained, write_version
-    reference = _reference(request, batch, watch)
+        from training.learning.speed import speed
+    others = score_under_others(request, batch, watch)
     with watch.phase("load"):
         policy = _load(request, batch)
-        batch = batch.without(*_that_fit(batch, policy, batch.samples))
+        batch = batch.without(*that_fit(batch, policy, batch.samples))
     report = describe(batch)
     if not batch.samples:
-        return report.model_copy(update={"skipped": why_skipped(batch)})
+        return _skipped(report, why_skipped(batch), batch)
     with watch.phase("compare"):
-        samples, scored, gap = _compare(batch, policy, reference)
+        samples, scored, gap = compare(batch, policy, others)
         report = with_gap(report, gap, masked=len(batch.samples) - len(samples))
     if not samples:
-        return report.model_copy(update={"skipped": "no trajectory agrees with the server"})
+        return _skipped(report, "no trajectory agrees with the server", batch)
     # Processes that share the weights score and write together; else the first does it alone.
     takes_part = ranks.is_first() or config.sharding != "none"
     candidate = candidates(samples, config.canaries) if takes_part else []
@@ -118,8 +116,8 @@ def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch
             resume_optimizer=parent.path if config.carry_optimizer else None,
             scored=scored,
         )
-    speed = tokens_per_second(samples, epochs=config.epochs, seconds=watch.seconds["train"])
-    metrics = report.metrics | learned.metrics | gap.metrics() | {"tokens_per_second": speed}
+    rate = speed(policy.model, samples, epochs=config.epochs, seconds=watch.seconds["train"], device=policy.device)
+    metrics = report.metrics | learned.metrics | rate
     alarms = heed(find_alarms(metrics, report.counts, config), config)
     report = report.model_copy(update={"steps": learned.steps, "metrics": metrics, "alarms": alarms})
     require_finite(report)
@@ -136,10 +134,16 @@ def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch
         canary = make_canary(request.version, candidate, after, before, count=config.canaries)
     with watch.phase("write"):
         made = report.model_copy(update={"seconds": watch.seconds})
-        write_version(request, batch, Trained(policy, learned.optimizer, canary, made, identity, recipe))
+        write_version(request, batch, Trained(policy, learned.optimizer, canary, made, identity, recipe, samples))
     if not ranks.is_first():
         return report
     return with_checkpoint(report, read_checkpoint(checkpoint_path(request.policies, request.version), verify=False))
+
+
+def _skipped(report: UpdateReport, why: str, batch: Batch) -> UpdateReport:
+    """The report of an update that makes no version. Raises Alarmed as one that makes a version does."""
+    alarms = heed(find_alarms(report.metrics, report.counts, batch.config), batch.config)
+    return report.model_copy(update={"skipped": why, "alarms": alarms})
 
 
 def _made_before(request: Request, batch: Batch) -> UpdateReport | None:
@@ -158,58 +162,18 @@ def _made_before(request: Request, batch: Batch) -> UpdateReport | None:
 def _load(request: Request, batch: Batch) -> "LoadedPolicy":
     """The parent in memory, with an adapter if only that is trained."""
     from training.learning import lora
+    from training.learning.liger import use_liger
     from training.learning.models import load_policy, pick_device
 
     config, parent = batch.config, batch.parent
     device = pick_device(config.device)
     if config.lora is None:
-        return load_policy(parent.path, dtype=config.dtype, device=device, sharded=config.sharding == "fsdp2")
-    return lora.load_with_adapter(request.policies, parent, config, device=device, seed=config.seed + request.version)
-
-
-def _that_fit(batch: Batch, policy: "LoadedPolicy", samples: Sequence[Sample]) -> tuple[list[Sample], list[BadStep]]:
-    """Splits off samples whose number of placeholders differs from the policy's features of their pictures."""
-    if policy.image_token_id is None:
-        return list(samples), []
-    counter = FeatureCounter(policy.processor.image_processor, policy.image_token_id, batch.pictures)
-    return without_faulty(samples, counter.fault_of)
-
-
-def _reference(request: Request, batch: Batch, watch: Stopwatch) -> "ByStep | None":
-    """Scores under the run's first policy, if the loss has a KL term to it and the parent is another policy."""
-    config = batch.config
-    if not config.kl_coefficient or config.kl_reference == "parent" or batch.parent.version == 0:
-        return None
-    from training.learning.reference import first_policy_scores
-
-    with watch.phase("reference"):
-        return first_policy_scores(
-            request.policies,
-            batch.samples,
-            batch.store,
-            config,
-            fit=lambda policy, samples: _that_fit(batch, policy, samples)[0],
-        )
-
-
-def _compare(batch: Batch, policy: "LoadedPolicy", reference: "ByStep | None") -> tuple[list[Sample], "Scored", Gap]:
-    """Scores all samples under the parent, and keeps those of trajectories on which trainer and server agree."""
-    from training.learning.scored import Scored
-    from training.learning.token_scores import computes_in_bf16, stored_scores
-
-    config, parent = batch.config, batch.parent
-    scores = stored_scores(policy, batch.samples, batch.store.image, config)
-    in_bf16 = computes_in_bf16(policy, config)
-    gap = measure_gap(batch.samples, scores, config, version=parent.version, in_bf16=in_bf16)
-    kept = [row for row, sample in enumerate(batch.samples) if sample.trajectory_id not in gap.disagreeing]
-    samples, now = [batch.samples[row] for row in kept], [scores[row] for row in kept]
-    known = now if reference is None else [reference[one.trajectory_id, one.step] for one in samples]
-    scored = Scored(
-        parent.version,
-        proximal=now if config.proximal_policy == "recomputed" else None,
-        reference=known if config.kl_coefficient else None,
-    )
-    return samples, scored, gap
+        policy = load_policy(parent.path, dtype=config.dtype, device=device, sharded=config.sharding == "fsdp2")
+    else:
+        seed = config.seed + request.version
+        policy = lora.load_with_adapter(request.policies, parent, config, device=device, seed=seed)
+    use_liger(policy, config)
+    return policy
 
 
 def _parse(arguments: Sequence[str]) -> Request:

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 
 from training import failpoints
+from training.checkpointing.manifest import ABOUT_ITS_MAKING
 from training.learning.optimizer_state import save_optimizer
 from training.learning.processes.sharded import is_sharded
 from training.learning.processes.streaming import write_weights
 
-_MADE_ANEW = ("manifest.json", "canary.json", "update.json", "model.safetensors.index.json")
+_MADE_ANEW = {*ABOUT_ITS_MAKING, "model.safetensors.index.json"}
 
 
 def write_policy(model: Any, parent: Path, folder: Path | None, *, optimizer: torch.optim.Optimizer | None) -> None:

@@ -11,13 +11,15 @@ from agent.types import Step
 def anchor_of(step: Step, kind: Literal["page", "screenshot"]) -> str | None:
     """sha256 of what `kind` compares; None where the observation does not have it, so that the turn has no equal.
 
-    `page`: the address without its port (every episode may have a server of its own) and the accessibility tree, or the
-    roles and names of the marks where no tree was recorded. `screenshot`: the picture's bytes.
+    `page`: the address without its port (every episode may have a server of its own) and the accessibility tree, or
+    the marks without their places where no tree was recorded: a form that is filled in is another page than an
+    empty one. `screenshot`: the picture's bytes.
     """
     seen = step.observation
     if kind == "screenshot":
         return seen.screenshot.sha256 if seen.screenshot else None
-    content = seen.ax_tree if seen.ax_tree is not None else [(mark.role, mark.name) for mark in seen.marks]
+    marks = [(mark.role, mark.name, mark.value, mark.checked, mark.options) for mark in seen.marks]
+    content = marks if seen.ax_tree is None else seen.ax_tree
     if not content:
         return None
     return hashlib.sha256(json.dumps([_without_port(seen.url), content]).encode()).hexdigest()

@@ -25,6 +25,8 @@ class Judged(NamedTuple):
     """The judge's."""
     penalty: float
     """Of shaping."""
+    replayed: bool = False
+    """True for a success of an earlier iteration: it has an advantage, but counts in no average over this update's rewards."""
 
 
 class Member(NamedTuple):
@@ -62,7 +64,7 @@ def credit(groups: Iterable[Sequence[Judged]], settings: CreditSettings, known: 
 def _within_groups(groups: Sequence[Sequence[Judged]], settings: CreditSettings) -> Credited:
     counts: Counter[str] = Counter(dict.fromkeys(KINDS, 0))
     members: list[Member] = []
-    batch_std = spread([one.reward for group in groups for one in group])
+    batch_std = spread([one.reward for group in groups for one in group if not one.replayed])
     for group in groups:
         if len(group) < 2:
             counts["groups_too_small"] += 1
@@ -119,7 +121,7 @@ def _against_average(
     groups: Sequence[Sequence[Judged]], settings: CreditSettings, known: Mapping[str, float]
 ) -> Credited:
     rewards: dict[str, list[float]] = {}
-    for one in (one for group in groups for one in group):
+    for one in (one for group in groups for one in group if not one.replayed):
         rewards.setdefault(one.trajectory.task.id, []).append(one.reward)
     now, later = ema_baselines(rewards, known, decay=settings.baseline_decay)
     std = spread([reward for some in rewards.values() for reward in some])

@@ -42,7 +42,7 @@ def join_failed(groups: Iterable[list[Judged]], earlier: Iterable[Played], *, su
         if not group or any(one.reward >= success for one in group):
             continue
         if found := newest.get(group[0].trajectory.task.id):
-            group.append(Judged(found.trajectory, found.reward, 0.0))
+            group.append(Judged(found.trajectory, found.reward, 0.0, replayed=True))
             joined += 1
     return joined
 

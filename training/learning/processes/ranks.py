@@ -5,12 +5,15 @@ Imports torch only where there are several.
 
 import os
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from training import settings
 from training.dying import die_with
 
 T = TypeVar("T")
+WAIT = timedelta(hours=2)
+"""The longest that processes wait for one another: the first writes and checks the version of a large model alone."""
 
 
 def is_first() -> bool:
@@ -31,7 +34,7 @@ def join(device: str) -> None:
     from training.learning.models import pick_device
 
     on_cpu = pick_device(device).type == "cpu"
-    PartialState(cpu=on_cpu, **({"backend": "gloo"} if on_cpu else {}))
+    PartialState(cpu=on_cpu, timeout=WAIT, **({"backend": "gloo"} if on_cpu else {}))
 
 
 def decided_by_first(decide: Callable[[], T]) -> T:
