@@ -52,7 +52,7 @@ async def ensure_served(folder: RunFolder, version: int, workers: ShardWorkers |
         await _all_well(servers, tag_of(folder, version))
         if folder.config.serving.sleep:  # a loop that was killed during an update has left them asleep
             await asyncio.gather(*(one.wake_up() for one in servers))
-        found = [await _proved(one, version) for one in servers]
+        found = [await one.proved_if_up(version) for one in servers]  # `serve` waits for one that is away
         if None in found:
             await workers.hold(folder.config.agent.completion_deadline_s)
             found = await _serve_everywhere(folder, servers, version)
@@ -75,13 +75,6 @@ async def _all_well(servers: list[ServedBy], tag: str) -> None:
     raise StageError(f"{errors[0]}; {tag} was published to no server{kept}") from errors[0]
 
 
-async def _proved(server: ServedBy, version: int) -> Served | None:
-    try:
-        return await server.proved(version)
-    except ServerUnavailable:  # it went away at this moment; `serve` waits for it
-        return None
-
-
 async def _serve_everywhere(folder: RunFolder, servers: list[ServedBy], version: int) -> list[Served | None]:
     """Publishes to all servers. Raises `StageError` when one fails; the others serve its earlier policy then too."""
     ended: list[Served | BaseException] = []
@@ -91,14 +84,14 @@ async def _serve_everywhere(folder: RunFolder, servers: list[ServedBy], version:
         for one in servers:
             try:
                 ended.append(await one.serve(version))
-            except StageError as error:
+            except (StageError, ServerUnavailable) as error:
                 ended.append(error)
                 break
     errors = {number: error for number, error in enumerate(ended) if isinstance(error, BaseException)}
     if not errors:
         return [one for one in ended if isinstance(one, Served)]
     failed, error = next(iter(errors.items()))
-    if len(servers) == 1 or not isinstance(error, StageError):
+    if len(servers) == 1 or not isinstance(error, (StageError, ServerUnavailable)):
         raise error
     rest = [one for number, one in enumerate(servers) if number not in errors]
     raise StageError(f"{servers[failed].title}: {error}{await _go_back(servers[failed], rest, version)}") from error
@@ -107,7 +100,7 @@ async def _serve_everywhere(folder: RunFolder, servers: list[ServedBy], version:
 async def _go_back(failed: ServedBy, others: list[ServedBy], version: int) -> str:
     """Serve the policy of the server that failed on those that have the new one. Returns a clause, or nothing."""
     earlier, clauses = await failed.record(), []
-    ahead = [one for one in others if await _proved(one, version)]
+    ahead = [one for one in others if await one.proved_if_up(version)]
     for one in ahead:
         try:
             if earlier is None:

@@ -29,7 +29,7 @@ from training.publishing.adapters import publish_adapter
 from training.publishing.prepared_policy import Prepared, manifest_digest, prepare
 from training.publishing.publish import PolicyLost, PublishReport, prepare_earlier, publish
 from training.publishing.served_record import ServedRecord, read_record
-from training.publishing.serving import UNPROVED, PolicyServer, PublishError, ServerUnavailable
+from training.publishing.serving import PolicyServer, PublishError, ServerUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +81,13 @@ class ServedBy:
             raise StageError(f"policy {tag} cannot be served: {error}") from error
         return Served(model=record.adapter or served.model, tag=tag, version=version) if same else None
 
+    async def proved_if_up(self, version: int) -> Served | None:
+        """As `proved`; None also for a server that is away at this moment. Raises `StageError`."""
+        try:
+            return await self.proved(version)
+        except ServerUnavailable:
+            return None
+
     async def serve(self, version: int) -> Served:
         """Makes the server serve a version, with proof. Raises `StageError` when it can't be proved, or stays down."""
         last, tag = "", tag_of(self._folder, version)
@@ -97,7 +104,7 @@ class ServedBy:
             else:
                 continue  # it serves the wanted policy, or was restarted at this moment: ask it
             logger.warning("%s", last)
-        if served := await self.proved(version):
+        if served := await self.proved_if_up(version):  # after the last try it may be on its way up again
             return served
         raise StageError(
             f"policy {tag} could not be served in {PUBLISH_TRIES} tries, last: {last}; {await self._give_back()}; "
@@ -116,14 +123,16 @@ class ServedBy:
             raise StageError(f"{self.title} does not sleep for the update: {error}") from error
 
     async def wake_up(self) -> None:
-        """Wakes the server if it sleeps. Raises `StageError` when it does not wake.
+        """Wakes the server if it sleeps, whatever version it says. Raises `StageError` when it does not wake.
 
-        A server that an interrupted publish has left paused is not woken: the next publish clears that up. One that was killed
-        while it slept is awake when its supervisor has started it again.
+        After an interrupted publish the server may be asleep, or only paused, which vLLM does not tell apart. It is woken in both cases:
+        a reload into weights that lie in main memory breaks the engine, and what a server answers that was only paused has no
+        proved version, which every client refuses. One that was killed while it slept is awake when its supervisor has
+        started it again.
         """
         try:
             await self.wait_well()
-            if await self._server.is_asleep() and not (await self._server.served()).version.startswith(UNPROVED):
+            if await self._server.is_asleep():
                 await self._server.wake_up()
         except (PublishError, ServerUnavailable) as error:
             raise StageError(f"{self.title} does not wake up after the update: {error}") from error

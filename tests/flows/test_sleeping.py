@@ -6,7 +6,7 @@ vLLM itself has no sleep mode on a CPU.
 
 import pytest
 from loop_configs import WriteConfig
-from test_publishing import ask, supervised, write
+from test_publishing import ask, restarts, supervised, write
 
 from flows.policy.publishing import ensure_served
 from flows.policy.sleeping import servers_asleep
@@ -57,6 +57,16 @@ async def test_the_server_sleeps_during_an_update_and_then_serves_the_new_policy
     assert is_asleep(folder)
     assert (await ensure_served(folder, 1, workers)).version == 1
     assert not is_asleep(folder)
+
+    for interrupted in ("/sleep", "/pause"):  # a publish was, and then an update, or it alone
+        ask(folder, "/update_weight_version", new_version="unproved small:1")
+        ask(folder, interrupted, left="by a loop that was killed")
+        async with servers_asleep(folder, workers):
+            assert is_asleep(folder)
+        assert not is_asleep(folder)
+        ask(folder, interrupted, left="by a loop that was killed")
+        assert (await ensure_served(folder, 1, workers)).version == 1
+        assert not is_asleep(folder) and restarts(folder) == 0
 
     ask(folder, "/fault", **{"/sleep": "fail"})
     with pytest.raises(StageError, match=r"vLLM does not sleep for the update: .* can't sleep .* serving.sleep: false"):

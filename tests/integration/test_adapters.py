@@ -43,5 +43,6 @@ def newest(stack: Stack) -> int:
 def record_of(stack: Stack) -> ServedRecord:
     """The record of the served policy: an adapter under a name of its own."""
     record = read_record(socket_path(stack.loop.services.state_dir))
-    assert record is not None and record.adapter == f"{record.model}@{record.version}", record
+    assert record is not None, "nothing was served"
+    assert record.adapter == f"{record.model}@{record.version}-{record.manifest_sha256[:8]}", record
     return record

@@ -6,12 +6,14 @@ are set by `POST /fault {"/collective_rpc": "hang"}` or in `Loopback.faults`:
     hang, hang once     the route does not answer              fail, fail once     it answers 500
     empty               it answers an empty object
     break               it answers 500, and so does every later reload and digest, until the process is started again
+    die, die once       the process ends, and is started again: no call is answered for `DOWN_S`, then it is a new server
 """
 
 import argparse
 import json
 import secrets
 import threading
+import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
@@ -24,7 +26,8 @@ import numpy as np
 from safetensors.numpy import load_file
 
 HANG_S = 60.0
-
+DOWN_S = 0.1
+"""Seconds from the end of a process until its successor listens."""
 
 Tensors = dict[str, np.ndarray]
 Answer = tuple[int, dict[str, Any] | str]
@@ -45,13 +48,10 @@ class Loopback:
     """State of the server."""
 
     def __init__(self, model: Path) -> None:
-        self.model, self.root = f"policy-{secrets.token_hex(4)}", model
-        self.version, self.paused, self.broken = "default", False, False
-        self.asleep = False
-        """Asleep, its weights can be neither read nor replaced."""
-        self.load(model)
-        self.adapters: dict[str, Tensors] = {}
-        """Merged weights of the loaded adapters, by name: what base and adapter compute together."""
+        self.root = model
+        self.up_at = 0.0
+        """Until then (`time.monotonic`) no call is answered, as by a process that ended."""
+        self.start()
         self.faults: dict[str, str] = {}
         self.calls: list[str] = []
         self.go = threading.Event()
@@ -59,12 +59,24 @@ class Loopback:
         self.reached = threading.Event()
         """A fault was met."""
 
+    def start(self) -> None:
+        """Be a new process, with a name of its own, that holds what it was started with."""
+        self.model = f"policy-{secrets.token_hex(4)}"
+        self.version, self.paused, self.broken = "default", False, False
+        self.asleep = False
+        """Asleep, its weights can be neither read nor replaced."""
+        self.adapters: dict[str, Tensors] = {}
+        """Merged weights of the loaded adapters, by name: what base and adapter compute together."""
+        self.load(self.root)
+
     def load(self, weights: Path) -> None:
         """Hold the weights of a model directory."""
         self.tensors, self.holds = read(weights), weights
 
-    def reply(self, path: str, asked: dict[str, Any]) -> Answer:
-        """Answer any route."""
+    def reply(self, path: str, asked: dict[str, Any]) -> Answer | None:
+        """Answer any route; None: the connection ends without an answer."""
+        if time.monotonic() < self.up_at:
+            return None
         path = path.partition("?")[0]
         self.calls.append(path)
         fault = self.faults.get(path, "")
@@ -81,6 +93,10 @@ class Loopback:
                 return 200, {}
             case "break":
                 self.broken = True
+            case "die":
+                self.up_at = time.monotonic() + DOWN_S
+                self.start()
+                return None
         if self.broken and path in ("/collective_rpc", "/weight_checker"):
             return 500, {"error": "Cannot copy out of meta tensor; no data!"}
         return self._answer(path, asked)
@@ -150,13 +166,16 @@ class _Server(ThreadingMixIn, UnixStreamServer):
 def _server(uds: Path, state: Loopback) -> _Server:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self._send(*state.reply(self.path, {}))
+            self._send(state.reply(self.path, {}))
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            self._send(*state.reply(self.path, json.loads(body) if body else {}))
+            self._send(state.reply(self.path, json.loads(body) if body else {}))
 
-        def _send(self, status: int, content: dict[str, Any] | str) -> None:
+        def _send(self, reply: Answer | None) -> None:
+            if reply is None:
+                return
+            status, content = reply
             data = (content if isinstance(content, str) else json.dumps(content)).encode()
             self.send_response(status)
             self.send_header("content-length", str(len(data)))

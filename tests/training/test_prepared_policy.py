@@ -94,6 +94,47 @@ def test_another_shape_and_a_missing_tensor_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="lacks b and 0 other tensors"):
         check_shapes(prepare(fewer, "run:3", pictures=tmp_path), old, shapes)
     check_shapes(prepare(old, "run:1", pictures=tmp_path), old, shapes)
+    deeper = write_version(tmp_path, 4, tensors(0.1) | {"c": np.zeros(4, "float32")}, canary=False)
+    with pytest.raises(CheckpointError, match=r"has c and 0 other tensors that the policy that is served .* has not"):
+        check_shapes(prepare(deeper, "run:4", pictures=tmp_path), old, shapes)
+
+
+def test_a_tied_head_may_be_left_out_on_either_side_and_hides_nothing(tmp_path: Path) -> None:
+    head = {"lm_head.weight": np.zeros(4, "float32")}
+    without = write_version(tmp_path, 1, tensors(0.1))
+    tied = write_version(tmp_path, 2, tensors(0.1) | head, canary=False)
+    fewer = write_version(tmp_path, 3, {"a": tensors(0.1)["a"]} | head, canary=False)
+    check_shapes(prepare(tied, "run:2", pictures=tmp_path), without, read_shapes(without))
+    check_shapes(prepare(without, "run:1", pictures=tmp_path), tied, read_shapes(tied))
+    with pytest.raises(CheckpointError, match="lacks b and 0 other tensors"):
+        check_shapes(prepare(fewer, "run:3", pictures=tmp_path), without, read_shapes(without))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "said"),
+    [
+        ("New", "old", r'has architectures=\["New"\], in .* it is \["Old"\]'),
+        ("Old", "new", 'has model_type="new", in .* it is "old"'),
+    ],
+)
+def test_another_architecture_is_refused(tmp_path: Path, name: str, kind: str, said: str) -> None:
+    """Its tensors have other names, so no shape can differ."""
+    old = write_version(tmp_path, 1, tensors(0.1), architectures=["Old"], model_type="old")
+    other = {f"new.{name}": tensor for name, tensor in tensors(0.1).items()}
+    path = write_version(tmp_path, 2, other, canary=False, architectures=[name], model_type=kind)
+    new = prepare(path, "run:2", pictures=tmp_path)
+    with pytest.raises(CheckpointError, match=said + r"; stop the services \(rl-loop down\)"):
+        check_shapes(new, old, read_shapes(old))
+
+
+def test_tensors_that_were_only_renamed_and_a_config_that_says_nothing_are_no_reason(tmp_path: Path) -> None:
+    old = write_version(tmp_path, 1, tensors(0.1), architectures=["One"])
+    other = {f"new.{name}": tensor for name, tensor in tensors(0.1).items()}
+    for version, kind in ((2, ["One"]), (3, None)):
+        renamed = write_version(tmp_path, version, other, canary=False, architectures=kind)
+        check_shapes(prepare(renamed, f"run:{version}", pictures=tmp_path), old, read_shapes(old))
+    (old / "config.json").write_text("{")
+    check_shapes(prepare(renamed, "run:3", pictures=tmp_path), old, read_shapes(old))
 
 
 @pytest.mark.parametrize("name", ["logprobs", "parent_logprobs"])

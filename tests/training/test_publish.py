@@ -9,6 +9,7 @@ import pytest
 from loopback_vllm import Loopback, running_loopback
 from small_policies import scores, tensors, write_model, write_version
 
+from training.errors import CheckpointError
 from training.publishing.prepared_policy import Prepared, prepare
 from training.publishing.publish import PolicyLost, PublishReport, publish
 from training.publishing.served_record import read_record, record_file
@@ -189,6 +190,22 @@ async def test_a_canary_that_the_server_cannot_score_is_refused_untouched(polici
     with pytest.raises(PublishError, match="answered 500"):
         await put(policies, 2)
     assert serves(vllm, 1) and "/pause" not in vllm.calls[seen:]
+
+
+async def test_another_architecture_is_refused_untouched_and_taken_by_services_that_were_started_with_it(
+    policies: Path, vllm: Loopback
+) -> None:
+    await put(policies, 1)
+    other = {f"new.{name}": tensor for name, tensor in tensors(0.4).items()}
+    write_version(policies, 3, other, canary=False, model_type="other")
+    seen = len(vllm.calls)
+    with pytest.raises(CheckpointError, match=r'is of another architecture: its config\.json has model_type="other"'):
+        await put(policies, 3)
+    assert serves(vllm, 1) and not {"/update_weight_version", "/pause", "/collective_rpc"} & set(vllm.calls[seen:])
+    vllm.root = write_model(policies.parent / "other", other, model_type="other")
+    vllm.start()  # the record beside the socket is still that of the process before
+    await put(policies, 3)
+    assert serves(vllm, 3)
 
 
 async def test_the_digests_of_before_come_from_the_record(policies: Path, vllm: Loopback) -> None:

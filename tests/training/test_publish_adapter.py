@@ -1,5 +1,6 @@
 """An adapter is served under a name of its own, with the same proof as weights, and the earlier one stays until then."""
 
+import shutil
 from collections.abc import Generator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from loopback_vllm import Loopback, running_loopback
 from small_policies import scores, tensors, write_model, write_version
 
 from training.checkpointing.weight_digests import read_weights
-from training.publishing.adapters import publish_adapter
+from training.publishing.adapters import adapter_name, publish_adapter
 from training.publishing.prepared_policy import prepare
 from training.publishing.publish import PolicyLost, PublishReport
 from training.publishing.served_record import read_record
@@ -43,14 +44,19 @@ async def put(policies: Path, version: int) -> PublishReport:
 
 def served(vllm: Loopback) -> tuple[str, list[str]]:
     """The version that the server reports, and the versions whose adapters it holds."""
-    return vllm.version, [name.partition("@")[2] for name in vllm.adapters]
+    return vllm.version, [name.partition("@")[2].rpartition("-")[0] for name in vllm.adapters]
+
+
+def name_of(model: str, policies: Path, version: int) -> str:
+    """The name of a version's adapter on a server."""
+    return adapter_name(model, prepare(policies / f"v{version:04d}", f"run:{version}", pictures=policies))
 
 
 async def test_a_version_has_a_name_of_its_own_and_two_are_loaded_at_most(policies: Path, vllm: Loopback) -> None:
     base = await put(policies, 0)
     assert base.model == vllm.model and (base.tensors_matched, base.canary_gap) == (2, None)
     first = await put(policies, 1)
-    assert first.model == f"{vllm.model}@run:1" and first.canary_gap == pytest.approx(0.0)
+    assert first.model == name_of(vllm.model, policies, 1) and first.canary_gap == pytest.approx(0.0)
     assert first.discriminates and first.canary_position == pytest.approx(1.0)
     await put(policies, 2)
     assert served(vllm) == ("run:2", ["run:1", "run:2"])
@@ -59,7 +65,19 @@ async def test_a_version_has_a_name_of_its_own_and_two_are_loaded_at_most(polici
     assert served(vllm) == ("run:2", ["run:1", "run:2"])
     assert not {"/pause", "/collective_rpc"} & set(vllm.calls), "nothing is paused, no weights are read"
     record = read_record(policies.parent / "vllm.sock")
-    assert record is not None and (record.adapter, record.model) == (f"{vllm.model}@run:2", vllm.model)
+    assert record is not None and record.model == vllm.model
+    assert record.adapter == name_of(vllm.model, policies, 2) and record.adapter.startswith(f"{vllm.model}@run:2-")
+    assert vllm.calls.count("/v1/load_lora_adapter") == 2, "what a server has already is not loaded again"
+
+
+async def test_an_adapter_of_another_run_of_the_same_name_has_another_name(policies: Path, vllm: Loopback) -> None:
+    """vLLM keeps cached prefixes by an adapter's name and path, and here the paths are equal."""
+    first = await put(policies, 1)
+    shutil.rmtree(policies / "v0001")
+    write_version(policies, 1, tensors(0.6), adapter=True)
+    second = await put(policies, 1)
+    assert second.model != first.model and list(vllm.adapters) == [second.model]
+    assert second.canary_position == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(
@@ -91,11 +109,17 @@ async def test_a_wrong_adapter_and_a_foreign_base_are_refused(policies: Path, vl
         await put(policies, 2)
 
 
-async def test_what_a_killed_publisher_loaded_is_loaded_again(policies: Path, vllm: Loopback) -> None:
+@pytest.mark.parametrize("same", [True, False])
+async def test_what_a_killed_publisher_loaded_is_taken_if_it_is_this_adapter(
+    policies: Path, vllm: Loopback, same: bool
+) -> None:
     await put(policies, 1)
-    vllm.adapters[f"{vllm.model}@run:2"] = tensors(0.9)
+    name = name_of(vllm.model, policies, 2) if same else f"{vllm.model}@run:2-00000000"
+    vllm.adapters[name] = tensors(0.3 if same else 0.9)
     vllm.version = "unproved run:2"
+    seen = len(vllm.calls)
     await put(policies, 2)
+    assert vllm.calls[seen:].count("/v1/load_lora_adapter") == (not same)
     assert served(vllm) == ("run:2", ["run:1", "run:2"])
 
 
@@ -105,4 +129,4 @@ async def test_a_restarted_server_has_no_policy_to_go_back_to(policies: Path, vl
     vllm.adapters.clear()
     with pytest.raises(PolicyLost, match="there is no earlier policy to go back to"):
         await put(policies, 3)
-    assert (await put(policies, 2)).model == "policy-new@run:2"
+    assert (await put(policies, 2)).model == name_of("policy-new", policies, 2)

@@ -145,6 +145,30 @@ async def test_whatever_fails_the_servers_agree_in_the_end(servers: Servers, ord
     assert failed >= 3
 
 
+@pytest.mark.parametrize("order", ["staggered", "together"])
+async def test_a_server_that_dies_at_each_try_is_a_sentence_and_the_others_go_back(
+    servers: Servers, order: str
+) -> None:
+    serving = servers.folder.config.serving.model_copy(update={"publish_order": order})
+    folder = RunFolder(servers.folder.root, servers.folder.config.model_copy(update={"serving": serving}))
+    await ensure_served(folder, 1)
+    servers.all[2].faults = {"/collective_rpc": "die"}
+
+    with pytest.raises(StageError) as refused:
+        await ensure_served(folder, 2)
+
+    last = f"vLLM 3 of 3 ({PLACES[2]})"
+    said = str(refused.value)
+    assert said.startswith(
+        f"{last}: policy small:2 could not be served in 3 tries, last: {last} was lost while small:2"
+    )
+    assert "small:1 could not be served again either" in said and "\n" not in said
+    assert all(f"; vLLM {number} of 3 ({PLACES[number - 1]}) serves small:1 again" in said for number in (1, 2))
+    assert servers.served()[:2] == [("small:1", "v0001")] * 2
+    servers.all[2].faults = {}
+    assert (await ensure_served(folder, 2)).tag == "small:2"
+
+
 @pytest.mark.parametrize(
     ("models", "sentence"),
     [

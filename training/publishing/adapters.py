@@ -5,7 +5,8 @@
       ▼                                ▼
     PublishError                 unload it; the earlier adapter never went away: score its canaries, set its version
 
-Nothing is paused and no cache is cleared: vLLM keeps prefixes apart by adapter, and an adapter has no part in the vision tower.
+Nothing is paused and no cache is cleared: vLLM keeps prefixes apart by an adapter's name and path, and an adapter has no part in the
+vision tower. So the name says which adapter it is, and not only which version: `adapter_name`.
 The base weights are those that the server was started with, and are never reloaded; version 0 is them. After a restart no adapter
 is loaded, and a request for one is refused.
 """
@@ -24,6 +25,16 @@ from training.serving_config import ServingConfig
 
 FOLDER = "adapter"
 """Folder of a checkpoint with its adapter, in peft's format."""
+
+
+def adapter_name(model: str, wanted: Prepared) -> str:
+    """The name that requests ask for an adapter by. Example: `policy-7f3a@demo:3-9f86d081`.
+
+    With the checkpoint's digest in it no two adapters have one name. Another run called `demo` has its version 3 at the same path, and
+    vLLM would take the prefixes that it has cached for the earlier one. The canaries could not tell: for prompt log-probabilities vLLM
+    reads no cached prefix.
+    """
+    return f"{model}@{wanted.version}-{wanted.manifest_sha256[:8]}"
 
 
 async def publish_adapter(
@@ -45,7 +56,7 @@ async def publish_adapter(
     # Another process holds none of the adapters that were loaded into the one before.
     earlier = record if record and record.model == model and record.version != wanted.version else None
     has_adapter = await asyncio.to_thread((wanted.path / FOLDER).is_dir)
-    name = f"{model}@{wanted.version}" if has_adapter else model
+    name = adapter_name(model, wanted) if has_adapter else model
     try:
         async with asyncio.timeout(config.publish_deadline_s):
             return await _install(server, wanted, base, config, model, name, earlier)
@@ -79,9 +90,7 @@ async def _install(
     digests = await server.digests()
     found = _prove_base(wanted, base, config, digests)
     await server.mark(UNPROVED + wanted.version)
-    if name != model:
-        if name in await server.models():  # left by a publisher that was killed; perhaps another adapter of this name
-            await server.unload_adapter(name)
+    if name != model and name not in await server.models():  # what has this name already is this adapter
         await server.load_adapter(name, wanted.path / FOLDER)
     read = time.monotonic()
     compared = prove_answers(wanted, config, await answers_of(server, name, wanted))

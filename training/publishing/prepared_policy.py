@@ -16,6 +16,10 @@ from training.checkpointing.manifest import MANIFEST
 from training.checkpointing.weight_digests import Shapes, Weights, read_weights
 from training.errors import CheckpointError
 
+KIND = ("architectures", "model_type")
+"""Keys of a config.json that say which model class reads the weights."""
+TIED = "lm_head.weight"
+"""A tensor that models with tied embeddings may write or leave out."""
 SERVED_TEMPERATURE = 1.0
 """Temperature at which the server scores, whatever the policy is sampled at."""
 
@@ -82,8 +86,9 @@ def manifest_digest(path: Path) -> str:
 def check_shapes(wanted: Prepared, other: Path, shapes: Shapes) -> None:
     """Raises `CheckpointError` if a server that holds the tensors of `other` can't load `wanted` in their place.
 
-    A reload with other shapes fails half-way and leaves an engine that must be restarted.
+    A reload of another architecture, or with other shapes, fails half-way and leaves an engine that must be restarted.
     """
+    _check_kind(wanted.path, other)
     mine = wanted.weights.shapes
     for name in sorted(mine.keys() & shapes.keys()):
         if mine[name] != shapes[name]:
@@ -91,12 +96,38 @@ def check_shapes(wanted: Prepared, other: Path, shapes: Shapes) -> None:
                 f"{wanted.path}: {name} has the shape {list(mine[name])}, in the policy that is served ({other}) it has "
                 f"{list(shapes[name])}; a policy of another shape needs services of its own"
             )
-    missing = sorted(shapes.keys() - mine.keys() - {"lm_head.weight"})  # tied models may leave the head out
-    if missing and not mine.keys() - shapes.keys():  # with different names on both sides the tensors can't be compared
+    missing, unknown = sorted(shapes.keys() - mine.keys() - {TIED}), sorted(mine.keys() - shapes.keys() - {TIED})
+    if missing and unknown:  # transformers may write other names than it has read; the architecture is the same
+        return
+    if missing:
         raise CheckpointError(
             f"{wanted.path} lacks {missing[0]} and {len(missing) - 1} other tensors of the policy that is served ({other}); "
             "the server would keep the old ones"
         )
+    if unknown:
+        raise CheckpointError(
+            f"{wanted.path} has {unknown[0]} and {len(unknown) - 1} other tensors that the policy that is served ({other}) has not; "
+            "a policy of another shape needs services of its own"
+        )
+
+
+def _check_kind(wanted: Path, other: Path) -> None:
+    """Raises `CheckpointError` if two models say that they are of different classes; what either does not say is not compared."""
+    mine, theirs = _model_config(wanted), _model_config_if_any(other)
+    for key in KIND:
+        if mine.get(key) and theirs.get(key) and mine[key] != theirs[key]:
+            raise CheckpointError(
+                f"{wanted} is of another architecture: its config.json has {key}={json.dumps(mine[key])}, in the policy that is "
+                f"served ({other}) it is {json.dumps(theirs[key])}; stop the services (rl-loop down) and start them with "
+                "`policy.model` set to it"
+            )
+
+
+def _model_config_if_any(path: Path) -> dict[str, Any]:
+    try:
+        return _model_config(path)
+    except CheckpointError:  # it is served whatever this file has become
+        return {}
 
 
 def _model_config(path: Path) -> dict[str, Any]:

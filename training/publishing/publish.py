@@ -123,9 +123,11 @@ async def _look(server: PolicyServer, wanted: Prepared, config: ServingConfig) -
     served = await server.served()
     record = await asyncio.to_thread(read_record, server.uds)
     sound = not served.version.startswith(UNPROVED) and not await server.is_paused()
-    holds = _first_folder(record.checkpoint if record else None, served.root)
+    # A record of another process may be of another model: services that were started anew hold what they were started with.
+    holds = _first_folder(record.checkpoint if record and record.model == served.model else None, served.root)
     if holds:
-        check_shapes(wanted, holds, await asyncio.to_thread(read_shapes, holds))
+        shapes = await asyncio.to_thread(read_shapes, holds)
+        await asyncio.to_thread(check_shapes, wanted, holds, shapes)
     digests: dict[str, str] = {}
     answers: list[float] = []
     if record and sound and (record.model, record.version) == (served.model, served.version):
