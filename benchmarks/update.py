@@ -1,11 +1,13 @@
 """Measures the policy update on stored steps that a policy could have made: speed, memory and the gain of a warm process.
 
     python -m benchmarks.update [--policy policies/tiny] [--steps 400] [--rounds 3] [--memory 256 4096 [--pixels 65536]]
+                                [--device cpu]
 
 Prints the seconds of training per 1,000 tokens beside a loop of plain transformers and torch with the same mathematics, the
 seconds of an update alone and in a process that is kept warm, and with `--memory` the peak memory of updates of so many
 steps with screenshots of 1280x720. A step with all of such a picture takes two seconds on a core; `--pixels` lets the
 policy's processor shrink it, as recipes with a limit of image tokens do: each picture is still read and decoded whole.
+On a GPU (`--device cuda`) it prints tokens per second, the MFU and the GPU's memory beside them.
 Figures are comparable within one run only: other programs on the machine slow all of them.
 """
 
@@ -39,7 +41,7 @@ from training.learning.learner import learn, make_optimizer
 from training.learning.minibatches import plan
 from training.learning.models import ImageSource, LoadedPolicy, collate, load_policy, pick_device
 from training.learning.report import read_report
-from training.learning.token_scores import stored_scores
+from training.learning.scoring.token_scores import stored_scores
 from training.learning.update_inputs import Request, read_batch
 from training.sampling.samples import Sample
 
@@ -47,6 +49,7 @@ LOOP_AT_MOST, WARM_AT_MOST, MEMORY_AT_MOST = 1.15, 0.6, 1.05
 GROUP = 4
 WORDS, ANSWER = 120, 8
 DEADLINE_S = 3_600.0
+RATES = ("tokens_per_second", "mfu", "gpu_peak_gb")
 CONFIG = {
     "advantage_scale": "none",
     "learning_rate": 3e-4,
@@ -74,11 +77,12 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="0: only the memory")
     parser.add_argument("--memory", type=int, nargs="*", default=[], help="numbers of steps with large screenshots")
     parser.add_argument("--pixels", type=int, help="most pixels of a picture that the policy sees in these")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
-    missed = 0
+    missed, base = 0, CONFIG | {"device": options.device}
     with tempfile.TemporaryDirectory(prefix="rl-loop-update-") as scratch:
         if options.rounds:
-            request = workload(Path(scratch) / "demo", options.policy, Shape(options.steps, 160, 192), CONFIG)
+            request = workload(Path(scratch) / "demo", options.policy, Shape(options.steps, 160, 192), base)
             ours, bare = speed(request, options.rounds)
             missed += report_ratio(
                 "seconds per 1,000 tokens, against a plain loop", f"{ours:.3f} / {bare:.3f}", ours / bare, LOOP_AT_MOST
@@ -87,14 +91,17 @@ def main() -> int:
             missed += report_ratio(
                 "seconds of an update, kept warm against alone", f"{warm:.1f} / {alone:.1f}", warm / alone, WARM_AT_MOST
             )
-        config = CONFIG | {"micro_batch_size": 2, "minibatches": 2, "epochs": 1}
+        config = base | {"micro_batch_size": 2, "minibatches": 2, "epochs": 1}
         model = seeing(options.policy, options.pixels, Path(scratch)) if options.pixels else options.policy
         peaks: dict[int, float] = {}
         for steps in sorted(options.memory):
             large = workload(Path(scratch) / f"large-{steps}", model, Shape(steps, 1280, 720), config)
             asyncio.run(once(large, None))
-            peaks[steps] = read_report(large.report).peak_memory_bytes / 1e6
-            print(f"peak memory, {steps} steps of 1280x720: {peaks[steps]:.0f} MB", flush=True)
+            report = read_report(large.report)
+            peaks[steps] = report.peak_memory_bytes / 1e6
+            rates = {name: report.metrics[name] for name in RATES if name in report.metrics}
+            beside = ", ".join(f"{name} {value:.3g}" for name, value in rates.items())
+            print(f"peak memory, {steps} steps of 1280x720: {peaks[steps]:.0f} MB; {beside}", flush=True)
         if len(peaks) > 1:
             (few, first), *_, (many, last) = peaks.items()
             figures = f"{last:.0f} / {first:.0f}"
@@ -121,7 +128,7 @@ def seeing(model: Path, pixels: int, scratch: Path) -> Path:
 def workload(folder: Path, model: Path, shape: Shape, config: Mapping[str, object]) -> Request:
     """Stored steps, their verdicts and the policy that made them, as the arguments of an update."""
     first = import_policy(model, folder / "policies")
-    policy = load_policy(first.path, dtype="float32", device=pick_device("cpu"))
+    policy = load_policy(first.path, dtype="float32", device=pick_device(str(config["device"])))
     store = TrajectoryStore(folder / "rollout")
     verdicts: list[Verdict] = []
     for number in range(shape.steps):
@@ -211,7 +218,7 @@ def speed(request: Request, rounds: int) -> tuple[float, float]:
     found: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
         for times, train in zip(found, (ours, plain), strict=True):
-            policy = load_policy(request.policy, dtype="float32", device=pick_device("cpu"))
+            policy = load_policy(request.policy, dtype="float32", device=pick_device(batch.config.device))
             began = time.perf_counter()
             train(policy, batch.samples, batch.store.image, batch.config)
             times.append((time.perf_counter() - began) / tokens)

@@ -206,6 +206,8 @@ def test_no_merge_is_left_half_done() -> None:
     folders = (*ROOMS, "benchmarks", "configs", "docs", "examples", "scripts", "tests")
     written = [*ROOT.glob("*.*"), *(path for folder in folders for path in (ROOT / folder).rglob("*.*"))]
     for path in written:
+        if "node_modules" in path.parts:  # there after the front end was built in place
+            continue
         if path.suffix in (".md", ".py", ".toml", ".txt", ".yaml", ".js", ".lua", ".css", ".html"):
             marks = [line for line in path.read_text().splitlines() if line.startswith(("<<<<<<< ", ">>>>>>> "))]
             assert not marks, f"{path.relative_to(ROOT)} still has {marks[0]!r}"

@@ -20,7 +20,7 @@ class UpdateConfig(Algorithm):
 
     max_gap_fraction: Annotated[float, Field(gt=0, le=1)] = 0.1
     """Largest share of a trajectory's tokens that may differ from their stored log-probability by more than 1 before
-    the first step. See `training.learning.gap`."""
+    the first step. See `training.learning.scoring.gap`."""
     max_gap_mean: Positive | None = None
     """Largest mean difference of a trajectory's tokens, in nats. None: 0.02 in float32, 0.15 where bfloat16
     computes."""

@@ -20,7 +20,7 @@ from flows.settings.run_folder import RunFolder
 from training.config import UpdateConfig
 from training.lean_imports import prepare as prepare_imports
 from training.learning.models import load_policy, pick_device
-from training.learning.token_scores import stored_scores
+from training.learning.scoring.token_scores import stored_scores
 from training.sampling.samples import Sample
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1_800)]

@@ -9,7 +9,7 @@ import pytest
 from training.checkpointing.recipe import difference, recipe_of
 from training.config import UpdateConfig
 from training.errors import BadInput
-from training.learning.gap import Gap, measure_gap
+from training.learning.scoring.gap import Gap, measure_gap
 from training.sampling.samples import Sample
 
 TOKENS = 20

@@ -73,7 +73,9 @@ def test_a_gpu_with_a_known_peak_has_an_mfu_and_a_cpu_has_none(monkeypatch: pyte
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
     assert speed(model, [SAMPLE], epochs=2, seconds=4.0, device=cpu) == {"tokens_per_second": 5.0}
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "NVIDIA H200")
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _: 5_000_000_000)
     found = speed(model, [SAMPLE] * 1000, epochs=2, seconds=4.0, device=gpu)
+    assert found["gpu_peak_gb"] == 5.0
     assert found["mfu"] == pytest.approx(20_000 * 6e6 / (4 * 989e12))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Tesla T4")
     assert "mfu" not in speed(model, [SAMPLE], epochs=1, seconds=1.0, device=gpu)

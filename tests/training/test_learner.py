@@ -15,7 +15,7 @@ from training.learning.learner import learn, make_optimizer, trainer_for
 from training.learning.minibatches import Microbatch, Plan
 from training.learning.models import LoadedPolicy, collate, load_policy, pick_device, score
 from training.learning.optimizer_state import load_optimizer, save_optimizer
-from training.learning.token_scores import stored_scores, token_scores
+from training.learning.scoring.token_scores import stored_scores, token_scores
 from training.sampling.samples import Sample
 
 MakeSamples = Callable[..., list[Sample]]

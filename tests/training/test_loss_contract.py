@@ -15,7 +15,7 @@ from training.errors import Diverged
 from training.learning.learner import learn, make_optimizer, trainer_for
 from training.learning.minibatches import plan
 from training.learning.models import LoadedPolicy, load_policy, pick_device, score, without_dropout
-from training.learning.token_scores import stored_scores
+from training.learning.scoring.token_scores import stored_scores
 from training.sampling.samples import Sample
 
 MakeSamples = Callable[..., list[Sample]]

@@ -7,8 +7,8 @@ import numpy as np
 
 from storage.stages import Histogram
 from training.learning import histograms
-from training.learning.gap import Gap
 from training.learning.report import UpdateReport
+from training.learning.scoring.gap import Gap
 from training.learning.update_inputs import Batch
 from training.sampling.samples import Sample
 from training.sampling.shaping import shaping_metrics

@@ -23,9 +23,9 @@ from training.learning.models import ImageSource, LoadedPolicy, collate
 from training.learning.optimizer_state import load_optimizer
 from training.learning.processes.ranks import gathered
 from training.learning.processes.sharded import largest_gradient
-from training.learning.scored import Scored
+from training.learning.scoring.scored import Scored
+from training.learning.scoring.token_scores import token_scores
 from training.learning.token_metrics import clip_widths, means, token_sums
-from training.learning.token_scores import token_scores
 from training.sampling.samples import Sample
 from training.settings import world_size
 

@@ -29,6 +29,7 @@ Metrics, each an average over the sampled tokens of all passes unless noted othe
     tokens_per_second                tokens of prompts and answers through the model, per second of training
     mfu                              share of the GPUs' bfloat16 peak that the training phase used, in [0, 1], where the
                                      peak is known (`training.learning.speed`)
+    gpu_peak_gb                      largest memory that tensors took on this process's GPU, in 1e9 bytes
 """
 
 import math

@@ -29,10 +29,13 @@ The first name that is in a device's name, as whole words, counts."""
 def speed(
     model: torch.nn.Module, samples: Sequence[Sample], *, epochs: int, seconds: float, device: torch.device
 ) -> dict[str, float]:
-    """`tokens_per_second`, and `mfu` on a GPU whose peak is known."""
+    """`tokens_per_second`; on a GPU `gpu_peak_gb` too, and `mfu` where its peak is known."""
     tokens = sum(len(sample) for sample in samples) * epochs
     found = {"tokens_per_second": tokens / max(seconds, 1e-9)}
-    if device.type == "cuda" and (peak := peak_flops(torch.cuda.get_device_name(device))):
+    if device.type != "cuda":
+        return found
+    found["gpu_peak_gb"] = torch.cuda.max_memory_allocated(device) / 1e9
+    if peak := peak_flops(torch.cuda.get_device_name(device)):
         found["mfu"] = flops(model, tokens) / (max(seconds, 1e-9) * peak * world_size())
     return found
 

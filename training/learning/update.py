@@ -79,10 +79,10 @@ def train(request: Request, batch: Batch, report: UpdateReport, watch: Stopwatch
     # torch and TRL take seconds to import, so they are imported only after the input is checked.
     with watch.phase("imports"), without_collection():
         from training.learning import lora
-        from training.learning.comparison import compare, score_under_others, that_fit
         from training.learning.learner import learn
         from training.learning.models import score
         from training.learning.new_version import Trained, write_version
+        from training.learning.scoring.comparison import compare, score_under_others, that_fit
         from training.learning.speed import speed
     others = score_under_others(request, batch, watch)
     with watch.phase("load"):

@@ -38,8 +38,8 @@ def prepare(policy: Path, *, lora: bool) -> None:
     with without_collection():
         import training.learning.learner
         import training.learning.new_version
-        import training.learning.reference
-        import training.learning.scored  # noqa: F401
+        import training.learning.scoring.reference
+        import training.learning.scoring.scored  # noqa: F401
         from training.learning.models import import_classes
 
         if lora:

@@ -11,7 +11,7 @@ from typing import Any
 from training.checkpointing.checkpoints import checkpoint_path, read_checkpoint
 from training.config import UpdateConfig
 from training.errors import CheckpointError
-from training.learning.gap import ByStep
+from training.learning.scoring.gap import ByStep
 from training.sampling.pictures import Pictures
 from training.sampling.samples import Sample
 
@@ -34,7 +34,7 @@ def own_scores(
             checkpoint = read_checkpoint(checkpoint_path(policies, version))
         except CheckpointError:  # pruned, or damaged: the next older one does as well
             continue
-        from training.learning.reference import scores_under
+        from training.learning.scoring.reference import scores_under
 
         return scores_under(checkpoint.path, _spot_check(samples, version), pictures, config, fit=fit)
     return None

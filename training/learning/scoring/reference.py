@@ -12,9 +12,9 @@ import torch
 from training.checkpointing.checkpoints import checkpoint_path, read_checkpoint
 from training.config import UpdateConfig
 from training.errors import BadInput, CheckpointError
-from training.learning.gap import ByStep
 from training.learning.models import load_policy, pick_device
-from training.learning.token_scores import stored_scores
+from training.learning.scoring.gap import ByStep
+from training.learning.scoring.token_scores import stored_scores
 from training.sampling.pictures import Pictures
 from training.sampling.samples import Sample
 

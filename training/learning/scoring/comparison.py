@@ -7,12 +7,12 @@ import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from training.learning.gap import ByStep, Gap, measure_gap
 from training.learning.models import LoadedPolicy
-from training.learning.own_version import own_scores
-from training.learning.reference import first_policy_scores
-from training.learning.scored import Scored
-from training.learning.token_scores import computes_in_bf16, stored_scores
+from training.learning.scoring.gap import ByStep, Gap, measure_gap
+from training.learning.scoring.own_version import own_scores
+from training.learning.scoring.reference import first_policy_scores
+from training.learning.scoring.scored import Scored
+from training.learning.scoring.token_scores import computes_in_bf16, stored_scores
 from training.learning.update_inputs import Batch, Request
 from training.sampling.picture_checks import FeatureCounter, without_faulty
 from training.sampling.sample_checks import BadStep
