@@ -18,6 +18,7 @@ from environments.config import EnvironmentConfig, EnvironmentName
 from flows.settings.checkout import PROJECT_FILE
 from flows.settings.policy_config import PolicyConfig
 from flows.settings.section import Section
+from flows.settings.sections_fit import why_unfit
 from flows.settings.services_config import ServicesConfig
 from flows.settings.storage_config import StorageConfig
 from flows.settings.yaml_text import read_yaml
@@ -57,29 +58,9 @@ class LoopConfig(Section):
     storage: StorageConfig = StorageConfig()
 
     @model_validator(mode="after")
-    def _browsers_suffice(self) -> "LoopConfig":
-        if self.rollout.concurrency > self.services.browser_slots:
-            raise ValueError(
-                f"rollout.concurrency={self.rollout.concurrency} needs as many browsers, but services.browser_slots="
-                f"{self.services.browser_slots}; raise the slots or lower the concurrency"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _pictures_fit(self) -> "LoopConfig":
-        shown = self.agent.image_rounds + 1
-        if self.agent.prompt == "full" and self.agent.screenshot and shown > max(1, self.serving.images_per_prompt):
-            raise ValueError(
-                f"agent.image_rounds={self.agent.image_rounds} puts {shown} pictures into a prompt, but "
-                f"serving.images_per_prompt={self.serving.images_per_prompt}; raise it or lower agent.image_rounds"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _adapters_fit(self) -> "LoopConfig":
-        most, trained = self.serving.adapter_rank, self.update.lora
-        if most and (trained is None or trained.rank > most):
-            raise ValueError(f"serving.adapter_rank={most} needs update.lora with a rank up to {most}")
+    def _sections_fit(self) -> "LoopConfig":
+        if why := next(why_unfit(self), None):
+            raise ValueError(why)
         return self
 
     @model_validator(mode="after")
@@ -94,15 +75,6 @@ class LoopConfig(Section):
     def _decoupled(cls, given: Any) -> Any:
         """Rollouts that overlap with updates have older samples: decoupled loss, unless the configuration says otherwise."""
         return with_decoupled_loss(given) if isinstance(given, Mapping) else given
-
-    @model_validator(mode="after")
-    def _lag_is_trained_on(self) -> "LoopConfig":
-        if self.update.loss_type != "nll" and self.rollout.lag > self.update.max_staleness:
-            raise ValueError(
-                f"rollout.overlap={self.rollout.overlap} gives samples that are up to {self.rollout.lag} versions old, but "
-                f"update.max_staleness={self.update.max_staleness} would discard them; raise it or lower rollout.max_lag"
-            )
-        return self
 
     def rollout_settings(self) -> RolloutSettings:
         """The part of the configuration that the scheduler reads."""

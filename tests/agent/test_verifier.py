@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from episode_record import TASK
-from test_parked_episode import Pool, serve
+from one_page import Pool, serve
 
 from agent.config import AgentConfig
 from agent.episodes.episode import EpisodeKey, EpisodeSetup, play

@@ -137,3 +137,12 @@ def test_the_loss_is_decoupled_where_rollouts_overlap(
 def test_a_lag_that_would_be_discarded_is_refused(write_config: WriteConfig) -> None:
     with pytest.raises(ConfigError, match=r"up to 3 versions old, but update\.max_staleness=2 would discard them"):
         load_config(write_config(), ["rollout.overlap=async", "rollout.max_lag=3", "update.max_staleness=2"])
+
+
+def test_steps_are_not_compared_at_pages_that_no_observation_describes(write_config: WriteConfig) -> None:
+    """All anchors would be of one step each, and `gigpo` would be another algorithm without a word."""
+    blind = ["update.preset=gigpo", "agent.interaction_mode=coordinates", "agent.prompt=compact"]
+    with pytest.raises(ConfigError, match=r"set agent\.ax_tree=true or update\.step_anchor=screenshot"):
+        load_config(write_config(), blind)
+    for way_out in ("agent.ax_tree=true", "update.step_anchor=screenshot", "agent.prompt=full"):
+        load_config(write_config(), [*blind, way_out])
