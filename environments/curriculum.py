@@ -20,7 +20,8 @@ class Curriculum(BaseModel):
     min_judged: Annotated[float, Field(gt=0)] = 4
     """Judged episodes, weighted by age, before a task is measured."""
     floor: Annotated[float, Field(gt=0, le=1)] = 0.05
-    """Least weight of a measured task, relative to the most wanted one: none is given up for good."""
+    """Least weight of a measured task: none is given up for good. It is on the scale of the weights, on which 1 is the most
+    that a task can have, and not relative to the most wanted task."""
 
 
 class Target(Curriculum):

@@ -1,7 +1,7 @@
 """The complete and the unfinished groups of a stage, and the rule for when the stage may end."""
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from agent.types import Failure
 from rollouts.config import RolloutConfig
@@ -12,9 +12,17 @@ class Board:
     """The groups of one shard in one stage."""
 
     def __init__(
-        self, config: RolloutConfig, groups: Iterable[Group], *, done: Collection[str], threshold: float = 1.0
+        self,
+        config: RolloutConfig,
+        groups: Iterable[Group],
+        *,
+        done: Collection[str],
+        threshold: float = 1.0,
+        rewards: Mapping[str, float | None] | None = None,
     ) -> None:
-        """`done`: ids of the stored trajectories. `threshold`: share of the groups that must be complete."""
+        """`done`: ids of the stored trajectories; `rewards`: of those of them that this process has stored. `threshold`:
+        share of the groups that must be complete.
+        """
         self.groups: dict[str, Group] = {}
         self._missing: dict[str, set[str]] = {}
         self._rewards: dict[str, list[float | None]] = {}
@@ -23,7 +31,7 @@ class Board:
         self.add(groups)
         for name, missing in self._missing.items():
             # The rewards of an earlier process are not known: None keeps its groups from being replaced.
-            self._rewards[name] = [None] * len(missing & set(done))
+            self._rewards[name] = [(rewards or {}).get(one) for one in missing & set(done)]
             missing.difference_update(done)
 
     def add(self, groups: Iterable[Group]) -> None:

@@ -88,6 +88,8 @@ class Schedule:
         self._pace = Pace()
         self._begun: dict[str, int] = {}
         """Number of finished updates when a group began, by group."""
+        self._rewards: dict[str, float | None] = {}
+        """Of the stored trajectories of this stage's groups, by id: a group may begin before its stage."""
         self._is_paused = False
 
     def begin_stage(
@@ -106,7 +108,9 @@ class Schedule:
         names = {group.group for group in groups}
         # What this process saw goes before the store: a running episode is not in it.
         self._begun = {**self._pace.begun, **{name: at for name, at in self._begun.items() if name in names}}
-        self.board = Board(self._config, groups, done=done, threshold=threshold)
+        members = {name for group in groups for name in group.names()}
+        self._rewards = {name: reward for name, reward in self._rewards.items() if name in members}
+        self.board = Board(self._config, groups, done=done, threshold=threshold, rewards=self._rewards)
         # An episode that still runs from the stage before must not be started a second time.
         begun = self.running.union(done)
         self._queue.extend(slot for slot in self._episodes(groups) if slot.trajectory_id not in begun)
@@ -185,6 +189,7 @@ class Schedule:
         """A trajectory was stored. A group that it completes without learning signal may be replaced by another."""
         if is_whole:
             self._refusals = 0
+        self._rewards[trajectory_id] = reward
         if self.board.complete(group, trajectory_id, reward) and "replacement" in self._extends:
             return Extend(1, "replacement")
         return None

@@ -107,7 +107,8 @@ class ShardWorker:
     ) -> None:
         """Begins to play the groups of the next stage, and returns at once; `play` plays the rest of them."""
         await self._end_early()
-        self._begin(files, groups, threshold=1.0, extends=extends, pace=pace)
+        # Nobody plays a stage whose groups are all complete when it begins, so groups are replaced here already.
+        self._begin(files, groups, threshold=1.0, extends={*extends, "replacement"}, pace=pace)
         self._early = AsyncExitStack()
         await self._early.enter_async_context(self._bounds.playing(self._fill))
         self._fill()
@@ -243,13 +244,12 @@ class ShardWorker:
 
     async def _until_played(self, slot: EpisodeKey) -> None:
         """Retries an episode until it is whole, its attempts are used up, or a service is lost."""
-        clock = asyncio.get_running_loop().time
         while True:
             played, reward = await self._player.play(slot)
             failure = played.trajectory.failure
             if failure is not None:
                 self._player.files.note(played.trajectory, failure)
-            match self._schedule.attempted(slot.trajectory_id, failure, now=clock()):
+            match self._schedule.attempted(slot.trajectory_id, failure, now=asyncio.get_running_loop().time()):
                 case Next.KEEP:
                     return self._keep(played, reward)
                 case Next.LOST:
@@ -282,7 +282,7 @@ class ShardWorker:
 
     async def _cancel(self, failure: Failure) -> None:
         """Stops the running episodes; `failure` is logged for each attempt whose work is lost."""
-        self._schedule.drop_queue()
+        self._schedule.end_stage()  # or groups ahead would be begun in their place
         tasks, attempts = dict(self._tasks), dict(self._player.attempts)
         for task in tasks.values():
             task.cancel()

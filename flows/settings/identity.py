@@ -13,6 +13,22 @@ from flows.settings.loop_config import LoopConfig, flatten
 
 PLACES = ("services.", "storage.", "runs_dir", "environment.listen")
 """Ports and folders: never part of the identity."""
+FREED = (
+    ("serving.sleep", "update.processes", "update.machines", "update.rendezvous", "update.sharding"),
+    (
+        "update.micro_batch_size",
+        "update.micro_batch_tokens",
+        "update.gradient_checkpointing",
+        "update.keep_warm",
+        "update.device",
+        "update.alarms",
+        "update.alarm_entropy",
+        "update.alarm_gap",
+        "update.alarm_zero_groups",
+    ),
+)
+"""Keys that were part of the digest until a version of the program added them to `LIMITS`; a row for each such version, the
+earliest first. Runs that were begun before have them in their digests, so a row is never changed."""
 LIMITS = (
     "rollout.limits",
     "rollout.model_queue",
@@ -23,15 +39,10 @@ LIMITS = (
     "serving.start_deadline_s",
     "serving.publish_deadline_s",
     "serving.publish_order",
-    "serving.sleep",
-    "update.processes",
-    "update.machines",
-    "update.rendezvous",
-    "update.sharding",
+    "update.liger",
+    *(key for row in FREED for key in row),
 )
-"""Concurrency, limits, deadlines and alarms: other values do not change the results of a stage that finishes."""
-COUNTED_BEFORE = ("update.processes",)
-"""Those of them that were part of the digest when earlier runs recorded theirs."""
+"""Concurrency, memory, limits, deadlines and alarms: other values do not change the results of a stage that finishes."""
 JUDGE_LIMITS = re.compile(r"judge\.(?:model|models\.[^.]+)\.(?:concurrency|deadline_s|most_tokens|most_cost)")
 """The limits of a judge model."""
 ITERATIONS = "iterations"
@@ -49,11 +60,13 @@ def digest(data: Mapping[str, Any]) -> str:
 
 
 def is_of(data: Mapping[str, Any], recorded: str) -> bool:
-    """True if the content of a config.yaml has the digest in run.json; earlier versions counted all but the places."""
-    whole = {key: value for key, value in data.items() if key not in ("services", "runs_dir")}
+    """True if the content of a config.yaml has the digest in run.json, which any version of the program has written."""
+    # The first versions counted all but the places.
+    whole = flatten({key: value for key, value in data.items() if key not in ("services", "runs_dir")})
     flat = flatten(data)
-    before = {key: value for key, value in flat.items() if key in COUNTED_BEFORE or not may_change(key)}
-    return recorded in (digest(data), _digest(before), _digest(flatten(whole)))
+    counted = [{key for row in FREED[since:] for key in row} for since in range(len(FREED) + 1)]
+    found = ({key: value for key, value in flat.items() if key in keys or not may_change(key)} for keys in counted)
+    return recorded in {_digest(one) for one in (*found, whole)}
 
 
 def may_change(key: str) -> bool:

@@ -21,12 +21,13 @@ from flows.policy.waiting import StageError
 from flows.settings.run_folder import RunFolder
 from flows.stages.learned_set import verdicts_to_learn
 from flows.stages.retention import apply_retention
+from flows.tracking.policies import version_of
 from rollouts.shard_workers import ShardWorkers
 from storage.atomic import write_atomically
 from storage.progress import ProgressFile
 from storage.stages import Stage, StageReport
 from telemetry.spans import span
-from training.checkpointing.checkpoints import checkpoint_path, prune
+from training.checkpointing.checkpoints import checkpoint_path, prune, versions
 from training.config import UpdateConfig
 from training.learning.report import UpdateReport, read_report
 
@@ -70,6 +71,8 @@ async def policy_update_stage(
             iteration=iteration,
             counts={"version": version, "steps": report.steps, "alarms": len(report.alarms), **report.counts},
             metrics=metrics,
+            histograms=report.histograms,
+            alarms=report.alarms,
             seconds=time.monotonic() - began,
         )
     )
@@ -106,11 +109,18 @@ async def run_update(folder: RunFolder, iteration: int) -> None:
 
 
 def best_version(folder: RunFolder) -> list[int]:
-    """The version with the best held-out success so far, as a list of none or one."""
+    """The version with the best held-out success so far among those that are still there, as a list of none or one.
+
+    The reports tell which version an evaluation measured: by the checkpoints that are there, the score of a version that
+    was pruned since, or that a fork did not get, would count for an older one.
+    """
+    there = set(versions(folder.policies))
     scores = [
-        (report.metrics["success_rate"], policy_version(folder, report.iteration))
+        (report.metrics["success_rate"], version)
         for report in folder.reports()
-        if report.stage is Stage.EVALUATE and "success_rate" in report.metrics
+        if report.stage is Stage.EVALUATE
+        and "success_rate" in report.metrics
+        and (version := version_of(folder, report)) in there
     ]
     return [max(scores)[1]] if scores else []
 

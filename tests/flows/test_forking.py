@@ -1,22 +1,27 @@
 """`rl-loop fork`: iterations and policies of another run are taken over, other settings apply from there."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import RlLoop
 
+from agent.types import Task
 from agent.verdict import Verdict
 from flows.policy.waiting import StageError
 from flows.settings.loop_config import LoopConfig
 from flows.settings.run_folder import RunFolder
+from flows.stages.judge import JudgeAlarm
 from flows.stages.policy_update import update_command
 from flows.starting.forking import fork
 from flows.tracking.logged import LOGGED
+from rollouts.plan import Group, plan_file, write_plan
 from storage.errors import LoopError
 from storage.stages import Stage, StageKey, StageReport
 from storage.verdicts import read_verdicts, write_verdicts
 from training.checkpointing.checkpoints import checkpoint_path, versions
+from training.config import UpdateConfig
 
 
 def finished_run(config: LoopConfig, iterations: int = 2) -> RunFolder:
@@ -33,6 +38,20 @@ def finished_run(config: LoopConfig, iterations: int = 2) -> RunFolder:
             folder.finish(StageReport(stage=key.stage, iteration=key.iteration, counts=counts, seconds=1))
             (folder.stage_dir(*key) / LOGGED).write_text("{}")
     return folder
+
+
+def judged_by(source: RunFolder, name: str, *, canary: float | None) -> None:
+    """Plays an episode and a canary in iteration 2; the judge of a set believes in both, or only in the first."""
+    groups = [
+        Group(group=f"i0002-{task}", members=1, task=Task(id=task, environment="x", canary=task == "never"))
+        for task in ("usual", "never")
+    ]
+    write_plan(source, 2, Stage.ROLLOUT, groups)
+    verdicts = [
+        Verdict(trajectory_id=f"i0002-{task}-m00", reward=reward, judge=name)
+        for task, reward in (("usual", 1.0), ("never", canary))
+    ]
+    write_verdicts(source.stage_dir(2, Stage.JUDGE) / "sets" / name, verdicts)
 
 
 def test_a_fork_goes_on_after_the_chosen_iteration(config: LoopConfig) -> None:
@@ -104,12 +123,12 @@ def test_an_iteration_is_trained_again_from_another_set_of_verdicts(config: Loop
     judge = source.stage_dir(2, Stage.JUDGE)
     for directory, judged_by in ((judge, "verifier"), (judge / "sets" / "rubric", "rubric")):
         write_verdicts(directory, [Verdict(trajectory_id="t", reward=1.0, judge=judged_by)])
-    source.stage_dir(2, Stage.ROLLOUT).joinpath("plan.jsonl").write_text("")
+    write_plan(source, 2, Stage.ROLLOUT, [Group(group="g", members=1, task=Task(id="t", environment="x"))])
 
     made = fork(source, 1, ["update.verdict_set=rubric"], "again", judged=True)
 
     assert made.next_stage() == StageKey(2, Stage.POLICY_UPDATE) and versions(made.policies) == [0, 1]
-    assert (made.stage_dir(2, Stage.ROLLOUT) / "plan.jsonl").exists()
+    assert plan_file(made, 2, Stage.ROLLOUT).exists()
     command = update_command(made, 2)
     learned = Path(command[command.index("--verdicts") + 1])
     assert [one.judge for one in read_verdicts(learned.parent)] == ["rubric"] and learned.is_relative_to(made.root)
@@ -124,3 +143,51 @@ def test_an_iteration_is_trained_again_from_another_set_of_verdicts(config: Loop
         update_command(made, 1)
     status, _, err = rl_loop("fork", source.root, "--at", "2", "--judged", "iterations=5")
     assert status == 1 and "has not finished the rollout of iteration 3" in err
+
+
+def test_a_set_whose_judge_believed_in_a_canary_is_not_learned_from(
+    config: LoopConfig, refused: Callable[..., str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The judge stage looks at its own verdicts only; a set comes from other judges."""
+    source = finished_run(config)
+    judged_by(source, "gullible", canary=1.0)
+    asked = ["update.verdict_set=gullible"]
+    before = sorted(source.root.parent.rglob("*"))
+
+    sentence = refused("fork", source.root, "--at", "1", "--judged", *asked)
+
+    assert sentence.startswith(
+        "iteration 2, judge: the judge gullible called the canary task never a success in the set of verdicts gullible, "
+        "trajectory i0002-never-m00; nobody can do that task"
+    )
+    assert "with judge.canary_alarm=warn" in sentence and sorted(source.root.parent.rglob("*")) == before
+    # The set of a run is made while it goes on, too.
+    running = RunFolder(source.root, source.config.model_copy(update={"update": _learning_from(config, "gullible")}))
+    with pytest.raises(JudgeAlarm, match="the judge gullible called the canary task never a success"):
+        update_command(running, 2)
+    with caplog.at_level(logging.WARNING):
+        made = fork(source, 1, [*asked, "judge.canary_alarm=warn"], "warned", judged=True)
+        caplog.clear()
+        assert update_command(made, 2)
+    assert "called the canary task never a success in the set of verdicts gullible" in caplog.text
+
+
+@pytest.mark.parametrize("reward", [0.0, None])
+def test_a_set_whose_judge_was_right_about_the_canary_is_learned_from(config: LoopConfig, reward: float | None) -> None:
+    source = finished_run(config)
+    judged_by(source, "right", canary=reward)
+    made = fork(source, 1, ["update.verdict_set=right"], judged=True)
+    assert str(made.stage_dir(2, Stage.JUDGE) / "sets" / "right" / "verdicts.jsonl") in update_command(made, 2)
+
+
+def test_a_damaged_set_is_one_sentence(config: LoopConfig, refused: Callable[..., str]) -> None:
+    source = finished_run(config)
+    judged_by(source, "torn", canary=0.0)
+    (source.stage_dir(2, Stage.JUDGE) / "sets" / "torn" / "verdicts.jsonl").write_text('{"traject')
+    assert "sets/torn/verdicts.jsonl can't be read: " in refused(
+        "fork", source.root, "--at", "1", "--judged", "update.verdict_set=torn"
+    )
+
+
+def _learning_from(config: LoopConfig, name: str) -> UpdateConfig:
+    return config.update.model_copy(update={"verdict_set": name})

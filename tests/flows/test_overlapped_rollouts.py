@@ -1,6 +1,7 @@
 """Rollouts that go on while the update runs, with real browsers: what overlaps, a kill in between, and the last iteration."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -17,10 +18,11 @@ from flows.stages.rollout import rollout_stage
 from rollouts.measures.intervals import EPISODES, read_intervals
 from rollouts.plan import planned_groups, read_carried
 from rollouts.shard_workers import ShardWorkers
+from rollouts.stragglers import versions_of
 from storage.failed_attempts import FAILURES, read_failures
 from storage.stages import Stage
 from storage.store import TrajectoryStore
-from training.checkpointing.checkpoints import import_policy
+from training.checkpointing.checkpoints import import_policy, write_checkpoint
 
 pytestmark = pytest.mark.browser
 
@@ -44,6 +46,18 @@ def store_of(folder: RunFolder, iteration: int) -> TrajectoryStore:
     return TrajectoryStore(folder.stage_dir(iteration, Stage.ROLLOUT))
 
 
+def updated(folder: RunFolder, version: int) -> None:
+    """What the update of an iteration leaves: a version, with the same weights."""
+    with write_checkpoint(folder.policies, version, parent=version - 1, step=version) as path:
+        shutil.copytree(folder.config.policy.model, path, dirs_exist_ok=True)
+
+
+def versions_in(folder: RunFolder, iteration: int) -> dict[str, set[int]]:
+    """The versions that sampled each trajectory of an iteration, by its id."""
+    store = store_of(folder, iteration)
+    return {name: set(versions_of(store.read(name))) for name in store.ids()}
+
+
 def planned(folder: RunFolder, iteration: int) -> set[str]:
     return {name for group in planned_groups(folder.inputs, iteration, Stage.ROLLOUT) for name in group.names()}
 
@@ -60,7 +74,9 @@ async def test_the_next_groups_are_played_while_judging_runs_and_a_kill_loses_on
         kept, begun = {name: store_of(folder, 2).read(name) for name in store_of(folder, 2).ids()}, planned(folder, 2)
         model.go.set()
         resumed = ShardWorkers(folder.inputs)
+        updated(folder, 1)
         second = await rollout_stage(folder, 2, resumed)
+        updated(folder, 2)
         third = await rollout_stage(folder, 3, resumed)
         await resumed.close_all()
     assert begun <= planned(folder, 2), "a resume plays the plan that was begun"
@@ -68,7 +84,11 @@ async def test_the_next_groups_are_played_while_judging_runs_and_a_kill_loses_on
     assert all(played[name] == kept[name] for name in kept if name in played), "no episode is played twice"
     lost = {failed.trajectory_id for failed in read_failures(folder.stage_dir(2, Stage.ROLLOUT) / FAILURES)}
     assert len(lost) <= folder.config.rollout.concurrency and not lost & kept.keys()
-    assert second.metrics["policy_age_max"] <= 1 and third.metrics["policy_age_max"] <= 2
+    sampled = versions_in(folder, 2)
+    assert {version for name in kept if name in sampled for version in sampled[name]} == {0}
+    assert {version for name in sampled if name not in kept for version in sampled[name]} <= {1}
+    assert second.metrics["policy_age_max"] == 1, "what was kept from before the kill is a version old, and no older"
+    assert third.metrics["policy_age_max"] <= 1 and all(min(found) >= 1 for found in versions_in(folder, 3).values())
     assert sum(report.counts["trajectories"] for report in (second, third)) == len(
         planned(folder, 2) | planned(folder, 3)
     )

@@ -70,6 +70,13 @@ def test_a_group_with_an_unknown_reward_is_not_replaced() -> None:
     assert board.complete("g1", "g1-m01", 1.0) is False
 
 
+def test_a_group_that_was_begun_before_its_stage_is_replaced_if_its_rewards_are_known() -> None:
+    rewards = {"g0-m00": 1.0, "g1-m00": 0.0, "g2-m00": None}
+    done = {*rewards, "g3-m00"}
+    board = Board(RolloutConfig(shards=1, replace_zero_signal=5), groups(4), done=done, rewards=rewards)
+    assert [board.complete(f"g{number}", f"g{number}-m01", 1.0) for number in range(4)] == [True, False, False, False]
+
+
 def test_groups_are_dealt_by_weight_and_stay_where_they_are() -> None:
     weights = RolloutConfig(shards=3, rank_load_weight=[1, 2, 1]).weights()
     mine = assigned(groups(40), weights)

@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import yaml
 
 from environments.history import Outcome
 from environments.miniwob import MiniWob
 from environments.sampling import sample_tasks
 from flows.settings.loop_config import ConfigError, LoopConfig, load_config, parse_config
 from flows.settings.run_folder import RunFolder
-from rollouts.plan import draw_groups, extend_plan, history_of, plan, plan_file, read_plan
+from rollouts.plan import draw_groups, extend_plan, history_of, plan, plan_file, planned_groups, read_plan
 from rollouts.task_history import OUTCOMES
 from storage.atomic import write_atomically
 from storage.errors import RunFolderError
@@ -131,6 +132,64 @@ def test_measured_success_decides_which_tasks_of_a_file_come(live: LoopConfig) -
     folder = RunFolder.create("a", config)
     finish_iteration(folder, 1, *(outcome(f"t{n}", "", successes=4 if n < 4 else 8) for n in range(12)))
     assert {slot.task.id for slot in plan(folder.inputs, 2, Stage.ROLLOUT)} == {"t0", "t1", "t2", "t3"}
+
+
+CURRICULA = {
+    "target": "{kind: target, half_life: 0.5, min_judged: 1}",
+    "progress": "{kind: progress, recent: 0.5, earlier: 50, staleness: 0}",
+}
+
+
+def judged_twice(folder: RunFolder, **successes: tuple[int, int]) -> None:
+    """Long ago and lately, by task (or family): successes of 80 episodes and of 8."""
+    for iteration, judged, which in ((1, 80, 0), (4, 8, 1)):
+        many = {"iteration": iteration, "judged": judged, "attempts": judged}
+        results = [
+            outcome(name, name, successes=pair[which], **many)  # tasks go by their id, generated ones by their family
+            for name, pair in successes.items()
+        ]
+        finish_iteration(folder, iteration, *results)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wanted", "others"),
+    [
+        # Lately half of them succeed; counted equally, all the old successes would hide that, and show it for the others.
+        ("target", (80, 4), (40, 8)),
+        # What has changed, and not what is half solved for good.
+        ("progress", (0, 8), (40, 4)),
+        ("progress", (80, 0), (80, 8)),
+    ],
+)
+def test_a_curriculum_decides_which_tasks_of_a_file_come(
+    live: LoopConfig, kind: str, wanted: tuple[int, int], others: tuple[int, int]
+) -> None:
+    folder = RunFolder.create("a", sampled(live, kind))
+    judged_twice(folder, **{f"t{n}": wanted if n % 3 == 1 else others for n in range(12)})
+    assert {group.task.id for group in planned_groups(folder.inputs, 5, Stage.ROLLOUT)} == {"t1", "t4", "t7", "t10"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "wanted", "other"),
+    [("target", (80, 4), (40, 8)), ("progress", (0, 8), (40, 4)), ("progress", (80, 0), (8, 1))],
+)
+def test_a_curriculum_decides_which_families_come(
+    write_config, kind: str, wanted: tuple[int, int], other: tuple[int, int]
+) -> None:
+    config = load_config(write_config(), ["rollout.groups_per_iteration=8", f"environment.sampler={CURRICULA[kind]}"])
+    for name, families in (("a", ("click-test", "click-button")), ("b", ("click-button", "click-test"))):
+        folder = RunFolder.create(name, config)
+        judged_twice(folder, **dict(zip(families, (wanted, other), strict=True)))
+        played = [group.task.domain for group in planned_groups(folder.inputs, 5, Stage.ROLLOUT)]
+        assert played.count(families[0]) >= 6, "most of the tasks are of the family that is wanted"
+        held_out = planned_groups(folder.inputs, 5, Stage.EVALUATE)
+        assert held_out == planned_groups(RunFolder.create(f"{name}-new", config).inputs, 5, Stage.EVALUATE)
+
+
+def sampled(config: LoopConfig, kind: str) -> LoopConfig:
+    """The configuration with this curriculum."""
+    data = config.environment.model_dump() | {"sampler": yaml.safe_load(CURRICULA[kind])}
+    return config.model_copy(update={"environment": type(config.environment).model_validate(data)})
 
 
 def test_no_task_is_drawn_on_a_host_that_no_browser_reaches(live: LoopConfig) -> None:
