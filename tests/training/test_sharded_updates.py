@@ -7,7 +7,7 @@ import socket
 import subprocess
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from safetensors.numpy import load_file
@@ -40,14 +40,14 @@ class Story(NamedTuple):
     together: list[Request]
 
 
-def story(request: Request, name: str, **settings: object) -> Story:
+def story(request: Request, name: str, *, sharding: str = "fsdp2", **settings: object) -> Story:
     """`settings` are those of both; the micro batches are so small that some have pictures and others none."""
     shared = CONFIG | {"micro_batch_size": 3, "max_staleness": 1, "max_grad_norm": 0.05} | settings
     found: list[list[Request]] = []
-    for kind, sharding in (("alone", {}), ("together", {"sharding": "fsdp2", "processes": 2})):
+    for kind, several in (("alone", {}), ("together", {"sharding": sharding, "processes": 2})):
         first = beside(request, f"{name}-{kind}")
         config = request.config.with_name(f"{name}-{kind}-config.json")
-        config.write_text(json.dumps(shared | sharding))
+        config.write_text(json.dumps(shared | several))
         first = first._replace(config=config)
         report = first.report.with_name(f"{name}-{kind}-2.json")
         found.append([first, first._replace(policy=first.policies / "v0001", version=2, report=report)])
@@ -131,7 +131,12 @@ def test_more_processes_and_every_way_to_compute(request_of: Request, tmp_path: 
     ]
     if VOCABULARY % processes == 0:
         # The stored tokens are of another policy: ratios are large, so steps are small.
-        loose = {"max_gap_mean": 100.0, "max_gap_fraction": 1.0, "max_ratio": 1e9, "learning_rate": 1e-4}
+        loose: dict[str, Any] = {
+            "max_gap_mean": 100.0,
+            "max_gap_fraction": 1.0,
+            "max_ratio": 1e9,
+            "learning_rate": 1e-4,
+        }
         stories.append(story(tied(request_of), "tied", **loose))
     make_together([one for each in stories for one in each.together], processes, tmp_path)
     for each in stories:
