@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -56,7 +57,52 @@ def _write_iteration(folder: Path) -> None:
     unjudged = Verdict(trajectory_id=BROKEN, reward=None, judge="miniwob")
     write_verdicts(folder / "judge", won, lost_try, unjudged)
     write_done(folder / "judge", seconds=0.1, metrics={"success_rate": 0.5, "steps_mean": 2.0})
-    write_done(folder / "policy_update", seconds=9.0, metrics={"loss": 0.25})
+    write_update(folder)
+
+
+ALARM = "entropy collapsed: 0.1 nats per token, below update.alarm_entropy 0.2"
+GAP_EDGES = (0.0, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)
+METRICS = {
+    "loss": 0.25,
+    "grad_norm": 0.8,
+    "grad_norm_max": 1.4,
+    "entropy": 0.1,
+    "kl": 0.002,
+    "clip_low": 0.01,
+    "clip_high": 0.0,
+    "capped_positive": 0.001,
+    "capped_negative": 0.0,
+    "gap_mean": 2e-4,
+    "gap_max": 0.3,
+    "lag_mean": 0.25,
+    "reward_mean": 0.5,
+    "reward_std": 0.5,
+    "advantage_mean": 0.0,
+    "advantage_abs_mean": 0.9,
+    "tokens_per_second": 480.0,
+    "dropped_truncated": 2.0,
+    "excluded_unjudged": 1.0,
+}
+"""Of a policy update on a machine without a GPU and without a reference policy."""
+
+
+def write_update(
+    folder: Path,
+    metrics: Mapping[str, float] = METRICS,
+    rewards: tuple[int, ...] = (1, 0, 1),
+    alarms: tuple[str, ...] = (ALARM,),
+    name: str = "other",
+) -> None:
+    """The finished policy update of an iteration, with histograms: `rewards` are counts, `name` is one that the page does not know."""
+    histograms = {
+        "reward": {"edges": (0.0, 0.3, 0.7, 1.0), "counts": rewards},
+        "advantage": {"edges": (-1.0, -0.5, 0.0, 0.5, 1.0), "counts": (1, 0, 0, 1)},
+        "gap": {"edges": GAP_EDGES, "counts": (9, 40, 30, 12, 5, 1, 0)},
+        "lag": {"edges": (0, 1, 2), "counts": (0, 0)},
+        name: {"edges": (0, 0.5), "counts": (1,)},
+    }
+    more = {"counts": {"version": 1, "steps": 1, "samples": 4}, "metrics": dict(metrics), "alarms": alarms}
+    write_done(folder / "policy_update", seconds=9.0, histograms=histograms, **more)
 
 
 def trajectory(

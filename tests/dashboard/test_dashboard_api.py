@@ -2,10 +2,25 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
-from stored_run import BROKEN, FAIL, HELDOUT, HOSTILE, PICTURE, SHA256, SUCCESS, film, write, write_run
+from stored_run import (
+    ALARM,
+    BROKEN,
+    FAIL,
+    GAP_EDGES,
+    HELDOUT,
+    HOSTILE,
+    PICTURE,
+    SHA256,
+    SUCCESS,
+    film,
+    write,
+    write_done,
+    write_run,
+)
 
 from storage.upkeep.compaction import compact
 
@@ -52,6 +67,20 @@ async def test_a_run_is_a_table_by_iteration(client: httpx.AsyncClient, runs: Pa
     (runs / "demo/learning_curve.png").write_bytes(PICTURE)
     assert (await client.get("/api/runs/demo")).json()["has_curve"]
     assert (await client.get("/api/runs/demo/learning_curve.png")).content == PICTURE
+
+
+async def test_an_update_has_metrics_histograms_and_alarms(client: httpx.AsyncClient, runs: Path) -> None:
+    async def update() -> dict[str, Any]:
+        stages = (await client.get("/api/runs/demo")).json()["table"][1]["stages"]
+        return next(stage for stage in stages if stage["stage"] == "policy_update")
+
+    found = await update()
+    assert (found["metrics"]["loss"], found["counts"]["samples"], found["alarms"]) == (0.25, 4, [ALARM])
+    assert found["histograms"]["gap"] == {"edges": list(GAP_EDGES), "counts": [9, 40, 30, 12, 5, 1, 0]}
+    # As earlier versions wrote it.
+    write_done(runs / "demo/iterations/0001/policy_update", seconds=9.0, metrics={"loss": 0.25})
+    found = await update()
+    assert (found["metrics"], found["histograms"], found["alarms"]) == ({"loss": 0.25}, {}, [])
 
 
 async def test_a_run_is_finished_when_its_last_evaluation_is(client: httpx.AsyncClient, runs: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 from served_pages import opened_page, served
-from stored_run import FAIL, HOSTILE, PICTURE, SUCCESS, film
+from stored_run import ALARM, FAIL, HOSTILE, PICTURE, SUCCESS, film, write_done, write_run, write_update
 
 from dashboard.app import create_app
 
@@ -65,6 +65,48 @@ async def test_a_reader_goes_from_the_runs_to_the_end_of_a_replay_by_keys(page: 
     assert page.url.endswith(f"{LIST}/{SUCCESS}?outcome=success&step=2")
     await page.keyboard.press("Escape")
     await expect(page.locator("tbody a.row")).to_have_count(1)
+
+
+async def test_a_run_shows_the_diagnostics_of_its_policy_updates(page: Page, runs: Path) -> None:
+    skipped = {"reward_mean": 1.0, "reward_std": 0.0, f"dropped_{HOSTILE}": 3.0}
+    write_update(runs / "demo/iterations/0002", skipped, rewards=(4, 0, 0), alarms=(HOSTILE,), name=HOSTILE)
+    await page.goto("/#/run/demo")
+    section = page.get_by_role("region", name="Policy update")
+    alarms = section.get_by_role("list", name="alarms").get_by_role("listitem")
+    await expect(alarms).to_have_text([f"iteration 2: {HOSTILE}", f"iteration 1: {ALARM}"])
+    drawn = section.locator("figure:has(svg)")
+    await expect(drawn).to_have_count(13)
+    await expect(drawn.filter(has_text="MFU")).to_have_count(0)
+    await expect(drawn.filter(has_text="Steps that were trained on")).to_contain_text(HOSTILE)
+    for title, points in {"Rewards": 2, "Loss": 1}.items():  # a missing number is not drawn
+        dots = await section.get_by_role("figure", name=f"{title} by iteration").locator(".dots").get_attribute("d")
+        assert dots is not None and dots.count("M") == points
+    await drawn.filter(has_text="Steps that were trained on").locator("svg").hover(position={"x": 180, "y": 20})
+    await expect(section.locator(".reading")).to_contain_text(f"{HOSTILE} 3")
+    rewards = section.get_by_role("figure", name="Rewards in iteration")
+    await expect(rewards).to_contain_text("largest bin: 4 of 4")
+    await section.get_by_role("combobox", name="iteration of the histograms").select_option("iteration 1")
+    await expect(rewards).to_contain_text("largest bin: 1 of 2")
+    await expect(section.get_by_role("figure", name="Lag in iteration")).to_have_count(0)
+    await section.get_by_text("these histograms of iteration 1 as a table").click()
+    await expect(section.get_by_role("row", name="Trainer/server gap 1e-5 to 1e-4 40 tokens")).to_be_visible()
+    await section.get_by_text("all numbers of 2 policy updates").click()
+    await expect(section.get_by_role("columnheader", name=HOSTILE)).to_be_visible()
+    assert await page.evaluate("window.pwned") is None
+    assert await page.evaluate("document.querySelectorAll('script:not([src]), [onerror], img[src=x]').length") == 0
+
+
+@pytest.mark.parametrize("report", [{"metrics": {"update_s": 3.0}, "counts": {"version": 1}}, None])
+async def test_a_run_without_reports_of_updates_has_no_section_for_them(
+    page: Page, runs: Path, report: dict[str, object] | None
+) -> None:
+    update = write_run(runs, "early") / "iterations/0001/policy_update"
+    (update / "done.json").unlink()
+    if report:
+        write_done(update, seconds=9.0, **report)
+    await page.goto("/#/run/early")
+    await expect(page.get_by_role("figure", name="Success by iteration")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Policy update")).to_have_count(0)
 
 
 async def test_the_file_to_send_around_needs_nothing_and_runs_nothing(page: Page, tmp_path: Path) -> None:

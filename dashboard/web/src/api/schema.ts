@@ -1805,6 +1805,16 @@ export interface components {
             worker: string;
         };
         /**
+         * Histogram
+         * @description Numbers of values by bin: `counts[i]` of them lie in [edges[i], edges[i + 1]).
+         */
+        Histogram: {
+            /** Counts */
+            counts: number[];
+            /** Edges */
+            edges: number[];
+        };
+        /**
          * HoverAndScrollCoords
          * @description Move the mouse to a point and turn the wheel there.
          */
@@ -2910,6 +2920,11 @@ export interface components {
          */
         StageView: {
             /**
+             * Alarms
+             * @default []
+             */
+            alarms: string[];
+            /**
              * Counts
              * @default {}
              */
@@ -2923,6 +2938,13 @@ export interface components {
             done: number;
             /** Finished */
             finished: boolean;
+            /**
+             * Histograms
+             * @default {}
+             */
+            histograms: {
+                [key: string]: components["schemas"]["Histogram"];
+            };
             /**
              * Metrics
              * @default {}

@@ -8,6 +8,7 @@ export type Environment = Schemas["EnvironmentView"];
 export type GroupComparison = Schemas["GroupComparison"];
 export type GroupView = Schemas["GroupView"];
 export type Health = Schemas["Health"];
+export type Histogram = Schemas["Histogram"];
 export type IterationComparison = Schemas["IterationComparison"];
 export type IterationView = Schemas["IterationView"];
 export type Judges = Schemas["JudgesView"];

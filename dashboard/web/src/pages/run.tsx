@@ -1,10 +1,12 @@
-// One run: its curves, its table by iteration, its configuration.
-import { lazy, Suspense } from "react";
+// One run: its curves, the diagnostics of its policy updates, its table by iteration, its configuration.
+import { lazy, Suspense, useMemo } from "react";
 import { Link, useNavigate, useParams } from "react-router";
 import type { IterationView, Run, StageView } from "../api/types";
+import { Diagnostics } from "../ui/diagnostics";
 import { number, percent, seconds, stageTo } from "../ui/format";
 import { Bar, Empty, Foreign, Problems, Table, Tile } from "../ui/parts";
 import { Loaded, TABLE_HINTS, useGet, usePage } from "../ui/shell";
+import { isTold, updatesOf } from "../ui/updates";
 import { RunState } from "./runs";
 
 const Curves = lazy(() => import("../ui/curves"));
@@ -31,6 +33,7 @@ export default function RunPage() {
 function Shown({ run }: { run: Run }) {
   const navigate = useNavigate();
   usePage({ crumbs: [["runs", "/"]], title: run.name, hints: [...TABLE_HINTS, ["Esc", "up"]] });
+  const updates = useMemo(() => updatesOf(run.table), [run.table]);
   const time = run.table.reduce((sum, row) => sum + (row.seconds ?? 0), 0);
   return (
     <>
@@ -50,6 +53,7 @@ function Shown({ run }: { run: Run }) {
           <Curves table={run.table} open={(iteration, stage) => navigate(stageTo(run.name, iteration, stage))} />
         </Suspense>
       )}
+      {isTold(updates) && <Diagnostics updates={updates} />}
       <div className="columns">
         <section>
           <h2>Iterations</h2>

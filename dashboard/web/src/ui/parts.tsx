@@ -166,3 +166,25 @@ export function Search({ value, hint, go }: { value: string; hint: string; go: (
     />
   );
 }
+
+/** Title of a figure with its unit and an explanation. */
+export function Caption({ title, unit, about, children }: { title: string; unit: string; about: string; children?: ReactNode }) {
+  return (
+    <figcaption>
+      <Foreign text={title} as="b" /> <small className="faint">{unit}</small>
+      {about && <p className="faint">{about}</p>}
+      {children}
+    </figcaption>
+  );
+}
+
+/** Content that is made when it is opened first: a table of 200 iterations has thousands of cells. */
+export function Folded({ name, children }: { name: string; children: () => ReactNode }) {
+  const [opened, setOpened] = useState(false);
+  return (
+    <details onToggle={(event) => event.currentTarget.open && setOpened(true)}>
+      <summary>{name}</summary>
+      {opened && children()}
+    </details>
+  );
+}
