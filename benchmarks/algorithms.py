@@ -1,7 +1,7 @@
 """Compares presets of the policy update at equal episodes: the demo's loop per preset and seed.
 
     python -m benchmarks.algorithms [--presets grpo webgym ..] [--seeds 0 1 2] [--config configs/demo.yaml] [key=value ...]
-                                    [--figures docs/pictures/algorithms.jsonl] [--picture docs/pictures/algorithms.png]
+                                    [--figures docs/pictures/algorithms.jsonl [--run-nothing]] [--picture docs/pictures/algorithms.png]
 
 A preset gives credit and loss; the learning rate, the optimiser steps and the epochs are those of the configuration
 for all of them, so that only the algorithm differs. Prints mean and spread of held-out success, and draws success in
@@ -60,6 +60,9 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--config", type=Path, default=Path("configs/demo.yaml"))
     parser.add_argument("--figures", type=Path, help="JSON lines: the curves of finished loops, read and added to")
+    parser.add_argument(
+        "--run-nothing", action="store_true", help="only print and draw the loops in the file of figures"
+    )
     parser.add_argument("--picture", type=Path, help="PNG to draw")
     parser.add_argument("overrides", nargs="*", help="key=value, as for `rl-loop run`")
     options = parser.parse_args()
@@ -73,10 +76,13 @@ def main() -> int:
         for seed in options.seeds
         for preset in options.presets
     ]
+    if options.run_nothing:
+        loops = [loop for loop in loops if any(curve.of(loop) for curve in known)]
     curves = compare(loops, known, options.figures)
     for preset in options.presets:
-        print(summary(preset, [one for one in curves if one.preset == preset]))
-    if options.picture:
+        if found := [one for one in curves if one.preset == preset]:
+            print(summary(preset, found))
+    if options.picture and curves:
         draw(curves, options.picture)
     return 0
 
