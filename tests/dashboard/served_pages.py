@@ -48,4 +48,4 @@ async def opened_page(address: str) -> AsyncGenerator[Page, None]:
         opened.on("pageerror", lambda error: errors.append(str(error)))
         yield opened
         await browser.close()
-    assert errors == []
+    assert errors == [], errors
