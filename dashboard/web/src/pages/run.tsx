@@ -53,7 +53,6 @@ function Shown({ run }: { run: Run }) {
           <Curves table={run.table} open={(iteration, stage) => navigate(stageTo(run.name, iteration, stage))} />
         </Suspense>
       )}
-      {isTold(updates) && <Diagnostics updates={updates} />}
       <div className="columns">
         <section>
           <h2>Iterations</h2>
@@ -67,6 +66,7 @@ function Shown({ run }: { run: Run }) {
           <Config lines={run.config as [string, string][]} />
         </aside>
       </div>
+      {isTold(updates) && <Diagnostics updates={updates} />}
     </>
   );
 }
