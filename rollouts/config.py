@@ -55,7 +55,7 @@ class RolloutConfig(BaseModel):
     """Versions that a sample of `overlap: async` may be older than the policy that it trains; `rollouts/pace.py`."""
     replace_zero_signal: Annotated[int, Field(ge=0)] = 0
     """Groups that are played to replace those whose members all got the same reward, at most so many per iteration
-    (dynamic sampling, DAPO, arXiv 2503.14476). Needs an environment that judges by itself."""
+    (dynamic sampling, DAPO, arXiv 2503.14476). Needs an environment that judges by itself, and `ranks: here`."""
 
     reuse_contexts: bool = False
     """Let episodes of the environment reuse one another's cleaned browser contexts, which saves most of the time of a
