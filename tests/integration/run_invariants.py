@@ -97,8 +97,12 @@ def check_versions(folder: RunFolder) -> None:
             checkpoint = read_checkpoint(checkpoint_path(folder.policies, iteration))
             assert checkpoint.parent == expected[-1]
             assert update.checkpoint == str(checkpoint.path) and update.steps > 0
+            assert update.histograms.keys() == {"reward", "advantage", "lag", "gap"}
+            learned_from = (checkpoint.path / "samples.jsonl").read_text().splitlines()
+            assert len(learned_from) == update.counts["samples"] - update.masked_steps.get("bad_gap", 0)
             expected.append(iteration)
         assert report is not None and report.counts["version"] == expected[-1]
+        assert (report.alarms, report.histograms) == (update.alarms, update.histograms)
     assert versions(folder.policies) == expected
     assert sorted(path.name for path in folder.policies.iterdir()) == [f"v{version:04d}" for version in expected]
 
