@@ -110,6 +110,13 @@ def test_a_tied_head_may_be_left_out_on_either_side_and_hides_nothing(tmp_path: 
         check_shapes(prepare(fewer, "run:3", pictures=tmp_path), without, read_shapes(without))
 
 
+def test_heads_that_transformers_does_not_write_may_be_missing(tmp_path: Path) -> None:
+    """Qwen3.5 comes with heads for multi-token prediction; no version that is trained from it has them."""
+    downloaded = write_version(tmp_path, 1, tensors(0.1) | {"mtp.layers.0.fc.weight": np.zeros(4, "float32")})
+    trained = write_version(tmp_path, 2, tensors(0.2), canary=False)
+    check_shapes(prepare(trained, "run:2", pictures=tmp_path), downloaded, read_shapes(downloaded))
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "said"),
     [

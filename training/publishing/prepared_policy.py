@@ -20,6 +20,9 @@ KIND = ("architectures", "model_type")
 """Keys of a config.json that say which model class reads the weights."""
 TIED = "lm_head.weight"
 """A tensor that models with tied embeddings may write or leave out."""
+GUESSING = "mtp."
+"""Start of the names of heads for multi-token prediction (Qwen3.5): transformers neither loads nor writes them, and a server uses
+them only to guess tokens that the model then checks."""
 SERVED_TEMPERATURE = 1.0
 """Temperature at which the server scores, whatever the policy is sampled at."""
 
@@ -96,7 +99,8 @@ def check_shapes(wanted: Prepared, other: Path, shapes: Shapes) -> None:
                 f"{wanted.path}: {name} has the shape {list(mine[name])}, in the policy that is served ({other}) it has "
                 f"{list(shapes[name])}; a policy of another shape needs services of its own"
             )
-    missing, unknown = sorted(shapes.keys() - mine.keys() - {TIED}), sorted(mine.keys() - shapes.keys() - {TIED})
+    missing = sorted(name for name in shapes.keys() - mine.keys() - {TIED} if not name.startswith(GUESSING))
+    unknown = sorted(mine.keys() - shapes.keys() - {TIED})
     if missing and unknown:  # transformers may write other names than it has read; the architecture is the same
         return
     if missing:
