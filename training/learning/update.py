@@ -14,7 +14,6 @@ import argparse
 import json
 import logging
 import os
-import resource
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -36,6 +35,7 @@ from training.learning.made_before import made_before, with_checkpoint
 from training.learning.processes import ranks
 from training.learning.report import UpdateReport, require_finite, write_report
 from training.learning.update_inputs import Batch, Request, check_for_training, read_batch
+from training.peak_memory import peak_memory_bytes
 from training.sampling.samples import digest
 from training.settings import caller, let_idle_threads_sleep
 from training.stopwatch import Stopwatch
@@ -62,8 +62,8 @@ def update(request: Request) -> UpdateReport:
                 check_for_training(request, batch)
             report = train(request, batch, report, watch)
     failpoints.reach("update.before_report")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    report = report.model_copy(update={"seconds": report.seconds | watch.seconds, "peak_memory_bytes": peak})
+    spent = {"seconds": report.seconds | watch.seconds, "peak_memory_bytes": peak_memory_bytes()}
+    report = report.model_copy(update=spent)
     if ranks.is_first():
         write_report(report, request.report)
     # torchrun gives up after five minutes when one machine's processes end long before another's, which may write hundreds of GB.
