@@ -32,7 +32,7 @@ OF_THE_LOOP = ("learning_rate", "warmup_steps", "minibatches", "epochs")
 
 
 class Loop(BaseModel, frozen=True, extra="forbid"):
-    """What sets one loop of the comparison apart from the others."""
+    """Identity of one loop of the comparison."""
 
     preset: PresetName
     seed: int
@@ -49,7 +49,7 @@ class Curve(Loop, frozen=True):
     """Held-out success of the first and of the last policy."""
 
     def of(self, loop: Loop) -> bool:
-        """Whether this is the curve of that loop."""
+        """True if the curve was measured on this loop."""
         return all(getattr(self, key) == getattr(loop, key) for key in Loop.model_fields)
 
 

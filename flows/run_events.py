@@ -14,7 +14,7 @@ from prefect.runtime import flow_run
 
 from flows.settings.run_folder import RunFolder
 from flows.settings.services_config import RunEvent
-from flows.stages.judge import JudgeAlarm
+from flows.stages.canary_alarm import JudgeAlarm
 from storage.stages import Stage, StageKey, StageReport
 
 PREFIX = "rl-loop"

@@ -20,8 +20,8 @@ class Board:
         threshold: float = 1.0,
         rewards: Mapping[str, float | None] | None = None,
     ) -> None:
-        """`done`: ids of the stored trajectories; `rewards`: of those of them that this process has stored. `threshold`:
-        share of the groups that must be complete.
+        """`done`: ids of the stored trajectories. `rewards`: rewards by id of the trajectories that this process has stored.
+        `threshold`: share of the groups that must be complete.
         """
         self.groups: dict[str, Group] = {}
         self._missing: dict[str, set[str]] = {}

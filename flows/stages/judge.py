@@ -19,13 +19,13 @@ from environments.registry import make_environment
 from flows.policy.waiting import StageError
 from flows.settings.hints import on_run
 from flows.settings.run_folder import RunFolder
+from flows.stages.canary_alarm import check_canaries
 from flows.stages.overlap import overlapped
 from flows.stages.stage_inputs import early_folder
 from judging.config import JudgeConfig
 from judging.early import Taking
 from judging.human import PeopleFirst
 from judging.in_order import in_order
-from judging.meta.canary_tasks import believed
 from judging.meta.metrics import judge_metrics
 from judging.opening import is_judged, open_judges
 from judging.verdicts import CorruptVerdicts
@@ -73,7 +73,15 @@ async def judge_stage(folder: RunFolder, iteration: int) -> StageReport:
     judged = await judge_all(folder, trajectories, directory, shuffled_by=shuffle_seed(folder, iteration))
     write_outcomes(directory, judged.episodes, judged.by_id(), iteration=iteration)
     check_judged(folder, StageKey(iteration, Stage.JUDGE), judged)
-    check_canaries(folder, StageKey(iteration, Stage.JUDGE), judged)
+    canaries = judged.canaries()
+    check_canaries(
+        folder,
+        StageKey(iteration, Stage.JUDGE),
+        judged.verdicts,
+        {one.id: one.task for one in judged.episodes if one.id in canaries},
+        where="",
+        way_out=f"{on_run('resume', folder.root, 'judge.canary_alarm=warn')} trains on them all the same",
+    )
     failpoints.reach("judge.before_done")
     return folder.finish(
         StageReport(
@@ -157,30 +165,6 @@ def check_judged(folder: RunFolder, key: StageKey, found: Judged) -> None:
     judged = is_judged(folder.config.judge, environment.name, has_verifier=has_verifier)
     if judged and (lack := lack_of_verdicts(folder.inputs, key, found.verdicts, found.episodes)):
         raise StageError(f"{lack}; `rl-loop resume {folder.name}` judges again")
-
-
-class JudgeAlarm(StageError):
-    """A judge called a task a success that nobody can do. The message is one sentence."""
-
-
-def check_canaries(folder: RunFolder, key: StageKey, judged: Judged) -> None:
-    """Raises `JudgeAlarm` when a judge called a task a success that nobody can do; `judge.canary_alarm: warn` only logs."""
-    canaries = judged.canaries()
-    found = believed(verdict for verdict in judged.verdicts if verdict.trajectory_id in canaries)
-    if not found:
-        return
-    tasks = {one.id: one.task for one in judged.episodes}
-    first = found[0]
-    more = f" (and {len(found) - 1} more such verdicts)" if len(found) > 1 else ""
-    sentence = (
-        f"{key}: the judge {first.judge} called the canary task {tasks[first.trajectory_id]} a success, trajectory "
-        f"{first.trajectory_id}{more}; nobody can do that task, so the judge's verdicts can't be trusted"
-    )
-    if folder.config.judge.canary_alarm == "warn":
-        logger.warning("%s", sentence)
-        return
-    again = on_run("resume", folder.root, "judge.canary_alarm=warn")
-    raise JudgeAlarm(f"{sentence}: look at its evidence, and mend the judge; {again} trains on them all the same")
 
 
 def unjudged(verdicts: Iterable[Verdict]) -> int:

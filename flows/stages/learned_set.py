@@ -1,19 +1,15 @@
 """The verdicts that a policy update learns from: those of the judge stage, or a set beside them."""
 
-import logging
 from pathlib import Path
 
 from flows.policy.waiting import StageError
 from flows.settings.hints import on_run
 from flows.settings.run_folder import RunFolder
-from flows.stages.judge import JudgeAlarm
+from flows.stages.canary_alarm import check_canaries
 from flows.stages.rejudge import SETS, set_folder
-from judging.meta.canary_tasks import believed
 from rollouts.plan import read_plan
 from storage.stages import Stage, StageKey
 from storage.verdicts import VERDICTS, read_verdicts
-
-logger = logging.getLogger(__name__)
 
 
 def verdicts_to_learn(folder: RunFolder, iteration: int) -> Path:
@@ -38,7 +34,7 @@ def verdicts_to_learn(folder: RunFolder, iteration: int) -> Path:
 
 
 def _check_canaries(folder: RunFolder, key: StageKey, path: Path) -> None:
-    """Raises `JudgeAlarm` when a judge of a set believed in a canary; `judge.canary_alarm: warn` only logs.
+    """Raises `JudgeAlarm` when a judge of a set called a canary task a success; `judge.canary_alarm: warn` only logs.
 
     The judge stage has looked at its own verdicts, but a set is made beside it, by other judges.
     """
@@ -48,21 +44,9 @@ def _check_canaries(folder: RunFolder, key: StageKey, path: Path) -> None:
     if not tasks:
         return
     try:
-        found = believed(one for one in read_verdicts(path.parent) if one.trajectory_id in tasks)
+        verdicts = list(read_verdicts(path.parent))
     except (OSError, ValueError) as error:
         raise StageError(f"{key}: {path} can't be read: {' '.join(str(error).split())}") from error
-    if not found:
-        return
-    first = found[0]
-    more = f" (and {len(found) - 1} more such verdicts)" if len(found) > 1 else ""
-    sentence = (
-        f"{key}: the judge {first.judge} called the canary task {tasks[first.trajectory_id]} a success in the set of verdicts "
-        f"{path.parent.name}, trajectory {first.trajectory_id}{more}; nobody can do that task, so the set can't be trusted"
-    )
-    if folder.config.judge.canary_alarm == "warn":
-        logger.warning("%s", sentence)
-        return
     # No command: a fork is refused before it has a folder that a command could name.
-    raise JudgeAlarm(
-        f"{sentence}: look at its evidence, and mend the judge; with judge.canary_alarm=warn the update learns from it all the same"
-    )
+    way_out = "with judge.canary_alarm=warn the update learns from it all the same"
+    check_canaries(folder, key, verdicts, tasks, where=f" in the set of verdicts {path.parent.name}", way_out=way_out)

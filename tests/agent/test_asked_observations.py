@@ -1,4 +1,4 @@
-"""What an episode asks the browser to observe, by its configuration."""
+"""An episode requests marks and the accessibility tree where its configuration uses them."""
 
 from typing import Any
 

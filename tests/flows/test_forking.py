@@ -12,7 +12,7 @@ from agent.verdict import Verdict
 from flows.policy.waiting import StageError
 from flows.settings.loop_config import LoopConfig
 from flows.settings.run_folder import RunFolder
-from flows.stages.judge import JudgeAlarm
+from flows.stages.canary_alarm import JudgeAlarm
 from flows.stages.policy_update import update_command
 from flows.starting.forking import fork
 from flows.tracking.logged import LOGGED

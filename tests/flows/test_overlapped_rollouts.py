@@ -47,7 +47,7 @@ def store_of(folder: RunFolder, iteration: int) -> TrajectoryStore:
 
 
 def updated(folder: RunFolder, version: int) -> None:
-    """What the update of an iteration leaves: a version, with the same weights."""
+    """Writes a version with unchanged weights, in the place of a policy update."""
     with write_checkpoint(folder.policies, version, parent=version - 1, step=version) as path:
         shutil.copytree(folder.config.policy.model, path, dirs_exist_ok=True)
 

@@ -75,7 +75,7 @@ async def play(folder: RunFolder, *, update_s: float, killed: dict[int, float]) 
 
 
 def planned(folder: RunFolder, iteration: int, extra: str | None = None) -> list[str]:
-    """The names of a plan's groups; of those that were added for a reason."""
+    """Names of the groups in a plan; with `extra`, of the groups that extended it for this reason."""
     groups = planned_groups(folder.inputs, iteration, Stage.ROLLOUT)
     return [one.group for one in groups if extra is None or (one.extra == extra and one.iteration is None)]
 

@@ -85,7 +85,7 @@ def varied(samples: list[Sample]) -> list[Sample]:
 
 
 def scores_of_others(policy: LoadedPolicy, samples: list[Sample], filled: Rollout, config: UpdateConfig) -> Scored:
-    """What a parent and a reference could give the tokens, where the loss asks for them: other numbers for each token."""
+    """Log-probabilities under a parent and a reference, different for each token, where the loss needs them."""
     rng = np.random.default_rng(0)
     now = stored_scores(policy, samples, filled.store.image, config)
     proximal, reference = (
@@ -146,7 +146,7 @@ def whole(
 def accumulated(
     policy: LoadedPolicy, samples: list[Sample], filled: Rollout, batches: Plan, config: UpdateConfig, scored: Scored
 ) -> list[Gradients]:
-    """What the optimiser is given at each step."""
+    """The gradients of each optimiser step."""
     optimizer = make_optimizer(policy.model, config)
     found: list[Gradients] = []
     optimizer.register_step_pre_hook(lambda *_: found.append(taken(policy, keep=True)))
