@@ -146,7 +146,7 @@ async def served_at_once(folder: RunFolder, version: int, workers: Any = None) -
     """A policy that nobody asks for a turn."""
     served = Served("instant", None, version)
     if workers is not None:
-        workers.serve(served)
+        await workers.serve(served)
     return served
 
 

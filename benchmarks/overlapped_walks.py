@@ -157,7 +157,11 @@ async def play(folder: RunFolder, seed: int, update_s: float, walks: Walks) -> R
         threshold = threshold_of(folder.inputs, iteration, Stage.ROLLOUT)
         lost = await worker.play(files, groups, threshold=threshold, extends=extends, pace=pace)
         assert lost is None and carries(folder.inputs, iteration)
-        carry_over(folder.inputs, iteration, lambda number: worker.carry_to(files_of(folder, number)))
+
+        async def carry(number: int) -> None:
+            worker.carry_to(files_of(folder, number))
+
+        await carry_over(folder.inputs, iteration, carry)
         stages.append(clock() - began)
         kept = list(TrajectoryStore(folder.stage_dir(iteration, Stage.ROLLOUT)))
         played = united(walks.played[one.id] for one in kept)

@@ -105,7 +105,7 @@ async def play_stages(options: argparse.Namespace, root: Path, browsers: str, st
         )
         stack.push_async_callback(rank.stop)
 
-        def carry(iteration: int) -> None:
+        async def carry(iteration: int) -> None:
             rank.carry_to(StageFiles(folder, iteration, Stage.ROLLOUT, shard=0, slots=options.slots))
 
         began, before = time.monotonic(), 0
@@ -116,7 +116,7 @@ async def play_stages(options: argparse.Namespace, root: Path, browsers: str, st
             lost = await rank.play(files, groups, threshold=threshold, extends=("ahead",))
             assert lost is None, lost
             if carries(folder.inputs, iteration):
-                carry_over(folder.inputs, iteration, carry)
+                await carry_over(folder.inputs, iteration, carry)
             if iteration == WARM_UP:
                 began, before = time.monotonic(), len(kept(folder))
         seconds = time.monotonic() - began

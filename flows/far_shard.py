@@ -1,6 +1,7 @@
-"""Waiting for a rank, or an update, on another worker, including one that was lost with its worker, which Prefect never notices.
+"""Work of the loop on another worker, a rank or an update: started, waited for, and found when it is lost with its worker, which
+Prefect never notices.
 
-    iterations/0003/rollout/rank-01/heartbeat.json      written by the rank while it plays, see storage/heartbeat.py
+    ranks/01/heartbeat.json, iterations/0003/policy_update/rank-00/heartbeat.json       see storage/heartbeat.py
 
 A rank that no worker has started yet has no heartbeat, and is waited for: workers may be busy or about to be started. One
 that has ended while its machine was cut off from Prefect has told its end to the folder only.
@@ -10,9 +11,11 @@ import asyncio
 import logging
 import time
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
+from prefect.deployments import arun_deployment
 from prefect.settings import get_current_settings
 
 from flows.services.prefect_api import PrefectError, PrefectServer
@@ -31,15 +34,22 @@ def server_url() -> str:
     return (get_current_settings().api.url or "").removesuffix("/api")
 
 
-def beats_of(stage_dir: Path, shard: int) -> Path:
-    """The folder for the heartbeat of the process that plays the shard."""
-    return stage_dir / f"rank-{shard:02d}"
-
-
 def forget_beats(beats: Path) -> None:
-    """Removes the heartbeat of an earlier round, which must not count for the next one. Makes the folder."""
+    """Removes the heartbeat of an earlier process, which must not count for the next one. Makes the folder."""
     beats.mkdir(parents=True, exist_ok=True)
     (beats / FILE).unlink(missing_ok=True)
+
+
+async def on_worker(deployment: str, parameters: dict[str, Any], beats: Path) -> str | None:
+    """Has a worker run a deployment; returns how it failed, None if it completed. Cancelled, it cancels the flow run: no worker
+    may begin it later, beside a resumed loop."""
+    forget_beats(beats)
+    started = await arun_deployment(deployment, parameters=parameters, timeout=0, as_subflow=True)
+    try:
+        return await end_of(started.id, beats, server_url())
+    except asyncio.CancelledError:
+        await asyncio.shield(asyncio.to_thread(_cancel, str(started.id)))
+        raise
 
 
 async def end_of(
@@ -59,6 +69,14 @@ async def end_of(
                 await asyncio.to_thread(_mark_crashed, server_url, str(flow_run_id))
                 return f"was lost to Prefect when {beat} ended"
             await asyncio.sleep(poll_s)
+
+
+def _cancel(flow_run_id: str) -> None:
+    try:
+        with PrefectServer(server_url()) as server:
+            server.cancel(flow_run_id)
+    except PrefectError as error:
+        logger.warning("%s; flow run %s may still run on its worker", error, flow_run_id)
 
 
 def _mark_crashed(server_url: str, flow_run_id: str) -> None:

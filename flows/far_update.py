@@ -13,15 +13,13 @@ import logging
 from pathlib import Path
 
 from prefect import flow, task
-from prefect.deployments import arun_deployment
 from prefect.states import Crashed, State
 
-from flows.far_shard import beats_of, end_of, forget_beats, server_url
+from flows.far_shard import on_worker
 from flows.flow_log import log_with_ids
 from flows.loop_tether import LoopGone, ending_with_loop
 from flows.policy.update_process import last_line
 from flows.policy.waiting import StageError
-from flows.services.prefect_api import PrefectError, PrefectServer
 from flows.settings.run_folder import RunFolder
 from flows.stages.policy_update import run_update
 from flows.tracking.spans import traced_elsewhere
@@ -88,24 +86,10 @@ async def train_on_worker(folder: RunFolder, iteration: int) -> None:
 @task(name="train")
 async def _on_worker(root: str, iteration: int) -> str | None:
     """Runs the update on a worker. Returns how it failed, None if it is complete."""
-    beats = _beats(RunFolder.open(Path(root)), iteration)
-    forget_beats(beats)
     parameters = {"root": root, "iteration": iteration, "traceparent": traceparent()}
-    started = await arun_deployment(TRAIN, parameters=parameters, timeout=0, as_subflow=True)
-    try:
-        return await end_of(started.id, beats, server_url())
-    except asyncio.CancelledError:  # no worker may begin it later, beside a resumed loop
-        await asyncio.shield(asyncio.to_thread(_cancel, str(started.id)))
-        raise
-
-
-def _cancel(flow_run_id: str) -> None:
-    try:
-        with PrefectServer(server_url()) as server:
-            server.cancel(flow_run_id)
-    except PrefectError as error:
-        logger.warning("%s; the update may still run on its worker", error)
+    return await on_worker(TRAIN, parameters, _beats(RunFolder.open(Path(root)), iteration))
 
 
 def _beats(folder: RunFolder, iteration: int) -> Path:
-    return beats_of(folder.stage_dir(iteration, Stage.POLICY_UPDATE), 0)
+    """The folder of the heartbeat of an update on a worker."""
+    return folder.stage_dir(iteration, Stage.POLICY_UPDATE) / "rank-00"

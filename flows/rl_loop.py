@@ -19,42 +19,35 @@ from typing import Annotated, Any
 
 from prefect import Flow, Task, flow, task
 from prefect.client.schemas.objects import FlowRun
-from prefect.deployments import arun_deployment
 from prefect.runtime import flow_run
 from prefect.states import Completed, State
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent.models.openai_chat import Served
-from flows.far_shard import beats_of, end_of, forget_beats, server_url
+from flows.far_rank import play_elsewhere
+from flows.far_shard import on_worker, server_url
 from flows.far_update import train_on_worker
 from flows.flow_log import log_with_ids
-from flows.loop_tether import ending_with_loop
 from flows.prefect_artifacts import run_shown
 from flows.run_events import stage_failed, stage_finished
 from flows.services.prefect_api import PrefectError, PrefectServer
 from flows.services.processes import own_state_dir
+from flows.services.work_pools import RANK
 from flows.settings.identity import ITERATIONS
 from flows.settings.run_folder import RunFolder
 from flows.stages.loop import run_loop, run_stage
 from flows.stages.policy_update import run_update
 from flows.stages.rollout import ShardKey, play_shard
-from flows.stages.stage_inputs import stage_inputs
 from flows.starting.aftermath import folder_of, settle
 from flows.starting.cancelling import leaving_within
 from flows.starting.starting import folder_for, nothing_to_do
 from flows.tracking.learning_signal import no_signal
-from flows.tracking.spans import traced_elsewhere
 from rollouts.inputs import StageInputs
-from rollouts.shard_outcome import Outcome, read_outcome, write_outcome
 from rollouts.shard_workers import ShardWorkers
-from storage.heartbeat import beating
 from storage.stages import Stage, StageKey, StageReport
-from telemetry.propagation import traceparent
 from training.algorithms.presets import PresetName
 
 logger = logging.getLogger(__name__)
 
-RANK_DEPLOYMENT = "play-shard/rank"
 AT_ONCE = 4
 STAGGER_S = 0.25
 """Seconds between the starts of two shards, after the first `AT_ONCE`: SQLite answers 503 to many at once, and the client
@@ -191,7 +184,7 @@ async def shards_in_prefect(workers: ShardWorkers, inputs: StageInputs, keys: li
 
     async def one(number: int, key: ShardKey) -> str | None:
         await asyncio.sleep(max(0, number + 1 - AT_ONCE) * STAGGER_S)
-        where = rank if inputs.run.rollout.ranks == "workers" else shard_of(workers, inputs)
+        where = (rank_of if inputs.run.rollout.ranks == "workers" else shard_of)(workers, inputs)
         named = where.with_options(task_run_name=f"{where.name} {key.shard}, round {key.round}")
         return await named(ShardCall.of(inputs, key))
 
@@ -199,7 +192,7 @@ async def shards_in_prefect(workers: ShardWorkers, inputs: StageInputs, keys: li
 
 
 class ShardCall(BaseModel):
-    """Arguments for playing one shard, on this machine or another: `ShardKey`, `Served`, run folder and browsers."""
+    """Arguments of a shard's task, as Prefect shows them: `ShardKey`, `Served`, run folder and browsers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -215,20 +208,12 @@ class ShardCall(BaseModel):
     others: tuple[str, ...] = ()
     browsers: str
     """URL of the browser service."""
-    traceparent: str | None = None
-    """The span of the stage, where runs are traced."""
 
     @staticmethod
     def of(inputs: StageInputs, key: ShardKey) -> "ShardCall":
         """The call for a shard of a stage."""
         root = str(inputs.run.layout.root)
-        here = {"browsers": inputs.browsers, "traceparent": traceparent()}
-        return ShardCall(root=root, **key._asdict(), **inputs.served._asdict(), **here)
-
-    @property
-    def served(self) -> Served:
-        """The policy that plays."""
-        return Served(self.model, self.tag, self.version, self.others)
+        return ShardCall(root=root, **key._asdict(), **inputs.served._asdict(), browsers=inputs.browsers)
 
     @property
     def key(self) -> ShardKey:
@@ -253,30 +238,15 @@ def shard_of(workers: ShardWorkers, inputs: StageInputs) -> Task[..., Any]:
     return shard
 
 
-@task(name="rank")
-async def rank(call: ShardCall) -> str | None:
-    """Play one shard on any worker that takes it; returns the lost service, if any; a lost worker counts as one."""
-    parameters = {"call": call.model_dump(mode="json")}
-    stage_dir = RunFolder.open(Path(call.root)).stage_dir(call.iteration, call.stage)
-    beats = beats_of(stage_dir, call.shard)
-    forget_beats(beats)
-    started = await arun_deployment(RANK_DEPLOYMENT, parameters=parameters, timeout=0, as_subflow=True)
-    if failed := await end_of(started.id, beats, server_url()):
-        return f"shard {call.shard} {failed} on its worker"
-    return read_outcome(stage_dir, call.shard, call.round)
+def rank_of(workers: ShardWorkers, inputs: StageInputs) -> Task[..., Any]:
+    """The task that has a worker of the pool play one shard; returns the lost service, if any; a lost worker counts as one."""
 
+    @task(name="rank")
+    async def rank(call: ShardCall) -> str | None:
+        async def process(name: str) -> str | None:
+            parameters = {"root": call.root, "shard": call.shard, "rank": name}
+            return await on_worker(RANK, parameters, inputs.run.layout.rank_dir(call.shard))
 
-@flow(name="play-shard", flow_run_name=SHARD_RUN)
-async def play_shard_flow(call: ShardCall) -> str | None:
-    """Play the missing episodes of one shard on a worker of the pool."""
-    folder = RunFolder.open(Path(call.root))
-    stage_dir = folder.stage_dir(call.iteration, call.stage)
-    inputs = stage_inputs(folder, call.stage, call.served, call.browsers)
-    log_with_ids()
-    key = StageKey(call.iteration, call.stage)
-    traced = traced_elsewhere(folder, key, call.traceparent, service="rl-loop-rank")
-    with traced, beating(beats_of(stage_dir, call.shard)):
-        async with ending_with_loop(folder.root), ShardWorkers(inputs.run) as workers:
-            lost = await play_shard(workers, inputs, call.key)
-        write_outcome(stage_dir, call.shard, Outcome(round=call.round, lost=lost))
-    return lost
+        return await play_elsewhere(workers, inputs, call.key, process)
+
+    return rank

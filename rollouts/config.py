@@ -34,14 +34,15 @@ class RolloutConfig(BaseModel):
     """Each shard's share of the groups and of the concurrency, in the order of the shards; None: equal shares."""
     ranks: Literal["here", "workers"] = "here"
     """Processes that play the shards: the loop's own, or for each shard the pool's worker that takes it. Workers on
-    other machines need the run folder under the same path, and reach browsers and vLLM by the addresses of the services."""
+    other machines need the run folder under the same path, and reach browsers and vLLM by the addresses of the services.
+    A worker's process stays beyond its stage while it has unfinished episodes."""
 
     stragglers: Literal["carry_over", "kill"] = "carry_over"
     """Treatment of groups that are unfinished when `completion_threshold` is reached: they go on and belong to the next
     iteration; or they are stopped after `completion_grace_period`, stored as failed and neither judged nor trained on."""
     completion_threshold: Annotated[float, Field(gt=0, le=1)] = 0.98
     """Share of an iteration's groups that must be complete for the stage to end. The last iteration waits for all
-    groups that it would carry over, and so does every iteration with `ranks: workers`."""
+    groups that it would carry over."""
     completion_grace_period: Annotated[float, Field(ge=0)] = 120.0
     """Seconds that `kill` leaves to the remaining episodes."""
     ahead: Annotated[int, Field(ge=0)] = 0
@@ -55,7 +56,7 @@ class RolloutConfig(BaseModel):
     """Versions that a sample of `overlap: async` may be older than the policy that it trains; `rollouts/pace.py`."""
     replace_zero_signal: Annotated[int, Field(ge=0)] = 0
     """Groups that are played to replace those whose members all got the same reward, at most so many per iteration
-    (dynamic sampling, DAPO, arXiv 2503.14476). Needs an environment that judges by itself, and `ranks: here`."""
+    (dynamic sampling, DAPO, arXiv 2503.14476). Needs an environment that judges by itself."""
 
     reuse_contexts: bool = False
     """Let episodes of the environment reuse one another's cleaned browser contexts, which saves most of the time of a
@@ -93,10 +94,10 @@ class RolloutConfig(BaseModel):
             raise ValueError(
                 "ahead begins groups that are carried over, which stragglers=kill does not do; set ahead=0"
             )
-        if self.lag and (self.stragglers == "kill" or self.ranks == "workers" or self.ahead):
+        if self.lag and (self.stragglers == "kill" or self.ahead):
             raise ValueError(
                 f"overlap={self.overlap} begins groups while the update runs and paces them itself; it needs "
-                "stragglers=carry_over, ranks=here and ahead=0"
+                "stragglers=carry_over and ahead=0"
             )
         return self
 

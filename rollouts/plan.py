@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent.episodes.episode import EpisodeKey
@@ -30,6 +31,7 @@ Why = Literal["ahead", "replacement"]
 """The reason for adding a group to a plan while its stage is running."""
 PLAN = "plan.jsonl"
 CARRIED = "carried.jsonl"
+LOCK, LOCK_S = "plan.lock", 30.0
 
 
 class Group(BaseModel):
@@ -88,14 +90,22 @@ def planned_groups(run: RunInputs, iteration: int, stage: Stage) -> list[Group]:
 
 
 def extend_plan(run: RunInputs, iteration: int, count: int, *, rank: int, why: Why) -> list[Group]:
-    """Adds `count` groups to a rollout's plan and writes it. Returns the new groups. Raises as `planned_groups`."""
-    groups = planned_groups(run, iteration, Stage.ROLLOUT)
-    history = history_of(run.layout, before=iteration)
-    drawn = draw_groups(run.settings, iteration, Stage.ROLLOUT, history=history, planned=groups, count=count)
-    # The rank is fixed: dealt out by its place, the group could go to another rank than the one with the free slot.
-    more = [group.model_copy(update={"rank": rank, "extra": why}) for group in drawn]
-    write_plan(run.layout, iteration, Stage.ROLLOUT, [*groups, *more])
-    return more
+    """Adds `count` groups to a rollout's plan and writes it. Returns the new groups. Raises as `planned_groups`.
+
+    Ranks in several processes take turns, by a lock (flock) in the stage's folder; a wait of `LOCK_S` seconds is a ValueError.
+    """
+    lock = run.layout.stage_dir(iteration, Stage.ROLLOUT) / LOCK
+    try:
+        with FileLock(lock, timeout=LOCK_S):
+            groups = planned_groups(run, iteration, Stage.ROLLOUT)
+            history = history_of(run.layout, before=iteration)
+            drawn = draw_groups(run.settings, iteration, Stage.ROLLOUT, history=history, planned=groups, count=count)
+            # The rank is fixed: dealt out by its place, the group could go to another rank than the one with the free slot.
+            more = [group.model_copy(update={"rank": rank, "extra": why}) for group in drawn]
+            write_plan(run.layout, iteration, Stage.ROLLOUT, [*groups, *more])
+            return more
+    except Timeout as error:
+        raise ValueError(f"another process has held {lock} for {LOCK_S:g} s") from error
 
 
 def assigned(groups: list[Group], weights: list[float]) -> list[list[Group]]:

@@ -94,7 +94,7 @@ class ShardWorker:
 
         `extends`: allowed reasons for extending the plan. Episodes running at the end go on, unless they are killed.
         """
-        await self._end_early()
+        await self.end_early()
         self._begin(files, groups, threshold=threshold, extends=extends, pace=pace)
         async with self._bounds.playing(self._fill):
             self._fill()
@@ -106,17 +106,18 @@ class ShardWorker:
         self, files: StageFiles, groups: list[Group], *, extends: Collection[Why], pace: Pace
     ) -> None:
         """Begins to play the groups of the next stage, and returns at once; `play` plays the rest of them."""
-        await self._end_early()
+        await self.end_early()
         # Nobody plays a stage whose groups are all complete when it begins, so groups are replaced here already.
         self._begin(files, groups, threshold=1.0, extends={*extends, "replacement"}, pace=pace)
         self._early = AsyncExitStack()
         await self._early.enter_async_context(self._bounds.playing(self._fill))
         self._fill()
 
-    async def _end_early(self) -> None:
+    async def end_early(self) -> None:
+        """Begins no further episode of a stage that was begun early; running ones go on."""
         if self._early is not None:
-            await self._early.aclose()
-            self._early = None
+            early, self._early = self._early, None
+            await early.aclose()
             self._schedule.end_stage()
             self._note()
             self._write_down(self._player.files)
@@ -173,7 +174,7 @@ class ShardWorker:
         """Abandons the running episodes: their leases are released and the wasted attempts are logged."""
         await self._cancel(ABANDONED)
         with suppress(OSError):  # a full disk may be the reason for stopping the worker
-            await self._end_early()
+            await self.end_early()
 
     def serve(self, served: Served) -> None:
         """Continues with this policy."""
@@ -262,8 +263,7 @@ class ShardWorker:
         """Stores a trajectory. If it completes a group without learning signal, another may be begun in its place."""
         trajectory = played.trajectory
         self._player.files.keep(trajectory, played.images, reward)
-        is_whole = trajectory.failure is None
-        wanted = self._schedule.stored(trajectory.group, trajectory.id, reward=reward, is_whole=is_whole)
+        wanted = self._schedule.stored(trajectory.group, trajectory.id, reward=reward, is_whole=not trajectory.failure)
         if wanted is not None:
             self._note()
             self._extend(wanted)

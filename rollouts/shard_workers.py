@@ -1,6 +1,8 @@
 """The shard workers of one loop: opened for a stage, and kept beyond it while they have running episodes.
 
 A kept worker lives in a task of its own, because the stage's task, and Prefect's with it, ends before its episodes do.
+With `rollout.ranks: workers` it lives in another process, which has a `ShardWorkers` of its own; here is a `KeptRank` that
+passes on what each stage asks of it.
 """
 
 import asyncio
@@ -15,18 +17,17 @@ from browser_service.client import BrowserPool
 from environments.registry import make_environment
 from rollouts.inputs import RunInputs, StageInputs
 from rollouts.model_queue import ModelQueue
-from rollouts.pace import pace_of
-from rollouts.plan import assigned, planned_groups
+from rollouts.plan import planned_groups
+from rollouts.ranks.kept import KeptHere, KeptRank
 from rollouts.shard_worker import ShardWorker
 from rollouts.shared_bounds import SharedBounds
-from rollouts.stage_files import StageFiles
 from storage.stages import Stage
 
 logger = logging.getLogger(__name__)
 
 
 class ShardWorkers:
-    """The workers of a run in this process, and the limits that they share. Use as a context; the end abandons episodes.
+    """The workers of a run, and the limits that those in this process share. Use as a context; the end abandons episodes.
 
     The loop makes it and passes it to its stages: a rollout leaves unfinished episodes in it to the next one.
     Belongs to an event loop.
@@ -35,8 +36,10 @@ class ShardWorkers:
     def __init__(self, run: RunInputs) -> None:
         self._run = run
         self._bounds: dict[int, _Bounds] = {}
-        self._kept: dict[int, _Kept] = {}
+        self._kept: dict[int, KeptHere] = {}
         """By shard."""
+        self.elsewhere: dict[int, KeptRank] = {}
+        """The workers of other processes, by shard."""
         self._pauses = 0
         """Open workers of evaluations, for which the kept ones begin nothing."""
 
@@ -78,9 +81,9 @@ class ShardWorkers:
             await self._kept.pop(shard).close()
             kept = None
         if kept:
-            kept.worker.serve(inputs.served)
+            await kept.serve(inputs.served)
             return kept.worker
-        kept = _Kept(self, inputs, shard)
+        kept = KeptHere(inputs, shard, lambda: self.opened(inputs, shard))
         worker = await kept.open()
         self._kept[shard] = kept
         return worker
@@ -103,54 +106,58 @@ class ShardWorkers:
             if not bounds.shards:
                 del self._bounds[key]
 
-    def carry(self, iteration: int) -> None:
+    @property
+    def under_way(self) -> int:
+        """Episodes that go on in the kept workers."""
+        return sum(rank.under_way for rank in self._ranks())
+
+    async def end_early(self) -> None:
+        """Begins no further episode of a rollout that was begun before its stage, so that its plan stays as it is."""
+        await asyncio.gather(*(rank.end_early() for rank in self._ranks()))
+
+    async def carry(self, iteration: int) -> None:
         """Moves the running episodes to the rollout of `iteration`."""
-        for shard, kept in self._kept.items():
-            if kept.worker.under_way:
-                slots = self._run.rollout.slots_of(shard)
-                kept.worker.carry_to(StageFiles(self._run.layout, iteration, Stage.ROLLOUT, shard=shard, slots=slots))
+        await asyncio.gather(*(rank.carry(iteration) for rank in self._ranks()))
 
     async def begin_early(self, iteration: int) -> None:
         """Begins the rollout of `iteration` in the kept workers, before its stage, as far as `rollout.overlap` allows."""
-        run, config = self._run, self._run.rollout
-        if not config.lag or not self._kept:
+        ranks = self._ranks()
+        if not self._run.rollout.lag or not ranks:
             return
         try:
-            groups = planned_groups(run, iteration, Stage.ROLLOUT)
+            planned_groups(self._run, iteration, Stage.ROLLOUT)
         except ValueError as error:  # UnknownTask, TaskFileError or too few tasks: the stage itself reports it
             logger.warning("iteration %d is not begun before its stage: %s", iteration, error)
             return
-        last = run.settings.iterations
-        pace = pace_of(config, groups, iteration=iteration, last=last, is_early=True)
-        shards = assigned(groups, config.weights())
-        for shard, kept in self._kept.items():
-            files = StageFiles(run.layout, iteration, Stage.ROLLOUT, shard=shard, slots=config.slots_of(shard))
-            extends = ("ahead",) if iteration < last else ()
-            await kept.worker.begin_early(files, shards[shard], extends=extends, pace=pace)
+        await asyncio.gather(*(rank.begin_early(iteration) for rank in ranks))
 
     async def hold(self, deadline_s: float) -> None:
         """Lets no turn of the kept episodes begin, and waits for running ones as `TurnGate.hold` does."""
-        await asyncio.gather(*(kept.worker.gate.hold(deadline_s) for kept in self._kept.values()))
+        await asyncio.gather(*(rank.hold(deadline_s) for rank in self._ranks()))
 
-    def serve(self, served: Served) -> None:
+    async def serve(self, served: Served) -> None:
         """Continues the kept workers with the policy that is proved to be served."""
-        for kept in self._kept.values():
-            kept.worker.serve(served)
+        await asyncio.gather(*(rank.serve(served) for rank in self._ranks()))
 
     async def close_idle(self) -> None:
         """Ends the kept workers without running episodes."""
-        await self._close([shard for shard, kept in self._kept.items() if not kept.worker.under_way])
+        await self._close(lambda rank: not rank.under_way)
 
     async def close_all(self) -> None:
         """Ends all kept workers; running episodes are abandoned."""
-        await self._close(list(self._kept))
+        await self._close(lambda rank: True)
 
-    async def _close(self, shards: list[int]) -> None:
-        await asyncio.gather(*(self._kept.pop(shard).close() for shard in shards))
+    def _ranks(self) -> list[KeptRank]:
+        return [*self._kept.values(), *self.elsewhere.values()]
+
+    async def _close(self, ends: Callable[[KeptRank], bool]) -> None:
+        here = [self._kept.pop(shard) for shard, rank in tuple(self._kept.items()) if ends(rank)]
+        far = [self.elsewhere.pop(shard) for shard, rank in tuple(self.elsewhere.items()) if ends(rank)]
+        await asyncio.gather(*(rank.close() for rank in (*here, *far)))
 
     def _carried(self, shard: int) -> int:
         kept = self._kept.get(shard)
-        return len(kept.worker.under_way) if kept else 0
+        return kept.under_way if kept else 0
 
 
 @asynccontextmanager
@@ -195,43 +202,3 @@ class _Bounds(NamedTuple):
     shared: SharedBounds
     shards: list[int]
     """The shards of the open workers; an evaluation has its own beside those of a carried-over rollout."""
-
-
-class _Kept:
-    """A worker and the task that it lives in."""
-
-    def __init__(self, workers: ShardWorkers, inputs: StageInputs, shard: int) -> None:
-        self.browsers = inputs.browsers
-        self._workers, self._inputs, self._shard = workers, inputs, shard
-        self._stop = asyncio.Event()
-        self._opened: asyncio.Future[ShardWorker] = asyncio.get_running_loop().create_future()
-        self._task: asyncio.Task[None] | None = None
-
-    async def open(self) -> ShardWorker:
-        """Opens the worker. Raises what `open_worker` raises."""
-        name = f"shard {self._shard} of {self._inputs.run.layout.name}"
-        self._task = asyncio.create_task(self._own(), name=name)
-        return await self._opened
-
-    @property
-    def worker(self) -> ShardWorker:
-        """The worker; only after `open`."""
-        return self._opened.result()
-
-    async def close(self) -> None:
-        """Ends the worker and its running episodes."""
-        self._stop.set()
-        if self._task:
-            await self._task
-
-    async def _own(self) -> None:
-        # The task that enters the worker's contexts must also exit them, so this one holds the worker open.
-        try:
-            async with self._workers.opened(self._inputs, self._shard) as worker:
-                self._opened.set_result(worker)
-                await self._stop.wait()
-        except BaseException as error:
-            # The future is used up once the worker is open: a later error reaches `close` through the task.
-            if self._opened.done():
-                raise
-            self._opened.set_exception(error)

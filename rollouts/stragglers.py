@@ -7,7 +7,7 @@ that a group is judged and learned from as a whole, once. A resume completes the
 that were running are then played again from their start.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 
 from agent.types import Trajectory
@@ -33,10 +33,8 @@ def threshold_of(run: RunInputs, iteration: int, stage: Stage) -> float:
 
 
 def carries(run: RunInputs, iteration: int) -> bool:
-    """True if an iteration leaves unfinished groups to the next one. The last one has no next, and workers wait for all
-    groups: a worker process ends with its share of the stage, which would waste its running episodes."""
-    config = run.rollout
-    return config.stragglers == "carry_over" and config.ranks == "here" and iteration < run.settings.iterations
+    """True if an iteration leaves unfinished groups to the next one. The last one has no next."""
+    return run.rollout.stragglers == "carry_over" and iteration < run.settings.iterations
 
 
 def unfinished_shards(run: RunInputs, iteration: int, stage: Stage) -> dict[int, list[Group]]:
@@ -92,7 +90,7 @@ def versions_of(trajectory: Trajectory) -> list[int]:
     return [version for version in found if version is not None]
 
 
-def carry_over(run: RunInputs, iteration: int, carry: Callable[[int], None]) -> list[Group]:
+async def carry_over(run: RunInputs, iteration: int, carry: Callable[[int], Awaitable[None]]) -> list[Group]:
     """Leaves the unfinished groups of a finished rollout to the next iteration; returns them. Idempotent.
 
     `carry` moves the running episodes to the iteration with the given number (`ShardWorkers.carry`).
@@ -106,7 +104,7 @@ def carry_over(run: RunInputs, iteration: int, carry: Callable[[int], None]) -> 
             return []
         write_carried(run.layout, iteration, carried)
     # First the running episodes: a trajectory that one stores from here on lands in the new folder by itself.
-    carry(iteration + 1)
+    await carry(iteration + 1)
     for group in carried:
         for name in group.names():
             new.take_over(old, name)

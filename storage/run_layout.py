@@ -6,6 +6,7 @@
                /heartbeat.json           shows that the writer is alive (`heartbeat.py`)
                /policies/v0000 ..        checkpoints, made by `training`
                /iterations/0003/rollout/done.json    a StageReport, written last: it exists only when the stage is finished
+               /ranks/01/heartbeat.json  shows that the process which plays shard 1 elsewhere is alive; its orders and answers
                /logs/update-0003.log     output of an iteration's update
                /logs/update-warm.log     output of the process that is kept between updates
 
@@ -31,7 +32,7 @@ from storage.lock import LOCK, holder_of, locked
 from storage.stages import Stage, StageReport
 
 CONFIG, RECORD, DONE = "config.yaml", "run.json", "done.json"
-ITERATIONS, POLICIES, LOGS = "iterations", "policies", "logs"
+ITERATIONS, POLICIES, LOGS, RANKS = "iterations", "policies", "logs", "ranks"
 UPDATE_REPORT, UPDATE_CONFIG = "update.json", "update_config.json"
 
 M = TypeVar("M", bound=BaseModel)
@@ -83,6 +84,10 @@ class RunLayout:
     def logs(self) -> Path:
         """The folder for output of subprocesses."""
         return self.root / LOGS
+
+    def rank_dir(self, shard: int) -> Path:
+        """The folder of the process that plays a shard elsewhere. Example: `ranks/01`."""
+        return self.root / RANKS / f"{shard:02d}"
 
     @property
     def warm_log(self) -> Path:

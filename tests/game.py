@@ -193,12 +193,12 @@ async def play_rollout(folder: RunFolder, iteration: int, ranks: list[ShardWorke
         )
     )
 
-    def carry(iteration: int) -> None:
+    async def carry(iteration: int) -> None:
         for rank in ranks:
             rank.carry_to(files_of(folder, iteration, rank.shard))
 
     if carrying:
-        carry_over(folder.inputs, iteration, carry)
+        await carry_over(folder.inputs, iteration, carry)
     return list(lost)
 
 

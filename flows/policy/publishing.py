@@ -58,7 +58,7 @@ async def ensure_served(folder: RunFolder, version: int, workers: ShardWorkers |
             found = await _serve_everywhere(folder, servers, version)
         first, *others = (one for one in found if one is not None)
         served = first._replace(others=tuple(one.model for one in others))
-        workers.serve(served)
+        await workers.serve(served)
         return served
 
 

@@ -72,7 +72,8 @@ async def rollout_stage(
     try:
         async with judging_meanwhile(folder, iteration, Stage.ROLLOUT):
             played = await collect(folder, iteration, Stage.ROLLOUT, workers, version=version, play_shards=play_shards)
-        carried = carry_over(folder.inputs, iteration, workers.carry) if carries(folder.inputs, iteration) else []
+        await workers.end_early()  # a shard that had nothing left to play in this stage could still extend the plan
+        carried = await carry_over(folder.inputs, iteration, workers.carry) if carries(folder.inputs, iteration) else []
         if iteration < folder.config.iterations:
             await workers.begin_early(iteration + 1)
     except BaseException:
@@ -202,7 +203,7 @@ async def play_shard(workers: ShardWorkers, inputs: StageInputs, key: ShardKey) 
     files = StageFiles(run.layout, key.iteration, key.stage, shard=key.shard, slots=config.slots_of(key.shard))
     groups = assigned(planned_groups(run, key.iteration, key.stage), config.weights())[key.shard]
     threshold = threshold_of(run, key.iteration, key.stage)
-    if key.stage is not Stage.ROLLOUT or config.ranks != "here":
+    if key.stage is not Stage.ROLLOUT:
         async with workers.opened(inputs, key.shard) as worker:
             return await worker.play(files, groups, threshold=threshold)
     if config.stragglers == "kill":

@@ -31,7 +31,7 @@ def check_traces(config: LoopConfig) -> str:
 @contextmanager
 def traced_run(folder: RunFolder, name: str = "run") -> Generator[None]:
     """The part of a run that this process plays, a trace of its own. Raises `NotTraced`."""
-    with _traced(folder, "rl-loop"), span(name):
+    with traced_process(folder, "rl-loop"), span(name):
         yield
 
 
@@ -41,8 +41,24 @@ def traced_elsewhere(folder: RunFolder, key: StageKey, parent: str | None, *, se
 
     `service` names the worker's process in traces. Raises `NotTraced`.
     """
-    ids = bound(iteration=key.iteration, stage=str(key.stage))
-    with _traced(folder, service), ids, under(parent_of(parent)):
+    with traced_process(folder, service), part_of(key, parent):
+        yield
+
+
+@contextmanager
+def traced_process(folder: RunFolder, service: str) -> Generator[None]:
+    """A process that plays a part of a run. `service` names it in traces. Raises `NotTraced`."""
+    try:
+        with bound(run=folder.name), tracing(service, wanted=folder.config.services.traces):
+            yield
+    except TracingError as error:
+        raise NotTraced(f"services.traces: {error}") from error
+
+
+@contextmanager
+def part_of(key: StageKey, parent: str | None) -> Generator[None]:
+    """The part of a stage that such a process does, in the trace of `parent` (see `telemetry.propagation.traceparent`)."""
+    with bound(iteration=key.iteration, stage=str(key.stage)), under(parent_of(parent)):
         yield
 
 
@@ -58,12 +74,3 @@ def traced_stage(key: StageKey) -> Generator[None]:
     """A stage of an iteration."""
     with bound(iteration=key.iteration, stage=str(key.stage)), span(str(key.stage)):
         yield
-
-
-@contextmanager
-def _traced(folder: RunFolder, service: str) -> Generator[None]:
-    try:
-        with bound(run=folder.name), tracing(service, wanted=folder.config.services.traces):
-            yield
-    except TracingError as error:
-        raise NotTraced(f"services.traces: {error}") from error

@@ -12,7 +12,7 @@ from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.states import Completed, Failed, Running
 
-from flows.far_shard import beats_of, end_of, forget_beats, server_url
+from flows.far_shard import end_of, forget_beats, server_url
 from storage.heartbeat import beating, lost
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:unclosed")
@@ -48,7 +48,7 @@ def rank(client: SyncPrefectClient) -> UUID:
 
 @pytest.fixture
 def beats(tmp_path: Path) -> Path:
-    return beats_of(tmp_path, 1)
+    return tmp_path / "ranks" / "01"
 
 
 async def test_a_rank_that_was_lost_with_its_worker_is_noticed_and_marked(

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 import pytest
 from eventually import until
 from loop_configs import WriteConfig
+from ranks_elsewhere import RanksElsewhere
 from real_services import supervised
 from stand_in_model import running_model
 
@@ -14,7 +15,7 @@ from flows.services.model_servers import socket_path
 from flows.settings.loop_config import load_config
 from flows.settings.run_folder import RunFolder
 from flows.stages.judge import judge_stage
-from flows.stages.rollout import rollout_stage
+from flows.stages.rollout import PlayShards, gather_shards, rollout_stage
 from rollouts.measures.intervals import EPISODES, read_intervals
 from rollouts.plan import planned_groups, read_carried
 from rollouts.shard_workers import ShardWorkers
@@ -26,19 +27,19 @@ from training.checkpointing.checkpoints import import_policy, write_checkpoint
 
 pytestmark = pytest.mark.browser
 
-Run = tuple[RunFolder, ShardWorkers]
+Run = tuple[RunFolder, ShardWorkers, PlayShards]
 
 
-@pytest.fixture
-async def run(browsers: str, write_config: WriteConfig) -> AsyncGenerator[Run]:
+@pytest.fixture(params=["here", "workers"])
+async def run(request: pytest.FixtureRequest, browsers: str, write_config: WriteConfig) -> AsyncGenerator[Run]:
     """Two groups of two single clicks per iteration, three iterations."""
     shape = ["environment.domains=[click-test]", "iterations=3", "rollout.shards=1", "rollout.overlap=one_step"]
-    config = load_config(write_config(), shape)
+    config = load_config(write_config(), [*shape, f"rollout.ranks={request.param}"])
     folder = RunFolder.create("small", config)
     import_policy(config.policy.model, folder.policies)
     supervised(config, browsers)
     workers = ShardWorkers(folder.inputs)
-    yield folder, workers
+    yield folder, workers, gather_shards if request.param == "here" else RanksElsewhere()
     await workers.close_all()
 
 
@@ -63,10 +64,10 @@ def planned(folder: RunFolder, iteration: int) -> set[str]:
 
 
 async def test_the_next_groups_are_played_while_judging_runs_and_a_kill_loses_only_what_ran(run: Run) -> None:
-    folder, workers = run
+    folder, workers, play_shards = run
     with running_model(socket_path(folder.config.services.state_dir)) as model:
         model.held = {6}  # the second episode of iteration 2
-        await rollout_stage(folder, 1, workers)
+        await rollout_stage(folder, 1, workers, play_shards)
         await judge_stage(folder, 1)
         await until(lambda: len(store_of(folder, 2).ids()) >= 2, "iteration 2 is begun before its stage")
         # What a killed process leaves: the folder. Nothing is played between the kill and the stage.
@@ -75,9 +76,9 @@ async def test_the_next_groups_are_played_while_judging_runs_and_a_kill_loses_on
         model.go.set()
         resumed = ShardWorkers(folder.inputs)
         updated(folder, 1)
-        second = await rollout_stage(folder, 2, resumed)
+        second = await rollout_stage(folder, 2, resumed, play_shards)
         updated(folder, 2)
-        third = await rollout_stage(folder, 3, resumed)
+        third = await rollout_stage(folder, 3, resumed, play_shards)
         await resumed.close_all()
     assert begun <= planned(folder, 2), "a resume plays the plan that was begun"
     played = {name: store_of(folder, 2).read(name) for name in store_of(folder, 2).ids()}
@@ -94,12 +95,34 @@ async def test_the_next_groups_are_played_while_judging_runs_and_a_kill_loses_on
     )
 
 
+@pytest.mark.parametrize("run", ["workers"], indirect=True)
+async def test_a_rank_that_is_lost_beside_the_update_is_replaced_by_another(run: Run) -> None:
+    folder, workers, ranks = run
+    assert isinstance(ranks, RanksElsewhere)
+    with running_model(socket_path(folder.config.services.state_dir)) as model:
+        model.held = {6}
+        await rollout_stage(folder, 1, workers, ranks)
+        await until(lambda: len(store_of(folder, 2).ids()) >= 2, "iteration 2 is begun before its stage")
+        (lost,) = ranks.started[0]
+        lost.cancel()
+        await asyncio.gather(lost, return_exceptions=True)
+        kept = {name: store_of(folder, 2).read(name) for name in store_of(folder, 2).ids()}
+        model.go.set()
+        updated(folder, 1)
+        second = await rollout_stage(folder, 2, workers, ranks)
+        await workers.close_all()
+    assert len(ranks.started[0]) == 2 and all(task.done() for task in ranks.started[0])
+    played = {name: store_of(folder, 2).read(name) for name in store_of(folder, 2).ids()}
+    assert all(played[name] == kept[name] for name in kept if name in played), "no episode is played twice"
+    assert second.metrics["policy_age_max"] == 1
+
+
 @pytest.mark.chaos
 async def test_intervals_show_what_overlaps_and_the_last_iteration_plays_nothing_twice(run: Run) -> None:
-    folder, workers = run
+    folder, workers, play_shards = run
     with running_model(socket_path(folder.config.services.state_dir)):
         for iteration in (1, 2, 3):
-            await rollout_stage(folder, iteration, workers)
+            await rollout_stage(folder, iteration, workers, play_shards)
             if iteration < 3:
                 await until(lambda following=iteration + 1: store_of(folder, following).ids(), "the next one is begun")
             await judge_stage(folder, iteration)

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 from loop_configs import WriteConfig
+from ranks_elsewhere import RanksElsewhere
 from real_services import supervised
 from stand_in_model import running_model
 
@@ -14,7 +15,7 @@ from flows.services.model_servers import socket_path
 from flows.settings.loop_config import load_config
 from flows.settings.run_folder import RunFolder
 from flows.stages.judge import judge_stage
-from flows.stages.rollout import rollout_stage
+from flows.stages.rollout import gather_shards, rollout_stage
 from rollouts.plan import planned_groups, read_carried
 from rollouts.shard_workers import ShardWorkers
 from storage.failed_attempts import read_failures
@@ -86,21 +87,23 @@ async def test_an_unfinished_group_goes_on_in_the_next_iteration(served: Service
         trajectories(folder)  # the doctor finds no problem
 
 
+@pytest.mark.parametrize("ranks", ["here", "workers"])
 async def test_a_carried_episode_waits_while_the_policy_is_published(
-    served: Services, write_config: WriteConfig
+    served: Services, write_config: WriteConfig, ranks: str
 ) -> None:
-    folder, workers = served.use(new_run(write_config))
+    folder, workers = served.use(new_run(write_config, f"rollout.ranks={ranks}"))
+    play_shards = gather_shards if ranks == "here" else RanksElsewhere()
     with running_model(socket_path(folder.config.services.state_dir)) as model:
         model.held = {2}
-        await rollout_stage(folder, 1, workers)
+        await rollout_stage(folder, 1, workers, play_shards)
         holding = asyncio.create_task(workers.hold(folder.config.agent.completion_deadline_s))
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.6)
         assert not holding.done(), "a turn is under way, and the policy must not change under it"
         model.go.set()
         await asyncio.wait_for(holding, 30)
         model.version = "another run's"
         await ensure_served(folder, 0, workers)  # publishes again, and lets the episodes go on
-        report = await rollout_stage(folder, 2, workers)
+        report = await rollout_stage(folder, 2, workers, play_shards)
         assert report.metrics["wasted_attempts"] == 0
         assert set(read_carried(folder, 1)[0].names()) <= set(ids(folder, 2))
 

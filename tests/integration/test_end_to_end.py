@@ -1,6 +1,8 @@
 """The users' own words train a policy: Prefect, vLLM, Chromium, TRL and MLflow, all real."""
 
+import os
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,8 +16,10 @@ from flows.commands.watching import sentence
 from flows.services.prefect_api import FlowRun, PrefectError, PrefectServer
 from flows.services.specs import PREFECT
 from flows.settings.run_folder import RunFolder
-from rollouts.plan import assigned, planned_groups
-from rollouts.shard_outcome import read_outcome
+from rollouts.plan import assigned, plan, planned_groups
+from rollouts.ranks.orders import Close, RankFiles
+from storage.heartbeat import read_heartbeat
+from storage.run_layout import RunLayout
 from storage.stages import Stage
 from storage.store import TrajectoryStore
 
@@ -95,20 +99,38 @@ def test_a_mistake_in_a_parameter_is_one_sentence_in_prefect(stack: Stack) -> No
 
 
 @pytest.mark.chaos
-def test_shards_are_played_by_whichever_worker_takes_them_up(stack: Stack, unused: Callable[[str], str]) -> None:
+def test_workers_play_beside_the_update_and_one_that_is_killed_is_replaced(
+    stack: Stack, unused: Callable[[str], str]
+) -> None:
     name = unused("ranks")
-    overrides = ["iterations=1", "rollout.ranks=workers", "rollout.shards=2", "rollout.rank_load_weight=[1, 2]"]
-    trained = stack.rl_loop("run", stack.config, "--name", name, *overrides)
+    ranks = ["rollout.ranks=workers", "rollout.shards=2", "rollout.rank_load_weight=[1, 2]"]
+    root = stack.loop.runs_dir / name
+    following = TrajectoryStore(RunLayout(root).stage_dir(2, Stage.ROLLOUT))
+    with stack.started(
+        "run", stack.config, "--name", name, "iterations=3", "rollout.overlap=one_step", *ranks
+    ) as command:
+        wait_until("an episode of the next iteration", following.ids, during=command)
+        folder = stack.folder(name)
+        assert not folder.is_done(1, Stage.POLICY_UPDATE), "it is played beside judging and the update"
+        beat = read_heartbeat(folder.rank_dir(1))
+        assert beat is not None and not beat.ended, "the rank outlives its stage"
+        os.kill(beat.process.pid, signal.SIGKILL)
+        done = command.wait()
 
-    assert trained.status == 0, trained.out
-    check_finished(stack, name)
-    folder = stack.folder(name)
+    assert done.status == 0, done.out
+    assert [finding for finding in findings(folder.root) if not finding.ok] == []
     mine = assigned(planned_groups(folder.inputs, 1, Stage.ROLLOUT), folder.config.rollout.weights())
     assert len(mine[0]) < len(mine[1])
+    kept = [one for number in (1, 2, 3) for one in TrajectoryStore(folder.stage_dir(number, Stage.ROLLOUT)).ids()]
+    planned = {slot.trajectory_id for number in (1, 2, 3) for slot in plan(folder.inputs, number, Stage.ROLLOUT)}
+    assert sorted(kept) == sorted(planned), "each planned episode is stored once"
+    for iteration in (2, 3):
+        report = folder.report(iteration, Stage.ROLLOUT)
+        assert report is not None and report.metrics["policy_age_max"] <= 1
     for shard in (0, 1):
-        assert read_outcome(folder.stage_dir(1, Stage.ROLLOUT), shard, 1) is None
-    with PrefectServer(stack.status().service(PREFECT).address) as server:
-        assert server.count_runs("rank") >= 2
+        told, beat = RankFiles(folder.rank_dir(shard)).order(), read_heartbeat(folder.rank_dir(shard))
+        assert told is not None and told.order == Close()
+        assert beat is not None and beat.ended, "no process is left"
 
 
 @pytest.mark.chaos

@@ -1,18 +1,20 @@
 """The plan of a stage: drawn once, kept, and unchanged between versions for the default sampler."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from environments.history import Outcome
 from environments.miniwob import MiniWob
 from environments.sampling import sample_tasks
 from flows.settings.loop_config import ConfigError, LoopConfig, load_config, parse_config
 from flows.settings.run_folder import RunFolder
-from rollouts.plan import draw_groups, extend_plan, history_of, plan, plan_file, planned_groups, read_plan
+from rollouts.plan import Group, draw_groups, extend_plan, history_of, plan, plan_file, planned_groups, read_plan
 from rollouts.task_history import OUTCOMES
 from storage.atomic import write_atomically
 from storage.errors import RunFolderError
@@ -98,6 +100,32 @@ def live(write_config, tmp_path: Path) -> LoopConfig:
     environment = {"name": "live", "tasks": {"train": str(tasks), "heldout": str(heldout)}}
     rollout = {"groups_per_iteration": 4, "group_size": 2, "concurrency": 2, "shards": 2}
     return load_config(write_config(environment=environment, rollout=rollout, evaluate={"tasks": 2}))
+
+
+def test_ranks_that_extend_a_plan_at_the_same_time_lose_no_group(config: LoopConfig) -> None:
+    """Threads stand for the processes: the lock is one of open files."""
+    folder = RunFolder.create("many", config)
+    begun = planned_groups(folder.inputs, 1, Stage.ROLLOUT)
+
+    def extend(rank: int) -> list[Group]:
+        return [one for _ in range(6) for one in extend_plan(folder.inputs, 1, 1, rank=rank, why="ahead")]
+
+    with ThreadPoolExecutor(4) as ranks:
+        added = list(ranks.map(extend, range(4)))
+    groups = read_plan(folder, 1, Stage.ROLLOUT) or []
+    assert [one for one in groups if not one.extra] == begun
+    assert len({one.group for one in groups}) == len(groups) == len(begun) + 24
+    for rank, mine in enumerate(added):
+        assert [one for one in groups if one.extra and one.rank == rank] == mine
+
+
+def test_a_plan_that_stays_locked_is_a_sentence(config: LoopConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = RunFolder.create("locked", config)
+    planned_groups(folder.inputs, 1, Stage.ROLLOUT)
+    monkeypatch.setattr("rollouts.plan.LOCK_S", 0.1)
+    lock = folder.stage_dir(1, Stage.ROLLOUT) / "plan.lock"
+    with FileLock(lock), pytest.raises(ValueError, match=r"another process has held .*plan\.lock for 0\.1 s"):
+        extend_plan(folder.inputs, 1, 1, rank=0, why="ahead")
 
 
 def test_a_file_is_played_whole_before_a_task_comes_again(live: LoopConfig) -> None:

@@ -18,7 +18,6 @@ from rollouts.measures.stage_costs import wasted
 from rollouts.model_queue import ASK_EVERY_S, ModelQueue
 from rollouts.shard_workers import ShardWorkers
 from rollouts.shared_bounds import SharedBounds
-from rollouts.stragglers import carries, threshold_of
 from storage.episode_phases import BEAT_S, read_live
 from storage.stages import Stage
 
@@ -257,10 +256,3 @@ def test_workers_have_their_parts_also_where_they_share_a_process() -> None:
         workers, inputs = ShardWorkers(folder.inputs), inputs_of(folder)
         with workers.bounds(inputs, 0) as first, workers.bounds(inputs, 1) as second:
             assert first is not second
-
-
-def test_a_worker_waits_for_all() -> None:
-    for ranks, waits in (("workers", True), ("here", False)):
-        with running_game(**SHAPE | {"completion_threshold": 0.5, "ranks": ranks}) as folder:
-            assert carries(folder.inputs, 1) is not waits
-            assert threshold_of(folder.inputs, 1, Stage.ROLLOUT) == (1.0 if waits else 0.5)
