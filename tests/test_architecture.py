@@ -67,7 +67,7 @@ OWNERS: dict[str, set[str]] = {
     "sqlalchemy": {"dashboard", "flows"},  # flows only to cure Prefect's own use of it, in prefect_server.py
     "fsspec": {"storage"},
     "opentelemetry": {"telemetry"},
-    "vllm": set(),
+    "vllm": {"training"},  # only what vLLM or the sender loads: the loop's process never imports it
 }
 ONLY_FILE = {"trl": "training/learning/learner.py"}
 OWN_PACKAGES = "environments/applications/*/site/*.py"

@@ -3,7 +3,7 @@
 `RL_LOOP_FAILPOINT=checkpoint.before_manifest:kill` kills the process there, `...:sleep=30` waits 30 s, `...:disk_full`
 raises what a full disk raises. Places: `update.before_train`, `update.before_write`, `checkpoint.half_file`,
 `checkpoint.before_manifest`, `checkpoint.before_rename`, `checkpoint.after_rename`, `update.before_report`,
-`publish.before_reload`, `publish.after_reload`, `judge.before_done`.
+`publish.before_reload`, `publish.after_reload`, `transfer.first_tensor`, `judge.before_done`.
 """
 
 import errno

@@ -1,9 +1,14 @@
 """Settings of the policy server: vLLM's arguments, and deadlines."""
 
-from typing import Annotated, Literal
+from ipaddress import IPv4Address
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, model_validator
 
+GLOO_BACKEND = "rl_loop_gloo"
+"""Name of the backend of `training.publishing.transfer` in vLLM's `--weight-transfer-config`."""
+SPARSE = "sparse_nccl"
+"""Name of vLLM's own backend for patches."""
 Seconds = Annotated[float, Field(gt=0, le=7_200)]
 
 
@@ -33,6 +38,14 @@ class ServingConfig(BaseModel):
     adapter_rank: Literal[8, 16, 32, 64, 128, 256] | None = None
     """With `update.lora`: load the adapter of each version beside the weights of version 0, under a name of its own, up to
     this rank; nothing is paused. None: merged weights are reloaded in place."""
+    transfer: Literal["disk", "gloo", "nccl"] = "disk"
+    """Way of a new version's weights to the server: read in place from the run folder (`disk`), or sent by vLLM's weight
+    transfer, through main memory and TCP (`gloo`) or from GPU to GPU (`nccl`). The proofs are the same; after a fault the server
+    reads from disk."""
+    transfer_deltas: bool = False
+    """Send only the elements that differ from the version that is served, where that is less."""
+    transfer_address: IPvAnyAddress = IPv4Address("127.0.0.1")
+    """Address of the loop's machine that the model servers reach, for `gloo` and `nccl`; their connections ask for nothing."""
     sleep: bool = False
     """For one GPU that trains and serves: vLLM's sleep level 1 during each update, so that its memory is the update's. Needs
     main memory for the weights. Not on a CPU."""
@@ -56,3 +69,21 @@ class ServingConfig(BaseModel):
     rollback_deadline_s: Seconds = 120.0
     """Seconds for the earlier policy to be loaded and proved again after a publish that failed; after this deadline the
     supervisor restarts vLLM."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.transfer != "disk" and self.adapter_rank:
+            raise ValueError(
+                f"transfer={self.transfer} sends whole weights, and adapter_rank={self.adapter_rank} has the server load adapters from "
+                "the run folder; set transfer=disk, or leave adapter_rank out"
+            )
+        if self.transfer == "disk" and self.transfer_deltas:
+            raise ValueError("transfer_deltas sends what differs, and transfer=disk sends nothing; set transfer=gloo")
+        return self
+
+    @property
+    def transfer_backend(self) -> str | None:
+        """Name of the backend in vLLM's `--weight-transfer-config`; None: the server takes no transfer."""
+        if self.transfer == "nccl":
+            return SPARSE if self.transfer_deltas else "nccl"
+        return GLOO_BACKEND if self.transfer == "gloo" else None

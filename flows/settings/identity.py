@@ -39,6 +39,9 @@ LIMITS = (
     "serving.start_deadline_s",
     "serving.publish_deadline_s",
     "serving.publish_order",
+    "serving.transfer",
+    "serving.transfer_deltas",
+    "serving.transfer_address",
     "update.liger",
     *(key for row in FREED for key in row),
 )

@@ -25,6 +25,8 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file
 
+from training.publishing.transfer.gloo import Receiver
+
 HANG_S = 60.0
 DOWN_S = 0.1
 """Seconds from the end of a process until its successor listens."""
@@ -63,6 +65,7 @@ class Loopback:
         """Be a new process, with a name of its own, that holds what it was started with."""
         self.model = f"policy-{secrets.token_hex(4)}"
         self.version, self.paused, self.broken = "default", False, False
+        self.receiver, self.updating = Receiver(), False
         self.asleep = False
         """Asleep, its weights can be neither read nor replaced."""
         self.adapters: dict[str, Tensors] = {}
@@ -105,6 +108,23 @@ class Loopback:
         match path:
             case "/fault":
                 self.faults = asked
+            case "/get_world_size":
+                return 200, {"world_size": 1}
+            case "/init_weight_transfer_engine":
+                return self._join(asked["init_info"])
+            case "/start_weight_update" if self.updating:
+                return 500, {
+                    "error": {"message": "start_weight_update called while a weight update is already active."}
+                }
+            case "/start_weight_update":
+                self.updating = True
+            case "/finish_weight_update":
+                self.updating = False
+            case "/update_weights" if not asked["update_info"]:
+                self.updating = False
+                return 500, {"error": {"message": "no tensors"}}
+            case "/update_weights":
+                return self._receive(asked["update_info"])
             case "/v1/models":
                 return 200, {"data": [{"id": one, "root": str(self.root)} for one in (self.model, *self.adapters)]}
             case "/v1/load_lora_adapter":
@@ -139,6 +159,23 @@ class Loopback:
                 if asked["model"] not in (self.model, *self.adapters):
                     return 404, {"error": f"{asked['model']} does not exist"}
                 return 200, {"prompt_logprobs": self._scores(asked["model"], asked["token_ids"])}
+        return 200, {}
+
+    def _join(self, info: dict[str, Any]) -> Answer:
+        try:
+            self.receiver.join(info.pop("address"), info.pop("port"), 1, **info)
+        except (ValueError, RuntimeError) as error:
+            return 500, {"error": {"message": str(error)}}
+        return 200, {}
+
+    def _receive(self, update: dict[str, Any]) -> Answer:
+        version = update.pop("version")
+        try:
+            weights = self.receiver.receive(**update)
+        except (ValueError, RuntimeError) as error:
+            return 500, {"error": {"message": str(error)}}
+        self.tensors, self.holds = {name: tensor.numpy().copy() for name, tensor in weights.items()}, Path(version)
+        self.receiver.keep(version)
         return 200, {}
 
     def _load_adapter(self, name: str, folder: Path) -> Answer:

@@ -26,7 +26,8 @@ from training.publishing.prepared_policy import Prepared, check_shapes, prepare
 from training.publishing.proof import answers_of, prove_answers, prove_bytes, same_answers
 from training.publishing.served_record import ServedRecord, read_record, write_record
 from training.publishing.serving import UNPROVED, PolicyServer, PublishError, ServerHangs, ServerUnavailable
-from training.serving_config import ServingConfig
+from training.publishing.transfer.transfer import Sent, base_of, transfer
+from training.serving_config import SPARSE, ServingConfig
 
 
 class PolicyLost(PublishError):
@@ -59,6 +60,8 @@ class PublishReport(BaseModel):
     """True if the canaries distinguish the new weights from the parent's; otherwise only the digests do."""
     canary_skipped: str = ""
     """Reason why the canaries were not compared."""
+    bytes_sent: int | None = None
+    """Bytes of the weights that were sent; None: the server read them from disk."""
     seconds: dict[str, float]
     """Per phase: pause, reload, caches, digests, resume, canary, total."""
 
@@ -71,6 +74,8 @@ class _Before(NamedTuple):
     """The policy to roll back to; None when there is no other one."""
     sound: bool
     """True if no publish was interrupted before."""
+    holds: ServedRecord | None
+    """The policy that is proved to be on the server."""
     digests: dict[str, str]
     answers: list[float]
     """Scores of the new policy's canaries under the earlier weights; empty when the earlier weights are not proved."""
@@ -130,14 +135,15 @@ async def _look(server: PolicyServer, wanted: Prepared, config: ServingConfig) -
         await asyncio.to_thread(check_shapes, wanted, holds, shapes)
     digests: dict[str, str] = {}
     answers: list[float] = []
-    if record and sound and (record.model, record.version) == (served.model, served.version):
-        digests, answers = record.digests, await answers_of(server, served.model, wanted)
+    proved = record if record and sound and (record.model, record.version) == (served.model, served.version) else None
+    if proved:
+        digests, answers = proved.digests, await answers_of(server, served.model, wanted)
     elif sound:
         digests = await server.digests()
     if digests and holds and config.weight_check == "changed" and await _same_weights(holds, wanted):
         digests = {}  # the same weights under another name: no tensor has to change
     other = record is not None and record.manifest_sha256 != wanted.manifest_sha256
-    return _Before(served.model, record if other else None, sound, digests, answers)
+    return _Before(served.model, record if other else None, sound, proved, digests, answers)
 
 
 def _first_folder(*folders: Path | str | None) -> Path | None:
@@ -155,10 +161,7 @@ async def _install(server: PolicyServer, wanted: Prepared, config: ServingConfig
     await server.pause("wait" if before.sound else "abort")
     clock.lap("pause")
     failpoints.reach("publish.before_reload")
-    if not before.sound:
-        # An interrupted reload leaves tensors that the next reload takes for its own; the reload after that is clean.
-        await server.reload(wanted.path)
-    await server.reload(wanted.path)
+    sent = await _load(server, wanted, config, before)
     clock.lap("reload")
     failpoints.reach("publish.after_reload")
     await server.clear_caches()
@@ -170,7 +173,7 @@ async def _install(server: PolicyServer, wanted: Prepared, config: ServingConfig
     clock.lap("resume")
     compared = prove_answers(wanted, config, await answers_of(server, before.model, wanted))
     clock.lap("canary")
-    await _name(server, wanted, before.model, digests)
+    await _name(server, wanted, before.model, digests, sent=sent is not None)
     return PublishReport(
         version=wanted.version,
         model=before.model,
@@ -183,8 +186,22 @@ async def _install(server: PolicyServer, wanted: Prepared, config: ServingConfig
         canary_position=compared.position if compared else None,
         discriminates=compared.discriminates if compared else False,
         canary_skipped=wanted.canary_skipped,
+        bytes_sent=sent.bytes if sent else None,
         seconds=clock.laps | {"total": clock.total()},
     )
+
+
+async def _load(server: PolicyServer, wanted: Prepared, config: ServingConfig, before: _Before) -> Sent | None:
+    """Brings the weights to the server in the configured way; None: it has read them from disk, as after any fault."""
+    if not before.sound:
+        # An interrupted reload leaves tensors that the next reload takes for its own; the reload after that is clean.
+        await server.reload(wanted.path)
+    base = base_of(config, before.holds)
+    # vLLM's `sparse_nccl` can only patch: what is not known to be there is read from disk.
+    if not before.sound or config.transfer == "disk" or (config.transfer_backend == SPARSE and base is None):
+        await server.reload(wanted.path)
+        return None
+    return await transfer(server.uds, wanted, config, base)
 
 
 async def _roll_back(
@@ -210,7 +227,9 @@ async def _roll_back(
     await _name(server, earlier, before.model, digests)
 
 
-async def _name(server: PolicyServer, proved: Prepared, model: str, digests: dict[str, str]) -> None:
+async def _name(
+    server: PolicyServer, proved: Prepared, model: str, digests: dict[str, str], *, sent: bool = False
+) -> None:
     """Writes the record, then sets the version: a publisher killed in between leaves the version `unproved`."""
     record = ServedRecord(
         model=model,
@@ -219,6 +238,7 @@ async def _name(server: PolicyServer, proved: Prepared, model: str, digests: dic
         manifest_sha256=proved.manifest_sha256,
         pictures=proved.pictures,
         digests=digests,
+        sent=sent,
     )
     if record != await asyncio.to_thread(read_record, server.uds):
         try:

@@ -22,6 +22,8 @@ class ServedRecord(BaseModel):
     """Folder of trajectories with the pictures of its canaries."""
     digests: dict[str, str]
     """The server's digest of each of its parameters."""
+    sent: bool = False
+    """True if the server was sent the weights, and so keeps a copy that can be patched (`serving.transfer: gloo`)."""
     adapter: str | None = None
     """Name under which the version's adapter is loaded; None: the weights themselves are the version's."""
 

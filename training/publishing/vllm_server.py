@@ -22,6 +22,8 @@ from telemetry.exporter import check, traces_endpoint
 from training.serving_config import ServingConfig
 
 MODEL_PREFIX = "policy-"
+LOOPBACK = "lo"
+"""The interface to which gloo binds where the loop and the server are one machine."""
 MAX_SOCKET_PATH = 100  # the kernel takes 108 bytes with the terminator; ZeroMQ-style suffixes need some room
 
 
@@ -55,6 +57,11 @@ def command(config: ServingConfig, *, model: Path, uds: Path, name: str, traces_
         *("--gpu-memory-utilization", str(config.gpu_memory_utilization)),
         *(("--enforce-eager",) if config.enforce_eager else ()),
         *(("--enable-sleep-mode",) if config.sleep else ()),
+        *(
+            ("--weight-transfer-config", json.dumps({"backend": config.transfer_backend}))
+            if config.transfer_backend
+            else ()
+        ),
         *(adapters(config.adapter_rank) if config.adapter_rank else ()),
         *(("--otlp-traces-endpoint", traces_to) if traces_to else ()),
         *config.extra_args,
@@ -69,15 +76,14 @@ def adapters(rank: int) -> list[str]:
 
 def environment(config: ServingConfig, base: dict[str, str]) -> dict[str, str]:
     """The server's environment: control routes on, network look-ups off, the fix for torchvision on the path."""
-    room = Path(__file__).parents[1]
-    paths = [str(room / "vllm_site"), str(room.parent), base.get("PYTHONPATH", "")]
     added = {
         "VLLM_SERVER_DEV_MODE": "1",
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
         "HF_HUB_OFFLINE": "1",
         "VLLM_CPU_KVCACHE_SPACE": str(config.kv_cache_gb),
-        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+        "PYTHONPATH": import_paths(base.get("PYTHONPATH", "")),
+        **gloo_interface(config),
     }
     if config.adapter_rank:
         added["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "True"
@@ -96,6 +102,18 @@ def environment(config: ServingConfig, base: dict[str, str]) -> dict[str, str]:
             # second after each message, which took a sixth of two cores that browsers shared.
             added["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     return tracing_defaults(base) | base | added
+
+
+def import_paths(base: str) -> str:
+    """PYTHONPATH of a process that imports vLLM: with the fix for torchvision and the plugin."""
+    room = Path(__file__).parents[1]
+    return os.pathsep.join(path for path in (str(room / "vllm_site"), str(room.parent), base) if path)
+
+
+def gloo_interface(config: ServingConfig) -> dict[str, str]:
+    """The variable that keeps gloo's connections on this machine, where the loop and the server both are."""
+    is_here = config.transfer == "gloo" and config.transfer_address.is_loopback
+    return {"GLOO_SOCKET_IFNAME": LOOPBACK} if is_here else {}
 
 
 def tracing_defaults(base: dict[str, str]) -> dict[str, str]:

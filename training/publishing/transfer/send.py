@@ -1,0 +1,85 @@
+"""`python -m training.publishing.transfer.send --uds SOCKET --checkpoint DIR ..`: sends the weights of a checkpoint to a vLLM server.
+
+The server is paused and marked by the publisher (`training.publishing.publish`), which also proves what it holds afterwards; this
+process only has the tensors. It prints a JSON line: tensors, bytes, seconds. Errors are the last line of its output.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from training.errors import CheckpointError
+from training.publishing.transfer.control import Control, TransferError
+from training.publishing.transfer.gloo import GlooSender
+from training.publishing.transfer.patches import changed, whole
+
+WHERE = re.compile(r"^\[[^\]]*\] ")
+"""The place in torch's source with which its errors begin."""
+
+
+class Sending(NamedTuple):
+    """What is sent, and how. Example: `Sending("gloo", Path("policies/v0003"), Path("policies/v0002"), ..)`."""
+
+    way: str
+    checkpoint: Path
+    base: Path | None
+    """Checkpoint that the server holds, for a patch of it."""
+    held: str
+    """Name of the weights that the server holds; empty: all is sent."""
+    version: str
+    """Name of the new ones."""
+    address: str
+    """Address of this machine that the server reaches."""
+    deadline_s: float
+
+
+def send(control: Control, sending: Sending) -> dict[str, float]:
+    """Sends the weights; returns tensors, bytes and seconds. Raises `TransferError`, RuntimeError and `CheckpointError`."""
+    began = time.monotonic()
+    base = sending.base if sending.held else None
+    patches = changed(sending.checkpoint, base) if base else whole(sending.checkpoint)
+    read = time.monotonic()
+    if sending.way == "gloo":
+        sender = GlooSender(control, sending.address, base=sending.held, timeout_s=sending.deadline_s)
+        sender.send(patches, version=sending.version)
+    else:
+        from training.publishing.transfer.nccl import send_patches, send_whole  # takes seconds, and vLLM for GPUs
+
+        (send_patches if base else send_whole)(control, patches, sending.address)
+    control.shutdown_weight_transfer_engine()
+    sent = sum(patch.bytes for _, patch in patches)
+    return {"tensors": len(patches), "bytes": sent, "read_s": read - began, "send_s": time.monotonic() - read}
+
+
+def main() -> None:
+    """Parses the command line and sends."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.publishing.transfer.send", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("--uds", type=Path, required=True, help="UNIX socket of the server, or of a door to it")
+    parser.add_argument("--way", choices=("gloo", "nccl"), required=True, help="transport of the tensors")
+    parser.add_argument("--checkpoint", type=Path, required=True, help="the version to send")
+    parser.add_argument("--version", required=True, help="name of its weights")
+    parser.add_argument("--base", type=Path, help="the version that the server holds: only what differs is sent")
+    parser.add_argument("--held", default="", help="name of the weights that the server holds")
+    parser.add_argument("--address", default="127.0.0.1", help="address of this machine that the server reaches")
+    parser.add_argument("--deadline", type=float, default=300.0, help="seconds for each call and each tensor")
+    given = parser.parse_args()
+    sending = Sending(given.way, given.checkpoint, given.base, given.held, given.version, given.address, given.deadline)
+    try:
+        report = send(Control(given.uds, given.deadline), sending)
+    except (TransferError, CheckpointError, RuntimeError, OSError) as error:
+        sys.stderr.write(f"send: {WHERE.sub('', str(error)).splitlines()[0]}\n")
+        sys.stderr.flush()
+        os._exit(1)  # a thread may still wait for the server
+    sys.stdout.write(json.dumps(report) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""The publisher's part of a transfer: runs the sender, a process of its own, and decides between all weights and a patch.
+
+torch and the tensors stay out of the loop's process, a sender that hangs is killed, and a server that lost it ends its update with an
+error. The publisher has marked and paused the server before, and proves its weights afterwards.
+"""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from training.publishing.prepared_policy import Prepared
+from training.publishing.served_record import ServedRecord
+from training.publishing.serving import PublishError
+from training.publishing.vllm_server import gloo_interface, import_paths
+from training.serving_config import ServingConfig
+
+LONGEST_ERROR = 500
+
+
+class Sent(BaseModel):
+    """The sender's report."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    tensors: int
+    """Tensors that were sent, whole or in part."""
+    bytes: int
+    read_s: float
+    send_s: float
+
+
+class Base(NamedTuple):
+    """The policy that a server holds. Example: `Base(Path("policies/v0002"), "9f86d081..")`."""
+
+    checkpoint: Path
+    name: str
+    """Digest of its manifest."""
+
+
+def base_of(config: ServingConfig, holds: ServedRecord | None) -> Base | None:
+    """The policy of which a patch can be sent; None: all weights are sent, or read from disk.
+
+    `holds`: the policy that is proved to be on the server. A `gloo` server patches a copy of the weights that it was sent; a `nccl`
+    server patches those that it computes with.
+    """
+    if not config.transfer_deltas or holds is None or not holds.checkpoint.is_dir():
+        return None
+    if config.transfer == "gloo" and not holds.sent:
+        return None
+    return Base(holds.checkpoint, holds.manifest_sha256)
+
+
+async def transfer(uds: Path, wanted: Prepared, config: ServingConfig, base: Base | None) -> Sent:
+    """Sends a policy to the server on a socket. Raises `PublishError` with the sender's sentence when it fails."""
+    command = [
+        *(sys.executable, "-m", "training.publishing.transfer.send", "--uds", str(uds), "--way", config.transfer),
+        *("--checkpoint", str(wanted.path), "--version", wanted.manifest_sha256),
+        *("--address", str(config.transfer_address), "--deadline", str(config.publish_deadline_s)),
+        *(("--base", str(base.checkpoint), "--held", base.name) if base else ()),
+    ]
+    paths = {"PYTHONPATH": import_paths(os.environ.get("PYTHONPATH", ""))}
+    environment = {**os.environ, **paths, **gloo_interface(config)}
+    pipe = asyncio.subprocess.PIPE
+    sender = await asyncio.create_subprocess_exec(*command, env=environment, stdout=pipe, stderr=pipe)
+    try:
+        out, errors = await sender.communicate()
+    finally:
+        if sender.returncode is None:
+            sender.kill()
+            await sender.wait()
+    try:
+        return Sent.model_validate_json(out)
+    except ValidationError:
+        last = (errors.decode(errors="replace").strip().splitlines() or [f"it ended with status {sender.returncode}"])[
+            -1
+        ]
+        raise PublishError(f"the weights could not be sent: {last.removeprefix('send: ')[:LONGEST_ERROR]}") from None
