@@ -61,6 +61,18 @@ def test_the_mean_is_bounded_where_hardly_a_token_is_far_off() -> None:
         measured(*[(0.2, 3)] * 10)
 
 
+@pytest.mark.parametrize(
+    ("in_bf16", "off", "masked"), [(False, 0.021, True), (False, 0.019, False), (True, 0.44, False), (True, 0.46, True)]
+)
+def test_one_step_of_many_may_be_at_fault(in_bf16: bool, off: float, masked: bool) -> None:
+    """One black picture of thirty: the mean of the trajectory is below its bound."""
+    steps = [replace(SAMPLE, step=step) for step in range(30)]
+    others = [replace(SAMPLE, trajectory_id=f"t{i}") for i in range(9)]
+    scores = [sample.logprobs + np.float32(off if sample.step == 7 else 0.0) for sample in [*steps, *others]]
+    gap = measure_gap([*steps, *others], scores, UpdateConfig(), version=3, in_bf16=in_bf16)
+    assert gap.disagreeing == ({"t": pytest.approx(off, rel=1e-3)} if masked else {})
+
+
 def test_bfloat16_may_differ_by_more() -> None:
     assert measured(*[(0.05, 3)] * 10, in_bf16=True).disagreeing == {}
     with pytest.raises(BadInput):
