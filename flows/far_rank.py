@@ -4,12 +4,14 @@
                 <── answer.json, or the process's end as `far_shard.end_of` finds it
 
 A process that ends, or does not answer in time, is lost: its running episodes are played again, by another one, when the
-shard is played next. No order is needed for correctness: a turn is proved after it, whatever the rank was told.
+shard is played next. It is told to end whatever it does, should it live on. `hold` and `serve` are not needed for correctness: a
+turn is proved after it, whatever the rank was told.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -60,7 +62,8 @@ async def play_elsewhere(workers: ShardWorkers, inputs: StageInputs, key: ShardK
     far = workers.elsewhere[shard] = FarRank(RankFiles(inputs.run.layout.rank_dir(shard)), shard, process)
     lost = await far.play(order)
     if stage is not Stage.ROLLOUT:  # an evaluation leaves no episode that the process must stay for
-        await workers.elsewhere.pop(shard).close()
+        await far.close()
+        workers.elsewhere.pop(shard, None)
     return lost
 
 
@@ -74,6 +77,7 @@ class FarRank:
         self._files, self._process = files, process
         self._number = 0
         self._ended: asyncio.Task[str | None] | None = None
+        self._is_closed = False
 
     @property
     def under_way(self) -> int:
@@ -117,7 +121,7 @@ class FarRank:
         """As `KeptRank`; waits for the end of the process, and cancels it after `CLOSE_S` seconds."""
         if self._ended is None:
             return
-        self._tell(Close())
+        self._end()
         await asyncio.wait({self._ended}, timeout=CLOSE_S)
         await self._give_up()
 
@@ -135,6 +139,7 @@ class FarRank:
         number = self._tell(order)
         if self._ended is None:
             self._ended = asyncio.create_task(self._process(self.name), name=f"rank of shard {self.shard}")
+            self._ended.add_done_callback(self._when_ended)
         try:
             async with asyncio.timeout(deadline_s):
                 while (answer := self._files.answered(self.name, number)) is None:
@@ -151,7 +156,19 @@ class FarRank:
         self._files.tell(Ordered(rank=self.name, number=self._number, order=order, traceparent=traceparent()))
         return self._number
 
+    def _end(self) -> None:
+        """Tells the process to end, for good; also one that lives on although it counts as lost."""
+        self._is_closed = True
+        with suppress(OSError):  # a full disk may be the reason
+            self._tell(Close())
+
+    def _when_ended(self, ended: asyncio.Task[str | None]) -> None:
+        if not self._is_closed:
+            logger.warning("shard %d %s", self.shard, _how_it_ended(ended))
+            self._end()
+
     async def _give_up(self) -> None:
+        self._end()
         if self._ended is not None:
             self._ended.cancel()
             await asyncio.gather(self._ended, return_exceptions=True)

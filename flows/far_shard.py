@@ -1,7 +1,7 @@
 """Work of the loop on another worker, a rank or an update: started, waited for, and found when it is lost with its worker, which
 Prefect never notices.
 
-    ranks/01/heartbeat.json, iterations/0003/policy_update/rank-00/heartbeat.json       see storage/heartbeat.py
+    ranks/01/4fd1../heartbeat.json, iterations/0003/policy_update/rank-00/heartbeat.json       see storage/heartbeat.py
 
 A rank that no worker has started yet has no heartbeat, and is waited for: workers may be busy or about to be started. One
 that has ended while its machine was cut off from Prefect has told its end to the folder only.
@@ -14,17 +14,22 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from prefect.client.orchestration import get_client
+import httpx
+from prefect.client.orchestration import PrefectClient, get_client
 from prefect.deployments import arun_deployment
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import get_current_settings
+from prefect.states import State
 
-from flows.services.prefect_api import PrefectError, PrefectServer
+from flows.services.prefect_api import PrefectError, PrefectServer, started_by
 from storage.heartbeat import FILE, lost, read_heartbeat
 
 logger = logging.getLogger(__name__)
 
 POLL_S = 1.0
 """Seconds between two polls of the rank's state."""
+UNTAKEN_S = 60.0
+"""Seconds between two warnings that no worker has taken up the work."""
 UNTOLD_S = 120.0
 """Seconds between the last heartbeat of a rank that has ended and the end of the wait for Prefect to hear of it."""
 
@@ -40,14 +45,15 @@ def forget_beats(beats: Path) -> None:
     (beats / FILE).unlink(missing_ok=True)
 
 
-async def on_worker(deployment: str, parameters: dict[str, Any], beats: Path) -> str | None:
+async def on_worker(deployment: str, parameters: dict[str, Any], beats: Path, *, loop: str | None = None) -> str | None:
     """Has a worker run a deployment; returns how it failed, None if it completed. Cancelled, it cancels the flow run: no worker
-    may begin it later, beside a resumed loop."""
+    may begin it later, beside a resumed loop. `loop`: the flow run that starts it, for one that outlives its stage."""
     forget_beats(beats)
-    started = await arun_deployment(deployment, parameters=parameters, timeout=0, as_subflow=True)
+    tags = [started_by(loop)] if loop else []
+    started = await arun_deployment(deployment, parameters=parameters, timeout=0, as_subflow=True, tags=tags)
     try:
         return await end_of(started.id, beats, server_url())
-    except asyncio.CancelledError:
+    except BaseException:
         await asyncio.shield(asyncio.to_thread(_cancel, str(started.id)))
         raise
 
@@ -57,11 +63,16 @@ async def end_of(
 ) -> str | None:
     """Waits for the rank's flow run; returns how it failed, None if it completed. Marks a lost one as crashed, and one that
     ended `untold_s` seconds ago without telling Prefect, which counts as lost too: what it stored is not done again."""
+    asked = time.monotonic()
     async with get_client() as client:
         while True:
-            state = (await client.read_flow_run(flow_run_id)).state
+            state = await _state(client, flow_run_id)
             if state is not None and state.is_final():
-                return None if state.is_completed() else f"ended as {state.name}"
+                why = f": {state.message}" if state.message else ""
+                return None if state.is_completed() else f"ended as {state.name}{why}"
+            if read_heartbeat(beats) is None and time.monotonic() - asked > UNTAKEN_S:
+                logger.warning("flow run %s is not begun yet; is a worker of its pool running?", flow_run_id)
+                asked = time.monotonic()
             if beat := lost(beats):
                 await asyncio.to_thread(_mark_crashed, server_url, str(flow_run_id))
                 return f"was lost with {beat}"
@@ -69,6 +80,15 @@ async def end_of(
                 await asyncio.to_thread(_mark_crashed, server_url, str(flow_run_id))
                 return f"was lost to Prefect when {beat} ended"
             await asyncio.sleep(poll_s)
+
+
+async def _state(client: PrefectClient, flow_run_id: UUID) -> State[Any] | None:
+    """The state of a flow run; None while the server does not answer, for work goes on without it."""
+    try:
+        return (await client.read_flow_run(flow_run_id)).state
+    except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+        logger.warning("Prefect does not say how flow run %s goes: %r", flow_run_id, error)
+        return None
 
 
 def _cancel(flow_run_id: str) -> None:

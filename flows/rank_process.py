@@ -43,7 +43,8 @@ async def play_shard_flow(root: str, shard: int, rank: str) -> State[None] | Non
     folder = RunFolder.open(Path(root))
     log_with_ids()
     files = RankFiles(folder.rank_dir(shard))
-    with traced_process(folder, "rl-loop-rank"), beating(files.directory):
+    # A folder of its own: the process before may still beat.
+    with traced_process(folder, "rl-loop-rank"), beating(files.directory / rank):
         try:
             async with ending_with_loop(folder.root), ShardWorkers(folder.inputs) as workers:
                 replaced = await RankProcess(folder, shard, rank, files, workers).follow()

@@ -14,6 +14,7 @@ Prefect reads the signatures below while the flow runs, so annotations must stay
 
 import asyncio
 import logging
+import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -188,7 +189,13 @@ async def shards_in_prefect(workers: ShardWorkers, inputs: StageInputs, keys: li
         named = where.with_options(task_run_name=f"{where.name} {key.shard}, round {key.round}")
         return await named(ShardCall.of(inputs, key))
 
-    return await asyncio.gather(*(one(number, key) for number, key in enumerate(keys)))
+    tasks = [asyncio.create_task(one(number, key)) for number, key in enumerate(keys)]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:  # one that still waits for its turn must not start a rank after the stage has failed
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class ShardCall(BaseModel):
@@ -244,8 +251,13 @@ def rank_of(workers: ShardWorkers, inputs: StageInputs) -> Task[..., Any]:
     @task(name="rank")
     async def rank(call: ShardCall) -> str | None:
         async def process(name: str) -> str | None:
+            layout = inputs.run.layout
+            beats, loop = layout.rank_dir(call.shard) / name, layout.record().prefect_flow_runs[-1:]
             parameters = {"root": call.root, "shard": call.shard, "rank": name}
-            return await on_worker(RANK, parameters, inputs.run.layout.rank_dir(call.shard))
+            try:
+                return await on_worker(RANK, parameters, beats, loop=next(iter(loop), None))
+            finally:
+                shutil.rmtree(beats, ignore_errors=True)
 
         return await play_elsewhere(workers, inputs, call.key, process)
 

@@ -6,7 +6,7 @@
                /heartbeat.json           shows that the writer is alive (`heartbeat.py`)
                /policies/v0000 ..        checkpoints, made by `training`
                /iterations/0003/rollout/done.json    a StageReport, written last: it exists only when the stage is finished
-               /ranks/01/heartbeat.json  shows that the process which plays shard 1 elsewhere is alive; its orders and answers
+               /ranks/01/order.json      orders to the process that plays shard 1 elsewhere, and its answers
                /logs/update-0003.log     output of an iteration's update
                /logs/update-warm.log     output of the process that is kept between updates
 

@@ -3,7 +3,7 @@
 from ipaddress import IPv4Address
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 GLOO_BACKEND = "rl_loop_gloo"
 """Name of the backend of `training.publishing.transfer` in vLLM's `--weight-transfer-config`."""
@@ -44,7 +44,7 @@ class ServingConfig(BaseModel):
     reads from disk."""
     transfer_deltas: bool = False
     """Send only the elements that differ from the version that is served, where that is less."""
-    transfer_address: IPvAnyAddress = IPv4Address("127.0.0.1")
+    transfer_address: IPv4Address = IPv4Address("127.0.0.1")
     """Address of the loop's machine that the model servers reach, for `gloo` and `nccl`; their connections ask for nothing."""
     sleep: bool = False
     """For one GPU that trains and serves: vLLM's sleep level 1 during each update, so that its memory is the update's. Needs
@@ -76,6 +76,10 @@ class ServingConfig(BaseModel):
             raise ValueError(
                 f"transfer={self.transfer} sends whole weights, and adapter_rank={self.adapter_rank} has the server load adapters from "
                 "the run folder; set transfer=disk, or leave adapter_rank out"
+            )
+        if self.transfer_address.is_unspecified:
+            raise ValueError(
+                f"transfer_address={self.transfer_address} is no address that a server can reach; give one of the loop's machine"
             )
         if self.transfer == "disk" and self.transfer_deltas:
             raise ValueError("transfer_deltas sends what differs, and transfer=disk sends nothing; set transfer=gloo")

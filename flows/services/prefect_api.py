@@ -27,6 +27,11 @@ PAGE = 200
 """Most runs that the server returns per request."""
 
 
+def started_by(flow_run_id: str) -> str:
+    """The tag of a flow run that a loop has started on a worker."""
+    return f"of:{flow_run_id}"
+
+
 class PrefectError(LoopError):
     """The Prefect server refused a request or did not answer. The message is one sentence."""
 
@@ -150,7 +155,10 @@ class PrefectServer:
         `alive`: the one that runs now; only what its earlier processes left is marked. Returns the number marked.
         """
         marked, level = 0, list(flow_run_ids)
-        for run in self.unfinished([one for one in level if one != alive]):
+        # Ranks outlive the stage that started them, and what is complete is not looked into below.
+        outlived = {"tags": {"any_": [started_by(one) for one in level]}, "state": GOING_ON}
+        ranks = [_flow_run(one) for one in (self._all("/flow_runs", {"flow_runs": outlived}) if level else ())]
+        for run in (*self.unfinished([one for one in level if one != alive]), *ranks):
             self.mark_crashed(run.id)
             marked += 1
         while level:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from flows.settings.services_config import LOCAL
+
 if TYPE_CHECKING:
     from flows.settings.loop_config import LoopConfig
 
@@ -20,6 +22,12 @@ def why_unfit(config: "LoopConfig") -> Iterator[str]:
         yield (
             f"agent.image_rounds={agent.image_rounds} puts {shown} pictures into a prompt, but "
             f"serving.images_per_prompt={serving.images_per_prompt}; raise it or lower agent.image_rounds"
+        )
+    elsewhere = next((place for place in config.services.model_places if place != LOCAL), None)
+    if serving.transfer != "disk" and elsewhere and serving.transfer_address.is_loopback:
+        yield (
+            f"serving.transfer={serving.transfer} sends weights to {elsewhere}, which can't reach serving.transfer_address="
+            f"{serving.transfer_address}; set that to an address of the loop's machine in a private network"
         )
     most, trained = serving.adapter_rank, update.lora
     if most and (trained is None or trained.rank > most):

@@ -2,7 +2,7 @@
 
     runs/<name>/ranks/01/order.json      {"rank": "4fd1..", "number": 3, "order": {"what": "hold", "deadline_s": 60}, ..}
                         /answer.json     {"rank": "4fd1..", "number": 3, "lost": null, "running": 2}
-                        /heartbeat.json  of the process, see storage/heartbeat.py
+                        /4fd1../heartbeat.json   of that process, while it lives; see storage/heartbeat.py
 
 The loop writes an order, the rank carries it out and answers; a newer order ends the one before. `rank` names one process:
 one that finds another name in order.json has been replaced, and ends. The machines share this folder already, and need not
@@ -16,11 +16,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.models.openai_chat import Served
 from storage.atomic import write_atomically
+from storage.errors import LoopError
 from storage.stages import Stage
 
 ORDER, ANSWER = "order.json", "answer.json"
 
 M = TypeVar("M", bound=BaseModel)
+
+
+class BadOrder(LoopError):
+    """An order can't be read. The message is one sentence."""
 
 
 class _Strict(BaseModel):
@@ -116,8 +121,14 @@ class RankFiles:
         self._write(ORDER, ordered)
 
     def order(self) -> Ordered | None:
-        """The newest order; None if there is none."""
-        return self._read(ORDER, Ordered)
+        """The newest order; None if there is none. Raises `BadOrder`."""
+        try:
+            return self._read(ORDER, Ordered)
+        except ValidationError as error:
+            raise BadOrder(
+                f"{self.directory / ORDER} is no order that this version knows ({error.errors()[0]['msg']}); is the loop of the "
+                "same version as its workers?"
+            ) from error
 
     def answer(self, answer: Answer) -> None:
         """Replaces the answer."""
@@ -125,7 +136,10 @@ class RankFiles:
 
     def answered(self, rank: str, number: int) -> Answer | None:
         """The answer of this process to this order, None before it."""
-        answer = self._read(ANSWER, Answer)
+        try:
+            answer = self._read(ANSWER, Answer)
+        except ValidationError:  # a worker of another version; its end is waited for
+            return None
         return answer if answer is not None and (answer.rank, answer.number) == (rank, number) else None
 
     def _write(self, name: str, content: BaseModel) -> None:
@@ -136,5 +150,5 @@ class RankFiles:
     def _read(self, name: str, model: type[M]) -> M | None:
         try:
             return model.model_validate_json((self.directory / name).read_bytes())
-        except (OSError, ValidationError):
+        except OSError:
             return None

@@ -15,14 +15,14 @@ from mlflow import MlflowClient
 from prefect import flow, task
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
-from prefect.states import Crashed, Pending, Running
+from prefect.states import Completed, Crashed, Pending, Running
 from test_run_folder import HOLDER
 
 from flows.commands import watching
 from flows.commands.watching import Pulse, RunFailed, follow
 from flows.far_shard import server_url
 from flows.rl_loop import bury_earlier, settle_lost
-from flows.services.prefect_api import PrefectServer
+from flows.services.prefect_api import PrefectServer, started_by
 from flows.settings.loop_config import LoopConfig
 from flows.settings.run_folder import RunFolder
 from flows.stages.loop import run_loop
@@ -143,6 +143,19 @@ def test_children_are_found_below_a_run_that_prefect_knows_to_be_crashed(
 
     server.bury([lost.loop])
     assert states(client, lost) == ["CRASHED"] * 5
+
+
+def test_a_rank_that_has_outlived_its_stage_is_found_too(client: SyncPrefectClient, server: PrefectServer) -> None:
+    lost, other = family(client), family(client)
+    client.set_flow_run_state(lost.flows[1], Completed(), force=True)
+    ranks = [
+        client.create_flow_run(any_flow, parent_task_run_id=lost.tasks[1], tags=[started_by(one.loop)], state=Running())
+        for one in (lost, other)
+    ]
+
+    server.bury([lost.loop])
+    found = [client.read_flow_run(rank.id).state for rank in ranks]
+    assert [state.type.value for state in found if state] == ["CRASHED", "RUNNING"]
 
 
 def test_a_retry_of_the_same_flow_run_buries_what_its_first_process_left(

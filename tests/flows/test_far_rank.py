@@ -11,7 +11,7 @@ from agent.models.openai_chat import Served
 from flows import far_rank
 from flows.far_rank import FarRank
 from flows.rank_process import RankProcess
-from rollouts.ranks.orders import Answer, Close, Ordered, Play, RankFiles, Serve
+from rollouts.ranks.orders import Answer, BadOrder, Close, Ordered, Play, RankFiles, Serve
 from storage.stages import Stage
 
 SERVED = Served("policy", "demo:0003", 3, ("other",))
@@ -113,7 +113,7 @@ async def test_a_rank_that_is_lost_while_it_plays_is_a_lost_service(files: RankF
     rank = FarRank(files, 1, lost)
     assert await rank.play(PLAY) == "shard 1 was lost with process 7 on machine-2 on its worker"
     told = files.order()
-    assert told is not None and told.order == PLAY and rank.has_ended
+    assert told is not None and told.order == Close() and rank.has_ended
 
     async def away(name: str) -> str | None:
         raise ConnectionError("no Prefect")
@@ -168,11 +168,33 @@ async def test_a_rank_that_does_not_close_is_cancelled(files: RankFiles, monkeyp
     assert told is not None and told.order == Close()
 
 
-async def test_orders_survive_damage(files: RankFiles, process: Process, workers: Workers) -> None:
-    rank = await started(files, process)
+async def test_an_order_of_another_version_is_one_sentence(files: RankFiles, process: Process) -> None:
     files.directory.mkdir(parents=True)
-    (files.directory / "order.json").write_text('{"rank": "')
+    (files.directory / "order.json").write_text('{"rank": "x", "number": 1, "order": {"what": "dance"}}')
+    with pytest.raises(
+        BadOrder, match=r"order\.json is no order that this version knows .* same version as its workers"
+    ):
+        await process("x")
+
+
+async def test_a_rank_that_counts_as_lost_is_told_to_end(
+    files: RankFiles, process: Process, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Prefect lost sight of it: it lives, and must not play beside the one that follows."""
+    monkeypatch.setattr(RankProcess, "_play", lambda self, order: asyncio.sleep(600))
+    lost = asyncio.Event()
+    living: list[asyncio.Task[str | None]] = []
+
+    async def watched(name: str) -> str | None:
+        living.append(asyncio.create_task(process(name)))
+        await lost.wait()
+        return "was lost to Prefect"
+
+    rank = FarRank(files, 1, watched)
+    playing = asyncio.create_task(rank.play(PLAY))
     await asyncio.sleep(0.5)
-    await rank.serve(SERVED)
-    assert workers.asked == [SERVED]
-    await rank.close()
+    lost.set()
+    assert await playing == "shard 1 was lost to Prefect on its worker"
+    async with asyncio.timeout(10):
+        await living[0]
+    assert "shard 1 was lost to Prefect on its worker" in caplog.text and rank.has_ended

@@ -174,8 +174,8 @@ class Loopback:
             weights = self.receiver.receive(**update)
         except (ValueError, RuntimeError) as error:
             return 500, {"error": {"message": str(error)}}
-        self.tensors, self.holds = {name: tensor.numpy().copy() for name, tensor in weights.items()}, Path(version)
-        self.receiver.keep(version)
+        self.tensors, self.holds = {name: tensor.numpy().copy() for name, tensor in weights.items()}, Path("sent")
+        self.receiver.keep(weights, version)
         return 200, {}
 
     def _load_adapter(self, name: str, folder: Path) -> Answer:

@@ -1,10 +1,15 @@
 """Weights that are sent to a server: patches are exact, and a publish by transfer ends as one from disk does."""
 
+import asyncio
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 
+import numpy as np
+import psutil
 import pytest
 import torch
 from loopback_vllm import Loopback, running_loopback
@@ -23,6 +28,20 @@ from training.serving_config import ServingConfig
 
 SENT = ServingConfig(transfer="gloo", transfer_deltas=True, publish_deadline_s=60, rollback_deadline_s=10)
 NAN = float("nan")
+PUBLISHER = """
+import asyncio, sys
+from pathlib import Path
+from training.publishing.prepared_policy import prepare
+from training.publishing.publish import publish
+from training.publishing.serving import PolicyServer
+from training.serving_config import ServingConfig
+
+async def main(policies, config):
+    async with PolicyServer(policies.parent / "vllm.sock", config) as server:
+        await publish(server, prepare(policies / "v0001", "run:1", pictures=policies), config)
+
+asyncio.run(main(Path(sys.argv[1]), ServingConfig(transfer="gloo")))
+"""
 
 
 def written(folder: Path, **weights: torch.Tensor) -> Path:
@@ -128,9 +147,57 @@ async def test_a_publish_by_transfer_is_proved_and_falls_back_to_disk(policies: 
 async def test_a_server_that_does_not_hold_the_base_refuses_the_patch(policies: Path, vllm: Loopback) -> None:
     await put(policies, 0)
     await put(policies, 1)
-    vllm.receiver.keep("other weights")
+    vllm.receiver.keep({}, "other weights")
     with pytest.raises(PublishError, match=r"this server does not hold the weights .*; run:1 is served again"):
         await put(policies, 2)
+
+
+async def test_a_base_that_was_made_again_is_no_base(policies: Path, vllm: Loopback) -> None:
+    """The digests of the record would belong to a folder with other weights, and the patch to nothing."""
+    config = SENT.model_copy(update={"weight_check": "changed"})
+    await put(policies, 0, config)
+    await put(policies, 1, config)
+    shutil.rmtree(policies / "v0001")
+    write_version(policies, 1, tensors(0.25))
+    report = await put(policies, 1, config)
+    assert report.bytes_sent and float(vllm.tensors["a"][0, 0]) == pytest.approx(0.25)
+
+
+async def test_a_version_with_other_tensors_is_sent_whole(policies: Path, vllm: Loopback) -> None:
+    await put(policies, 0)
+    whole_version = (await put(policies, 1)).bytes_sent
+    write_version(policies, 3, {name: value.astype(np.float16) for name, value in tensors(0.3).items()})
+    report = await put(policies, 3)
+    assert whole_version and report.bytes_sent == whole_version // 2 and vllm.version == "run:3"
+
+
+async def test_without_deltas_no_copy_is_kept(policies: Path, vllm: Loopback) -> None:
+    await put(policies, 1, SENT.model_copy(update={"transfer_deltas": False}))
+    assert vllm.receiver._held == {}
+    await put(policies, 2)
+    assert set(vllm.receiver._held) == set(tensors(0.3))
+
+
+async def test_a_server_without_transfers_is_one_sentence_at_once(policies: Path, vllm: Loopback) -> None:
+    await put(policies, 1)
+    vllm.faults = {"/init_weight_transfer_engine": "fail"}
+    began = time.monotonic()
+    with pytest.raises(PublishError, match=r"answered 500 to /init_weight_transfer_engine: .*; run:1 is served again"):
+        await put(policies, 2)
+    assert time.monotonic() - began < SENT.publish_deadline_s / 2, "the group is not waited for"
+
+
+async def test_a_sender_whose_publisher_is_killed_sends_nothing_more(policies: Path, vllm: Loopback) -> None:
+    vllm.faults = {"/init_weight_transfer_engine": "hang once"}
+    publisher = await asyncio.create_subprocess_exec(sys.executable, "-c", PUBLISHER, policies)
+    try:
+        assert await asyncio.to_thread(vllm.reached.wait, 60)
+        (sender,) = psutil.Process(publisher.pid).children(recursive=True)
+    finally:
+        publisher.kill()
+        await publisher.wait()
+    gone, alive = psutil.wait_procs([sender], timeout=10)
+    assert gone and not alive
 
 
 def test_a_server_that_is_away_is_one_sentence(policies: Path) -> None:
@@ -146,7 +213,11 @@ def test_a_server_that_is_away_is_one_sentence(policies: Path) -> None:
     [
         ({"transfer": "gloo", "adapter_rank": 8}, "transfer=gloo sends whole weights, and adapter_rank=8"),
         ({"transfer_deltas": True}, "transfer=disk sends nothing; set transfer=gloo"),
-        ({"transfer": "gloo", "transfer_address": "here"}, "value is not a valid IPv4 or IPv6 address"),
+        ({"transfer": "gloo", "transfer_address": "here"}, "not a valid IPv4 address"),
+        (
+            {"transfer": "gloo", "transfer_address": "0.0.0.0"},
+            "transfer_address=0.0.0.0 is no address that a server can reach",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_refused(settings: dict[str, object], sentence: str) -> None:

@@ -69,6 +69,12 @@ def read_shapes(checkpoint: Path) -> Shapes:
     return {name: span.shape for name, span in _spans_of(checkpoint).items()}
 
 
+def same_layout(one: Path, other: Path) -> bool:
+    """True if two checkpoints have the same tensors with the same shapes and types, by their headers. Raises `CheckpointError`."""
+    mine, theirs = ({name: (span.shape, span.dtype) for name, span in _spans_of(each).items()} for each in (one, other))
+    return mine == theirs
+
+
 def _spans_of(checkpoint: Path) -> dict[str, _Span]:
     """The tensors of all weight files together: parts of a join may be in different files."""
     spans: dict[str, _Span] = {}

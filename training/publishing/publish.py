@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict
 from training import failpoints
 from training.checkpointing.weight_digests import read_shapes, read_weights
 from training.errors import CheckpointError
-from training.publishing.prepared_policy import Prepared, check_shapes, prepare
+from training.publishing.prepared_policy import Prepared, check_shapes, manifest_digest, prepare
 from training.publishing.proof import answers_of, prove_answers, prove_bytes, same_answers
 from training.publishing.served_record import ServedRecord, read_record, write_record
 from training.publishing.serving import UNPROVED, PolicyServer, PublishError, ServerHangs, ServerUnavailable
@@ -140,7 +140,7 @@ async def _look(server: PolicyServer, wanted: Prepared, config: ServingConfig) -
         digests, answers = proved.digests, await answers_of(server, served.model, wanted)
     elif sound:
         digests = await server.digests()
-    if digests and holds and config.weight_check == "changed" and await _same_weights(holds, wanted):
+    if digests and holds and config.weight_check == "changed" and await _same_weights(holds, record, wanted):
         digests = {}  # the same weights under another name: no tensor has to change
     other = record is not None and record.manifest_sha256 != wanted.manifest_sha256
     return _Before(served.model, record if other else None, sound, proved, digests, answers)
@@ -151,8 +151,17 @@ def _first_folder(*folders: Path | str | None) -> Path | None:
     return next((Path(folder) for folder in folders if folder and Path(folder).is_dir()), None)
 
 
-async def _same_weights(folder: Path, wanted: Prepared) -> bool:
+async def _same_weights(folder: Path, record: ServedRecord | None, wanted: Prepared) -> bool:
+    if record and record.checkpoint == folder and await asyncio.to_thread(_is_another, record):
+        return False  # the folder was made again since, and does not tell what the server holds
     return (await asyncio.to_thread(read_weights, folder)).digests == wanted.weights.digests
+
+
+def _is_another(record: ServedRecord) -> bool:
+    try:
+        return manifest_digest(record.checkpoint) != record.manifest_sha256
+    except CheckpointError:
+        return True
 
 
 async def _install(server: PolicyServer, wanted: Prepared, config: ServingConfig, before: _Before) -> PublishReport:
@@ -173,7 +182,7 @@ async def _install(server: PolicyServer, wanted: Prepared, config: ServingConfig
     clock.lap("resume")
     compared = prove_answers(wanted, config, await answers_of(server, before.model, wanted))
     clock.lap("canary")
-    await _name(server, wanted, before.model, digests, sent=sent is not None)
+    await _name(server, wanted, before.model, digests, sent=sent is not None and config.transfer_deltas)
     return PublishReport(
         version=wanted.version,
         model=before.model,
@@ -196,7 +205,7 @@ async def _load(server: PolicyServer, wanted: Prepared, config: ServingConfig, b
     if not before.sound:
         # An interrupted reload leaves tensors that the next reload takes for its own; the reload after that is clean.
         await server.reload(wanted.path)
-    base = base_of(config, before.holds)
+    base = await asyncio.to_thread(base_of, config, wanted, before.holds)
     # vLLM's `sparse_nccl` can only patch: what is not known to be there is read from disk.
     if not before.sound or config.transfer == "disk" or (config.transfer_backend == SPARSE and base is None):
         await server.reload(wanted.path)

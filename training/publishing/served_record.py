@@ -23,7 +23,7 @@ class ServedRecord(BaseModel):
     digests: dict[str, str]
     """The server's digest of each of its parameters."""
     sent: bool = False
-    """True if the server was sent the weights, and so keeps a copy that can be patched (`serving.transfer: gloo`)."""
+    """True if the server was sent the weights and keeps a copy that can be patched (`serving.transfer_deltas`)."""
     adapter: str | None = None
     """Name under which the version's adapter is loaded; None: the weights themselves are the version's."""
 

@@ -23,7 +23,7 @@ from training.serving_config import ServingConfig
 
 MODEL_PREFIX = "policy-"
 LOOPBACK = "lo"
-"""The interface to which gloo binds where the loop and the server are one machine."""
+"""The interface to which gloo and NCCL bind where the loop and the server are one machine."""
 MAX_SOCKET_PATH = 100  # the kernel takes 108 bytes with the terminator; ZeroMQ-style suffixes need some room
 
 
@@ -83,7 +83,7 @@ def environment(config: ServingConfig, base: dict[str, str]) -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "VLLM_CPU_KVCACHE_SPACE": str(config.kv_cache_gb),
         "PYTHONPATH": import_paths(base.get("PYTHONPATH", "")),
-        **gloo_interface(config),
+        **own_interface(config),
     }
     if config.adapter_rank:
         added["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "True"
@@ -110,10 +110,10 @@ def import_paths(base: str) -> str:
     return os.pathsep.join(path for path in (str(room / "vllm_site"), str(room.parent), base) if path)
 
 
-def gloo_interface(config: ServingConfig) -> dict[str, str]:
-    """The variable that keeps gloo's connections on this machine, where the loop and the server both are."""
-    is_here = config.transfer == "gloo" and config.transfer_address.is_loopback
-    return {"GLOO_SOCKET_IFNAME": LOOPBACK} if is_here else {}
+def own_interface(config: ServingConfig) -> dict[str, str]:
+    """The variables that keep a transfer's connections on this machine, where the loop and the server both are."""
+    is_here = config.transfer != "disk" and config.transfer_address.is_loopback
+    return {"GLOO_SOCKET_IFNAME": LOOPBACK, "NCCL_SOCKET_IFNAME": LOOPBACK} if is_here else {}
 
 
 def tracing_defaults(base: dict[str, str]) -> dict[str, str]:

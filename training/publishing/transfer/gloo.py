@@ -5,9 +5,10 @@ sender, rank 0  ── POST /init_weight_transfer_engine, /update_weights ──
 """
 
 import socket
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch.distributed import ProcessGroup, ProcessGroupGloo, TCPStore
@@ -15,6 +16,8 @@ from torch.distributed import ProcessGroup, ProcessGroupGloo, TCPStore
 from training import failpoints
 from training.publishing.transfer.control import Control
 from training.publishing.transfer.patches import Patch
+
+T = TypeVar("T")
 
 SENDER = 0
 """Rank of the sender in the group; the workers of the server follow."""
@@ -47,7 +50,8 @@ def broadcast(group: ProcessGroup, tensor: torch.Tensor | None) -> None:
         return
     options = torch.distributed.BroadcastOptions()
     options.rootRank = SENDER
-    group.broadcast([tensor], options).wait()
+    # As bytes: gloo knows neither float8 nor integers of 16 bits.
+    group.broadcast([tensor.view(-1).view(torch.uint8)], options).wait()
 
 
 class Receiver:
@@ -63,6 +67,8 @@ class Receiver:
         """Joins the group of one transfer. Raises ValueError if the worker does not hold the weights that will be patched."""
         self._group = joined(address, port, rank, world_size=world_size, timeout_s=timeout_s)
         self._base = base
+        if not base:
+            self._held, self._version = {}, ""  # before the new weights come: there is room for one copy
         if base not in ("", self._version):  # after joining, or the sender would wait for this worker
             raise ValueError(f"this server does not hold the weights {base} that the patches belong to")
 
@@ -70,14 +76,13 @@ class Receiver:
         self, names: list[str], dtypes: list[str], shapes: list[list[int]], counts: list[int]
     ) -> dict[str, torch.Tensor]:
         """Receives a patch for each name, in their order; returns all weights. `counts`: elements that are sent for a tensor, -1
-        for all. What it holds has no name until `keep`.
+        for all. It holds nothing until `keep`.
 
         Raises RuntimeError when the sender is gone, ValueError when the lists do not fit together.
         """
         if self._group is None:
             raise RuntimeError("the weight transfer was not initialised")
-        held = self._held if self._base else {}
-        self._version = ""
+        held, self._held, self._version = self._held, {}, ""
         for name, dtype, shape, count in zip(names, dtypes, shapes, counts, strict=True):
             is_whole = count < 0
             values = torch.empty(shape if is_whole else count, dtype=getattr(torch, dtype))
@@ -85,12 +90,11 @@ class Receiver:
             for tensor in (indices, values):
                 broadcast(self._group, tensor)
             held[name] = Patch(values, indices, tuple(shape)).onto(held.get(name))
-        self._held = held
         return held
 
-    def keep(self, version: str) -> None:
-        """What was received is whole and has this name."""
-        self._version = version
+    def keep(self, weights: dict[str, torch.Tensor], version: str) -> None:
+        """Keeps received weights, which are whole, under this name; nothing if it is empty."""
+        self._held, self._version = (weights if version else {}), version
 
     def leave(self) -> None:
         """Leaves the group; what is held stays for the next patch."""
@@ -108,14 +112,15 @@ class GlooSender:
         """
         self._control = control
         world_size = control.world_size() + 1
-        with socket.socket() as listening, ThreadPoolExecutor(1) as calls:
+        with socket.socket() as listening:
             listening.bind((address, 0))
             listening.listen()
             port = listening.getsockname()[1]
             joining = {"address": address, "port": port, "world_size": world_size, "timeout_s": timeout_s, "base": base}
-            called = calls.submit(control.init_weight_transfer_engine, joining)
-            self._group = joined(address, port, SENDER, world_size=world_size, timeout_s=timeout_s, listening=listening)
-            called.result()
+            _, self._group = _both(
+                lambda: control.init_weight_transfer_engine(joining),
+                lambda: joined(address, port, SENDER, world_size=world_size, timeout_s=timeout_s, listening=listening),
+            )
 
     def send(self, patches: list[tuple[str, Patch]], *, version: str) -> None:
         """One update, which makes the weights `version`. After an error its threads may wait for the server until the deadline.
@@ -130,15 +135,7 @@ class GlooSender:
             "version": version,
         }
         self._control.start_weight_update()
-        calls = ThreadPoolExecutor(2)
-        received = calls.submit(self._control.update_weights, update)
-        sent = calls.submit(self._broadcast, patches)
-        # A server that refuses the update receives nothing, and the broadcast would wait for it: the error goes first.
-        wait((received, sent), return_when=FIRST_EXCEPTION)
-        calls.shutdown(wait=False, cancel_futures=True)
-        for one in (received, sent):
-            if one.done():
-                one.result()
+        _both(lambda: self._control.update_weights(update), lambda: self._broadcast(patches))
         self._control.finish_weight_update()
 
     def _broadcast(self, patches: list[tuple[str, Patch]]) -> None:
@@ -147,3 +144,17 @@ class GlooSender:
                 broadcast(self._group, tensor)
             if not number:
                 failpoints.reach("transfer.first_tensor")
+
+
+def _both(call: Callable[[], object], work: Callable[[], T]) -> tuple[object, T]:
+    """Calls the server and does this side's part at the same time. The first error of the two is raised at once: a server that refuses
+    does not do its part, for which the other would wait until the deadline."""
+    threads = ThreadPoolExecutor(2)
+    called, done = threads.submit(call), threads.submit(work)
+    both: list[Future[Any]] = [called, done]
+    wait(both, return_when=FIRST_EXCEPTION)
+    threads.shutdown(wait=False, cancel_futures=True)
+    for one in both:
+        if one.done():
+            one.result()
+    return called.result(), done.result()

@@ -13,8 +13,9 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from training.dying import die_with
 from training.errors import CheckpointError
-from training.publishing.transfer.control import Control, TransferError
+from training.publishing.transfer.control import Control
 from training.publishing.transfer.gloo import GlooSender
 from training.publishing.transfer.patches import changed, whole
 
@@ -36,6 +37,8 @@ class Sending(NamedTuple):
     address: str
     """Address of this machine that the server reaches."""
     deadline_s: float
+    keep: bool = False
+    """True if a later transfer may be a patch, for which the server keeps a copy."""
 
 
 def send(control: Control, sending: Sending) -> dict[str, float]:
@@ -46,7 +49,7 @@ def send(control: Control, sending: Sending) -> dict[str, float]:
     read = time.monotonic()
     if sending.way == "gloo":
         sender = GlooSender(control, sending.address, base=sending.held, timeout_s=sending.deadline_s)
-        sender.send(patches, version=sending.version)
+        sender.send(patches, version=sending.version if sending.keep else "")
     else:
         from training.publishing.transfer.nccl import send_patches, send_whole  # takes seconds, and vLLM for GPUs
 
@@ -69,12 +72,26 @@ def main() -> None:
     parser.add_argument("--held", default="", help="name of the weights that the server holds")
     parser.add_argument("--address", default="127.0.0.1", help="address of this machine that the server reaches")
     parser.add_argument("--deadline", type=float, default=300.0, help="seconds for each call and each tensor")
+    parser.add_argument("--keep", action="store_true", help="have the server keep a copy, for later patches")
+    parser.add_argument("--parent", type=int, help="process to die with")
     given = parser.parse_args()
-    sending = Sending(given.way, given.checkpoint, given.base, given.held, given.version, given.address, given.deadline)
+    if given.parent:  # one that goes on after its publisher was killed would replace weights that are proved since
+        die_with(given.parent)
+    sending = Sending(
+        way=given.way,
+        checkpoint=given.checkpoint,
+        base=given.base,
+        held=given.held,
+        version=given.version,
+        address=given.address,
+        deadline_s=given.deadline,
+        keep=given.keep,
+    )
     try:
         report = send(Control(given.uds, given.deadline), sending)
-    except (TransferError, CheckpointError, RuntimeError, OSError) as error:
-        sys.stderr.write(f"send: {WHERE.sub('', str(error)).splitlines()[0]}\n")
+    except (CheckpointError, RuntimeError, ValueError, OSError) as error:
+        words = WHERE.sub("", str(error)).strip().splitlines() or [repr(error)]
+        sys.stderr.write(f"send: {words[0]}\n")
         sys.stderr.flush()
         os._exit(1)  # a thread may still wait for the server
     sys.stdout.write(json.dumps(report) + "\n")

@@ -43,7 +43,7 @@ class GlooUpdateInfo(WeightTransferUpdateInfo):
     shapes: list[list[int]]
     counts: list[int]
     version: str
-    """Name of the weights that they make."""
+    """Name under which the weights that they make are kept; empty: they are not."""
 
 
 class GlooEngine(WeightTransferEngine[GlooInitInfo, GlooUpdateInfo]):
@@ -81,7 +81,7 @@ class GlooEngine(WeightTransferEngine[GlooInitInfo, GlooUpdateInfo]):
         weights = self._receiver.receive(info.names, info.dtypes, info.shapes, info.counts)
         load: Callable[[Iterator[tuple[str, torch.Tensor]]], object] = getattr(self.model, "load_weights")  # noqa: B009
         load((name, tensor.to(self.device)) for name, tensor in weights.items())
-        self._receiver.keep(info.version)
+        self._receiver.keep(weights, info.version)
 
     def finish_weight_update(self) -> None:
         """Brings the loaded weights into the layout that the server computes with."""
