@@ -22,6 +22,7 @@ from training.sampling.pictures import JoinedPictures
 from training.sampling.replay import Played, draw_recent
 from training.sampling.sample_checks import BadStep, refuse_many
 from training.sampling.samples import Sample, Samples, build_samples, read_vocabulary
+from training.sampling.twice_read import TwiceRead
 
 
 class Request(NamedTuple):
@@ -89,14 +90,16 @@ def read_batch(request: Request) -> Batch:
         raise BadInput(f"expected a file at {request.report} and a folder at {request.policies}, found the contrary")
     store = _stage_folder(request.trajectories)
     replay = [(_stage_folder(folder), verdicts) for folder, verdicts in request.replay]
+    stored = TwiceRead(keeps_steps=config.step_weight > 0)
     selection = select(
-        store,
+        stored.first(store),
         read_verdicts(request.verdicts),
         config,
-        earlier=_successes(replay, config) if config.replay_iterations else (),
+        earlier=_successes(stored, replay, config) if config.replay_iterations else (),
         baselines=read_baselines(parent.path) if config.credit == "ema" else {},
+        lean=stored.lean,
     )
-    samples, masked, bad = _samples(selection, parent, config, version=request.version)
+    samples, masked, bad = _samples(stored, selection, parent, config, version=request.version)
     everywhere = JoinedPictures([store, *(one for one, _ in replay)])
     pictures = look_at(everywhere, samples)
     has_signal, selection = bool(selection.members), selection._replace(members=[])
@@ -117,25 +120,30 @@ def _stage_folder(path: Path) -> TrajectoryStore:
     return TrajectoryStore(path)
 
 
-def _successes(stages: Sequence[tuple[TrajectoryStore, Path]], config: UpdateConfig) -> Iterator[Played]:
+def _successes(
+    stored: TwiceRead, stages: Sequence[tuple[TrajectoryStore, Path]], config: UpdateConfig
+) -> Iterator[Played]:
     """The verified successes of earlier iterations."""
     for store, path in stages:
         verdicts = read_verdicts(path)
-        for trajectory in store:
+        for trajectory in stored.first(store):
             verdict = verdicts.get(trajectory.id)
             if verdict is None or verdict.reward is None or why_excluded(trajectory, verdict):
                 continue
             if verdict.reward >= config.success_reward:
-                yield Played(trajectory, verdict.reward)
+                yield Played(stored.lean(trajectory), verdict.reward)
 
 
-def _samples(selection: Selection, parent: Checkpoint, config: UpdateConfig, *, version: int) -> Samples:
+def _samples(
+    stored: TwiceRead, selection: Selection, parent: Checkpoint, config: UpdateConfig, *, version: int
+) -> Samples:
     built = build_samples(
         selection.members,
         vocabulary=read_vocabulary(parent.path),
         policy_version=parent.version,
         max_staleness=config.max_staleness,
         config=config,
+        read=stored.again,
     )
     drawn = draw_recent(
         built.samples, count=config.replay_samples, recency=config.replay_recency, seed=config.seed + version

@@ -4,7 +4,7 @@ A failed or unjudged trajectory is never a reward of 0: it takes part in neither
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, NamedTuple
 
 from agent.types import Completion, Step, Trajectory
@@ -39,10 +39,12 @@ def select(
     *,
     earlier: Iterable[Played] = (),
     baselines: Mapping[str, float] | None = None,
+    lean: Callable[[Trajectory], Trajectory] = lambda trajectory: trajectory,
 ) -> Selection:
     """Groups trajectories, keeps the groups that have a signal, and gives their members advantages.
 
-    `earlier` are successes of earlier iterations for replay, `baselines` the moving averages that the parent knows.
+    `earlier` are successes of earlier iterations for replay, `baselines` the moving averages that the parent knows. `lean`
+    makes what is kept of a trajectory until all groups are known (`training.sampling.twice_read`).
     """
     groups: dict[str, list[Judged]] = {}
     rewards: list[float] = []
@@ -60,7 +62,7 @@ def select(
             excluded[reason or "unjudged"] += 1
         else:
             terms = shaping_of(trajectory, config)
-            members.append(Judged(trajectory, verdict.reward, terms.total))
+            members.append(Judged(lean(trajectory), verdict.reward, terms.total))
             rewards.append(verdict.reward)
             shaping.append(terms)
     counts = {"trajectories": total, "judged": total - excluded.total(), "groups": len(groups)}

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -84,18 +84,20 @@ def build_samples(
     policy_version: int,
     max_staleness: int,
     config: UpdateConfig | None = None,
+    read: Callable[[Trajectory], Trajectory] = lambda trajectory: trajectory,
 ) -> Samples:
     """Builds samples of all trainable steps, in the order of trajectories and steps.
 
     Leaves out steps that were sampled by a policy more than `max_staleness` versions older than `policy_version`, that
-    break an invariant, that `config` masks, or that were sampled at another temperature than most.
+    break an invariant, that `config` masks, or that were sampled at another temperature than most. `read` gives the whole
+    trajectory of a member that was selected in part.
     """
     config = config or UpdateConfig()
     samples: list[Sample] = []
     masked: Counter[str] = Counter()
     bad: list[BadStep] = []
     for member in members:
-        trajectory, turns = member.trajectory, iter(member.by_turn)
+        trajectory, turns = read(member.trajectory), iter(member.by_turn)
         if not all(math.isfinite(one) for one in (member.advantage, *member.by_turn)):
             raise SampleError(
                 f"trajectory {trajectory.id} has the advantage {member.advantage}; expected a finite number"
