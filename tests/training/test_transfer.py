@@ -5,17 +5,18 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 import torch
-from loopback_vllm import Loopback, running_loopback
+from loopback_vllm import Loopback
 from pydantic import ValidationError
 from safetensors.torch import save_file
 from small_policies import tensors, write_model, write_version
+from test_publish import policies, vllm
 
 from training.errors import CheckpointError
 from training.publishing.prepared_policy import prepare
@@ -25,6 +26,8 @@ from training.publishing.serving import PolicyServer, PublishError
 from training.publishing.transfer.patches import Patch, changed, whole
 from training.publishing.vllm_server import command, environment
 from training.serving_config import ServingConfig
+
+__all__ = ["policies", "vllm"]  # fixtures
 
 SENT = ServingConfig(transfer="gloo", transfer_deltas=True, publish_deadline_s=60, rollback_deadline_s=10)
 NAN = float("nan")
@@ -100,22 +103,6 @@ def test_checkpoints_that_do_not_belong_together_are_refused(tmp_path: Path) -> 
         whole(tmp_path)
     with pytest.raises(ValueError, match="a patch of a tensor that is not held"):
         Patch(torch.zeros(1), torch.zeros(1, dtype=torch.int32), (3,)).onto(None)
-
-
-@pytest.fixture
-def policies(tmp_path: Path) -> Path:
-    """Versions 0, 1 and 2, all sound."""
-    folder = tmp_path / "policies"
-    write_version(folder, 0, tensors(0.1), canary=False)
-    write_version(folder, 1, tensors(0.2))
-    write_version(folder, 2, tensors(0.3))
-    return folder
-
-
-@pytest.fixture
-def vllm(tmp_path: Path) -> Generator[Loopback]:
-    with running_loopback(tmp_path / "vllm.sock", write_model(tmp_path / "model", tensors(0.1))) as state:
-        yield state
 
 
 async def put(policies: Path, version: int, config: ServingConfig = SENT) -> PublishReport:
