@@ -185,10 +185,16 @@ def _running(command: list[str], *, forks: bool) -> Generator[int]:
     """A process in namespaces of its own, or with `forks` its child; the pid is yielded once it is there."""
     with subprocess.Popen(tethered(command), stdin=subprocess.DEVNULL) as process:
         try:
-            wait_until("the namespaces", lambda: _leader(process.pid, forks=forks))
-            pid = _leader(process.pid, forks=forks)
-            assert pid is not None
-            yield pid
+            found: list[int] = []
+
+            def is_there() -> bool:
+                # Kept at once: its children come and go, so a second look may find it without any.
+                if pid := _leader(process.pid, forks=forks):
+                    found.append(pid)
+                return bool(found)
+
+            wait_until("the namespaces", is_there)
+            yield found[0]
         finally:
             # The first process of a PID namespace takes all others with it.
             _kill(psutil.Process(process.pid).children())
