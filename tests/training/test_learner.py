@@ -44,7 +44,9 @@ def test_logprobs_equal_a_plain_forward_pass_token_for_token(
     assert {bool(sample.images) for sample in samples} == {True, False}
     config = CONFIG.model_copy(update={"micro_batch_size": 5})
     plain = score(policy, samples, filled.store.image)
-    for row, expected in zip(stored_scores(policy, samples, filled.store.image, config), plain, strict=True):
+    scores = stored_scores(policy, samples, filled.store.image, config)
+    assert all(one.base is None for one in scores), "a view would keep the array of a whole pass"
+    for row, expected in zip(scores, plain, strict=True):
         assert row.tolist() == pytest.approx(expected, abs=1e-4)
 
 

@@ -83,7 +83,8 @@ def stored_scores(
         with torch.autocast("cuda", torch.bfloat16, enabled=computes_in_bf16(policy, config)):
             logprobs = token_scores(policy.model, batch, temperature=samples[rows[0]].temperature).logprobs
         for row, found in zip(rows, logprobs.cpu().numpy(), strict=False):
-            mine[row] = found[: len(samples[row].token_ids)]
+            # Copied: torch's own array was made among the activations of the pass, and would keep their memory in pieces.
+            mine[row] = found[: len(samples[row].token_ids)].copy()
     reshard(policy.model)
     scores = {row: found for part in gathered(mine) for row, found in part.items()}
     return [scores[row] for row in range(len(samples))]
