@@ -28,7 +28,7 @@ class TwiceRead:
             yield trajectory
 
     def lean(self, trajectory: Trajectory) -> Trajectory:
-        """What is kept of a trajectory until all groups are known."""
+        """The trajectory without its steps, which stays in memory until all groups are known."""
         if self._keeps_steps:
             return trajectory
         return trajectory.model_copy(update={"steps": (), "final_observation": None, "final_state": None})

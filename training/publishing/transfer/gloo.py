@@ -26,7 +26,7 @@ SENDER = 0
 def joined(
     address: str, port: int, rank: int, *, world_size: int, timeout_s: float, listening: socket.socket | None = None
 ) -> ProcessGroup:
-    """Joins a group; every member calls this. The sender gives the socket that it `listening` on `address` and `port`.
+    """Joins a group; every member calls this. The sender passes the socket on which it listens at `address` and `port`.
 
     Raises RuntimeError when the others do not come within `timeout_s` seconds.
     """
@@ -60,8 +60,10 @@ class Receiver:
     def __init__(self) -> None:
         self._group: ProcessGroup | None = None
         self._held: dict[str, torch.Tensor] = {}
-        self._version = self._base = ""
-        """Names of the weights in `_held`, and of those that this transfer patches; empty if they are not whole, or all is sent."""
+        self._version = ""
+        """Name of the weights in `_held`; empty: none are held."""
+        self._base = ""
+        """Name of the weights that this transfer patches; empty: it sends whole tensors."""
 
     def join(self, address: str, port: int, rank: int, *, world_size: int, timeout_s: float, base: str) -> None:
         """Joins the group of one transfer. Raises ValueError if the worker does not hold the weights that will be patched."""

@@ -19,7 +19,7 @@ BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 class Patch(NamedTuple):
-    """What is sent of one tensor. Example: `Patch(torch.tensor([1.5]), torch.tensor([7], dtype=torch.int32), (2, 8))`."""
+    """The change of a tensor, or all of it. Example: `Patch(torch.tensor([1.5]), torch.tensor([7], dtype=torch.int32), (2, 8))`."""
 
     values: torch.Tensor
     """The whole tensor, or the new values at `indices`."""
@@ -50,7 +50,7 @@ def whole(checkpoint: Path) -> list[tuple[str, Patch]]:
 
 
 def changed(checkpoint: Path, base: Path) -> list[tuple[str, Patch]]:
-    """What makes the tensors of `checkpoint` out of those of `base`; equal ones are left out. Raises `CheckpointError`."""
+    """The patches that turn the tensors of `base` into those of `checkpoint`; equal tensors have none. Raises `CheckpointError`."""
     before = dict(_tensors(base))
     found: list[tuple[str, Patch]] = []
     for name, tensor in _tensors(checkpoint):

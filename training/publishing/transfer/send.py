@@ -24,7 +24,7 @@ WHERE = re.compile(r"^\[[^\]]*\] ")
 
 
 class Sending(NamedTuple):
-    """What is sent, and how. Example: `Sending("gloo", Path("policies/v0003"), Path("policies/v0002"), ..)`."""
+    """Arguments of one transfer. Example: `Sending("gloo", Path("policies/v0003"), Path("policies/v0002"), ..)`."""
 
     way: str
     checkpoint: Path

@@ -84,7 +84,6 @@ async def transfer(uds: Path, wanted: Prepared, config: ServingConfig, base: Bas
     try:
         return Sent.model_validate_json(out)
     except ValidationError:
-        last = (errors.decode(errors="replace").strip().splitlines() or [f"it ended with status {sender.returncode}"])[
-            -1
-        ]
-        raise PublishError(f"the weights could not be sent: {last.removeprefix('send: ')[:LONGEST_ERROR]}") from None
+        lines = errors.decode(errors="replace").strip().splitlines()
+        why = lines[-1].removeprefix("send: ") if lines else f"the sender ended with status {sender.returncode}"
+        raise PublishError(f"the weights could not be sent: {why[:LONGEST_ERROR]}") from None
